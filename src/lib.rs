@@ -1,0 +1,20 @@
+//! SEED, self-supervised distillation, behind a stable C ABI.
+
+#[cfg(panic = "abort")]
+compile_error!("libseed catches panics at its C border: build it with panic = \"unwind\"");
+
+pub mod checkpoint;
+pub mod config;
+pub mod data;
+pub mod device;
+pub mod distill;
+pub mod error;
+pub mod eval;
+pub mod ffi;
+pub mod infer;
+pub mod model;
+pub mod optim;
+pub mod torch;
+pub mod train;
+
+pub use error::{Error, ErrorKind, Result};
