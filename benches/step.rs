@@ -5,9 +5,9 @@
 
 use std::time::Instant;
 
+use seed::distill::Temperatures;
 use seed::distill::queue::Queue;
 use seed::distill::step::{StepSettings, distill};
-use seed::distill::Temperatures;
 use seed::model::{Architecture, Head, Network, Teacher};
 use seed::optim::Sgd;
 use tch::{Kind, Tensor};

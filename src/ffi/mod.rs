@@ -1,1 +1,26 @@
-//! (being written)
+//! The one border up to the application: thin functions, one file per C type, over the Rust core.
+//!
+//! Every fallible function runs its body inside [`border::catch`], reads its arguments through [`pointers`] and reaches
+//! its object through [`handle`]. So NULL, wrong sizes, bad UTF-8, a handle in use, and a panic below all become a
+//! `seed_error`, and no function does more than translate.
+
+// The names are C's, and what the caller must keep to stands in C's words, for the header.
+#![allow(non_camel_case_types, clippy::missing_safety_doc)]
+
+pub mod border;
+pub mod cancel;
+pub mod config;
+pub mod dataset;
+pub mod error;
+pub mod eval;
+pub mod handle;
+pub mod image;
+pub mod init;
+pub mod log;
+pub mod pointers;
+pub mod queue;
+pub mod report;
+pub mod session;
+pub mod student;
+pub mod teacher;
+pub mod trainer;

@@ -1,0 +1,139 @@
+//! `seed_dataset`: a folder of images, a list of files, or frames that the application pushes.
+
+use std::ffi::c_char;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::border::catch;
+use super::error::seed_error;
+use super::handle::{Guarded, free, handle, with};
+use super::image::seed_image;
+use super::pointers::{array, check_out, fill_text, put, put_new, text};
+use crate::Error;
+use crate::data::Dataset;
+
+/// Images without labels. Trainers and sessions hold what they use, so it may be freed in any order. All functions but
+/// seed_dataset_free may be called from several threads at once, pushing while a trainer reads included.
+pub struct seed_dataset(pub(super) Guarded<Arc<Dataset>>);
+handle!(seed_dataset, Arc<Dataset>);
+
+/// Opens every JPEG, PNG, BMP and TIFF in `folder` and below, sorted by name. Files are read when they are needed: a
+/// broken one is skipped, counted and named then. The caller frees the data set with seed_dataset_free.
+///
+/// Errors: SEED_ERROR_IO when the folder cannot be read, SEED_ERROR_INVALID_ARGUMENT when it holds no image.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_dataset_open_folder(
+    folder: *const c_char,
+    out: *mut *mut seed_dataset,
+) -> *mut seed_error {
+    // SAFETY: passed on from the C caller, as in every function of this file.
+    catch(|| unsafe { put_new(out, || Ok(Arc::new(Dataset::from_folder(Path::new(text("folder", folder)?))?))) })
+}
+
+/// Opens `count` image files by path, in this order.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_dataset_open_files(
+    paths: *const *const c_char,
+    count: usize,
+    out: *mut *mut seed_dataset,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        put_new(out, || {
+            let mut files = Vec::new();
+            for (i, path) in array("paths", paths, count)?.iter().enumerate() {
+                files.push(PathBuf::from(text(&format!("paths[{i}]"), *path)?));
+            }
+            Ok(Arc::new(Dataset::from_files(files)?))
+        })
+    })
+}
+
+/// Makes an empty data set in memory, to be filled by seed_dataset_push.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_dataset_new(out: *mut *mut seed_dataset) -> *mut seed_error {
+    catch(|| unsafe { put_new(out, || Ok(Arc::new(Dataset::in_memory()))) })
+}
+
+/// Copies an image into the data set under `name` (UTF-8; NULL: its number). `*index` (may be NULL) receives its number.
+/// Works on every data set, one of a folder too.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_dataset_push(
+    dataset: *const seed_dataset,
+    image: *const seed_image,
+    name: *const c_char,
+    index: *mut usize,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        let image = array("image", image, 1)?;
+        let frame = image[0].view()?;
+        let number = with(dataset, |dataset| {
+            if name.is_null() { dataset.push(&dataset.len().to_string(), &frame) } else { dataset.push(text("name", name)?, &frame) }
+        })?;
+        if !index.is_null() {
+            check_out("index", index)?;
+            put(index, number);
+        }
+        Ok(())
+    })
+}
+
+/// The number of images, broken ones included.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_dataset_count(dataset: *const seed_dataset, out: *mut usize) -> *mut seed_error {
+    catch(|| unsafe {
+        check_out("out", out)?;
+        put(out, with(dataset, |dataset| Ok(dataset.len()))?);
+        Ok(())
+    })
+}
+
+/// The name of image `index`, relative to the folder with '/', into `buffer`: NULL asks for the size; too small a buffer
+/// is left alone; `*length` receives the bytes needed, the NUL included.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_dataset_name(
+    dataset: *const seed_dataset,
+    index: usize,
+    buffer: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+) -> *mut seed_error {
+    catch(|| unsafe { fill_text(&with(dataset, |dataset| dataset.name(index))?, buffer, capacity, length) })
+}
+
+/// How many images could not be read so far.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_dataset_skipped_count(dataset: *const seed_dataset, out: *mut usize) -> *mut seed_error {
+    catch(|| unsafe {
+        check_out("out", out)?;
+        put(out, with(dataset, |dataset| Ok(dataset.skipped().len()))?);
+        Ok(())
+    })
+}
+
+/// Which image was skipped as number `index` of seed_dataset_skipped_count and why, as "name: reason", into `buffer` by
+/// the rule of seed_dataset_name.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_dataset_skipped(
+    dataset: *const seed_dataset,
+    index: usize,
+    buffer: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        let line = with(dataset, |dataset| {
+            let skipped = dataset.skipped();
+            let entry = skipped.get(index).ok_or_else(|| {
+                Error::invalid(format!("skipped image {index} was asked for, but only {} were skipped", skipped.len()))
+            })?;
+            Ok(format!("{}: {}", entry.name, entry.reason))
+        })?;
+        fill_text(&line, buffer, capacity, length)
+    })
+}
+
+/// Releases a data set. NULL is fine.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_dataset_free(dataset: *mut seed_dataset) {
+    unsafe { free(dataset) }
+}

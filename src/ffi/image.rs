@@ -1,0 +1,107 @@
+//! `seed_image`: a view of the application's pixels.
+
+use super::pointers::array;
+use crate::data::{FrameView, PixelFormat};
+use crate::{Error, ErrorKind, Result};
+
+/// One byte of grey a pixel.
+pub const SEED_PIXEL_MONO8: i32 = 1;
+/// Two bytes of grey a pixel in the machine's byte order, full range 0 to 65535.
+pub const SEED_PIXEL_MONO16: i32 = 2;
+/// Red, green, blue, one byte each.
+pub const SEED_PIXEL_RGB8: i32 = 3;
+/// Blue, green, red, one byte each.
+pub const SEED_PIXEL_BGR8: i32 = 4;
+/// Red, green, blue and an alpha that is ignored, one byte each.
+pub const SEED_PIXEL_RGBA8: i32 = 5;
+/// Blue, green, red and an alpha that is ignored, one byte each.
+pub const SEED_PIXEL_BGRA8: i32 = 6;
+/// Three planes of float, red, green, blue, each height·row_stride bytes, values 0 to 1.
+pub const SEED_PIXEL_PLANAR_F32: i32 = 7;
+
+/// The pixels are in main memory.
+pub const SEED_DEVICE_CPU: i32 = 0;
+
+/// A view of an image in the application's memory. The library reads it during the call only and keeps no pointer.
+/// Set struct_size to sizeof(seed_image) first.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct seed_image {
+    /// sizeof(seed_image).
+    pub struct_size: usize,
+    /// The first pixel of the first row.
+    pub data: *const std::ffi::c_void,
+    /// Pixels a row.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// Bytes from one row to the next.
+    pub row_stride: usize,
+    /// SEED_PIXEL_*.
+    pub format: i32,
+    /// SEED_DEVICE_CPU.
+    pub device: i32,
+}
+
+impl seed_image {
+    /// The view, checked.
+    ///
+    /// # Safety
+    /// `data` points to height rows of row_stride bytes (three times that when planar) that outlive `'a`.
+    pub(super) unsafe fn view<'a>(&self) -> Result<FrameView<'a>> {
+        if self.struct_size != size_of::<Self>() {
+            return Err(Error::invalid(format!(
+                "seed_image.struct_size is {}, expected {}; set it to sizeof(seed_image)",
+                self.struct_size,
+                size_of::<Self>()
+            )));
+        }
+        if self.device != SEED_DEVICE_CPU {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("seed_image.device is {}, only SEED_DEVICE_CPU (0) is supported in this version", self.device),
+            ));
+        }
+        let (format, pixel_bytes, planes) = match self.format {
+            SEED_PIXEL_MONO8 => (PixelFormat::Mono8, 1, 1),
+            SEED_PIXEL_MONO16 => (PixelFormat::Mono16, 2, 1),
+            SEED_PIXEL_RGB8 => (PixelFormat::Rgb8, 3, 1),
+            SEED_PIXEL_BGR8 => (PixelFormat::Bgr8, 3, 1),
+            SEED_PIXEL_RGBA8 => (PixelFormat::Rgba8, 4, 1),
+            SEED_PIXEL_BGRA8 => (PixelFormat::Bgra8, 4, 1),
+            SEED_PIXEL_PLANAR_F32 => (PixelFormat::PlanarF32, 4, 3),
+            other => {
+                return Err(Error::invalid(format!("seed_image.format is {other}, expected SEED_PIXEL_* (1 to 7)")));
+            }
+        };
+        if self.width == 0 || self.height == 0 {
+            return Err(Error::invalid(format!("the image is {} × {} pixels, expected at least 1 × 1", self.width, self.height)));
+        }
+        // The last row need not be padded to the stride, so only its pixels are claimed.
+        let rows = u64::from(self.height) * planes - 1;
+        let last = u64::from(self.width) * pixel_bytes;
+        let bytes = rows
+            .checked_mul(self.row_stride as u64)
+            .and_then(|bytes| bytes.checked_add(last))
+            .and_then(|bytes| usize::try_from(bytes).ok())
+            .ok_or_else(|| Error::invalid("the image's height and row_stride are too large"))?;
+        // SAFETY: by contract.
+        let bytes = unsafe { array("seed_image.data", self.data.cast::<u8>(), bytes) }?;
+        FrameView::new(bytes, self.width, self.height, self.row_stride, format)
+    }
+}
+
+/// Views of `count` images.
+///
+/// # Safety
+/// As [`seed_image::view`], for each.
+pub(super) unsafe fn views<'a>(images: *const seed_image, count: usize) -> Result<Vec<FrameView<'a>>> {
+    // SAFETY: by contract.
+    let images = unsafe { array("images", images, count) }?;
+    images
+        .iter()
+        .enumerate()
+        // SAFETY: by contract.
+        .map(|(i, image)| unsafe { image.view() }.map_err(|error| error.context(format!("image {i}"))))
+        .collect()
+}

@@ -1,0 +1,205 @@
+//! `seed_trainer`: one distillation run.
+
+use std::ffi::{c_char, c_void};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::border::catch;
+use super::cancel::seed_cancel_token;
+use super::config::seed_config;
+use super::dataset::seed_dataset;
+use super::error::seed_error;
+use super::handle::{Guarded, free, handle, with, with_mut};
+use super::image::{seed_image, views};
+use super::pointers::{check_out, put, put_new, text};
+use super::queue::seed_queue;
+use super::student::seed_student;
+use super::teacher::seed_teacher;
+use crate::train::{CancelToken, Control, Distillation, Outcome, Progress};
+
+/// The last step of the run was made.
+pub const SEED_OUTCOME_FINISHED: i32 = 0;
+/// The given number of steps was made; more are left.
+pub const SEED_OUTCOME_PAUSED: i32 = 1;
+/// The cancel token or the callback ended the call after a whole step.
+pub const SEED_OUTCOME_CANCELLED: i32 = 2;
+
+/// One report of a run.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct seed_progress {
+    /// sizeof(seed_progress) of the library.
+    pub struct_size: usize,
+    /// Steps made since the very first start, resumed runs included.
+    pub step: u64,
+    /// Steps of the whole run.
+    pub total_steps: u64,
+    /// Epoch of the next image, from 0.
+    pub epoch: u64,
+    /// Images that could not be read so far.
+    pub skipped_images: u64,
+    /// Mean loss since the report before.
+    pub loss: f64,
+    /// Learning rate of the last step.
+    pub learning_rate: f64,
+    /// Images a second since the report before.
+    pub images_per_second: f64,
+    /// Estimated seconds to the last step.
+    pub eta_seconds: f64,
+    /// Seconds since the call began.
+    pub elapsed_seconds: f64,
+    /// Share of the time since the report before in which the step waited for images, 0 to 1.
+    pub waiting_share: f64,
+}
+
+impl From<&Progress> for seed_progress {
+    fn from(progress: &Progress) -> Self {
+        Self {
+            struct_size: size_of::<Self>(),
+            step: progress.step,
+            total_steps: progress.total_steps,
+            epoch: progress.epoch,
+            skipped_images: progress.skipped_images,
+            loss: progress.loss,
+            learning_rate: progress.learning_rate,
+            images_per_second: progress.images_per_second,
+            eta_seconds: progress.eta_seconds,
+            elapsed_seconds: progress.elapsed_seconds,
+            waiting_share: progress.waiting_share,
+        }
+    }
+}
+
+/// Receives a report every "progress_every" steps, on the thread that called seed_trainer_run; the report is valid during
+/// the call. A return other than 0 ends the run after this step. The trainer itself is busy meanwhile; the student may be
+/// saved, and sessions may be made of it.
+pub type seed_progress_callback =
+    Option<unsafe extern "C" fn(progress: *const seed_progress, user_data: *mut c_void) -> i32>;
+
+/// One distillation run. Used by one thread at a time; it holds what it was made of.
+pub struct seed_trainer(Guarded<Distillation>);
+handle!(seed_trainer, Distillation);
+
+/// Makes a run that distils `teacher` into `student`. `queue` NULL: a new one of "queue_capacity". `dataset` NULL: the
+/// application brings its own batches by seed_trainer_step, and "steps" must be set. The caller frees the trainer.
+///
+/// Errors: SEED_ERROR_MISMATCH when the widths of the embeddings or the devices differ.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_trainer_new(
+    config: *const seed_config,
+    student: *const seed_student,
+    teacher: *const seed_teacher,
+    queue: *const seed_queue,
+    dataset: *const seed_dataset,
+    out: *mut *mut seed_trainer,
+) -> *mut seed_error {
+    // SAFETY: passed on from the C caller, as in every function of this file.
+    catch(|| unsafe {
+        let config = with(config, |config| Ok(config.clone()))?;
+        let student = with(student, |student| Ok(Arc::clone(&student.network)))?;
+        let teacher = with(teacher, |teacher| Ok(Arc::clone(teacher)))?;
+        let queue = if queue.is_null() { None } else { Some(with(queue, |queue| Ok(Arc::clone(queue)))?) };
+        let dataset = if dataset.is_null() { None } else { Some(with(dataset, |dataset| Ok(Arc::clone(dataset)))?) };
+        put_new(out, || Distillation::new(config, student, teacher, queue, dataset))
+    })
+}
+
+/// Distils until the end of the run, or for `max_steps` more steps (0: no limit), and writes one of SEED_OUTCOME_* to
+/// `*outcome`. `callback`, `user_data`, `cancel` and `outcome` may be NULL. With "checkpoint_path" set, the run is saved
+/// every "checkpoint_every" steps, on cancel and at the end. After an error or a cancel another call goes on where this
+/// one ended.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_trainer_run(
+    trainer: *mut seed_trainer,
+    max_steps: u64,
+    callback: seed_progress_callback,
+    user_data: *mut c_void,
+    cancel: *const seed_cancel_token,
+    outcome: *mut i32,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        let cancel = if cancel.is_null() { CancelToken::new() } else { with(cancel, |token| Ok(token.clone()))? };
+        let limit = (max_steps > 0).then_some(max_steps);
+        let result = with_mut(trainer, |trainer| {
+            trainer.run(limit, &cancel, |progress| match callback {
+                Some(call) if call(&seed_progress::from(progress), user_data) != 0 => Control::Stop,
+                _ => Control::Continue,
+            })
+        })?;
+        if !outcome.is_null() {
+            check_out("outcome", outcome)?;
+            let code = match result {
+                Outcome::Finished => SEED_OUTCOME_FINISHED,
+                Outcome::Paused => SEED_OUTCOME_PAUSED,
+                Outcome::Cancelled => SEED_OUTCOME_CANCELLED,
+            };
+            put(outcome, code);
+        }
+        Ok(())
+    })
+}
+
+/// Makes one step on `count` images of the application's own, of any sizes; one augmented view of each is used. `*loss`
+/// (may be NULL) receives the loss.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_trainer_step(
+    trainer: *mut seed_trainer,
+    images: *const seed_image,
+    count: usize,
+    loss: *mut f64,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        let frames = views(images, count)?.iter().map(|view| view.to_frame()).collect::<crate::Result<Vec<_>>>()?;
+        let value = with_mut(trainer, |trainer| trainer.step_on(&frames))?;
+        if !loss.is_null() {
+            check_out("loss", loss)?;
+            put(loss, value);
+        }
+        Ok(())
+    })
+}
+
+/// How many steps were made and how many the run has.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_trainer_position(
+    trainer: *const seed_trainer,
+    step: *mut u64,
+    total_steps: *mut u64,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        check_out("step", step)?;
+        check_out("total_steps", total_steps)?;
+        let (made, total) = with(trainer, |trainer| Ok((trainer.step(), trainer.total_steps())))?;
+        put(step, made);
+        put(total_steps, total);
+        Ok(())
+    })
+}
+
+/// Writes everything that the run needs to go on to the folder `path`, atomically: kill -9 at any moment leaves the old
+/// checkpoint or the new one.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_trainer_save(trainer: *const seed_trainer, path: *const c_char) -> *mut seed_error {
+    catch(|| unsafe {
+        let path = Path::new(text("path", path)?);
+        with(trainer, |trainer| trainer.save(path))
+    })
+}
+
+/// Goes on where the checkpoint in the folder `path` stopped: the same run, on the CPU bit for bit.
+///
+/// Errors: SEED_ERROR_FORMAT for a damaged checkpoint, SEED_ERROR_MISMATCH when teacher, data set, architecture or a
+/// setting that shapes the numbers is another; the trainer is left as it was.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_trainer_resume(trainer: *mut seed_trainer, path: *const c_char) -> *mut seed_error {
+    catch(|| unsafe {
+        let path = Path::new(text("path", path)?);
+        with_mut(trainer, |trainer| trainer.resume(path))
+    })
+}
+
+/// Releases a trainer. NULL is fine.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_trainer_free(trainer: *mut seed_trainer) {
+    unsafe { free(trainer) }
+}
