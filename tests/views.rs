@@ -126,11 +126,15 @@ fn sampled_crops_are_in_range_and_evenly_spread() {
     let (width, height) = (640u32, 480u32);
     let mut areas = Vec::new();
     let mut left_shares = Vec::new();
+    let mut ratios = Vec::new();
     for index in 0..4000 {
         let crop = ViewParams::sample(&config, width, height, &mut generator(1, 0, index, Purpose::View)).crop;
-        assert!(crop.left + crop.width <= width && crop.top + crop.height <= height && crop.width > 0 && crop.height > 0);
+        assert!(
+            crop.left + crop.width <= width && crop.top + crop.height <= height && crop.width > 0 && crop.height > 0
+        );
         let ratio = f64::from(crop.width) / f64::from(crop.height);
         assert!((0.74..1.35).contains(&ratio), "{crop:?}");
+        ratios.push(ratio);
         areas.push(f64::from(crop.width) * f64::from(crop.height) / f64::from(width * height));
         if crop.width < width {
             left_shares.push(f64::from(crop.left) / f64::from(width - crop.width));
@@ -138,8 +142,10 @@ fn sampled_crops_are_in_range_and_evenly_spread() {
     }
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     assert!(areas.iter().all(|a| (0.195..1.0 + 1e-9).contains(a)));
-    // U(.2, 1) has mean .6; crops of nearly everything rarely fit, which costs a little at the top.
-    assert!((0.55..0.61).contains(&mean(&areas)), "{}", mean(&areas));
+    // Large crops often do not fit, so the mean is below U(.2, 1)'s .6. torchvision's own get_params has .4959 over 40,000
+    // draws for this frame (deviation .186: 4,000 draws are within .009 at three standard errors), and a mean ratio of 1.0527.
+    assert!((mean(&areas) - 0.4959).abs() < 0.009, "{}", mean(&areas));
+    assert!((mean(&ratios) - 1.0527).abs() < 0.01, "{}", mean(&ratios));
     assert!((mean(&left_shares) - 0.5).abs() < 0.02, "{}", mean(&left_shares));
 }
 
@@ -149,7 +155,8 @@ fn probabilities_and_ranges_are_mocos() {
     let views: Vec<ViewParams> = (0..5000)
         .map(|index| ViewParams::sample(&config, 200, 200, &mut generator(9, 4, index, Purpose::View)))
         .collect();
-    let share = |test: &dyn Fn(&ViewParams) -> bool| views.iter().filter(|v| test(v)).count() as f64 / views.len() as f64;
+    let share =
+        |test: &dyn Fn(&ViewParams) -> bool| views.iter().filter(|v| test(v)).count() as f64 / views.len() as f64;
     for (expected, found) in [
         (0.8, share(&|v| v.jitter.is_some())),
         (0.2, share(&|v| v.grey)),
@@ -178,8 +185,20 @@ fn probabilities_and_ranges_are_mocos() {
 
 #[test]
 fn certain_and_impossible_are_exact() {
-    let never = ViewConfig { jitter_probability: 0.0, grey_probability: 0.0, blur_probability: 0.0, flip_probability: 0.0, ..ViewConfig::default() };
-    let always = ViewConfig { jitter_probability: 1.0, grey_probability: 1.0, blur_probability: 1.0, flip_probability: 1.0, ..ViewConfig::default() };
+    let never = ViewConfig {
+        jitter_probability: 0.0,
+        grey_probability: 0.0,
+        blur_probability: 0.0,
+        flip_probability: 0.0,
+        ..ViewConfig::default()
+    };
+    let always = ViewConfig {
+        jitter_probability: 1.0,
+        grey_probability: 1.0,
+        blur_probability: 1.0,
+        flip_probability: 1.0,
+        ..ViewConfig::default()
+    };
     for index in 0..500 {
         let view = ViewParams::sample(&never, 50, 50, &mut generator(0, 0, index, Purpose::View));
         assert!(view.jitter.is_none() && !view.grey && view.blur_sigma.is_none() && !view.flip);

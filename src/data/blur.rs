@@ -15,7 +15,14 @@ const NEGLIGIBLE: f32 = 2e-5;
 const ROUND: f32 = 8_388_608.0;
 
 /// Blurs `image` (height, width, channels) in place. `spare` and `row` are scratch and keep their memory.
-pub(super) fn blur(image: &mut Vec<u8>, width: usize, channels: usize, sigma: f64, spare: &mut Vec<u8>, row: &mut Rows) {
+pub(super) fn blur(
+    image: &mut Vec<u8>,
+    width: usize,
+    channels: usize,
+    sigma: f64,
+    spare: &mut Vec<u8>,
+    row: &mut Rows,
+) {
     let bytes = width * channels;
     if bytes == 0 || image.len() < bytes {
         return;
@@ -43,7 +50,8 @@ pub(super) fn blur(image: &mut Vec<u8>, width: usize, channels: usize, sigma: f6
             for channel in 0..channels {
                 let (left, right) = (mirror(0, -(k as isize), width), mirror(width - 1, k as isize, width));
                 row.padded[border - k * channels + channel] = row.padded[border + left * channels + channel];
-                row.padded[border + (width - 1 + k) * channels + channel] = row.padded[border + right * channels + channel];
+                row.padded[border + (width - 1 + k) * channels + channel] =
+                    row.padded[border + right * channels + channel];
             }
         }
         for (sum, &value) in row.sum.iter_mut().zip(&row.padded[border..]) {

@@ -67,7 +67,8 @@ impl Dataset {
     /// `Io` where `root` cannot be searched, `InvalidArgument` where it holds no image.
     pub fn from_folder(root: &Path) -> Result<Self> {
         std::fs::read_dir(root).map_err(|error| Error::io("search the folder", root, &error))?;
-        let hidden = |entry: &walkdir::DirEntry| entry.depth() > 0 && entry.file_name().as_encoded_bytes().starts_with(b".");
+        let hidden =
+            |entry: &walkdir::DirEntry| entry.depth() > 0 && entry.file_name().as_encoded_bytes().starts_with(b".");
         let mut found = Vec::new();
         let mut others = 0usize;
         let mut broken = Broken::default();
@@ -258,7 +259,9 @@ impl std::fmt::Debug for Dataset {
 }
 
 fn is_image(path: &Path) -> bool {
-    path.extension().and_then(|end| end.to_str()).is_some_and(|end| EXTENSIONS.contains(&end.to_ascii_lowercase().as_str()))
+    path.extension()
+        .and_then(|end| end.to_str())
+        .is_some_and(|end| EXTENSIONS.contains(&end.to_ascii_lowercase().as_str()))
 }
 
 /// The path below `root` with `/` between its parts, so that names and order are the same on every system.

@@ -80,7 +80,10 @@ impl Loader {
     ) -> Result<Self> {
         let len = check(&dataset, &config, batch)?;
         if steps.end.checked_mul(batch as u64).is_none() {
-            return Err(Error::invalid(format!("step {} of batches of {batch} exceeds 64-bit sample numbers", steps.end)));
+            return Err(Error::invalid(format!(
+                "step {} of batches of {batch} exceeds 64-bit sample numbers",
+                steps.end
+            )));
         }
         let plan = Plan { steps, batch, view_len: config.view_len(), order: Order::Epochs { seed, len } };
         let (width, height) = (config.width, config.height);

@@ -354,7 +354,13 @@ mod tests {
         // The worker's own view must fit; only the canvas is tried here.
         let shared = Shared {
             plan: huge,
-            state: Mutex::new(State { pending: VecDeque::new(), next_step: 0, spare: Vec::new(), order: None, stopped: false }),
+            state: Mutex::new(State {
+                pending: VecDeque::new(),
+                next_step: 0,
+                spare: Vec::new(),
+                order: None,
+                stopped: false,
+            }),
             room: Condvar::new(),
             ready: Condvar::new(),
         };

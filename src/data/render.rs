@@ -35,7 +35,8 @@ pub fn render(
 ) -> Result<()> {
     check_output(config, out)?;
     let Crop { left, top, width, height } = params.crop;
-    let inside = |start: u32, length: u32, side: u32| length > 0 && start.checked_add(length).is_some_and(|end| end <= side);
+    let inside =
+        |start: u32, length: u32, side: u32| length > 0 && start.checked_add(length).is_some_and(|end| end <= side);
     if !inside(left, width, frame.width()) || !inside(top, height, frame.height()) {
         return Err(Error::invalid(format!("crop {:?} is not inside the frame of {frame:?}", params.crop)));
     }
@@ -126,7 +127,8 @@ impl Scratch {
     fn resize<P: PixelTrait>(&mut self, frame: &Frame, region: Region, config: &ViewConfig) -> Result<usize> {
         let failed = |error: &dyn std::fmt::Display| Error::new(ErrorKind::Internal, format!("resize: {error}"));
         self.image.resize(config.width as usize * config.height as usize * P::size(), 0);
-        let whole = TypedImageRef::<P>::from_buffer(frame.width(), frame.height(), frame.pixels()).map_err(|e| failed(&e))?;
+        let whole =
+            TypedImageRef::<P>::from_buffer(frame.width(), frame.height(), frame.pixels()).map_err(|e| failed(&e))?;
         let mut view =
             TypedImage::<P>::from_buffer(config.width, config.height, &mut self.image).map_err(|e| failed(&e))?;
         let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).use_alpha(false);
