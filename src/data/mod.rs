@@ -1,1 +1,33 @@
-//! (being written)
+//! From files and pushed frames to batches of augmented views, without libtorch.
+//!
+//! ```text
+//! folder | list | pushed frames → Dataset → Frame (H,W,C) u8 → view (S,S,3) f32 → Batch (B,S,S,3) f32
+//!          decode                            augment, render     loader
+//! ```
+//!
+//! Every random draw is a function of (seed, epoch, index, purpose), see [`random`], so a view is the same on any number
+//! of workers, on any machine, and can be made again later.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub mod augment;
+mod blur;
+mod colour;
+pub mod dataset;
+pub mod decode;
+pub mod frame;
+pub mod loader;
+mod prefetch;
+pub mod random;
+pub mod render;
+
+pub use augment::{ViewConfig, ViewParams};
+pub use dataset::{Dataset, Skipped};
+pub use frame::{Frame, FrameView, PixelFormat};
+pub use loader::{Batch, Loader};
+pub use render::Scratch;
+
+/// Locks even after a panic elsewhere: what the locks of this module guard is whole after every single statement.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,253 @@
+//! The view distribution of MoCo-v2: which crop, colours, blur and flip a view gets.
+//!
+//! In torchvision's words, and in this order (Chen et al., arXiv 2003.04297; method.md §3):
+//!
+//! ```text
+//! RandomResizedCrop(size, scale (.2, 1), ratio (3/4, 4/3)) → RandomApply(ColorJitter(.4, .4, .4, .1), .8)
+//!   → RandomGrayscale(.2) → RandomApply(GaussianBlur(σ ~ U(.1, 2)), .5) → RandomHorizontalFlip(.5) → ToTensor → Normalize
+//! ```
+//!
+//! [`ViewParams::sample`] draws, [`super::render`](mod@super::render) draws nothing: the same parameters give the same view.
+//!
+//! ```
+//! use seed::data::random::{Purpose, generator};
+//! use seed::data::{ViewConfig, ViewParams};
+//! let config = ViewConfig::default();
+//! let view = || ViewParams::sample(&config, 640, 480, &mut generator(7, 0, 12, Purpose::View));
+//! assert_eq!(view(), view());
+//! ```
+
+use rand_core::RngCore;
+use serde::{Deserialize, Serialize};
+
+use super::random::{below, between, shuffle, unit};
+use crate::error::{Error, ErrorKind, Result};
+
+/// The largest side of a view, in pixels.
+pub const MAX_VIEW_SIDE: u32 = 4_096;
+
+/// What views are drawn from. `Default` is MoCo-v2's at 224² with ImageNet's mean and deviation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ViewConfig {
+    /// Pixels in a row of a view.
+    pub width: u32,
+    /// Rows of a view.
+    pub height: u32,
+    /// Smallest share of the frame's area that a crop covers.
+    pub crop_scale_min: f64,
+    /// Largest share of the frame's area that a crop covers.
+    pub crop_scale_max: f64,
+    /// Smallest width / height of a crop.
+    pub crop_ratio_min: f64,
+    /// Largest width / height of a crop.
+    pub crop_ratio_max: f64,
+    /// How often the colours are changed.
+    pub jitter_probability: f64,
+    /// Brightness is multiplied by a factor from `max(0, 1 − x)..1 + x`.
+    pub brightness: f64,
+    /// Contrast is multiplied by a factor from `max(0, 1 − x)..1 + x`.
+    pub contrast: f64,
+    /// Saturation is multiplied by a factor from `max(0, 1 − x)..1 + x`.
+    pub saturation: f64,
+    /// Hue is turned by a share `−x..x` of the circle; at most 0.5.
+    pub hue: f64,
+    /// How often the colours are removed.
+    pub grey_probability: f64,
+    /// How often the view is blurred.
+    pub blur_probability: f64,
+    /// Smallest σ of the blur, in pixels of the view.
+    pub blur_sigma_min: f64,
+    /// Largest σ of the blur, in pixels of the view.
+    pub blur_sigma_max: f64,
+    /// How often left and right are swapped.
+    pub flip_probability: f64,
+    /// Subtracted from red, green and blue in [0, 1].
+    pub mean: [f64; 3],
+    /// Divides red, green and blue afterwards.
+    pub std: [f64; 3],
+}
+
+impl Default for ViewConfig {
+    fn default() -> Self {
+        Self {
+            width: 224,
+            height: 224,
+            crop_scale_min: 0.2,
+            crop_scale_max: 1.0,
+            crop_ratio_min: 3.0 / 4.0,
+            crop_ratio_max: 4.0 / 3.0,
+            jitter_probability: 0.8,
+            brightness: 0.4,
+            contrast: 0.4,
+            saturation: 0.4,
+            hue: 0.1,
+            grey_probability: 0.2,
+            blur_probability: 0.5,
+            blur_sigma_min: 0.1,
+            blur_sigma_max: 2.0,
+            flip_probability: 0.5,
+            mean: [0.485, 0.456, 0.406],
+            std: [0.229, 0.224, 0.225],
+        }
+    }
+}
+
+impl ViewConfig {
+    /// Numbers of a view, `height · width · 3`.
+    pub fn view_len(&self) -> usize {
+        self.width as usize * self.height as usize * 3
+    }
+
+    /// # Errors
+    /// `Config` where a value is out of bounds or not a number; says the key, the value and the bounds.
+    pub fn check(&self) -> Result<()> {
+        within("width", f64::from(self.width), 1.0, f64::from(MAX_VIEW_SIDE))?;
+        within("height", f64::from(self.height), 1.0, f64::from(MAX_VIEW_SIDE))?;
+        within("crop_scale_max", self.crop_scale_max, 1e-6, 1.0)?;
+        within("crop_scale_min", self.crop_scale_min, 1e-6, self.crop_scale_max)?;
+        within("crop_ratio_max", self.crop_ratio_max, 0.01, 100.0)?;
+        within("crop_ratio_min", self.crop_ratio_min, 0.01, self.crop_ratio_max)?;
+        within("jitter_probability", self.jitter_probability, 0.0, 1.0)?;
+        within("brightness", self.brightness, 0.0, 10.0)?;
+        within("contrast", self.contrast, 0.0, 10.0)?;
+        within("saturation", self.saturation, 0.0, 10.0)?;
+        within("hue", self.hue, 0.0, 0.5)?;
+        within("grey_probability", self.grey_probability, 0.0, 1.0)?;
+        within("blur_probability", self.blur_probability, 0.0, 1.0)?;
+        within("blur_sigma_max", self.blur_sigma_max, 0.01, 100.0)?;
+        within("blur_sigma_min", self.blur_sigma_min, 0.01, self.blur_sigma_max)?;
+        within("flip_probability", self.flip_probability, 0.0, 1.0)?;
+        for (mean, std) in self.mean.into_iter().zip(self.std) {
+            within("mean", mean, -1e3, 1e3)?;
+            within("std", std, 1e-6, 1e3)?;
+        }
+        Ok(())
+    }
+}
+
+fn within(key: &str, value: f64, low: f64, high: f64) -> Result<()> {
+    // Written so that NaN fails.
+    if value >= low && value <= high {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Config, format!("{key} is {value}, expected {low} to {high}")))
+}
+
+/// A rectangle of whole pixels inside a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crop {
+    /// First column.
+    pub left: u32,
+    /// First row.
+    pub top: u32,
+    /// Columns, at least 1.
+    pub width: u32,
+    /// Rows, at least 1.
+    pub height: u32,
+}
+
+/// One of the four operations of the colour jitter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Adjustment {
+    /// Blend with black.
+    Brightness,
+    /// Blend with the mean grey level.
+    Contrast,
+    /// Blend with the grey image.
+    Saturation,
+    /// Turn the hue.
+    Hue,
+}
+
+/// Factors of the colour jitter and the order they are applied in.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Jitter {
+    /// All four, each once.
+    pub order: [Adjustment; 4],
+    /// 1 leaves the image as it is.
+    pub brightness: f64,
+    /// 1 leaves the image as it is.
+    pub contrast: f64,
+    /// 1 leaves the image as it is.
+    pub saturation: f64,
+    /// Share of the circle, −0.5..=0.5; 0 leaves the image as it is.
+    pub hue: f64,
+}
+
+/// Everything that is random about one view.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ViewParams {
+    /// What is cut out of the frame.
+    pub crop: Crop,
+    /// The colour jitter, if any.
+    pub jitter: Option<Jitter>,
+    /// Whether the colours are removed.
+    pub grey: bool,
+    /// σ of the blur in pixels, if any.
+    pub blur_sigma: Option<f64>,
+    /// Whether left and right are swapped.
+    pub flip: bool,
+}
+
+impl ViewParams {
+    /// Draws a view of a frame of `frame_w`×`frame_h` pixels. The order of the draws is part of what makes a run replayable:
+    /// crop, jitter, grey, blur, flip.
+    pub fn sample(config: &ViewConfig, frame_w: u32, frame_h: u32, rng: &mut impl RngCore) -> Self {
+        Self {
+            crop: sample_crop(config, frame_w, frame_h, rng),
+            jitter: chance(rng, config.jitter_probability).then(|| sample_jitter(config, rng)),
+            grey: chance(rng, config.grey_probability),
+            blur_sigma: chance(rng, config.blur_probability)
+                .then(|| between(rng, config.blur_sigma_min, config.blur_sigma_max)),
+            flip: chance(rng, config.flip_probability),
+        }
+    }
+
+    /// The whole frame, unchanged but for its size.
+    pub fn plain(frame_w: u32, frame_h: u32) -> Self {
+        let crop = Crop { left: 0, top: 0, width: frame_w, height: frame_h };
+        Self { crop, jitter: None, grey: false, blur_sigma: None, flip: false }
+    }
+}
+
+fn chance(rng: &mut impl RngCore, probability: f64) -> bool {
+    unit(rng) < probability
+}
+
+fn sample_jitter(config: &ViewConfig, rng: &mut impl RngCore) -> Jitter {
+    let mut order = [Adjustment::Brightness, Adjustment::Contrast, Adjustment::Saturation, Adjustment::Hue];
+    shuffle(rng, &mut order);
+    let mut factor = |spread: f64| between(rng, (1.0 - spread).max(0.0), 1.0 + spread);
+    let (brightness, contrast, saturation) =
+        (factor(config.brightness), factor(config.contrast), factor(config.saturation));
+    Jitter { order, brightness, contrast, saturation, hue: between(rng, -config.hue, config.hue) }
+}
+
+/// torchvision's `RandomResizedCrop.get_params`: ten tries at an area and a ratio (uniform in its logarithm) that fit, then the
+/// largest centred crop whose ratio is in range.
+fn sample_crop(config: &ViewConfig, frame_w: u32, frame_h: u32, rng: &mut impl RngCore) -> Crop {
+    let (frame_w, frame_h) = (frame_w.max(1), frame_h.max(1));
+    let area = f64::from(frame_w) * f64::from(frame_h);
+    let (log_min, log_max) = (config.crop_ratio_min.ln(), config.crop_ratio_max.ln());
+    for _ in 0..10 {
+        let target = area * between(rng, config.crop_scale_min, config.crop_scale_max);
+        let ratio = between(rng, log_min, log_max).exp();
+        let width = (target * ratio).sqrt().round_ties_even();
+        let height = (target / ratio).sqrt().round_ties_even();
+        if width >= 1.0 && width <= f64::from(frame_w) && height >= 1.0 && height <= f64::from(frame_h) {
+            let (width, height) = (width as u32, height as u32);
+            let top = below(rng, u64::from(frame_h - height) + 1) as u32;
+            let left = below(rng, u64::from(frame_w - width) + 1) as u32;
+            return Crop { left, top, width, height };
+        }
+    }
+    let ratio = f64::from(frame_w) / f64::from(frame_h);
+    let (mut width, mut height) = (frame_w, frame_h);
+    if ratio < config.crop_ratio_min {
+        height = ((f64::from(frame_w) / config.crop_ratio_min).round_ties_even() as u32).clamp(1, frame_h);
+    } else if ratio > config.crop_ratio_max {
+        width = ((f64::from(frame_h) * config.crop_ratio_max).round_ties_even() as u32).clamp(1, frame_w);
+    }
+    Crop { left: (frame_w - width) / 2, top: (frame_h - height) / 2, width, height }
+}

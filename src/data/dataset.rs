@@ -1,0 +1,272 @@
+//! Images by number: files of a folder or a list, and frames pushed from memory, in one growing list.
+//!
+//! Files are decoded when asked for, and decoded frames are kept while a byte budget lasts ([`DEFAULT_CACHE_BYTES`]).
+//! Nothing is thrown out for something newer: an epoch visits every image once in random order, so an older frame is
+//! as likely to be needed as a newer one. A broken image is recorded once, by name and reason, and is an error from then
+//! on; who iterates decides what takes its place.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use sha2::{Digest, Sha256};
+use walkdir::WalkDir;
+
+use super::decode::{EXTENSIONS, decode_file};
+use super::frame::{Frame, FrameView};
+use super::lock;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Decoded frames of files are kept up to this many bytes: 5,461 frames of 256×256 in colour.
+pub const DEFAULT_CACHE_BYTES: usize = 1 << 30;
+
+/// An image, or a folder, that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    /// The name as [`Dataset::name`] gives it.
+    pub name: String,
+    /// Why, for a person.
+    pub reason: String,
+}
+
+/// An ordered list of images, shared between threads as `Arc<Dataset>`; frames may be pushed while others load.
+pub struct Dataset {
+    images: RwLock<Vec<Image>>,
+    cache: Mutex<Cache>,
+    broken: Mutex<Broken>,
+}
+
+struct Image {
+    name: String,
+    source: Source,
+}
+
+enum Source {
+    File(PathBuf),
+    Memory(Arc<Frame>),
+}
+
+struct Cache {
+    frames: BTreeMap<usize, Arc<Frame>>,
+    bytes: usize,
+    budget: usize,
+}
+
+#[derive(Default)]
+struct Broken {
+    /// Folders that could not be searched.
+    folders: Vec<Skipped>,
+    images: BTreeMap<usize, (Skipped, ErrorKind)>,
+}
+
+impl Dataset {
+    /// Every image below `root`, told by its extension ([`EXTENSIONS`], any case), sorted by name. Links are followed;
+    /// files and folders whose name starts with a dot are left out (thumbnails, resource forks). Nothing is decoded yet.
+    ///
+    /// # Errors
+    /// `Io` where `root` cannot be searched, `InvalidArgument` where it holds no image.
+    pub fn from_folder(root: &Path) -> Result<Self> {
+        std::fs::read_dir(root).map_err(|error| Error::io("search the folder", root, &error))?;
+        let hidden =
+            |entry: &walkdir::DirEntry| entry.depth() > 0 && entry.file_name().as_encoded_bytes().starts_with(b".");
+        let mut found = Vec::new();
+        let mut others = 0usize;
+        let mut broken = Broken::default();
+        for entry in WalkDir::new(root).follow_links(true).into_iter().filter_entry(|entry| !hidden(entry)) {
+            match entry {
+                Ok(entry) if entry.file_type().is_dir() => {}
+                Ok(entry) if is_image(entry.path()) => {
+                    found.push((relative_name(root, entry.path()), entry.into_path()));
+                }
+                Ok(_) => others += 1,
+                Err(error) => {
+                    let name = error.path().map_or_else(|| "?".to_owned(), |path| relative_name(root, path));
+                    log::warn!("skipping {name}: {error}");
+                    broken.folders.push(Skipped { name, reason: error.to_string() });
+                }
+            }
+        }
+        if found.is_empty() {
+            return Err(Error::invalid(format!(
+                "no image below {}: looked for files ending in {}, found {others} other files and {} unreadable entries",
+                root.display(),
+                EXTENSIONS.join(", "),
+                broken.folders.len()
+            )));
+        }
+        found.sort();
+        Ok(Self::new(found, broken))
+    }
+
+    /// The given files in the given order, each named by its path. A file that is absent counts as a broken image.
+    ///
+    /// # Errors
+    /// `InvalidArgument` where the list is empty.
+    pub fn from_files(files: Vec<PathBuf>) -> Result<Self> {
+        if files.is_empty() {
+            return Err(Error::invalid("the list of image files is empty, expected at least one"));
+        }
+        let named = files.into_iter().map(|path| (path.to_string_lossy().into_owned(), path)).collect();
+        Ok(Self::new(named, Broken::default()))
+    }
+
+    /// Nothing yet; see [`Dataset::push`].
+    pub fn in_memory() -> Self {
+        Self::new(Vec::new(), Broken::default())
+    }
+
+    fn new(files: Vec<(String, PathBuf)>, broken: Broken) -> Self {
+        let images = files.into_iter().map(|(name, path)| Image { name, source: Source::File(path) }).collect();
+        let cache = Cache { frames: BTreeMap::new(), bytes: 0, budget: DEFAULT_CACHE_BYTES };
+        Self { images: RwLock::new(images), cache: Mutex::new(cache), broken: Mutex::new(broken) }
+    }
+
+    /// Appends a copy of `frame` and gives its number. Loaders that already run keep the length they started with.
+    ///
+    /// # Errors
+    /// As [`FrameView::to_frame`], with the name in front.
+    pub fn push(&self, name: &str, frame: &FrameView) -> Result<usize> {
+        let frame = Arc::new(frame.to_frame().map_err(|error| error.context(name))?);
+        let mut images = self.images.write().unwrap_or_else(PoisonError::into_inner);
+        images.push(Image { name: name.to_owned(), source: Source::Memory(frame) });
+        Ok(images.len() - 1)
+    }
+
+    /// How many images there are, broken ones included.
+    pub fn len(&self) -> usize {
+        self.images.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Whether there is no image.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The name of image `i`: its path below the folder with `/` between the parts, or the name it was pushed with. Bytes that
+    /// are not UTF-8 are replaced.
+    ///
+    /// # Errors
+    /// `InvalidArgument` where there is no image `i`.
+    pub fn name(&self, i: usize) -> Result<String> {
+        self.image(i, |image| image.name.clone())
+    }
+
+    /// The pixels of image `i`, decoded or from the cache.
+    ///
+    /// # Errors
+    /// `InvalidArgument` where there is no image `i`; `Io` or `Format` where it is broken, now or at an earlier call;
+    /// `OutOfMemory`, which does not count as broken.
+    pub fn load(&self, i: usize) -> Result<Arc<Frame>> {
+        let path = match self.image(i, |image| match &image.source {
+            Source::Memory(frame) => Ok(Arc::clone(frame)),
+            Source::File(path) => Err(path.clone()),
+        })? {
+            Ok(frame) => return Ok(frame),
+            Err(path) => path,
+        };
+        if let Some(frame) = lock(&self.cache).frames.get(&i) {
+            return Ok(Arc::clone(frame));
+        }
+        if let Some((skipped, kind)) = lock(&self.broken).images.get(&i) {
+            return Err(Error::new(*kind, skipped.reason.clone()));
+        }
+        // Decoded without a lock held: two threads may decode the same image, none waits for another.
+        match decode_file(&path) {
+            Ok(frame) => {
+                let frame = Arc::new(frame);
+                lock(&self.cache).keep(i, &frame);
+                Ok(frame)
+            }
+            Err(error) => {
+                if error.kind() != ErrorKind::OutOfMemory {
+                    self.record(i, &error)?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Sets the budget of decoded frames, in bytes; frames above it are dropped at once. Pushed frames do not count.
+    pub fn set_cache_bytes(&self, bytes: usize) {
+        let mut cache = lock(&self.cache);
+        cache.budget = bytes;
+        while cache.bytes > cache.budget {
+            let Some((_, frame)) = cache.frames.pop_last() else { break };
+            cache.bytes -= frame.pixels().len();
+        }
+    }
+
+    /// What could not be read so far, each once: folders first, then images by number.
+    pub fn skipped(&self) -> Vec<Skipped> {
+        let broken = lock(&self.broken);
+        broken.folders.iter().chain(broken.images.values().map(|(skipped, _)| skipped)).cloned().collect()
+    }
+
+    /// Which images these are: SHA-256, in hexadecimal, over the number of images and each one's name and size (bytes of the
+    /// file, or width, height and channels of a pushed frame). A checkpoint compares it before it goes on.
+    pub fn identity(&self) -> String {
+        let images = self.images.read().unwrap_or_else(PoisonError::into_inner);
+        let mut hash = Sha256::new();
+        let word = |hash: &mut Sha256, number: u64| hash.update(number.to_le_bytes());
+        word(&mut hash, images.len() as u64);
+        for image in images.iter() {
+            word(&mut hash, image.name.len() as u64);
+            hash.update(image.name.as_bytes());
+            match &image.source {
+                Source::File(path) => word(&mut hash, std::fs::metadata(path).map_or(u64::MAX, |found| found.len())),
+                Source::Memory(frame) => {
+                    for number in [frame.width(), frame.height(), u32::from(frame.channels())] {
+                        word(&mut hash, u64::from(number));
+                    }
+                }
+            }
+        }
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn image<T>(&self, i: usize, look: impl FnOnce(&Image) -> T) -> Result<T> {
+        let images = self.images.read().unwrap_or_else(PoisonError::into_inner);
+        let image = images.get(i).ok_or_else(|| {
+            Error::invalid(format!("there is no image {i}, the data set holds {} (numbered from 0)", images.len()))
+        })?;
+        Ok(look(image))
+    }
+
+    fn record(&self, i: usize, error: &Error) -> Result<()> {
+        let name = self.name(i)?;
+        let mut broken = lock(&self.broken);
+        broken.images.entry(i).or_insert_with(|| {
+            log::warn!("skipping {name}: {error}");
+            (Skipped { name, reason: error.message().to_owned() }, error.kind())
+        });
+        Ok(())
+    }
+}
+
+impl Cache {
+    fn keep(&mut self, i: usize, frame: &Arc<Frame>) {
+        let bytes = frame.pixels().len();
+        if bytes <= self.budget.saturating_sub(self.bytes) && self.frames.insert(i, Arc::clone(frame)).is_none() {
+            self.bytes += bytes;
+        }
+    }
+}
+
+impl std::fmt::Debug for Dataset {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Dataset({} images)", self.len())
+    }
+}
+
+fn is_image(path: &Path) -> bool {
+    path.extension()
+        .and_then(|end| end.to_str())
+        .is_some_and(|end| EXTENSIONS.contains(&end.to_ascii_lowercase().as_str()))
+}
+
+/// The path below `root` with `/` between its parts, so that names and order are the same on every system.
+fn relative_name(root: &Path, path: &Path) -> String {
+    let below = path.strip_prefix(root).unwrap_or(path);
+    let parts: Vec<_> = below.components().map(|part| part.as_os_str().to_string_lossy()).collect();
+    parts.join("/")
+}
