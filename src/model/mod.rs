@@ -1,2 +1,69 @@
-//! (being written)
+//! Networks: backbones with torchvision's definitions and key names, heads, the frozen teacher and the student.
+//!
+//!     images (B,3,H,W) ─ backbone → features (B,d) ─ head → logits (B,classes) or projection (B,C) ─ unit_rows → embedding
+//!
+//! ```
+//! use seed::model::{Architecture, Head, Mode, Network};
+//! use tch::{Device, Kind, Tensor};
+//! let head = Head::Projection { hidden: 0, dim: 128 };
+//! let network = Network::new(Architecture::MobileNetV3Small, head, 7, Device::Cpu)?;
+//! let images = Tensor::zeros([2, 3, 64, 64], (Kind::Float, Device::Cpu));
+//! assert_eq!(network.forward(&images, Mode::Eval)?.size(), [2, 128]);
+//! # Ok::<(), seed::Error>(())
+//! ```
+//!
+//! # Threads
+//! A [`Network`] may move between threads but is not shared: training writes running statistics and parameters in place
+//! through `&self`. The tensors that [`Network::parameters`] hands out are handles to the same storage, so they
+//! belong to the thread that uses the network. A [`Teacher`] is never written to after it is made and may be shared freely.
+//!
+//! # Grad mode
+//! Nothing here changes libtorch's thread-local grad mode beyond a guard that restores it.
+
+mod architecture;
+mod efficientnet;
+mod layers;
+mod load;
+mod mobilenet_v2;
+mod mobilenet_v3;
+mod names;
+mod network;
+mod noise;
+mod params;
+mod projection;
+mod published;
+mod random;
+mod resnet;
+mod student;
+mod teacher;
 pub mod weights;
+
+use tch::Tensor;
+
+pub use architecture::Architecture;
+pub use load::{Load, LoadReport};
+pub use network::{Head, Network};
+pub use projection::unit_rows;
+pub use published::published_names;
+pub use student::Student;
+pub use teacher::Teacher;
+
+use crate::error::Result;
+
+/// How a forward pass treats batch norm, dropout and stochastic depth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Running statistics, no noise; nothing is written.
+    Eval,
+    /// Batch statistics, running ones updated, noise drawn.
+    Train {
+        /// Key of this step's randomness: the same key gives the same masks. torch's global generator is never touched.
+        noise: u64,
+    },
+}
+
+/// A network up to its features.
+pub(crate) trait Backbone: Send {
+    /// (B, 3, H, W) → (B, d).
+    fn features(&self, images: &Tensor, mode: Mode) -> Result<Tensor>;
+}

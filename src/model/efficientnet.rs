@@ -1,0 +1,117 @@
+//! EfficientNet-B0 (Tan & Le 2019), torchvision's definition.
+//!
+//!     (B,3,H,W) → 3×3/2, 32, SiLU → 16 MBConv blocks in 7 stages → 1×1, 1280 → mean → (B, 1280)
+//!
+//! A block widens, filters each channel, gates (squeeze-and-excitation behind the activation, SiLU inside, sigmoid gate)
+//! and narrows. While training, block `i` of 16 drops its branch for an image with probability 0.2·i/16.
+
+use tch::Tensor;
+
+use super::layers::{Activation, ConvBnAct, ConvShape, NormConfig, SqueezeExcitation, global_average};
+use super::noise::RandomDrop;
+use super::params::Path;
+use super::{Backbone, Mode};
+use crate::error::Result;
+
+/// Expansion, kernel, first stride, channels and blocks of each stage: table 1 of the paper.
+const STAGES: [(i64, i64, i64, i64, usize); 7] = [
+    (1, 3, 1, 16, 1),
+    (6, 3, 2, 24, 2),
+    (6, 5, 2, 40, 2),
+    (6, 3, 2, 80, 3),
+    (6, 5, 1, 112, 3),
+    (6, 5, 2, 192, 4),
+    (6, 3, 1, 320, 1),
+];
+
+const NORM: NormConfig = NormConfig::TORCH;
+
+/// Probability of dropping the branch of a block that would follow the last one.
+const STOCHASTIC_DEPTH: f64 = 0.2;
+
+struct MbConv {
+    expand: Option<ConvBnAct>,
+    depthwise: ConvBnAct,
+    squeeze: SqueezeExcitation,
+    project: ConvBnAct,
+    add_input: bool,
+    depth: RandomDrop,
+}
+
+impl MbConv {
+    fn new(path: &mut Path<'_>, input: i64, output: i64, shape: (i64, i64, i64), drop: f64) -> Result<MbConv> {
+        let (expansion, kernel, stride) = shape;
+        let depth = RandomDrop::rows(path, drop);
+        let mut path = path.at("block");
+        let wide = input * expansion;
+        // Without the widening layer everything behind it moves one key forward.
+        let first = usize::from(expansion != 1);
+        let expand = if expansion == 1 {
+            None
+        } else {
+            let shape = ConvShape::pointwise(input, wide);
+            Some(ConvBnAct::new(&mut path.at(0), ("0", "1"), shape, NORM, Activation::Silu)?)
+        };
+        let shape = ConvShape::depthwise(wide, kernel, stride);
+        let depthwise = ConvBnAct::new(&mut path.at(first), ("0", "1"), shape, NORM, Activation::Silu)?;
+        let squeezed = (input / 4).max(1);
+        let (inner, gate) = (Activation::Silu, Activation::Sigmoid);
+        let squeeze = SqueezeExcitation::new(&mut path.at(first + 1), wide, squeezed, inner, gate)?;
+        let shape = ConvShape::pointwise(wide, output);
+        let project = ConvBnAct::new(&mut path.at(first + 2), ("0", "1"), shape, NORM, Activation::Identity)?;
+        Ok(MbConv { expand, depthwise, squeeze, project, add_input: stride == 1 && input == output, depth })
+    }
+
+    fn forward(&self, input: &Tensor, mode: Mode) -> Result<Tensor> {
+        let mut x = input.shallow_clone();
+        if let Some(expand) = &self.expand {
+            x = expand.forward(&x, mode)?;
+        }
+        x = self.depthwise.forward(&x, mode)?;
+        x = self.squeeze.forward(&x, mode)?;
+        x = self.project.forward(&x, mode)?;
+        Ok(if self.add_input { self.depth.forward(x, mode)?.f_add_(input)? } else { x })
+    }
+}
+
+/// EfficientNet-B0 without its classifier.
+pub(crate) struct EfficientNet {
+    stem: ConvBnAct,
+    blocks: Vec<MbConv>,
+    last: ConvBnAct,
+}
+
+impl EfficientNet {
+    pub fn b0(path: &mut Path<'_>) -> Result<EfficientNet> {
+        let mut path = path.at("features");
+        let shape = ConvShape::dense(3, 32, 3, 2);
+        let stem = ConvBnAct::new(&mut path.at(0), ("0", "1"), shape, NORM, Activation::Silu)?;
+        let total = STAGES.iter().map(|stage| stage.4).sum::<usize>() as f64;
+        let mut blocks = Vec::new();
+        let mut input = 32;
+        for (stage, (expansion, kernel, first_stride, output, depth)) in STAGES.into_iter().enumerate() {
+            let mut path = path.at(stage + 1);
+            for number in 0..depth {
+                let stride = if number == 0 { first_stride } else { 1 };
+                let drop = STOCHASTIC_DEPTH * blocks.len() as f64 / total;
+                let shape = (expansion, kernel, stride);
+                blocks.push(MbConv::new(&mut path.at(number), input, output, shape, drop)?);
+                input = output;
+            }
+        }
+        let shape = ConvShape::pointwise(input, 4 * input);
+        let path = &mut path.at(STAGES.len() + 1);
+        let last = ConvBnAct::new(path, ("0", "1"), shape, NORM, Activation::Silu)?;
+        Ok(EfficientNet { stem, blocks, last })
+    }
+}
+
+impl Backbone for EfficientNet {
+    fn features(&self, images: &Tensor, mode: Mode) -> Result<Tensor> {
+        let mut x = self.stem.forward(images, mode)?; // (B, 32, H/2, W/2)
+        for block in &self.blocks {
+            x = block.forward(&x, mode)?;
+        }
+        global_average(&self.last.forward(&x, mode)?) // (B, 1280)
+    }
+}

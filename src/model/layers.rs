@@ -1,0 +1,261 @@
+//! The layers that the backbones are made of, with torch's arithmetic and key names.
+//!
+//! Feature maps are (B, C, H, W) in either memory format; libtorch keeps the format of its input.
+
+use tch::{Kind, Tensor};
+
+use super::Mode;
+use super::params::{Initial, Path};
+use crate::error::Result;
+
+/// A function applied to each element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Activation {
+    /// x
+    Identity,
+    /// max(x, 0)
+    Relu,
+    /// min(max(x, 0), 6)
+    Relu6,
+    /// x · hardsigmoid(x)
+    Hardswish,
+    /// relu6(x + 3) / 6
+    Hardsigmoid,
+    /// x · sigmoid(x)
+    Silu,
+    /// 1 / (1 + e⁻ˣ)
+    Sigmoid,
+}
+
+impl Activation {
+    /// Takes `x` over, since most activations write in place: `x` must come fresh out of an operation whose backward does
+    /// not need its result (convolution, batch norm, linear).
+    pub fn apply(self, mut x: Tensor, mode: Mode) -> Result<Tensor> {
+        // Hardswish and SiLU need their input in backward: in place, libtorch would copy it first and save nothing.
+        let in_place = matches!(mode, Mode::Eval);
+        Ok(match self {
+            Activation::Identity => x,
+            Activation::Relu => x.f_relu_()?,
+            Activation::Relu6 => x.f_relu6_()?,
+            Activation::Hardswish if in_place => x.f_hardswish_()?,
+            Activation::Hardswish => x.f_hardswish()?,
+            Activation::Hardsigmoid => x.f_hardsigmoid()?,
+            Activation::Silu if in_place => x.f_silu_()?,
+            Activation::Silu => x.f_silu()?,
+            Activation::Sigmoid => x.f_sigmoid_()?,
+        })
+    }
+}
+
+/// Shape of a convolution; the padding is always (kernel − 1)/2, as everywhere in these networks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ConvShape {
+    pub input: i64,
+    pub output: i64,
+    pub kernel: i64,
+    pub stride: i64,
+    pub groups: i64,
+}
+
+impl ConvShape {
+    /// 1×1, stride 1.
+    pub fn pointwise(input: i64, output: i64) -> ConvShape {
+        ConvShape { input, output, kernel: 1, stride: 1, groups: 1 }
+    }
+
+    /// Every channel by itself.
+    pub fn depthwise(channels: i64, kernel: i64, stride: i64) -> ConvShape {
+        ConvShape { input: channels, output: channels, kernel, stride, groups: channels }
+    }
+
+    /// Every channel with every other.
+    pub fn dense(input: i64, output: i64, kernel: i64, stride: i64) -> ConvShape {
+        ConvShape { input, output, kernel, stride, groups: 1 }
+    }
+}
+
+/// Convolution: weight (O, I/groups, k, k), bias (O) or none.
+pub(crate) struct Conv2d {
+    weight: Tensor,
+    bias: Option<Tensor>,
+    shape: ConvShape,
+}
+
+impl Conv2d {
+    /// Kaiming normal over the fan-out, gain √2 (He et al. 2015), as all torchvision models here start; bias 0.
+    pub fn new(path: &mut Path<'_>, shape: ConvShape, bias: bool) -> Result<Conv2d> {
+        let ConvShape { input, output, kernel, groups, .. } = shape;
+        // torch counts the fan-out from the weight's shape, so it does not divide by the groups.
+        let std = (2.0 / (output * kernel * kernel) as f64).sqrt();
+        let weight = path.parameter("weight", &[output, input / groups, kernel, kernel], Initial::Normal { std })?;
+        let bias = if bias { Some(path.parameter("bias", &[output], Initial::Constant(0.0))?) } else { None };
+        Ok(Conv2d { weight, bias, shape })
+    }
+
+    /// (B, I, H, W) → (B, O, ⌈H/stride⌉, ⌈W/stride⌉).
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let ConvShape { kernel, stride, groups, .. } = self.shape;
+        let padding = (kernel - 1) / 2;
+        Ok(x.f_conv2d(&self.weight, self.bias.as_ref(), [stride, stride], [padding, padding], [1, 1], groups)?)
+    }
+}
+
+/// The two constants of batch normalisation that differ between architectures.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NormConfig {
+    pub eps: f64,
+    pub momentum: f64,
+}
+
+impl NormConfig {
+    /// torch's defaults: ResNet, MobileNetV2, EfficientNet-B0.
+    pub const TORCH: NormConfig = NormConfig { eps: 1e-5, momentum: 0.1 };
+    /// torchvision's MobileNetV3.
+    pub const MOBILENET_V3: NormConfig = NormConfig { eps: 1e-3, momentum: 0.01 };
+}
+
+/// Batch normalisation over (B, H, W) per channel:
+/// `y = (x − mean)/√(var + eps) · weight + bias`, with the batch's statistics in training and the running ones otherwise.
+///
+/// In training the running statistics move by `momentum` (unbiased variance) and `num_batches_tracked` counts the step.
+pub(crate) struct BatchNorm2d {
+    weight: Tensor,
+    bias: Tensor,
+    running_mean: Tensor,
+    running_var: Tensor,
+    num_batches_tracked: Tensor,
+    config: NormConfig,
+}
+
+impl BatchNorm2d {
+    pub fn new(path: &mut Path<'_>, channels: i64, config: NormConfig) -> Result<BatchNorm2d> {
+        Ok(BatchNorm2d {
+            weight: path.parameter("weight", &[channels], Initial::Constant(1.0))?,
+            bias: path.parameter("bias", &[channels], Initial::Constant(0.0))?,
+            running_mean: path.buffer("running_mean", &[channels], Kind::Float, 0.0)?,
+            running_var: path.buffer("running_var", &[channels], Kind::Float, 1.0)?,
+            num_batches_tracked: path.buffer("num_batches_tracked", &[], Kind::Int64, 0.0)?,
+            config,
+        })
+    }
+
+    /// Training needs more than one value per channel; [`Network`](super::Network) checks that before the first layer,
+    /// because a failure half-way would leave some running statistics moved and others not.
+    pub fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
+        let training = matches!(mode, Mode::Train { .. });
+        if training {
+            let _updated = self.num_batches_tracked.shallow_clone().f_add_scalar_(1)?;
+        }
+        Ok(x.f_batch_norm(
+            Some(&self.weight),
+            Some(&self.bias),
+            Some(&self.running_mean),
+            Some(&self.running_var),
+            training,
+            self.config.momentum,
+            self.config.eps,
+            true,
+        )?)
+    }
+}
+
+/// Convolution without bias, batch normalisation, activation.
+pub(crate) struct ConvBnAct {
+    conv: Conv2d,
+    norm: BatchNorm2d,
+    activation: Activation,
+}
+
+impl ConvBnAct {
+    /// `keys` are the two modules' names under `path`: ("0", "1") in a sequence, ("conv1", "bn1") in a ResNet.
+    pub fn new(
+        path: &mut Path<'_>,
+        keys: (&str, &str),
+        shape: ConvShape,
+        norm: NormConfig,
+        activation: Activation,
+    ) -> Result<ConvBnAct> {
+        let conv = Conv2d::new(&mut path.at(keys.0), shape, false)?;
+        let norm = BatchNorm2d::new(&mut path.at(keys.1), shape.output, norm)?;
+        Ok(ConvBnAct { conv, norm, activation })
+    }
+
+    pub fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
+        let x = self.norm.forward(&self.conv.forward(x)?, mode)?;
+        self.activation.apply(x, mode)
+    }
+}
+
+/// Squeeze and excitation (Hu et al. 2018): `x · gate(fc2(inner(fc1(mean over H, W))))`, one factor per channel.
+pub(crate) struct SqueezeExcitation {
+    fc1: Conv2d,
+    fc2: Conv2d,
+    inner: Activation,
+    gate: Activation,
+}
+
+impl SqueezeExcitation {
+    pub fn new(
+        path: &mut Path<'_>,
+        channels: i64,
+        squeezed: i64,
+        inner: Activation,
+        gate: Activation,
+    ) -> Result<SqueezeExcitation> {
+        let fc1 = Conv2d::new(&mut path.at("fc1"), ConvShape::pointwise(channels, squeezed), true)?;
+        let fc2 = Conv2d::new(&mut path.at("fc2"), ConvShape::pointwise(squeezed, channels), true)?;
+        Ok(SqueezeExcitation { fc1, fc2, inner, gate })
+    }
+
+    pub fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
+        let pooled = x.f_adaptive_avg_pool2d([1, 1])?; // (B, C, 1, 1)
+        let squeezed = self.inner.apply(self.fc1.forward(&pooled)?, mode)?; // (B, S, 1, 1)
+        let factors = self.gate.apply(self.fc2.forward(&squeezed)?, mode)?; // (B, C, 1, 1)
+        Ok(factors.f_mul(x)?)
+    }
+}
+
+/// How a linear layer starts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum LinearInitial {
+    /// torch's `nn.Linear`: weight and bias U(±1/√fan-in). ResNet's classifier and every projection head.
+    Torch,
+    /// Weight N(0, 0.01²), bias 0: MobileNetV2 and V3.
+    MobileNet,
+    /// Weight U(±1/√outputs), bias 0: EfficientNet.
+    EfficientNet,
+}
+
+/// `y = x·Wᵀ + b`: (B, I) → (B, O), weight (O, I).
+pub(crate) struct Linear {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl Linear {
+    pub fn new(path: &mut Path<'_>, input: i64, output: i64, initial: LinearInitial) -> Result<Linear> {
+        let (weight, bias) = match initial {
+            LinearInitial::Torch => {
+                let bound = 1.0 / (input as f64).sqrt();
+                (Initial::Uniform { bound }, Initial::Uniform { bound })
+            }
+            LinearInitial::MobileNet => (Initial::Normal { std: 0.01 }, Initial::Constant(0.0)),
+            LinearInitial::EfficientNet => {
+                (Initial::Uniform { bound: 1.0 / (output as f64).sqrt() }, Initial::Constant(0.0))
+            }
+        };
+        Ok(Linear {
+            weight: path.parameter("weight", &[output, input], weight)?,
+            bias: path.parameter("bias", &[output], bias)?,
+        })
+    }
+
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(x.f_linear(&self.weight, Some(&self.bias))?)
+    }
+}
+
+/// Mean over the image: (B, C, H, W) → (B, C).
+pub(crate) fn global_average(x: &Tensor) -> Result<Tensor> {
+    Ok(x.f_adaptive_avg_pool2d([1, 1])?.f_flatten(1, -1)?)
+}

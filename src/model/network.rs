@@ -1,0 +1,331 @@
+//! A backbone with its head: building, forward pass, memory format, device and copies.
+
+use tch::{Device, Kind, Tensor};
+
+use super::efficientnet::EfficientNet;
+use super::layers::{Linear, LinearInitial};
+use super::load::{self, Load, LoadReport};
+use super::mobilenet_v2::MobileNetV2;
+use super::mobilenet_v3::{MobileNetV3, Size};
+use super::noise::RandomDrop;
+use super::params::{Entry, Filling, Role, Store};
+use super::projection::Projection;
+use super::resnet::{BlockKind, ResNet};
+use super::weights::{HostTensor, StateDict};
+use super::{Architecture, Backbone, Mode};
+use crate::error::{Error, Result};
+
+/// Widest layer a head may have; a bound on what a damaged configuration can allocate.
+const WIDEST: i64 = 1 << 20;
+
+/// What follows the features.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Head {
+    /// Nothing: the output is the features.
+    None,
+    /// torchvision's classifier (with its dropout in training): logits.
+    Classifier {
+        /// Number of classes, at least 1.
+        classes: i64,
+    },
+    /// Linear–ReLU–linear, keys "projection.0" and "projection.2".
+    Projection {
+        /// Width of the hidden layer; 0 means the width of the features.
+        hidden: i64,
+        /// Width of the output, at least 1.
+        dim: i64,
+    },
+}
+
+impl Head {
+    /// The head with its widths filled in, or why it cannot be built.
+    fn resolved(self, features: i64) -> Result<Head> {
+        let check = |what: &str, value: i64| {
+            if (1..=WIDEST).contains(&value) {
+                Ok(value)
+            } else {
+                Err(Error::invalid(format!("{what} must lie in 1..={WIDEST}, got {value}")))
+            }
+        };
+        Ok(match self {
+            Head::None => Head::None,
+            Head::Classifier { classes } => Head::Classifier { classes: check("number of classes", classes)? },
+            Head::Projection { hidden, dim } => Head::Projection {
+                hidden: check("hidden width of the projection", if hidden == 0 { features } else { hidden })?,
+                dim: check("embedding width of the projection", dim)?,
+            },
+        })
+    }
+}
+
+enum HeadLayers {
+    None,
+    Classifier(RandomDrop, Linear),
+    Projection(Projection),
+}
+
+/// A network. See the [module](super) for the rules on threads and grad mode.
+pub struct Network {
+    architecture: Architecture,
+    head: Head,
+    backbone: Box<dyn Backbone>,
+    head_layers: HeadLayers,
+    store: Store,
+}
+
+impl Network {
+    /// A network with torchvision's initial distribution, every tensor's numbers drawn from `seed` and its place in
+    /// the state, so that the same seed gives the same backbone under every head.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a head's width out of bounds; `OutOfMemory`, `Device` or `Torch` from libtorch.
+    pub fn new(architecture: Architecture, head: Head, seed: u64, device: Device) -> Result<Network> {
+        Network::build(architecture, head, Filling::Random { seed }, device)
+    }
+
+    /// A network of zeros, for tensors that are about to be read from somewhere else.
+    pub(crate) fn blank(architecture: Architecture, head: Head, device: Device) -> Result<Network> {
+        Network::build(architecture, head, Filling::Zeros, device)
+    }
+
+    fn build(architecture: Architecture, head: Head, filling: Filling, device: Device) -> Result<Network> {
+        let features = architecture.feature_dim();
+        let head = head.resolved(features)?;
+        let mut store = Store::new(filling, device);
+        let mut root = store.root();
+        let backbone: Box<dyn Backbone> = match architecture {
+            Architecture::ResNet18 => Box::new(ResNet::new(&mut root, BlockKind::Basic, [2, 2, 2, 2])?),
+            Architecture::ResNet34 => Box::new(ResNet::new(&mut root, BlockKind::Basic, [3, 4, 6, 3])?),
+            Architecture::ResNet50 => Box::new(ResNet::new(&mut root, BlockKind::Bottleneck, [3, 4, 6, 3])?),
+            Architecture::MobileNetV2 => Box::new(MobileNetV2::new(&mut root)?),
+            Architecture::MobileNetV3Small => Box::new(MobileNetV3::new(&mut root, Size::Small)?),
+            Architecture::MobileNetV3Large => Box::new(MobileNetV3::new(&mut root, Size::Large)?),
+            Architecture::EfficientNetB0 => Box::new(EfficientNet::b0(&mut root)?),
+        };
+        let head_layers = match head {
+            Head::None => HeadLayers::None,
+            Head::Classifier { classes } => {
+                let initial = match architecture {
+                    Architecture::ResNet18 | Architecture::ResNet34 | Architecture::ResNet50 => LinearInitial::Torch,
+                    Architecture::EfficientNetB0 => LinearInitial::EfficientNet,
+                    _ => LinearInitial::MobileNet,
+                };
+                let dropout = RandomDrop::elements(&mut root, architecture.classifier_dropout());
+                let mut path = root.at(architecture.classifier_key());
+                HeadLayers::Classifier(dropout, Linear::new(&mut path, features, classes, initial)?)
+            }
+            Head::Projection { hidden, dim } => {
+                HeadLayers::Projection(Projection::new(&mut root, features, hidden, dim)?)
+            }
+        };
+        Ok(Network { architecture, head, backbone, head_layers, store })
+    }
+
+    /// Backbone features: (B, 3, H, W) → (B, [`feature_dim`](Network::feature_dim)).
+    ///
+    /// # Errors
+    /// `InvalidArgument` where `images` is not a non-empty floating-point (B, 3, H, W) on the network's device, or, in
+    /// training, gives batch norm only one value per channel (B·⌈H/32⌉·⌈W/32⌉ = 1). Nothing has been written then.
+    pub fn features(&self, images: &Tensor, mode: Mode) -> Result<Tensor> {
+        self.check_images(images, mode)?;
+        self.backbone.features(images, mode)
+    }
+
+    /// Head on top of the features: (B, 3, H, W) → (B, [`output_dim`](Network::output_dim)); not normalised.
+    ///
+    /// # Errors
+    /// Those of [`features`](Network::features).
+    pub fn forward(&self, images: &Tensor, mode: Mode) -> Result<Tensor> {
+        let features = self.features(images, mode)?;
+        self.head_forward(features, mode)
+    }
+
+    /// The head alone: (B, feature_dim) → (B, output_dim), for a caller that wants features and output of one pass.
+    pub fn head_forward(&self, features: Tensor, mode: Mode) -> Result<Tensor> {
+        match &self.head_layers {
+            HeadLayers::None => Ok(features),
+            HeadLayers::Classifier(dropout, linear) => linear.forward(&dropout.forward(features, mode)?),
+            HeadLayers::Projection(projection) => projection.forward(&features, mode),
+        }
+    }
+
+    fn check_images(&self, images: &Tensor, mode: Mode) -> Result<()> {
+        if !images.defined() {
+            return Err(Error::invalid("the tensor of images is undefined"));
+        }
+        let kind = images.f_kind()?;
+        let size = images.size();
+        let (batch, height, width) = match *size.as_slice() {
+            [batch, 3, height, width] if batch > 0 && height > 0 && width > 0 => (batch, height, width),
+            _ => return Err(Error::invalid(format!("images must be (B, 3, H, W) and not empty, got {size:?}"))),
+        };
+        if !matches!(kind, Kind::Float | Kind::Half | Kind::BFloat16) {
+            return Err(Error::invalid(format!("images must be float32 (or half under autocast), got {kind:?}")));
+        }
+        if images.device() != self.device() {
+            let (found, own) = (images.device(), self.device());
+            return Err(Error::invalid(format!("images lie on {found:?}, the network on {own:?}")));
+        }
+        // All architectures halve the image five times, rounding up; the last batch norm sees the smallest map.
+        let values = batch.saturating_mul((height - 1) / 32 + 1).saturating_mul((width - 1) / 32 + 1);
+        if matches!(mode, Mode::Train { .. }) && values < 2 {
+            return Err(Error::invalid(format!(
+                "training needs more than one value per channel: {batch} image of {height}x{width} leaves one; \
+                 take a larger batch or images larger than 32 pixels"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Width of the features.
+    pub fn feature_dim(&self) -> i64 {
+        self.architecture.feature_dim()
+    }
+
+    /// Width of [`forward`](Network::forward)'s output.
+    pub fn output_dim(&self) -> i64 {
+        match self.head {
+            Head::None => self.feature_dim(),
+            Head::Classifier { classes } => classes,
+            Head::Projection { dim, .. } => dim,
+        }
+    }
+
+    /// The backbone's name.
+    pub fn architecture(&self) -> Architecture {
+        self.architecture
+    }
+
+    /// The head, a projection's hidden width filled in.
+    pub fn head(&self) -> Head {
+        self.head
+    }
+
+    /// Where the tensors lie.
+    pub fn device(&self) -> Device {
+        self.store.device()
+    }
+
+    /// What the optimiser may change: handles to the network's own tensors, in state order.
+    pub fn parameters(&self) -> Vec<(String, Tensor)> {
+        self.handles(|entry| entry.role == Role::Parameter)
+    }
+
+    /// Running statistics and their counters: handles, in state order.
+    pub fn buffers(&self) -> Vec<(String, Tensor)> {
+        self.handles(|entry| entry.role == Role::Buffer)
+    }
+
+    /// Parameters and buffers in the order of torch's `state_dict`: handles.
+    pub fn tensors(&self) -> Vec<(String, Tensor)> {
+        self.handles(|_| true)
+    }
+
+    fn handles(&self, wanted: impl Fn(&Entry) -> bool) -> Vec<(String, Tensor)> {
+        let entries = self.store.entries().iter().filter(|entry| wanted(entry));
+        entries.map(|entry| (entry.name.clone(), entry.tensor.shallow_clone())).collect()
+    }
+
+    pub(crate) fn entries(&self) -> &[Entry] {
+        self.store.entries()
+    }
+
+    /// Number of parameters' elements, as method.md and torchvision count them (no buffers).
+    pub fn parameter_count(&self) -> i64 {
+        let parameters = self.store.entries().iter().filter(|entry| entry.role == Role::Parameter);
+        parameters.map(|entry| entry.tensor.numel() as i64).sum()
+    }
+
+    /// Copies weights in place; all or nothing. See [`Load`] for what must be there and [`LoadReport`] for what was not
+    /// needed.
+    ///
+    /// # Errors
+    /// `Mismatch` naming the keys that are missing, unexpected or of another shape or type; `Format` for bytes that
+    /// contradict their shape. Nothing has been written then.
+    pub fn load(&self, state: &StateDict, scope: Load) -> Result<LoadReport> {
+        load::load(self, state, scope)
+    }
+
+    /// A copy of every tensor in host memory, in state order.
+    pub fn to_state(&self) -> Result<Vec<(String, HostTensor)>> {
+        load::to_state(self)
+    }
+
+    /// Takes every parameter out of autograd.
+    pub fn freeze(&self) -> Result<()> {
+        for entry in self.store.entries() {
+            let _same = entry.tensor.shallow_clone().f_requires_grad_(false)?;
+        }
+        Ok(())
+    }
+
+    /// Lays the 4-dimensional weights out channels-last (OHWI in memory, shape still OIHW), which makes libtorch choose
+    /// its channels-last kernels. Handles stay valid; gradients do not, so do it before training.
+    pub fn to_channels_last(&self) -> Result<()> {
+        let _guard = tch::no_grad_guard();
+        for entry in self.store.entries() {
+            if let [output, input, height, width] = *entry.tensor.size().as_slice() {
+                // Written out, since `contiguous` leaves the strides of a 1×1 kernel as they are.
+                let strides = [height * width * input, 1, width * input, input];
+                let options = (entry.tensor.f_kind()?, entry.tensor.device());
+                let mut laid_out = Tensor::f_empty_strided([output, input, height, width], strides, options)?;
+                laid_out.f_copy_(&entry.tensor)?;
+                entry.tensor.shallow_clone().f_set_data(&laid_out)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves every tensor; handles follow. Gradients do not: do it before training.
+    ///
+    /// # Errors
+    /// `Device` or `OutOfMemory`; every tensor is still where it was then.
+    pub fn to_device(&mut self, device: Device) -> Result<()> {
+        let _guard = tch::no_grad_guard();
+        let entries = self.store.entries();
+        let moved: Vec<Tensor> =
+            entries.iter().map(|entry| Ok(entry.tensor.f_detach()?.f_to_device(device)?)).collect::<Result<_>>()?;
+        for (entry, moved) in entries.iter().zip(&moved) {
+            entry.tensor.shallow_clone().f_set_data(moved)?;
+        }
+        self.store.set_device(device);
+        Ok(())
+    }
+
+    /// An equal network that shares nothing: same values, device, memory format and `requires_grad`.
+    pub fn deep_copy(&self) -> Result<Network> {
+        let _guard = tch::no_grad_guard();
+        let copy = Network::blank(self.architecture, self.head, self.device())?;
+        for (to, from) in copy.store.entries().iter().zip(self.store.entries()) {
+            // A copying conversion to the same type keeps the strides.
+            let values = from.tensor.f_detach()?.f_to_dtype(from.tensor.f_kind()?, false, true)?;
+            to.tensor.shallow_clone().f_set_data(&values)?;
+            let _same = to.tensor.shallow_clone().f_requires_grad_(from.tensor.requires_grad())?;
+        }
+        Ok(copy)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_can_move_to_another_thread() {
+        fn moves<T: Send>() {}
+        moves::<Network>();
+    }
+
+    #[test]
+    fn widths_out_of_bounds_are_refused() {
+        for head in [
+            Head::Classifier { classes: 0 },
+            Head::Projection { hidden: -1, dim: 8 },
+            Head::Projection { hidden: 0, dim: 0 },
+            Head::Projection { hidden: 8, dim: i64::MAX },
+        ] {
+            let error = Network::new(Architecture::ResNet18, head, 0, Device::Cpu).err().unwrap();
+            assert_eq!(error.kind(), crate::ErrorKind::InvalidArgument);
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! The projection head and the unit sphere it maps to.
+//!
+//!     z = W₂·relu(W₁·h + b₁) + b₂        h: (B, d) features, W₁: (hidden, d), W₂: (dim, hidden)
+//!     embedding = z / max(‖z‖₂, 1e-12)
+//!
+//! SEED's student head is d–d–128 without normalisation layers (Fang et al. 2021), as is MoCo-v2's.
+
+use tch::{Kind, Tensor};
+
+use super::Mode;
+use super::layers::{Activation, Linear, LinearInitial};
+use super::params::Path;
+use crate::error::Result;
+
+/// Linear, ReLU, linear; keys "projection.0" and "projection.2".
+pub(crate) struct Projection {
+    first: Linear,
+    second: Linear,
+}
+
+impl Projection {
+    pub fn new(root: &mut Path<'_>, features: i64, hidden: i64, dim: i64) -> Result<Projection> {
+        let mut path = root.at("projection");
+        Ok(Projection {
+            first: Linear::new(&mut path.at(0), features, hidden, LinearInitial::Torch)?,
+            second: Linear::new(&mut path.at(2), hidden, dim, LinearInitial::Torch)?,
+        })
+    }
+
+    pub fn forward(&self, features: &Tensor, mode: Mode) -> Result<Tensor> {
+        let hidden = Activation::Relu.apply(self.first.forward(features)?, mode)?; // (B, hidden)
+        self.second.forward(&hidden) // (B, dim)
+    }
+}
+
+/// Each row divided by its length: (B, C) → (B, C) with unit rows, as torch's `F.normalize` (a row shorter than 1e-12 is
+/// divided by 1e-12). Half precision is widened to float32 first: unit rows meet temperatures of 1e-4 later.
+///
+/// ```
+/// use tch::Tensor;
+/// let rows = seed::model::unit_rows(&Tensor::from_slice(&[3f32, 4.0, 0.0, 0.0]).reshape([2, 2])).unwrap();
+/// let values: Vec<f32> = Vec::try_from(rows.flatten(0, -1)).unwrap();
+/// assert_eq!(values, [0.6, 0.8, 0.0, 0.0]);
+/// ```
+///
+/// # Errors
+/// What libtorch reports, for instance for a tensor without a second axis.
+pub fn unit_rows(rows: &Tensor) -> Result<Tensor> {
+    let rows = match rows.f_kind()? {
+        Kind::Half | Kind::BFloat16 => rows.f_to_kind(Kind::Float)?,
+        _ => rows.shallow_clone(),
+    };
+    let length = rows.f_norm_scalaropt_dim(2, [1i64].as_slice(), true)?.f_clamp_min(1e-12)?; // (B, 1)
+    Ok(rows.f_div(&length)?)
+}

@@ -1,0 +1,116 @@
+//! ResNet-18, -34 and -50 (He et al. 2016), torchvision's v1.5: a bottleneck's stride sits in its 3×3.
+//!
+//!     (B,3,H,W) → 7×7/2 → 3×3 max/2 → layer1..4 (64, 128, 256, 512 planes; /1, /2, /2, /2) → mean → (B, 512 or 2048)
+//!
+//! Each block is `relu(branch(x) + shortcut(x))`, the shortcut a 1×1 convolution where shape or stride change.
+
+use tch::Tensor;
+
+use super::layers::{Activation, ConvBnAct, ConvShape, NormConfig, global_average};
+use super::params::Path;
+use super::{Backbone, Mode};
+use crate::error::Result;
+
+/// Which residual branch the blocks have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BlockKind {
+    /// 3×3, 3×3.
+    Basic,
+    /// 1×1, 3×3, 1×1 to four times the planes.
+    Bottleneck,
+}
+
+impl BlockKind {
+    fn expansion(self) -> i64 {
+        match self {
+            BlockKind::Basic => 1,
+            BlockKind::Bottleneck => 4,
+        }
+    }
+}
+
+struct Block {
+    branch: Vec<ConvBnAct>,
+    downsample: Option<ConvBnAct>,
+}
+
+impl Block {
+    fn new(path: &mut Path<'_>, kind: BlockKind, input: i64, planes: i64, stride: i64) -> Result<Block> {
+        let output = planes * kind.expansion();
+        let shapes = match kind {
+            BlockKind::Basic => {
+                vec![ConvShape::dense(input, planes, 3, stride), ConvShape::dense(planes, planes, 3, 1)]
+            }
+            BlockKind::Bottleneck => vec![
+                ConvShape::pointwise(input, planes),
+                ConvShape::dense(planes, planes, 3, stride),
+                ConvShape::pointwise(planes, output),
+            ],
+        };
+        let last = shapes.len();
+        let mut branch = Vec::with_capacity(last);
+        for (shape, number) in shapes.into_iter().zip(1..) {
+            // The last activation comes after the shortcut is added.
+            let activation = if number == last { Activation::Identity } else { Activation::Relu };
+            let keys = (format!("conv{number}"), format!("bn{number}"));
+            branch.push(ConvBnAct::new(path, (&keys.0, &keys.1), shape, NormConfig::TORCH, activation)?);
+        }
+        let downsample = if stride != 1 || input != output {
+            let shape = ConvShape::dense(input, output, 1, stride);
+            let path = &mut path.at("downsample");
+            Some(ConvBnAct::new(path, ("0", "1"), shape, NormConfig::TORCH, Activation::Identity)?)
+        } else {
+            None
+        };
+        Ok(Block { branch, downsample })
+    }
+
+    fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
+        let mut out = x.shallow_clone();
+        for layer in &self.branch {
+            out = layer.forward(&out, mode)?;
+        }
+        let out = match &self.downsample {
+            Some(downsample) => out.f_add_(&downsample.forward(x, mode)?)?,
+            None => out.f_add_(x)?,
+        };
+        Activation::Relu.apply(out, mode)
+    }
+}
+
+/// A ResNet without its classifier.
+pub(crate) struct ResNet {
+    stem: ConvBnAct,
+    blocks: Vec<Block>,
+}
+
+impl ResNet {
+    /// `depths` is the number of blocks in each of the four stages.
+    pub fn new(path: &mut Path<'_>, kind: BlockKind, depths: [usize; 4]) -> Result<ResNet> {
+        let shape = ConvShape::dense(3, 64, 7, 2);
+        let stem = ConvBnAct::new(path, ("conv1", "bn1"), shape, NormConfig::TORCH, Activation::Relu)?;
+        let mut blocks = Vec::new();
+        let mut input = 64;
+        for (stage, depth) in depths.into_iter().enumerate() {
+            let planes = 64 << stage;
+            let mut path = path.at(format!("layer{}", stage + 1));
+            for number in 0..depth {
+                let stride = if number == 0 && stage > 0 { 2 } else { 1 };
+                blocks.push(Block::new(&mut path.at(number), kind, input, planes, stride)?);
+                input = planes * kind.expansion();
+            }
+        }
+        Ok(ResNet { stem, blocks })
+    }
+}
+
+impl Backbone for ResNet {
+    fn features(&self, images: &Tensor, mode: Mode) -> Result<Tensor> {
+        let x = self.stem.forward(images, mode)?; // (B, 64, H/2, W/2)
+        let mut x = x.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?; // (B, 64, H/4, W/4)
+        for block in &self.blocks {
+            x = block.forward(&x, mode)?;
+        }
+        global_average(&x)
+    }
+}

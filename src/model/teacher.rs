@@ -1,0 +1,152 @@
+//! The frozen teacher: embeddings of a network that never changes.
+//!
+//!     t = z/‖z‖,  z = head(backbone(x)) in eval mode (running statistics), outside autograd
+
+use std::path::Path;
+
+use tch::{Device, Tensor};
+
+use super::published::{projection_widths, published_names};
+use super::weights::{self, HostTensor, StateDict};
+use super::{Architecture, Head, Load, LoadReport, Mode, Network, unit_rows};
+use crate::error::{Error, Result};
+
+/// A frozen network that may be shared between threads (`Arc<Teacher>`): nothing it offers writes to its tensors.
+pub struct Teacher {
+    network: Network,
+    report: LoadReport,
+}
+
+// SAFETY: `Network` is not Sync because training writes buffers and handles to its tensors can be taken. A teacher keeps
+// its network to itself: `&self` offers only forward passes in eval mode without autograd, which read the tensors, and
+// copies of them. libtorch allows concurrent reads, and a handle's reference count is atomic.
+unsafe impl Sync for Teacher {}
+
+impl Teacher {
+    /// Freezes `network`. Handles to its tensors that were taken before must not be written to any more, which is why the
+    /// network should come straight from where it was made.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a network with a classifier: its logits are not an embedding.
+    pub fn new(network: Network) -> Result<Teacher> {
+        if let Head::Classifier { .. } = network.head() {
+            return Err(Error::invalid("a teacher needs a projection head or none, not a classifier"));
+        }
+        network.freeze()?;
+        Ok(Teacher { network, report: LoadReport::default() })
+    }
+
+    /// A teacher from weights under torchvision's names or those of a published checkpoint
+    /// ([`published_names`]). A projection head in the weights is kept; a classifier is not, and then the
+    /// embedding is the normalised features.
+    ///
+    /// # Errors
+    /// Those of [`Network::load`].
+    pub fn from_state(architecture: Architecture, state: StateDict, device: Device) -> Result<Teacher> {
+        let state = published_names(architecture, state)?;
+        let head = match projection_widths(&state) {
+            Some((hidden, dim)) => Head::Projection { hidden, dim },
+            None => Head::None,
+        };
+        let network = Network::blank(architecture, head, device)?;
+        let report = network.load(&state, Load::Everything)?;
+        Ok(Teacher { report, ..Teacher::new(network)? })
+    }
+
+    /// A teacher from a file of weights (safetensors or a torch checkpoint).
+    ///
+    /// # Errors
+    /// Those of [`weights::read`] and [`from_state`](Teacher::from_state); they name the file.
+    pub fn from_file(architecture: Architecture, path: &Path, device: Device) -> Result<Teacher> {
+        let state = weights::read(path)?;
+        Teacher::from_state(architecture, state, device).map_err(|error| error.context(path.display()))
+    }
+
+    /// The same teacher with channels-last weights; embeddings change by rounding only.
+    pub fn into_channels_last(self) -> Result<Teacher> {
+        self.network.to_channels_last()?;
+        Ok(self)
+    }
+
+    /// The same teacher on another device.
+    pub fn into_device(mut self, device: Device) -> Result<Teacher> {
+        self.network.to_device(device)?;
+        Ok(self)
+    }
+
+    /// Embeddings: (B, 3, H, W) → (B, [`embedding_dim`](Teacher::embedding_dim)), float32 unit rows, outside autograd.
+    ///
+    /// # Errors
+    /// Those of [`Network::features`].
+    pub fn embed(&self, images: &Tensor) -> Result<Tensor> {
+        let _guard = tch::no_grad_guard();
+        unit_rows(&self.network.forward(images, Mode::Eval)?)
+    }
+
+    /// Backbone features before the head, not normalised: (B, 3, H, W) → (B, feature_dim), outside autograd.
+    ///
+    /// # Errors
+    /// Those of [`Network::features`].
+    pub fn features(&self, images: &Tensor) -> Result<Tensor> {
+        let _guard = tch::no_grad_guard();
+        self.network.features(images, Mode::Eval)
+    }
+
+    /// Width of the embeddings.
+    pub fn embedding_dim(&self) -> i64 {
+        self.network.output_dim()
+    }
+
+    /// Width of the features.
+    pub fn feature_dim(&self) -> i64 {
+        self.network.feature_dim()
+    }
+
+    /// The backbone's name.
+    pub fn architecture(&self) -> Architecture {
+        self.network.architecture()
+    }
+
+    /// The head.
+    pub fn head(&self) -> Head {
+        self.network.head()
+    }
+
+    /// Where the tensors lie.
+    pub fn device(&self) -> Device {
+        self.network.device()
+    }
+
+    /// Number of parameters' elements.
+    pub fn parameter_count(&self) -> i64 {
+        self.network.parameter_count()
+    }
+
+    /// What loading the weights left aside; empty for a teacher that was not loaded.
+    pub fn report(&self) -> &LoadReport {
+        &self.report
+    }
+
+    /// A copy of every tensor in host memory, in state order.
+    pub fn to_state(&self) -> Result<Vec<(String, HostTensor)>> {
+        self.network.to_state()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_teacher_can_be_shared() {
+        fn shared<T: Send + Sync>() {}
+        shared::<Teacher>();
+    }
+
+    #[test]
+    fn a_classifier_is_not_a_teacher() {
+        let head = Head::Classifier { classes: 2 };
+        let network = Network::new(Architecture::MobileNetV3Small, head, 0, Device::Cpu).unwrap();
+        assert!(Teacher::new(network).is_err());
+    }
+}
