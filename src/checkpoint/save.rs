@@ -21,7 +21,10 @@ pub fn save(path: &Path, contents: &Contents) -> Result<()> {
     let name = path.file_name().ok_or_else(|| {
         Error::invalid(format!("the checkpoint's path is \"{}\", expected the name of a folder", path.display()))
     })?;
-    if path.exists() && !path.join(MANIFEST).exists() && fs::read_dir(path).is_ok_and(|mut files| files.next().is_some()) {
+    if path.exists()
+        && !path.join(MANIFEST).exists()
+        && fs::read_dir(path).is_ok_and(|mut files| files.next().is_some())
+    {
         return Err(Error::invalid(format!(
             "{} exists and is no checkpoint; it is left as it is, give another path",
             path.display()
@@ -112,9 +115,8 @@ fn exchange(draft: &Path, path: &Path) -> Result<()> {
     };
     let (from, to) = (name(draft)?, name(path)?);
     // SAFETY: both names are NUL-terminated and live through the call.
-    let result = unsafe {
-        libc::renameat2(libc::AT_FDCWD, from.as_ptr(), libc::AT_FDCWD, to.as_ptr(), libc::RENAME_EXCHANGE)
-    };
+    let result =
+        unsafe { libc::renameat2(libc::AT_FDCWD, from.as_ptr(), libc::AT_FDCWD, to.as_ptr(), libc::RENAME_EXCHANGE) };
     if result == 0 {
         return Ok(());
     }

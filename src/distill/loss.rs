@@ -23,7 +23,7 @@
 //! assert!(out.gradient.abs().max().double_value(&[]) < 1e-7);
 //! ```
 
-use tch::{IndexOp, Tensor};
+use tch::Tensor;
 
 use crate::{Error, Result};
 
@@ -69,9 +69,9 @@ pub fn seed_loss(student: &Tensor, teacher: &Tensor, queue: &Tensor, temperature
     // The positive column opens the running softmax: weight exp(0) = 1 on d = t.
     let keys = Tensor::f_cat(&[teacher, teacher], 0)?;
     let positive = queries.f_mul(&keys)?.f_sum_dim_intlist([1i64].as_slice(), true, None)?; // (2B,1)
-    let mut maximum = positive.f_copy()?;
+    let mut maximum = positive;
     let mut total = maximum.f_ones_like()?;
-    let mut weighted = keys.f_copy()?; // Σ_j exp(z_j − max)·d_j, (2B,C)
+    let mut weighted = keys.shallow_clone(); // Σ_j exp(z_j − max)·d_j, (2B,C)
 
     let capacity = queue.size()[0];
     let mut start = 0;
@@ -132,12 +132,6 @@ fn check(student: &Tensor, teacher: &Tensor, queue: &Tensor, temperatures: Tempe
     Ok((s[0], s[1]))
 }
 
-/// Rows of `embeddings` (B,C) divided by their length, at least 1e-12, in float32 or wider: `F.normalize`.
-pub fn unit_rows(embeddings: &Tensor) -> Result<Tensor> {
-    let norm = embeddings.f_norm_scalaropt_dim(2.0, [1i64].as_slice(), true)?.f_clamp_min(1e-12)?;
-    Ok(embeddings.f_div(&norm)?)
-}
-
 /// The naive form, (B,K+1) logits in memory, for tests and benches only.
 #[doc(hidden)]
 pub fn naive_loss(student: &Tensor, teacher: &Tensor, queue: &Tensor, temperatures: Temperatures) -> Result<Tensor> {
@@ -153,9 +147,10 @@ pub fn naive_loss(student: &Tensor, teacher: &Tensor, queue: &Tensor, temperatur
 
 #[cfg(test)]
 mod tests {
-    use tch::{Device, Kind};
+    use tch::{Device, IndexOp, Kind};
 
     use super::*;
+    use crate::model::unit_rows;
 
     fn random(rows: i64, seed: u64) -> Tensor {
         use rand_distr::{Distribution, StandardNormal};

@@ -9,8 +9,8 @@ use std::path::Path;
 use rand_distr::{Distribution, StandardNormal};
 use tch::{Device, Kind, Tensor};
 
-use super::loss::unit_rows;
 use crate::data::random::{Purpose, generator};
+use crate::model::unit_rows;
 use crate::model::weights::{self, HostTensor};
 use crate::{Error, Result};
 
@@ -144,7 +144,8 @@ impl Queue {
 
     /// The queue that [`Queue::save`] wrote, on `device`.
     pub fn load(path: &Path, device: Device) -> Result<Self> {
-        let snapshot = QueueSnapshot::from_state(&weights::read(path)?).map_err(|error| error.context(path.display()))?;
+        let snapshot =
+            QueueSnapshot::from_state(&weights::read(path)?).map_err(|error| error.context(path.display()))?;
         let (pointer, filled) = (snapshot.pointer, snapshot.filled);
         Ok(Self { rows: snapshot.rows.f_to_device(device)?, pointer, filled })
     }
@@ -164,11 +165,8 @@ impl QueueSnapshot {
 
     /// As tensors and metadata of a safetensors file.
     pub fn to_state(&self) -> Result<(Vec<(String, HostTensor)>, BTreeMap<String, String>)> {
-        let metadata = [
-            ("format", FORMAT.to_owned()),
-            ("pointer", self.pointer.to_string()),
-            ("filled", self.filled.to_string()),
-        ];
+        let metadata =
+            [("format", FORMAT.to_owned()), ("pointer", self.pointer.to_string()), ("filled", self.filled.to_string())];
         let metadata = metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         Ok((vec![("queue".to_owned(), HostTensor::from_tensor(&self.rows)?)], metadata))
     }
@@ -203,7 +201,9 @@ impl QueueSnapshot {
 fn size_of_rows(capacity: i64, width: i64) -> Result<i64> {
     let numbers = capacity.checked_mul(width).filter(|&n| capacity > 0 && width > 0 && n <= 1 << 32);
     numbers.ok_or_else(|| {
-        Error::invalid(format!("a queue of {capacity} rows of {width} was asked for; expected both ≥ 1 and at most 2^32 numbers"))
+        Error::invalid(format!(
+            "a queue of {capacity} rows of {width} was asked for; expected both ≥ 1 and at most 2^32 numbers"
+        ))
     })
 }
 

@@ -9,10 +9,10 @@
 
 use tch::{Kind, Tensor};
 
-use super::loss::{Temperatures, seed_loss, unit_rows};
+use super::loss::{Temperatures, seed_loss};
 use super::queue::Queue;
 use crate::Result;
-use crate::model::{Mode, Network, Teacher};
+use crate::model::{Mode, Network, Teacher, unit_rows};
 use crate::optim::Sgd;
 use crate::torch::Autocast;
 

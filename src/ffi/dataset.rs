@@ -67,7 +67,11 @@ pub unsafe extern "C" fn seed_dataset_push(
         let image = array("image", image, 1)?;
         let frame = image[0].view()?;
         let number = with(dataset, |dataset| {
-            if name.is_null() { dataset.push(&dataset.len().to_string(), &frame) } else { dataset.push(text("name", name)?, &frame) }
+            if name.is_null() {
+                dataset.push(&dataset.len().to_string(), &frame)
+            } else {
+                dataset.push(text("name", name)?, &frame)
+            }
         })?;
         if !index.is_null() {
             check_out("index", index)?;

@@ -132,7 +132,10 @@ fn refused<H: Handle, G>(error: TryLockError<G>) -> Error {
         TryLockError::Poisoned(_) => poisoned::<H>(),
         TryLockError::WouldBlock => Error::new(
             ErrorKind::Busy,
-            format!("this {} is in use by another thread or by the caller of this callback; try again after that", H::NAME),
+            format!(
+                "this {} is in use by another thread or by the caller of this callback; try again after that",
+                H::NAME
+            ),
         ),
     }
 }
@@ -203,7 +206,11 @@ mod tests {
             // SAFETY: a live handle of this test.
             unsafe {
                 let panicked = catch_unwind(AssertUnwindSafe(|| {
-                    if exclusive { with_mut(handle, |_| panic!("on purpose")) } else { with(handle, |_| panic!("on purpose")) }
+                    if exclusive {
+                        with_mut(handle, |_| panic!("on purpose"))
+                    } else {
+                        with(handle, |_| panic!("on purpose"))
+                    }
                 }));
                 let panicked: std::thread::Result<Result<()>> = panicked;
                 assert!(panicked.is_err());
@@ -221,7 +228,10 @@ mod tests {
         unsafe {
             assert_eq!(with(handle.cast::<text>(), |_| Ok(())).unwrap_err().kind(), ErrorKind::InvalidArgument);
             free(handle.cast::<text>());
-            assert_eq!(with::<number, ()>(std::ptr::null(), |_| Ok(())).unwrap_err().kind(), ErrorKind::InvalidArgument);
+            assert_eq!(
+                with::<number, ()>(std::ptr::null(), |_| Ok(())).unwrap_err().kind(),
+                ErrorKind::InvalidArgument
+            );
             free::<number>(std::ptr::null_mut());
             drop(Box::from_raw(handle));
         }

@@ -75,7 +75,10 @@ impl seed_image {
             }
         };
         if self.width == 0 || self.height == 0 {
-            return Err(Error::invalid(format!("the image is {} × {} pixels, expected at least 1 × 1", self.width, self.height)));
+            return Err(Error::invalid(format!(
+                "the image is {} × {} pixels, expected at least 1 × 1",
+                self.width, self.height
+            )));
         }
         // The last row need not be padded to the stride, so only its pixels are claimed.
         let rows = u64::from(self.height) * planes - 1;

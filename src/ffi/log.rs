@@ -70,7 +70,10 @@ fn install(sink: Sink, level: LevelFilter) -> Result<()> {
     let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
     if !*installed {
         log::set_logger(&ROUTER).map_err(|_| {
-            Error::new(ErrorKind::Unsupported, "this process has a logger of the Rust crate `log` already; configure that one")
+            Error::new(
+                ErrorKind::Unsupported,
+                "this process has a logger of the Rust crate `log` already; configure that one",
+            )
         })?;
         *installed = true;
     }
@@ -129,7 +132,9 @@ impl TryParse for env_logger::Builder {
             let level = directive.rsplit('=').next().unwrap_or("");
             if directive.contains('=') || !directive.contains("::") {
                 level.parse::<LevelFilter>().map_err(|_| {
-                    Error::invalid(format!("filter is \"{filter}\"; expected a level (off, error, warn, info, debug, trace)"))
+                    Error::invalid(format!(
+                        "filter is \"{filter}\"; expected a level (off, error, warn, info, debug, trace)"
+                    ))
                 })?;
             }
         }

@@ -30,9 +30,7 @@ pub unsafe extern "C" fn seed_queue_new(
 ) -> *mut seed_error {
     // SAFETY: passed on from the C caller, as in every function of this file.
     catch(|| unsafe {
-        put_new(out, || {
-            Ok(Arc::new(Mutex::new(Queue::new(signed(capacity)?, signed(dim)?, seed, Device::Cpu)?)))
-        })
+        put_new(out, || Ok(Arc::new(Mutex::new(Queue::new(signed(capacity)?, signed(dim)?, seed, Device::Cpu)?))))
     })
 }
 
@@ -66,7 +64,7 @@ pub unsafe extern "C" fn seed_queue_push(
         if count == 0 {
             return Ok(());
         }
-        let rows = crate::distill::loss::unit_rows(&rows)?;
+        let rows = crate::model::unit_rows(&rows)?;
         with(queue, |queue| lock(queue)?.push(&rows))
     })
 }
@@ -135,7 +133,11 @@ unsafe fn rows(name: &str, pointer: *const f32, count: usize, dim: usize) -> Res
     // SAFETY: by contract of the C functions.
     let numbers = unsafe { array(name, pointer, product(name, count, dim)?) }?;
     if let Some(place) = numbers.iter().position(|number| !number.is_finite()) {
-        return Err(Error::invalid(format!("{name}[{}] holds {}, expected finite numbers", place / dim, numbers[place])));
+        return Err(Error::invalid(format!(
+            "{name}[{}] holds {}, expected finite numbers",
+            place / dim,
+            numbers[place]
+        )));
     }
     Ok(Tensor::f_from_slice(numbers)?.f_reshape([signed(count)?, signed(dim)?])?)
 }

@@ -42,7 +42,8 @@ pub unsafe extern "C" fn seed_student_new(
             with(config, |config| {
                 config.validate()?;
                 // Both are bounded by 65536 in the configuration.
-                let head = Head::Projection { hidden: config.projection_hidden as i64, dim: config.embedding_dim as i64 };
+                let head =
+                    Head::Projection { hidden: config.projection_hidden as i64, dim: config.embedding_dim as i64 };
                 let network = Network::new(architecture, head, config.seed, device::parse(&config.device)?)?;
                 let header = StudentHeader::new(&network, &config.view);
                 Ok(StudentInner { network: Arc::new(Mutex::new(network)), header })

@@ -1,1 +1,5 @@
-//! (being written)
+//! Using a network: sessions.
+
+pub mod session;
+
+pub use session::{Output, Session};

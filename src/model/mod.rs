@@ -35,9 +35,9 @@ mod noise;
 mod params;
 mod projection;
 mod published;
-mod random;
 mod resnet;
 mod student;
+pub mod student_file;
 mod teacher;
 pub mod weights;
 

@@ -9,7 +9,7 @@ use tch::Tensor;
 
 use super::Mode;
 use super::params::Path;
-use super::random::{Purpose, generator};
+use crate::data::random::{Purpose, generator};
 use crate::error::Result;
 
 /// What one number of the mask covers.

@@ -9,7 +9,7 @@ use rand_core::RngCore;
 use rand_distr::{Distribution, StandardNormal};
 use tch::{Device, Kind, Tensor};
 
-use super::random::{Purpose, generator};
+use crate::data::random::{Purpose, generator};
 use crate::error::Result;
 
 /// What a tensor starts from.

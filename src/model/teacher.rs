@@ -6,6 +6,7 @@
 
 use std::path::Path;
 
+use sha2::{Digest, Sha256};
 use tch::{Device, Tensor};
 
 use super::published::{projection_widths, published_names};
@@ -127,6 +128,22 @@ impl Teacher {
     /// What loading the weights left aside; empty for a teacher that was not loaded.
     pub fn report(&self) -> &LoadReport {
         &self.report
+    }
+
+    /// A copy of the network, for a session.
+    pub fn to_network(&self) -> Result<Network> {
+        self.network.deep_copy()
+    }
+
+    /// SHA-256 over architecture, names and values in lower-case hex: the same weights give the same text.
+    pub fn identity(&self) -> Result<String> {
+        let mut hash = Sha256::new();
+        hash.update(self.architecture().name());
+        for (name, tensor) in self.to_state()? {
+            hash.update(&name);
+            hash.update(&tensor.bytes);
+        }
+        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
     /// A copy of every tensor in host memory, in state order.

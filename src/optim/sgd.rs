@@ -21,19 +21,16 @@ impl Sgd {
     /// Over named `parameters`; SEED uses momentum .9 and weight decay 1e-4 (Fang et al., 2021, §4.1).
     pub fn new(parameters: Vec<(String, Tensor)>, momentum: f64, weight_decay: f64) -> Result<Self> {
         let _no_grad = tch::no_grad_guard();
-        let velocities = parameters.iter().map(|(_, p)| p.f_zeros_like()).collect::<std::result::Result<Vec<_>, _>>()?;
+        let velocities =
+            parameters.iter().map(|(_, p)| p.f_zeros_like()).collect::<std::result::Result<Vec<_>, _>>()?;
         let (names, parameters) = parameters.into_iter().unzip();
         Ok(Self { names, parameters, velocities, momentum, weight_decay, steps: 0 })
     }
 
     /// One step with the gradients that the last backward pass left; they are dropped.
     pub fn step(&mut self, learning_rate: f64) -> Result<()> {
-        let hyper = SgdStep {
-            learning_rate,
-            weight_decay: self.weight_decay,
-            momentum: self.momentum,
-            first: self.steps == 0,
-        };
+        let hyper =
+            SgdStep { learning_rate, weight_decay: self.weight_decay, momentum: self.momentum, first: self.steps == 0 };
         torch::fused_sgd(&self.parameters, &self.velocities, hyper)?;
         self.steps += 1;
         Ok(())

@@ -67,7 +67,10 @@ pub fn runtime_version() -> Result<String> {
     let config = unsafe { take(text) };
     let version = config.split("TORCH_VERSION=").nth(1).and_then(|rest| rest.split([',', ' ', '\n']).next());
     version.map(str::to_owned).ok_or_else(|| {
-        Error::new(ErrorKind::Torch, "libtorch does not say its version: is this really libtorch 2.x? check SEED_LIBTORCH")
+        Error::new(
+            ErrorKind::Torch,
+            "libtorch does not say its version: is this really libtorch 2.x? check SEED_LIBTORCH",
+        )
     })
 }
 
@@ -167,7 +170,8 @@ mod tests {
 
     #[test]
     fn autocast_is_put_back() {
-        let (a, b) = (Tensor::ones([4, 4], (Kind::Float, Device::Cpu)), Tensor::ones([4, 4], (Kind::Float, Device::Cpu)));
+        let (a, b) =
+            (Tensor::ones([4, 4], (Kind::Float, Device::Cpu)), Tensor::ones([4, 4], (Kind::Float, Device::Cpu)));
         {
             let _autocast = Autocast::enter(Device::Cpu, Kind::BFloat16).unwrap();
             assert_eq!(a.matmul(&b).kind(), Kind::BFloat16);

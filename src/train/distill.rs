@@ -10,10 +10,10 @@ use super::progress::{Control, Meter, Progress};
 use crate::checkpoint::{self, Contents, Manifest, format};
 use crate::config::Config;
 use crate::data::loader::{Batch, Loader};
-use crate::data::{Dataset, Frame, augment, random};
+use crate::data::{Dataset, Frame, Scratch, ViewParams, random, render};
+use crate::distill::Temperatures;
 use crate::distill::queue::{Queue, QueueSnapshot};
 use crate::distill::step::{StepSettings, distill};
-use crate::distill::Temperatures;
 use crate::model::weights::{HostTensor, StateDict};
 use crate::model::{Load, Network, Teacher};
 use crate::optim::{Cosine, Sgd};
@@ -81,7 +81,7 @@ impl Distillation {
             student.to_channels_last()?;
             Sgd::new(student.parameters(), config.momentum, config.weight_decay)?
         };
-        let width = teacher.dim();
+        let width = teacher.embedding_dim();
         let queue = match queue {
             Some(queue) => queue,
             None => Arc::new(Mutex::new(Queue::new(to_i64(config.queue_capacity)?, width, config.seed, device)?)),
@@ -97,7 +97,7 @@ impl Distillation {
             queue.to_device(device)?;
         }
         if let Some(dataset) = &dataset {
-            dataset.set_cache_bytes(usize::try_from(config.cache_mib << 20).unwrap_or(usize::MAX));
+            dataset.set_cache_bytes(usize::try_from(config.cache_mib).unwrap_or(usize::MAX).saturating_mul(1 << 20));
         }
         let base = config.learning_rate * config.batch_size as f64 / 256.0;
         let schedule = Cosine { base, warmup: config.warmup_steps, total };
@@ -143,9 +143,9 @@ impl Distillation {
             Arc::clone(&dataset),
             self.config.view.clone(),
             self.config.seed,
-            self.config.batch_size,
+            to_usize(self.config.batch_size)?,
             self.step..end,
-            self.config.workers,
+            to_usize(self.config.workers)?,
         )?;
         let mut meter = Meter::start(self.step);
         while let Some(batch) = loader.next() {
@@ -159,11 +159,11 @@ impl Distillation {
             self.distill_once(&images)?;
 
             if self.step.is_multiple_of(self.config.progress_every.max(1)) || self.step == end {
-                let lap = meter.lap(self.step, total, self.config.batch_size, loader.waited());
+                let lap = meter.lap(self.step, total, to_usize(self.config.batch_size)?, loader.waited());
                 let progress = Progress {
                     step: self.step,
                     total_steps: total,
-                    epoch: self.step.saturating_mul(self.config.batch_size as u64) / dataset.len().max(1) as u64,
+                    epoch: self.step.saturating_mul(self.config.batch_size) / dataset.len().max(1) as u64,
                     loss: self.read_loss()?,
                     learning_rate: self.schedule.learning_rate(self.step - 1),
                     images_per_second: lap.images_per_second,
@@ -197,11 +197,11 @@ impl Distillation {
         let view = &self.config.view;
         let (width, height) = (view.width as usize, view.height as usize);
         let mut pixels = vec![0f32; frames.len() * width * height * 3];
-        let mut scratch = augment::Scratch::default();
+        let mut scratch = Scratch::new();
         for (place, (frame, out)) in frames.iter().zip(pixels.chunks_exact_mut(width * height * 3)).enumerate() {
             let mut generator = random::generator(self.config.seed, self.step, place as u64, random::Purpose::View);
-            let params = augment::ViewParams::sample(view, frame.width(), frame.height(), &mut generator);
-            augment::render(frame, &params, view, out, &mut scratch)?;
+            let params = ViewParams::sample(view, frame.width(), frame.height(), &mut generator);
+            render::render(frame, &params, view, out, &mut scratch)?;
         }
         let batch = Batch { pixels, indices: Vec::new(), width: view.width, height: view.height, step: self.step };
         let images = self.upload(&batch)?;
@@ -352,13 +352,13 @@ pub fn lock<T>(shared: &Mutex<T>) -> Result<MutexGuard<'_, T>> {
 }
 
 fn check_widths(student: &Network, teacher: &Teacher) -> Result<()> {
-    if student.output_dim() == teacher.dim() {
+    if student.output_dim() == teacher.embedding_dim() {
         return Ok(());
     }
     Err(Error::mismatch(format!(
         "the student's embedding has {} numbers and the teacher's {}; set embedding_dim to {1}",
         student.output_dim(),
-        teacher.dim()
+        teacher.embedding_dim()
     )))
 }
 
@@ -373,7 +373,11 @@ fn total_steps(config: &Config, dataset: Option<&Dataset>) -> Result<u64> {
         return Err(Error::invalid("the data set is empty: push frames or open a folder with images first"));
     }
     let images = (dataset.len() as u64).saturating_mul(config.epochs);
-    Ok(images.div_ceil(config.batch_size as u64).max(1))
+    Ok(images.div_ceil(config.batch_size).max(1))
+}
+
+fn to_usize(number: u64) -> Result<usize> {
+    usize::try_from(number).map_err(|_| Error::invalid(format!("{number} is too large")))
 }
 
 fn to_i64(number: u64) -> Result<i64> {

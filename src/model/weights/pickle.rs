@@ -23,14 +23,61 @@ const MAXIMUM_VALUES: usize = 16 << 20;
 
 /// Modules whose functions run code, open files or import.
 const CODE_MODULES: &[&str] = &[
-    "os", "posix", "nt", "subprocess", "sys", "importlib", "runpy", "socket", "shutil", "ctypes", "pickle", "_pickle",
-    "cPickle", "marshal", "types", "code", "codeop", "pty", "commands", "webbrowser", "pip", "asyncio", "multiprocessing",
-    "threading", "tempfile", "io", "_io", "operator", "functools", "timeit", "pdb", "bdb", "cProfile", "profile",
+    "os",
+    "posix",
+    "nt",
+    "subprocess",
+    "sys",
+    "importlib",
+    "runpy",
+    "socket",
+    "shutil",
+    "ctypes",
+    "pickle",
+    "_pickle",
+    "cPickle",
+    "marshal",
+    "types",
+    "code",
+    "codeop",
+    "pty",
+    "commands",
+    "webbrowser",
+    "pip",
+    "asyncio",
+    "multiprocessing",
+    "threading",
+    "tempfile",
+    "io",
+    "_io",
+    "operator",
+    "functools",
+    "timeit",
+    "pdb",
+    "bdb",
+    "cProfile",
+    "profile",
 ];
 /// Functions of Python itself that do so.
 const CODE_BUILTINS: &[&str] = &[
-    "eval", "exec", "compile", "getattr", "setattr", "delattr", "__import__", "open", "input", "breakpoint", "globals",
-    "locals", "vars", "apply", "execfile", "map", "filter", "reduce",
+    "eval",
+    "exec",
+    "compile",
+    "getattr",
+    "setattr",
+    "delattr",
+    "__import__",
+    "open",
+    "input",
+    "breakpoint",
+    "globals",
+    "locals",
+    "vars",
+    "apply",
+    "execfile",
+    "map",
+    "filter",
+    "reduce",
 ];
 
 /// A place in the arena.
@@ -41,7 +88,7 @@ pub(super) struct Node(usize);
 #[derive(Debug, Clone)]
 pub(super) enum Value {
     Nothing,
-    Bool(bool),
+    Bool,
     Int(i64),
     Long(Rc<[u8]>),
     Float,
@@ -140,8 +187,8 @@ impl Machine<'_> {
                     self.push(top)?;
                 }
                 b'N' => self.push(Value::Nothing)?,
-                0x88 => self.push(Value::Bool(true))?,
-                0x89 => self.push(Value::Bool(false))?,
+                0x88 => self.push(Value::Bool)?,
+                0x89 => self.push(Value::Bool)?,
                 b'J' => {
                     let value = self.number::<4>()? as u32 as i32;
                     self.push(Value::Int(value.into()))?;
@@ -334,9 +381,10 @@ impl Machine<'_> {
     fn decimal(&mut self) -> Step {
         let line = self.line()?;
         let value = match line.as_str() {
-            "00" => Value::Bool(false),
-            "01" => Value::Bool(true),
-            number => Value::Int(number.trim_end_matches('L').parse().map_err(|_| format!("\"{number}\" is no number"))?),
+            "00" | "01" => Value::Bool,
+            number => {
+                Value::Int(number.trim_end_matches('L').parse().map_err(|_| format!("\"{number}\" is no number"))?)
+            }
         };
         self.push(value)
     }
@@ -437,7 +485,8 @@ impl Machine<'_> {
 
     /// (storage, offset, size, stride, …) of `_rebuild_tensor_v2`.
     fn tensor(&self, arguments: &[Value]) -> Step<StridedView> {
-        let [Value::Storage(storage), Value::Int(offset), Value::Tuple(size), Value::Tuple(stride), ..] = arguments else {
+        let [Value::Storage(storage), Value::Int(offset), Value::Tuple(size), Value::Tuple(stride), ..] = arguments
+        else {
             return Err("a tensor is not described by storage, offset, size and stride".to_owned());
         };
         let numbers = |node: Node| -> Step<Vec<i64>> {
@@ -455,7 +504,8 @@ impl Machine<'_> {
     /// ("storage", type, key, location, elements[, view]) of a persistent id.
     fn storage(&mut self, id: &Value) -> Step<Value> {
         let Value::Tuple(node) = id else { return Err("a persistent id that is no tuple".to_owned()) };
-        let [Value::Text(kind), Value::Global(class), Value::Text(key), _, _, view @ ..] = self.arena.items(*node) else {
+        let [Value::Text(kind), Value::Global(class), Value::Text(key), _, _, view @ ..] = self.arena.items(*node)
+        else {
             return Err("a persistent id that is no storage".to_owned());
         };
         if &**kind != "storage" {

@@ -31,7 +31,10 @@ impl StridedView {
         let (Ok(shape), Ok(strides), Ok(offset)) =
             (unsigned(&self.shape), unsigned(&self.strides), usize::try_from(self.offset))
         else {
-            return Err(format!("negative shape {:?}, strides {:?} or offset {}", self.shape, self.strides, self.offset));
+            return Err(format!(
+                "negative shape {:?}, strides {:?} or offset {}",
+                self.shape, self.strides, self.offset
+            ));
         };
         let available = storage.len() / size;
         let count = shape.iter().try_fold(1usize, |count, &side| count.checked_mul(side));
@@ -94,7 +97,13 @@ mod tests {
     use super::*;
 
     fn view(offset: i64, shape: &[i64], strides: &[i64]) -> StridedView {
-        StridedView { dtype: HostType::U8, key: "0".to_owned(), offset, shape: shape.to_vec(), strides: strides.to_vec() }
+        StridedView {
+            dtype: HostType::U8,
+            key: "0".to_owned(),
+            offset,
+            shape: shape.to_vec(),
+            strides: strides.to_vec(),
+        }
     }
 
     #[test]

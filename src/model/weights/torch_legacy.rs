@@ -44,7 +44,8 @@ fn parse(input: &mut BufReader<File>, length: u64) -> std::result::Result<StateD
         input.read_exact(&mut count).map_err(|_| "the file is cut off before its storages")?;
         let count = u64::from_le_bytes(count);
         let bytes = count.checked_mul(storage.dtype.size() as u64).filter(|&bytes| bytes <= length);
-        let bytes = bytes.ok_or_else(|| format!("storage {key} claims {count} elements in a file of {length} bytes"))?;
+        let bytes =
+            bytes.ok_or_else(|| format!("storage {key} claims {count} elements in a file of {length} bytes"))?;
         let mut content = Vec::new();
         input.by_ref().take(bytes).read_to_end(&mut content).map_err(|error| error.to_string())?;
         if content.len() as u64 != bytes {

@@ -1,0 +1,114 @@
+//! Judging vectors: kNN, neighbours, agreement. Plain functions over the application's memory.
+
+use super::border::catch;
+use super::error::seed_error;
+use super::pointers::{answer_size, array, check_out, product, put};
+use crate::eval::{Embeddings, KnnConfig, agreement, evaluate_splits, nearest};
+use crate::{Error, Result};
+
+/// What seed_knn_evaluate found. Set struct_size to sizeof(seed_knn_result) first.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct seed_knn_result {
+    /// sizeof(seed_knn_result).
+    pub struct_size: usize,
+    /// Share of queries with the right class, mean over the splits.
+    pub accuracy_mean: f64,
+    /// Its standard deviation.
+    pub accuracy_deviation: f64,
+    /// Mean of the classes' recalls, mean over the splits.
+    pub balanced_recall_mean: f64,
+    /// Its standard deviation.
+    pub balanced_recall_deviation: f64,
+}
+
+/// Weighted kNN (votes exp(similarity/.07)) over `splits` random splits of `count` vectors of `dim` floats into 2/3
+/// gallery and 1/3 queries. `labels` are class numbers from 0. The splits depend on `seed`, `count` and nothing else, so
+/// different networks are judged on the same ones.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_knn_evaluate(
+    embeddings: *const f32,
+    count: usize,
+    dim: usize,
+    labels: *const i64,
+    k: usize,
+    splits: u32,
+    seed: u64,
+    result: *mut seed_knn_result,
+) -> *mut seed_error {
+    // SAFETY: passed on from the C caller, as in every function of this file.
+    catch(|| unsafe {
+        check_out("result", result)?;
+        let size = (*result).struct_size;
+        if size != size_of::<seed_knn_result>() {
+            return Err(Error::invalid(format!(
+                "seed_knn_result.struct_size is {size}, expected {}; set it to sizeof(seed_knn_result)",
+                size_of::<seed_knn_result>()
+            )));
+        }
+        let embeddings = vectors("embeddings", embeddings, count, dim)?;
+        let config = KnnConfig { k, splits, seed, ..KnnConfig::default() };
+        let scores = evaluate_splits(&embeddings, array("labels", labels, count)?, &config)?;
+        put(
+            result,
+            seed_knn_result {
+                struct_size: size,
+                accuracy_mean: scores.accuracy.mean,
+                accuracy_deviation: scores.accuracy.deviation,
+                balanced_recall_mean: scores.balanced_recall.mean,
+                balanced_recall_deviation: scores.balanced_recall.deviation,
+            },
+        );
+        Ok(())
+    })
+}
+
+/// The `k` nearest of each of `count` vectors of `dim` floats by cosine, itself left out, nearest first: count·k numbers
+/// into `buffer`. NULL asks for the size; too small a buffer is left alone; `*length` receives the numbers needed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_neighbours(
+    embeddings: *const f32,
+    count: usize,
+    dim: usize,
+    k: usize,
+    buffer: *mut u32,
+    capacity: usize,
+    length: *mut usize,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        let needed = product("the result", count, k)?;
+        if !answer_size(needed, buffer, capacity, length)? {
+            return Ok(());
+        }
+        let found = nearest(&vectors("embeddings", embeddings, count, dim)?, k)?;
+        std::ptr::copy_nonoverlapping(found.indices().as_ptr(), buffer, needed.min(found.indices().len()));
+        Ok(())
+    })
+}
+
+/// How well a student keeps its teacher's neighbourhoods: the share of each image's `k` nearest by the teacher that are
+/// among its k nearest by the student, mean over `count` images, 0 to 1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_agreement(
+    student: *const f32,
+    student_dim: usize,
+    teacher: *const f32,
+    teacher_dim: usize,
+    count: usize,
+    k: usize,
+    share: *mut f64,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        check_out("share", share)?;
+        let student = nearest(&vectors("student", student, count, student_dim)?, k)?;
+        let teacher = nearest(&vectors("teacher", teacher, count, teacher_dim)?, k)?;
+        put(share, agreement(&teacher, &student)?);
+        Ok(())
+    })
+}
+
+unsafe fn vectors<'a>(name: &str, pointer: *const f32, count: usize, dim: usize) -> Result<Embeddings<'a>> {
+    // SAFETY: by contract of the C functions.
+    let numbers = unsafe { array(name, pointer, product(name, count, dim)?) }?;
+    Embeddings::new(numbers, dim).map_err(|error| error.context(name))
+}
