@@ -215,8 +215,9 @@ mod tests {
         let positive = (&s * &t).sum_dim_intlist([1i64].as_slice(), true, None);
         let logits = Tensor::cat(&[positive, s.matmul(&queue.tr())], 1) / 0.2;
         let labels = Tensor::zeros([6], (Kind::Int64, Device::Cpu));
+        // tch computes this one in float32.
         let infonce = logits.cross_entropy_for_logits(&labels).double_value(&[]);
-        assert!((ours.value.double_value(&[]) - infonce).abs() < 1e-9);
+        assert!((ours.value.double_value(&[]) - infonce).abs() < 1e-5);
     }
 
     #[test]
