@@ -170,7 +170,7 @@ fn probabilities_and_ranges_are_mocos() {
     let jitters: Vec<Jitter> = views.iter().filter_map(|v| v.jitter).collect();
     for factor in [|j: &Jitter| j.brightness, |j: &Jitter| j.contrast, |j: &Jitter| j.saturation] {
         let (low, high) = jitters.iter().map(factor).fold((9.0f64, 0.0f64), |(l, h), f| (l.min(f), h.max(f)));
-        assert!(low >= 0.6 && low < 0.61 && high <= 1.4 && high > 1.39, "{low} {high}");
+        assert!((0.6..0.61).contains(&low) && (1.39..=1.4).contains(&high), "{low} {high}");
     }
     assert!(jitters.iter().all(|j| j.hue.abs() <= 0.1) && jitters.iter().any(|j| j.hue < -0.09));
     // All 24 orders occur, about equally often.

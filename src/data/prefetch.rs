@@ -179,7 +179,7 @@ impl Drop for Prefetch {
 }
 
 impl Shared {
-    fn work(&self, draw: &dyn Fn(Slot, &mut [f32], &mut Scratch) -> Result<usize>) {
+    fn work(&self, draw: &impl Fn(Slot, &mut [f32], &mut Scratch) -> Result<usize>) {
         let mut scratch = Scratch::new();
         let mut view = vec![0.0; self.plan.view_len];
         while let Some(job) = self.take() {
