@@ -1,9 +1,9 @@
 //! Brightness, contrast, saturation, hue and grey on (H, W, C) bytes, level for level as PIL's `ImageEnhance` and
 //! torchvision's `adjust_hue` do them.
 //!
-//! The first three are `blend(a, b, f) = a + f·(b − a)`, cut to 0..=255 and truncated, where b is the image and a is black, the
-//! mean of its grey levels, or its grey image. Grey is ITU-R 601-2 luma in 16-bit fixed point. Hue goes through 8-bit HSV.
-//! Where C = 1, saturation and hue change nothing, as they change nothing on three equal channels.
+//! The first three are `blend(a, b, f) = a + f·(b − a)`, cut to 0..=255 and truncated, where b is the image and a is
+//! black, the mean of its grey levels, or its grey image. Grey is ITU-R 601-2 luma in 16-bit fixed point. Hue goes
+//! through 8-bit HSV. Where C = 1, saturation and hue change nothing, as they change nothing on three equal channels.
 
 use super::augment::{Adjustment, Jitter};
 
@@ -106,7 +106,8 @@ fn turn_hue(image: &mut [u8], share: f64) {
     }
 }
 
-/// Which of value (0), lowest (1), falling (2) and rising (3) level red, green and blue have in each sixth of the circle.
+/// Which of value (0), lowest (1), falling (2) and rising (3) level red, green and blue have in each sixth of the
+/// circle.
 const SECTORS: [[usize; 3]; 6] = [[0, 3, 1], [2, 0, 1], [1, 0, 3], [1, 2, 0], [3, 1, 0], [0, 1, 2]];
 
 /// The hue as a share of 255; `value` is the largest of the three and `range` its distance to the smallest.

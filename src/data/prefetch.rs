@@ -1,8 +1,9 @@
 //! Threads that fill batches ahead of their consumer, in order and in bounded memory.
 //!
 //! Work is handed out view by view, in order, so all workers fill the same batch: the first one is there as soon as
-//! possible, and memory is [`AHEAD`] batches whatever the number of workers. A worker draws into its own small buffer and
-//! copies it into its slot of the batch; the copy is a few per cent of a view's cost and keeps half-drawn views out.
+//! possible, and memory is [`AHEAD`] batches whatever the number of workers. A worker draws into its own small buffer
+//! and copies it into its slot of the batch; the copy is a few per cent of a view's cost and keeps half-drawn views
+//! out.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -106,7 +107,8 @@ enum Outcome {
 }
 
 impl Prefetch {
-    /// Starts `workers` threads (0 = one per core) that call `draw` for every view; it gives the number of the image it drew.
+    /// Starts `workers` threads (0 = one per core) that call `draw` for every view; it gives the number of the image it
+    /// drew.
     pub fn start<D>(plan: Plan, workers: usize, draw: D) -> Result<Self>
     where
         D: Fn(Slot, &mut [f32], &mut Scratch) -> Result<usize> + Send + Sync + 'static,
