@@ -89,7 +89,7 @@ impl Dataset {
         }
         if found.is_empty() {
             return Err(Error::invalid(format!(
-                "no image below {}: looked for files ending in {}, found {others} other files and {} unreadable entries",
+                "no image below {}: looked for files ending in {}, found {others} other files, {} unreadable entries",
                 root.display(),
                 EXTENSIONS.join(", "),
                 broken.folders.len()

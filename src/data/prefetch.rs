@@ -344,7 +344,12 @@ mod tests {
             Ok(slot.index)
         };
         let prefetch = Prefetch::start(plan(0..1000, 4, 9), 2, draw).unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(200));
+        let began = std::time::Instant::now();
+        while *lock(&drawn) < AHEAD * 4 && began.elapsed().as_secs() < 60 {
+            std::thread::yield_now();
+        }
+        // Time for a worker that does not stop at the window to show it.
+        std::thread::sleep(std::time::Duration::from_millis(100));
         assert_eq!(*lock(&drawn), AHEAD * 4);
         drop(prefetch);
     }
