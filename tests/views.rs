@@ -1,4 +1,5 @@
-//! Views against torchvision 0.26 on PIL images, with fixed parameters (golden/make_views.py), and the statistics of their sampler.
+//! Views against torchvision 0.26 on PIL images, with fixed parameters (golden/make_views.py), and the statistics of
+//! their sampler.
 
 use base64::Engine;
 use seed::data::augment::{Adjustment, Crop, Jitter, MAX_VIEW_SIDE};
@@ -75,8 +76,8 @@ fn views_are_torchvisions() {
         let label = format!("{} {}", case["image"].as_str().unwrap(), case["label"].as_str().unwrap());
         println!("{label:40} mean {mean:.4} worst {worst}");
         let resized = [number(&case["width"]), number(&case["height"])] != [width, height];
-        // Single operations are exact. The resize may round its two passes in another order than PIL; one level of it may
-        // become a few through contrast and hue.
+        // Single operations are exact. The resize may round its two passes in another order than PIL; one level of it
+        // may become a few through contrast and hue.
         let (mean_limit, worst_limit) = match (resized, case["factors"].is_object()) {
             (true, true) => (0.5, 4),
             (true, false) => (0.3, 1),
@@ -142,8 +143,9 @@ fn sampled_crops_are_in_range_and_evenly_spread() {
     }
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     assert!(areas.iter().all(|a| (0.195..1.0 + 1e-9).contains(a)));
-    // Large crops often do not fit, so the mean is below U(.2, 1)'s .6. torchvision's own get_params has .4959 over 40,000
-    // draws for this frame (deviation .186: 4,000 draws are within .009 at three standard errors), and a mean ratio of 1.0527.
+    // Large crops often do not fit, so the mean is below U(.2, 1)'s .6. torchvision's own get_params has .4959 over
+    // 40,000 draws for this frame (deviation .186: 4,000 draws are within .009 at three standard errors), and a mean
+    // ratio of 1.0527.
     assert!((mean(&areas) - 0.4959).abs() < 0.009, "{}", mean(&areas));
     assert!((mean(&ratios) - 1.0527).abs() < 0.01, "{}", mean(&ratios));
     assert!((mean(&left_shares) - 0.5).abs() < 0.02, "{}", mean(&left_shares));
@@ -170,7 +172,7 @@ fn probabilities_and_ranges_are_mocos() {
     let jitters: Vec<Jitter> = views.iter().filter_map(|v| v.jitter).collect();
     for factor in [|j: &Jitter| j.brightness, |j: &Jitter| j.contrast, |j: &Jitter| j.saturation] {
         let (low, high) = jitters.iter().map(factor).fold((9.0f64, 0.0f64), |(l, h), f| (l.min(f), h.max(f)));
-        assert!(low >= 0.6 && low < 0.61 && high <= 1.4 && high > 1.39, "{low} {high}");
+        assert!((0.6..0.61).contains(&low) && (1.39..=1.4).contains(&high), "{low} {high}");
     }
     assert!(jitters.iter().all(|j| j.hue.abs() <= 0.1) && jitters.iter().any(|j| j.hue < -0.09));
     // All 24 orders occur, about equally often.

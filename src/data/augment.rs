@@ -4,10 +4,12 @@
 //!
 //! ```text
 //! RandomResizedCrop(size, scale (.2, 1), ratio (3/4, 4/3)) → RandomApply(ColorJitter(.4, .4, .4, .1), .8)
-//!   → RandomGrayscale(.2) → RandomApply(GaussianBlur(σ ~ U(.1, 2)), .5) → RandomHorizontalFlip(.5) → ToTensor → Normalize
+//!   → RandomGrayscale(.2) → RandomApply(GaussianBlur(σ ~ U(.1, 2)), .5) → RandomHorizontalFlip(.5)
+//!   → ToTensor → Normalize
 //! ```
 //!
-//! [`ViewParams::sample`] draws, [`super::render`](mod@super::render) draws nothing: the same parameters give the same view.
+//! [`ViewParams::sample`] draws, [`super::render`](mod@super::render) draws nothing: the same parameters give the same
+//! view.
 //!
 //! ```
 //! use seed::data::random::{Purpose, generator};
@@ -191,8 +193,8 @@ pub struct ViewParams {
 }
 
 impl ViewParams {
-    /// Draws a view of a frame of `frame_w`×`frame_h` pixels. The order of the draws is part of what makes a run replayable:
-    /// crop, jitter, grey, blur, flip.
+    /// Draws a view of a frame of `frame_w`×`frame_h` pixels. The order of the draws is part of what makes a run
+    /// replayable: crop, jitter, grey, blur, flip.
     pub fn sample(config: &ViewConfig, frame_w: u32, frame_h: u32, rng: &mut impl RngCore) -> Self {
         Self {
             crop: sample_crop(config, frame_w, frame_h, rng),
@@ -224,8 +226,8 @@ fn sample_jitter(config: &ViewConfig, rng: &mut impl RngCore) -> Jitter {
     Jitter { order, brightness, contrast, saturation, hue: between(rng, -config.hue, config.hue) }
 }
 
-/// torchvision's `RandomResizedCrop.get_params`: ten tries at an area and a ratio (uniform in its logarithm) that fit, then the
-/// largest centred crop whose ratio is in range.
+/// torchvision's `RandomResizedCrop.get_params`: ten tries at an area and a ratio (uniform in its logarithm) that fit,
+/// then the largest centred crop whose ratio is in range.
 fn sample_crop(config: &ViewConfig, frame_w: u32, frame_h: u32, rng: &mut impl RngCore) -> Crop {
     let (frame_w, frame_h) = (frame_w.max(1), frame_h.max(1));
     let area = f64::from(frame_w) * f64::from(frame_h);

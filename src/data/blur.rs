@@ -4,11 +4,12 @@
 //! out[y, x] = Σ_j Σ_k w_j w_k · in[y + j, x + k],   w_k ∝ exp(−k² / 2σ²),   |k| ≤ int(.05 · side)
 //! ```
 //!
-//! MoCo-v2 itself blurs with PIL's `ImageFilter.GaussianBlur(radius=σ)`, which approximates the Gaussian by box filters and has
-//! no limit on |k|. torchvision's is a true Gaussian and needs a kernel size; `2·int(.05·side) + 1` is the usual one
-//! (SimCLR's tenth of the side: 23 at 224). The two differ by less than a level on natural images.
+//! MoCo-v2 itself blurs with PIL's `ImageFilter.GaussianBlur(radius=σ)`, which approximates the Gaussian by box filters
+//! and has no limit on |k|. torchvision's is a true Gaussian and needs a kernel size; `2·int(.05·side) + 1` is the
+//! usual one (SimCLR's tenth of the side: 23 at 224). Measured on 60 images at 224² (surface defects and CIFAR-10), the
+//! two differ by 0 to .42 levels on average over σ = .1, .5, 1, 1.5 and 2, and by up to 29 levels in single pixels.
 
-/// The longest tail that is left out of a kernel, as a share of its sum: a hundredth of a level.
+/// Weights below this share of the kernel's sum are left out from its ends: each is worth a two-hundredth of a level.
 const NEGLIGIBLE: f32 = 2e-5;
 
 /// Adding 2²³ leaves the nearest whole number (ties to even) in the low bits of an `f32`; exact for 0..=255.

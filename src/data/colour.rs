@@ -1,9 +1,9 @@
 //! Brightness, contrast, saturation, hue and grey on (H, W, C) bytes, level for level as PIL's `ImageEnhance` and
 //! torchvision's `adjust_hue` do them.
 //!
-//! The first three are `blend(a, b, f) = a + f·(b − a)`, cut to 0..=255 and truncated, where b is the image and a is black, the
-//! mean of its grey levels, or its grey image. Grey is ITU-R 601-2 luma in 16-bit fixed point. Hue goes through 8-bit HSV.
-//! Where C = 1, saturation and hue change nothing, as they change nothing on three equal channels.
+//! The first three are `blend(a, b, f) = a + f·(b − a)`, cut to 0..=255 and truncated, where b is the image and a is
+//! black, the mean of its grey levels, or its grey image. Grey is ITU-R 601-2 luma in 16-bit fixed point. Hue goes
+//! through 8-bit HSV. Where C = 1, saturation and hue change nothing, as they change nothing on three equal channels.
 
 use super::augment::{Adjustment, Jitter};
 
@@ -79,9 +79,9 @@ fn turn_hue(image: &mut [u8], share: f64) {
     // Towards zero and then modulo 256, as numpy casts it.
     let turn = (share * 255.0) as i32 as u8;
     // Sector of the circle and place in it, by hue.
-    let sectors: [(u8, f64); 256] = std::array::from_fn(|hue| {
+    let sectors: [(usize, f64); 256] = std::array::from_fn(|hue| {
         let sixths = hue as f64 * 6.0 / 255.0;
-        ((sixths as u8) % 6, f64::from((sixths - sixths.floor()) as f32))
+        ((sixths as usize) % 6, f64::from((sixths - sixths.floor()) as f32))
     });
     for rgb in image.chunks_exact_mut(3) {
         let (red, green, blue) = (rgb[0], rgb[1], rgb[2]);
@@ -99,32 +99,28 @@ fn turn_hue(image: &mut [u8], share: f64) {
         let saturation = f64::from(f32::from(saturation) / 255.0);
         let (sector, place) = sectors[usize::from(hue)];
         let level = |share: f64| (f64::from(value) * (1.0 - share) + 0.5) as u8;
-        let lowest = level(saturation);
-        let falling = level(saturation * place);
-        let rising = level(saturation * (1.0 - place));
-        let turned = match sector {
-            0 => [value, rising, lowest],
-            1 => [falling, value, lowest],
-            2 => [lowest, value, rising],
-            3 => [lowest, falling, value],
-            4 => [rising, lowest, value],
-            _ => [value, lowest, falling],
-        };
+        let levels = [value, level(saturation), level(saturation * place), level(saturation * (1.0 - place))];
+        // A table instead of branches, which noisy images make unpredictable.
+        let turned = SECTORS[sector].map(|which| levels[which & 3]);
         rgb.copy_from_slice(&turned);
     }
 }
 
+/// Which of value (0), lowest (1), falling (2) and rising (3) level red, green and blue have in each sixth of the
+/// circle.
+const SECTORS: [[usize; 3]; 6] = [[0, 3, 1], [2, 0, 1], [1, 0, 3], [1, 2, 0], [3, 1, 0], [0, 1, 2]];
+
 /// The hue as a share of 255; `value` is the largest of the three and `range` its distance to the smallest.
 fn hue_of(red: u8, green: u8, blue: u8, value: u8, range: f32) -> u8 {
-    let below = |channel: u8| f32::from(value - channel) / range;
-    let (r, g, b) = (below(red), below(green), below(blue));
-    let sixths = if red == value {
-        b - g
+    let (sixths, add, subtract) = if red == value {
+        (0.0, blue, green)
     } else if green == value {
-        (2.0 + f64::from(r) - f64::from(b)) as f32
+        (2.0, red, blue)
     } else {
-        (4.0 + f64::from(g) - f64::from(r)) as f32
+        (4.0, green, red)
     };
+    let below = |channel: u8| f64::from(f32::from(value - channel) / range);
+    let sixths = (sixths + below(add) - below(subtract)) as f32;
     let turns = f64::from(sixths) / 6.0 + 1.0;
     let share = (if turns >= 1.0 { turns - 1.0 } else { turns }) as f32;
     (f64::from(share) * 255.0) as u8

@@ -1,8 +1,8 @@
 //! Images by number: files of a folder or a list, and frames pushed from memory, in one growing list.
 //!
 //! Files are decoded when asked for, and decoded frames are kept while a byte budget lasts ([`DEFAULT_CACHE_BYTES`]).
-//! Nothing is thrown out for something newer: an epoch visits every image once in random order, so an older frame is
-//! as likely to be needed as a newer one. A broken image is recorded once, by name and reason, and is an error from then
+//! Nothing is thrown out for something newer: an epoch visits every image once in random order, so an older frame is as
+//! likely to be needed as a newer one. A broken image is recorded once, by name and reason, and is an error from then
 //! on; who iterates decides what takes its place.
 
 use std::collections::BTreeMap;
@@ -61,7 +61,8 @@ struct Broken {
 
 impl Dataset {
     /// Every image below `root`, told by its extension ([`EXTENSIONS`], any case), sorted by name. Links are followed;
-    /// files and folders whose name starts with a dot are left out (thumbnails, resource forks). Nothing is decoded yet.
+    /// files and folders whose name starts with a dot are left out (thumbnails, resource forks). Nothing is decoded
+    /// yet.
     ///
     /// # Errors
     /// `Io` where `root` cannot be searched, `InvalidArgument` where it holds no image.
@@ -88,7 +89,7 @@ impl Dataset {
         }
         if found.is_empty() {
             return Err(Error::invalid(format!(
-                "no image below {}: looked for files ending in {}, found {others} other files and {} unreadable entries",
+                "no image below {}: looked for files ending in {}, found {others} other files, {} unreadable entries",
                 root.display(),
                 EXTENSIONS.join(", "),
                 broken.folders.len()
@@ -142,8 +143,8 @@ impl Dataset {
         self.len() == 0
     }
 
-    /// The name of image `i`: its path below the folder with `/` between the parts, or the name it was pushed with. Bytes that
-    /// are not UTF-8 are replaced.
+    /// The name of image `i`: its path below the folder with `/` between the parts, or the name it was pushed with.
+    /// Bytes that are not UTF-8 are replaced.
     ///
     /// # Errors
     /// `InvalidArgument` where there is no image `i`.
@@ -202,8 +203,8 @@ impl Dataset {
         broken.folders.iter().chain(broken.images.values().map(|(skipped, _)| skipped)).cloned().collect()
     }
 
-    /// Which images these are: SHA-256, in hexadecimal, over the number of images and each one's name and size (bytes of the
-    /// file, or width, height and channels of a pushed frame). A checkpoint compares it before it goes on.
+    /// Which images these are: SHA-256, in hexadecimal, over the number of images and each one's name and size (bytes
+    /// of the file, or width, height and channels of a pushed frame). A checkpoint compares it before it goes on.
     pub fn identity(&self) -> String {
         let images = self.images.read().unwrap_or_else(PoisonError::into_inner);
         let mut hash = Sha256::new();

@@ -1,8 +1,8 @@
 //! JPEG, PNG, BMP and TIFF files → [`Frame`] of (H, W, C) bytes, through the crate `image`.
 //!
-//! The kind of file is told by its content, never by its name. 16 bits become 8 by `>> 8`, float samples are taken as
-//! [0, 1], alpha is dropped and EXIF orientation ignored, as `PIL.Image.convert("RGB")` does. An image whose every pixel
-//! is grey comes out with C = 1, whatever it is stored as: views of it are equal and cost a third.
+//! The kind of file is told by its content, never by its name. 16 bits become 8 by `>> 8` and float samples are taken
+//! as [0, 1]; alpha is dropped and EXIF orientation ignored, as torchvision's `ImageFolder` does. An image whose every
+//! pixel is grey comes out with C = 1, whatever it is stored as: its views are the same and cost less.
 //!
 //! A file is hostile until decoded: sides above [`MAX_SIDE`], images above [`MAX_BYTES`] and files above
 //! [`MAX_FILE_BYTES`] are refused before anything of that size is allocated, and a decoder's panic is an error.

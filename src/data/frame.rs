@@ -107,7 +107,8 @@ impl<'a> FrameView<'a> {
         match needed {
             Some(needed) if needed <= bytes.len() => Ok(()),
             Some(needed) => Err(Error::invalid(format!(
-                "frame buffer holds {} bytes, expected at least {needed} for {width}×{height} {format:?} with a stride of {stride}",
+                "frame buffer holds {} bytes, expected at least {needed} for {width}×{height} \
+                 {format:?} with a stride of {stride}",
                 bytes.len()
             ))),
             None => Err(Error::invalid(format!("frame stride {stride} times {rows} rows exceeds the address space"))),

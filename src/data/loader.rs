@@ -97,8 +97,9 @@ impl Loader {
         Ok(Self { prefetch: Prefetch::start(plan, workers, draw)?, width, height, waited: Duration::ZERO })
     }
 
-    /// The centre of every image once, in the data set's order, for embedding and evaluation. The last batch is short where
-    /// `batch` does not divide the number of images. A broken image gives zeros and stands in [`Dataset::skipped`].
+    /// The centre of every image once, in the data set's order, for embedding and evaluation. The last batch is short
+    /// where `batch` does not divide the number of images. A broken image gives zeros and stands in
+    /// [`Dataset::skipped`].
     ///
     /// # Errors
     /// As [`Loader::views`], but broken images are none.
@@ -123,7 +124,8 @@ impl Loader {
         self.prefetch.recycle(batch.pixels);
     }
 
-    /// How long [`Iterator::next`] has waited for the workers so far. Much of a step's time means that loading is the bottleneck.
+    /// How long [`Iterator::next`] has waited for the workers so far. Much of a step's time means that loading is the
+    /// bottleneck.
     pub fn waited(&self) -> Duration {
         self.waited
     }

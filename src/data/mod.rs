@@ -5,8 +5,8 @@
 //!          decode                            augment, render     loader
 //! ```
 //!
-//! Every random draw is a function of (seed, epoch, index, purpose), see [`random`], so a view is the same on any number
-//! of workers, on any machine, and can be made again later.
+//! Every random draw is a function of (seed, epoch, index, purpose), see [`random`], so a view is the same on any
+//! number of workers, on any machine, and can be made again later.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

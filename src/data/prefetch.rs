@@ -1,8 +1,9 @@
 //! Threads that fill batches ahead of their consumer, in order and in bounded memory.
 //!
 //! Work is handed out view by view, in order, so all workers fill the same batch: the first one is there as soon as
-//! possible, and memory is [`AHEAD`] batches whatever the number of workers. A worker draws into its own small buffer and
-//! copies it into its slot of the batch; the copy is a few per cent of a view's cost and keeps half-drawn views out.
+//! possible, and memory is [`AHEAD`] batches whatever the number of workers. A worker draws into its own small buffer
+//! and copies it into its slot of the batch; the copy is a few per cent of a view's cost and keeps half-drawn views
+//! out.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -106,7 +107,8 @@ enum Outcome {
 }
 
 impl Prefetch {
-    /// Starts `workers` threads (0 = one per core) that call `draw` for every view; it gives the number of the image it drew.
+    /// Starts `workers` threads (0 = one per core) that call `draw` for every view; it gives the number of the image it
+    /// drew.
     pub fn start<D>(plan: Plan, workers: usize, draw: D) -> Result<Self>
     where
         D: Fn(Slot, &mut [f32], &mut Scratch) -> Result<usize> + Send + Sync + 'static,
@@ -179,7 +181,7 @@ impl Drop for Prefetch {
 }
 
 impl Shared {
-    fn work(&self, draw: &dyn Fn(Slot, &mut [f32], &mut Scratch) -> Result<usize>) {
+    fn work(&self, draw: &impl Fn(Slot, &mut [f32], &mut Scratch) -> Result<usize>) {
         let mut scratch = Scratch::new();
         let mut view = vec![0.0; self.plan.view_len];
         while let Some(job) = self.take() {
@@ -342,7 +344,12 @@ mod tests {
             Ok(slot.index)
         };
         let prefetch = Prefetch::start(plan(0..1000, 4, 9), 2, draw).unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(200));
+        let began = std::time::Instant::now();
+        while *lock(&drawn) < AHEAD * 4 && began.elapsed().as_secs() < 60 {
+            std::thread::yield_now();
+        }
+        // Time for a worker that does not stop at the window to show it.
+        std::thread::sleep(std::time::Duration::from_millis(100));
         assert_eq!(*lock(&drawn), AHEAD * 4);
         drop(prefetch);
     }

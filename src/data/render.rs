@@ -1,8 +1,8 @@
 //! Draws a view: crop and resize → jitter → grey → blur → flip → (v/255 − mean) / std.
 //!
-//! [`Frame`] (h, w, C) u8 → view (H, W, 3) f32, C = 1 or 3. One channel stays one up to the last step, where it is written
-//! three times; a view whose colours are removed becomes one channel on the way. Everything before that step is on bytes, in
-//! [`Scratch`], as PIL works, so the levels are torchvision's to within the rounding of the resize.
+//! [`Frame`] (h, w, C) u8 → view (H, W, 3) f32, C = 1 or 3. One channel stays one up to the last step, where it is
+//! written three times; a view whose colours are removed becomes one channel on the way. Everything before that step is
+//! on bytes, in [`Scratch`], as PIL works, so the levels are torchvision's to within the rounding of the resize.
 
 use fast_image_resize::images::{TypedCroppedImage, TypedImage, TypedImageRef};
 use fast_image_resize::pixels::{U8, U8x3};
@@ -60,8 +60,8 @@ pub fn render(
     Ok(())
 }
 
-/// Writes the middle of `frame` into `out`, (H, W, 3) normalised: torchvision's `Resize(size · 256 / 224)` of the shorter side and
-/// `CenterCrop(size)`. Where H ≠ W, the frame is resized until it just covers both sides · 256 / 224.
+/// Writes the middle of `frame` into `out`, (H, W, 3) normalised: torchvision's `Resize(size · 256 / 224)` of the
+/// shorter side and `CenterCrop(size)`. Where H ≠ W, the frame is resized until it just covers both sides · 256 / 224.
 ///
 /// # Errors
 /// `InvalidArgument` where `out` is not `height · width · 3` long.
@@ -146,7 +146,8 @@ impl Scratch {
     }
 }
 
-/// Bytes (H, W, C) → numbers (H, W, 3), mirrored where `flip`. A table of all 256 levels gives torchvision's own roundings.
+/// Bytes (H, W, C) → numbers (H, W, 3), mirrored where `flip`. A table of all 256 levels gives torchvision's own
+/// roundings.
 fn normalise(image: &[u8], channels: usize, flip: bool, config: &ViewConfig, out: &mut [f32]) {
     let table: [[f32; 256]; 3] = std::array::from_fn(|c| {
         let (mean, std) = (config.mean[c] as f32, config.std[c] as f32);

@@ -60,8 +60,8 @@ def main():
             im = F.gaussian_blur(im, [2 * int(.05 * w) + 1, 2 * int(.05 * h) + 1], [sigma, sigma])
         if flip:
             im = F.hflip(im)
-        cases.append(dict(label=label, image=image, width=w, height=h, crop=box, order=order, factors=factors, grey=grey,
-                          sigma=sigma, flip=flip, centred=centred, pixels=encode(im)))
+        cases.append(dict(label=label, image=image, width=w, height=h, crop=box, order=order, factors=factors,
+                          grey=grey, sigma=sigma, flip=flip, centred=centred, pixels=encode(im)))
 
     for image in images:
         add("same size", image, 40, 30, whole)
@@ -72,18 +72,23 @@ def main():
         add("single pixel", image, 8, 8, [20, 10, 1, 1])
         add("centred", image, 16, 16, whole, centred=True)
         add("centred enlarged", image, 49, 49, whole, centred=True)
-        for name, values in dict(brightness=[.6, 1.4], contrast=[.6, 1.4], saturation=[.6, 1.4], hue=[-.1, -.03, .07, .1]).items():
+        for name, values in dict(brightness=[.6, 1.4], contrast=[.6, 1.4], saturation=[.6, 1.4],
+                                 hue=[-.1, -.03, .07, .1]).items():
             for value in values:
                 add(f"{name} {value}", image, 40, 30, whole, names, still | {name: value})
         add("grey", image, 40, 30, whole, grey=True)
         for sigma in [.5, 2.0]:
             add(f"blur {sigma}", image, 60, 44, whole, sigma=sigma)
+        if image == "grey":  # kernels as long as those of a 240² view
+            add("blur wide", image, 240, 40, whole, sigma=2.0)
+            add("blur tall", image, 40, 240, whole, sigma=1.4)
         add("all", image, 40, 40, [4, 3, 30, 22], ["hue", "contrast", "brightness", "saturation"],
             dict(brightness=.8, contrast=1.3, saturation=.7, hue=-.06), sigma=1.3, flip=True)
         add("all grey", image, 40, 40, [4, 3, 30, 22], ["saturation", "brightness", "hue", "contrast"],
             dict(brightness=1.2, contrast=.75, saturation=1.35, hue=.08), grey=True, sigma=.8)
     out = pathlib.Path(__file__).with_name("views.json")
-    inputs = {name: dict(width=40, height=30, channels=1 if name == "grey" else 3, pixels=encode(image)) for name, image in images.items()}
+    inputs = {name: dict(width=40, height=30, channels=1 if name == "grey" else 3, pixels=encode(image))
+              for name, image in images.items()}
     out.write_text(json.dumps(dict(images=inputs, cases=cases), separators=(",", ":")))
     print(len(cases), "cases,", out.stat().st_size, "bytes ->", out)
 
