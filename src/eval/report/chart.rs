@@ -3,8 +3,8 @@
 use super::html::escape;
 
 /// User units of the drawing; it scales with the page.
-const WIDTH: f64 = 760.0;
-const HEIGHT: f64 = 300.0;
+const WIDTH: f64 = 960.0;
+const HEIGHT: f64 = 320.0;
 const LEFT: f64 = 64.0;
 const RIGHT: f64 = 18.0;
 const TOP: f64 = 30.0;
@@ -17,6 +17,8 @@ const MOST_DOTS: usize = 60;
 const STYLES: usize = 6;
 /// Larger numbers are left out, so that no difference overflows.
 const LARGEST: f64 = 1e100;
+/// Smaller differences are none, so that no step underflows.
+const SMALLEST: f64 = 1e-100;
 
 #[derive(Clone, Debug)]
 pub(super) struct Chart {
@@ -119,14 +121,16 @@ impl Chart {
     }
 }
 
-/// Keeps the lowest and the highest point of each of `MOST_POINTS / 2` stretches, so that no peak is lost.
+/// Keeps both ends, and the lowest and the highest point of each of about `MOST_POINTS / 2` stretches, so that no peak is
+/// lost.
 fn thin(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     if points.len() <= MOST_POINTS {
         return points;
     }
-    let stretch = points.len().div_ceil(MOST_POINTS / 2);
-    let mut kept = Vec::with_capacity(MOST_POINTS);
-    for part in points.chunks(stretch) {
+    let (first, last) = (points[0], points[points.len() - 1]);
+    let stretch = points.len().div_ceil(MOST_POINTS / 2 - 1);
+    let mut kept = vec![first];
+    for part in points[1..points.len() - 1].chunks(stretch) {
         let by_height = |a: &usize, b: &usize| part[*a].1.total_cmp(&part[*b].1);
         let (lowest, highest) = ((0..part.len()).min_by(by_height), (0..part.len()).max_by(by_height));
         // `chunks` yields no empty part, so both are there.
@@ -136,6 +140,7 @@ fn thin(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
             kept.push(part[lowest.max(highest)]);
         }
     }
+    kept.push(last);
     kept
 }
 
@@ -147,10 +152,13 @@ struct Axis {
 }
 
 impl Axis {
-    /// From the smallest to the largest value; ticks lie between.
+    /// From the smallest to the largest value, or a little further where a tick is near; ticks lie between.
     fn exact(values: impl Iterator<Item = f64>) -> Option<Self> {
         let (low, high) = range(values)?;
         let step = round_step(high - low, 8.0);
+        // 4,999 steps from 0 end at the tick of 5,000.
+        let near = |tick: f64, end: f64| if (tick - end).abs() <= 0.02 * (high - low) { tick } else { end };
+        let (low, high) = (near((low / step).floor() * step, low), near((high / step).ceil() * step, high));
         Some(Self { low, high, step, ticks: ticks((low / step - 1e-9).ceil(), (high / step + 1e-9).floor(), step) })
     }
 
@@ -181,9 +189,9 @@ fn range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
         values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
     if low > high {
         None
-    } else if high - low <= 1e-9 * low.abs().max(high.abs()) || low == high {
+    } else if high - low <= SMALLEST.max(1e-9 * low.abs().max(high.abs())) {
         // A constant is drawn in the middle; a range finer than float64's steps could not carry round ticks.
-        let room = if low == 0.0 { 1.0 } else { low.abs() * 0.1 };
+        let room = if low.abs() <= SMALLEST { 1.0 } else { low.abs() * 0.1 };
         Some((low - room, high + room))
     } else {
         Some((low, high))
@@ -275,6 +283,7 @@ mod tests {
         points[27_182].1 = -99.0;
         let thinned = thin(points);
         assert!(thinned.len() <= MOST_POINTS);
+        assert_eq!((thinned[0].0, thinned[thinned.len() - 1].0), (0.0, 49_999.0));
         assert!(thinned.contains(&(31_415.0, 99.0)) && thinned.contains(&(27_182.0, -99.0)));
         assert!(thinned.is_sorted_by(|a, b| a.0 < b.0));
     }
