@@ -219,7 +219,8 @@ fn sample_jitter(config: &ViewConfig, rng: &mut impl RngCore) -> Jitter {
     let mut order = [Adjustment::Brightness, Adjustment::Contrast, Adjustment::Saturation, Adjustment::Hue];
     shuffle(rng, &mut order);
     let mut factor = |spread: f64| between(rng, (1.0 - spread).max(0.0), 1.0 + spread);
-    let (brightness, contrast, saturation) = (factor(config.brightness), factor(config.contrast), factor(config.saturation));
+    let (brightness, contrast, saturation) =
+        (factor(config.brightness), factor(config.contrast), factor(config.saturation));
     Jitter { order, brightness, contrast, saturation, hue: between(rng, -config.hue, config.hue) }
 }
 

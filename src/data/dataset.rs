@@ -67,7 +67,8 @@ impl Dataset {
     /// `Io` where `root` cannot be searched, `InvalidArgument` where it holds no image.
     pub fn from_folder(root: &Path) -> Result<Self> {
         std::fs::read_dir(root).map_err(|error| Error::io("search the folder", root, &error))?;
-        let hidden = |entry: &walkdir::DirEntry| entry.depth() > 0 && entry.file_name().as_encoded_bytes()[..1] == *b".";
+        let hidden =
+            |entry: &walkdir::DirEntry| entry.depth() > 0 && entry.file_name().as_encoded_bytes().starts_with(b".");
         let mut found = Vec::new();
         let mut others = 0usize;
         let mut broken = Broken::default();
@@ -206,7 +207,7 @@ impl Dataset {
     pub fn identity(&self) -> String {
         let images = self.images.read().unwrap_or_else(PoisonError::into_inner);
         let mut hash = Sha256::new();
-        let mut word = |hash: &mut Sha256, number: u64| hash.update(number.to_le_bytes());
+        let word = |hash: &mut Sha256, number: u64| hash.update(number.to_le_bytes());
         word(&mut hash, images.len() as u64);
         for image in images.iter() {
             word(&mut hash, image.name.len() as u64);
@@ -214,8 +215,9 @@ impl Dataset {
             match &image.source {
                 Source::File(path) => word(&mut hash, std::fs::metadata(path).map_or(u64::MAX, |found| found.len())),
                 Source::Memory(frame) => {
-                    [frame.width(), frame.height(), u32::from(frame.channels())]
-                        .map(|number| word(&mut hash, u64::from(number)));
+                    for number in [frame.width(), frame.height(), u32::from(frame.channels())] {
+                        word(&mut hash, u64::from(number));
+                    }
                 }
             }
         }
@@ -257,7 +259,9 @@ impl std::fmt::Debug for Dataset {
 }
 
 fn is_image(path: &Path) -> bool {
-    path.extension().and_then(|end| end.to_str()).is_some_and(|end| EXTENSIONS.contains(&end.to_ascii_lowercase().as_str()))
+    path.extension()
+        .and_then(|end| end.to_str())
+        .is_some_and(|end| EXTENSIONS.contains(&end.to_ascii_lowercase().as_str()))
 }
 
 /// The path below `root` with `/` between its parts, so that names and order are the same on every system.

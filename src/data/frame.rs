@@ -44,10 +44,9 @@ impl PixelFormat {
 
     /// The format with the C ABI's number `code`.
     pub fn from_code(code: i32) -> Result<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|format| *format as i32 == code)
-            .ok_or_else(|| Error::invalid(format!("unknown pixel format {code}, expected 1 (mono8) to 7 (planar float)")))
+        Self::ALL.into_iter().find(|format| *format as i32 == code).ok_or_else(|| {
+            Error::invalid(format!("unknown pixel format {code}, expected 1 (mono8) to 7 (planar float)"))
+        })
     }
 
     /// Bytes from one pixel of a row to the next.

@@ -17,6 +17,7 @@ pub mod dataset;
 pub mod decode;
 pub mod frame;
 pub mod loader;
+mod prefetch;
 pub mod random;
 pub mod render;
 

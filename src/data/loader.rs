@@ -1,0 +1,172 @@
+//! Batches of views, in order, from worker threads: [`Batch`] is (B, H, W, 3) f32.
+//!
+//! A run is an endless stream of samples, cut into batches wherever they end:
+//!
+//! ```text
+//! sample n = step · B + b      epoch = n / len      image = permutation(seed, epoch)[n mod len]
+//! view randomness = generator(seed, epoch, image, View)
+//! ```
+//!
+//! So batch `step` is the same whichever step the loader starts at and however many workers there are.
+//!
+//! ```
+//! use seed::data::{Dataset, FrameView, Loader, PixelFormat, ViewConfig};
+//! let dataset = std::sync::Arc::new(Dataset::in_memory());
+//! dataset.push("grey", &FrameView::new(&[128; 64], 8, 8, 8, PixelFormat::Mono8)?)?;
+//! let config = ViewConfig { width: 4, height: 4, ..ViewConfig::default() };
+//! let mut loader = Loader::views(dataset, config, 7, 2, 0..3, 1)?;
+//! while let Some(batch) = loader.next() {
+//!     let batch = batch?;
+//!     assert_eq!(batch.pixels.len(), 2 * 4 * 4 * 3);
+//!     loader.recycle(batch);
+//! }
+//! # Ok::<(), seed::Error>(())
+//! ```
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::augment::{ViewConfig, ViewParams};
+use super::dataset::Dataset;
+use super::frame::Frame;
+use super::prefetch::{Order, Plan, Prefetch, Slot};
+use super::random::{Purpose, generator};
+use super::render::{Scratch, render, render_centred};
+use crate::error::{Error, ErrorKind, Result};
+
+/// The views of one step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// (B, H, W, 3), normalised: the memory of a channels-last (B, 3, H, W) tensor.
+    pub pixels: Vec<f32>,
+    /// Which image each view shows, B numbers: the sound one where a broken one was replaced.
+    pub indices: Vec<usize>,
+    /// W.
+    pub width: u32,
+    /// H.
+    pub height: u32,
+    /// Number of the step.
+    pub step: u64,
+}
+
+/// An iterator over batches that worker threads prepare ahead. Dropping it stops and joins them.
+///
+/// An error of the data set ends the stream; a panic in a worker costs only the batch it happened in.
+pub struct Loader {
+    prefetch: Prefetch,
+    width: u32,
+    height: u32,
+    waited: Duration,
+}
+
+impl Loader {
+    /// Augmented views for the steps `steps` of a run, `batch` each, by `workers` threads (0 = one per core).
+    ///
+    /// A broken image is replaced by the next sound one in the data set's order, with the slot's randomness. The number
+    /// of images is fixed now; what is pushed later belongs to the next loader.
+    ///
+    /// # Errors
+    /// `InvalidArgument` where the data set or batch is empty or the sample numbers exceed 64 bits, `Config` from
+    /// [`ViewConfig::check`], `Io` where a thread cannot be started. While iterating: `Format` where no image at all
+    /// is sound, `OutOfMemory`, `Internal` for a panic.
+    pub fn views(
+        dataset: Arc<Dataset>,
+        config: ViewConfig,
+        seed: u64,
+        batch: usize,
+        steps: Range<u64>,
+        workers: usize,
+    ) -> Result<Self> {
+        let len = check(&dataset, &config, batch)?;
+        if steps.end.checked_mul(batch as u64).is_none() {
+            return Err(Error::invalid(format!(
+                "step {} of batches of {batch} exceeds 64-bit sample numbers",
+                steps.end
+            )));
+        }
+        let plan = Plan { steps, batch, view_len: config.view_len(), order: Order::Epochs { seed, len } };
+        let (width, height) = (config.width, config.height);
+        let draw = move |slot: Slot, view: &mut [f32], scratch: &mut Scratch| {
+            let (index, frame) = next_sound(&dataset, slot.index, len)?;
+            let mut rng = generator(seed, slot.epoch, slot.index as u64, Purpose::View);
+            let params = ViewParams::sample(&config, frame.width(), frame.height(), &mut rng);
+            render(&frame, &params, &config, view, scratch)?;
+            Ok(index)
+        };
+        Ok(Self { prefetch: Prefetch::start(plan, workers, draw)?, width, height, waited: Duration::ZERO })
+    }
+
+    /// The centre of every image once, in the data set's order, for embedding and evaluation. The last batch is short where
+    /// `batch` does not divide the number of images. A broken image gives zeros and stands in [`Dataset::skipped`].
+    ///
+    /// # Errors
+    /// As [`Loader::views`], but broken images are none.
+    pub fn centred(dataset: Arc<Dataset>, config: ViewConfig, batch: usize, workers: usize) -> Result<Self> {
+        let len = check(&dataset, &config, batch)?;
+        let steps = 0..len.div_ceil(batch) as u64;
+        let plan = Plan { steps, batch, view_len: config.view_len(), order: Order::Once { len } };
+        let (width, height) = (config.width, config.height);
+        let draw = move |slot: Slot, view: &mut [f32], scratch: &mut Scratch| {
+            match dataset.load(slot.index) {
+                Ok(frame) => render_centred(&frame, &config, view, scratch)?,
+                Err(error) if error.kind() == ErrorKind::OutOfMemory => return Err(error),
+                Err(_) => view.fill(0.0),
+            }
+            Ok(slot.index)
+        };
+        Ok(Self { prefetch: Prefetch::start(plan, workers, draw)?, width, height, waited: Duration::ZERO })
+    }
+
+    /// Takes a batch's buffer back, for one to come.
+    pub fn recycle(&self, batch: Batch) {
+        self.prefetch.recycle(batch.pixels);
+    }
+
+    /// How long [`Iterator::next`] has waited for the workers so far. Much of a step's time means that loading is the bottleneck.
+    pub fn waited(&self) -> Duration {
+        self.waited
+    }
+}
+
+impl Iterator for Loader {
+    type Item = Result<Batch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let began = Instant::now();
+        let filled = self.prefetch.next();
+        self.waited += began.elapsed();
+        Some(filled?.map(|filled| Batch {
+            pixels: filled.pixels,
+            indices: filled.indices,
+            width: self.width,
+            height: self.height,
+            step: filled.step,
+        }))
+    }
+}
+
+fn check(dataset: &Dataset, config: &ViewConfig, batch: usize) -> Result<usize> {
+    config.check()?;
+    if dataset.is_empty() {
+        return Err(Error::invalid("the data set is empty, expected at least one image"));
+    }
+    if batch == 0 || batch.checked_mul(config.view_len()).is_none() {
+        return Err(Error::invalid(format!("the batch is {batch} images, expected 1 or more that fit in memory")));
+    }
+    Ok(dataset.len())
+}
+
+/// The first image that can be read, from `start` on and around.
+fn next_sound(dataset: &Dataset, start: usize, len: usize) -> Result<(usize, Arc<Frame>)> {
+    let mut first: Option<Error> = None;
+    for index in (start..len).chain(0..start) {
+        match dataset.load(index) {
+            Ok(frame) => return Ok((index, frame)),
+            Err(error) if error.kind() == ErrorKind::OutOfMemory => return Err(error),
+            Err(error) => _ = first.get_or_insert(error),
+        }
+    }
+    let reason = first.map_or_else(String::new, |error| format!(", for example {error}"));
+    Err(Error::new(ErrorKind::Format, format!("none of the {len} images can be read{reason}")))
+}

@@ -1,0 +1,372 @@
+//! Threads that fill batches ahead of their consumer, in order and in bounded memory.
+//!
+//! Work is handed out view by view, in order, so all workers fill the same batch: the first one is there as soon as
+//! possible, and memory is [`AHEAD`] batches whatever the number of workers. A worker draws into its own small buffer and
+//! copies it into its slot of the batch; the copy is a few per cent of a view's cost and keeps half-drawn views out.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use super::lock;
+use super::random::permutation;
+use super::render::Scratch;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Batches that are being filled or wait for the consumer. Two would do were every view equally dear; a third evens
+/// out slow files.
+const AHEAD: usize = 3;
+
+/// What is to be made.
+pub(super) struct Plan {
+    pub steps: Range<u64>,
+    pub batch: usize,
+    /// Numbers of one view.
+    pub view_len: usize,
+    pub order: Order,
+}
+
+/// Which image comes when.
+pub(super) enum Order {
+    /// Epoch after epoch, each in its own permutation.
+    Epochs { seed: u64, len: usize },
+    /// Every image once, in order.
+    Once { len: usize },
+}
+
+/// One view to draw.
+#[derive(Clone, Copy)]
+pub(super) struct Slot {
+    pub epoch: u64,
+    pub index: usize,
+}
+
+/// A finished batch.
+pub(super) struct Filled {
+    pub step: u64,
+    pub pixels: Vec<f32>,
+    pub indices: Vec<usize>,
+}
+
+pub(super) struct Prefetch {
+    shared: Arc<Shared>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+struct Shared {
+    plan: Plan,
+    state: Mutex<State>,
+    /// There may be work to hand out.
+    room: Condvar,
+    /// A batch may be finished.
+    ready: Condvar,
+}
+
+struct State {
+    /// In order of their steps, which follow one another.
+    pending: VecDeque<Pending>,
+    next_step: u64,
+    spare: Vec<Vec<f32>>,
+    /// The permutation of the epoch that is being handed out.
+    order: Option<(u64, Vec<usize>)>,
+    stopped: bool,
+}
+
+struct Pending {
+    step: u64,
+    slots: Vec<Slot>,
+    handed_out: usize,
+    finished: usize,
+    error: Option<Error>,
+    /// Whether nothing comes after the error.
+    last: bool,
+    canvas: Arc<Mutex<Canvas>>,
+}
+
+#[derive(Default)]
+struct Canvas {
+    pixels: Vec<f32>,
+    indices: Vec<usize>,
+}
+
+struct Job {
+    step: u64,
+    place: usize,
+    slot: Slot,
+    canvas: Arc<Mutex<Canvas>>,
+}
+
+enum Outcome {
+    Drawn,
+    /// The data set has nothing to give: every later batch would fail too.
+    Failed(Error),
+    Panicked(Error),
+}
+
+impl Prefetch {
+    /// Starts `workers` threads (0 = one per core) that call `draw` for every view; it gives the number of the image it drew.
+    pub fn start<D>(plan: Plan, workers: usize, draw: D) -> Result<Self>
+    where
+        D: Fn(Slot, &mut [f32], &mut Scratch) -> Result<usize> + Send + Sync + 'static,
+    {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let workers = if workers == 0 { cores() } else { workers }.min(plan.batch.saturating_mul(AHEAD));
+        let state = State {
+            pending: VecDeque::new(),
+            next_step: plan.steps.start,
+            spare: Vec::new(),
+            order: None,
+            stopped: false,
+        };
+        let shared = Arc::new(Shared { plan, state: Mutex::new(state), room: Condvar::new(), ready: Condvar::new() });
+        let draw = Arc::new(draw);
+        let mut prefetch = Self { shared, workers: Vec::new() };
+        for number in 0..workers {
+            let (shared, draw) = (Arc::clone(&prefetch.shared), Arc::clone(&draw));
+            let worker = std::thread::Builder::new()
+                .name(format!("seed-loader-{number}"))
+                .spawn(move || shared.work(&*draw))
+                .map_err(|error| Error::new(ErrorKind::Io, format!("cannot start loader thread {number}: {error}")))?;
+            prefetch.workers.push(worker);
+        }
+        Ok(prefetch)
+    }
+
+    /// The next batch, as soon as it is finished; `None` after the last one or after an error that ends the stream.
+    pub fn next(&mut self) -> Option<Result<Filled>> {
+        let mut state = lock(&self.shared.state);
+        let pending = loop {
+            match state.pending.front() {
+                Some(front) if front.finished == front.slots.len() => break state.pending.pop_front()?,
+                None if state.stopped || state.next_step >= self.shared.plan.steps.end => return None,
+                _ => state = self.shared.ready.wait(state).unwrap_or_else(PoisonError::into_inner),
+            }
+        };
+        if pending.last {
+            state.stopped = true;
+            state.pending.clear();
+        }
+        drop(state);
+        self.shared.room.notify_all();
+        let Canvas { pixels, indices } = std::mem::take(&mut *lock(&pending.canvas));
+        if let Some(error) = pending.error {
+            self.recycle(pixels);
+            return Some(Err(error));
+        }
+        Some(Ok(Filled { step: pending.step, pixels, indices }))
+    }
+
+    /// Keeps a buffer for a batch to come.
+    pub fn recycle(&self, pixels: Vec<f32>) {
+        let mut state = lock(&self.shared.state);
+        if state.spare.len() < AHEAD {
+            state.spare.push(pixels);
+        }
+    }
+}
+
+impl Drop for Prefetch {
+    fn drop(&mut self) {
+        lock(&self.shared.state).stopped = true;
+        self.shared.room.notify_all();
+        for worker in self.workers.drain(..) {
+            // A panic inside a view was caught and reported; there is nothing to add here.
+            let _ = worker.join();
+        }
+    }
+}
+
+impl Shared {
+    fn work(&self, draw: &impl Fn(Slot, &mut [f32], &mut Scratch) -> Result<usize>) {
+        let mut scratch = Scratch::new();
+        let mut view = vec![0.0; self.plan.view_len];
+        while let Some(job) = self.take() {
+            // After a panic the scratch is replaced, and the view is not copied: nothing half-done is seen again.
+            let outcome = match catch_unwind(AssertUnwindSafe(|| draw(job.slot, &mut view, &mut scratch))) {
+                Ok(Ok(index)) => {
+                    let mut canvas = lock(&job.canvas);
+                    // Both vectors were made for all slots of the batch, and `place` is one of them.
+                    canvas.pixels[job.place * view.len()..][..view.len()].copy_from_slice(&view);
+                    canvas.indices[job.place] = index;
+                    Outcome::Drawn
+                }
+                Ok(Err(error)) => Outcome::Failed(error),
+                Err(panic) => {
+                    scratch = Scratch::new();
+                    Outcome::Panicked(Error::new(
+                        ErrorKind::Internal,
+                        format!("loader panicked at image {}: {}", job.slot.index, panic_message(&*panic)),
+                    ))
+                }
+            };
+            self.finish(job.step, outcome);
+        }
+    }
+
+    /// The next view to draw; waits while [`AHEAD`] batches are in the works. `None` when there is no more.
+    fn take(&self) -> Option<Job> {
+        let mut state = lock(&self.state);
+        loop {
+            if state.stopped {
+                return None;
+            }
+            if let Some(pending) = state.pending.back_mut()
+                && let Some(&slot) = pending.slots.get(pending.handed_out)
+            {
+                let place = pending.handed_out;
+                pending.handed_out += 1;
+                return Some(Job { step: pending.step, place, slot, canvas: Arc::clone(&pending.canvas) });
+            }
+            if state.next_step >= self.plan.steps.end {
+                return None;
+            }
+            if state.pending.len() < AHEAD {
+                self.begin(&mut state);
+                self.room.notify_all();
+                self.ready.notify_all();
+            } else {
+                state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+
+    /// Appends the next batch, empty.
+    fn begin(&self, state: &mut State) {
+        let step = state.next_step;
+        state.next_step += 1;
+        let mut slots = self.slots(step, &mut state.order);
+        let mut canvas = Canvas { pixels: state.spare.pop().unwrap_or_default(), indices: vec![0; slots.len()] };
+        let needed = slots.len() * self.plan.view_len;
+        let extra = needed.saturating_sub(canvas.pixels.len());
+        let mut error = None;
+        if canvas.pixels.try_reserve_exact(extra).is_ok() {
+            canvas.pixels.resize(needed, 0.0);
+        } else {
+            slots.clear();
+            let bytes = needed.saturating_mul(4);
+            error = Some(Error::new(ErrorKind::OutOfMemory, format!("cannot allocate {bytes} bytes for a batch")));
+        }
+        let (last, canvas) = (error.is_some(), Arc::new(Mutex::new(canvas)));
+        state.pending.push_back(Pending { step, slots, handed_out: 0, finished: 0, error, last, canvas });
+    }
+
+    /// The images of batch `step`.
+    fn slots(&self, step: u64, order: &mut Option<(u64, Vec<usize>)>) -> Vec<Slot> {
+        let first = step * self.plan.batch as u64;
+        let samples = first..first + self.plan.batch as u64;
+        match self.plan.order {
+            Order::Once { len } => {
+                samples.take_while(|&n| n < len as u64).map(|n| Slot { epoch: 0, index: n as usize }).collect()
+            }
+            Order::Epochs { seed, len } => samples
+                .map(|n| {
+                    let (epoch, place) = (n / len as u64, (n % len as u64) as usize);
+                    if order.as_ref().is_none_or(|(known, _)| *known != epoch) {
+                        *order = Some((epoch, permutation(seed, epoch, len)));
+                    }
+                    // Just set where it was not this epoch's, and `place` is below its length.
+                    Slot { epoch, index: order.as_ref().map_or(0, |(_, images)| images[place]) }
+                })
+                .collect(),
+        }
+    }
+
+    fn finish(&self, step: u64, outcome: Outcome) {
+        let mut state = lock(&self.state);
+        // Absent where the stream ended with an error meanwhile.
+        let Some(pending) = state.pending.iter_mut().find(|pending| pending.step == step) else { return };
+        pending.finished += 1;
+        match outcome {
+            Outcome::Drawn => {}
+            Outcome::Failed(error) => {
+                pending.error = Some(error);
+                pending.last = true;
+            }
+            Outcome::Panicked(error) => _ = pending.error.get_or_insert(error),
+        }
+        if pending.finished == pending.slots.len() {
+            self.ready.notify_all();
+        }
+    }
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
+    let literal = panic.downcast_ref::<&str>().copied();
+    literal.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(steps: Range<u64>, batch: usize, len: usize) -> Plan {
+        Plan { steps, batch, view_len: 2, order: Order::Epochs { seed: 1, len } }
+    }
+
+    #[test]
+    fn a_panic_costs_its_batch_and_nothing_else() {
+        for workers in [1, 4] {
+            let draw = |slot: Slot, view: &mut [f32], _: &mut Scratch| {
+                assert!(!(slot.epoch == 1 && slot.index == 3), "picture {} bites", slot.index);
+                view.fill(slot.index as f32);
+                Ok(slot.index)
+            };
+            let mut prefetch = Prefetch::start(plan(0..4, 5, 5), workers, draw).unwrap();
+            let results: Vec<_> = std::iter::from_fn(|| prefetch.next()).collect();
+            assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true, true]);
+            let error = results[1].as_ref().err().unwrap();
+            assert_eq!(error.kind(), ErrorKind::Internal);
+            assert!(error.message().contains("picture 3 bites"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_error_ends_the_stream() {
+        let draw = |slot: Slot, _: &mut [f32], _: &mut Scratch| {
+            if slot.epoch == 1 { Err(Error::invalid("no more")) } else { Ok(slot.index) }
+        };
+        let mut prefetch = Prefetch::start(plan(0..u64::MAX / 8, 3, 3), 3, draw).unwrap();
+        assert!(prefetch.next().unwrap().is_ok());
+        assert!(prefetch.next().unwrap().is_err());
+        assert!(prefetch.next().is_none() && prefetch.next().is_none());
+    }
+
+    #[test]
+    fn no_more_than_the_window_is_drawn_ahead() {
+        let drawn = Arc::new(Mutex::new(0));
+        let count = Arc::clone(&drawn);
+        let draw = move |slot: Slot, _: &mut [f32], _: &mut Scratch| {
+            *lock(&count) += 1;
+            Ok(slot.index)
+        };
+        let prefetch = Prefetch::start(plan(0..1000, 4, 9), 2, draw).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        assert_eq!(*lock(&drawn), AHEAD * 4);
+        drop(prefetch);
+    }
+
+    #[test]
+    fn a_batch_too_large_for_memory_is_an_error() {
+        let order = Order::Epochs { seed: 1, len: 1 };
+        let huge = Plan { steps: 0..2, batch: 1 << 20, view_len: 1 << 40, order };
+        // The worker's own view must fit; only the canvas is tried here.
+        let shared = Shared {
+            plan: huge,
+            state: Mutex::new(State {
+                pending: VecDeque::new(),
+                next_step: 0,
+                spare: Vec::new(),
+                order: None,
+                stopped: false,
+            }),
+            room: Condvar::new(),
+            ready: Condvar::new(),
+        };
+        shared.begin(&mut lock(&shared.state));
+        let mut prefetch = Prefetch { shared: Arc::new(shared), workers: Vec::new() };
+        assert_eq!(prefetch.next().unwrap().err().unwrap().kind(), ErrorKind::OutOfMemory);
+        assert!(prefetch.next().is_none());
+    }
+}

@@ -1,0 +1,170 @@
+//! Draws a view: crop and resize → jitter → grey → blur → flip → (v/255 − mean) / std.
+//!
+//! [`Frame`] (h, w, C) u8 → view (H, W, 3) f32, C = 1 or 3. One channel stays one up to the last step, where it is written
+//! three times; a view whose colours are removed becomes one channel on the way. Everything before that step is on bytes, in
+//! [`Scratch`], as PIL works, so the levels are torchvision's to within the rounding of the resize.
+
+use fast_image_resize::images::{TypedCroppedImage, TypedImage, TypedImageRef};
+use fast_image_resize::pixels::{U8, U8x3};
+use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
+
+use super::augment::{Crop, ViewConfig, ViewParams};
+use super::frame::Frame;
+use super::{blur, colour};
+use crate::error::{Error, ErrorKind, Result};
+
+/// Memory that a thread keeps from one view to the next; grows to what the largest view needs.
+#[derive(Default)]
+pub struct Scratch {
+    resizer: Resizer,
+    image: Vec<u8>,
+    spare: Vec<u8>,
+    rows: blur::Rows,
+}
+
+/// Writes the view `params` of `frame` into `out`, (H, W, 3) normalised, H and W from `config`.
+///
+/// # Errors
+/// `InvalidArgument` where `out` is not `height · width · 3` long or the crop is not inside the frame.
+pub fn render(
+    frame: &Frame,
+    params: &ViewParams,
+    config: &ViewConfig,
+    out: &mut [f32],
+    scratch: &mut Scratch,
+) -> Result<()> {
+    check_output(config, out)?;
+    let Crop { left, top, width, height } = params.crop;
+    let inside =
+        |start: u32, length: u32, side: u32| length > 0 && start.checked_add(length).is_some_and(|end| end <= side);
+    if !inside(left, width, frame.width()) || !inside(top, height, frame.height()) {
+        return Err(Error::invalid(format!("crop {:?} is not inside the frame of {frame:?}", params.crop)));
+    }
+    // The crop comes before the resize: pixels outside it never leak in.
+    let mut channels = match frame.channels() {
+        1 => scratch.resize::<U8>(frame, Region::Cut(params.crop), config)?,
+        _ => scratch.resize::<U8x3>(frame, Region::Cut(params.crop), config)?,
+    };
+    if let Some(jitter) = &params.jitter {
+        colour::jitter(&mut scratch.image, channels, jitter);
+    }
+    if params.grey && channels == 3 {
+        colour::to_grey(&mut scratch.image);
+        channels = 1;
+    }
+    if let Some(sigma) = params.blur_sigma {
+        let Scratch { image, spare, rows, .. } = scratch;
+        blur::blur(image, config.width as usize, channels, sigma, spare, rows);
+    }
+    normalise(&scratch.image, channels, params.flip, config, out);
+    Ok(())
+}
+
+/// Writes the middle of `frame` into `out`, (H, W, 3) normalised: torchvision's `Resize(size · 256 / 224)` of the shorter side and
+/// `CenterCrop(size)`. Where H ≠ W, the frame is resized until it just covers both sides · 256 / 224.
+///
+/// # Errors
+/// `InvalidArgument` where `out` is not `height · width · 3` long.
+pub fn render_centred(frame: &Frame, config: &ViewConfig, out: &mut [f32], scratch: &mut Scratch) -> Result<()> {
+    check_output(config, out)?;
+    let region = Region::Box(centre(frame, config));
+    let channels = match frame.channels() {
+        1 => scratch.resize::<U8>(frame, region, config)?,
+        _ => scratch.resize::<U8x3>(frame, region, config)?,
+    };
+    normalise(&scratch.image, channels, false, config, out);
+    Ok(())
+}
+
+/// The part of `frame`, in fractions of its pixels, that the centre crop of the resized frame shows. Resizing only
+/// that part gives the same pixels as resizing everything and cropping then.
+fn centre(frame: &Frame, config: &ViewConfig) -> [f64; 4] {
+    let [frame_w, frame_h] = [frame.width(), frame.height()].map(u64::from);
+    let [view_w, view_h] = [config.width, config.height].map(u64::from);
+    let [cover_w, cover_h] = [view_w, view_h].map(|side| side * 256 / 224);
+    let (resized_w, resized_h) = if frame_w * cover_h <= frame_h * cover_w {
+        (cover_w, cover_w * frame_h / frame_w)
+    } else {
+        (cover_h * frame_w / frame_h, cover_h)
+    };
+    let part = |frame: u64, resized: u64, view: u64| {
+        let scale = frame as f64 / resized as f64;
+        let start = ((resized - view) as f64 / 2.0).round_ties_even() * scale;
+        (start, (view as f64 * scale).min(frame as f64 - start))
+    };
+    let ((left, width), (top, height)) = (part(frame_w, resized_w, view_w), part(frame_h, resized_h, view_h));
+    [left, top, width, height]
+}
+
+fn check_output(config: &ViewConfig, out: &[f32]) -> Result<()> {
+    if config.width == 0 || config.height == 0 || out.len() != config.view_len() {
+        return Err(Error::invalid(format!(
+            "view buffer holds {} numbers, expected {} for {}×{}×3",
+            out.len(),
+            config.view_len(),
+            config.width,
+            config.height
+        )));
+    }
+    Ok(())
+}
+
+/// Which part of the frame is resized.
+enum Region {
+    /// Cut out first: what lies outside does not count.
+    Cut(Crop),
+    /// Left, top, width, height of a box whose surroundings count where the filter reaches them.
+    Box([f64; 4]),
+}
+
+impl Scratch {
+    /// Empty; memory comes with the first view.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Fills `self.image` with the view's (H, W, C) bytes, bilinear with antialiasing as PIL, and gives C.
+    fn resize<P: PixelTrait>(&mut self, frame: &Frame, region: Region, config: &ViewConfig) -> Result<usize> {
+        let failed = |error: &dyn std::fmt::Display| Error::new(ErrorKind::Internal, format!("resize: {error}"));
+        self.image.resize(config.width as usize * config.height as usize * P::size(), 0);
+        let whole =
+            TypedImageRef::<P>::from_buffer(frame.width(), frame.height(), frame.pixels()).map_err(|e| failed(&e))?;
+        let mut view =
+            TypedImage::<P>::from_buffer(config.width, config.height, &mut self.image).map_err(|e| failed(&e))?;
+        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).use_alpha(false);
+        match region {
+            Region::Cut(Crop { left, top, width, height }) => {
+                let cut = TypedCroppedImage::from_ref(&whole, left, top, width, height).map_err(|e| failed(&e))?;
+                self.resizer.resize_typed(&cut, &mut view, &options).map_err(|e| failed(&e))?;
+            }
+            Region::Box([left, top, width, height]) => {
+                let options = options.crop(left, top, width, height);
+                self.resizer.resize_typed(&whole, &mut view, &options).map_err(|e| failed(&e))?;
+            }
+        }
+        Ok(P::size())
+    }
+}
+
+/// Bytes (H, W, C) → numbers (H, W, 3), mirrored where `flip`. A table of all 256 levels gives torchvision's own roundings.
+fn normalise(image: &[u8], channels: usize, flip: bool, config: &ViewConfig, out: &mut [f32]) {
+    let table: [[f32; 256]; 3] = std::array::from_fn(|c| {
+        let (mean, std) = (config.mean[c] as f32, config.std[c] as f32);
+        std::array::from_fn(|level| (level as f32 / 255.0 - mean) / std)
+    });
+    let write = |to: &mut [f32], from: &[u8]| {
+        for c in 0..3 {
+            to[c] = table[c][usize::from(from[if channels == 3 { c } else { 0 }])];
+        }
+    };
+    let width = config.width as usize;
+    for (to, from) in out.chunks_exact_mut(width * 3).zip(image.chunks_exact(width * channels)) {
+        let to = to.chunks_exact_mut(3);
+        let from = from.chunks_exact(channels);
+        if flip {
+            to.zip(from.rev()).for_each(|(to, from)| write(to, from));
+        } else {
+            to.zip(from).for_each(|(to, from)| write(to, from));
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Batches: their order, their replay on any number of workers, and what broken images do to them.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use seed::ErrorKind;
+use seed::data::random::permutation;
+use seed::data::{Batch, Dataset, FrameView, Loader, PixelFormat, ViewConfig};
+
+/// `len` different grey frames; frame i is level i·10 but for a corner.
+fn pushed(len: usize) -> Arc<Dataset> {
+    let dataset = Dataset::in_memory();
+    for i in 0..len {
+        let mut pixels = vec![(i * 10) as u8; 24 * 20];
+        pixels[..40].fill(255);
+        dataset.push(&format!("{i}"), &FrameView::new(&pixels, 24, 20, 24, PixelFormat::Mono8).unwrap()).unwrap();
+    }
+    Arc::new(dataset)
+}
+
+fn config() -> ViewConfig {
+    ViewConfig { width: 16, height: 12, ..ViewConfig::default() }
+}
+
+fn batches(loader: Loader) -> Vec<Batch> {
+    loader.map(|batch| batch.unwrap()).collect()
+}
+
+fn views(dataset: &Arc<Dataset>, seed: u64, batch: usize, steps: std::ops::Range<u64>, workers: usize) -> Loader {
+    Loader::views(Arc::clone(dataset), config(), seed, batch, steps, workers).unwrap()
+}
+
+#[test]
+fn the_same_bits_whatever_the_workers() {
+    let dataset = pushed(7);
+    let one = batches(views(&dataset, 5, 3, 0..9, 1));
+    assert_eq!(one.len(), 9);
+    for workers in [0, 2, 5, 64] {
+        assert!(one == batches(views(&dataset, 5, 3, 0..9, workers)), "{workers} workers");
+    }
+    // A run that goes on at step 4 is the same run.
+    assert!(one[4..] == batches(views(&dataset, 5, 3, 4..9, 2)));
+    assert!(one[0].pixels != batches(views(&dataset, 6, 3, 0..1, 2))[0].pixels);
+}
+
+#[test]
+fn epochs_are_permutations_cut_anywhere() {
+    let dataset = pushed(7);
+    for batch in [1, 3, 7, 16] {
+        let steps = 28u64.div_ceil(batch as u64);
+        let all = batches(views(&dataset, 5, batch, 0..steps, 3));
+        assert!(all.iter().enumerate().all(|(i, b)| b.step == i as u64 && b.indices.len() == batch));
+        assert!(all.iter().all(|b| b.pixels.len() == batch * 16 * 12 * 3 && (b.width, b.height) == (16, 12)));
+        let order: Vec<usize> = all.iter().flat_map(|b| b.indices.clone()).take(28).collect();
+        let expected: Vec<usize> = (0..4).flat_map(|epoch| permutation(5, epoch, 7)).collect();
+        assert_eq!(order, expected, "batch {batch}");
+    }
+    // The same image looks different in another epoch, and is the same view whatever the batch size.
+    let singles = batches(views(&dataset, 5, 1, 0..14, 2));
+    let first = &singles[0];
+    let again = singles[7..].iter().find(|b| b.indices == first.indices).unwrap();
+    assert_ne!(first.pixels, again.pixels);
+    let whole = &batches(views(&dataset, 5, 14, 0..1, 2))[0];
+    assert!(singles.iter().flat_map(|b| &b.pixels).eq(&whole.pixels));
+}
+
+#[test]
+fn centres_come_once_in_order_with_a_short_last_batch() {
+    let dataset = pushed(7);
+    let all = batches(Loader::centred(Arc::clone(&dataset), config(), 3, 2).unwrap());
+    assert_eq!(all.iter().map(|b| b.indices.clone()).collect::<Vec<_>>(), [vec![0, 1, 2], vec![3, 4, 5], vec![6]]);
+    assert_eq!(all[2].pixels.len(), 16 * 12 * 3);
+    assert!(all == batches(Loader::centred(dataset, config(), 3, 0).unwrap()));
+}
+
+fn write(folder: &Path, name: &str, level: Option<u8>) {
+    let path = folder.join(name);
+    match level {
+        Some(level) => image::GrayImage::from_pixel(30, 30, image::Luma([level])).save(path).unwrap(),
+        None => std::fs::write(path, b"broken").unwrap(),
+    }
+}
+
+#[test]
+fn the_next_sound_image_takes_a_broken_ones_place() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, level) in [("a.png", Some(10)), ("b.png", None), ("c.png", None), ("d.png", Some(200)), ("e.png", None)]
+    {
+        write(folder.path(), name, level);
+    }
+    let dataset = Arc::new(Dataset::from_folder(folder.path()).unwrap());
+    let one = batches(views(&dataset, 1, 5, 0..4, 1));
+    for batch in &one {
+        let mut expected = permutation(1, batch.step, 5);
+        expected.iter_mut().for_each(|i| *i = [0, 3, 3, 3, 0][*i]);
+        assert_eq!(batch.indices, expected);
+    }
+    let fresh = Arc::new(Dataset::from_folder(folder.path()).unwrap());
+    assert!(one == batches(views(&fresh, 1, 5, 0..4, 4)));
+    let names = |dataset: &Dataset| dataset.skipped().into_iter().map(|s| s.name).collect::<Vec<_>>();
+    assert_eq!(names(&dataset), ["b.png", "c.png", "e.png"]);
+
+    let fresh = Arc::new(Dataset::from_folder(folder.path()).unwrap());
+    let centres = batches(Loader::centred(Arc::clone(&fresh), config(), 5, 2).unwrap());
+    let zero = |i: usize| centres[0].pixels[i * 576..][..576].iter().all(|&v| v == 0.0);
+    assert_eq!([0, 1, 2, 3, 4].map(zero), [false, true, true, false, true]);
+    assert_eq!(names(&fresh), ["b.png", "c.png", "e.png"]);
+}
+
+#[test]
+fn nothing_but_broken_images_is_one_error() {
+    let folder = tempfile::tempdir().unwrap();
+    ["a.png", "b.jpg"].iter().for_each(|name| write(folder.path(), name, None));
+    let dataset = Arc::new(Dataset::from_folder(folder.path()).unwrap());
+    for workers in [1, 4] {
+        let mut loader = views(&dataset, 1, 8, 0..1_000_000_000, workers);
+        let error = loader.next().unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Format);
+        assert!(error.message().contains("none of the 2 images can be read"), "{error}");
+        assert!(loader.next().is_none());
+    }
+}
+
+#[test]
+fn arguments_are_checked_first() {
+    let refused = |dataset, config, batch, steps| Loader::views(dataset, config, 0, batch, steps, 1).err().unwrap();
+    let dataset = pushed(2);
+    assert!(refused(pushed(0), config(), 1, 0..1).message().contains("empty"));
+    assert!(refused(Arc::clone(&dataset), config(), 0, 0..1).message().contains("batch is 0"));
+    assert!(refused(Arc::clone(&dataset), config(), usize::MAX / 8, 0..1).message().contains("memory"));
+    assert!(refused(Arc::clone(&dataset), config(), 2, 0..u64::MAX).message().contains("64-bit"));
+    let wrong = ViewConfig { flip_probability: f64::NAN, ..config() };
+    assert_eq!(refused(Arc::clone(&dataset), wrong, 2, 0..1).kind(), ErrorKind::Config);
+    assert!(Loader::centred(pushed(0), config(), 1, 1).is_err());
+    // No steps are no error.
+    assert!(views(&dataset, 0, 2, 5..5, 2).next().is_none());
+}
+
+#[test]
+fn dropping_in_the_middle_returns_at_once() {
+    let dataset = pushed(9);
+    for taken in 0..4 {
+        let mut loader = views(&dataset, 0, 4, 0..1 << 40, 3);
+        for _ in 0..taken {
+            loader.next().unwrap().unwrap();
+        }
+        let began = Instant::now();
+        drop(loader);
+        assert!(began.elapsed() < Duration::from_secs(5));
+    }
+}
+
+#[test]
+fn recycled_buffers_carry_nothing_over() {
+    let dataset = pushed(7);
+    let expected = batches(views(&dataset, 5, 3, 0..20, 2));
+    let mut loader = views(&dataset, 5, 3, 0..20, 2);
+    let mut buffers = std::collections::HashSet::new();
+    for expected in expected {
+        let mut batch = loader.next().unwrap().unwrap();
+        assert!(batch == expected);
+        buffers.insert(batch.pixels.as_ptr());
+        batch.pixels.fill(f32::NAN);
+        loader.recycle(batch);
+    }
+    assert!(buffers.len() <= 7, "{} buffers", buffers.len());
+    assert!(loader.next().is_none());
+    // A buffer of another size is no harm, larger or smaller.
+    let mut loader = Loader::centred(Arc::clone(&dataset), config(), 3, 1).unwrap();
+    for pixels in [vec![9.0; 5], vec![9.0; 50_000]] {
+        loader.recycle(Batch { pixels, indices: vec![], width: 1, height: 1, step: 0 });
+    }
+    assert!(loader.by_ref().map(|b| b.unwrap().pixels.len()).eq([1728, 1728, 576]));
+    assert!(loader.waited() < Duration::from_secs(60));
+}
+
+#[test]
+fn frames_pushed_meanwhile_belong_to_the_next_loader() {
+    let dataset = pushed(3);
+    let mut loader = views(&dataset, 2, 2, 0..200, 2);
+    let pusher = Arc::clone(&dataset);
+    let pushing = std::thread::spawn(move || {
+        for i in 0..200 {
+            pusher.push(&format!("late {i}"), &FrameView::new(&[3; 9], 3, 3, 3, PixelFormat::Mono8).unwrap()).unwrap();
+        }
+    });
+    assert!(loader.by_ref().all(|batch| batch.unwrap().indices.iter().all(|&i| i < 3)));
+    pushing.join().unwrap();
+    assert_eq!(dataset.len(), 203);
+}
