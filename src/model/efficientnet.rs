@@ -1,6 +1,8 @@
 //! EfficientNet-B0 (Tan & Le 2019), torchvision's definition.
 //!
-//!     (B,3,H,W) → 3×3/2, 32, SiLU → 16 MBConv blocks in 7 stages → 1×1, 1280 → mean → (B, 1280)
+//! ```text
+//! (B,3,H,W) → 3×3/2, 32, SiLU → 16 MBConv blocks in 7 stages → 1×1, 1280 → mean → (B, 1280)
+//! ```
 //!
 //! A block widens, filters each channel, gates (squeeze-and-excitation behind the activation, SiLU inside, sigmoid gate)
 //! and narrows. While training, block `i` of 16 drops its branch for an image with probability 0.2·i/16.

@@ -1,6 +1,8 @@
 //! MobileNetV2 at width 1 (Sandler et al. 2018), torchvision's definition.
 //!
-//!     (B,3,H,W) → 3×3/2, 32 → 17 inverted residuals → 1×1, 1280 → mean → (B, 1280)
+//! ```text
+//! (B,3,H,W) → 3×3/2, 32 → 17 inverted residuals → 1×1, 1280 → mean → (B, 1280)
+//! ```
 //!
 //! An inverted residual widens (1×1), filters each channel (3×3) and narrows again without an activation; the input is
 //! added where shape and stride allow.

@@ -1,6 +1,8 @@
 //! MobileNetV3-Small and -Large (Howard et al. 2019), torchvision's definition.
 //!
-//!     (B,3,H,W) → 3×3/2, 16, hardswish → inverted residuals → 1×1, 6c → mean → linear → hardswish → (B, 1024 or 1280)
+//! ```text
+//! (B,3,H,W) → 3×3/2, 16, hardswish → inverted residuals → 1×1, 6c → mean → linear → hardswish → (B, 1024 or 1280)
+//! ```
 //!
 //! Squeeze-and-excitation sits behind the depthwise convolution's activation and gates with hardsigmoid. The first
 //! classifier layer belongs to the features: it was trained with the backbone and self-supervised students keep it.

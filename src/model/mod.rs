@@ -1,6 +1,8 @@
 //! Networks: backbones with torchvision's definitions and key names, heads, the frozen teacher and the student.
 //!
-//!     images (B,3,H,W) ─ backbone → features (B,d) ─ head → logits (B,classes) or projection (B,C) ─ unit_rows → embedding
+//! ```text
+//! images (B,3,H,W) ─ backbone → features (B,d) ─ head → logits (B,classes) or projection (B,C) ─ unit_rows → embedding
+//! ```
 //!
 //! ```
 //! use seed::model::{Architecture, Head, Mode, Network};
@@ -22,6 +24,7 @@
 
 mod architecture;
 mod efficientnet;
+mod head;
 mod layers;
 mod load;
 mod mobilenet_v2;
@@ -41,8 +44,9 @@ pub mod weights;
 use tch::Tensor;
 
 pub use architecture::Architecture;
+pub use head::Head;
 pub use load::{Load, LoadReport};
-pub use network::{Head, Network};
+pub use network::Network;
 pub use projection::unit_rows;
 pub use published::published_names;
 pub use student::Student;

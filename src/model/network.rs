@@ -3,66 +3,15 @@
 use tch::{Device, Kind, Tensor};
 
 use super::efficientnet::EfficientNet;
-use super::layers::{Linear, LinearInitial};
+use super::head::{Head, HeadLayers};
 use super::load::{self, Load, LoadReport};
 use super::mobilenet_v2::MobileNetV2;
 use super::mobilenet_v3::{MobileNetV3, Size};
-use super::noise::RandomDrop;
 use super::params::{Entry, Filling, Role, Store};
-use super::projection::Projection;
 use super::resnet::{BlockKind, ResNet};
 use super::weights::{HostTensor, StateDict};
 use super::{Architecture, Backbone, Mode};
 use crate::error::{Error, Result};
-
-/// Widest layer a head may have; a bound on what a damaged configuration can allocate.
-const WIDEST: i64 = 1 << 20;
-
-/// What follows the features.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Head {
-    /// Nothing: the output is the features.
-    None,
-    /// torchvision's classifier (with its dropout in training): logits.
-    Classifier {
-        /// Number of classes, at least 1.
-        classes: i64,
-    },
-    /// Linear–ReLU–linear, keys "projection.0" and "projection.2".
-    Projection {
-        /// Width of the hidden layer; 0 means the width of the features.
-        hidden: i64,
-        /// Width of the output, at least 1.
-        dim: i64,
-    },
-}
-
-impl Head {
-    /// The head with its widths filled in, or why it cannot be built.
-    fn resolved(self, features: i64) -> Result<Head> {
-        let check = |what: &str, value: i64| {
-            if (1..=WIDEST).contains(&value) {
-                Ok(value)
-            } else {
-                Err(Error::invalid(format!("{what} must lie in 1..={WIDEST}, got {value}")))
-            }
-        };
-        Ok(match self {
-            Head::None => Head::None,
-            Head::Classifier { classes } => Head::Classifier { classes: check("number of classes", classes)? },
-            Head::Projection { hidden, dim } => Head::Projection {
-                hidden: check("hidden width of the projection", if hidden == 0 { features } else { hidden })?,
-                dim: check("embedding width of the projection", dim)?,
-            },
-        })
-    }
-}
-
-enum HeadLayers {
-    None,
-    Classifier(RandomDrop, Linear),
-    Projection(Projection),
-}
 
 /// A network. See the [module](super) for the rules on threads and grad mode.
 pub struct Network {
@@ -102,22 +51,7 @@ impl Network {
             Architecture::MobileNetV3Large => Box::new(MobileNetV3::new(&mut root, Size::Large)?),
             Architecture::EfficientNetB0 => Box::new(EfficientNet::b0(&mut root)?),
         };
-        let head_layers = match head {
-            Head::None => HeadLayers::None,
-            Head::Classifier { classes } => {
-                let initial = match architecture {
-                    Architecture::ResNet18 | Architecture::ResNet34 | Architecture::ResNet50 => LinearInitial::Torch,
-                    Architecture::EfficientNetB0 => LinearInitial::EfficientNet,
-                    _ => LinearInitial::MobileNet,
-                };
-                let dropout = RandomDrop::elements(&mut root, architecture.classifier_dropout());
-                let mut path = root.at(architecture.classifier_key());
-                HeadLayers::Classifier(dropout, Linear::new(&mut path, features, classes, initial)?)
-            }
-            Head::Projection { hidden, dim } => {
-                HeadLayers::Projection(Projection::new(&mut root, features, hidden, dim)?)
-            }
-        };
+        let head_layers = HeadLayers::new(&mut root, architecture, head)?;
         Ok(Network { architecture, head, backbone, head_layers, store })
     }
 
@@ -142,11 +76,7 @@ impl Network {
 
     /// The head alone: (B, feature_dim) → (B, output_dim), for a caller that wants features and output of one pass.
     pub fn head_forward(&self, features: Tensor, mode: Mode) -> Result<Tensor> {
-        match &self.head_layers {
-            HeadLayers::None => Ok(features),
-            HeadLayers::Classifier(dropout, linear) => linear.forward(&dropout.forward(features, mode)?),
-            HeadLayers::Projection(projection) => projection.forward(&features, mode),
-        }
+        self.head_layers.forward(features, mode)
     }
 
     fn check_images(&self, images: &Tensor, mode: Mode) -> Result<()> {
@@ -314,18 +244,5 @@ mod tests {
     fn a_network_can_move_to_another_thread() {
         fn moves<T: Send>() {}
         moves::<Network>();
-    }
-
-    #[test]
-    fn widths_out_of_bounds_are_refused() {
-        for head in [
-            Head::Classifier { classes: 0 },
-            Head::Projection { hidden: -1, dim: 8 },
-            Head::Projection { hidden: 0, dim: 0 },
-            Head::Projection { hidden: 8, dim: i64::MAX },
-        ] {
-            let error = Network::new(Architecture::ResNet18, head, 0, Device::Cpu).err().unwrap();
-            assert_eq!(error.kind(), crate::ErrorKind::InvalidArgument);
-        }
     }
 }

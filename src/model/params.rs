@@ -186,8 +186,9 @@ mod tests {
         let mut store = Store::new(Filling::Zeros, Device::Cpu);
         let mut root = store.root();
         let mut layer = root.at("layer1");
-        layer.at(0).parameter("weight", &[2, 3], Initial::Normal { std: 1.0 }).unwrap();
-        layer.buffer("count", &[], Kind::Int64, 0.0).unwrap();
+        let weight = layer.at(0).parameter("weight", &[2, 3], Initial::Normal { std: 1.0 }).unwrap();
+        let count = layer.buffer("count", &[], Kind::Int64, 0.0).unwrap();
+        assert_eq!((weight.size(), count.kind()), (vec![2, 3], Kind::Int64));
         assert_eq!((root.noise_layer(), root.noise_layer()), (0, 1));
         let names: Vec<&str> = store.entries().iter().map(|entry| entry.name.as_str()).collect();
         assert_eq!(names, ["layer1.0.weight", "layer1.count"]);

@@ -1,7 +1,9 @@
 //! The projection head and the unit sphere it maps to.
 //!
-//!     z = W₂·relu(W₁·h + b₁) + b₂        h: (B, d) features, W₁: (hidden, d), W₂: (dim, hidden)
-//!     embedding = z / max(‖z‖₂, 1e-12)
+//! ```text
+//! z = W₂·relu(W₁·h + b₁) + b₂        h: (B, d) features, W₁: (hidden, d), W₂: (dim, hidden)
+//! embedding = z / max(‖z‖₂, 1e-12)
+//! ```
 //!
 //! SEED's student head is d–d–128 without normalisation layers (Fang et al. 2021), as is MoCo-v2's.
 

@@ -1,6 +1,8 @@
 //! ResNet-18, -34 and -50 (He et al. 2016), torchvision's v1.5: a bottleneck's stride sits in its 3×3.
 //!
-//!     (B,3,H,W) → 7×7/2 → 3×3 max/2 → layer1..4 (64, 128, 256, 512 planes; /1, /2, /2, /2) → mean → (B, 512 or 2048)
+//! ```text
+//! (B,3,H,W) → 7×7/2 → 3×3 max/2 → layer1..4 (64, 128, 256, 512 planes; /1, /2, /2, /2) → mean → (B, 512 or 2048)
+//! ```
 //!
 //! Each block is `relu(branch(x) + shortcut(x))`, the shortcut a 1×1 convolution where shape or stride change.
 

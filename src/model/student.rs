@@ -1,6 +1,8 @@
 //! The student: a network with a projection head that learns the teacher's neighbourhoods.
 //!
-//!     s = z/‖z‖,  z = W₂·relu(W₁·h + b₁) + b₂,  h = backbone(x)
+//! ```text
+//! s = z/‖z‖,  z = W₂·relu(W₁·h + b₁) + b₂,  h = backbone(x)
+//! ```
 
 use std::path::Path;
 

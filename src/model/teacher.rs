@@ -1,6 +1,8 @@
 //! The frozen teacher: embeddings of a network that never changes.
 //!
-//!     t = z/‖z‖,  z = head(backbone(x)) in eval mode (running statistics), outside autograd
+//! ```text
+//! t = z/‖z‖,  z = head(backbone(x)) in eval mode (running statistics), outside autograd
+//! ```
 
 use std::path::Path;
 

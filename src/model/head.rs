@@ -1,0 +1,114 @@
+//! What follows the features: nothing, torchvision's classifier or a projection.
+
+use tch::Tensor;
+
+use super::layers::{Linear, LinearInitial};
+use super::noise::RandomDrop;
+use super::params::Path;
+use super::projection::Projection;
+use super::{Architecture, Mode};
+use crate::error::{Error, Result};
+
+/// Widest layer a head may have; a bound on what a damaged configuration can allocate.
+const WIDEST: i64 = 1 << 20;
+
+/// What follows the features.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Head {
+    /// Nothing: the output is the features.
+    None,
+    /// torchvision's classifier (with its dropout in training): logits.
+    Classifier {
+        /// Number of classes, at least 1.
+        classes: i64,
+    },
+    /// Linear–ReLU–linear, keys "projection.0" and "projection.2".
+    Projection {
+        /// Width of the hidden layer; 0 means the width of the features.
+        hidden: i64,
+        /// Width of the output, at least 1.
+        dim: i64,
+    },
+}
+
+impl Head {
+    /// The head with its widths filled in, or why it cannot be built.
+    pub(crate) fn resolved(self, features: i64) -> Result<Head> {
+        let check = |what: &str, value: i64| {
+            if (1..=WIDEST).contains(&value) {
+                Ok(value)
+            } else {
+                Err(Error::invalid(format!("{what} must lie in 1..={WIDEST}, got {value}")))
+            }
+        };
+        Ok(match self {
+            Head::None => Head::None,
+            Head::Classifier { classes } => Head::Classifier { classes: check("number of classes", classes)? },
+            Head::Projection { hidden, dim } => Head::Projection {
+                hidden: check("hidden width of the projection", if hidden == 0 { features } else { hidden })?,
+                dim: check("embedding width of the projection", dim)?,
+            },
+        })
+    }
+}
+
+/// The layers of a [`Head`].
+pub(crate) enum HeadLayers {
+    None,
+    Classifier(RandomDrop, Linear),
+    Projection(Projection),
+}
+
+impl HeadLayers {
+    /// `head` must have been [`resolved`](Head::resolved); the keys stand at the network's root.
+    pub fn new(root: &mut Path<'_>, architecture: Architecture, head: Head) -> Result<HeadLayers> {
+        let features = architecture.feature_dim();
+        Ok(match head {
+            Head::None => HeadLayers::None,
+            Head::Classifier { classes } => {
+                let initial = match architecture {
+                    Architecture::ResNet18 | Architecture::ResNet34 | Architecture::ResNet50 => LinearInitial::Torch,
+                    Architecture::EfficientNetB0 => LinearInitial::EfficientNet,
+                    _ => LinearInitial::MobileNet,
+                };
+                let dropout = RandomDrop::elements(root, architecture.classifier_dropout());
+                let mut path = root.at(architecture.classifier_key());
+                HeadLayers::Classifier(dropout, Linear::new(&mut path, features, classes, initial)?)
+            }
+            Head::Projection { hidden, dim } => HeadLayers::Projection(Projection::new(root, features, hidden, dim)?),
+        })
+    }
+
+    /// (B, feature_dim) → (B, output_dim).
+    pub fn forward(&self, features: Tensor, mode: Mode) -> Result<Tensor> {
+        match self {
+            HeadLayers::None => Ok(features),
+            HeadLayers::Classifier(dropout, linear) => linear.forward(&dropout.forward(features, mode)?),
+            HeadLayers::Projection(projection) => projection.forward(&features, mode),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+
+    #[test]
+    fn widths_out_of_bounds_are_refused() {
+        for head in [
+            Head::Classifier { classes: 0 },
+            Head::Projection { hidden: -1, dim: 8 },
+            Head::Projection { hidden: 0, dim: 0 },
+            Head::Projection { hidden: 8, dim: i64::MAX },
+        ] {
+            assert_eq!(head.resolved(512).unwrap_err().kind(), ErrorKind::InvalidArgument);
+        }
+    }
+
+    #[test]
+    fn a_hidden_width_of_zero_is_that_of_the_features() {
+        let head = Head::Projection { hidden: 0, dim: 8 }.resolved(512).unwrap();
+        assert_eq!(head, Head::Projection { hidden: 512, dim: 8 });
+    }
+}

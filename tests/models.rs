@@ -1,0 +1,279 @@
+//! The networks against torchvision: keys, parameter counts, numbers in both modes (tests/golden/make_models.py made them),
+//! and what must hold of every network: gradients everywhere, replayable randomness, one result in both memory formats.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use seed::model::{Architecture, Head, Mode, Network};
+use tch::{Device, Kind, Tensor};
+
+const CLASSES: i64 = 10;
+const NOISE: u64 = 77;
+const IMAGE: u32 = 1_000_000;
+const TOLERANCE: f64 = 1e-4;
+
+fn golden(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+}
+
+/// Values in `low..high` from a hash of (number, element), in float32 exactly as make_models.py computes them.
+fn between(number: u32, shape: &[i64], low: f32, high: f32) -> Tensor {
+    let count = shape.iter().product::<i64>() as u32;
+    let start = number.wrapping_mul(0x9E37_79B1);
+    let value = |element: u32| {
+        let mut x = start.wrapping_add(element.wrapping_mul(0x85EB_CA77));
+        x ^= x >> 16;
+        x = x.wrapping_mul(0x7FEB_352D);
+        x ^= x >> 15;
+        x = x.wrapping_mul(0x846C_A68B);
+        x ^= x >> 16;
+        low + (high - low) * ((x >> 8) as f32 / (1u32 << 24) as f32)
+    };
+    Tensor::from_slice(&(0..count).map(value).collect::<Vec<f32>>()).reshape(shape)
+}
+
+fn images(number: u32, batch: i64, height: i64, width: i64) -> Tensor {
+    between(IMAGE + number, &[batch, 3, height, width], -2.0, 2.0)
+}
+
+/// Weights of variance gain/fan-in; the gains are make_models.py's.
+fn fill(network: &Network) {
+    let _guard = tch::no_grad_guard();
+    let gain = match network.architecture() {
+        Architecture::MobileNetV2 | Architecture::MobileNetV3Large => 1.5,
+        _ => 2.0,
+    };
+    for (number, (name, mut tensor)) in network.tensors().into_iter().enumerate() {
+        let shape = tensor.size();
+        let (low, high) = if name.ends_with("num_batches_tracked") {
+            continue;
+        } else if shape.len() > 1 {
+            let bound = (3.0 * gain / shape[1..].iter().product::<i64>() as f64).sqrt() as f32;
+            (-bound, bound)
+        } else if name.ends_with("running_var") || name.ends_with("weight") {
+            (0.5, 1.5)
+        } else {
+            (-0.2, 0.2)
+        };
+        tensor.copy_(&between(number as u32, &shape, low, high));
+    }
+}
+
+fn read_golden() -> HashMap<String, Tensor> {
+    Tensor::read_safetensors(golden("models.safetensors")).unwrap().into_iter().collect()
+}
+
+/// max |a − b| / max |b|.
+fn relative(found: &Tensor, expected: &Tensor) -> f64 {
+    assert_eq!(found.size(), expected.size());
+    let difference = (found - expected).abs().max().double_value(&[]);
+    difference / expected.abs().max().double_value(&[])
+}
+
+fn classifier(architecture: Architecture) -> Network {
+    Network::new(architecture, Head::Classifier { classes: CLASSES }, 0, Device::Cpu).unwrap()
+}
+
+#[test]
+fn keys_and_shapes_are_torchvisions() {
+    let text = std::fs::read_to_string(golden("torchvision_keys.txt")).unwrap();
+    let mut expected: HashMap<String, Vec<String>> = HashMap::new();
+    let mut current = String::new();
+    for line in text.lines() {
+        if line.contains(' ') {
+            expected.get_mut(&current).unwrap().push(line.to_owned());
+        } else {
+            current = line.to_owned();
+            expected.insert(current.clone(), Vec::new());
+        }
+    }
+    for &architecture in Architecture::all() {
+        let tensors = classifier(architecture).tensors();
+        let found: Vec<String> = tensors
+            .iter()
+            .map(|(name, tensor)| {
+                let sides: Vec<String> = tensor.size().iter().map(i64::to_string).collect();
+                format!("{name} {}", sides.join(","))
+            })
+            .collect();
+        assert_eq!(found, expected[architecture.name()], "{architecture}");
+    }
+}
+
+#[test]
+fn outputs_are_torchvisions() {
+    let golden = read_golden();
+    let mut worst = Vec::new();
+    for &architecture in Architecture::all() {
+        let network = classifier(architecture);
+        fill(&network);
+        let mut check = |what: &str, found: &Tensor| {
+            let error = relative(found, &golden[&format!("{architecture}.{what}")]);
+            worst.push((error, format!("{architecture} {what}")));
+        };
+        let _guard = tch::no_grad_guard();
+        check("eval", &network.forward(&images(0, 2, 96, 96), Mode::Eval).unwrap());
+        check("odd", &network.forward(&images(1, 1, 75, 101), Mode::Eval).unwrap());
+        check("features", &network.features(&images(0, 2, 96, 96), Mode::Eval).unwrap().get(1));
+        check("train", &network.forward(&images(2, 4, 64, 64), Mode::Train { noise: NOISE }).unwrap());
+        for part in ["running_mean", "running_var"] {
+            let buffers = network.buffers();
+            let sums = buffers.iter().filter(|(name, _)| name.ends_with(part)).map(|(_, t)| t.sum(Kind::Double));
+            check(part, &Tensor::stack(&sums.collect::<Vec<_>>(), 0).to_kind(Kind::Float));
+        }
+        for (name, count) in network.buffers().iter().filter(|(name, _)| name.ends_with("num_batches_tracked")) {
+            assert_eq!(count.int64_value(&[]), 1, "{architecture} {name}");
+        }
+    }
+    let failed: Vec<_> = worst.iter().filter(|(error, _)| error.is_nan() || *error > TOLERANCE).collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+}
+
+#[test]
+fn parameter_counts_are_the_published_ones() {
+    let counts = [
+        (Architecture::ResNet18, 11_689_512, 11_504_832),
+        (Architecture::ResNet34, 21_797_672, 21_612_992),
+        (Architecture::ResNet50, 25_557_032, 27_966_656),
+        (Architecture::MobileNetV2, 3_504_872, 4_027_520),
+        (Architecture::MobileNetV3Small, 2_542_856, 2_698_656),
+        (Architecture::MobileNetV3Large, 5_483_032, 6_005_680),
+        (Architecture::EfficientNetB0, 5_288_548, 5_811_196),
+    ];
+    for (architecture, classes, projection) in counts {
+        let count = |head| Network::new(architecture, head, 0, Device::Cpu).unwrap().parameter_count();
+        assert_eq!(count(Head::Classifier { classes: 1000 }), classes, "{architecture}");
+        assert_eq!(count(Head::Projection { hidden: 0, dim: 128 }), projection, "{architecture}");
+    }
+}
+
+#[test]
+fn gradients_reach_every_parameter() {
+    for &architecture in Architecture::all() {
+        let head = Head::Projection { hidden: 32, dim: 16 };
+        let network = Network::new(architecture, head, 3, Device::Cpu).unwrap();
+        let out = network.forward(&images(0, 4, 64, 64), Mode::Train { noise: 1 }).unwrap();
+        assert_eq!(out.size(), [4, 16]);
+        (&out * &out).sum(Kind::Float).backward();
+        for (name, parameter) in network.parameters() {
+            let gradient = parameter.grad();
+            assert!(gradient.defined(), "{architecture} {name} has no gradient");
+            let sum = gradient.abs().sum(Kind::Double).double_value(&[]);
+            assert!(sum.is_finite() && sum > 0.0, "{architecture} {name} has a gradient of {sum}");
+        }
+    }
+}
+
+#[test]
+fn a_seed_gives_the_same_network_and_a_head_does_not_change_the_backbone() {
+    let new = |head, seed| Network::new(Architecture::MobileNetV3Small, head, seed, Device::Cpu).unwrap().parameters();
+    let head = Head::Projection { hidden: 0, dim: 8 };
+    let (first, again, other, bare) = (new(head, 5), new(head, 5), new(head, 6), new(Head::None, 5));
+    assert!(first.iter().zip(&again).all(|(a, b)| a == b));
+    assert!(first.iter().zip(&other).any(|(a, b)| a != b));
+    assert!(first.iter().zip(&bare).all(|(a, b)| a == b));
+    assert_eq!(first.len(), bare.len() + 4);
+}
+
+#[test]
+fn initial_weights_follow_torchvisions_distributions() {
+    let std = |network: &Network, wanted: &str| {
+        let (_, tensor) = network.parameters().into_iter().find(|(name, _)| name == wanted).unwrap();
+        tensor.std(true).double_value(&[])
+    };
+    let close = |found: f64, expected: f64| assert!((found / expected - 1.0).abs() < 0.05, "{found} {expected}");
+    let resnet = Network::new(Architecture::ResNet18, Head::Classifier { classes: 1000 }, 1, Device::Cpu).unwrap();
+    close(std(&resnet, "layer4.1.conv2.weight"), (2.0f64 / (512.0 * 9.0)).sqrt());
+    close(std(&resnet, "fc.weight"), 1.0 / (3.0f64 * 512.0).sqrt());
+    close(std(&resnet, "fc.bias"), 1.0 / (3.0f64 * 512.0).sqrt());
+    let mobile = Network::new(Architecture::MobileNetV2, Head::Classifier { classes: 1000 }, 1, Device::Cpu).unwrap();
+    close(std(&mobile, "features.14.conv.1.0.weight"), (2.0f64 / (576.0 * 9.0)).sqrt());
+    close(std(&mobile, "classifier.1.weight"), 0.01);
+    let head = Head::Classifier { classes: 1000 };
+    let efficient = Network::new(Architecture::EfficientNetB0, head, 1, Device::Cpu).unwrap();
+    close(std(&efficient, "classifier.1.weight"), 1.0 / (3.0f64 * 1000.0).sqrt());
+    let head = Head::Projection { hidden: 300, dim: 128 };
+    let projected = Network::new(Architecture::EfficientNetB0, head, 1, Device::Cpu).unwrap();
+    close(std(&projected, "projection.0.weight"), 1.0 / (3.0f64 * 1280.0).sqrt());
+    close(std(&projected, "projection.2.weight"), 1.0 / (3.0f64 * 300.0).sqrt());
+}
+
+#[test]
+fn training_noise_is_replayed_by_its_key_and_leaves_torchs_generator_alone() {
+    for architecture in [Architecture::EfficientNetB0, Architecture::MobileNetV2] {
+        let network = classifier(architecture);
+        let batch = images(0, 8, 64, 64);
+        let _guard = tch::no_grad_guard();
+        let forward = |noise| network.forward(&batch, Mode::Train { noise }).unwrap();
+        tch::manual_seed(1);
+        let untouched = Tensor::rand([4], (Kind::Float, Device::Cpu));
+        tch::manual_seed(1);
+        let (first, again, other) = (forward(1), forward(1), forward(2));
+        assert_eq!(Tensor::rand([4], (Kind::Float, Device::Cpu)), untouched);
+        assert_eq!(first, again, "{architecture}");
+        assert_ne!(first, other, "{architecture}");
+    }
+}
+
+#[test]
+fn channels_last_gives_the_same_outputs() {
+    for &architecture in Architecture::all() {
+        let network = classifier(architecture);
+        fill(&network);
+        let planar = images(0, 2, 64, 64);
+        let interleaved = planar.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
+        assert_ne!(planar.stride(), interleaved.stride());
+        let expected = network.forward(&planar, Mode::Eval).unwrap();
+        let parameters = network.parameters();
+        network.to_channels_last().unwrap();
+        let found = network.forward(&interleaved, Mode::Eval).unwrap();
+        let error = relative(&found, &expected);
+        assert!(error < TOLERANCE, "{architecture} {error}");
+        // Handles taken before still are the network's parameters.
+        for ((name, before), (_, after)) in parameters.iter().zip(network.parameters()) {
+            assert_eq!(before.stride(), after.stride(), "{name}");
+            assert!(after.requires_grad(), "{name}");
+            if let [_, input, _, width] = after.size()[..] {
+                assert_eq!(after.stride()[1..], [1, width * input, input], "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn images_that_do_not_fit_are_refused_before_anything_is_written() {
+    let network = classifier(Architecture::ResNet18);
+    let train = Mode::Train { noise: 0 };
+    let refused = |images: &Tensor, mode| {
+        let error = network.forward(images, mode).err().unwrap();
+        assert_eq!(error.kind(), seed::ErrorKind::InvalidArgument, "{error}");
+    };
+    let options = (Kind::Float, Device::Cpu);
+    refused(&Tensor::zeros([3, 64, 64], options), Mode::Eval);
+    refused(&Tensor::zeros([1, 1, 64, 64], options), Mode::Eval);
+    refused(&Tensor::zeros([0, 3, 64, 64], options), Mode::Eval);
+    refused(&Tensor::zeros([1, 3, 64, 64], (Kind::Uint8, Device::Cpu)), Mode::Eval);
+    refused(&Tensor::zeros([1, 3, 64, 64], (Kind::Double, Device::Cpu)), Mode::Eval);
+    refused(&Tensor::new(), Mode::Eval);
+    refused(&Tensor::zeros([1, 3, 32, 32], options), train);
+    assert!(network.buffers().iter().all(|(name, t)| !name.ends_with("tracked") || t.int64_value(&[]) == 0));
+    assert!(network.forward(&Tensor::zeros([1, 3, 32, 33], options), train).is_ok());
+    assert!(network.forward(&Tensor::zeros([1, 3, 1, 1], options), Mode::Eval).is_ok());
+}
+
+#[test]
+fn a_deep_copy_is_equal_and_shares_nothing() {
+    let network = Network::new(Architecture::MobileNetV3Small, Head::None, 2, Device::Cpu).unwrap();
+    network.to_channels_last().unwrap();
+    let copy = network.deep_copy().unwrap();
+    assert_eq!((copy.architecture(), copy.head()), (network.architecture(), network.head()));
+    for ((name, a), (_, b)) in network.tensors().iter().zip(copy.tensors()) {
+        assert_eq!(*a, b, "{name}");
+        assert_eq!((a.stride(), a.requires_grad()), (b.stride(), b.requires_grad()), "{name}");
+        assert_ne!(a.data_ptr(), b.data_ptr(), "{name}");
+    }
+    let before = network.features(&images(0, 2, 64, 64), Mode::Eval).unwrap();
+    let _moved = copy.features(&images(0, 2, 64, 64), Mode::Train { noise: 0 }).unwrap();
+    assert_eq!(network.features(&images(0, 2, 64, 64), Mode::Eval).unwrap(), before);
+    assert_ne!(copy.features(&images(0, 2, 64, 64), Mode::Eval).unwrap(), before);
+}
