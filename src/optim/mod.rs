@@ -1,1 +1,7 @@
-//! (being written)
+//! The optimiser and the schedule of its learning rate.
+
+pub mod schedule;
+pub mod sgd;
+
+pub use schedule::Cosine;
+pub use sgd::Sgd;

@@ -1,0 +1,57 @@
+//! Images a second of the distillation step alone, on synthetic images already in memory: the counterpart of `step` in
+//! the PyTorch reference. `cargo xtask bench step` runs both in turn and prints the ratios.
+//!
+//! One line of JSON on standard output: {"images_per_s": median}.
+
+use std::time::Instant;
+
+use seed::distill::queue::Queue;
+use seed::distill::step::{StepSettings, distill};
+use seed::distill::Temperatures;
+use seed::model::{Architecture, Head, Network, Teacher};
+use seed::optim::Sgd;
+use tch::{Kind, Tensor};
+
+/// Steps before the clock counts: libtorch chooses its kernels in the first ones.
+const WARM_UP: usize = 3;
+
+fn main() -> seed::Result<()> {
+    let text = |name: &str, default: &str| argument(name).unwrap_or_else(|| default.to_owned());
+    let number = |name: &str, default: i64| argument(name).and_then(|value| value.parse().ok()).unwrap_or(default);
+    let device = seed::device::parse(&text("--device", "cpu"))?;
+    let precision = seed::device::precision(&text("--precision", "auto"), device)?;
+    let (batch, size, dim) = (number("--batch", 32), number("--size", 224), number("--dim", 128));
+    let head = Head::Projection { hidden: 0, dim };
+    let student = Network::new(Architecture::parse(&text("--student", "resnet18"))?, head, 1, device)?;
+    student.to_channels_last()?;
+    let teacher = Network::new(Architecture::parse(&text("--teacher", "resnet50"))?, head, 2, device)?;
+    let teacher = Teacher::new(teacher)?;
+    let mut queue = Queue::new(number("--queue", 65536), dim, 0, device)?;
+    let mut optimiser = Sgd::new(student.parameters(), 0.9, 1e-4)?;
+    let images = Tensor::f_randn([batch, size, size, 3], (Kind::Float, device))?.f_permute([0, 3, 1, 2])?;
+
+    let mut seconds = Vec::new();
+    for step in 0..WARM_UP + number("--steps", 10) as usize {
+        let start = Instant::now();
+        let settings = StepSettings {
+            temperatures: Temperatures::default(),
+            precision,
+            learning_rate: 0.03 * batch as f64 / 256.0,
+            noise: step as u64,
+        };
+        let loss = distill(&images, &student, &teacher, &mut queue, &mut optimiser, &settings)?;
+        loss.f_double_value(&[])?; // waits for the device
+        if step >= WARM_UP {
+            seconds.push(start.elapsed().as_secs_f64());
+        }
+    }
+    seconds.sort_by(f64::total_cmp);
+    let median = seconds[seconds.len() / 2];
+    println!("{{\"images_per_s\": {:.3}, \"precision\": \"{precision:?}\"}}", batch as f64 / median);
+    Ok(())
+}
+
+/// The word after `name` on the command line.
+fn argument(name: &str) -> Option<String> {
+    std::env::args().skip_while(|word| word != name).nth(1)
+}

@@ -1,0 +1,240 @@
+//! The SEED loss in constant memory, with its exact gradient.
+//!
+//! For unit rows s (student) and t (teacher), both (B,C), and the queue D (K,C), let D⁺ᵢ be D with tᵢ put in front:
+//!
+//! ```text
+//! p_T = softmax([t·t, t·Dᵀ]/τ_T)     p_S = softmax([s·t, s·Dᵀ]/τ_S)     (B, K+1)
+//! L   = −mean_i Σ_j p_T[i,j] · log p_S[i,j]
+//!     =  mean_i logsumexp_j(s·d_j/τ_S) − s·(Σ_j p_T d_j)/τ_S
+//! ∂L/∂s_i = (Σ_j p_S[i,j] d_j − Σ_j p_T[i,j] d_j) / (τ_S · B)
+//! ```
+//!
+//! (Fang et al., "SEED", ICLR 2021, eq. 3–6.) Both sums are softmax attention with keys = values = D⁺, so one pass over
+//! D in blocks with a running maximum, sum and weighted sum gives loss and gradient: memory is O(B·block), not O(B·K),
+//! and no autograd graph is built over the logits. The gradient enters the student's graph as a constant.
+//!
+//! ```
+//! # use tch::{Device, Kind, Tensor};
+//! # use seed::distill::{Temperatures, seed_loss};
+//! let unit = |n: i64| Tensor::eye(n, (Kind::Float, Device::Cpu));
+//! // Student = teacher, both at the same temperature: the gradient vanishes.
+//! let (s, t, queue) = (unit(4), unit(4), unit(4));
+//! let out = seed_loss(&s, &t, &queue, Temperatures { student: 0.2, teacher: 0.2 }).unwrap();
+//! assert!(out.gradient.abs().max().double_value(&[]) < 1e-7);
+//! ```
+
+use tch::{IndexOp, Tensor};
+
+use crate::{Error, Result};
+
+/// Rows of the queue in one block: large enough for the matrix product, small enough for the cache (B = 256: 8 MiB).
+const BLOCK: i64 = 4096;
+
+/// The softmax temperatures. `Default`: the paper's τ_S = 0.2 and τ_T = 0.01.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Temperatures {
+    /// τ_S, divides the student's similarities.
+    pub student: f64,
+    /// τ_T, divides the teacher's similarities; towards 0 the loss becomes InfoNCE with t as the key.
+    pub teacher: f64,
+}
+
+impl Default for Temperatures {
+    fn default() -> Self {
+        Self { student: 0.2, teacher: 0.01 }
+    }
+}
+
+/// What [`seed_loss`] gives.
+#[derive(Debug)]
+pub struct SeedLoss {
+    /// L, 0-dim, on the device of the inputs; reading it waits for the device.
+    pub value: Tensor,
+    /// ∂L/∂s, (B,C).
+    pub gradient: Tensor,
+}
+
+/// The loss and its gradient for unit rows `student` (B,C), `teacher` (B,C) and `queue` (K,C), all float32 or all
+/// float64 on one device. Nothing is recorded for autograd; see [`SeedLoss::backward`].
+pub fn seed_loss(student: &Tensor, teacher: &Tensor, queue: &Tensor, temperatures: Temperatures) -> Result<SeedLoss> {
+    let _no_grad = tch::no_grad_guard();
+    let (rows, width) = check(student, teacher, queue, temperatures)?;
+    let student = student.f_detach()?;
+
+    // Queries of both networks in one matrix, so that each block of the queue is read once: (2B,C).
+    let scaled_student = student.f_div_scalar(temperatures.student)?;
+    let scaled_teacher = teacher.f_div_scalar(temperatures.teacher)?;
+    let queries = Tensor::f_cat(&[&scaled_student, &scaled_teacher], 0)?;
+
+    // The positive column opens the running softmax: weight exp(0) = 1 on d = t.
+    let keys = Tensor::f_cat(&[teacher, teacher], 0)?;
+    let positive = queries.f_mul(&keys)?.f_sum_dim_intlist([1i64].as_slice(), true, None)?; // (2B,1)
+    let mut maximum = positive.f_copy()?;
+    let mut total = maximum.f_ones_like()?;
+    let mut weighted = keys.f_copy()?; // Σ_j exp(z_j − max)·d_j, (2B,C)
+
+    let capacity = queue.size()[0];
+    let mut start = 0;
+    while start < capacity {
+        let block = queue.f_narrow(0, start, BLOCK.min(capacity - start))?; // (b,C)
+        let mut logits = queries.f_matmul(&block.f_tr()?)?; // (2B,b)
+        let new_maximum = maximum.f_maximum(&logits.f_amax([1i64].as_slice(), true)?)?;
+        let keep = maximum.f_sub(&new_maximum)?.f_exp()?;
+        let weights = logits.f_sub_(&new_maximum)?.f_exp_()?;
+        total = total.f_mul(&keep)?.f_add(&weights.f_sum_dim_intlist([1i64].as_slice(), true, None)?)?;
+        weighted = weighted.f_mul(&keep)?.f_addmm(&weights, &block)?;
+        maximum = new_maximum;
+        start += BLOCK;
+    }
+
+    let mean = weighted.f_div(&total)?; // Σ_j p_j d_j, (2B,C)
+    let (mean_student, mean_teacher) = (mean.f_narrow(0, 0, rows)?, mean.f_narrow(0, rows, rows)?);
+    let log_sum = maximum.f_add(&total.f_log()?)?.f_narrow(0, 0, rows)?; // (B,1)
+    let cross = scaled_student.f_mul(&mean_teacher)?.f_sum_dim_intlist([1i64].as_slice(), true, None)?;
+    let value = log_sum.f_sub(&cross)?.f_mean(None)?;
+    let gradient = mean_student.f_sub(&mean_teacher)?.f_div_scalar(temperatures.student * rows as f64)?;
+    debug_assert_eq!(gradient.size(), [rows, width]);
+    Ok(SeedLoss { value, gradient })
+}
+
+impl SeedLoss {
+    /// Backpropagates into the graph that made `student` (B,C), the tensor that [`seed_loss`] was given: the gradient of
+    /// Σ s·g with g constant is ∂L/∂s.
+    pub fn backward(&self, student: &Tensor) -> Result<()> {
+        Ok(student.f_mul(&self.gradient)?.f_sum(None)?.f_backward()?)
+    }
+}
+
+fn check(student: &Tensor, teacher: &Tensor, queue: &Tensor, temperatures: Temperatures) -> Result<(i64, i64)> {
+    let (s, t, d) = (student.size(), teacher.size(), queue.size());
+    if s.len() != 2 || s != t || d.len() != 2 || d[1] != s[1] || s[0] == 0 || d[0] == 0 {
+        return Err(Error::invalid(format!(
+            "the loss takes student (B,C), teacher (B,C) and queue (K,C) with B, K ≥ 1; found {s:?}, {t:?} and {d:?}"
+        )));
+    }
+    if student.kind() != teacher.kind() || student.kind() != queue.kind() {
+        return Err(Error::invalid(format!(
+            "the loss takes one number format; found student {:?}, teacher {:?} and queue {:?}",
+            student.kind(),
+            teacher.kind(),
+            queue.kind()
+        )));
+    }
+    if !matches!(student.kind(), tch::Kind::Float | tch::Kind::Double) {
+        // Half precision cannot hold logits divided by a small temperature (method: τ_T down to 1e-4).
+        return Err(Error::invalid(format!("the loss is computed in float32 or float64, not in {:?}", student.kind())));
+    }
+    for (name, value) in [("student", temperatures.student), ("teacher", temperatures.teacher)] {
+        if !(value.is_finite() && value > 0.0) {
+            return Err(Error::invalid(format!("the {name}'s temperature is {value}, expected a number above 0")));
+        }
+    }
+    Ok((s[0], s[1]))
+}
+
+/// Rows of `embeddings` (B,C) divided by their length, at least 1e-12, in float32 or wider: `F.normalize`.
+pub fn unit_rows(embeddings: &Tensor) -> Result<Tensor> {
+    let norm = embeddings.f_norm_scalaropt_dim(2.0, [1i64].as_slice(), true)?.f_clamp_min(1e-12)?;
+    Ok(embeddings.f_div(&norm)?)
+}
+
+/// The naive form, (B,K+1) logits in memory, for tests and benches only.
+#[doc(hidden)]
+pub fn naive_loss(student: &Tensor, teacher: &Tensor, queue: &Tensor, temperatures: Temperatures) -> Result<Tensor> {
+    let logits = |z: &Tensor, tau: f64| -> Result<Tensor> {
+        let positive = z.f_mul(teacher)?.f_sum_dim_intlist([1i64].as_slice(), true, None)?;
+        Ok(Tensor::f_cat(&[&positive, &z.f_matmul(&queue.f_tr()?)?], 1)?.f_div_scalar(tau)?)
+    };
+    let target = logits(teacher, temperatures.teacher)?.f_softmax(1, None)?.f_detach()?;
+    let log_probability = logits(student, temperatures.student)?.f_log_softmax(1, None)?;
+    let per_sample = target.f_mul(&log_probability)?.f_sum_dim_intlist([1i64].as_slice(), false, None)?;
+    Ok(per_sample.f_mean(None)?.f_neg()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, Kind};
+
+    use super::*;
+
+    fn random(rows: i64, seed: u64) -> Tensor {
+        use rand_distr::{Distribution, StandardNormal};
+        let mut generator = <rand_chacha::ChaCha8Rng as rand_core::SeedableRng>::seed_from_u64(seed);
+        let numbers: Vec<f64> = (0..rows * 16).map(|_| StandardNormal.sample(&mut generator)).collect();
+        Tensor::from_slice(&numbers).reshape([rows, 16])
+    }
+
+    /// Value and gradient with respect to the raw student, by autograd through the naive form in float64.
+    fn reference(raw: &Tensor, t: &Tensor, queue: &Tensor, tau: Temperatures) -> (f64, Tensor) {
+        let raw = raw.detach().set_requires_grad(true);
+        let loss = naive_loss(&unit_rows(&raw).unwrap(), t, queue, tau).unwrap();
+        loss.backward();
+        (loss.double_value(&[]), raw.grad())
+    }
+
+    fn compare(raw: &Tensor, t: &Tensor, queue: &Tensor, tau: Temperatures, kind: Kind, tolerance: f64) {
+        let (value, gradient) = reference(raw, t, queue, tau);
+        let raw = raw.to_kind(kind).set_requires_grad(true);
+        let s = unit_rows(&raw).unwrap();
+        let ours = seed_loss(&s, &t.to_kind(kind), &queue.to_kind(kind), tau).unwrap();
+        ours.backward(&s).unwrap();
+        let found = ours.value.double_value(&[]);
+        assert!((found - value).abs() <= tolerance * value.abs().max(1.0), "value {found}, expected {value}, {tau:?}");
+        let error = (raw.grad().to_kind(Kind::Double) - &gradient).abs().max().double_value(&[]);
+        let scale = gradient.abs().max().double_value(&[]).max(1e-3);
+        assert!(error <= tolerance * scale, "gradient off by {error} of {scale}, {tau:?}");
+    }
+
+    #[test]
+    fn equals_autograd_in_float64() {
+        for (b, k) in [(1, 1), (3, 7), (5, 4096), (4, 4097), (2, 9000)] {
+            for (student, teacher) in [(0.2, 0.01), (0.2, 1e-4), (0.07, 0.2), (1.0, 1.0)] {
+                let t = unit_rows(&random(b, 1)).unwrap();
+                let queue = unit_rows(&random(k, 2)).unwrap();
+                let tau = Temperatures { student, teacher };
+                compare(&random(b, 3), &t, &queue, tau, Kind::Double, 1e-10);
+                compare(&random(b, 3), &t, &queue, tau, Kind::Float, 2e-5);
+            }
+        }
+    }
+
+    #[test]
+    fn a_queue_of_equal_rows_is_no_special_case() {
+        let t = unit_rows(&random(4, 1)).unwrap();
+        let queue = unit_rows(&random(1, 2)).unwrap().expand([5000, 16], false).contiguous();
+        for teacher in [0.01, 1e-4] {
+            compare(&random(4, 3), &t, &queue, Temperatures { student: 0.2, teacher }, Kind::Double, 1e-10);
+            compare(&random(4, 3), &t, &queue, Temperatures { student: 0.2, teacher }, Kind::Float, 2e-5);
+        }
+        // The queue is the teacher's own row: every column ties.
+        let one = t.i(0..1);
+        let own = one.expand([300, 16], false).contiguous();
+        compare(&random(1, 3), &one, &own, Temperatures { student: 0.2, teacher: 1e-4 }, Kind::Double, 1e-10);
+    }
+
+    #[test]
+    fn a_small_teacher_temperature_is_infonce() {
+        let (s, t) = (unit_rows(&random(6, 1)).unwrap(), unit_rows(&random(6, 2)).unwrap());
+        let queue = unit_rows(&random(500, 3)).unwrap();
+        let ours = seed_loss(&s, &t, &queue, Temperatures { student: 0.2, teacher: 1e-5 }).unwrap();
+        let positive = (&s * &t).sum_dim_intlist([1i64].as_slice(), true, None);
+        let logits = Tensor::cat(&[positive, s.matmul(&queue.tr())], 1) / 0.2;
+        let labels = Tensor::zeros([6], (Kind::Int64, Device::Cpu));
+        let infonce = logits.cross_entropy_for_logits(&labels).double_value(&[]);
+        assert!((ours.value.double_value(&[]) - infonce).abs() < 1e-9);
+    }
+
+    #[test]
+    fn shapes_formats_and_temperatures_are_checked() {
+        let a = Tensor::ones([2, 4], (Kind::Float, Device::Cpu));
+        let wide = Tensor::ones([2, 5], (Kind::Float, Device::Cpu));
+        let tau = Temperatures::default();
+        assert!(seed_loss(&a, &wide, &a, tau).is_err());
+        assert!(seed_loss(&a, &a, &wide, tau).is_err());
+        assert!(seed_loss(&a, &a, &a.to_kind(Kind::Double), tau).is_err());
+        let half = a.to_kind(Kind::BFloat16);
+        assert!(seed_loss(&half, &half, &half, tau).is_err());
+        assert!(seed_loss(&a, &a, &a, Temperatures { student: 0.0, teacher: 0.1 }).is_err());
+        assert!(seed_loss(&a, &a, &a, Temperatures { student: 0.1, teacher: f64::NAN }).is_err());
+    }
+}

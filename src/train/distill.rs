@@ -1,0 +1,381 @@
+//! The loop of SEED, top to bottom: views → teacher and student → loss over the queue → SGD → queue → checkpoint.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use tch::{Device, Kind, Tensor};
+
+use super::cancel::CancelToken;
+use super::progress::{Control, Meter, Progress};
+use crate::checkpoint::{self, Contents, Manifest, format};
+use crate::config::Config;
+use crate::data::loader::{Batch, Loader};
+use crate::data::{Dataset, Frame, augment, random};
+use crate::distill::queue::{Queue, QueueSnapshot};
+use crate::distill::step::{StepSettings, distill};
+use crate::distill::Temperatures;
+use crate::model::weights::{HostTensor, StateDict};
+use crate::model::{Load, Network, Teacher};
+use crate::optim::{Cosine, Sgd};
+use crate::{Error, ErrorKind, Result, device};
+
+/// A student that trainer, sessions and the application share; locked for the length of a step.
+pub type SharedNetwork = Arc<Mutex<Network>>;
+/// A queue that trainer and application share.
+pub type SharedQueue = Arc<Mutex<Queue>>;
+
+/// Why [`Distillation::run`] returned without an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The last step of the run was made.
+    Finished,
+    /// The given number of steps was made; more are left.
+    Paused,
+    /// The cancel token or the observer ended it, at a step's boundary.
+    Cancelled,
+}
+
+/// One distillation run: what it works on, and how far it is.
+pub struct Distillation {
+    config: Config,
+    device: Device,
+    precision: Kind,
+    teacher: Arc<Teacher>,
+    student: SharedNetwork,
+    queue: SharedQueue,
+    optimiser: Sgd,
+    dataset: Option<Arc<Dataset>>,
+    schedule: Cosine,
+    step: u64,
+    // Losses whose values were not read yet, so that no step waits for the device.
+    unread: Vec<Tensor>,
+}
+
+impl Distillation {
+    /// A run from the start. `queue` None: a new one of the configured capacity. `dataset` None: the application brings
+    /// its own batches ([`Distillation::step_on`]), and `steps` must be configured.
+    ///
+    /// Errors: `Mismatch` when teacher, student, queue and configuration do not share one embedding width.
+    pub fn new(
+        config: Config,
+        student: SharedNetwork,
+        teacher: Arc<Teacher>,
+        queue: Option<SharedQueue>,
+        dataset: Option<Arc<Dataset>>,
+    ) -> Result<Self> {
+        config.validate()?;
+        let device = device::parse(&config.device)?;
+        let precision = device::precision(&config.precision, device)?;
+        let total = total_steps(&config, dataset.as_deref())?;
+        let optimiser = {
+            let student = lock(&student)?;
+            check_widths(&student, &teacher)?;
+            if student.device() != device || teacher.device() != device {
+                return Err(Error::mismatch(format!(
+                    "the run is configured for {device:?}, but the student is on {:?} and the teacher on {:?}; make them \
+                     with the same \"device\"",
+                    student.device(),
+                    teacher.device()
+                )));
+            }
+            student.to_channels_last()?;
+            Sgd::new(student.parameters(), config.momentum, config.weight_decay)?
+        };
+        let width = teacher.dim();
+        let queue = match queue {
+            Some(queue) => queue,
+            None => Arc::new(Mutex::new(Queue::new(to_i64(config.queue_capacity)?, width, config.seed, device)?)),
+        };
+        {
+            let mut queue = lock(&queue)?;
+            if queue.width() != width {
+                return Err(Error::mismatch(format!(
+                    "the queue holds embeddings of {}, the teacher gives {width}",
+                    queue.width()
+                )));
+            }
+            queue.to_device(device)?;
+        }
+        if let Some(dataset) = &dataset {
+            dataset.set_cache_bytes(usize::try_from(config.cache_mib << 20).unwrap_or(usize::MAX));
+        }
+        let base = config.learning_rate * config.batch_size as f64 / 256.0;
+        let schedule = Cosine { base, warmup: config.warmup_steps, total };
+        let unread = Vec::new();
+        Ok(Self { config, device, precision, teacher, student, queue, optimiser, dataset, schedule, step: 0, unread })
+    }
+
+    /// Steps made, resumed ones included.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// Steps of the whole run.
+    pub fn total_steps(&self) -> u64 {
+        self.schedule.total
+    }
+
+    /// The student, shared.
+    pub fn student(&self) -> &SharedNetwork {
+        &self.student
+    }
+
+    /// The queue, shared.
+    pub fn queue(&self) -> &SharedQueue {
+        &self.queue
+    }
+
+    /// Distils until the run's end, or for `max_steps` more steps. `observe` is called every `progress_every` steps and
+    /// at the end, on this thread, with nothing locked. After an error or a cancel the run can go on with another call:
+    /// every finished step counts.
+    pub fn run(
+        &mut self,
+        max_steps: Option<u64>,
+        cancel: &CancelToken,
+        mut observe: impl FnMut(&Progress) -> Control,
+    ) -> Result<Outcome> {
+        let total = self.total_steps();
+        let end = total.min(self.step.saturating_add(max_steps.unwrap_or(u64::MAX)));
+        let dataset = self.dataset.clone().ok_or_else(|| {
+            Error::invalid("the run has no data set: give the trainer one, or call step with your own images")
+        })?;
+        let mut loader = Loader::views(
+            Arc::clone(&dataset),
+            self.config.view.clone(),
+            self.config.seed,
+            self.config.batch_size,
+            self.step..end,
+            self.config.workers,
+        )?;
+        let mut meter = Meter::start(self.step);
+        while let Some(batch) = loader.next() {
+            if cancel.is_triggered() {
+                self.checkpoint_if_configured()?;
+                return Ok(Outcome::Cancelled);
+            }
+            let batch = batch?;
+            let images = self.upload(&batch)?; // (B,3,H,W), channels-last
+            loader.recycle(batch);
+            self.distill_once(&images)?;
+
+            if self.step.is_multiple_of(self.config.progress_every.max(1)) || self.step == end {
+                let lap = meter.lap(self.step, total, self.config.batch_size, loader.waited());
+                let progress = Progress {
+                    step: self.step,
+                    total_steps: total,
+                    epoch: self.step.saturating_mul(self.config.batch_size as u64) / dataset.len().max(1) as u64,
+                    loss: self.read_loss()?,
+                    learning_rate: self.schedule.learning_rate(self.step - 1),
+                    images_per_second: lap.images_per_second,
+                    eta_seconds: lap.eta_seconds,
+                    elapsed_seconds: lap.elapsed_seconds,
+                    waiting_share: lap.waiting_share,
+                    skipped_images: dataset.skipped().len() as u64,
+                };
+                if observe(&progress) == Control::Stop {
+                    self.checkpoint_if_configured()?;
+                    return Ok(Outcome::Cancelled);
+                }
+            }
+            if self.config.checkpoint_every > 0 && self.step.is_multiple_of(self.config.checkpoint_every) {
+                self.checkpoint_if_configured()?;
+            }
+        }
+        if self.step < total {
+            return Ok(Outcome::Paused);
+        }
+        self.checkpoint_if_configured()?;
+        Ok(Outcome::Finished)
+    }
+
+    /// One step on the application's own frames, of any sizes: one view of each is made as in [`Distillation::run`], with
+    /// the randomness of (seed, step, place in the batch). Returns the loss.
+    pub fn step_on(&mut self, frames: &[Frame]) -> Result<f64> {
+        if frames.is_empty() {
+            return Err(Error::invalid("a step takes at least one image, found none"));
+        }
+        let view = &self.config.view;
+        let (width, height) = (view.width as usize, view.height as usize);
+        let mut pixels = vec![0f32; frames.len() * width * height * 3];
+        let mut scratch = augment::Scratch::default();
+        for (place, (frame, out)) in frames.iter().zip(pixels.chunks_exact_mut(width * height * 3)).enumerate() {
+            let mut generator = random::generator(self.config.seed, self.step, place as u64, random::Purpose::View);
+            let params = augment::ViewParams::sample(view, frame.width(), frame.height(), &mut generator);
+            augment::render(frame, &params, view, out, &mut scratch)?;
+        }
+        let batch = Batch { pixels, indices: Vec::new(), width: view.width, height: view.height, step: self.step };
+        let images = self.upload(&batch)?;
+        self.distill_once(&images)?;
+        self.read_loss()
+    }
+
+    /// One step on `images` (B,3,H,W), normalised float32 on the run's device.
+    fn distill_once(&mut self, images: &Tensor) -> Result<()> {
+        let settings = StepSettings {
+            temperatures: Temperatures {
+                student: self.config.temperature_student,
+                teacher: self.config.temperature_teacher,
+            },
+            precision: self.precision,
+            learning_rate: self.schedule.learning_rate(self.step),
+            noise: self.config.seed ^ self.step.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+        };
+        let student = lock(&self.student)?;
+        let mut queue = lock(&self.queue)?;
+        let loss = distill(images, &student, &self.teacher, &mut queue, &mut self.optimiser, &settings)?;
+        self.step += 1;
+        self.unread.push(loss);
+        Ok(())
+    }
+
+    /// A batch as (B,3,H,W) on the device. The loader writes NHWC, which is what channels-last means, so no pixel moves.
+    fn upload(&self, batch: &Batch) -> Result<Tensor> {
+        let (height, width) = (i64::from(batch.height), i64::from(batch.width));
+        let nhwc = Tensor::f_from_slice(&batch.pixels)?.f_view([-1, height, width, 3])?;
+        Ok(nhwc.f_to_device(self.device)?.f_permute([0, 3, 1, 2])?)
+    }
+
+    /// Mean of the losses since the last call; waits for the device.
+    fn read_loss(&mut self) -> Result<f64> {
+        let unread = std::mem::take(&mut self.unread);
+        let mean = Tensor::f_stack(&unread, 0)?.f_mean(None)?.f_double_value(&[])?;
+        if mean.is_finite() {
+            return Ok(mean);
+        }
+        Err(Error::new(
+            ErrorKind::Torch,
+            format!(
+                "the loss is {mean} by step {}: the student has diverged; resume from the last checkpoint with a lower \
+                 learning_rate (now {}) or precision \"fp32\"",
+                self.step, self.config.learning_rate
+            ),
+        ))
+    }
+
+    fn checkpoint_if_configured(&self) -> Result<()> {
+        if self.config.checkpoint_path.is_empty() {
+            return Ok(());
+        }
+        self.save(&PathBuf::from(&self.config.checkpoint_path))
+    }
+
+    /// Writes everything that the run needs to go on, atomically, to the folder `path`.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let student = lock(&self.student)?;
+        let snapshot = lock(&self.queue)?.snapshot()?;
+        let mut velocities = Vec::new();
+        for (name, velocity) in self.optimiser.velocities() {
+            velocities.push((name.to_owned(), HostTensor::from_tensor(velocity)?));
+        }
+        let (queue, queue_metadata) = snapshot.to_state()?;
+        let contents = Contents {
+            manifest: Manifest {
+                format: format::FORMAT.to_owned(),
+                library: env!("CARGO_PKG_VERSION").to_owned(),
+                step: self.step,
+                optimiser_steps: self.optimiser.steps(),
+                architecture: student.architecture().name().to_owned(),
+                config: serde_json::to_value(&self.config)
+                    .map_err(|error| Error::new(ErrorKind::Internal, format!("the configuration: {error}")))?,
+                dataset: self.dataset.as_ref().map_or(String::new(), |dataset| dataset.identity()),
+                teacher: self.teacher.identity()?,
+                queue: (snapshot.pointer, snapshot.filled),
+                files: Default::default(),
+            },
+            student: StateDict { tensors: student.to_state()?.into_iter().collect(), metadata: Default::default() },
+            optimiser: StateDict { tensors: velocities.into_iter().collect(), metadata: Default::default() },
+            queue: StateDict { tensors: queue.into_iter().collect(), metadata: queue_metadata },
+        };
+        checkpoint::save(path, &contents)
+    }
+
+    /// Goes on where the checkpoint in `path` stopped: the same run, on the CPU bit for bit. Teacher, data set, student
+    /// architecture and every setting that shapes the numbers must be the same; nothing is changed when they are not.
+    pub fn resume(&mut self, path: &Path) -> Result<()> {
+        let contents = checkpoint::load(path)?;
+        let manifest = &contents.manifest;
+        self.check_same_run(manifest).map_err(|error| error.context(path.display()))?;
+        let snapshot = QueueSnapshot::from_state(&contents.queue)?;
+        let student = lock(&self.student)?;
+        // The optimiser checks before it writes, and so do student and queue: a misfit leaves all as it was.
+        let mut queue = lock(&self.queue)?;
+        let before = queue.snapshot()?;
+        queue.restore(&snapshot)?;
+        let velocity = |name: &str| contents.optimiser.tensors.get(name).and_then(|stored| stored.to_tensor().ok());
+        let restored = student
+            .load(&contents.student, Load::Everything)
+            .and_then(|_| self.optimiser.restore(manifest.optimiser_steps, velocity));
+        if let Err(error) = restored {
+            queue.restore(&before)?;
+            return Err(error.context(path.display()));
+        }
+        self.step = manifest.step;
+        self.unread.clear();
+        Ok(())
+    }
+
+    fn check_same_run(&self, manifest: &Manifest) -> Result<()> {
+        let expect = |what: &str, found: &str, expected: &str| {
+            if found == expected {
+                return Ok(());
+            }
+            Err(Error::mismatch(format!("the checkpoint's {what} is \"{found}\", but this run's is \"{expected}\"")))
+        };
+        expect("student architecture", &manifest.architecture, lock(&self.student)?.architecture().name())?;
+        expect("teacher", &manifest.teacher, &self.teacher.identity()?)?;
+        expect("data set", &manifest.dataset, &self.dataset.as_ref().map_or(String::new(), |d| d.identity()))?;
+        let own = serde_json::to_value(&self.config)
+            .map_err(|error| Error::new(ErrorKind::Internal, format!("the configuration: {error}")))?;
+        for (key, value) in own.as_object().into_iter().flatten() {
+            // Where and how fast the run works may change between nights, not what it computes.
+            let free = ["device", "workers", "cache_mib", "checkpoint_every", "checkpoint_path", "progress_every"];
+            if free.contains(&key.as_str()) {
+                continue;
+            }
+            let stored = manifest.config.get(key).unwrap_or(&serde_json::Value::Null);
+            expect(&format!("setting {key}"), &stored.to_string(), &value.to_string())?;
+        }
+        if manifest.step > self.total_steps() {
+            return Err(Error::mismatch(format!(
+                "the checkpoint is at step {}, but the run has {} steps",
+                manifest.step,
+                self.total_steps()
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Locks what is shared. A thread that panicked while it held the lock has left it in an unknown state.
+pub fn lock<T>(shared: &Mutex<T>) -> Result<MutexGuard<'_, T>> {
+    shared.lock().map_err(|_| Error::new(ErrorKind::Poisoned, "an earlier panic left this object in an unknown state"))
+}
+
+fn check_widths(student: &Network, teacher: &Teacher) -> Result<()> {
+    if student.output_dim() == teacher.dim() {
+        return Ok(());
+    }
+    Err(Error::mismatch(format!(
+        "the student's embedding has {} numbers and the teacher's {}; set embedding_dim to {1}",
+        student.output_dim(),
+        teacher.dim()
+    )))
+}
+
+fn total_steps(config: &Config, dataset: Option<&Dataset>) -> Result<u64> {
+    if config.steps > 0 {
+        return Ok(config.steps);
+    }
+    let Some(dataset) = dataset else {
+        return Err(Error::invalid("steps is 0 and there is no data set to count epochs of: set steps"));
+    };
+    if dataset.is_empty() {
+        return Err(Error::invalid("the data set is empty: push frames or open a folder with images first"));
+    }
+    let images = (dataset.len() as u64).saturating_mul(config.epochs);
+    Ok(images.div_ceil(config.batch_size as u64).max(1))
+}
+
+fn to_i64(number: u64) -> Result<i64> {
+    i64::try_from(number).map_err(|_| Error::invalid(format!("{number} is too large")))
+}
