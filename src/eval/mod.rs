@@ -1,6 +1,8 @@
+//! What embeddings are worth: neighbours, kNN recall, agreement with a teacher, and a report that a person can read.
 //!
 //! ```text
 //! embeddings (N, D) → unit rows → neighbours (N, k) ─┬─ agreement with another network's neighbours
+//!                                                    └─ votes → kNN accuracy and recall over splits → report
 //! ```
 //!
 //! Everything works on host memory and needs no network, so stored embeddings can be judged long after they were made.
@@ -9,8 +11,10 @@ pub mod agreement;
 pub mod embeddings;
 pub mod knn;
 pub mod neighbours;
+pub mod report;
 
 pub use agreement::{agreement, mean_cosine};
 pub use embeddings::Embeddings;
 pub use knn::{KnnConfig, KnnScore, SplitScores, Spread, classify, evaluate, evaluate_splits, score};
 pub use neighbours::{Neighbours, nearest, nearest_to};
+pub use report::{Report, SheetRow, Thumbnail};
