@@ -19,6 +19,7 @@ pub mod init;
 pub mod log;
 pub mod pointers;
 pub mod queue;
+pub mod report;
 pub mod session;
 pub mod student;
 pub mod teacher;

@@ -1,1 +1,68 @@
-fn main() {}
+//! The project's own commands: `cargo xtask NAME`. Needs Rust, a C++ compiler and Python 3 with pip; fetches the rest.
+
+mod bench;
+mod demo;
+mod fetch;
+mod header;
+mod imports;
+mod setup;
+mod test;
+mod tidy;
+
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+/// What a command gives: an error is a sentence for a person.
+type Outcome<T = ()> = Result<T, String>;
+
+const USAGE: &str = "usage: cargo xtask COMMAND
+
+  setup            fetch and unpack the CPU part of libtorch (once)
+  demo [OPTIONS]   set up, then distil a student on real images; options go to examples/cpp/distill.cpp
+  test             set up, then run every check and test
+  tidy             import direction, file sizes, header drift, fmt, clippy
+  header [--check] write include/seed.h and seed.sym, or compare them with src/ffi
+  bench step       images/s of a distillation step beside the PyTorch reference";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let rest = words.get(1..).unwrap_or(&[]);
+    let result = match words.first().map(String::as_str) {
+        Some("setup") => setup::run(),
+        Some("demo") => demo::run(rest),
+        Some("test") => test::run(),
+        Some("tidy") => setup::run().and_then(|()| tidy::run()),
+        Some("header") => header::run(rest.iter().any(|word| word == "--check")),
+        Some("bench") => bench::run(rest),
+        _ => Err(USAGE.to_owned()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("xtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The project's root folder.
+fn root() -> PathBuf {
+    // xtask lies directly below the root.
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().map(PathBuf::from).unwrap_or_default()
+}
+
+/// Where libtorch lies: the user's own, or the one that setup unpacks.
+fn libtorch() -> PathBuf {
+    std::env::var_os("LIBTORCH").map_or_else(|| root().join("third_party/libtorch"), PathBuf::from)
+}
+
+/// Runs a command and waits; its output goes where ours goes.
+fn call(command: &mut Command) -> Outcome {
+    let status = command.current_dir(root()).status().map_err(|error| format!("cannot run {command:?}: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{command:?} failed ({status})")) }
+}
+
+/// The cargo that runs us.
+fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
