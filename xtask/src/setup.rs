@@ -57,7 +57,9 @@ pub fn run() -> Outcome {
         return Ok(());
     }
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
-        return Err(format!("setup knows libtorch for x86-64 Linux only; set LIBTORCH to a libtorch {VERSION} of yours"));
+        return Err(format!(
+            "setup knows libtorch for x86-64 Linux only; set LIBTORCH to a libtorch {VERSION} of yours"
+        ));
     }
     for (program, argument, package) in
         [("python3", "--version", "python3"), ("c++", "--version", "g++"), ("python3", "-mpip", "python3-pip")]
