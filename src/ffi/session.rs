@@ -40,13 +40,17 @@ fn make(
     build: impl FnOnce(Output, tch::Device, tch::Kind) -> Result<Session>,
 ) -> Result<SessionInner> {
     let device = device::parse(&config.device)?;
-    let precision = device::precision(&config.precision, device)?;
+    // Embeddings of an untrained or odd network can differ by less than bfloat16 resolves, so "auto" means float32 here.
+    let precision = match config.precision.as_str() {
+        "auto" => tch::Kind::Float,
+        chosen => device::precision(chosen, device)?,
+    };
     let workers = usize::try_from(config.workers).unwrap_or(0);
     Ok(SessionInner { session: build(Output::parse(&config.output)?, device, precision)?, workers })
 }
 
-/// Opens a student file. Input size, mean and std are the file's; "device", "precision", "output" and "workers" come from
-/// `config`. The caller frees the session.
+/// Opens a student file. Input size, mean and std are the file's; "device", "precision" ("auto" is float32 here), "output"
+/// and "workers" come from `config`. The caller frees the session.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_session_open(
     path: *const c_char,
