@@ -1,1 +1,153 @@
-//! (being written)
+//! Where the work runs: "cpu", "cuda:N" or "auto".
+//!
+//! The library links libtorch's CPU part only. libtorch_cuda is loaded here, at run time, where it can be found; it must
+//! come before the first CUDA query of the process, because libtorch keeps its hooks from then on.
+
+use std::ffi::CString;
+use std::path::PathBuf;
+
+use once_cell::sync::OnceCell;
+use tch::{Cuda, Device, Kind};
+
+use crate::{Error, ErrorKind, Result, torch};
+
+static READY: OnceCell<()> = OnceCell::new();
+
+/// Prepares libtorch once for the process: checks its version and loads its CUDA part where there is one.
+///
+/// Errors: `Mismatch` when the libtorch that was loaded is not the one of the headers.
+pub fn initialise() -> Result<()> {
+    READY
+        .get_or_try_init(|| {
+            load_cuda();
+            let found = torch::runtime_version()?;
+            if found.split('+').next() != Some(torch::LIBTORCH_VERSION) {
+                return Err(Error::mismatch(format!(
+                    "libseed was built for libtorch {}, but {found} is loaded; put libtorch {0} beside libseed or first in \
+                     the loader's path",
+                    torch::LIBTORCH_VERSION
+                )));
+            }
+            Ok(())
+        })
+        .map(|()| ())
+}
+
+/// Opens libtorch_cuda.so from `SEED_LIBTORCH`, from beside libtorch_cpu.so, or by the loader's path. Its absence is no
+/// error: "auto" then means the CPU and "cuda" says why it cannot be had.
+fn load_cuda() {
+    let mut places: Vec<PathBuf> = Vec::new();
+    if let Some(folder) = std::env::var_os("SEED_LIBTORCH") {
+        let folder = PathBuf::from(folder);
+        places.push(folder.join("lib/libtorch_cuda.so"));
+        places.push(folder.join("libtorch_cuda.so"));
+    }
+    places.extend(libtorch_folder().map(|folder| folder.join("libtorch_cuda.so")));
+    places.push(PathBuf::from("libtorch_cuda.so"));
+    for place in places {
+        // A bare name is for the loader to find; a path that is not there needs no try.
+        if place.components().count() > 1 && !place.exists() {
+            continue;
+        }
+        let Ok(name) = CString::new(place.as_os_str().as_encoded_bytes()) else { continue };
+        // SAFETY: dlopen runs libtorch_cuda's initialisers, which register its kernels; that is its purpose. The handle
+        // is kept for the life of the process, since kernels cannot be unregistered.
+        let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
+        if !handle.is_null() {
+            log::info!("loaded {}", place.display());
+            return;
+        }
+        // SAFETY: dlerror returns NULL or text that is valid until this thread's next dl call.
+        let reason = unsafe { libc::dlerror() };
+        if !reason.is_null() {
+            // SAFETY: as above.
+            let reason = unsafe { std::ffi::CStr::from_ptr(reason) }.to_string_lossy().into_owned();
+            log::debug!("no CUDA from {}: {reason}", place.display());
+        }
+    }
+}
+
+/// The folder that the loaded libtorch_cpu.so lies in.
+fn libtorch_folder() -> Option<PathBuf> {
+    // SAFETY: dladdr only reads the loader's tables; the struct is plain data, and the name in it lives as long as the
+    // library is loaded.
+    unsafe {
+        let mut place: libc::Dl_info = std::mem::zeroed();
+        let symbol = libc::dlsym(libc::RTLD_DEFAULT, c"_ZN2at11show_configB5cxx11Ev".as_ptr());
+        if symbol.is_null() || libc::dladdr(symbol, &mut place) == 0 || place.dli_fname.is_null() {
+            return None;
+        }
+        let name = std::ffi::CStr::from_ptr(place.dli_fname).to_str().ok()?;
+        PathBuf::from(name).parent().map(PathBuf::from)
+    }
+}
+
+/// The device that `name` means: "cpu", "cuda", "cuda:N", or "auto" (the first CUDA device, else the CPU).
+///
+/// Errors: `InvalidArgument` for another name, `Device` for a CUDA device that is not there.
+pub fn parse(name: &str) -> Result<Device> {
+    initialise()?;
+    let index = match name {
+        "cpu" => return Ok(Device::Cpu),
+        "auto" if Cuda::device_count() > 0 => return Ok(Device::Cuda(0)),
+        "auto" => return Ok(Device::Cpu),
+        "cuda" => Some(0),
+        _ => name.strip_prefix("cuda:").and_then(|number| number.parse::<usize>().ok()),
+    };
+    let Some(index) = index else {
+        return Err(Error::invalid(format!("device is \"{name}\", expected \"auto\", \"cpu\" or \"cuda:N\"")));
+    };
+    let count = Cuda::device_count();
+    if count <= 0 {
+        return Err(Error::new(
+            ErrorKind::Device,
+            format!(
+                "device \"{name}\" asked for, but no CUDA device can be used: libtorch_cuda.so was not found beside \
+                 libtorch_cpu.so, by SEED_LIBTORCH or by the loader, or there is no driver; use \"auto\" or \"cpu\""
+            ),
+        ));
+    }
+    if index >= usize::try_from(count).unwrap_or(0) {
+        return Err(Error::new(
+            ErrorKind::Device,
+            format!("device \"{name}\" asked for, but only {count} CUDA devices exist, cuda:0 to cuda:{}", count - 1),
+        ));
+    }
+    Ok(Device::Cuda(index))
+}
+
+/// The number format of the networks' forward passes: "fp32", "bf16", or "auto" (bfloat16 where `device` computes in it,
+/// else float32). Loss and master weights are float32 always.
+pub fn precision(name: &str, device: Device) -> Result<Kind> {
+    match name {
+        "fp32" => Ok(Kind::Float),
+        "bf16" => Ok(Kind::BFloat16),
+        "auto" if has_bfloat16(device) => Ok(Kind::BFloat16),
+        "auto" => Ok(Kind::Float),
+        _ => Err(Error::invalid(format!("precision is \"{name}\", expected \"auto\", \"fp32\" or \"bf16\""))),
+    }
+}
+
+fn has_bfloat16(device: Device) -> bool {
+    match device {
+        Device::Cuda(_) => true,
+        #[cfg(target_arch = "x86_64")]
+        _ => std::arch::is_x86_feature_detected!("avx512bf16"),
+        #[cfg(not(target_arch = "x86_64"))]
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_checked() {
+        assert_eq!(parse("cpu").unwrap(), Device::Cpu);
+        assert_eq!(parse("gpu").unwrap_err().kind(), ErrorKind::InvalidArgument);
+        assert_eq!(parse("cuda:-1").unwrap_err().kind(), ErrorKind::InvalidArgument);
+        assert_eq!(parse("cuda:4096").unwrap_err().kind(), ErrorKind::Device);
+        assert_eq!(precision("fp16", Device::Cpu).unwrap_err().kind(), ErrorKind::InvalidArgument);
+    }
+}
