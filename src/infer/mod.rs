@@ -1,1 +1,6 @@
-//! (being written)
+//! Using a network: frames in, features or embeddings out.
+
+mod session;
+mod snapshot;
+
+pub use session::{Output, Session, SessionOptions};

@@ -38,6 +38,7 @@ mod published;
 mod random;
 mod resnet;
 mod student;
+pub mod student_file;
 mod teacher;
 pub mod weights;
 
