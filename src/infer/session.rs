@@ -1,7 +1,9 @@
 //! Sessions: frames of any size and format in, one row for each out.
 //!
-//!     frame → shorter side to size·256/224, centre crop → (v/255 − mean)/std → (B, 3, H, W) → backbone → features (B, d)
-//!                                                                     → head → divided by its length → embedding (B, C)
+//! ```text
+//! frame → shorter side to size·256/224, centre crop → (v/255 − mean)/std → (B, 3, H, W) → backbone → features (B, d)
+//!                                                                 → head → divided by its length → embedding (B, C)
+//! ```
 //!
 //! A session is a copy: training that goes on does not change it. All of its functions take `&self` and may be called from
 //! several threads at once.
