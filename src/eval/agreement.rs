@@ -1,6 +1,8 @@
 //! How much of the teacher's neighbourhood the student has kept.
 //!
-//!     agreement = mean over images i of |T(i) ∩ S(i)| / k        T(i), S(i): the k nearest of i for teacher and student
+//! ```text
+//! agreement = mean over images i of |T(i) ∩ S(i)| / k        T(i), S(i): the k nearest of i for teacher and student
+//! ```
 //!
 //! It needs no labels and compares spaces of different widths. A student that neighbours at random scores k / (N − 1).
 

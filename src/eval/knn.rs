@@ -1,6 +1,8 @@
 //! Weighted kNN: how well labels follow from neighbours, without training anything.
 //!
-//!     votes(c) = Σ_{j in the k nearest of q in the gallery, label(j) = c} exp(cos(q, j) / τ)        prediction = argmax votes
+//! ```text
+//! votes(c) = Σ_{j in the k nearest of q in the gallery, label(j) = c} exp(cos(q, j) / τ)        prediction = argmax votes
+//! ```
 //!
 //! The protocol of Wu et al. 2018 ("Unsupervised Feature Learning via Non-Parametric Instance Discrimination", k = 200,
 //! τ = .07), which SEED uses with k = 10 on backbone features; method.md §6. Equal votes go to the smaller label.

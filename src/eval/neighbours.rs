@@ -1,7 +1,9 @@
 //! Exact nearest neighbours by cosine, in blocks of bounded memory.
 //!
-//!     S = Q̂·Ĝᵀ          Q̂: (b, D) unit rows of a block of queries, Ĝ: (N, D) unit rows of the gallery, S: (b, N)
-//!     neighbours(i) = the k columns of row i with the largest S, ties by the smaller column
+//! ```text
+//! S = Q̂·Ĝᵀ          Q̂: (b, D) unit rows of a block of queries, Ĝ: (N, D) unit rows of the gallery, S: (b, N)
+//! neighbours(i) = the k columns of row i with the largest S, ties by the smaller column
+//! ```
 //!
 //! libtorch multiplies; the selection is ours, because torch's `topk` leaves the order of ties open and agreement with a
 //! teacher must not depend on it.

@@ -1,5 +1,6 @@
-//! Using a network: sessions.
+//! Using a network: frames in, features or embeddings out.
 
-pub mod session;
+mod session;
+mod snapshot;
 
-pub use session::{Output, Session};
+pub use session::{Output, Session, SessionOptions};

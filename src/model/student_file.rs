@@ -1,135 +1,326 @@
-//! A student on disk: one safetensors file with torchvision's key names, and beside the tensors what a station needs to
-//! use it — architecture, head, input size, normalisation, provenance.
+//! A student in one file: safetensors whose metadata says everything that is needed to use it.
+//!
+//! | key | text |
+//! |---|---|
+//! | `format` | `libseed.student.1` |
+//! | `architecture` | torchvision's name |
+//! | `head` | JSON: `{"kind":"projection","hidden":1024,"dim":128}`, `{"kind":"classifier","classes":10}` or `{"kind":"none"}` |
+//! | `width`, `height` | size of the views in pixels |
+//! | `mean`, `std` | JSON: three numbers each, red, green, blue in [0, 1] |
+//! | `provenance` | JSON object: where it comes from (library version, teacher, settings, scores) |
+//!
+//! The tensors have torchvision's names, so the file also opens in Python. What is read is hostile until checked: widths are
+//! compared with the tensors in the file before anything is allocated by them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use tch::Device;
 
-use super::weights;
+use super::weights::{self, StateDict, write_safetensors};
 use super::{Architecture, Head, Load, Network};
 use crate::data::ViewConfig;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
-/// The format's name and version; a reader refuses others.
+/// What `format` must say.
 pub const FORMAT: &str = "libseed.student.1";
+/// How it begins in every version.
+const FAMILY: &str = "libseed.student.";
 
-/// Widest head that a file may ask for.
-const MAXIMUM_WIDTH: i64 = 65_536;
-
-/// What a student file says beside its weights.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// What a student's file says about it besides the weights.
+#[derive(Clone, Debug, PartialEq)]
 pub struct StudentHeader {
-    /// The backbone's name.
-    pub architecture: String,
-    /// Hidden width of the projection head and width of the embedding; none for a backbone alone.
-    pub projection: Option<(i64, i64)>,
-    /// Input width in pixels.
+    /// The backbone.
+    pub architecture: Architecture,
+    /// The head, a projection's hidden width filled in.
+    pub head: Head,
+    /// Pixels in a row of a view.
     pub width: u32,
-    /// Input height in pixels.
+    /// Rows of a view.
     pub height: u32,
-    /// Mean that is subtracted from pixels in 0 to 1, red, green, blue.
+    /// Subtracted from red, green and blue in [0, 1].
     pub mean: [f64; 3],
-    /// What the difference is divided by.
+    /// Divides red, green and blue afterwards.
     pub std: [f64; 3],
-    /// Where the student comes from: library version and whatever the training adds.
-    pub provenance: BTreeMap<String, String>,
+    /// A JSON object for people and other programs; nothing here depends on it.
+    pub provenance: Value,
 }
 
 impl StudentHeader {
-    /// The header of `network` with the input of `view`.
+    /// The header of `network`, whose images are made as `view` says. The provenance names the library's version.
     pub fn new(network: &Network, view: &ViewConfig) -> Self {
-        let projection = match network.head() {
-            Head::Projection { hidden, dim } => Some((if hidden > 0 { hidden } else { network.feature_dim() }, dim)),
-            _ => None,
-        };
-        let provenance = BTreeMap::from([("library".to_owned(), format!("libseed {}", env!("CARGO_PKG_VERSION")))]);
         Self {
-            architecture: network.architecture().name().to_owned(),
-            projection,
+            architecture: network.architecture(),
+            head: network.head(),
             width: view.width,
             height: view.height,
             mean: view.mean,
             std: view.std,
-            provenance,
+            provenance: json!({ "library": concat!("libseed ", env!("CARGO_PKG_VERSION")) }),
         }
     }
 
-    /// The geometry and normalisation of the input.
+    /// Size and normalisation as a view configuration; the augmentations are the default ones.
     pub fn view(&self) -> ViewConfig {
-        ViewConfig { width: self.width, height: self.height, mean: self.mean, std: self.std, ..ViewConfig::default() }
+        let Self { width, height, mean, std, .. } = *self;
+        ViewConfig { width, height, mean, std, ..ViewConfig::default() }
     }
 }
 
-/// Writes `network` with `header` to `path`, atomically.
-pub fn save_student(path: &Path, network: &Network, header: &StudentHeader) -> Result<()> {
-    let json = serde_json::to_string(header)
-        .map_err(|error| Error::new(crate::ErrorKind::Internal, format!("the student's header: {error}")))?;
-    let metadata = BTreeMap::from([("format".to_owned(), FORMAT.to_owned()), ("student".to_owned(), json)]);
-    weights::write_safetensors(path, &network.to_state()?, &metadata)
+/// A [`Head`] as the file writes it.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+enum HeadText {
+    None,
+    Classifier { classes: i64 },
+    Projection { hidden: i64, dim: i64 },
 }
 
-/// The student in `path`, on the CPU. Nothing in the file is trusted.
+impl From<Head> for HeadText {
+    fn from(head: Head) -> Self {
+        match head {
+            Head::None => Self::None,
+            Head::Classifier { classes } => Self::Classifier { classes },
+            Head::Projection { hidden, dim } => Self::Projection { hidden, dim },
+        }
+    }
+}
+
+impl From<HeadText> for Head {
+    fn from(text: HeadText) -> Self {
+        match text {
+            HeadText::None => Self::None,
+            HeadText::Classifier { classes } => Self::Classifier { classes },
+            HeadText::Projection { hidden, dim } => Self::Projection { hidden, dim },
+        }
+    }
+}
+
+/// Writes network and header to `path`, atomically.
 ///
-/// Errors: `Format` for a damaged file, `Mismatch` for one that is no student or whose weights do not fit its header.
-pub fn load_student(path: &Path) -> Result<(Network, StudentHeader)> {
-    let state = weights::read(path)?;
-    let misfit = |reason: String| Error::mismatch(format!("{}: {reason}", path.display()));
-    let format = state.metadata.get("format").map_or("none", String::as_str);
-    if format != FORMAT {
-        return Err(misfit(format!(
-            "the format is \"{format}\", expected \"{FORMAT}\"; only files that seed_student_save wrote can be opened"
+/// # Errors
+/// `Mismatch` where the header is of another network, `Config` where its view is out of bounds, `Io` from writing; what
+/// stood at `path` is as it was then.
+pub fn save_student(path: &Path, network: &Network, header: &StudentHeader) -> Result<()> {
+    if (header.architecture, header.head) != (network.architecture(), network.head()) {
+        return Err(Error::mismatch(format!(
+            "the header is of {} with {:?}, the network is {} with {:?}",
+            header.architecture,
+            header.head,
+            network.architecture(),
+            network.head()
         )));
     }
-    let json = state.metadata.get("student").map_or("", String::as_str);
-    let header: StudentHeader =
-        serde_json::from_str(json).map_err(|error| misfit(format!("the header \"student\": {error}")))?;
-    let widths = header.projection.unwrap_or((1, 1));
-    if !(1..=MAXIMUM_WIDTH).contains(&widths.0) || !(1..=MAXIMUM_WIDTH).contains(&widths.1) {
-        return Err(misfit(format!("a projection head of {widths:?}, expected widths of 1 to {MAXIMUM_WIDTH}")));
-    }
-    if !(8..=4096).contains(&header.width) || !(8..=4096).contains(&header.height) {
-        return Err(misfit(format!("an input of {} × {}, expected 8 to 4096 a side", header.width, header.height)));
-    }
-    header.view().check().map_err(|error| error.context(path.display()))?;
-    let architecture = Architecture::parse(&header.architecture).map_err(|error| error.context(path.display()))?;
-    let head = header.projection.map_or(Head::None, |(hidden, dim)| Head::Projection { hidden, dim });
-    let network = Network::blank(architecture, head, Device::Cpu)?;
+    header.view().check()?;
+    let head = json_text(&HeadText::from(header.head))?;
+    let texts = [
+        ("format", FORMAT.to_owned()),
+        ("architecture", header.architecture.name().to_owned()),
+        ("head", head),
+        ("width", header.width.to_string()),
+        ("height", header.height.to_string()),
+        ("mean", json_text(&header.mean)?),
+        ("std", json_text(&header.std)?),
+        ("provenance", json_text(&header.provenance)?),
+    ];
+    let metadata: BTreeMap<String, String> = texts.into_iter().map(|(key, text)| (key.to_owned(), text)).collect();
+    write_safetensors(path, &network.to_state()?, &metadata)
+}
+
+/// Reads a file of [`save_student`]: the network on the CPU, and its header.
+///
+/// # Errors
+/// `Io`; `Format` naming the file, the key, what was expected and what was found; `Unsupported` for a later version of the
+/// format; `Mismatch` listing tensors that do not fit the architecture.
+pub fn load_student(path: &Path) -> Result<(Network, StudentHeader)> {
+    let state = weights::read(path)?;
+    let header = read_header(path, &state.metadata)?;
+    check_head(path, &header, &state)?;
+    let network = Network::blank(header.architecture, header.head, Device::Cpu)?;
     network.load(&state, Load::Everything).map_err(|error| error.context(path.display()))?;
+    check_finite(path, &network)?;
     Ok((network, header))
+}
+
+fn read_header(path: &Path, metadata: &BTreeMap<String, String>) -> Result<StudentHeader> {
+    let missing = |key: &str| Error::format(path, format!("no student of libseed: metadata key \"{key}\" is missing"));
+    let text = |key: &str| metadata.get(key).map(String::as_str).ok_or_else(|| missing(key));
+    match text("format")? {
+        FORMAT => {}
+        other if other.starts_with(FAMILY) => {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("{}: format is {other:?}, this library reads {FORMAT:?}; use a later libseed", path.display()),
+            ));
+        }
+        other => return Err(Error::format(path, format!("format is {other:?}, expected {FORMAT:?}"))),
+    }
+    let architecture = Architecture::parse(text("architecture")?).map_err(|error| Error::format(path, error))?;
+    let side = |key: &str| -> Result<u32> {
+        let found = text(key)?;
+        found.parse().map_err(|_| Error::format(path, format!("{key} is {found:?}, expected a number of pixels")))
+    };
+    let head: HeadText = json_value(path, "head", text("head")?)?;
+    let header = StudentHeader {
+        architecture,
+        head: Head::from(head).resolved(architecture.feature_dim()).map_err(|error| Error::format(path, error))?,
+        width: side("width")?,
+        height: side("height")?,
+        mean: json_value(path, "mean", text("mean")?)?,
+        std: json_value(path, "std", text("std")?)?,
+        provenance: json_value(path, "provenance", text("provenance")?)?,
+    };
+    header.view().check().map_err(|error| Error::format(path, error))?;
+    Ok(header)
+}
+
+/// The head's widths are those of the tensors, whose bytes are really there: so no allocation exceeds the file's size.
+fn check_head(path: &Path, header: &StudentHeader, state: &StateDict) -> Result<()> {
+    let features = header.architecture.feature_dim();
+    let weights = match header.head {
+        Head::None => Vec::new(),
+        Head::Classifier { classes } => {
+            vec![(format!("{}.weight", header.architecture.classifier_key()), [classes, features])]
+        }
+        Head::Projection { hidden, dim } => vec![
+            ("projection.0.weight".to_owned(), [hidden, features]),
+            ("projection.2.weight".to_owned(), [dim, hidden]),
+        ],
+    };
+    for (name, expected) in weights {
+        let found = state.tensors.get(&name).map(|weight| weight.shape.as_slice());
+        let equal =
+            |shape: &[usize]| shape.len() == 2 && shape.iter().zip(expected).all(|(&a, b)| i64::try_from(a) == Ok(b));
+        if !found.is_some_and(equal) {
+            let found = found.map_or_else(|| "none".to_owned(), |shape| format!("{shape:?}"));
+            let head = header.head;
+            return Err(Error::format(path, format!("head is {head:?}: expected {name} {expected:?}, found {found}")));
+        }
+    }
+    Ok(())
+}
+
+fn check_finite(path: &Path, network: &Network) -> Result<()> {
+    let _guard = tch::no_grad_guard();
+    for (name, tensor) in network.tensors() {
+        if tensor.f_isfinite()?.f_all()?.f_int64_value(&[])? == 0 {
+            return Err(Error::format(path, format!("{name} holds NaN or infinite numbers")));
+        }
+    }
+    Ok(())
+}
+
+fn json_text(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value)
+        .map_err(|error| Error::invalid(format!("the header cannot be written as JSON: {error}")))
+}
+
+fn json_value<T: serde::de::DeserializeOwned>(path: &Path, key: &str, text: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(|error| {
+        let shown: String = text.chars().take(80).collect();
+        Error::format(path, format!("{key} is {shown:?}: {error}"))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Mode;
 
-    #[test]
-    fn a_saved_student_is_the_same_student() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("student.safetensors");
-        let network =
-            Network::new(Architecture::MobileNetV3Small, Head::Projection { hidden: 0, dim: 16 }, 3, Device::Cpu)
-                .unwrap();
-        let view = ViewConfig { width: 64, height: 48, ..ViewConfig::default() };
-        let header = StudentHeader::new(&network, &view);
-        save_student(&path, &network, &header).unwrap();
-        let (again, read) = load_student(&path).unwrap();
-        assert_eq!(read, header);
-        let images = tch::Tensor::ones([1, 3, 48, 64], (tch::Kind::Float, Device::Cpu));
-        let output =
-            |network: &Network| Vec::<f32>::try_from(network.forward(&images, Mode::Eval).unwrap().view(-1)).unwrap();
-        assert_eq!(output(&network), output(&again));
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no draft stays behind");
+    const HEAD: Head = Head::Projection { hidden: 16, dim: 8 };
+
+    fn network() -> Network {
+        Network::new(Architecture::MobileNetV3Small, HEAD, 3, Device::Cpu).unwrap()
+    }
+
+    fn header(network: &Network) -> StudentHeader {
+        let view = ViewConfig { width: 96, height: 64, mean: [0.1, 0.2, 0.3], ..ViewConfig::default() };
+        StudentHeader {
+            provenance: json!({ "teacher": "a \"b\"", "k": [1, 2.5] }),
+            ..StudentHeader::new(network, &view)
+        }
     }
 
     #[test]
-    fn other_files_are_told_apart() {
+    fn what_is_saved_is_loaded() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("other.safetensors");
-        weights::write_safetensors(&path, &[], &BTreeMap::from([("a".to_owned(), "b".to_owned())])).unwrap();
-        let error = load_student(&path).map(|_| ()).unwrap_err();
-        assert!(error.message().contains("libseed.student.1"), "{error}");
+        let path = folder.path().join("student.safetensors");
+        let network = network();
+        let header = header(&network);
+        save_student(&path, &network, &header).unwrap();
+        let (loaded, found) = load_student(&path).unwrap();
+        assert_eq!(found, header);
+        assert!(loaded.to_state().unwrap() == network.to_state().unwrap());
+        for head in [Head::None, Head::Classifier { classes: 3 }] {
+            let network = Network::new(Architecture::MobileNetV3Small, head, 3, Device::Cpu).unwrap();
+            save_student(&path, &network, &StudentHeader::new(&network, &ViewConfig::default())).unwrap();
+            assert_eq!(load_student(&path).unwrap().1.head, head);
+        }
+        assert_eq!(
+            save_student(&path, &network, &StudentHeader { head: Head::None, ..header }).unwrap_err().kind(),
+            ErrorKind::Mismatch
+        );
+    }
+
+    #[test]
+    fn a_changed_header_is_refused_with_the_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("student.safetensors");
+        let network = network();
+        save_student(&path, &network, &header(&network)).unwrap();
+        let sound = weights::read(&path).unwrap();
+        let tensors: Vec<_> = sound.tensors.clone().into_iter().collect();
+        let long = "9".repeat(400);
+        for (key, text, kind, expected) in [
+            ("format", None, ErrorKind::Format, "\"format\" is missing"),
+            ("format", Some("libseed.student.2"), ErrorKind::Unsupported, "later libseed"),
+            ("format", Some("pt"), ErrorKind::Format, "expected \"libseed.student.1\""),
+            ("architecture", Some("resnet"), ErrorKind::Format, "unknown architecture"),
+            ("architecture", Some("resnet50"), ErrorKind::Format, "expected projection.0.weight [16, 2048]"),
+            ("head", Some("{\"kind\":\"projection\",\"hidden\":16}"), ErrorKind::Format, "head is"),
+            (
+                "head",
+                Some("{\"kind\":\"projection\",\"hidden\":1048576,\"dim\":1048576}"),
+                ErrorKind::Format,
+                "found [16, 1024]",
+            ),
+            ("head", Some("{\"kind\":\"projection\",\"hidden\":-1,\"dim\":8}"), ErrorKind::Format, "hidden width"),
+            (
+                "head",
+                Some("{\"kind\":\"classifier\",\"classes\":1000}"),
+                ErrorKind::Format,
+                "classifier.3.weight [1000, 1024], found none",
+            ),
+            ("width", Some("0"), ErrorKind::Format, "width is 0"),
+            ("height", Some("4294967296"), ErrorKind::Format, "height is"),
+            ("width", Some(&long), ErrorKind::Format, "width is"),
+            ("mean", Some("[0.1,0.2]"), ErrorKind::Format, "mean is"),
+            ("std", Some("[0.1,0.2,0]"), ErrorKind::Format, "std is"),
+            ("std", Some("[1e999,1,1]"), ErrorKind::Format, "std is"),
+            ("provenance", Some("{"), ErrorKind::Format, "provenance is"),
+        ] {
+            let mut metadata = sound.metadata.clone();
+            metadata.remove(key);
+            metadata.extend(text.map(|text| (key.to_owned(), text.to_owned())));
+            write_safetensors(&path, &tensors, &metadata).unwrap();
+            let error = load_student(&path).err().unwrap_or_else(|| panic!("{key} {text:?} was taken"));
+            assert_eq!(error.kind(), kind, "{key} {text:?}: {error}");
+            assert!(error.message().contains(expected) && error.message().contains("student.safetensors"), "{error}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_are_none_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("student.safetensors");
+        let network = network();
+        save_student(&path, &network, &header(&network)).unwrap();
+        let mut sound = weights::read(&path).unwrap();
+        let bias = sound.tensors.get_mut("projection.2.bias").unwrap();
+        bias.bytes[..4].copy_from_slice(&f32::NAN.to_le_bytes());
+        write_safetensors(&path, &sound.tensors.into_iter().collect::<Vec<_>>(), &sound.metadata).unwrap();
+        let error = load_student(&path).err().unwrap();
+        assert!(error.message().ends_with("projection.2.bias holds NaN or infinite numbers"), "{error}");
     }
 }

@@ -73,7 +73,7 @@ impl Chart {
         let x_of = |x: f64| LEFT + (x - x_axis.low) / (x_axis.high - x_axis.low) * (right - LEFT);
         let y_of = |y: f64| bottom - (y - y_axis.low) / (y_axis.high - y_axis.low) * (bottom - TOP);
         let mut out = format!(
-            "<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">\n",
+            "<div class=\"wide\"><svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">\n",
             escape(&self.title)
         );
         for &tick in &y_axis.ticks {
@@ -117,7 +117,7 @@ impl Chart {
                 );
             }
         }
-        out + "</svg>\n"
+        out + "</svg></div>\n"
     }
 }
 
