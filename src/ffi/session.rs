@@ -16,7 +16,7 @@ use super::student::seed_student;
 use super::teacher::seed_teacher;
 use crate::config::Config;
 use crate::data::Dataset;
-use crate::infer::{Output, Session};
+use crate::infer::{Output, Session, SessionOptions};
 use crate::train::CancelToken;
 use crate::train::distill::lock;
 use crate::{Result, device};
@@ -32,21 +32,21 @@ pub struct SessionInner {
     workers: usize,
 }
 
+/// Images that go through the network at once.
+const CHUNK: usize = 32;
+
 /// Receives how many images of how many are done, on the thread that called; a return other than 0 cancels.
 pub type seed_count_callback = Option<unsafe extern "C" fn(done: usize, total: usize, user_data: *mut c_void) -> i32>;
 
-fn make(
-    config: &Config,
-    build: impl FnOnce(Output, tch::Device, tch::Kind) -> Result<Session>,
-) -> Result<SessionInner> {
+fn make(config: &Config, build: impl FnOnce(SessionOptions) -> Result<Session>) -> Result<SessionInner> {
     let device = device::parse(&config.device)?;
     // Embeddings of an untrained or odd network can differ by less than bfloat16 resolves, so "auto" means float32 here.
     let precision = match config.precision.as_str() {
         "auto" => tch::Kind::Float,
         chosen => device::precision(chosen, device)?,
     };
-    let workers = usize::try_from(config.workers).unwrap_or(0);
-    Ok(SessionInner { session: build(Output::parse(&config.output)?, device, precision)?, workers })
+    let options = SessionOptions { device, precision, output: Output::parse(&config.output)? };
+    Ok(SessionInner { session: build(options)?, workers: usize::try_from(config.workers).unwrap_or(0) })
 }
 
 /// Opens a student file. Input size, mean and std are the file's; "device", "precision" ("auto" is float32 here), "output"
@@ -60,11 +60,7 @@ pub unsafe extern "C" fn seed_session_open(
     // SAFETY: passed on from the C caller, as in every function of this file.
     catch(|| unsafe {
         let path = Path::new(text("path", path)?);
-        put_new(out, || {
-            with(config, |config| {
-                make(config, |output, device, precision| Session::open(path, output, device, precision))
-            })
-        })
+        put_new(out, || with(config, |config| make(config, |options| Session::open(path, options))))
     })
 }
 
@@ -78,11 +74,8 @@ pub unsafe extern "C" fn seed_session_from_student(
 ) -> *mut seed_error {
     catch(|| unsafe {
         put_new(out, || {
-            let (copy, view) =
-                with(student, |student| Ok((lock(&student.network)?.deep_copy()?, student.header.view())))?;
-            with(config, |config| {
-                make(config, |output, device, precision| Session::new(copy, view, output, device, precision))
-            })
+            let (network, view) = with(student, |student| Ok((Arc::clone(&student.network), student.header.view())))?;
+            with(config, |config| make(config, |options| Session::new(&*lock(&network)?, &view, options)))
         })
     })
 }
@@ -96,12 +89,10 @@ pub unsafe extern "C" fn seed_session_from_teacher(
 ) -> *mut seed_error {
     catch(|| unsafe {
         put_new(out, || {
-            let copy = with(teacher, |teacher| teacher.to_network())?;
+            let teacher = with(teacher, |teacher| Ok(Arc::clone(teacher)))?;
             with(config, |config| {
                 config.validate()?;
-                make(config, |output, device, precision| {
-                    Session::new(copy, config.view.clone(), output, device, precision)
-                })
+                make(config, |options| Session::of_teacher(teacher, &config.view, options))
             })
         })
     })
@@ -178,7 +169,7 @@ pub unsafe extern "C" fn seed_session_embed_dataset(
             if !answer_size(needed, buffer, capacity, length)? {
                 return Ok(());
             }
-            let result = inner.session.embed_dataset(&dataset, inner.workers, |done, total| {
+            let result = inner.session.embed_dataset(&dataset, CHUNK, inner.workers, &mut |done, total| {
                 !cancel.is_triggered() && callback.is_none_or(|call| call(done, total, user_data) == 0)
             })?;
             // Frames that were pushed meanwhile are not part of it.

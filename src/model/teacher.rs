@@ -130,11 +130,6 @@ impl Teacher {
         &self.report
     }
 
-    /// A copy of the network, for a session.
-    pub fn to_network(&self) -> Result<Network> {
-        self.network.deep_copy()
-    }
-
     /// SHA-256 over architecture, names and values in lower-case hex: the same weights give the same text.
     pub fn identity(&self) -> Result<String> {
         let mut hash = Sha256::new();

@@ -46,8 +46,15 @@ impl Chart {
 
     pub fn add(&mut self, name: &str, points: &[(f64, f64)]) {
         let drawable = |value: f64| value.abs() <= LARGEST;
-        let points = points.iter().copied().filter(|&(x, y)| drawable(x) && drawable(y)).collect();
-        self.series.push(Series { name: name.to_owned(), points: thin(points) });
+        let drawable = points.iter().copied().filter(|&(x, y)| drawable(x) && drawable(y));
+        match self.series.iter_mut().find(|series| series.name == name) {
+            // A run adds its points one by one.
+            Some(series) => {
+                series.points.extend(drawable);
+                series.points = thin(std::mem::take(&mut series.points));
+            }
+            None => self.series.push(Series { name: name.to_owned(), points: thin(drawable.collect()) }),
+        }
     }
 
     pub fn to_html(&self) -> String {

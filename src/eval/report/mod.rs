@@ -99,7 +99,7 @@ impl Report {
         Ok(())
     }
 
-    /// Adds a series to the chart of that title, which stands where it was first named. Points that are not finite are left
+    /// Adds points to a series of the chart of that title; both stand where they were first named. Points that are not finite are left
     /// out; of very many, the extremes of each stretch are kept.
     pub fn curve(&mut self, chart: &str, x_label: &str, y_label: &str, series: &str, points: &[(f64, f64)]) {
         let known = self.parts.iter_mut().find_map(|part| match part {
