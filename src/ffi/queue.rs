@@ -60,12 +60,13 @@ pub unsafe extern "C" fn seed_queue_push(
     dim: usize,
 ) -> *mut seed_error {
     catch(|| unsafe {
-        let rows = rows("embeddings", embeddings, count, dim)?;
-        if count == 0 {
-            return Ok(());
-        }
-        let rows = crate::model::unit_rows(&rows)?;
-        with(queue, |queue| lock(queue)?.push(&rows))
+        with(queue, |queue| {
+            let rows = rows("embeddings", embeddings, count, dim)?;
+            if count == 0 {
+                return Ok(());
+            }
+            lock(queue)?.push(&crate::model::unit_rows(&rows)?)
+        })
     })
 }
 

@@ -1,0 +1,169 @@
+//! The C ABI from C: programs of tests/capi and examples, compiled as C99 and as C++17 with every warning an error, run
+//! against the library of this build, and under valgrind. A sweep passes NULL to every exported function.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// libseed.so lies beside the test's own executable.
+fn library_folder() -> PathBuf {
+    let executable = std::env::current_exe().unwrap();
+    let deps = executable.parent().unwrap();
+    for folder in [deps, deps.parent().unwrap()] {
+        if folder.join("libseed.so").exists() {
+            return folder.to_path_buf();
+        }
+    }
+    panic!("libseed.so is not beside {}", executable.display());
+}
+
+/// The folder of libtorch_cpu.so, out of libseed.so's own run path.
+fn libtorch_folder() -> PathBuf {
+    std::env::var_os("LIBTORCH").map_or_else(|| root().join("third_party/libtorch"), PathBuf::from).join("lib")
+}
+
+fn compile(source: &Path, cpp: bool, folder: &Path) -> PathBuf {
+    let (variable, default, standard) = if cpp { ("CXX", "c++", "-std=c++17") } else { ("CC", "cc", "-std=c99") };
+    let stem = source.file_stem().unwrap().to_string_lossy().into_owned();
+    let program = folder.join(format!("{stem}-{}", if cpp { "cpp" } else { "c" }));
+    let (seed, torch) = (library_folder(), libtorch_folder());
+    let mut command = Command::new(std::env::var(variable).unwrap_or_else(|_| default.to_owned()));
+    command.args([standard, "-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I"]).arg(root().join("include"));
+    if cpp {
+        command.args(["-x", "c++"]);
+    }
+    command.arg(source).arg("-o").arg(&program).args(["-x", "none", "-L"]).arg(&seed).args(["-lseed", "-lm"]);
+    for flag in ["-rpath", "-rpath-link"] {
+        for place in [&seed, &torch] {
+            command.arg(format!("-Wl,{flag},{}", place.display()));
+        }
+    }
+    expect_success(&format!("compiling {}", source.display()), &command.output().unwrap());
+    program
+}
+
+fn expect_success(what: &str, output: &Output) {
+    assert!(
+        output.status.success(),
+        "{what} failed ({}):\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// A program without cargo's library path, which may lead to the library of an earlier build.
+fn quiet(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.env_remove("LD_LIBRARY_PATH");
+    command
+}
+
+fn run(program: &Path, argument: &Path) {
+    expect_success(&format!("{}", program.display()), &quiet(program).arg(argument).output().unwrap());
+}
+
+#[test]
+fn basics_hold_in_c99_and_cpp17() {
+    for cpp in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let program = compile(&root().join("tests/capi/basics.c"), cpp, folder.path());
+        run(&program, folder.path());
+    }
+}
+
+#[test]
+fn the_examples_compile_and_the_small_one_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let embed = compile(&root().join("examples/c/embed.c"), false, folder.path());
+    let output = quiet(&embed).output().unwrap();
+    expect_success("embed", &output);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("2 images, 128 numbers each"), "{output:?}");
+    let missing = quiet(&embed).arg("/no/such/student").output().unwrap();
+    assert!(!missing.status.success());
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("/no/such/student"), "{missing:?}");
+    compile(&root().join("examples/cpp/distill.cpp"), true, folder.path());
+}
+
+/// Every function of the header with every argument NULL or zero: an error, or nothing, but no crash.
+#[test]
+fn null_goes_through_every_function() {
+    let header = fs::read_to_string(root().join("include/seed.h")).unwrap();
+    let symbols = fs::read_to_string(root().join("include/seed.sym")).unwrap();
+    // These answer something to NULL by their documentation.
+    let harmless = ["seed_error_code", "seed_error_message", "seed_version", "seed_log_set_callback"];
+    let mut calls = String::new();
+    let mut count = 0;
+    for name in symbols.lines().filter(|name| !name.is_empty()) {
+        count += 1;
+        let start = header.find(&format!("{name}(")).unwrap_or_else(|| panic!("{name} is not in seed.h"));
+        let line = header[..start].rfind('\n').unwrap() + 1;
+        let returned = header[line..start].trim();
+        let arguments = &header[start + name.len() + 1..];
+        let arguments = &arguments[..arguments.find(");").unwrap()];
+        let parameters = if arguments.trim() == "void" { 0 } else { arguments.split(',').count() };
+        let zeros = vec!["0"; parameters].join(", ");
+        let call = format!("{name}({zeros})");
+        if returned.starts_with("void") {
+            calls += &format!("  {call};\n");
+        } else if returned.starts_with("SEED_MUST_USE") && !harmless.contains(&name) {
+            calls += &format!("  check(\"{name}\", {call});\n");
+        } else if returned.starts_with("SEED_MUST_USE") {
+            calls += &format!("  seed_error_free({call});\n");
+        } else {
+            assert!(harmless.contains(&name), "{name} returns {returned}: say what it answers to NULL");
+            calls += &format!("  (void){call};\n");
+        }
+    }
+    assert!(count > 60, "the header has shrunk to {count} functions");
+    let source = format!(
+        "#include \"seed.h\"\n#include <stdio.h>\nstatic int failures = 0;\n\
+         static void check(const char *name, seed_error *error) {{\n  if (error == NULL) {{ fprintf(stderr, \"%s took \
+         NULL\\n\", name); ++failures; }}\n  seed_error_free(error);\n}}\nint main(void) {{\n  \
+         seed_error_free(seed_init(SEED_ABI_VERSION));\n{calls}  return failures != 0;\n}}\n"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sweep.c");
+    fs::write(&file, source).unwrap();
+    run(&compile(&file, false, folder.path()), folder.path());
+}
+
+#[test]
+fn the_exported_symbols_are_those_of_the_list() {
+    let listed = fs::read_to_string(root().join("include/seed.sym")).unwrap();
+    let output = Command::new("nm").args(["-D", "--defined-only"]).arg(library_folder().join("libseed.so")).output();
+    let output = output.expect("nm, of the compiler's binutils, lists symbols");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut exported: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.split_whitespace().nth(2))
+        .filter(|name| name.starts_with("seed_"))
+        .collect();
+    exported.retain(|name| !name.starts_with("seed_shim_"));
+    exported.sort_unstable();
+    assert_eq!(exported, listed.lines().collect::<Vec<_>>());
+}
+
+#[test]
+fn valgrind_finds_nothing_in_the_c_example() {
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        assert!(std::env::var_os("CI").is_none(), "valgrind must be there in CI");
+        eprintln!("SKIPPED: valgrind is not installed");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = compile(&root().join("examples/c/embed.c"), false, folder.path());
+    let output = quiet(Path::new("valgrind"))
+        .args(["--quiet", "--error-exitcode=9", "--leak-check=full", "--errors-for-leak-kinds=definite"])
+        .arg(format!("--suppressions={}", root().join("tests/capi/valgrind.supp").display()))
+        .arg(program)
+        .env("ATEN_CPU_CAPABILITY", "default") // valgrind 3.19 does not know AVX-512
+        .env("OMP_NUM_THREADS", "1")
+        .output()
+        .unwrap();
+    expect_success("the C example under valgrind", &output);
+}
