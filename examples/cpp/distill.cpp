@@ -279,6 +279,10 @@ int run(const Options &options) {
               static_cast<long long>(dim), options.student_arch.c_str());
 
   auto report = make<Report>(seed_report_new, "libseed: a student distilled on your images");
+  std::string summary = std::to_string(images) + " images. The student (" + options.student_arch +
+                        ") learned to reproduce the similarities of the teacher (" + options.teacher_arch +
+                        ") without any label. All networks are judged by their embeddings, on the same five splits.";
+  check(seed_report_add_paragraph(report.get(), summary.c_str()));
   const seed_config *settings = config.get();
   auto teacher_session =
       make<Session>(seed_session_from_teacher, static_cast<const seed_teacher *>(teacher.get()), settings);
@@ -374,6 +378,7 @@ int main(int count, char **words) {
   try {
     return run(parse(count, words));
   } catch (const std::exception &error) {
+    std::fflush(stdout);
     std::cerr << "distill: " << error.what() << "\n";
     return 1;
   }
