@@ -7,7 +7,9 @@ fn main() {
     println!("cargo:rerun-if-changed=src/torch/shim.cpp");
     println!("cargo:rerun-if-changed=src/torch/shim.h");
     // torch-sys declares `links = "tch"` and publishes the folder of libtorch's shared libraries.
-    let lib = PathBuf::from(std::env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys publishes libtorch_lib on Linux and macOS"));
+    let lib = PathBuf::from(
+        std::env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys publishes libtorch_lib on Linux and macOS"),
+    );
     let include = lib.parent().expect("libtorch/lib has a parent").join("include");
     cc::Build::new()
         .cpp(true)

@@ -108,7 +108,9 @@ impl From<tch::TchError> for Error {
         let text = error.to_string();
         // libtorch appends its C++ backtrace; the first line carries the reason.
         let reason = text.lines().next().unwrap_or("unknown").trim().to_owned();
-        let no_memory = text.contains("out of memory") || text.contains("can't allocate memory") || text.contains("not enough memory");
+        let no_memory = text.contains("out of memory")
+            || text.contains("can't allocate memory")
+            || text.contains("not enough memory");
         let kind = if no_memory { ErrorKind::OutOfMemory } else { ErrorKind::Torch };
         Self::new(kind, format!("libtorch: {reason}"))
     }

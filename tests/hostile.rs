@@ -66,7 +66,7 @@ const MEMORY: usize = 40 << 20;
 
 #[test]
 fn every_hostile_file_is_a_format_error() {
-    let _turn = TURN.lock().unwrap();
+    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     for path in files("hostile/weights") {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let start = Instant::now();
@@ -75,7 +75,7 @@ fn every_hostile_file_is_a_format_error() {
         assert_eq!(error.kind(), ErrorKind::Format, "{error}");
         assert!(error.message().contains(&name), "the message names the file: {error}");
         assert!(peak < MEMORY, "{name} took {peak} bytes");
-        assert!(start.elapsed() < Duration::from_secs(2), "{name} took {:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(10), "{name} took {:?}", start.elapsed());
         println!("{error}");
     }
     assert!(!Path::new(SENTINEL).exists(), "a pickle was executed");
@@ -83,7 +83,7 @@ fn every_hostile_file_is_a_format_error() {
 
 #[test]
 fn refused_globals_are_named() {
-    let _turn = TURN.lock().unwrap();
+    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let cases = [
         ("pickle_os_system.zip.pt", "os.system"),
         ("pickle_os_system.legacy.pt", "os.system"),
@@ -106,7 +106,7 @@ fn refused_globals_are_named() {
 /// Sound files with bytes flipped, words replaced by extreme numbers, pieces cut out or the end cut off.
 #[test]
 fn damaged_files_never_panic_or_take_absurd_memory() {
-    let _turn = TURN.lock().unwrap();
+    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut random = ChaCha8Rng::seed_from_u64(0x5eed);
     let folder = tempfile::tempdir().unwrap();
     let (mut refused, mut accepted) = (0, 0);
@@ -122,7 +122,7 @@ fn damaged_files_never_panic_or_take_absurd_memory() {
             let start = Instant::now();
             let (result, peak) = peak_of(|| read(&damaged));
             assert!(peak < MEMORY, "{} took {peak} bytes", damaged.display());
-            assert!(start.elapsed() < Duration::from_secs(2), "{} took {:?}", damaged.display(), start.elapsed());
+            assert!(start.elapsed() < Duration::from_secs(10), "{} took {:?}", damaged.display(), start.elapsed());
             match result {
                 Ok(state) => {
                     accepted += 1;

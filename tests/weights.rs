@@ -122,7 +122,8 @@ fn sample() -> Vec<(String, HostTensor)> {
 fn a_written_file_is_read_back() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kinds.safetensors");
-    let metadata = BTreeMap::from([("format".to_owned(), "libseed".to_owned()), ("π \"\n".to_owned(), "\\".to_owned())]);
+    let metadata =
+        BTreeMap::from([("format".to_owned(), "libseed".to_owned()), ("π \"\n".to_owned(), "\\".to_owned())]);
     write_safetensors(&path, &sample(), &metadata).unwrap();
     let back = read(&path).unwrap();
     assert_eq!(back.tensors, sample().into_iter().collect());

@@ -67,7 +67,9 @@ impl<'a> Gather<'a> {
         let needed = window.count * dtype.size();
         let cost = (needed as u64).max(window.span);
         self.budget = self.budget.checked_sub(cost).ok_or_else(|| {
-            Fault::new(format!("it needs {cost} bytes, which makes the tensors many times larger than the file: not a sound checkpoint"))
+            Fault::new(format!(
+                "it needs {cost} bytes, which makes the tensors many times larger than the file: not a sound checkpoint"
+            ))
         })?;
         let mut bytes = if window.count == 0 { Vec::new() } else { self.window(window)? };
         if !is_contiguous(window) {
@@ -87,7 +89,10 @@ impl<'a> Gather<'a> {
     /// The bytes from the first to the last element.
     fn window(&mut self, window: &TensorRef) -> Checked<Vec<u8>> {
         let key = &window.key;
-        let storage = *self.storages.get(key).ok_or_else(|| Fault::new(format!("its storage {key:?} is missing from the file")))?;
+        let storage = *self
+            .storages
+            .get(key)
+            .ok_or_else(|| Fault::new(format!("its storage {key:?} is missing from the file")))?;
         if window.begin.checked_add(window.span).is_none_or(|end| end > storage.length) {
             return Err(Fault::new(format!("it reaches beyond its storage {key:?} of {} bytes", storage.length)));
         }
@@ -138,7 +143,8 @@ fn strided(bytes: &[u8], window: &TensorRef, size: usize) -> Checked<Vec<u8>> {
     let mut at = 0usize;
     for _ in 0..window.count {
         // The last element ends where the span ends, and no other lies behind it: rebuild::tensor computed it so.
-        let element = bytes.get(at * size..(at + 1) * size).ok_or_else(|| Fault::new("a tensor reaches beyond its storage"))?;
+        let element =
+            bytes.get(at * size..(at + 1) * size).ok_or_else(|| Fault::new("a tensor reaches beyond its storage"))?;
         out.extend_from_slice(element);
         for ((place, &length), &stride) in index.iter_mut().zip(&window.shape).zip(&window.strides).rev() {
             *place += 1;

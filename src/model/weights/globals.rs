@@ -57,12 +57,63 @@ impl Element {
 
 /// Modules whose every function acts on the machine or executes what it is given.
 const REFUSED_MODULES: &[&str] = &[
-    "os", "posix", "nt", "sys", "subprocess", "pty", "socket", "ssl", "shutil", "runpy", "importlib", "imp", "ctypes",
-    "_ctypes", "code", "codeop", "pdb", "bdb", "timeit", "profile", "cProfile", "trace", "commands", "popen2", "webbrowser",
-    "multiprocessing", "_posixsubprocess", "threading", "_thread", "asyncio", "signal", "pickle", "_pickle", "cPickle",
-    "marshal", "shelve", "dill", "cloudpickle", "joblib", "pip", "ensurepip", "venv", "urllib", "http", "ftplib", "smtplib",
-    "requests", "tempfile", "pkgutil", "zipimport", "torch.hub", "torch.utils.cpp_extension", "numpy.f2py", "numpy.distutils",
-    "numpy.testing", "torch._inductor", "torch._dynamo",
+    "os",
+    "posix",
+    "nt",
+    "sys",
+    "subprocess",
+    "pty",
+    "socket",
+    "ssl",
+    "shutil",
+    "runpy",
+    "importlib",
+    "imp",
+    "ctypes",
+    "_ctypes",
+    "code",
+    "codeop",
+    "pdb",
+    "bdb",
+    "timeit",
+    "profile",
+    "cProfile",
+    "trace",
+    "commands",
+    "popen2",
+    "webbrowser",
+    "multiprocessing",
+    "_posixsubprocess",
+    "threading",
+    "_thread",
+    "asyncio",
+    "signal",
+    "pickle",
+    "_pickle",
+    "cPickle",
+    "marshal",
+    "shelve",
+    "dill",
+    "cloudpickle",
+    "joblib",
+    "pip",
+    "ensurepip",
+    "venv",
+    "urllib",
+    "http",
+    "ftplib",
+    "smtplib",
+    "requests",
+    "tempfile",
+    "pkgutil",
+    "zipimport",
+    "torch.hub",
+    "torch.utils.cpp_extension",
+    "numpy.f2py",
+    "numpy.distutils",
+    "numpy.testing",
+    "torch._inductor",
+    "torch._dynamo",
 ];
 
 /// Functions that do so in modules which are harmless otherwise.
@@ -70,8 +121,28 @@ const REFUSED_NAMES: &[(&str, &[&str])] = &[
     (
         "builtins",
         &[
-            "eval", "exec", "execfile", "compile", "open", "file", "input", "raw_input", "breakpoint", "getattr", "setattr",
-            "delattr", "__import__", "reload", "globals", "locals", "vars", "apply", "help", "exit", "quit", "__build_class__",
+            "eval",
+            "exec",
+            "execfile",
+            "compile",
+            "open",
+            "file",
+            "input",
+            "raw_input",
+            "breakpoint",
+            "getattr",
+            "setattr",
+            "delattr",
+            "__import__",
+            "reload",
+            "globals",
+            "locals",
+            "vars",
+            "apply",
+            "help",
+            "exit",
+            "quit",
+            "__build_class__",
         ],
     ),
     ("operator", &["attrgetter", "methodcaller", "itemgetter", "call"]),
@@ -94,11 +165,14 @@ pub(super) fn resolve(module: &str, name: &str) -> Checked<Callable> {
     let module = if module == "__builtin__" { "builtins" } else { module };
     // Protocol 4 allows "eval.__call__": what counts is where the path begins.
     let head = name.split('.').next().unwrap_or(name);
-    let within = |refused: &str| module.strip_prefix(refused).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    let within =
+        |refused: &str| module.strip_prefix(refused).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
     let refused = REFUSED_MODULES.iter().any(|refused| within(refused))
         || REFUSED_NAMES.iter().any(|(owner, names)| module == *owner && names.contains(&head));
     if refused {
-        return Err(Fault::new(format!("the pickle asks for {module}.{name}, which can run code: the file is refused, and nothing of it was executed")));
+        return Err(Fault::new(format!(
+            "the pickle asks for {module}.{name}, which can run code: the file is refused, and nothing of it was executed"
+        )));
     }
     Ok(match (module, name) {
         ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2") => Callable::RebuildTensor,

@@ -113,8 +113,9 @@ impl HostTensor {
     /// `Unsupported` for element types outside [`HostType`] (complex, quantised); `Torch` and `OutOfMemory` from libtorch.
     pub fn from_tensor(tensor: &Tensor) -> Result<Self> {
         let kind = tensor.f_kind()?;
-        let dtype = HostType::from_kind(kind)
-            .ok_or_else(|| Error::new(ErrorKind::Unsupported, format!("weights of element type {kind:?} are not kept")))?;
+        let dtype = HostType::from_kind(kind).ok_or_else(|| {
+            Error::new(ErrorKind::Unsupported, format!("weights of element type {kind:?} are not kept"))
+        })?;
         let here = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_contiguous()?;
         // `size` panics for an undefined tensor alone, which the calls before would have refused.
         let shape = here.size().into_iter().map(|length| length as usize).collect::<Vec<_>>();

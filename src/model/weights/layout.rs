@@ -49,11 +49,18 @@ pub(super) fn find(heap: &Heap, root: Value) -> Checked<Found<'_>> {
 }
 
 fn whole_object(name: &str) -> Fault {
-    Fault::new(format!("it holds a whole pickled object of {name}, which only its own Python code can rebuild; save model.state_dict() instead"))
+    Fault::new(format!(
+        "it holds a whole pickled object of {name}, which only its own Python code can rebuild; save model.state_dict() instead"
+    ))
 }
 
 /// The entries of the dict that holds the weights: nested ones win over the level itself, whose tensors may be a loss.
-fn search<'a>(heap: &'a Heap, dict: &'a [(Value, Value)], depth: usize, path: &mut Vec<&'static str>) -> Option<&'a [(Value, Value)]> {
+fn search<'a>(
+    heap: &'a Heap,
+    dict: &'a [(Value, Value)],
+    depth: usize,
+    path: &mut Vec<&'static str>,
+) -> Option<&'a [(Value, Value)]> {
     if depth > 0 {
         for nest in NESTS {
             if let Some(inner) = entry(heap, dict, nest).and_then(|value| heap.dict(value)) {
@@ -65,7 +72,8 @@ fn search<'a>(heap: &'a Heap, dict: &'a [(Value, Value)], depth: usize, path: &m
             }
         }
     }
-    let is_tensor = |&(key, value): &(Value, Value)| heap.text(key).is_some() && matches!(heap.node(value), Some(Node::Tensor(_)));
+    let is_tensor =
+        |&(key, value): &(Value, Value)| heap.text(key).is_some() && matches!(heap.node(value), Some(Node::Tensor(_)));
     dict.iter().any(is_tensor).then_some(dict)
 }
 

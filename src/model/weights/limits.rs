@@ -1,7 +1,9 @@
 //! What a weights file may cost at most. Every reader in this folder refuses what goes beyond, before it allocates.
 
-/// Opcodes of one pickle, counting the elements that a call copies. A state dict needs about 40 for each tensor.
+/// Opcodes of one pickle. A state dict needs about 40 for each tensor.
 pub const MAX_OPCODES: u64 = 1 << 22;
+/// Opcodes that a copied element counts for: one opcode can ask for the copy of a list of any length.
+pub const COPY_COST: u64 = 16;
 /// Bytes of one pickle, without the storages.
 pub const MAX_PICKLE_BYTES: u64 = 256 << 20;
 /// Marks that may be open at once; Python's own pickler stops at about as many levels of nesting.

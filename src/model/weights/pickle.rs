@@ -12,7 +12,7 @@ use std::rc::Rc;
 use super::fault::{Checked, Fault, zeroed};
 use super::globals::{Callable, resolve};
 use super::heap::{Heap, Node, Value};
-use super::limits::{MAX_GLOBAL_NAME, MAX_MARKS, MAX_MEMO, MAX_OPCODES, MAX_PICKLE_BYTES, MAX_STACK};
+use super::limits::{COPY_COST, MAX_GLOBAL_NAME, MAX_MARKS, MAX_MEMO, MAX_OPCODES, MAX_PICKLE_BYTES, MAX_STACK};
 use super::rebuild::{self, StorageRef};
 
 /// What a pickle held.
@@ -250,7 +250,9 @@ impl<R: Read> Machine<R> {
                 self.add(Node::Tensor(Box::new(tensor)))
             }
             Callable::RebuildTensorV3 => {
-                let Some(Node::Callable(Callable::DType(dtype))) = items.get(6).and_then(|&dtype| self.heap.node(dtype)) else {
+                let Some(Node::Callable(Callable::DType(dtype))) =
+                    items.get(6).and_then(|&dtype| self.heap.node(dtype))
+                else {
                     return Err(Fault::new("a tensor is rebuilt without its dtype"));
                 };
                 let tensor = rebuild::tensor(&self.heap, items, Some(*dtype))?;
@@ -268,7 +270,9 @@ impl<R: Read> Machine<R> {
                 {
                     self.call(inner, arguments)
                 }
-                _ => Err(Fault::new("a tensor subclass is rebuilt from something else than a function, a type and arguments")),
+                _ => Err(Fault::new(
+                    "a tensor subclass is rebuilt from something else than a function, a type and arguments",
+                )),
             },
             Callable::Mapping => {
                 let pairs = items.iter().find_map(|&item| self.heap.sequence(item)).unwrap_or_default();
@@ -277,7 +281,7 @@ impl<R: Read> Machine<R> {
                     _ => Err(Fault::new("a dict is made of something else than pairs")),
                 });
                 let pairs = pairs.collect::<Checked<Vec<_>>>()?;
-                self.spend(pairs.len() as u64)?;
+                self.spend(pairs.len() as u64 * COPY_COST)?;
                 self.add(Node::Dict(pairs))
             }
             Callable::Sequence => match items.first() {
@@ -286,7 +290,9 @@ impl<R: Read> Machine<R> {
                 _ => self.add(Node::List(Vec::new())),
             },
             // A storage or dtype that is called, rather than referred to, is no part of a tensor.
-            Callable::Storage(_) | Callable::DType(_) | Callable::Inert(_) => self.add(Node::Opaque("torch storage or dtype".into())),
+            Callable::Storage(_) | Callable::DType(_) | Callable::Inert(_) => {
+                self.add(Node::Opaque("torch storage or dtype".into()))
+            }
         }
     }
 
@@ -299,7 +305,10 @@ impl<R: Read> Machine<R> {
                 let storage = rebuild::storage(&self.heap, fields)?;
                 let known = self.storages.entry(storage.key.clone()).or_insert_with(|| storage.clone());
                 if known.element != storage.element || known.whole != storage.whole {
-                    return Err(Fault::new(format!("storage {:?} is referred to with two types or lengths", storage.key)));
+                    return Err(Fault::new(format!(
+                        "storage {:?} is referred to with two types or lengths",
+                        storage.key
+                    )));
                 }
                 self.add(Node::Storage(Box::new(storage)))
             }
@@ -365,7 +374,8 @@ impl<R: Read> Machine<R> {
     fn text(&mut self, length: u64) -> Checked<()> {
         let bytes = self.take(length)?;
         // A Python 2 str may hold any bytes; it is no name of a tensor then, and its exact content is not needed.
-        let text = String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+        let text =
+            String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
         self.add(Node::Text(text.into()))
     }
 
@@ -426,7 +436,9 @@ impl<R: Read> Machine<R> {
         self.remaining = self.remaining.checked_sub(length).ok_or_else(|| {
             Fault::new(match self.capped {
                 true => format!("the pickle has more than {MAX_PICKLE_BYTES} bytes"),
-                false => format!("the pickle is truncated: it wants {length} more bytes and {} are left", self.remaining),
+                false => {
+                    format!("the pickle is truncated: it wants {length} more bytes and {} are left", self.remaining)
+                }
             })
         })?;
         Ok(())

@@ -41,7 +41,10 @@ pub(super) struct TensorRef {
 /// Performs `_rebuild_tensor*`: arguments (storage, offset, shape, strides, …); `dtype` for an untyped storage.
 pub(super) fn tensor(heap: &Heap, arguments: &[Value], dtype: Option<Element>) -> Checked<TensorRef> {
     let [storage, offset, shape, strides, ..] = *arguments else {
-        return Err(Fault::new(format!("a tensor is rebuilt from {} arguments, at least 4 are needed", arguments.len())));
+        return Err(Fault::new(format!(
+            "a tensor is rebuilt from {} arguments, at least 4 are needed",
+            arguments.len()
+        )));
     };
     let Some(Node::Storage(storage)) = heap.node(storage) else {
         return Err(Fault::new(format!("a tensor is rebuilt from {} instead of a storage", heap.describe(storage))));
@@ -62,7 +65,8 @@ pub(super) fn tensor(heap: &Heap, arguments: &[Value], dtype: Option<Element>) -
         let touched = if count == 0 {
             0
         } else {
-            let steps = shape.iter().zip(&strides).map(|(&length, &stride)| ((length - 1) as u64).checked_mul(stride as u64));
+            let steps =
+                shape.iter().zip(&strides).map(|(&length, &stride)| ((length - 1) as u64).checked_mul(stride as u64));
             steps.into_iter().try_fold(1u64, |sum, step| sum.checked_add(step?))?
         };
         let begin = if count == 0 { 0 } else { offset.checked_mul(size)? };
@@ -84,7 +88,10 @@ pub(super) fn tensor(heap: &Heap, arguments: &[Value], dtype: Option<Element>) -
 /// (view key, offset, count).
 pub(super) fn storage(heap: &Heap, fields: &[Value]) -> Checked<StorageRef> {
     let &[_, class, key, _, count, ref rest @ ..] = fields else {
-        return Err(Fault::new(format!("a storage's persistent id has {} fields, at least 5 are needed", fields.len())));
+        return Err(Fault::new(format!(
+            "a storage's persistent id has {} fields, at least 5 are needed",
+            fields.len()
+        )));
     };
     let Some(Node::Callable(super::globals::Callable::Storage(element))) = heap.node(class) else {
         return Err(Fault::new(format!("a storage is of {} instead of a storage class", heap.describe(class))));
@@ -98,18 +105,23 @@ pub(super) fn storage(heap: &Heap, fields: &[Value]) -> Checked<StorageRef> {
     let (begin, count) = match rest.first() {
         None | Some(Value::None) => (0, whole),
         Some(&view) => match heap.sequence(view) {
-            Some(&[_, begin, count]) => (index(heap, begin, "view offset")? as u64, index(heap, count, "view length")? as u64),
+            Some(&[_, begin, count]) => {
+                (index(heap, begin, "view offset")? as u64, index(heap, count, "view length")? as u64)
+            }
             _ => return Err(Fault::new(format!("a storage's view is {}", heap.describe(view)))),
         },
     };
     if begin.checked_add(count).is_none_or(|end| end > whole) {
-        return Err(Fault::new(format!("a view of {count} elements from {begin} on reaches beyond its storage of {whole} elements")));
+        return Err(Fault::new(format!(
+            "a view of {count} elements from {begin} on reaches beyond its storage of {whole} elements"
+        )));
     }
     Ok(StorageRef { element: *element, key, whole, begin, count })
 }
 
 fn indices(heap: &Heap, value: Value, what: &str) -> Checked<Vec<usize>> {
-    let items = heap.sequence(value).ok_or_else(|| Fault::new(format!("a tensor's {what} is {}", heap.describe(value))))?;
+    let items =
+        heap.sequence(value).ok_or_else(|| Fault::new(format!("a tensor's {what} is {}", heap.describe(value))))?;
     if items.len() > MAX_RANK {
         return Err(Fault::new(format!("a tensor has {} dimensions; at most {MAX_RANK} are read", items.len())));
     }
@@ -118,7 +130,9 @@ fn indices(heap: &Heap, value: Value, what: &str) -> Checked<Vec<usize>> {
 
 fn index(heap: &Heap, value: Value, what: &str) -> Checked<usize> {
     match value {
-        Value::Int(number) => usize::try_from(number).map_err(|_| Fault::new(format!("a tensor's {what} contains {number}"))),
+        Value::Int(number) => {
+            usize::try_from(number).map_err(|_| Fault::new(format!("a tensor's {what} contains {number}")))
+        }
         other => Err(Fault::new(format!("a tensor's {what} contains {}", heap.describe(other)))),
     }
 }

@@ -97,13 +97,15 @@ mod tests {
 
     #[test]
     fn torchvisions_layout_stays() {
-        let entries = [("features.1.conv.0.0.weight", 4), ("features.1.conv.1.weight", 4), ("features.2.conv.3.weight", 1)];
+        let entries =
+            [("features.1.conv.0.0.weight", 4), ("features.1.conv.1.weight", 4), ("features.2.conv.3.weight", 1)];
         assert_eq!(names(state(&entries)), entries.map(|(name, _)| name));
     }
 
     #[test]
     fn names_that_would_fall_together_stay() {
-        let entries = [("features.1.conv.0.0.weight", 4), ("features.1.conv.0.weight", 4), ("features.2.conv.7.weight", 1)];
+        let entries =
+            [("features.1.conv.0.0.weight", 4), ("features.1.conv.0.weight", 4), ("features.2.conv.7.weight", 1)];
         assert_eq!(names(state(&entries)), entries.map(|(name, _)| name));
     }
 }

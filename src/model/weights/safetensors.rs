@@ -40,7 +40,9 @@ pub(super) fn read(file: &mut File, length: u64) -> Checked<StateDict> {
     let header: Metadata = serde_json::from_slice(&header).map_err(unreadable)?;
     let (claimed, present) = (header.data_len() as u64, length - 8 - header_length);
     if claimed != present {
-        return Err(Fault::new(format!("the safetensors header describes {claimed} bytes of tensors, but {present} follow it")));
+        return Err(Fault::new(format!(
+            "the safetensors header describes {claimed} bytes of tensors, but {present} follow it"
+        )));
     }
 
     let mut state = StateDict::default();
@@ -53,8 +55,9 @@ pub(super) fn read(file: &mut File, length: u64) -> Checked<StateDict> {
             return Err(Fault::new(format!("a tensor's name has {} bytes; at most {MAX_NAME} are read", name.len())));
         }
         let Some(tensor) = header.info(&name) else { continue };
-        let dtype = host_type(tensor.dtype)
-            .ok_or_else(|| Fault::new(format!("tensor {name:?} has element type {:?}, which is not read", tensor.dtype)))?;
+        let dtype = host_type(tensor.dtype).ok_or_else(|| {
+            Fault::new(format!("tensor {name:?} has element type {:?}, which is not read", tensor.dtype))
+        })?;
         // The header's offsets were checked to be contiguous and to end where the file ends.
         let mut bytes = zeroed(tensor.data_offsets.1 - tensor.data_offsets.0)?;
         file.read_exact(&mut bytes)?;
@@ -74,7 +77,11 @@ pub(super) fn read(file: &mut File, length: u64) -> Checked<StateDict> {
 /// # Errors
 /// `InvalidArgument` for a name that occurs twice, is reserved, or a tensor whose bytes and shape disagree; `Io` from the
 /// operating system, in which case no temporary file stays behind.
-pub fn write_safetensors(path: &Path, tensors: &[(String, HostTensor)], metadata: &BTreeMap<String, String>) -> Result<()> {
+pub fn write_safetensors(
+    path: &Path,
+    tensors: &[(String, HostTensor)],
+    metadata: &BTreeMap<String, String>,
+) -> Result<()> {
     let mut names = BTreeSet::new();
     for (name, tensor) in tensors {
         tensor.check().map_err(|error| error.context(format!("tensor {name:?}")))?;
@@ -102,7 +109,10 @@ pub fn write_safetensors(path: &Path, tensors: &[(String, HostTensor)], metadata
     // Spaces up to a multiple of 8 align the first tensor.
     header.extend(std::iter::repeat_n(' ', header.len().next_multiple_of(8) - header.len()));
     if header.len() as u64 > MAX_SAFETENSORS_HEADER {
-        return Err(Error::invalid(format!("names and metadata need {} bytes; at most {MAX_SAFETENSORS_HEADER} are read", header.len())));
+        return Err(Error::invalid(format!(
+            "names and metadata need {} bytes; at most {MAX_SAFETENSORS_HEADER} are read",
+            header.len()
+        )));
     }
 
     atomic::replace(path, |writer| {

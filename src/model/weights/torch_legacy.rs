@@ -36,11 +36,17 @@ pub(super) fn open(file: &mut File, length: u64) -> Checked<Checkpoint> {
     next("magic number")?;
     let protocol = next("protocol")?;
     if !matches!(protocol.root, Value::Int(1001)) {
-        return Err(Fault::new(format!("the legacy protocol is {}, only 1001 is read", protocol.heap.describe(protocol.root))));
+        return Err(Fault::new(format!(
+            "the legacy protocol is {}, only 1001 is read",
+            protocol.heap.describe(protocol.root)
+        )));
     }
     let system = next("system")?;
     let entries = system.heap.dict(system.root).unwrap_or_default();
-    if entries.iter().any(|&(key, value)| system.heap.text(key) == Some("little_endian") && matches!(value, Value::Bool(false))) {
+    if entries
+        .iter()
+        .any(|&(key, value)| system.heap.text(key) == Some("little_endian") && matches!(value, Value::Bool(false)))
+    {
         return Err(Fault::new("the checkpoint was written on a big-endian machine"));
     }
     let pickled = next("object")?;
@@ -49,14 +55,20 @@ pub(super) fn open(file: &mut File, length: u64) -> Checked<Checkpoint> {
 
     let mut storages = BTreeMap::new();
     for &key in order {
-        let key = keys.heap.text(key).ok_or_else(|| Fault::new(format!("a storage's key is {}", keys.heap.describe(key))))?;
-        let (key, storage) =
-            pickled.storages.get_key_value(key).ok_or_else(|| Fault::new(format!("storage {key:?} is not referred to")))?;
+        let key =
+            keys.heap.text(key).ok_or_else(|| Fault::new(format!("a storage's key is {}", keys.heap.describe(key))))?;
+        let (key, storage) = pickled
+            .storages
+            .get_key_value(key)
+            .ok_or_else(|| Fault::new(format!("storage {key:?} is not referred to")))?;
         let mut word = [0; 8];
         reader.read_exact(&mut word).map_err(|error| Fault::from(error).before(&format!("storage {key:?}")))?;
         let count = i64::from_le_bytes(word);
         if u64::try_from(count) != Ok(storage.whole) {
-            return Err(Fault::new(format!("storage {key:?} has {count} elements, the object expects {}", storage.whole)));
+            return Err(Fault::new(format!(
+                "storage {key:?} has {count} elements, the object expects {}",
+                storage.whole
+            )));
         }
         let start = reader.stream_position()?;
         let bytes = storage.whole.checked_mul(storage.element.size() as u64);

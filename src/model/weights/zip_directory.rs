@@ -1,9 +1,9 @@
 //! The entries of a zip file as its central directory lists them: name → where the stored bytes lie.
 //!
 //! Layout from the end: `end record (22 bytes + comment)`, before it for large files the `zip64 locator (20)` that points to
-//! the `zip64 end record (56)`; they say where the `central directory` lies. Only stored entries are of use here, since
-//! torch.save never compresses; so nothing can be larger unpacked than it is in the file. Zip crates size their tables by the
-//! claimed number of entries; this one reads as many as there are.
+//! the `zip64 end record (56)`; they say where the `central directory` lies. Nothing is unpacked here: torch.save stores its
+//! entries as they are, so none can be larger than it is in the file. Zip crates size their tables by the claimed number of
+//! entries; this one reads as many as there are.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -12,22 +12,26 @@ use std::io::{Read, Seek, SeekFrom};
 use super::fault::{Checked, Fault, zeroed};
 use super::limits::{MAX_NAME, MAX_ZIP_DIRECTORY};
 
-/// One stored entry.
+/// One entry.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
     /// First byte of the content in the file.
     pub start: u64,
-    /// Bytes of content.
+    /// Bytes of content as they lie in the file.
     pub length: u64,
+    /// The bytes are the content itself, neither compressed nor encrypted.
+    pub stored: bool,
     /// Checksum of the content; 0 where the writer left it out.
     pub crc32: u32,
 }
 
-/// All entries of the open file, which has `length` bytes. Compressed ones are an error.
+/// All entries of the open file, which has `length` bytes.
 pub(super) fn read(file: &mut File, length: u64) -> Checked<BTreeMap<String, Entry>> {
     let (start, size) = directory(file, length)?;
     if size > MAX_ZIP_DIRECTORY || start.checked_add(size).is_none_or(|end| end > length) {
-        return Err(Fault::new(format!("the zip directory of {size} bytes at {start} does not lie within the file's {length} bytes")));
+        return Err(Fault::new(format!(
+            "the zip directory of {size} bytes at {start} does not lie within the file's {length} bytes"
+        )));
     }
     let mut bytes = zeroed(size as usize)?;
     file.seek(SeekFrom::Start(start))?;
@@ -63,7 +67,9 @@ fn directory(file: &mut File, length: u64) -> Checked<(u64, u64)> {
         u32_at(&tail, at) == Some(0x0605_4b50) && comment == Some(tail.len() - at - END)
     });
     let end = end.ok_or_else(|| Fault::new("the zip has no end record: the file is truncated"))?;
-    let wide = |offset| u32_at(&tail, end + offset).map(u64::from).ok_or_else(|| Fault::new("the zip's end record is cut off"));
+    let wide = |offset| {
+        u32_at(&tail, end + offset).map(u64::from).ok_or_else(|| Fault::new("the zip's end record is cut off"))
+    };
     let (size, start) = (wide(12)?, wide(16)?);
     let too_wide = u64::from(u32::MAX);
     if size != too_wide && start != too_wide {
@@ -72,7 +78,9 @@ fn directory(file: &mut File, length: u64) -> Checked<(u64, u64)> {
 
     let malformed = || Fault::new("the zip64 end record is missing or damaged");
     let locator = end.checked_sub(20).filter(|&at| u32_at(&tail, at) == Some(0x0706_4b50)).ok_or_else(malformed)?;
-    let at = u64_at(&tail, locator + 8).filter(|at| at.checked_add(56).is_some_and(|end| end <= length)).ok_or_else(malformed)?;
+    let at = u64_at(&tail, locator + 8)
+        .filter(|at| at.checked_add(56).is_some_and(|end| end <= length))
+        .ok_or_else(malformed)?;
     let mut record = [0; 56];
     file.seek(SeekFrom::Start(at))?;
     file.read_exact(&mut record)?;
@@ -101,11 +109,6 @@ fn listed<'a>(file: &mut File, file_length: u64, rest: &'a [u8]) -> Checked<(Str
     if name.len() > MAX_NAME {
         return Err(malformed());
     }
-    if method != 0 || flags & 1 != 0 {
-        return Err(Fault::new(format!(
-            "the zip's entry {name:?} is compressed or encrypted (method {method}); torch.save stores entries as they are"
-        )));
-    }
     // The zip64 field holds, in this order, those of the values that do not fit their 32 bits.
     let mut large = zip64_field(extra).chunks_exact(8).filter_map(|chunk| u64_at(chunk, 0));
     let mut widen = |value: u32| match value {
@@ -113,8 +116,11 @@ fn listed<'a>(file: &mut File, file_length: u64, rest: &'a [u8]) -> Checked<(Str
         value => Ok(value.into()),
     };
     let (unpacked, packed, header) = (widen(unpacked)?, widen(packed)?, widen(header)?);
-    if packed != unpacked {
-        return Err(Fault::new(format!("the zip's stored entry {name:?} claims {unpacked} bytes, but {packed} are stored")));
+    let stored = method == 0 && flags & 1 == 0;
+    if stored && packed != unpacked {
+        return Err(Fault::new(format!(
+            "the zip's stored entry {name:?} claims {unpacked} bytes, but {packed} are stored"
+        )));
     }
 
     // The local header's own extra field pads torch's content to 64 bytes, so its length must be read there.
@@ -124,15 +130,18 @@ fn listed<'a>(file: &mut File, file_length: u64, rest: &'a [u8]) -> Checked<(Str
     }
     file.seek(SeekFrom::Start(header))?;
     file.read_exact(&mut local)?;
-    let (Some(0x0403_4b50), Some(name_length), Some(extra_length)) = (u32_at(&local, 0), u16_at(&local, 26), u16_at(&local, 28))
+    let (Some(0x0403_4b50), Some(name_length), Some(extra_length)) =
+        (u32_at(&local, 0), u16_at(&local, 26), u16_at(&local, 28))
     else {
         return Err(Fault::new(format!("the zip's entry {name:?} has no header where the directory says")));
     };
     let start = header + 30 + u64::from(name_length) + u64::from(extra_length);
     if start.checked_add(packed).is_none_or(|end| end > file_length) {
-        return Err(Fault::new(format!("the zip's entry {name:?} of {packed} bytes reaches beyond the end of the file")));
+        return Err(Fault::new(format!(
+            "the zip's entry {name:?} of {packed} bytes reaches beyond the end of the file"
+        )));
     }
-    Ok((name.to_owned(), Entry { start, length: packed, crc32 }, tail))
+    Ok((name.to_owned(), Entry { start, length: packed, stored, crc32 }, tail))
 }
 
 /// The content of the extra field with tag 1; empty where there is none.
