@@ -5,15 +5,19 @@
 //! makes an opaque object. Opcodes of protocols 2 to 5 as torch and Python's picklers emit them are understood, all others
 //! are errors; [`super::limits`] bounds opcodes, stack, marks and memo.
 
+mod call;
+mod input;
+mod stack;
+
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
 use std::rc::Rc;
 
-use super::fault::{Checked, Fault, zeroed};
-use super::globals::{Callable, resolve};
+use super::fault::{Checked, Fault};
+use super::globals::resolve;
 use super::heap::{Heap, Node, Value};
-use super::limits::{COPY_COST, MAX_GLOBAL_NAME, MAX_MARKS, MAX_MEMO, MAX_OPCODES, MAX_PICKLE_BYTES, MAX_STACK};
-use super::rebuild::{self, StorageRef};
+use super::limits::{MAX_GLOBAL_NAME, MAX_PICKLE_BYTES};
+use super::rebuild::StorageRef;
 
 /// What a pickle held.
 #[derive(Debug)]
@@ -71,12 +75,7 @@ impl<R: Read> Machine<R> {
                     }
                 }
                 0x95 => self.skip(8)?,
-                b'(' => {
-                    if self.marks.len() >= MAX_MARKS {
-                        return Err(Fault::new(format!("the pickle nests more than {MAX_MARKS} levels deep")));
-                    }
-                    self.marks.push(self.stack.len());
-                }
+                b'(' => self.mark()?,
                 b'0' => drop(self.pop()?),
                 b'1' => drop(self.pop_mark()?),
                 b'2' => {
@@ -229,261 +228,5 @@ impl<R: Read> Machine<R> {
                 }
             }
         }
-    }
-
-    /// Performs a call: known functions on checked arguments, anything else without effect.
-    fn call(&mut self, callable: Value, arguments: Value) -> Checked<()> {
-        let function = match self.heap.node(callable) {
-            Some(Node::Callable(function)) => function.clone(),
-            Some(Node::Opaque(name)) => Callable::Inert(name.clone()),
-            _ => return Err(Fault::new(format!("the pickle calls {}", self.heap.describe(callable)))),
-        };
-        if let Callable::Inert(name) = function {
-            return self.add(Node::Opaque(name));
-        }
-        let Some(items) = self.heap.sequence(arguments) else {
-            return Err(Fault::new(format!("the pickle calls a function with {}", self.heap.describe(arguments))));
-        };
-        match function {
-            Callable::RebuildTensor => {
-                let tensor = rebuild::tensor(&self.heap, items, None)?;
-                self.add(Node::Tensor(Box::new(tensor)))
-            }
-            Callable::RebuildTensorV3 => {
-                let Some(Node::Callable(Callable::DType(dtype))) =
-                    items.get(6).and_then(|&dtype| self.heap.node(dtype))
-                else {
-                    return Err(Fault::new("a tensor is rebuilt without its dtype"));
-                };
-                let tensor = rebuild::tensor(&self.heap, items, Some(*dtype))?;
-                self.add(Node::Tensor(Box::new(tensor)))
-            }
-            Callable::RebuildParameter => match items.first() {
-                Some(&tensor) if matches!(self.heap.node(tensor), Some(Node::Tensor(_))) => self.push(tensor),
-                Some(&other) => Err(Fault::new(format!("a parameter is rebuilt from {}", self.heap.describe(other)))),
-                None => Err(Fault::new("a parameter is rebuilt from nothing")),
-            },
-            Callable::RebuildFromType => match *items {
-                // The function may not be this one again: that would recurse as deep as the file likes.
-                [inner, _, arguments, ..]
-                    if !matches!(self.heap.node(inner), Some(Node::Callable(Callable::RebuildFromType))) =>
-                {
-                    self.call(inner, arguments)
-                }
-                _ => Err(Fault::new(
-                    "a tensor subclass is rebuilt from something else than a function, a type and arguments",
-                )),
-            },
-            Callable::Mapping => {
-                let pairs = items.iter().find_map(|&item| self.heap.sequence(item)).unwrap_or_default();
-                let pairs = pairs.iter().map(|&pair| match self.heap.sequence(pair) {
-                    Some(&[key, value]) => Ok((key, value)),
-                    _ => Err(Fault::new("a dict is made of something else than pairs")),
-                });
-                let pairs = pairs.collect::<Checked<Vec<_>>>()?;
-                self.spend(pairs.len() as u64 * COPY_COST)?;
-                self.add(Node::Dict(pairs))
-            }
-            Callable::Sequence => match items.first() {
-                // The same node serves as the copy: copying could be asked for again and again.
-                Some(&first) if self.heap.sequence(first).is_some() => self.push(first),
-                _ => self.add(Node::List(Vec::new())),
-            },
-            // A storage or dtype that is called, rather than referred to, is no part of a tensor.
-            Callable::Storage(_) | Callable::DType(_) | Callable::Inert(_) => {
-                self.add(Node::Opaque("torch storage or dtype".into()))
-            }
-        }
-    }
-
-    /// Replaces a persistent id by the storage, or by the class of a module whose source was saved along.
-    fn persistent(&mut self) -> Checked<()> {
-        let id = self.pop()?;
-        let fields = self.heap.sequence(id).unwrap_or_default();
-        match fields.first().and_then(|&tag| self.heap.text(tag)) {
-            Some("storage") => {
-                let storage = rebuild::storage(&self.heap, fields)?;
-                let known = self.storages.entry(storage.key.clone()).or_insert_with(|| storage.clone());
-                if known.element != storage.element || known.whole != storage.whole {
-                    return Err(Fault::new(format!(
-                        "storage {:?} is referred to with two types or lengths",
-                        storage.key
-                    )));
-                }
-                self.add(Node::Storage(Box::new(storage)))
-            }
-            Some("module") => {
-                let class = fields.get(1).copied().unwrap_or(Value::None);
-                self.push(class)
-            }
-            _ => Err(Fault::new(format!("the pickle refers to something outside it by {}", self.heap.describe(id)))),
-        }
-    }
-
-    fn append(&mut self, items: Vec<Value>) -> Checked<()> {
-        let target = self.top()?;
-        match self.heap.node_mut(target) {
-            Some(Node::List(list)) => list.extend(items),
-            Some(Node::Opaque(_)) => {}
-            _ => return Err(Fault::new(format!("the pickle appends to {}", self.heap.describe(target)))),
-        }
-        Ok(())
-    }
-
-    fn set_items(&mut self, items: Vec<Value>) -> Checked<()> {
-        let target = self.top()?;
-        if items.len() % 2 != 0 {
-            return Err(Fault::new("the pickle fills a dict with a key that has no value"));
-        }
-        match self.heap.node_mut(target) {
-            Some(Node::Dict(entries)) => entries.extend(items.chunks_exact(2).map(|pair| (pair[0], pair[1]))),
-            Some(Node::Opaque(_)) => {}
-            _ => return Err(Fault::new(format!("the pickle sets items of {}", self.heap.describe(target)))),
-        }
-        Ok(())
-    }
-
-    fn recall(&mut self, index: u32) -> Checked<()> {
-        let value = self.memo.get(&index).copied();
-        self.push(value.ok_or_else(|| Fault::new(format!("the pickle recalls memo {index}, which it never stored")))?)
-    }
-
-    fn memorise(&mut self, index: u32) -> Checked<()> {
-        if index > MAX_MEMO {
-            return Err(Fault::new(format!("the pickle stores memo {index}; at most {MAX_MEMO} are kept")));
-        }
-        let value = self.top()?;
-        self.memo.insert(index, value);
-        Ok(())
-    }
-
-    /// Pushes an integer of `length` little-endian bytes in two's complement.
-    fn long(&mut self, length: u64) -> Checked<()> {
-        if length > 8 {
-            // Random states and the like; no length or index is that large.
-            self.skip(length)?;
-            return self.add(Node::Opaque("int".into()));
-        }
-        let bytes = self.take(length)?;
-        let negative = bytes.last().is_some_and(|&byte| byte >= 0x80);
-        let mut word = [if negative { 0xff } else { 0 }; 8];
-        word[..bytes.len()].copy_from_slice(&bytes);
-        self.push(Value::Int(i64::from_le_bytes(word)))
-    }
-
-    fn text(&mut self, length: u64) -> Checked<()> {
-        let bytes = self.take(length)?;
-        // A Python 2 str may hold any bytes; it is no name of a tensor then, and its exact content is not needed.
-        let text =
-            String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-        self.add(Node::Text(text.into()))
-    }
-
-    /// Skips raw bytes: numpy arrays, random states. No weights are in them.
-    fn bytes(&mut self, length: u64) -> Checked<()> {
-        self.skip(length)?;
-        self.add(Node::Opaque("bytes".into()))
-    }
-
-    fn add(&mut self, node: Node) -> Checked<()> {
-        let value = self.heap.add(node);
-        self.push(value)
-    }
-
-    fn push(&mut self, value: Value) -> Checked<()> {
-        if self.stack.len() >= MAX_STACK {
-            return Err(Fault::new(format!("the pickle stacks more than {MAX_STACK} values")));
-        }
-        self.stack.push(value);
-        Ok(())
-    }
-
-    /// Where the top `count` values begin, none of which may lie below the last mark.
-    fn operands(&self, count: usize) -> Checked<usize> {
-        let floor = self.marks.last().copied().unwrap_or(0);
-        let start = self.stack.len().checked_sub(count).filter(|&start| start >= floor);
-        start.ok_or_else(|| Fault::new("the pickle takes more values than it has stacked"))
-    }
-
-    fn pop(&mut self) -> Checked<Value> {
-        let start = self.operands(1)?;
-        let top = self.stack.get(start).copied().unwrap_or(Value::None);
-        self.stack.truncate(start);
-        Ok(top)
-    }
-
-    fn top(&self) -> Checked<Value> {
-        let start = self.operands(1)?;
-        Ok(self.stack.get(start).copied().unwrap_or(Value::None))
-    }
-
-    fn pop_mark(&mut self) -> Checked<Vec<Value>> {
-        // A mark's height never exceeds the stack's, because nothing is popped from below the last mark.
-        let start = self.marks.pop().ok_or_else(|| Fault::new("the pickle closes a mark that it never set"))?;
-        Ok(self.stack.split_off(start.min(self.stack.len())))
-    }
-
-    fn spend(&mut self, opcodes: u64) -> Checked<()> {
-        self.opcodes += opcodes;
-        if self.opcodes > MAX_OPCODES {
-            return Err(Fault::new(format!("the pickle has more than {MAX_OPCODES} opcodes")));
-        }
-        Ok(())
-    }
-
-    /// Counts `length` bytes as read.
-    fn consume(&mut self, length: u64) -> Checked<()> {
-        self.remaining = self.remaining.checked_sub(length).ok_or_else(|| {
-            Fault::new(match self.capped {
-                true => format!("the pickle has more than {MAX_PICKLE_BYTES} bytes"),
-                false => {
-                    format!("the pickle is truncated: it wants {length} more bytes and {} are left", self.remaining)
-                }
-            })
-        })?;
-        Ok(())
-    }
-
-    fn byte(&mut self) -> Checked<u8> {
-        let [byte] = self.array()?;
-        Ok(byte)
-    }
-
-    fn array<const N: usize>(&mut self) -> Checked<[u8; N]> {
-        self.consume(N as u64)?;
-        let mut bytes = [0; N];
-        self.input.read_exact(&mut bytes)?;
-        Ok(bytes)
-    }
-
-    fn take(&mut self, length: u64) -> Checked<Vec<u8>> {
-        self.consume(length)?;
-        let mut bytes = zeroed(length as usize)?;
-        self.input.read_exact(&mut bytes)?;
-        Ok(bytes)
-    }
-
-    fn skip(&mut self, length: u64) -> Checked<()> {
-        self.consume(length)?;
-        let skipped = std::io::copy(&mut self.input.by_ref().take(length), &mut std::io::sink())?;
-        match skipped == length {
-            true => Ok(()),
-            false => Err(Fault::new("the pickle is truncated")),
-        }
-    }
-
-    /// A line of a GLOBAL, without its line feed.
-    fn line(&mut self) -> Checked<String> {
-        let mut line = Vec::new();
-        loop {
-            match self.byte()? {
-                b'\n' => break,
-                byte => line.push(byte),
-            }
-            if line.len() > MAX_GLOBAL_NAME {
-                return Err(Fault::new(format!("a global's name has more than {MAX_GLOBAL_NAME} bytes")));
-            }
-        }
-        String::from_utf8(line).map_err(|_| Fault::new("a global's name is not UTF-8"))
     }
 }

@@ -37,6 +37,9 @@ fn is_flat_mobilenet_v2(state: &StateDict) -> bool {
 fn flat_mobilenet_v2(name: &str) -> Option<String> {
     let (block, rest) = name.strip_prefix("features.")?.split_once(".conv.")?;
     let (layer, leaf) = rest.split_once('.')?;
+    if leaf.contains('.') {
+        return None;
+    }
     let layer = match (block.parse::<u32>().ok()?, layer) {
         (1..=17, "0") => "0.0",
         (1..=17, "1") => "0.1",
