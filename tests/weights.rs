@@ -43,6 +43,11 @@ fn every_pickle_protocol_of_torch_is_read() {
 }
 
 #[test]
+fn a_zip64_directory_is_read() {
+    assert_same("plain.zip64.pt", "plain.safetensors");
+}
+
+#[test]
 fn checksums_that_torch_left_out_are_not_missed() {
     assert_same("plain.nocrc.pt", "plain.safetensors");
 }

@@ -9,6 +9,7 @@ import argparse
 import collections
 import inspect
 import pathlib
+import struct
 
 import numpy
 import torch
@@ -100,6 +101,29 @@ def both(name, content, state):
     expect(name, state)
 
 
+def zip64(name, source):
+    """Rewrites a checkpoint's directory as files above 4 GiB have it: every size and offset in zip64 fields."""
+    content = (HERE / source).read_bytes()
+    end = content.rindex(b"PK\x05\x06")
+    count, size, start = struct.unpack_from("<HII", content, end + 10)
+    directory, at = b"", start
+    for _ in range(count):
+        fields = bytearray(content[at : at + 46])
+        packed, unpacked, name_length, extra_length, comment_length = struct.unpack_from("<IIHHH", fields, 20)
+        (offset,) = struct.unpack_from("<I", fields, 42)
+        extra = struct.pack("<HHQQQ", 1, 24, unpacked, packed, offset)
+        struct.pack_into("<II", fields, 20, 0xFFFFFFFF, 0xFFFFFFFF)
+        struct.pack_into("<HH", fields, 30, len(extra), 0)
+        struct.pack_into("<I", fields, 42, 0xFFFFFFFF)
+        directory += fields + content[at + 46 : at + 46 + name_length] + extra
+        at += 46 + name_length + extra_length + comment_length
+    record = struct.pack("<IQHHIIQQQQ", 0x06064B50, 44, 45, 45, 0, 0, count, count, len(directory), start)
+    locator = struct.pack("<IIQI", 0x07064B50, 0, start + len(directory), 1)
+    tail = struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    (HERE / name).write_bytes(content[:start] + directory + record + locator + tail)
+    torch.load(HERE / name)
+
+
 def main():
     torch.manual_seed(0)
     # The legacy format keeps the source's full path, which says nothing on another machine.
@@ -122,6 +146,7 @@ def main():
     torch.serialization.set_crc32_options(False)
     torch.save(state, HERE / "plain.nocrc.pt")
     torch.serialization.set_crc32_options(True)
+    zip64("plain.zip64.pt", "plain.zip.pt")
     # A dtype without a storage class of its own goes through _rebuild_tensor_v3.
     torch.save({"a": torch.ones(3, dtype=torch.uint16)}, HERE / "unread.uint16.pt")
     torch.save({"a": torch.ones(3, dtype=torch.complex64)}, HERE / "unread.complex.pt")

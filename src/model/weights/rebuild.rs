@@ -7,7 +7,7 @@ use std::rc::Rc;
 use super::fault::{Checked, Fault};
 use super::globals::Element;
 use super::heap::{Heap, Node, Value};
-use super::limits::MAX_RANK;
+use super::limits::{MAX_NAME, MAX_RANK};
 
 /// A storage by its key in the file.
 #[derive(Clone, Debug)]
@@ -97,7 +97,10 @@ pub(super) fn storage(heap: &Heap, fields: &[Value]) -> Checked<StorageRef> {
         return Err(Fault::new(format!("a storage is of {} instead of a storage class", heap.describe(class))));
     };
     let key: Rc<str> = match (heap.text(key), key) {
-        (Some(text), _) => text.into(),
+        (Some(text), _) if text.len() <= MAX_NAME => text.into(),
+        (Some(text), _) => {
+            return Err(Fault::new(format!("a storage's key has {} bytes; at most {MAX_NAME} are read", text.len())));
+        }
         (None, Value::Int(number)) => number.to_string().into(),
         _ => return Err(Fault::new(format!("a storage's key is {}", heap.describe(key)))),
     };

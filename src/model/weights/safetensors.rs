@@ -51,9 +51,6 @@ pub(super) fn read(file: &mut File, length: u64) -> Checked<StateDict> {
     }
     // In the order of their offsets the file is read once from front to back.
     for name in header.offset_keys() {
-        if name.len() > MAX_NAME {
-            return Err(Fault::new(format!("a tensor's name has {} bytes; at most {MAX_NAME} are read", name.len())));
-        }
         let Some(tensor) = header.info(&name) else { continue };
         let dtype = host_type(tensor.dtype).ok_or_else(|| {
             Fault::new(format!("tensor {name:?} has element type {:?}, which is not read", tensor.dtype))
@@ -157,7 +154,7 @@ fn safetensors_type(dtype: HostType) -> Dtype {
     }
 }
 
-/// Succeeds for a JSON object whose keys differ from each other; a map would silently keep the last of two.
+/// Succeeds for a JSON object whose keys are not too long and differ from each other; a map would silently keep the last of two.
 struct UniqueNames;
 
 impl<'de> serde::Deserialize<'de> for UniqueNames {
@@ -174,6 +171,12 @@ impl<'de> serde::Deserialize<'de> for UniqueNames {
                 let mut names = BTreeSet::new();
                 while let Some(name) = map.next_key::<String>()? {
                     map.next_value::<serde::de::IgnoredAny>()?;
+                    if name.len() > MAX_NAME {
+                        return Err(serde::de::Error::custom(format!(
+                            "a name has {} bytes; at most {MAX_NAME} are read",
+                            name.len()
+                        )));
+                    }
                     if names.contains(&name) {
                         return Err(serde::de::Error::custom(format!("{name:?} occurs twice")));
                     }

@@ -10,6 +10,7 @@ use std::io::{BufReader, Read, Seek, SeekFrom};
 use super::fault::{Checked, Fault};
 use super::gather::{ByteOrder, Checkpoint, Storage};
 use super::heap::Value;
+use super::limits::MAX_NAME;
 use super::pickle::{self, Pickled};
 
 /// The magic number as LONG1 has it: ten little-endian bytes.
@@ -55,8 +56,11 @@ pub(super) fn open(file: &mut File, length: u64) -> Checked<Checkpoint> {
 
     let mut storages = BTreeMap::new();
     for &key in order {
-        let key =
-            keys.heap.text(key).ok_or_else(|| Fault::new(format!("a storage's key is {}", keys.heap.describe(key))))?;
+        let key = keys
+            .heap
+            .text(key)
+            .filter(|key| key.len() <= MAX_NAME)
+            .ok_or_else(|| Fault::new(format!("a storage's key is {} or too long", keys.heap.describe(key))))?;
         let (key, storage) = pickled
             .storages
             .get_key_value(key)

@@ -52,7 +52,8 @@ impl<R> Machine<R> {
                 )),
             },
             Callable::Mapping => {
-                let pairs = items.iter().find_map(|&item| self.heap.sequence(item)).unwrap_or_default();
+                // OrderedDict(pairs) or defaultdict(factory, pairs); a longer list of arguments is not searched.
+                let pairs = items.iter().take(2).find_map(|&item| self.heap.sequence(item)).unwrap_or_default();
                 let pairs = pairs.iter().map(|&pair| match self.heap.sequence(pair) {
                     Some(&[key, value]) => Ok((key, value)),
                     _ => Err(Fault::new("a dict is made of something else than pairs")),
