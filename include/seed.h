@@ -742,8 +742,8 @@ SEED_MUST_USE seed_error *seed_trainer_resume(seed_trainer *trainer, const char 
 void seed_trainer_free(seed_trainer *trainer);
 
 /*
- Opens a student file. Input size, mean and std are the file's; "device", "precision", "output" and "workers" come from
- `config`. The caller frees the session.
+ Opens a student file. Input size, mean and std are the file's; "device", "precision" ("auto" is float32 here), "output"
+ and "workers" come from `config`. The caller frees the session.
  */
 SEED_MUST_USE seed_error *seed_session_open(const char *path, const seed_config *config, seed_session **out);
 

@@ -17,20 +17,19 @@ static READY: OnceCell<()> = OnceCell::new();
 ///
 /// Errors: `Mismatch` when the libtorch that was loaded is not the one of the headers.
 pub fn initialise() -> Result<()> {
-    READY
-        .get_or_try_init(|| {
-            load_cuda();
-            let found = torch::runtime_version()?;
-            if found.split('+').next() != Some(torch::LIBTORCH_VERSION) {
-                return Err(Error::mismatch(format!(
-                    "libseed was built for libtorch {}, but {found} is loaded; put libtorch {0} beside libseed or first in \
+    let ready = READY.get_or_try_init(|| {
+        load_cuda();
+        let found = torch::runtime_version()?;
+        if found.split('+').next() != Some(torch::LIBTORCH_VERSION) {
+            return Err(Error::mismatch(format!(
+                "libseed was built for libtorch {}, but {found} is loaded; put libtorch {0} beside libseed or first in \
                      the loader's path",
-                    torch::LIBTORCH_VERSION
-                )));
-            }
-            Ok(())
-        })
-        .map(|()| ())
+                torch::LIBTORCH_VERSION
+            )));
+        }
+        Ok(())
+    });
+    ready.copied()
 }
 
 /// Opens libtorch_cuda.so from `SEED_LIBTORCH`, from beside libtorch_cpu.so, or by the loader's path. Its absence is no

@@ -138,8 +138,8 @@ impl Queue {
 
     /// Writes the queue to a safetensors file, atomically.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let (tensors, metadata) = self.snapshot()?.to_state()?;
-        weights::write_safetensors(path, &tensors, &metadata)
+        let state = self.snapshot()?.to_state()?;
+        weights::write_safetensors(path, &state.tensors.into_iter().collect::<Vec<_>>(), &state.metadata)
     }
 
     /// The queue that [`Queue::save`] wrote, on `device`.
@@ -164,11 +164,12 @@ impl QueueSnapshot {
     }
 
     /// As tensors and metadata of a safetensors file.
-    pub fn to_state(&self) -> Result<(Vec<(String, HostTensor)>, BTreeMap<String, String>)> {
+    pub fn to_state(&self) -> Result<weights::StateDict> {
         let metadata =
             [("format", FORMAT.to_owned()), ("pointer", self.pointer.to_string()), ("filled", self.filled.to_string())];
         let metadata = metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-        Ok((vec![("queue".to_owned(), HostTensor::from_tensor(&self.rows)?)], metadata))
+        let tensors = BTreeMap::from([("queue".to_owned(), HostTensor::from_tensor(&self.rows)?)]);
+        Ok(weights::StateDict { tensors, metadata })
     }
 
     /// From what [`QueueSnapshot::to_state`] gave; the file is not trusted.

@@ -90,10 +90,7 @@ pub(super) unsafe fn free<H: Handle>(handle: *mut H) {
 
 /// # Safety
 /// `handle` is NULL or points to memory that can be read for as long as the call lasts.
-unsafe fn inside<'a, H: Handle>(handle: *const H) -> Result<&'a Guarded<H::Value>>
-where
-    H: 'a,
-{
+unsafe fn inside<'a, H: Handle + 'a>(handle: *const H) -> Result<&'a Guarded<H::Value>> {
     if handle.is_null() || !handle.is_aligned() {
         return Err(Error::invalid(format!("the {} is NULL or no pointer to one", H::NAME)));
     }

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::weights::StateDict;
+use super::weights::rename::canonical;
 use super::{Architecture, Head, Network};
 use crate::error::{Error, Result};
 
@@ -38,30 +39,7 @@ pub fn published_names(architecture: Architecture, state: StateDict) -> Result<S
             }
         }
     }
-    if architecture == Architecture::MobileNetV2 && tensors.contains_key("features.2.conv.7.weight") {
-        log::info!("the weights are MobileNetV2's with flat blocks; their keys are renamed to torchvision's");
-        tensors = tensors.into_iter().map(|(name, tensor)| (nested_block_name(&name), tensor)).collect();
-    }
-    Ok(StateDict { tensors, metadata })
-}
-
-/// MobileNetV2 as first published kept the layers of a block in one flat list, `features.N.conv.J`; torchvision nests
-/// convolution, norm and activation: `features.N.conv.I.K`.
-fn nested_block_name(name: &str) -> String {
-    let parts: Vec<&str> = name.split('.').collect();
-    let ["features", block, "conv", layer, rest @ ..] = parts.as_slice() else { return name.to_owned() };
-    let nested = match (*block, *layer) {
-        (_, "0") => "0.0",
-        (_, "1") => "0.1",
-        ("1", "3") => "1", // the first block does not expand, so it has one convolution less
-        ("1", "4") => "2",
-        (_, "3") => "1.0",
-        (_, "4") => "1.1",
-        (_, "6") => "2",
-        (_, "7") => "3",
-        (_, other) => other,
-    };
-    format!("features.{block}.conv.{nested}.{}", rest.join("."))
+    Ok(canonical(StateDict { tensors, metadata }))
 }
 
 /// The prefix ("" or ending in a dot) under which the most wanted names lie. Of equals MoCo's query encoder, which is the one

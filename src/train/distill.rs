@@ -267,7 +267,6 @@ impl Distillation {
         for (name, velocity) in self.optimiser.velocities() {
             velocities.push((name.to_owned(), HostTensor::from_tensor(velocity)?));
         }
-        let (queue, queue_metadata) = snapshot.to_state()?;
         let contents = Contents {
             manifest: Manifest {
                 format: format::FORMAT.to_owned(),
@@ -284,7 +283,7 @@ impl Distillation {
             },
             student: StateDict { tensors: student.to_state()?.into_iter().collect(), metadata: Default::default() },
             optimiser: StateDict { tensors: velocities.into_iter().collect(), metadata: Default::default() },
-            queue: StateDict { tensors: queue.into_iter().collect(), metadata: queue_metadata },
+            queue: snapshot.to_state()?,
         };
         checkpoint::save(path, &contents)
     }

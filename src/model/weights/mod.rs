@@ -1,162 +1,96 @@
-//! Named tensors in files: safetensors, and torch's `.pt`/`.pth` in the zip and the legacy format.
+//! Weights from files: safetensors, and torch's `.pt`, `.pth` and `.pth.tar`, zip and legacy. Nothing is ever executed.
 //!
-//! A file is data. The pickles of torch checkpoints are read by a small machine ([`pickle`]) that knows how to rebuild
-//! tensors and nothing else; what it does not know stays inert, and what would run code is refused by name.
+//! A file is taken for hostile until checked: every length, offset, shape and name is compared with what the file really
+//! holds and with [`limits`] before memory is taken. A file that fails is an error of kind `Format` with its name and the
+//! reason.
 //!
-//! Nested dictionaries become dotted names: `{"state_dict": {"conv1.weight": …}}` gives `state_dict.conv1.weight`.
+//! The way through: [`read`] tells the formats apart by content; `torch_zip` and `torch_legacy` find the objects' pickle and
+//! where each storage lies; `pickle` builds inert objects on a `heap`, `globals` being the list of what is understood;
+//! `layout` finds the state dict among them; `gather` copies its tensors. [`rename::canonical`] then turns published names
+//! into torchvision's.
 
-mod flatten;
+mod atomic;
+mod fault;
+mod gather;
+mod globals;
+mod heap;
+mod host;
+mod layout;
+pub mod limits;
 mod pickle;
-mod safetensors_file;
-mod storage;
+mod rebuild;
+pub mod rename;
+mod safetensors;
 mod torch_legacy;
 mod torch_zip;
+mod zip_directory;
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use tch::{Device, Kind, Tensor};
+use self::fault::{Checked, Fault};
+use self::gather::{Checkpoint, Gather};
 
-pub use safetensors_file::write_safetensors;
+pub use self::host::{HostTensor, HostType, StateDict};
+pub use self::safetensors::write_safetensors;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
-/// Element type of a tensor in a file.
-#[allow(missing_docs)] // The variants' names say all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HostType {
-    F32,
-    F64,
-    F16,
-    BF16,
-    I64,
-    I32,
-    I16,
-    I8,
-    U8,
-    Bool,
-}
-
-/// Every element type with libtorch's.
-const KINDS: [(HostType, Kind); 10] = [
-    (HostType::F32, Kind::Float),
-    (HostType::F64, Kind::Double),
-    (HostType::F16, Kind::Half),
-    (HostType::BF16, Kind::BFloat16),
-    (HostType::I64, Kind::Int64),
-    (HostType::I32, Kind::Int),
-    (HostType::I16, Kind::Int16),
-    (HostType::I8, Kind::Int8),
-    (HostType::U8, Kind::Uint8),
-    (HostType::Bool, Kind::Bool),
-];
-
-impl HostType {
-    /// Bytes an element.
-    pub fn size(self) -> usize {
-        match self {
-            Self::F64 | Self::I64 => 8,
-            Self::F32 | Self::I32 => 4,
-            Self::F16 | Self::BF16 | Self::I16 => 2,
-            Self::I8 | Self::U8 | Self::Bool => 1,
-        }
-    }
-
-    fn kind(self) -> Kind {
-        // The table lists every variant; float32 stands only for the compiler.
-        KINDS.iter().find(|(own, _)| *own == self).map_or(Kind::Float, |(_, kind)| *kind)
-    }
-}
-
-/// A tensor in host memory.
-#[derive(Debug, Clone, PartialEq)]
-pub struct HostTensor {
-    /// Element type.
-    pub dtype: HostType,
-    /// Sides; none for a single number.
-    pub shape: Vec<usize>,
-    /// Elements in row-major order, little endian.
-    pub bytes: Vec<u8>,
-}
-
-impl HostTensor {
-    /// A copy on the CPU with the same element type.
-    ///
-    /// Errors: `Format` when shape and bytes do not fit.
-    pub fn to_tensor(&self) -> Result<Tensor> {
-        let needed = self.shape.iter().try_fold(self.dtype.size(), |bytes, &side| bytes.checked_mul(side));
-        if needed != Some(self.bytes.len()) {
-            return Err(Error::new(
-                ErrorKind::Format,
-                format!("a tensor of {:?} {:?} cannot have {} bytes", self.dtype, self.shape, self.bytes.len()),
-            ));
-        }
-        let side = |&side: &usize| {
-            i64::try_from(side).map_err(|_| Error::new(ErrorKind::Format, format!("a side of {side} is too long")))
-        };
-        let shape = self.shape.iter().map(side).collect::<Result<Vec<_>>>()?;
-        Ok(Tensor::f_from_data_size(&self.bytes, &shape, self.dtype.kind())?)
-    }
-
-    /// A copy of `tensor`, from any device and with any strides.
-    pub fn from_tensor(tensor: &Tensor) -> Result<Self> {
-        let _no_grad = tch::no_grad_guard();
-        let kind = tensor.f_kind()?;
-        let dtype = KINDS.iter().find(|(_, theirs)| *theirs == kind).map(|(own, _)| *own);
-        let dtype = dtype
-            .ok_or_else(|| Error::new(ErrorKind::Unsupported, format!("a tensor of {kind:?} cannot be stored")))?;
-        let tensor = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_contiguous()?;
-        let shape = tensor.size().iter().map(|&side| usize::try_from(side).unwrap_or(0)).collect::<Vec<_>>();
-        let numbers = shape.iter().product::<usize>();
-        let mut bytes = vec![0; numbers * dtype.size()];
-        if numbers > 0 {
-            tensor.f_copy_data_u8(&mut bytes, numbers)?;
-        }
-        Ok(Self { dtype, shape, bytes })
-    }
-}
-
-/// What a file of weights holds.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct StateDict {
-    /// By name.
-    pub tensors: BTreeMap<String, HostTensor>,
-    /// The texts beside them; a torch checkpoint has none.
-    pub metadata: BTreeMap<String, String>,
-}
-
-/// Reads a file of weights in any of the formats; the first bytes tell which.
+/// Reads the weights of a safetensors or torch file; which one it is shows in its content, not in its name.
 ///
-/// Errors: `Io` when it cannot be read; `Format` naming the file and the reason when it is damaged, hostile or unknown.
+/// From a torch checkpoint the state dict is taken from the top or from under `state_dict`, `model`, `model_state_dict`,
+/// `net`, `teacher`, `student`, in that order; a prefix `module.` that all names share is taken off. Names are otherwise the
+/// file's own. Tensors come contiguous and little endian, tied ones as separate copies.
+///
+/// # Errors
+/// `Io` where the file cannot be read, `Format` where it is damaged, hostile, of another kind or without a state dict,
+/// `OutOfMemory` where its tensors do not fit.
 pub fn read(path: &Path) -> Result<StateDict> {
-    let mut head = [0u8; 9];
-    let length = {
-        let mut file = File::open(path).map_err(|error| Error::io("open", path, &error))?;
-        let is_file = file.metadata().map_err(|error| Error::io("read", path, &error))?.is_file();
-        if !is_file {
-            return Err(Error::format(path, "not a file; expected safetensors or a torch checkpoint"));
-        }
-        read_up_to(&mut file, &mut head).map_err(|error| Error::io("read", path, &error))?
-    };
-    match &head[..length] {
-        [b'P', b'K', 3, 4, ..] => torch_zip::read(path),
-        // Protocol 2 and later of pickle open with 0x80 and the protocol's number.
-        [0x80, 2..=5, ..] => torch_legacy::read(path),
-        [.., b'{'] if length == 9 => safetensors_file::read(path),
-        _ => Err(Error::format(path, "neither safetensors nor a torch checkpoint (.pt, .pth)")),
+    // Opening a pipe would wait for a writer, and a folder gives a confusing message.
+    let about = std::fs::metadata(path).map_err(|source| Error::io("read", path, &source))?;
+    if !about.is_file() {
+        return Err(Error::format(path, "not a regular file"));
     }
+    let mut file = File::open(path).map_err(|source| Error::io("open", path, &source))?;
+    read_open(&mut file, path).map_err(|fault| fault.at(path))
 }
 
-/// Fills `buffer` as far as the file goes.
-fn read_up_to(file: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
-    let mut length = 0;
-    while length < buffer.len() {
-        match file.read(&mut buffer[length..])? {
-            0 => break,
-            count => length += count,
-        }
+fn read_open(file: &mut File, path: &Path) -> Checked<StateDict> {
+    let length = file.metadata()?.len();
+    let mut beginning = Vec::new();
+    file.by_ref().take(64).read_to_end(&mut beginning)?;
+    if beginning.starts_with(b"PK\x03\x04") {
+        let checkpoint = torch_zip::open(file, length)?;
+        return gathered(file, length, &checkpoint);
     }
-    Ok(length)
+    if torch_legacy::recognises(&beginning) {
+        let checkpoint = torch_legacy::open(file, length)?;
+        return gathered(file, length, &checkpoint);
+    }
+    if beginning.get(8) == Some(&b'{') || path.extension().is_some_and(|extension| extension == "safetensors") {
+        return safetensors::read(file, length);
+    }
+    Err(Fault::new(if beginning.is_empty() {
+        "the file is empty"
+    } else if beginning.starts_with(b"version https://git-lfs") {
+        "this is a Git LFS pointer, not the weights; fetch the file with git lfs pull"
+    } else if beginning.first() == Some(&0x80) {
+        "this is a pickle, but not one of torch.save"
+    } else {
+        "neither safetensors nor a torch checkpoint (zip or legacy)"
+    }))
+}
+
+/// The state dict of a torch checkpoint, its tensors read from the file.
+fn gathered(file: &mut File, length: u64, checkpoint: &Checkpoint) -> Checked<StateDict> {
+    let (windows, metadata) = layout::find(&checkpoint.heap, checkpoint.root)?;
+    let mut gather = Gather::new(file, length, &checkpoint.storages, checkpoint.order);
+    let mut tensors = BTreeMap::new();
+    for (name, window) in windows {
+        let tensor = gather.tensor(window).map_err(|fault| fault.before(&format!("tensor {name:?}")))?;
+        tensors.insert(name, tensor);
+    }
+    Ok(StateDict { tensors, metadata })
 }

@@ -1,64 +1,72 @@
-//! torch's zip format (since 1.6): `NAME/data.pkl` describes the tensors, `NAME/data/KEY` hold their storages, stored
-//! without compression.
+//! torch.save's format since 1.6: a zip of stored entries, `NAME/data.pkl` with the objects, `NAME/data/KEY` with a storage
+//! each, and `NAME/byteorder`.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, Read};
-use std::path::Path;
+use std::io::{Read, Seek, SeekFrom};
 
-use zip::ZipArchive;
+use super::fault::{Checked, Fault, zeroed};
+use super::gather::{ByteOrder, Checkpoint, Storage};
+use super::limits::MAX_PICKLE_BYTES;
+use super::{pickle, zip_directory};
 
-use super::StateDict;
-use super::flatten::named_views;
-use super::pickle::unpickle;
-use crate::error::{Error, Result};
-
-type Archive = ZipArchive<BufReader<File>>;
-
-pub(super) fn read(path: &Path) -> Result<StateDict> {
-    let file = File::open(path).map_err(|error| Error::io("open", path, &error))?;
-    let length = file.metadata().map_err(|error| Error::io("read", path, &error))?.len();
-    parse(file, length).map_err(|reason| Error::format(path, reason))
-}
-
-fn parse(file: File, length: u64) -> std::result::Result<StateDict, String> {
-    let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|error| format!("no sound zip file: {error}"))?;
-    let pickle = archive.file_names().find(|name| name.ends_with("/data.pkl")).map(str::to_owned);
-    let pickle = pickle.ok_or("a zip file without data.pkl: no torch checkpoint (a TorchScript archive holds code)")?;
-    let prefix = pickle.strip_suffix("data.pkl").unwrap_or("").to_owned();
-    if archive.file_names().any(|name| name == format!("{prefix}constants.pkl")) {
-        return Err("a TorchScript archive, which holds code; save model.state_dict() instead".to_owned());
+/// Reads the objects and finds the storages of the open file, which has `length` bytes.
+pub(super) fn open(file: &mut File, length: u64) -> Checked<Checkpoint> {
+    let entries = zip_directory::read(file, length)?;
+    // torch names the folder after the file; what matters is that there is one.
+    let mut folders =
+        entries.keys().filter_map(|name| name.strip_suffix("data.pkl").filter(|folder| folder.ends_with('/')));
+    let (folder, None) = (folders.next(), folders.next()) else {
+        return Err(Fault::new("the zip has several data.pkl: not a torch checkpoint"));
+    };
+    let folder = folder.ok_or_else(|| Fault::new("the zip has no data.pkl in a folder: not a torch checkpoint"))?;
+    if entries.contains_key(&format!("{folder}constants.pkl")) {
+        return Err(Fault::new(
+            "this is a TorchScript archive, which is a program; save model.state_dict() with torch.save instead",
+        ));
     }
-    if let Ok(order) = entry(&mut archive, &format!("{prefix}byteorder"), length)
-        && order != b"little"
-    {
-        return Err("written on a big-endian machine".to_owned());
-    }
-    let object = unpickle(&mut entry(&mut archive, &pickle, length)?.as_slice())?;
-    let mut storages: HashMap<String, Vec<u8>> = HashMap::new();
-    let mut state = StateDict::default();
-    for (name, view) in named_views(&object)? {
-        if !storages.contains_key(&view.key) {
-            let bytes = entry(&mut archive, &format!("{prefix}data/{}", view.key), length)?;
-            storages.insert(view.key.clone(), bytes);
+    let find = |name: &str| match entries.get(&format!("{folder}{name}")) {
+        Some(entry) if !entry.stored => {
+            Err(Fault::new(format!("{folder}{name} is compressed or encrypted; torch.save stores it as it is")))
         }
-        let tensor = view.gather(&storages[&view.key]).map_err(|reason| format!("{name}: {reason}"))?;
-        state.tensors.insert(name, tensor);
-    }
-    Ok(state)
-}
+        found => Ok(found),
+    };
+    let mut content = |name: &str, limit: u64| -> Checked<Option<Vec<u8>>> {
+        let Some(entry) = find(name)? else { return Ok(None) };
+        if entry.length > limit {
+            return Err(Fault::new(format!("{folder}{name} has {} bytes; at most {limit} are read", entry.length)));
+        }
+        let mut bytes = zeroed(entry.length as usize)?;
+        file.seek(SeekFrom::Start(entry.start))?;
+        file.read_exact(&mut bytes)?;
+        if entry.crc32 != 0 && entry.crc32 != crc32fast::hash(&bytes) {
+            return Err(Fault::new(format!("{folder}{name} is damaged: the checksum differs")));
+        }
+        Ok(Some(bytes))
+    };
+    // Versions before 2.1 wrote no byte order; they ran on little-endian machines.
+    let order = match content("byteorder", 16)?.as_deref() {
+        None | Some(b"little") => ByteOrder::Little,
+        Some(b"big") => ByteOrder::Big,
+        Some(_) => return Err(Fault::new("the checkpoint's byteorder is neither little nor big")),
+    };
+    let program = content("data.pkl", MAX_PICKLE_BYTES)?.unwrap_or_default();
+    let pickled = pickle::read(program.as_slice(), program.len() as u64)?;
 
-/// The content of one entry. An entry that is longer than the whole file is compressed, and torch compresses nothing: it
-/// is a bomb.
-fn entry(archive: &mut Archive, name: &str, length: u64) -> std::result::Result<Vec<u8>, String> {
-    let entry = archive.by_name(name).map_err(|error| format!("{name}: {error}"))?;
-    if entry.size() > length {
-        return Err(format!("{name} claims {} bytes in a file of {length}", entry.size()));
+    let mut storages = BTreeMap::new();
+    for (key, storage) in &pickled.storages {
+        let entry = find(&format!("data/{key}"))?;
+        let entry = entry.ok_or_else(|| Fault::new(format!("storage {key:?} is missing from the zip")))?;
+        // No overflow: a storage's length comes from a pickle's i64, and elements have at most 16 bytes.
+        let claimed = u128::from(storage.whole) * storage.element.size() as u128;
+        if claimed > entry.length.into() {
+            return Err(Fault::new(format!(
+                "storage {key:?} claims {claimed} bytes, but the zip holds {} of it",
+                entry.length
+            )));
+        }
+        let crc32 = (entry.crc32 != 0).then_some(entry.crc32);
+        storages.insert(key.clone(), Storage { start: entry.start, length: entry.length, crc32 });
     }
-    let mut bytes = Vec::new();
-    entry.take(length + 1).read_to_end(&mut bytes).map_err(|error| format!("{name}: {error}"))?;
-    if bytes.len() as u64 > length {
-        return Err(format!("{name} unpacks to more than the whole file"));
-    }
-    Ok(bytes)
+    Ok(Checkpoint { heap: pickled.heap, root: pickled.root, storages, order })
 }

@@ -1,0 +1,115 @@
+//! Where in a checkpoint the state dict lies.
+//!
+//! Training scripts save a dict with the weights under one key and the optimiser, the arguments and counters beside it. The
+//! weights are looked for under [`NESTS`], in that order, and then at the level itself; a prefix `module.` that all names
+//! share comes from DataParallel and is taken off once.
+
+use std::collections::BTreeMap;
+
+use super::fault::{Checked, Fault};
+use super::heap::{Heap, Node, Value};
+use super::limits::{MAX_LAYOUT_DEPTH, MAX_METADATA_TEXT, MAX_NAME};
+use super::rebuild::TensorRef;
+
+/// Keys under which a state dict is looked for. A file with several (DINO has teacher and student) gives the first.
+const NESTS: &[&str] = &["state_dict", "model", "model_state_dict", "net", "teacher", "student"];
+
+/// The tensors of the state dict by name, and the checkpoint's scalars as text.
+pub(super) type Found<'a> = (BTreeMap<String, &'a TensorRef>, BTreeMap<String, String>);
+
+/// Finds the state dict below `root`.
+pub(super) fn find(heap: &Heap, root: Value) -> Checked<Found<'_>> {
+    let Some(top) = heap.dict(root) else {
+        return Err(match heap.node(root) {
+            Some(Node::Opaque(name)) => whole_object(name),
+            _ => Fault::new(format!("the checkpoint holds {}, not a state dict", heap.describe(root))),
+        });
+    };
+    let mut path = Vec::new();
+    let Some(state) = search(heap, top, MAX_LAYOUT_DEPTH, &mut path) else {
+        // A dict whose "model" is a whole module is the usual reason.
+        let object = NESTS.iter().find_map(|nest| match heap.node(entry(heap, top, nest)?) {
+            Some(Node::Opaque(name)) => Some(name),
+            _ => None,
+        });
+        return Err(match object {
+            Some(name) => whole_object(name),
+            None => Fault::new(format!("no tensors were found, neither at the top nor under {}", NESTS.join(", "))),
+        });
+    };
+    if !path.is_empty() {
+        log::info!("the state dict was found under {}", path.join("."));
+    }
+    let mut tensors = named(heap, state)?;
+    if !tensors.is_empty() && tensors.keys().all(|name| name.len() > "module.".len() && name.starts_with("module.")) {
+        log::info!("the prefix \"module.\" of all {} names was taken off", tensors.len());
+        tensors = tensors.into_iter().map(|(name, tensor)| (name["module.".len()..].to_owned(), tensor)).collect();
+    }
+    Ok((tensors, scalars(heap, top)))
+}
+
+fn whole_object(name: &str) -> Fault {
+    Fault::new(format!(
+        "it holds a whole pickled object of {name}, which only its own Python code can rebuild; save model.state_dict() instead"
+    ))
+}
+
+/// The entries of the dict that holds the weights: nested ones win over the level itself, whose tensors may be a loss.
+fn search<'a>(
+    heap: &'a Heap,
+    dict: &'a [(Value, Value)],
+    depth: usize,
+    path: &mut Vec<&'static str>,
+) -> Option<&'a [(Value, Value)]> {
+    if depth > 0 {
+        for nest in NESTS {
+            if let Some(inner) = entry(heap, dict, nest).and_then(|value| heap.dict(value)) {
+                path.push(nest);
+                if let Some(found) = search(heap, inner, depth - 1, path) {
+                    return Some(found);
+                }
+                path.pop();
+            }
+        }
+    }
+    let is_tensor =
+        |&(key, value): &(Value, Value)| heap.text(key).is_some() && matches!(heap.node(value), Some(Node::Tensor(_)));
+    dict.iter().any(is_tensor).then_some(dict)
+}
+
+/// What stands under a key; the last one counts, as in Python.
+fn entry(heap: &Heap, dict: &[(Value, Value)], key: &str) -> Option<Value> {
+    dict.iter().rev().find(|&&(candidate, _)| heap.text(candidate) == Some(key)).map(|&(_, value)| value)
+}
+
+/// The tensors of a dict. Other values are left out, but not a tensor of a kind that is not understood.
+fn named<'a>(heap: &'a Heap, state: &[(Value, Value)]) -> Checked<BTreeMap<String, &'a TensorRef>> {
+    let mut tensors = BTreeMap::new();
+    for &(key, value) in state {
+        let Some(name) = heap.text(key) else { continue };
+        if name.len() > MAX_NAME {
+            return Err(Fault::new(format!("a tensor's name has {} bytes; at most {MAX_NAME} are read", name.len())));
+        }
+        match heap.node(value) {
+            Some(Node::Tensor(tensor)) => drop(tensors.insert(name.to_owned(), &**tensor)),
+            Some(Node::Opaque(kind)) if kind.starts_with("torch.") && kind.contains("_rebuild") => {
+                return Err(Fault::new(format!("tensor {name:?} is made by {kind}, which is not read")));
+            }
+            _ => log::debug!("{name:?} beside the weights is {} and is left out", heap.describe(value)),
+        }
+    }
+    Ok(tensors)
+}
+
+/// Short scalars of the outermost dict, which often say the architecture and the epoch.
+fn scalars(heap: &Heap, top: &[(Value, Value)]) -> BTreeMap<String, String> {
+    let text = |value| match value {
+        Value::Bool(value) => Some(value.to_string()),
+        Value::Int(value) => Some(value.to_string()),
+        Value::Float(value) => Some(value.to_string()),
+        _ => heap.text(value).map(str::to_owned),
+    };
+    let short = |text: &String| text.len() <= MAX_METADATA_TEXT;
+    let named = top.iter().filter_map(|&(key, value)| Some((heap.text(key)?.to_owned(), text(value)?)));
+    named.filter(|(key, value)| short(key) && short(value)).collect()
+}

@@ -1,0 +1,190 @@
+//! safetensors: `u64 header length · JSON header · tensors`, all little endian.
+//!
+//! The header maps each name to `{"dtype", "shape": [..], "data_offsets": [begin, end]}`; the crate `safetensors` parses it
+//! and checks that the tensors follow each other without gap or overlap. Here come on top: limits before anything is
+//! allocated, names that occur twice, and tensors read one by one, so that a file costs its size once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use ::safetensors::tensor::{Dtype, Metadata};
+
+use super::atomic;
+use super::fault::{Checked, Fault, zeroed};
+use super::host::{HostTensor, HostType, StateDict};
+use super::limits::{MAX_NAME, MAX_SAFETENSORS_HEADER};
+use crate::error::{Error, Result};
+
+/// Reads all tensors of the open file, which has `length` bytes.
+pub(super) fn read(file: &mut File, length: u64) -> Checked<StateDict> {
+    let mut word = [0; 8];
+    file.seek(SeekFrom::Start(0))?;
+    file.read_exact(&mut word)?;
+    let header_length = u64::from_le_bytes(word);
+    if header_length > length.saturating_sub(8) {
+        return Err(Fault::new(format!(
+            "the safetensors header claims {header_length} bytes, but the file has {length}: truncated or not safetensors"
+        )));
+    }
+    if header_length > MAX_SAFETENSORS_HEADER {
+        return Err(Fault::new(format!(
+            "the safetensors header has {header_length} bytes; at most {MAX_SAFETENSORS_HEADER} are read"
+        )));
+    }
+    let mut header = zeroed(header_length as usize)?;
+    file.read_exact(&mut header)?;
+    let unreadable = |reason: serde_json::Error| Fault::new(format!("the safetensors header cannot be read: {reason}"));
+    serde_json::from_slice::<UniqueNames>(&header).map_err(unreadable)?;
+    let header: Metadata = serde_json::from_slice(&header).map_err(unreadable)?;
+    let (claimed, present) = (header.data_len() as u64, length - 8 - header_length);
+    if claimed != present {
+        return Err(Fault::new(format!(
+            "the safetensors header describes {claimed} bytes of tensors, but {present} follow it"
+        )));
+    }
+
+    let mut state = StateDict::default();
+    if let Some(texts) = header.metadata() {
+        state.metadata.extend(texts.iter().map(|(key, text)| (key.clone(), text.clone())));
+    }
+    // In the order of their offsets the file is read once from front to back.
+    for name in header.offset_keys() {
+        let Some(tensor) = header.info(&name) else { continue };
+        let dtype = host_type(tensor.dtype).ok_or_else(|| {
+            Fault::new(format!("tensor {name:?} has element type {:?}, which is not read", tensor.dtype))
+        })?;
+        // The header's offsets were checked to be contiguous and to end where the file ends.
+        let mut bytes = zeroed(tensor.data_offsets.1 - tensor.data_offsets.0)?;
+        file.read_exact(&mut bytes)?;
+        if dtype == HostType::Bool {
+            bytes.iter_mut().for_each(|byte| *byte = u8::from(*byte != 0));
+        }
+        state.tensors.insert(name, HostTensor { dtype, shape: tensor.shape.clone(), bytes });
+    }
+    Ok(state)
+}
+
+/// Writes tensors and metadata so that `path` holds either the whole new file or what it held before.
+///
+/// The bytes depend on the arguments alone: tensors lie in the order given, stably sorted by falling element size so that
+/// each is aligned; metadata is sorted by key.
+///
+/// # Errors
+/// `InvalidArgument` for a name that occurs twice, is reserved, or a tensor whose bytes and shape disagree; `Io` from the
+/// operating system, in which case no temporary file stays behind.
+pub fn write_safetensors(
+    path: &Path,
+    tensors: &[(String, HostTensor)],
+    metadata: &BTreeMap<String, String>,
+) -> Result<()> {
+    let mut names = BTreeSet::new();
+    for (name, tensor) in tensors {
+        tensor.check().map_err(|error| error.context(format!("tensor {name:?}")))?;
+        if name == "__metadata__" || name.len() > MAX_NAME || !names.insert(name) {
+            return Err(Error::invalid(format!("{name:?} cannot name a tensor: it is taken, reserved or too long")));
+        }
+    }
+    let mut ordered = tensors.iter().collect::<Vec<_>>();
+    ordered.sort_by_key(|(_, tensor)| std::cmp::Reverse(tensor.dtype.size()));
+
+    // The crate's own writer keeps metadata in a hash map, whose order differs from run to run.
+    let mut header = String::from("{");
+    if !metadata.is_empty() {
+        header += &format!("\"__metadata__\":{}", json(metadata)?);
+    }
+    let mut offset = 0;
+    for (name, tensor) in &ordered {
+        let end = offset + tensor.bytes.len();
+        let comma = if header.len() > 1 { "," } else { "" };
+        let (name, dtype, shape) = (json(name)?, json(&safetensors_type(tensor.dtype))?, json(&tensor.shape)?);
+        header += &format!("{comma}{name}:{{\"dtype\":{dtype},\"shape\":{shape},\"data_offsets\":[{offset},{end}]}}");
+        offset = end;
+    }
+    header.push('}');
+    // Spaces up to a multiple of 8 align the first tensor.
+    header.extend(std::iter::repeat_n(' ', header.len().next_multiple_of(8) - header.len()));
+    if header.len() as u64 > MAX_SAFETENSORS_HEADER {
+        return Err(Error::invalid(format!(
+            "names and metadata need {} bytes; at most {MAX_SAFETENSORS_HEADER} are read",
+            header.len()
+        )));
+    }
+
+    atomic::replace(path, |writer| {
+        writer.write_all(&(header.len() as u64).to_le_bytes())?;
+        writer.write_all(header.as_bytes())?;
+        ordered.iter().try_for_each(|(_, tensor)| writer.write_all(&tensor.bytes))
+    })
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|reason| Error::invalid(format!("cannot be written as JSON: {reason}")))
+}
+
+fn host_type(dtype: Dtype) -> Option<HostType> {
+    Some(match dtype {
+        Dtype::F32 => HostType::F32,
+        Dtype::F64 => HostType::F64,
+        Dtype::F16 => HostType::F16,
+        Dtype::BF16 => HostType::BF16,
+        Dtype::I64 => HostType::I64,
+        Dtype::I32 => HostType::I32,
+        Dtype::I16 => HostType::I16,
+        Dtype::I8 => HostType::I8,
+        Dtype::U8 => HostType::U8,
+        Dtype::BOOL => HostType::Bool,
+        _ => return None,
+    })
+}
+
+fn safetensors_type(dtype: HostType) -> Dtype {
+    match dtype {
+        HostType::F32 => Dtype::F32,
+        HostType::F64 => Dtype::F64,
+        HostType::F16 => Dtype::F16,
+        HostType::BF16 => Dtype::BF16,
+        HostType::I64 => Dtype::I64,
+        HostType::I32 => Dtype::I32,
+        HostType::I16 => Dtype::I16,
+        HostType::I8 => Dtype::I8,
+        HostType::U8 => Dtype::U8,
+        HostType::Bool => Dtype::BOOL,
+    }
+}
+
+/// Succeeds for a JSON object whose keys are not too long and differ from each other; a map would silently keep the last of two.
+struct UniqueNames;
+
+impl<'de> serde::Deserialize<'de> for UniqueNames {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Names;
+        impl<'de> serde::de::Visitor<'de> for Names {
+            type Value = UniqueNames;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+                formatter.write_str("a JSON object of tensors")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> std::result::Result<UniqueNames, A::Error> {
+                let mut names = BTreeSet::new();
+                while let Some(name) = map.next_key::<String>()? {
+                    map.next_value::<serde::de::IgnoredAny>()?;
+                    if name.len() > MAX_NAME {
+                        return Err(serde::de::Error::custom(format!(
+                            "a name has {} bytes; at most {MAX_NAME} are read",
+                            name.len()
+                        )));
+                    }
+                    if names.contains(&name) {
+                        return Err(serde::de::Error::custom(format!("{name:?} occurs twice")));
+                    }
+                    names.insert(name);
+                }
+                Ok(UniqueNames)
+            }
+        }
+        deserializer.deserialize_map(Names)
+    }
+}
