@@ -14,6 +14,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <map>
@@ -251,6 +252,8 @@ void add_sheet(seed_report *report, const seed_dataset *dataset, const Embedding
 
 int run(const Options &options) {
   check(seed_init(SEED_ABI_VERSION));
+  // Better now than after minutes of work.
+  std::filesystem::create_directories(options.out);
   auto start = std::chrono::steady_clock::now();
 
   auto config = make<Config>(seed_config_new);
