@@ -31,6 +31,12 @@ pub fn run(options: &[String]) -> Outcome {
     let program = compile(Path::new("examples/cpp/distill.cpp"))?;
     let given = |name: &str| options.iter().any(|option| option == name);
     let mut command = Command::new(&program);
+    // cargo puts its debug folder, where another build of libseed may lie, before the program's own run path.
+    if let Some(paths) = std::env::var_os("LD_LIBRARY_PATH") {
+        let own = root().join("target");
+        let kept = std::env::split_paths(&paths).filter(|path| !path.starts_with(&own));
+        command.env("LD_LIBRARY_PATH", std::env::join_paths(kept).unwrap_or_default());
+    }
     if !given("--images") {
         let folder = images()?;
         command.arg("--images").arg(folder.join("images")).arg("--labels").arg(folder.join("labels-demo.csv"));
