@@ -23,7 +23,7 @@ pub fn run(options: &[String]) -> Outcome {
         return Err(format!("the PyTorch reference is not at {}; set SEED_SHARED", oracle.display()));
     }
     let python = python(value("--python"))?;
-    call(cargo().args(["build", "--release", "--bench", "step"]))?;
+    call(cargo().args(["bench", "--no-run", "--bench", "step"]))?;
 
     println!("images/s of one step, batch 32, K 65536: median (min–max) of {rounds} runs of {steps} steps");
     println!("{:<38}{:<22}{:<22}{:<22}ratio", "pair", "settings", "PyTorch", "libseed");
