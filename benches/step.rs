@@ -38,6 +38,8 @@ fn main() -> seed::Result<()> {
             precision,
             learning_rate: 0.03 * batch as f64 / 256.0,
             noise: step as u64,
+            pieces: 1,
+            clip_norm: 0.0,
         };
         let loss = distill(&images, &student, &teacher, &mut queue, &mut optimiser, &settings)?;
         loss.f_double_value(&[])?; // waits for the device

@@ -22,6 +22,10 @@ pub struct Config {
     pub output: String,
     /// Images a step, B.
     pub batch_size: u64,
+    /// Pieces that a step's batch goes through the networks in, to save memory; batch norm sees a piece at a time.
+    pub accumulation_steps: u64,
+    /// Highest L2 norm of a step's gradient; 0: no limit.
+    pub clip_norm: f64,
     /// Passes over the data set.
     pub epochs: u64,
     /// Steps of the run; 0: as many as the epochs need.
@@ -66,6 +70,8 @@ impl Default for Config {
             precision: "auto".to_owned(),
             output: "embedding".to_owned(),
             batch_size: 256,
+            accumulation_steps: 1,
+            clip_norm: 0.0,
             epochs: 200,
             steps: 0,
             learning_rate: 0.03,
@@ -108,6 +114,8 @@ pub const KEYS: &[(&str, Slot)] = &[
     ("precision", Slot::Word(|c| &mut c.precision, &["auto", "fp32", "bf16"])),
     ("output", Slot::Word(|c| &mut c.output, &["embedding", "features"])),
     ("batch_size", Slot::Int(|c| &mut c.batch_size, 1, 65_536)),
+    ("accumulation_steps", Slot::Int(|c| &mut c.accumulation_steps, 1, 65_536)),
+    ("clip_norm", Slot::Float(|c| &mut c.clip_norm, 0.0, 1e9)),
     ("epochs", Slot::Int(|c| &mut c.epochs, 1, 1_000_000)),
     ("steps", Slot::Int(|c| &mut c.steps, 0, 1 << 40)),
     ("learning_rate", Slot::Float(|c| &mut c.learning_rate, 0.0, 1000.0)),

@@ -27,6 +27,11 @@ pub struct StepSettings {
     pub learning_rate: f64,
     /// Key of this step's dropout and stochastic depth.
     pub noise: u64,
+    /// Pieces that the batch goes through the networks in, one after another (gradient accumulation). The gradient is
+    /// that of the whole batch, but for batch norm, which sees a piece at a time.
+    pub pieces: u64,
+    /// Highest L2 norm of the gradient over all parameters; 0: no limit.
+    pub clip_norm: f64,
 }
 
 /// One step on `images` (B,3,H,W), normalised, on the networks' device. Returns the loss, 0-dim, unread: reading it
@@ -41,7 +46,12 @@ pub fn distill(
     optimiser: &mut Sgd,
     settings: &StepSettings,
 ) -> Result<Tensor> {
-    let result = forward_backward(images, student, teacher, queue, settings);
+    let result = accumulate(images, student, teacher, queue, settings).and_then(|out| {
+        if settings.clip_norm > 0.0 {
+            let _norm = optimiser.clip_gradients(settings.clip_norm)?; // unread, so that nothing waits
+        }
+        Ok(out)
+    });
     let (loss, target) = result.inspect_err(|_| {
         // The first error is the one to tell; a second one here adds nothing.
         let _ = optimiser.drop_gradients();
@@ -51,12 +61,40 @@ pub fn distill(
     Ok(loss)
 }
 
+/// Adds up the gradients of all pieces; gives the batch's loss and targets (B,C). Every piece sees the same queue.
+fn accumulate(
+    images: &Tensor,
+    student: &Network,
+    teacher: &Teacher,
+    queue: &Queue,
+    settings: &StepSettings,
+) -> Result<(Tensor, Tensor)> {
+    let batch = images.size()[0];
+    let length = (batch as u64).div_ceil(settings.pieces.max(1)).max(1) as i64;
+    if length >= batch {
+        return forward_backward(images, student, teacher, queue, settings, 1.0);
+    }
+    let (mut losses, mut targets) = (Vec::new(), Vec::new());
+    for (number, start) in (0..batch).step_by(length as usize).enumerate() {
+        let piece = images.f_narrow(0, start, length.min(batch - start))?;
+        let share = piece.size()[0] as f64 / batch as f64;
+        let noise = settings.noise.wrapping_add((number as u64).wrapping_mul(0xd1b5_4a32_d192_ed03));
+        let (loss, target) =
+            forward_backward(&piece, student, teacher, queue, &StepSettings { noise, ..*settings }, share)?;
+        losses.push(loss);
+        targets.push(target);
+    }
+    Ok((Tensor::f_stack(&losses, 0)?.f_sum(None)?, Tensor::f_cat(&targets, 0)?))
+}
+
+/// One forward and backward pass; loss and gradient are multiplied by `share`. Gives the loss and the targets.
 fn forward_backward(
     images: &Tensor,
     student: &Network,
     teacher: &Teacher,
     queue: &Queue,
     settings: &StepSettings,
+    share: f64,
 ) -> Result<(Tensor, Tensor)> {
     let (output, target) = {
         let _autocast = Autocast::enter(images.device(), settings.precision)?;
@@ -65,7 +103,67 @@ fn forward_backward(
     };
     let embedding = unit_rows(&output.f_to_kind(Kind::Float)?)?; // s, (B,C)
     let target = target.f_to_kind(Kind::Float)?; // t, (B,C)
-    let loss = seed_loss(&embedding, &target, queue.rows(), settings.temperatures)?;
+    let mut loss = seed_loss(&embedding, &target, queue.rows(), settings.temperatures)?;
+    if share != 1.0 {
+        loss.value = loss.value.f_mul_scalar(share)?;
+        loss.gradient = loss.gradient.f_mul_scalar(share)?;
+    }
     loss.backward(&embedding)?;
     Ok((loss.value, target))
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::Device;
+
+    use super::*;
+    use crate::model::{Architecture, Head};
+
+    /// The student's parameters after one step on a batch whose second half repeats the first.
+    fn after_one_step(pieces: u64, clip_norm: f64) -> (f64, Vec<Tensor>, Tensor) {
+        let head = Head::Projection { hidden: 16, dim: 8 };
+        let network = |seed| Network::new(Architecture::ResNet18, head, seed, Device::Cpu).unwrap();
+        let (student, teacher) = (network(1), Teacher::new(network(2)).unwrap());
+        let mut queue = Queue::new(32, 8, 3, Device::Cpu).unwrap();
+        let before: Vec<_> = student.parameters().into_iter().map(|(_, p)| p.detach().copy()).collect();
+        let mut optimiser = Sgd::new(student.parameters(), 0.9, 0.0).unwrap();
+        let wave: Vec<f32> = (0..3 * 3 * 32 * 32).map(|i| (i as f32 * 0.37).sin() * (i as f32 * 0.011).cos()).collect();
+        let half = Tensor::from_slice(&wave).view([3, 3, 32, 32]);
+        let images = Tensor::cat(&[&half, &half], 0);
+        let settings = StepSettings {
+            temperatures: Temperatures::default(),
+            precision: Kind::Float,
+            learning_rate: 1.0,
+            noise: 0,
+            pieces,
+            clip_norm,
+        };
+        let loss = distill(&images, &student, &teacher, &mut queue, &mut optimiser, &settings).unwrap();
+        // lr 1 and no weight decay: the change is the gradient.
+        let changes = student.parameters().into_iter().zip(before).map(|((_, p), old)| old - p.detach()).collect();
+        (loss.double_value(&[]), changes, queue.rows().copy())
+    }
+
+    fn norm(tensors: &[Tensor]) -> f64 {
+        tensors.iter().map(|t| (t * t).sum(Kind::Double).double_value(&[])).sum::<f64>().sqrt()
+    }
+
+    #[test]
+    fn pieces_add_up_to_the_batch() {
+        let (whole_loss, whole, whole_queue) = after_one_step(1, 0.0);
+        // Each piece has the batch norm statistics of the whole batch, since the halves are equal.
+        let (loss, pieces, queue) = after_one_step(2, 0.0);
+        assert!((loss - whole_loss).abs() < 1e-5, "{loss} {whole_loss}");
+        let apart: Vec<_> = whole.iter().zip(&pieces).map(|(a, b)| a - b).collect();
+        assert!(norm(&apart) < 1e-3 * norm(&whole), "{} of {}", norm(&apart), norm(&whole));
+        assert!((whole_queue - queue).abs().max().double_value(&[]) < 1e-5);
+    }
+
+    #[test]
+    fn clipping_bounds_the_step() {
+        let (_, free, _) = after_one_step(1, 0.0);
+        let limit = norm(&free) / 4.0;
+        let (_, clipped, _) = after_one_step(1, limit);
+        assert!((norm(&clipped) / limit - 1.0).abs() < 1e-3, "{} for {limit}", norm(&clipped));
+    }
 }

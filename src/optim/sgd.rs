@@ -36,6 +36,12 @@ impl Sgd {
         Ok(())
     }
 
+    /// Scales the gradients so that their common L2 norm is at most `max_norm` (torch.nn.utils.clip_grad_norm_). Gives the
+    /// norm before, 0-dim, unread.
+    pub fn clip_gradients(&self, max_norm: f64) -> Result<Tensor> {
+        torch::clip_gradients(&self.parameters, max_norm)
+    }
+
     /// Forgets the gradients, after a step that could not be finished.
     pub fn drop_gradients(&self) -> Result<()> {
         torch::drop_gradients(&self.parameters)
@@ -102,6 +108,21 @@ mod tests {
         }
         assert!(!p.grad().defined());
         assert_eq!(Vec::<f32>::try_from(unused.detach()).unwrap(), [1.0, 1.0], "no gradient, no weight decay");
+    }
+
+    #[test]
+    fn clipping_scales_all_gradients_alike() {
+        let parameter = |values: &[f32]| Tensor::from_slice(values).set_requires_grad(true);
+        let (a, b) = (parameter(&[3.0, 0.0]), parameter(&[4.0]));
+        let list = vec![("a".to_owned(), a.shallow_clone()), ("b".to_owned(), b.shallow_clone())];
+        let sgd = Sgd::new(list, 0.0, 0.0).unwrap();
+        // The gradients are (3, 0) and (4): norm 5.
+        ((&a * &a).sum(Kind::Float) * 0.5 + (&b * &b).sum(Kind::Float) * 0.5).backward();
+        assert!((sgd.clip_gradients(10.0).unwrap().double_value(&[]) - 5.0).abs() < 1e-6);
+        assert_eq!(a.grad().double_value(&[0]), 3.0, "below the limit nothing changes");
+        let _norm = sgd.clip_gradients(1.0).unwrap();
+        let found = [a.grad().double_value(&[0]), a.grad().double_value(&[1]), b.grad().double_value(&[0])];
+        assert!(found.iter().zip([0.6, 0.0, 0.8]).all(|(x, y)| (x - y).abs() < 1e-5), "{found:?}");
     }
 
     #[test]

@@ -34,6 +34,13 @@ unsafe extern "C" {
         momentum: f64,
         first_step: i32,
     ) -> *mut c_char;
+    fn seed_shim_copy_pinned(input: *const C_tensor, device: i32, output: *mut *mut C_tensor) -> *mut c_char;
+    fn seed_shim_clip_gradients(
+        parameters: *const *const C_tensor,
+        count: usize,
+        max_norm: f64,
+        norm: *mut *mut C_tensor,
+    ) -> *mut c_char;
     fn seed_shim_drop_gradients(parameters: *const *const C_tensor, count: usize) -> *mut c_char;
 }
 
@@ -150,6 +157,28 @@ pub struct SgdStep {
     pub momentum: f64,
     /// No velocity exists yet.
     pub first: bool,
+}
+
+/// Scales the gradients of all `parameters` in place so that their common L2 norm is at most `max_norm`, as
+/// torch.nn.utils.clip_grad_norm_ does. Gives the norm before, 0-dim, unread: reading it waits for the device.
+pub fn clip_gradients(parameters: &[Tensor], max_norm: f64) -> Result<Tensor> {
+    let values: Vec<_> = parameters.iter().map(Tensor::as_ptr).collect();
+    let mut norm = std::ptr::null_mut();
+    // SAFETY: the list holds `len` live tensors; the shim allocates the tensor that `from_ptr` takes over.
+    check(unsafe { seed_shim_clip_gradients(values.as_ptr(), values.len(), max_norm, &mut norm) })?;
+    Ok(unsafe { Tensor::from_ptr(norm) })
+}
+
+/// `tensor`, of the CPU, on `device`. To a GPU it goes through page-locked memory and nothing waits for it.
+pub fn copy_to(tensor: &Tensor, device: Device) -> Result<Tensor> {
+    let Device::Cuda(index) = device else {
+        return Ok(tensor.f_to_device(device)?);
+    };
+    let index = i32::try_from(index).map_err(|_| Error::invalid(format!("cuda:{index} does not exist")))?;
+    let mut output = std::ptr::null_mut();
+    // SAFETY: `tensor` lives through the call; the shim allocates the tensor that `from_ptr` takes over.
+    check(unsafe { seed_shim_copy_pinned(tensor.as_ptr(), index, &mut output) })?;
+    Ok(unsafe { Tensor::from_ptr(output) })
 }
 
 /// Drops the gradients of all `parameters`.

@@ -4,6 +4,8 @@
 
 #include <ATen/ATen.h>
 #include <ATen/autocast_mode.h>
+#include <ATen/ops/_foreach_mul.h>
+#include <ATen/ops/_foreach_norm.h>
 #include <ATen/ops/_fused_sgd.h>
 #include <c10/util/Exception.h>
 
@@ -52,6 +54,18 @@ char *seed_shim_show_config(char **out) {
 // A copy in channels-last strides, or another reference where the tensor has them already. 4-d tensors only.
 char *seed_shim_channels_last(const at::Tensor *input, at::Tensor **output) {
   return guarded([&] { *output = new at::Tensor(input->contiguous(at::MemoryFormat::ChannelsLast)); });
+}
+
+// `input` on a CUDA device, from page-locked memory and without waiting: the copy runs while the host goes on, and
+// libtorch's caching host allocator hands the locked buffer out again only when the copy is done.
+char *seed_shim_copy_pinned(const at::Tensor *input, int32_t device_index, at::Tensor **output) {
+  return guarded([&] {
+    at::NoGradGuard no_grad;
+    auto device = at::Device(at::kCUDA, static_cast<at::DeviceIndex>(device_index));
+    at::Tensor pinned = at::empty(input->sizes(), input->options().pinned_memory(true));
+    pinned.copy_(*input);
+    *output = new at::Tensor(pinned.to(device, /*non_blocking=*/true));
+  });
 }
 
 struct seed_shim_autocast {
@@ -109,6 +123,23 @@ char *seed_shim_fused_sgd(at::Tensor *const *parameters, at::Tensor *const *mome
     at::_fused_sgd_(values, gradients, buffers, weight_decay, momentum, lr, /*dampening=*/0., /*nesterov=*/false,
                     /*maximize=*/false, /*is_first_step=*/first_step != 0);
     for (size_t i = 0; i < count; ++i) parameters[i]->mutable_grad().reset();
+  });
+}
+
+// Scales all gradients so that their common L2 norm is at most max_norm, as torch.nn.utils.clip_grad_norm_ does, without
+// waiting for the device. Parameters without gradient do not count. `norm` becomes the norm before, 0-dim.
+char *seed_shim_clip_gradients(at::Tensor *const *parameters, size_t count, double max_norm, at::Tensor **norm) {
+  return guarded([&] {
+    at::NoGradGuard no_grad;
+    std::vector<at::Tensor> gradients;
+    gradients.reserve(count);
+    for (size_t i = 0; i < count; ++i) {
+      if (parameters[i]->grad().defined()) gradients.push_back(parameters[i]->mutable_grad());
+    }
+    at::Tensor total = gradients.empty() ? at::zeros({}) : at::stack(at::_foreach_norm(gradients, 2)).norm();
+    at::Tensor scale = (max_norm / (total + 1e-6)).clamp_max(1.);
+    if (!gradients.empty()) at::_foreach_mul_(gradients, scale);
+    *norm = new at::Tensor(std::move(total));
   });
 }
 

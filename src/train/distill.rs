@@ -17,7 +17,7 @@ use crate::distill::step::{StepSettings, distill};
 use crate::model::weights::{HostTensor, StateDict};
 use crate::model::{Load, Network, Teacher};
 use crate::optim::{Cosine, Sgd};
-use crate::{Error, ErrorKind, Result, device};
+use crate::{Error, ErrorKind, Result, device, torch};
 
 /// A student that trainer, sessions and the application share; locked for the length of a step.
 pub type SharedNetwork = Arc<Mutex<Network>>;
@@ -219,6 +219,8 @@ impl Distillation {
             precision: self.precision,
             learning_rate: self.schedule.learning_rate(self.step),
             noise: self.config.seed ^ self.step.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+            pieces: self.config.accumulation_steps,
+            clip_norm: self.config.clip_norm,
         };
         let student = lock(&self.student)?;
         let mut queue = lock(&self.queue)?;
@@ -232,13 +234,19 @@ impl Distillation {
     fn upload(&self, batch: &Batch) -> Result<Tensor> {
         let (height, width) = (i64::from(batch.height), i64::from(batch.width));
         let nhwc = Tensor::f_from_slice(&batch.pixels)?.f_view([-1, height, width, 3])?;
-        Ok(nhwc.f_to_device(self.device)?.f_permute([0, 3, 1, 2])?)
+        Ok(torch::copy_to(&nhwc, self.device)?.f_permute([0, 3, 1, 2])?)
     }
 
     /// Mean of the losses since the last call; waits for the device.
     fn read_loss(&mut self) -> Result<f64> {
-        let unread = std::mem::take(&mut self.unread);
-        let mean = Tensor::f_stack(&unread, 0)?.f_mean(None)?.f_double_value(&[])?;
+        let mean = self.finite_loss()?;
+        self.unread.clear();
+        Ok(mean)
+    }
+
+    /// Mean of the losses that were not read yet, or an error where the run has diverged.
+    fn finite_loss(&self) -> Result<f64> {
+        let mean = Tensor::f_stack(&self.unread, 0)?.f_mean(None)?.f_double_value(&[])?;
         if mean.is_finite() {
             return Ok(mean);
         }
@@ -255,6 +263,10 @@ impl Distillation {
     fn checkpoint_if_configured(&self) -> Result<()> {
         if self.config.checkpoint_path.is_empty() {
             return Ok(());
+        }
+        if !self.unread.is_empty() {
+            // A run that has diverged must not replace the last checkpoint that is good.
+            self.finite_loss()?;
         }
         self.save(&PathBuf::from(&self.config.checkpoint_path))
     }
