@@ -11,7 +11,7 @@ fn trained(architecture: Architecture) -> Network {
     for step in 0..3 {
         // Random images in [-1, 1], brighter from step to step.
         let images = waves(8, 64, 64, step) + 0.1 * step as f64;
-        network.forward(&images, Mode::Train { noise: step }).unwrap();
+        let _output = network.forward(&images, Mode::Train { noise: step }).unwrap();
     }
     network
 }

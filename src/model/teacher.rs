@@ -7,11 +7,11 @@
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::published::{projection_widths, published_names};
 use super::weights::{self, HostTensor, StateDict};
-use super::{Architecture, Head, Load, LoadReport, Mode, Network, unit_rows};
+use super::{Architecture, Fused, Head, Load, LoadReport, Mode, Network, unit_rows};
 use crate::error::{Error, Result};
 
 /// A frozen network that may be shared between threads (`Arc<Teacher>`): nothing it offers writes to its tensors.
@@ -93,6 +93,14 @@ impl Teacher {
     pub fn features(&self, images: &Tensor) -> Result<Tensor> {
         let _guard = tch::no_grad_guard();
         self.network.features(images, Mode::Eval)
+    }
+
+    /// A copy of the teacher as a program of fused operations; see [`Fused::new`].
+    ///
+    /// # Errors
+    /// Those of [`Fused::new`].
+    pub fn fused(&self, kind: Kind, piece: i64, height: i64, width: i64) -> Result<Fused> {
+        Fused::new(&self.network, kind, piece, height, width)
     }
 
     /// Width of the embeddings.
