@@ -1,7 +1,7 @@
 //! Networks as fused programs against the same networks layer by layer: every architecture, trained running statistics,
 //! odd sizes, batches that do not divide into pieces.
 
-use seed::model::{Architecture, Fused, Head, Mode, Network};
+use seed::model::{Architecture, Fused, Head, Mode, Network, Teacher};
 use tch::{Device, Kind, Tensor};
 
 /// A network whose running statistics are those of real activations, so that folding has something to fold.
@@ -67,6 +67,23 @@ fn a_fused_network_is_a_copy() {
         }
     }
     assert_eq!(before, fused.forward(&images).unwrap());
+}
+
+#[test]
+fn a_teacher_keeps_its_program() {
+    let teacher = Teacher::new(trained(Architecture::ResNet18)).unwrap();
+    for (height, width) in [(64, 64), (64, 64), (32, 48)] {
+        let images = waves(3, height, width, 2);
+        let plain = teacher.embed(&images).unwrap();
+        let error = (teacher.embed_fused(&images, Kind::Float).unwrap() - &plain).abs().max().double_value(&[]);
+        assert!(error < 1e-5, "{error}");
+        assert!(cosine(&teacher.embed_fused(&images, Kind::BFloat16).unwrap(), &plain) > 0.99);
+        assert_eq!(
+            teacher.embed_fused(&images, Kind::Float).unwrap(),
+            teacher.embed_fused(&images, Kind::Float).unwrap()
+        );
+    }
+    assert!(teacher.embed_fused(&Tensor::zeros([3], (Kind::Float, Device::Cpu)), Kind::Float).is_err());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::network::check_images;
 use super::{Mode, Network};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::torch::fused::{Builder, Program, Value};
 
 /// An immutable copy of a network, for eval mode only; may be shared between threads.
@@ -27,12 +27,21 @@ impl Fused {
     /// # Errors
     /// `InvalidArgument` for another `kind`, `OutOfMemory` or `Torch` from libtorch.
     pub fn new(network: &Network, kind: Kind, piece: i64, height: i64, width: i64) -> Result<Fused> {
-        let mut builder = Builder::new()?;
-        let (features, output) = network.lower(&mut builder)?;
-        let device = network.device();
-        let (piece, onednn) = (piece.max(1), device == Device::Cpu);
-        let program = builder.prepare(kind, onednn, piece, height, width)?;
-        Ok(Fused { program, features, output, device, piece })
+        let (device, piece) = (network.device(), piece.max(1));
+        let build = |onednn| {
+            let mut builder = Builder::new()?;
+            let (features, output) = network.lower(&mut builder)?;
+            let program = builder.prepare(kind, onednn, piece, height, width)?;
+            Ok(Fused { program, features, output, device, piece })
+        };
+        if device != Device::Cpu {
+            return build(false);
+        }
+        build(true).or_else(|error: Error| {
+            // A libtorch without oneDNN, or a CPU that it does not serve in this format.
+            log::warn!("no fused operators on this CPU, going on without: {error}");
+            build(false)
+        })
     }
 
     /// Backbone features: (B, 3, H, W) floating point → (B, d) float32.
