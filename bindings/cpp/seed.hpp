@@ -1,0 +1,1119 @@
+/// @file
+/// libseed for C++17 and later, in one header over seed.h.
+///
+/// - Objects own what they hold, move, and are never copied. An empty one (moved from, or made from nullptr) may be used:
+///   it answers with an error.
+/// - Errors are exceptions of type seed::Error. With SEED_NO_EXCEPTIONS defined (by itself under -fno-exceptions) no
+///   function throws: it returns seed::Result<T>, or seed::Status where there is no value. `seed::Returned<T>` below is
+///   T in the first build and Result<T> in the second.
+/// - Which functions may run on several threads at once is as in seed.h: those that are const here, unless they say more.
+/// - Nothing of yours is kept after a call, but the function given to seed::log_to.
+
+#ifndef SEED_HPP
+#define SEED_HPP
+
+#include "seed.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <limits>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#if __cplusplus < 201703L
+#error "seed.hpp needs C++17: compile with -std=c++17 or later"
+#endif
+
+#if __cplusplus >= 202002L && __has_include(<span>)
+#include <span>
+#define SEED_HPP_STD_SPAN
+#endif
+
+#if !defined(SEED_NO_EXCEPTIONS) && !defined(__cpp_exceptions)
+#define SEED_NO_EXCEPTIONS
+#endif
+
+#include <exception>
+#ifdef SEED_NO_EXCEPTIONS
+#include <optional>
+#else
+#include <stdexcept>
+#endif
+
+static_assert(SEED_ABI_VERSION == 1, "this seed.hpp belongs to a seed.h of ABI 1; take both from one libseed");
+
+/// Everything of libseed.
+namespace seed {
+
+// The two builds have different types of the same names; the inner name keeps the linker from mixing them up.
+#ifdef SEED_NO_EXCEPTIONS
+inline namespace returning {
+#else
+inline namespace throwing {
+#endif
+
+/// What went wrong; the SEED_ERROR_* of seed.h, which says what each means. A newer library may have more.
+enum class ErrorCode : std::int32_t {
+  Ok = SEED_OK,
+  InvalidArgument = SEED_ERROR_INVALID_ARGUMENT,
+  Config = SEED_ERROR_CONFIG,
+  Io = SEED_ERROR_IO,
+  Format = SEED_ERROR_FORMAT,
+  Mismatch = SEED_ERROR_MISMATCH,
+  OutOfMemory = SEED_ERROR_OUT_OF_MEMORY,
+  Device = SEED_ERROR_DEVICE,
+  Busy = SEED_ERROR_BUSY,
+  Poisoned = SEED_ERROR_POISONED,
+  Cancelled = SEED_ERROR_CANCELLED,
+  Torch = SEED_ERROR_TORCH,
+  Unsupported = SEED_ERROR_UNSUPPORTED,
+  NotInitialized = SEED_ERROR_NOT_INITIALIZED,
+  Internal = SEED_ERROR_INTERNAL,
+  BufferTooSmall = SEED_ERROR_BUFFER_TOO_SMALL,
+};
+
+/// How much is logged; the SEED_LOG_* of seed.h.
+enum class LogLevel : std::int32_t {
+  Off = SEED_LOG_OFF,
+  Error = SEED_LOG_ERROR,
+  Warn = SEED_LOG_WARN,
+  Info = SEED_LOG_INFO,
+  Debug = SEED_LOG_DEBUG,
+};
+
+/// How the pixels of an image lie; the SEED_PIXEL_* of seed.h.
+enum class PixelFormat : std::int32_t {
+  Mono8 = SEED_PIXEL_MONO8,
+  Mono16 = SEED_PIXEL_MONO16,
+  Rgb8 = SEED_PIXEL_RGB8,
+  Bgr8 = SEED_PIXEL_BGR8,
+  Rgba8 = SEED_PIXEL_RGBA8,
+  Bgra8 = SEED_PIXEL_BGRA8,
+  PlanarF32 = SEED_PIXEL_PLANAR_F32,
+};
+
+/// How Trainer::run ended; the SEED_OUTCOME_* of seed.h.
+enum class Outcome : std::int32_t {
+  Finished = SEED_OUTCOME_FINISHED,
+  Paused = SEED_OUTCOME_PAUSED,
+  Cancelled = SEED_OUTCOME_CANCELLED,
+};
+
+/// One report of a run.
+using Progress = seed_progress;
+
+/// What seed::knn found.
+using KnnResult = seed_knn_result;
+
+/// Receives a report of a run, on the thread that called Trainer::run. Return true to go on, false to end the run after
+/// this step. What it throws comes out of Trainer::run once the run has ended.
+using ProgressFunction = std::function<bool(const Progress &)>;
+
+/// Receives how many images of how many are done, on the thread that called. Return true to go on, false to cancel.
+using CountFunction = std::function<bool(std::size_t done, std::size_t total)>;
+
+/// Receives one line of the log, on any thread, possibly on several at once. It must not call libseed; what it throws is
+/// dropped.
+using LogFunction = std::function<void(LogLevel level, std::string_view message)>;
+
+#ifdef SEED_HPP_STD_SPAN
+/// A row of values in somebody else's memory.
+template <class T> using Span = std::span<T>;
+#else
+/// A row of values in somebody else's memory; std::span where the language has it.
+template <class T> class Span {
+public:
+  /// Nothing.
+  constexpr Span() noexcept = default;
+  /// `size` values from `data` on.
+  constexpr Span(T *data, std::size_t size) noexcept : data_(data), size_(size) {}
+  /// All values of an array.
+  template <std::size_t N> constexpr Span(T (&values)[N]) noexcept : data_(values), size_(N) {}
+  /// All values of a std::vector, std::array or the like.
+  template <class Container,
+            class = std::enable_if_t<std::is_convertible_v<
+                std::remove_pointer_t<decltype(std::declval<Container &>().data())> (*)[], T (*)[]>>,
+            class = decltype(std::declval<Container &>().size())>
+  constexpr Span(Container &&values) noexcept : data_(values.data()), size_(values.size()) {}
+  /// The first value.
+  constexpr T *data() const noexcept { return data_; }
+  /// How many values there are.
+  constexpr std::size_t size() const noexcept { return size_; }
+  /// Whether there is none.
+  constexpr bool empty() const noexcept { return size_ == 0; }
+  /// Value `i`, which must be below size().
+  constexpr T &operator[](std::size_t i) const { return data_[i]; }
+  /// The first value.
+  constexpr T *begin() const noexcept { return data_; }
+  /// Behind the last value.
+  constexpr T *end() const noexcept { return data_ + size_; }
+  /// `count` values from number `first` on, which must all be there.
+  constexpr Span subspan(std::size_t first, std::size_t count) const { return Span(data_ + first, count); }
+
+private:
+  T *data_ = nullptr;
+  std::size_t size_ = 0;
+};
+#endif
+
+/// @cond
+namespace detail {
+
+template <class T, void (*Free)(T *)> struct Freer {
+  void operator()(T *object) const noexcept { Free(object); }
+};
+using OwnedError = std::unique_ptr<seed_error, Freer<seed_error, seed_error_free>>;
+
+} // namespace detail
+/// @endcond
+
+#ifndef SEED_NO_EXCEPTIONS
+
+/// A failed call: libseed's words and a code for the program.
+class Error : public std::runtime_error {
+public:
+  /// An error with a message of the caller's.
+  Error(ErrorCode code, const std::string &message) : std::runtime_error(message), code_(code) {}
+  /// What a function of seed.h returned, which must not be NULL. Takes it over.
+  explicit Error(seed_error *error) : Error(detail::OwnedError(error)) {}
+  /// What went wrong, for the program.
+  ErrorCode code() const noexcept { return code_; }
+
+private:
+  explicit Error(detail::OwnedError error)
+      : std::runtime_error(seed_error_message(error.get())),
+        code_(static_cast<ErrorCode>(seed_error_code(error.get()))) {}
+  ErrorCode code_;
+};
+
+/// What a fallible function returns: T here; it throws seed::Error.
+template <class T> using Returned = T;
+
+/// @cond
+namespace detail {
+
+template <class T> [[noreturn]] T fail(ErrorCode code, const std::string &message) { throw Error(code, message); }
+
+template <class T> T settle(seed_error *error, T value) {
+  if (error != nullptr) throw Error(error);
+  return value;
+}
+
+inline void settle(seed_error *error) {
+  if (error != nullptr) throw Error(error);
+}
+
+} // namespace detail
+/// @endcond
+
+#else
+
+/// A failed call, or none: libseed's words and a code for the program.
+class Error {
+public:
+  /// No error.
+  Error() = default;
+  /// An error with a message of the caller's.
+  Error(ErrorCode code, std::string message) : code_(code), message_(std::move(message)) {}
+  /// What a function of seed.h returned; NULL is no error. Takes it over.
+  explicit Error(seed_error *error) : Error(detail::OwnedError(error)) {}
+  /// What went wrong, for the program; ErrorCode::Ok when nothing did.
+  ErrorCode code() const noexcept { return code_; }
+  /// What went wrong, for a person. Lives as long as this object.
+  const char *what() const noexcept { return message_.c_str(); }
+
+private:
+  explicit Error(detail::OwnedError error)
+      : code_(static_cast<ErrorCode>(seed_error_code(error.get()))), message_(seed_error_message(error.get())) {}
+  ErrorCode code_ = ErrorCode::Ok;
+  std::string message_;
+};
+
+/// A value, or the error that came instead.
+template <class T> class [[nodiscard]] Result {
+public:
+  /// A value.
+  Result(T value) : value_(std::move(value)) {}
+  /// An error.
+  Result(Error error) : error_(std::move(error)) {}
+  /// Whether there is a value.
+  explicit operator bool() const noexcept { return value_.has_value(); }
+  /// The error; ErrorCode::Ok where there is a value.
+  const Error &error() const noexcept { return error_; }
+  /// The value. Ends the program where there is none: ask first.
+  T &value() & noexcept { return present(), *value_; }
+  /// The value, to be read.
+  const T &value() const & noexcept { return present(), *value_; }
+  /// The value, to be moved out.
+  T &&value() && noexcept { return present(), std::move(*value_); }
+  /// As value().
+  T &operator*() & noexcept { return value(); }
+  /// As value().
+  T &&operator*() && noexcept { return std::move(*this).value(); }
+  /// As value().
+  T *operator->() noexcept { return &value(); }
+
+private:
+  void present() const noexcept {
+    if (!value_.has_value()) std::terminate();
+  }
+  std::optional<T> value_;
+  Error error_;
+};
+
+/// Success, or an error.
+template <> class [[nodiscard]] Result<void> {
+public:
+  /// Success.
+  Result() = default;
+  /// An error.
+  Result(Error error) : error_(std::move(error)) {}
+  /// Whether it succeeded.
+  explicit operator bool() const noexcept { return error_.code() == ErrorCode::Ok; }
+  /// The error; ErrorCode::Ok where there is none.
+  const Error &error() const noexcept { return error_; }
+
+private:
+  Error error_;
+};
+
+/// What a function without a value returns.
+using Status = Result<void>;
+
+/// What a fallible function returns.
+template <class T> using Returned = Result<T>;
+
+/// @cond
+namespace detail {
+
+template <class T> Result<T> fail(ErrorCode code, const std::string &message) { return Error(code, message); }
+
+template <class T> Result<T> settle(seed_error *error, T value) {
+  if (error != nullptr) return Error(error);
+  return Result<T>(std::move(value));
+}
+
+inline Status settle(seed_error *error) {
+  if (error != nullptr) return Error(error);
+  return {};
+}
+
+} // namespace detail
+/// @endcond
+
+#endif
+
+/// @cond
+namespace detail {
+
+// The pointer of a span; never NULL, which would ask for the size instead of filling.
+template <class T> T *place(Span<T> span, T &none) noexcept { return span.empty() ? &none : span.data(); }
+
+// A call that fills a buffer by the rule of seed.h, into a string or vector that fits. A data set may grow between the
+// question and the call, so it asks again.
+template <class Container, class Ask> seed_error *fill(Container &result, Ask &&ask) {
+  std::size_t length = 0;
+  seed_error *error = ask(nullptr, 0, &length);
+  while (error == nullptr) {
+    result.resize(length);
+    if (length == 0) return nullptr;
+    error = ask(result.data(), result.size(), &length);
+    if (error == nullptr) {
+      result.resize(length);
+      return nullptr;
+    }
+    if (seed_error_code(error) != SEED_ERROR_BUFFER_TOO_SMALL) break;
+    seed_error_free(error);
+    error = nullptr;
+  }
+  return error;
+}
+
+template <class Ask> Returned<std::string> text(Ask &&ask) {
+  std::string result;
+  seed_error *error = fill(result, ask);
+  if (error == nullptr && !result.empty()) result.pop_back(); // the NUL, which std::string has by itself
+  return settle(error, std::move(result));
+}
+
+// A call that writes one number of type Raw, as a T.
+template <class T, class Raw = T, class Ask> Returned<T> number(Ask &&ask) {
+  Raw value{};
+  seed_error *error = ask(&value);
+  return settle(error, static_cast<T>(value));
+}
+
+// A call that makes a handle.
+template <class Owner, class Make> Returned<Owner> make(Make &&call) {
+  typename Owner::Raw *raw = nullptr;
+  seed_error *error = call(&raw);
+  return settle(error, Owner(raw));
+}
+
+// A std::function behind a C callback. Nothing that it throws crosses C: it is kept, and the call is asked to stop.
+template <class Function> class Callback {
+public:
+  explicit Callback(const Function &function) noexcept : function_(function) {}
+
+  template <class... Arguments> std::int32_t operator()(const Arguments &...arguments) noexcept {
+#ifndef SEED_NO_EXCEPTIONS
+    if (thrown_ != nullptr) return 1;
+    try {
+      return function_(arguments...) ? 0 : 1;
+    } catch (...) {
+      thrown_ = std::current_exception();
+      return 1;
+    }
+#else
+    return function_(arguments...) ? 0 : 1;
+#endif
+  }
+
+  // Call this when C has returned, with what it returned.
+  void rethrow([[maybe_unused]] seed_error *error) const {
+#ifndef SEED_NO_EXCEPTIONS
+    if (thrown_ == nullptr) return;
+    seed_error_free(error);
+    std::rethrow_exception(thrown_);
+#endif
+  }
+
+private:
+  const Function &function_;
+#ifndef SEED_NO_EXCEPTIONS
+  std::exception_ptr thrown_;
+#endif
+};
+
+inline std::int32_t on_progress(const seed_progress *progress, void *user_data) {
+  return (*static_cast<Callback<ProgressFunction> *>(user_data))(*progress);
+}
+
+inline std::int32_t on_count(std::size_t done, std::size_t total, void *user_data) {
+  return (*static_cast<Callback<CountFunction> *>(user_data))(done, total);
+}
+
+// Where log lines go. It is never destroyed: a line may come while the process ends.
+struct LogTarget {
+  std::mutex mutex;
+  std::shared_ptr<const LogFunction> function;
+
+  static LogTarget &instance() {
+    static LogTarget *const target = new LogTarget;
+    return *target;
+  }
+  std::shared_ptr<const LogFunction> swap(std::shared_ptr<const LogFunction> other) {
+    std::lock_guard<std::mutex> guard(mutex);
+    function.swap(other);
+    return other;
+  }
+};
+
+inline void on_log(std::int32_t level, const char *message, void *) noexcept {
+#ifndef SEED_NO_EXCEPTIONS
+  try {
+#endif
+    std::shared_ptr<const LogFunction> function;
+    {
+      LogTarget &target = LogTarget::instance();
+      std::lock_guard<std::mutex> guard(target.mutex);
+      function = target.function;
+    }
+    if (function != nullptr) (*function)(static_cast<LogLevel>(level), message);
+#ifndef SEED_NO_EXCEPTIONS
+  } catch (...) { // a log line is not worth the process
+  }
+#endif
+}
+
+// What makes a type a matrix like cv::Mat. `dims` tells it from matrices in a GPU's memory, which look the same otherwise.
+template <class M, class = void> struct IsMatrix : std::false_type {};
+template <class M>
+struct IsMatrix<M, std::void_t<decltype(static_cast<const void *>(std::declval<const M &>().data)),
+                               decltype(static_cast<std::size_t>(std::declval<const M &>().step)),
+                               decltype(static_cast<int>(std::declval<const M &>().cols)),
+                               decltype(static_cast<int>(std::declval<const M &>().rows)),
+                               decltype(static_cast<int>(std::declval<const M &>().dims)),
+                               decltype(static_cast<int>(std::declval<const M &>().type()))>> : std::true_type {};
+
+// The format that OpenCV's type number means, or 0. The number is the depth (0: 8 bits, 2: 16 bits) and, from bit 3 on,
+// the number of channels less one; colours are in OpenCV's order, blue first.
+constexpr std::int32_t matrix_format(int type) noexcept {
+  constexpr int bits8 = 0, bits16 = 2;
+  const int depth = type & 7, channels = ((type >> 3) & 511) + 1;
+  if (depth == bits16) return channels == 1 ? SEED_PIXEL_MONO16 : 0;
+  if (depth != bits8) return 0;
+  return channels == 1 ? SEED_PIXEL_MONO8 : channels == 3 ? SEED_PIXEL_BGR8 : channels == 4 ? SEED_PIXEL_BGRA8 : 0;
+}
+
+} // namespace detail
+/// @endcond
+
+/// A view of an image in the application's memory; it owns nothing, so the pixels must outlive it.
+struct ImageView : seed_image {
+  /// `height` rows of `width` pixels, `row_stride` bytes from one row to the next; 0 means without a gap.
+  ImageView(const void *pixels, std::uint32_t columns, std::uint32_t rows, PixelFormat pixel_format,
+            std::size_t stride = 0) noexcept
+      : seed_image{} {
+    constexpr std::size_t bytes[] = {0, 1, 2, 3, 3, 4, 4, 4};
+    struct_size = sizeof(seed_image);
+    data = pixels;
+    width = columns;
+    height = rows;
+    format = static_cast<std::int32_t>(pixel_format);
+    row_stride = stride == 0 && format >= 1 && format <= 7 ? columns * bytes[format] : stride;
+    device = SEED_DEVICE_CPU;
+  }
+
+  /// A cv::Mat, or whatever looks like one: CV_8UC1, CV_8UC3 (blue first), CV_8UC4 and CV_16UC1, with any step. Another
+  /// type throws ErrorCode::Unsupported; without exceptions the call that gets the view answers with an error.
+  template <class Matrix, class = std::enable_if_t<detail::IsMatrix<Matrix>::value>>
+  ImageView(const Matrix &matrix) : seed_image{} {
+    struct_size = sizeof(seed_image);
+    data = matrix.data;
+    width = matrix.cols > 0 ? static_cast<std::uint32_t>(matrix.cols) : 0;
+    height = matrix.rows > 0 ? static_cast<std::uint32_t>(matrix.rows) : 0;
+    row_stride = static_cast<std::size_t>(matrix.step);
+    format = matrix.dims > 2 ? 0 : detail::matrix_format(matrix.type());
+    device = SEED_DEVICE_CPU;
+#ifndef SEED_NO_EXCEPTIONS
+    if (format == 0)
+      detail::fail<void>(ErrorCode::Unsupported,
+                         "a matrix of " + std::to_string(matrix.dims) + " dimensions and OpenCV type " +
+                             std::to_string(matrix.type()) +
+                             " is no image, expected 2 and CV_8UC1, CV_8UC3, CV_8UC4 or CV_16UC1");
+#endif
+  }
+};
+// So an array of one is an array of the other.
+static_assert(sizeof(ImageView) == sizeof(seed_image) && std::is_trivially_copyable_v<ImageView>);
+
+/// Views of all matrices of a vector or the like, for the functions that take several images.
+template <class Matrices> std::vector<ImageView> views(const Matrices &matrices) {
+  return std::vector<ImageView>(std::begin(matrices), std::end(matrices));
+}
+
+/// Vectors in somebody else's memory: `values` holds one after the other, `dim` floats each.
+struct Rows {
+  /// count·dim floats.
+  Span<const float> values;
+  /// The width of a vector.
+  std::size_t dim = 0;
+
+  /// How many vectors there are.
+  std::size_t count() const noexcept { return dim == 0 ? 0 : values.size() / dim; }
+  /// Vector `i`, which must be below count().
+  Span<const float> operator[](std::size_t i) const { return values.subspan(i * dim, dim); }
+};
+
+/// @cond
+namespace detail {
+
+inline bool ragged(const Rows &rows) noexcept { return rows.dim == 0 || rows.values.size() % rows.dim != 0; }
+
+inline std::string raggedness(const char *name, const Rows &rows) {
+  return std::string(name) + " has " + std::to_string(rows.values.size()) + " floats, expected a multiple of its dim " +
+         std::to_string(rows.dim);
+}
+
+} // namespace detail
+/// @endcond
+
+/// What all objects share: one handle of seed.h, owned.
+template <class T, void (*Free)(T *)> class Handle {
+public:
+  /// The type of seed.h.
+  using Raw = T;
+  /// An empty object.
+  explicit Handle(std::nullptr_t) noexcept {}
+  /// Takes over a handle of seed.h.
+  explicit Handle(T *handle) noexcept : handle_(handle) {}
+  /// Whether there is something in it.
+  explicit operator bool() const noexcept { return handle_ != nullptr; }
+  /// The handle, for functions of seed.h; NULL when empty. It stays this object's.
+  T *get() const noexcept { return handle_.get(); }
+  /// Hands the handle out; free it yourself.
+  T *release() noexcept { return handle_.release(); }
+
+private:
+  std::unique_ptr<T, detail::Freer<T, Free>> handle_;
+};
+
+/// Prepares the library for this process; call it before anything else.
+inline Returned<void> init() { return detail::settle(seed_init(SEED_ABI_VERSION)); }
+
+/// The library's version, such as "0.1.0".
+inline const char *version() noexcept { return seed_version(); }
+
+/// Sends log lines up to `level` to `function` from now on, in place of the function before. Nothing, or LogLevel::Off,
+/// ends it. It belongs to the process.
+inline Returned<void> log_to(LogLevel level, LogFunction function) {
+  const bool on = level != LogLevel::Off && function != nullptr;
+  auto &target = detail::LogTarget::instance();
+  auto before = target.swap(on ? std::make_shared<const LogFunction>(std::move(function)) : nullptr);
+  seed_error *error = seed_log_set_callback(static_cast<std::int32_t>(level), on ? detail::on_log : nullptr, nullptr);
+  if (error != nullptr) target.swap(std::move(before));
+  return detail::settle(error);
+}
+
+/// Writes log lines to standard error from now on, chosen by `filter` in env_logger's syntax, such as "info".
+inline Returned<void> log_to_stderr(const std::string &filter) {
+  return detail::settle(seed_log_to_stderr(filter.c_str()));
+}
+
+/// A key of a configuration and its value: {"batch_size", 32}, {"learning_rate", 0.2} or {"device", "cpu"}.
+class Setting {
+public:
+  /// A whole number.
+  template <class Number, std::enable_if_t<std::is_integral_v<Number> && !std::is_same_v<Number, bool>, int> = 0>
+  Setting(std::string key, Number number) : key_(std::move(key)) {
+    // What is above the largest number of the library is refused by it in the other form.
+    if (std::is_unsigned_v<Number> && static_cast<std::uint64_t>(number) > std::numeric_limits<std::int64_t>::max())
+      value_ = static_cast<double>(number);
+    else
+      value_ = static_cast<std::int64_t>(number);
+  }
+  /// A fractional number.
+  Setting(std::string key, double number) : key_(std::move(key)), value_(number) {}
+  /// A text.
+  Setting(std::string key, std::string text) : key_(std::move(key)), value_(std::move(text)) {}
+  /// A text.
+  Setting(std::string key, const char *text) : Setting(std::move(key), std::string(text == nullptr ? "" : text)) {}
+
+private:
+  friend class Config;
+  std::string key_;
+  std::variant<std::int64_t, double, std::string> value_;
+};
+
+/// Settings of a run or a session. Objects made with a configuration keep a copy. docs/abi.md lists the keys.
+class Config : public Handle<seed_config, seed_config_free> {
+public:
+  using Handle::Handle;
+
+  /// The paper's values, but for `settings`.
+  static Returned<Config> create(std::initializer_list<Setting> settings = {}) {
+    seed_config *raw = nullptr;
+    seed_error *error = seed_config_new(&raw);
+    Config config(raw);
+    for (const Setting &setting : settings)
+      if (error == nullptr) error = config.apply(setting);
+    return detail::settle(error, std::move(config));
+  }
+
+  /// Settings out of a flat JSON object, as to_json writes it.
+  static Returned<Config> from_json(const std::string &json) {
+    return detail::make<Config>([&](seed_config **out) { return seed_config_from_json(json.c_str(), out); });
+  }
+
+  /// Sets `key` to a whole number, a fractional number or a text.
+  template <class Value> Returned<void> set(const std::string &key, Value &&value) {
+    return detail::settle(apply(Setting(key, std::forward<Value>(value))));
+  }
+
+  /// Reads a whole number.
+  Returned<std::int64_t> get_int(const std::string &key) const {
+    return detail::number<std::int64_t>(
+        [&](std::int64_t *out) { return seed_config_get_int(get(), key.c_str(), out); });
+  }
+
+  /// Reads a number, fractional or whole.
+  Returned<double> get_float(const std::string &key) const {
+    return detail::number<double>([&](double *out) { return seed_config_get_float(get(), key.c_str(), out); });
+  }
+
+  /// Reads a text.
+  Returned<std::string> get_string(const std::string &key) const {
+    return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_config_get_string(get(), key.c_str(), buffer, capacity, length);
+    });
+  }
+
+  /// All settings as a flat JSON object.
+  Returned<std::string> to_json() const {
+    return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_config_to_json(get(), buffer, capacity, length);
+    });
+  }
+
+private:
+  seed_error *apply(const Setting &setting) {
+    const char *key = setting.key_.c_str();
+    if (const auto *whole = std::get_if<std::int64_t>(&setting.value_)) return seed_config_set_int(get(), key, *whole);
+    if (const auto *number = std::get_if<double>(&setting.value_)) return seed_config_set_float(get(), key, *number);
+    const auto *text = std::get_if<std::string>(&setting.value_);
+    return seed_config_set_string(get(), key, text == nullptr ? nullptr : text->c_str());
+  }
+};
+
+/// A flag that ends long calls at their next step, from any thread.
+class CancelToken : public Handle<seed_cancel_token, seed_cancel_token_free> {
+public:
+  using Handle::Handle;
+
+  /// A token whose flag is down.
+  static Returned<CancelToken> create() { return detail::make<CancelToken>(seed_cancel_token_new); }
+
+  /// Raises the flag; never blocks.
+  Returned<void> trigger() const { return detail::settle(seed_cancel_token_trigger(get())); }
+
+  /// Lowers the flag.
+  Returned<void> reset() const { return detail::settle(seed_cancel_token_reset(get())); }
+};
+
+/// Images without labels: of a folder, of files, or pushed from memory, also while a trainer reads.
+class Dataset : public Handle<seed_dataset, seed_dataset_free> {
+public:
+  using Handle::Handle;
+
+  /// Every JPEG, PNG, BMP and TIFF in `folder` and below, sorted by name.
+  static Returned<Dataset> open_folder(const std::string &folder) {
+    return detail::make<Dataset>([&](seed_dataset **out) { return seed_dataset_open_folder(folder.c_str(), out); });
+  }
+
+  /// These files, in this order.
+  static Returned<Dataset> open_files(const std::vector<std::string> &paths) {
+    std::vector<const char *> texts;
+    texts.reserve(paths.size());
+    for (const std::string &path : paths) texts.push_back(path.c_str());
+    return detail::make<Dataset>(
+        [&](seed_dataset **out) { return seed_dataset_open_files(texts.data(), texts.size(), out); });
+  }
+
+  /// An empty data set, to be filled by push.
+  static Returned<Dataset> create() { return detail::make<Dataset>(seed_dataset_new); }
+
+  /// Copies an image into the data set, named by its number, and gives that number.
+  Returned<std::size_t> push(const ImageView &image) const { return push_as(image, nullptr); }
+
+  /// Copies an image into the data set under `name` and gives its number.
+  Returned<std::size_t> push(const ImageView &image, const std::string &name) const {
+    return push_as(image, name.c_str());
+  }
+
+  /// The number of images, broken ones included.
+  Returned<std::size_t> count() const {
+    return detail::number<std::size_t>([&](std::size_t *out) { return seed_dataset_count(get(), out); });
+  }
+
+  /// The name of image `index`, relative to the folder.
+  Returned<std::string> name(std::size_t index) const {
+    return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_dataset_name(get(), index, buffer, capacity, length);
+    });
+  }
+
+  /// How many images could not be read so far.
+  Returned<std::size_t> skipped_count() const {
+    return detail::number<std::size_t>([&](std::size_t *out) { return seed_dataset_skipped_count(get(), out); });
+  }
+
+  /// Which image was skipped as number `index` of skipped_count and why: "name: reason".
+  Returned<std::string> skipped(std::size_t index) const {
+    return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_dataset_skipped(get(), index, buffer, capacity, length);
+    });
+  }
+
+private:
+  Returned<std::size_t> push_as(const ImageView &image, const char *name) const {
+    return detail::number<std::size_t>(
+        [&](std::size_t *out) { return seed_dataset_push(get(), &image, name, out); });
+  }
+};
+
+/// A frozen network.
+class Teacher : public Handle<seed_teacher, seed_teacher_free> {
+public:
+  using Handle::Handle;
+
+  /// Reads weights from a safetensors file or a torch checkpoint, as data.
+  static Returned<Teacher> load(const std::string &path, const std::string &architecture, const Config &config) {
+    return detail::make<Teacher>([&](seed_teacher **out) {
+      return seed_teacher_load(path.c_str(), architecture.c_str(), config.get(), out);
+    });
+  }
+
+  /// The width of the embedding; set "embedding_dim" to it before making the student.
+  Returned<std::size_t> dim() const {
+    return detail::number<std::size_t, std::int64_t>(
+        [&](std::int64_t *out) { return seed_teacher_dim(get(), out); });
+  }
+
+  /// The number of parameters.
+  Returned<std::int64_t> parameter_count() const {
+    return detail::number<std::int64_t>([&](std::int64_t *out) { return seed_teacher_parameter_count(get(), out); });
+  }
+};
+
+/// A compact network with a projection head.
+class Student : public Handle<seed_student, seed_student_free> {
+public:
+  using Handle::Handle;
+
+  /// Random weights, drawn from the configuration's "seed".
+  static Returned<Student> create(const std::string &architecture, const Config &config) {
+    return detail::make<Student>(
+        [&](seed_student **out) { return seed_student_new(architecture.c_str(), config.get(), out); });
+  }
+
+  /// Reads a student that save wrote.
+  static Returned<Student> load(const std::string &path, const Config &config) {
+    return detail::make<Student>(
+        [&](seed_student **out) { return seed_student_load(path.c_str(), config.get(), out); });
+  }
+
+  /// Writes the student to a safetensors file, atomically.
+  Returned<void> save(const std::string &path) const { return detail::settle(seed_student_save(get(), path.c_str())); }
+
+  /// The number of parameters, projection head included.
+  Returned<std::int64_t> parameter_count() const {
+    return detail::number<std::int64_t>([&](std::int64_t *out) { return seed_student_parameter_count(get(), out); });
+  }
+
+  /// The width of the embedding.
+  Returned<std::size_t> dim() const {
+    return detail::number<std::size_t, std::int64_t>(
+        [&](std::int64_t *out) { return seed_student_dim(get(), out); });
+  }
+};
+
+/// A first-in-first-out queue of unit rows.
+class Queue : public Handle<seed_queue, seed_queue_free> {
+public:
+  using Handle::Handle;
+
+  /// `capacity` rows of width `dim`, filled with noise drawn from `seed`.
+  static Returned<Queue> create(std::size_t capacity, std::size_t dim, std::uint64_t seed = 0) {
+    return detail::make<Queue>([&](seed_queue **out) { return seed_queue_new(capacity, dim, seed, out); });
+  }
+
+  /// Reads a queue that save wrote.
+  static Returned<Queue> load(const std::string &path) {
+    return detail::make<Queue>([&](seed_queue **out) { return seed_queue_load(path.c_str(), out); });
+  }
+
+  /// Writes the queue to a safetensors file, atomically.
+  Returned<void> save(const std::string &path) const { return detail::settle(seed_queue_save(get(), path.c_str())); }
+
+  /// Enqueues embeddings; each is normalised, the oldest make room.
+  Returned<void> push(Rows embeddings) const {
+    if (detail::ragged(embeddings))
+      return detail::fail<void>(ErrorCode::InvalidArgument, detail::raggedness("embeddings", embeddings));
+    return detail::settle(
+        seed_queue_push(get(), embeddings.values.data(), embeddings.count(), embeddings.dim));
+  }
+
+  /// The number of rows that were pushed, at most the capacity.
+  Returned<std::size_t> length() const {
+    return detail::number<std::size_t>([&](std::size_t *out) { return seed_queue_length(get(), out); });
+  }
+
+  /// The number of rows.
+  Returned<std::size_t> capacity() const {
+    return detail::number<std::size_t>([&](std::size_t *out) { return seed_queue_capacity(get(), out); });
+  }
+
+  /// The width of a row.
+  Returned<std::size_t> dim() const {
+    return detail::number<std::size_t>([&](std::size_t *out) { return seed_queue_dim(get(), out); });
+  }
+
+  /// Similarities of each query with every row: count·capacity floats, query after query.
+  Returned<std::vector<float>> similarities(Rows queries) const {
+    if (detail::ragged(queries))
+      return detail::fail<std::vector<float>>(ErrorCode::InvalidArgument, detail::raggedness("queries", queries));
+    std::vector<float> result;
+    seed_error *error = detail::fill(result, [&](float *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_queue_similarities(get(), queries.values.data(), queries.count(), queries.dim, buffer, capacity,
+                                     length);
+    });
+    return detail::settle(error, std::move(result));
+  }
+};
+
+/// Where a run stands.
+struct Position {
+  /// Steps that were made.
+  std::uint64_t step = 0;
+  /// Steps of the whole run.
+  std::uint64_t total_steps = 0;
+};
+
+/// One distillation run. Used by one thread at a time; it holds what it was made of.
+class Trainer : public Handle<seed_trainer, seed_trainer_free> {
+public:
+  using Handle::Handle;
+
+  /// Distils `teacher` into `student` on the images of `dataset`, with a new queue of "queue_capacity".
+  static Returned<Trainer> create(const Config &config, const Student &student, const Teacher &teacher,
+                                  const Dataset &dataset) {
+    return make(config, student, teacher, nullptr, &dataset);
+  }
+
+  /// The same with a queue of your own.
+  static Returned<Trainer> create(const Config &config, const Student &student, const Teacher &teacher,
+                                  const Dataset &dataset, const Queue &queue) {
+    return make(config, student, teacher, &queue, &dataset);
+  }
+
+  /// Without a data set: bring your own batches by step; "steps" must be set.
+  static Returned<Trainer> create(const Config &config, const Student &student, const Teacher &teacher) {
+    return make(config, student, teacher, nullptr, nullptr);
+  }
+
+  /// Without a data set, with a queue of your own.
+  static Returned<Trainer> create(const Config &config, const Student &student, const Teacher &teacher,
+                                  const Queue &queue) {
+    return make(config, student, teacher, &queue, nullptr);
+  }
+
+  /// Distils until the end of the run, or for `max_steps` more steps (0: no limit). `on_progress` may be empty. After an
+  /// error, a cancel or an exception of `on_progress` another call goes on where this one ended.
+  Returned<Outcome> run(const ProgressFunction &on_progress = {}, std::uint64_t max_steps = 0,
+                        const CancelToken *cancel = nullptr) {
+    if (cancel != nullptr && !*cancel)
+      return detail::fail<Outcome>(ErrorCode::InvalidArgument, "the cancel token is empty");
+    detail::Callback<ProgressFunction> callback(on_progress);
+    std::int32_t outcome = SEED_OUTCOME_PAUSED;
+    seed_error *error = seed_trainer_run(get(), max_steps, on_progress ? detail::on_progress : nullptr, &callback,
+                                         cancel == nullptr ? nullptr : cancel->get(), &outcome);
+    callback.rethrow(error);
+    return detail::settle(error, static_cast<Outcome>(outcome));
+  }
+
+  /// Makes one step on images of any sizes, which are only read during the call, and gives the loss.
+  Returned<double> step(Span<const ImageView> images) {
+    return detail::number<double>(
+        [&](double *out) { return seed_trainer_step(get(), images.data(), images.size(), out); });
+  }
+
+  /// How many steps were made and how many the run has.
+  Returned<Position> position() const {
+    Position position;
+    seed_error *error = seed_trainer_position(get(), &position.step, &position.total_steps);
+    return detail::settle(error, position);
+  }
+
+  /// Writes everything that the run needs to go on to the folder `path`, atomically.
+  Returned<void> save(const std::string &path) const { return detail::settle(seed_trainer_save(get(), path.c_str())); }
+
+  /// Goes on where the checkpoint in the folder `path` stopped.
+  Returned<void> resume(const std::string &path) { return detail::settle(seed_trainer_resume(get(), path.c_str())); }
+
+private:
+  static Returned<Trainer> make(const Config &config, const Student &student, const Teacher &teacher,
+                                const Queue *queue, const Dataset *dataset) {
+    // NULL means "none" to the library, so an empty object must not get there.
+    if ((queue != nullptr && !*queue) || (dataset != nullptr && !*dataset))
+      return detail::fail<Trainer>(ErrorCode::InvalidArgument, "the queue or data set is empty");
+    return detail::make<Trainer>([&](seed_trainer **out) {
+      return seed_trainer_new(config.get(), student.get(), teacher.get(), queue == nullptr ? nullptr : queue->get(),
+                              dataset == nullptr ? nullptr : dataset->get(), out);
+    });
+  }
+};
+
+/// A snapshot of a network that turns images into vectors; all its functions may run on several threads at once.
+class Session : public Handle<seed_session, seed_session_free> {
+public:
+  using Handle::Handle;
+
+  /// Opens a student file.
+  static Returned<Session> open(const std::string &path, const Config &config) {
+    return detail::make<Session>(
+        [&](seed_session **out) { return seed_session_open(path.c_str(), config.get(), out); });
+  }
+
+  /// A session of a student's weights as they are now.
+  static Returned<Session> from_student(const Student &student, const Config &config) {
+    return detail::make<Session>(
+        [&](seed_session **out) { return seed_session_from_student(student.get(), config.get(), out); });
+  }
+
+  /// A session of a teacher.
+  static Returned<Session> from_teacher(const Teacher &teacher, const Config &config) {
+    return detail::make<Session>(
+        [&](seed_session **out) { return seed_session_from_teacher(teacher.get(), config.get(), out); });
+  }
+
+  /// How the session computes, for a person.
+  Returned<std::string> describe() const {
+    return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_session_describe(get(), buffer, capacity, length);
+    });
+  }
+
+  /// The number of floats that one image gives.
+  Returned<std::size_t> dim() const {
+    return detail::number<std::size_t, std::int64_t>(
+        [&](std::int64_t *out) { return seed_session_dim(get(), out); });
+  }
+
+  /// The number of parameters, head included.
+  Returned<std::int64_t> parameter_count() const {
+    return detail::number<std::int64_t>([&](std::int64_t *out) { return seed_session_parameter_count(get(), out); });
+  }
+
+  /// The vector of one image: dim() floats.
+  Returned<std::vector<float>> embed(const ImageView &image) const { return embed(Span<const ImageView>(&image, 1)); }
+
+  /// The vectors of images of any sizes, one after the other.
+  Returned<std::vector<float>> embed(Span<const ImageView> images) const {
+    std::vector<float> result;
+    seed_error *error = detail::fill(result, [&](float *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_session_embed(get(), images.data(), images.size(), buffer, capacity, length);
+    });
+    return detail::settle(error, std::move(result));
+  }
+
+  /// The vectors of all images of a data set, in order. A broken image gives zeros and is counted as skipped.
+  Returned<std::vector<float>> embed(const Dataset &dataset, const CountFunction &on_count = {},
+                                     const CancelToken *cancel = nullptr) const {
+    if (cancel != nullptr && !*cancel)
+      return detail::fail<std::vector<float>>(ErrorCode::InvalidArgument, "the cancel token is empty");
+    std::vector<float> result;
+    detail::Callback<CountFunction> callback(on_count);
+    seed_error *error = detail::fill(result, [&](float *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_session_embed_dataset(get(), dataset.get(), on_count ? detail::on_count : nullptr, &callback,
+                                        cancel == nullptr ? nullptr : cancel->get(), buffer, capacity, length);
+    });
+    callback.rethrow(error);
+    return detail::settle(error, std::move(result));
+  }
+
+  /// As embed, into memory of the caller's; gives the number of floats written. It allocates nothing here.
+  Returned<std::size_t> embed_into(Span<const ImageView> images, Span<float> out) const {
+    float none = 0;
+    return detail::number<std::size_t>([&](std::size_t *length) {
+      return seed_session_embed(get(), images.data(), images.size(), detail::place(out, none), out.size(), length);
+    });
+  }
+
+  /// As embed_into, of one image.
+  Returned<std::size_t> embed_into(const ImageView &image, Span<float> out) const {
+    return embed_into(Span<const ImageView>(&image, 1), out);
+  }
+
+  /// As embed, into memory of the caller's; gives the number of floats written.
+  Returned<std::size_t> embed_into(const Dataset &dataset, Span<float> out, const CountFunction &on_count = {},
+                                   const CancelToken *cancel = nullptr) const {
+    if (cancel != nullptr && !*cancel)
+      return detail::fail<std::size_t>(ErrorCode::InvalidArgument, "the cancel token is empty");
+    float none = 0;
+    std::size_t length = 0;
+    detail::Callback<CountFunction> callback(on_count);
+    seed_error *error = seed_session_embed_dataset(
+        get(), dataset.get(), on_count ? detail::on_count : nullptr, &callback,
+        cancel == nullptr ? nullptr : cancel->get(), detail::place(out, none), out.size(), &length);
+    callback.rethrow(error);
+    return detail::settle(error, length);
+  }
+};
+
+/// Weighted kNN over `splits` random splits of the vectors into 2/3 gallery and 1/3 queries; `labels` are class numbers
+/// from 0, one a vector.
+inline Returned<KnnResult> knn(Rows embeddings, Span<const std::int64_t> labels, std::size_t k,
+                               std::uint32_t splits = 5, std::uint64_t seed = 0) {
+  if (detail::ragged(embeddings))
+    return detail::fail<KnnResult>(ErrorCode::InvalidArgument, detail::raggedness("embeddings", embeddings));
+  if (labels.size() != embeddings.count())
+    return detail::fail<KnnResult>(ErrorCode::InvalidArgument, std::to_string(labels.size()) + " labels for " +
+                                                                   std::to_string(embeddings.count()) + " vectors");
+  KnnResult result{};
+  result.struct_size = sizeof result;
+  seed_error *error = seed_knn_evaluate(embeddings.values.data(), embeddings.count(), embeddings.dim, labels.data(), k,
+                                        splits, seed, &result);
+  return detail::settle(error, result);
+}
+
+/// The `k` nearest of each vector by cosine, itself left out, nearest first: count·k numbers.
+inline Returned<std::vector<std::uint32_t>> neighbours(Rows embeddings, std::size_t k) {
+  if (detail::ragged(embeddings))
+    return detail::fail<std::vector<std::uint32_t>>(ErrorCode::InvalidArgument,
+                                                    detail::raggedness("embeddings", embeddings));
+  std::vector<std::uint32_t> result;
+  seed_error *error = detail::fill(result, [&](std::uint32_t *buffer, std::size_t capacity, std::size_t *length) {
+    return seed_neighbours(embeddings.values.data(), embeddings.count(), embeddings.dim, k, buffer, capacity, length);
+  });
+  return detail::settle(error, std::move(result));
+}
+
+/// The share of each image's `k` nearest by the teacher that are among its k nearest by the student, 0 to 1.
+inline Returned<double> agreement(Rows student, Rows teacher, std::size_t k) {
+  for (const auto &[name, rows] : {std::pair("student", student), std::pair("teacher", teacher)})
+    if (detail::ragged(rows)) return detail::fail<double>(ErrorCode::InvalidArgument, detail::raggedness(name, rows));
+  if (student.count() != teacher.count())
+    return detail::fail<double>(ErrorCode::InvalidArgument, std::to_string(student.count()) + " vectors by the student, " +
+                                                                std::to_string(teacher.count()) + " by the teacher");
+  return detail::number<double>([&](double *out) {
+    return seed_agreement(student.values.data(), student.dim, teacher.values.data(), teacher.dim, student.count(), k,
+                          out);
+  });
+}
+
+/// A report that grows from top to bottom and becomes one HTML file. Used by one thread at a time.
+class Report : public Handle<seed_report, seed_report_free> {
+public:
+  using Handle::Handle;
+
+  /// An empty report.
+  static Returned<Report> create(const std::string &title) {
+    return detail::make<Report>([&](seed_report **out) { return seed_report_new(title.c_str(), out); });
+  }
+
+  /// Adds a paragraph of plain text.
+  Returned<void> add_paragraph(const std::string &paragraph) {
+    return detail::settle(seed_report_add_paragraph(get(), paragraph.c_str()));
+  }
+
+  /// Adds a table; `cells` holds as many for each row as there are heads.
+  Returned<void> add_table(const std::string &title, const std::vector<std::string> &heads,
+                           const std::vector<std::string> &cells) {
+    if (heads.empty() || cells.size() % heads.size() != 0)
+      return detail::fail<void>(ErrorCode::InvalidArgument, std::to_string(cells.size()) + " cells do not fill rows of " +
+                                                                std::to_string(heads.size()));
+    std::vector<const char *> head_texts, cell_texts;
+    for (const std::string &head : heads) head_texts.push_back(head.c_str());
+    for (const std::string &cell : cells) cell_texts.push_back(cell.c_str());
+    return detail::settle(seed_report_add_table(get(), title.c_str(), head_texts.data(), head_texts.size(),
+                                                cell_texts.data(), cells.size() / heads.size()));
+  }
+
+  /// Adds a point to a series of a chart; chart and series stand where they were first named.
+  Returned<void> add_point(const std::string &chart, const std::string &x_label, const std::string &y_label,
+                           const std::string &series, double x, double y) {
+    return detail::settle(
+        seed_report_add_point(get(), chart.c_str(), x_label.c_str(), y_label.c_str(), series.c_str(), x, y));
+  }
+
+  /// Adds a sheet of pictures: for each of `queries` (numbers of images of `dataset`) the nearest by two networks, side
+  /// by side; `left` and `right` hold equally many for each query.
+  Returned<void> add_neighbours(const std::string &title, const Dataset &dataset, Span<const std::uint32_t> queries,
+                                const std::string &left_name, Span<const std::uint32_t> left,
+                                const std::string &right_name, Span<const std::uint32_t> right) {
+    if (queries.empty() || left.size() != right.size() || left.size() % queries.size() != 0)
+      return detail::fail<void>(ErrorCode::InvalidArgument,
+                                std::to_string(left.size()) + " and " + std::to_string(right.size()) +
+                                    " neighbours do not fit " + std::to_string(queries.size()) + " queries");
+    return detail::settle(seed_report_add_neighbours(get(), title.c_str(), dataset.get(), queries.data(),
+                                                     queries.size(), left.size() / queries.size(), left_name.c_str(),
+                                                     left.data(), right_name.c_str(), right.data()));
+  }
+
+  /// Writes the report to an HTML file, atomically.
+  Returned<void> write(const std::string &path) const { return detail::settle(seed_report_write(get(), path.c_str())); }
+};
+
+} // namespace throwing, or returning
+} // namespace seed
+
+#endif // SEED_HPP

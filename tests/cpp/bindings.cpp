@@ -1,0 +1,493 @@
+// seed.hpp as a program sees it: the same checks in the build with exceptions and in the one without (SEED_NO_EXCEPTIONS).
+//
+//   bindings FOLDER      (an empty folder to write to)
+
+#include "seed.hpp"
+
+#include <array>
+#include <atomic>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <thread>
+#include <type_traits>
+#include <vector>
+
+namespace {
+
+int failures = 0;
+
+void check(bool condition, const char *text, int line) {
+  if (condition) return;
+  std::fprintf(stderr, "line %d: %s is false\n", line, text);
+  ++failures;
+}
+#define CHECK(...) check((__VA_ARGS__), #__VA_ARGS__, __LINE__)
+
+void expect(seed::ErrorCode expected, const seed::Error &error, int line) {
+  if (error.code() == expected && std::string(error.what()).size() >= 8) return;
+  std::fprintf(stderr, "line %d: code %d, expected %d: %s\n", line, static_cast<int>(error.code()),
+               static_cast<int>(expected), error.what());
+  ++failures;
+}
+
+#ifdef SEED_NO_EXCEPTIONS
+
+template <class T> T take(seed::Result<T> result, int line) {
+  if (!result) {
+    std::fprintf(stderr, "line %d: %s\n", line, result.error().what());
+    std::exit(1);
+  }
+  return std::move(result).value();
+}
+void take(const seed::Status &status, int line) {
+  if (status) return;
+  std::fprintf(stderr, "line %d: %s\n", line, status.error().what());
+  std::exit(1);
+}
+#define TAKE(...) take((__VA_ARGS__), __LINE__)
+#define FAILS(code, ...)                                                                                               \
+  do {                                                                                                                 \
+    auto outcome_ = (__VA_ARGS__);                                                                                     \
+    CHECK(!outcome_);                                                                                                  \
+    expect((code), outcome_.error(), __LINE__);                                                                        \
+  } while (0)
+
+#else
+
+#define TAKE(...) (__VA_ARGS__)
+#define FAILS(code, ...)                                                                                               \
+  do {                                                                                                                 \
+    try {                                                                                                              \
+      (void)(__VA_ARGS__);                                                                                             \
+      std::fprintf(stderr, "line %d: %s did not throw\n", __LINE__, #__VA_ARGS__);                                     \
+      ++failures;                                                                                                      \
+    } catch (const seed::Error &error_) {                                                                              \
+      expect((code), error_, __LINE__);                                                                                \
+    }                                                                                                                  \
+  } while (0)
+
+#endif
+
+using seed::ErrorCode;
+
+// A grey frame of the application's, in stripes of the given period.
+std::vector<std::uint8_t> stripes(unsigned width, unsigned height, unsigned period) {
+  std::vector<std::uint8_t> pixels(width * height);
+  for (unsigned y = 0; y < height; ++y)
+    for (unsigned x = 0; x < width; ++x) pixels[y * width + x] = (x / period + y / (2 * period)) % 2 ? 220 : 40;
+  return pixels;
+}
+
+// What seed.hpp asks of a cv::Mat, without OpenCV.
+struct Matrix {
+  std::vector<std::uint8_t> memory;
+  int dims, rows, cols;
+  std::uint8_t *data;
+  struct Step {
+    std::size_t bytes;
+    operator std::size_t() const { return bytes; }
+  } step;
+  int number;
+  int type() const { return number; }
+
+  Matrix(int height, int width, int type_number, std::size_t pixel, std::size_t gap = 0)
+      : memory(static_cast<std::size_t>(height) * (static_cast<std::size_t>(width) * pixel + gap), 100), dims(2),
+        rows(height), cols(width), data(memory.data()), step{static_cast<std::size_t>(width) * pixel + gap},
+        number(type_number) {}
+};
+constexpr int cv_8uc1 = 0, cv_16uc1 = 2, cv_32fc1 = 5, cv_8uc2 = 8, cv_8uc3 = 16, cv_16uc3 = 18, cv_8uc4 = 24;
+
+// A matrix in a GPU's memory: no `dims`. It must not be taken for one in main memory.
+struct FarMatrix {
+  int rows, cols;
+  std::size_t step;
+  std::uint8_t *data;
+  int type() const { return 0; }
+};
+static_assert(std::is_convertible_v<Matrix, seed::ImageView>);
+static_assert(!std::is_convertible_v<FarMatrix, seed::ImageView>);
+static_assert(!std::is_convertible_v<std::vector<std::uint8_t>, seed::ImageView>);
+
+template <class T> constexpr bool moves_only() {
+  return !std::is_copy_constructible_v<T> && !std::is_copy_assignable_v<T> && std::is_nothrow_move_constructible_v<T> &&
+         std::is_nothrow_move_assignable_v<T> && !std::is_default_constructible_v<T>;
+}
+static_assert(moves_only<seed::Config>() && moves_only<seed::Dataset>() && moves_only<seed::Teacher>() &&
+              moves_only<seed::Student>() && moves_only<seed::Queue>() && moves_only<seed::Trainer>() &&
+              moves_only<seed::CancelToken>() && moves_only<seed::Session>() && moves_only<seed::Report>());
+
+void start() {
+  FAILS(ErrorCode::NotInitialized, seed::Config::create());
+  TAKE(seed::init());
+  TAKE(seed::init());
+  CHECK(std::string(seed::version()).substr(0, 2) == "0.");
+}
+
+void config() {
+  auto config = TAKE(seed::Config::create({{"batch_size", 8}, {"learning_rate", 0.25}, {"device", "cpu"}}));
+  CHECK(TAKE(config.get_int("batch_size")) == 8);
+  CHECK(TAKE(config.get_float("learning_rate")) == 0.25);
+  CHECK(TAKE(config.get_string("device")) == "cpu");
+  TAKE(config.set("seed", std::size_t{7}));
+  TAKE(config.set("momentum", 0.5f));
+  TAKE(config.set("learning_rate", 1));
+  TAKE(config.set("device", std::string("auto")));
+  CHECK(TAKE(config.get_int("seed")) == 7 && TAKE(config.get_float("learning_rate")) == 1);
+  FAILS(ErrorCode::Config, seed::Config::create({{"batch_size", 8}, {"batchsize", 8}}));
+  FAILS(ErrorCode::Config, config.set("batch_size", -1));
+  FAILS(ErrorCode::Config, config.set("seed", std::uint64_t{1} << 63));
+  FAILS(ErrorCode::Config, config.get_int("device"));
+  auto copy = TAKE(seed::Config::from_json(TAKE(config.to_json())));
+  CHECK(TAKE(copy.get_int("seed")) == 7);
+  FAILS(ErrorCode::Config, seed::Config::from_json("{"));
+}
+
+// An empty object answers every function with an error, and gives its handle away only once.
+void empty_objects() {
+  auto config = TAKE(seed::Config::create());
+  seed::Config moved = std::move(config);
+  CHECK(!config && config.get() == nullptr && moved);
+  FAILS(ErrorCode::InvalidArgument, config.set("batch_size", 8));
+  FAILS(ErrorCode::InvalidArgument, config.to_json());
+  config = std::move(moved);
+  CHECK(config && !moved);
+  moved = TAKE(seed::Config::create());
+  moved = std::move(config); // frees the one that it had
+  seed_config_free(moved.release());
+  CHECK(!moved);
+
+  auto good = TAKE(seed::Config::create());
+  seed::Dataset dataset(nullptr);
+  seed::Teacher teacher(nullptr);
+  seed::Student student(nullptr);
+  seed::Queue queue(nullptr);
+  seed::Trainer trainer(nullptr);
+  seed::CancelToken token(nullptr);
+  seed::Session session(nullptr);
+  seed::Report report(nullptr);
+  auto pixels = stripes(8, 8, 2);
+  seed::ImageView image(pixels.data(), 8, 8, seed::PixelFormat::Mono8);
+  std::array<float, 2> row{1, 0};
+  FAILS(ErrorCode::InvalidArgument, dataset.push(image));
+  FAILS(ErrorCode::InvalidArgument, dataset.count());
+  FAILS(ErrorCode::InvalidArgument, dataset.name(0));
+  FAILS(ErrorCode::InvalidArgument, teacher.dim());
+  FAILS(ErrorCode::InvalidArgument, student.save("/nowhere"));
+  FAILS(ErrorCode::InvalidArgument, queue.push({row, 2}));
+  FAILS(ErrorCode::InvalidArgument, queue.similarities({row, 2}));
+  FAILS(ErrorCode::InvalidArgument, trainer.run());
+  FAILS(ErrorCode::InvalidArgument, trainer.run([](const seed::Progress &) { return true; }, 1, &token));
+  FAILS(ErrorCode::InvalidArgument, trainer.position());
+  FAILS(ErrorCode::InvalidArgument, seed::Trainer::create(good, student, teacher, dataset));
+  FAILS(ErrorCode::InvalidArgument, seed::Trainer::create(good, student, teacher));
+  FAILS(ErrorCode::InvalidArgument, token.trigger());
+  FAILS(ErrorCode::InvalidArgument, session.embed(image));
+  FAILS(ErrorCode::InvalidArgument, session.embed(dataset));
+  FAILS(ErrorCode::InvalidArgument, session.describe());
+  FAILS(ErrorCode::InvalidArgument, seed::Session::from_student(student, good));
+  FAILS(ErrorCode::InvalidArgument, report.add_paragraph("text"));
+}
+
+void images() {
+  auto dataset = TAKE(seed::Dataset::create());
+  auto grey = stripes(20, 10, 3);
+  seed::ImageView packed(grey.data(), 20, 10, seed::PixelFormat::Mono8);
+  CHECK(packed.row_stride == 20 && packed.struct_size == sizeof(seed_image));
+  CHECK(seed::ImageView(grey.data(), 3, 3, seed::PixelFormat::PlanarF32).row_stride == 12);
+  CHECK(TAKE(dataset.push(packed)) == 0);
+  CHECK(TAKE(dataset.push(seed::ImageView(grey.data(), 10, 10, seed::PixelFormat::Mono8, 20), "left half")) == 1);
+  CHECK(TAKE(dataset.name(1)) == "left half" && TAKE(dataset.name(0)) == "0");
+  FAILS(ErrorCode::InvalidArgument, dataset.name(2));
+  FAILS(ErrorCode::InvalidArgument, dataset.push(seed::ImageView(nullptr, 4, 4, seed::PixelFormat::Mono8)));
+  FAILS(ErrorCode::InvalidArgument, dataset.push(seed::ImageView(grey.data(), 0, 4, seed::PixelFormat::Mono8)));
+  FAILS(ErrorCode::InvalidArgument,
+        dataset.push(seed::ImageView(grey.data(), 4, 4, static_cast<seed::PixelFormat>(77))));
+
+  const struct {
+    int type;
+    std::size_t bytes;
+    int32_t format;
+  } types[] = {{cv_8uc1, 1, SEED_PIXEL_MONO8},
+               {cv_16uc1, 2, SEED_PIXEL_MONO16},
+               {cv_8uc3, 3, SEED_PIXEL_BGR8},
+               {cv_8uc4, 4, SEED_PIXEL_BGRA8}};
+  for (const auto &type : types) {
+    Matrix matrix(6, 5, type.type, type.bytes, 16);
+    seed::ImageView view = matrix;
+    CHECK(view.format == type.format && view.width == 5 && view.height == 6);
+    CHECK(view.row_stride == 5 * type.bytes + 16 && view.data == matrix.data);
+    TAKE(dataset.push(matrix));
+  }
+  CHECK(TAKE(dataset.count()) == 6 && TAKE(dataset.skipped_count()) == 0);
+  Matrix empty(1, 1, cv_8uc1, 1);
+  empty.rows = empty.cols = -1; // as OpenCV has it for more than two dimensions
+  FAILS(ErrorCode::InvalidArgument, dataset.push(empty));
+  for (int type : {cv_32fc1, cv_8uc2, cv_16uc3}) {
+    Matrix matrix(6, 5, type, 8);
+#ifdef SEED_NO_EXCEPTIONS
+    FAILS(ErrorCode::InvalidArgument, dataset.push(matrix)); // a constructor cannot return the better answer
+#else
+    FAILS(ErrorCode::Unsupported, dataset.push(matrix));
+#endif
+  }
+  FAILS(ErrorCode::Io, seed::Dataset::open_folder("/no/such/folder"));
+  FAILS(ErrorCode::InvalidArgument, seed::Dataset::open_files({}));
+  auto absent = TAKE(seed::Dataset::open_files({"/no/such/file.png", "/nor/this.png"}));
+  CHECK(TAKE(absent.count()) == 2 && TAKE(absent.name(1)) == "/nor/this.png");
+}
+
+void queue() {
+  auto queue = TAKE(seed::Queue::create(2, 3, 7));
+  const std::vector<float> rows{3, 4, 0, 0, 0, 2, 1, 0, 0};
+  TAKE(queue.push({rows, 3}));
+  CHECK(TAKE(queue.length()) == 2 && TAKE(queue.capacity()) == 2 && TAKE(queue.dim()) == 3);
+  auto similarities = TAKE(queue.similarities({seed::Span<const float>(rows.data() + 3, 3), 3}));
+  CHECK(similarities.size() == 2 && std::fabs(similarities[0] + similarities[1] - 2) < 1e-5);
+  FAILS(ErrorCode::InvalidArgument, queue.push({rows, 4}));
+  FAILS(ErrorCode::InvalidArgument, queue.push({rows, 0}));
+  FAILS(ErrorCode::InvalidArgument, seed::Queue::create(0, 3));
+  FAILS(ErrorCode::Io, seed::Queue::load("/no/such/queue"));
+}
+
+void judging() {
+  // Two groups of vectors at right angles.
+  std::vector<float> vectors;
+  std::vector<std::int64_t> labels;
+  for (int i = 0; i < 12; ++i) {
+    const auto tilt = static_cast<float>(i) / 100;
+    vectors.insert(vectors.end(), {i % 2 ? 1.f : tilt, i % 2 ? tilt : 1.f});
+    labels.push_back(i % 2);
+  }
+  seed::Rows rows{vectors, 2};
+  CHECK(rows.count() == 12 && rows[3].size() == 2 && rows[3][0] == 1);
+  CHECK(TAKE(seed::knn(rows, labels, 3)).accuracy_mean == 1);
+  auto nearest = TAKE(seed::neighbours(rows, 2));
+  CHECK(nearest.size() == 24);
+  for (std::size_t i = 0; i < nearest.size(); ++i) CHECK(nearest[i] % 2 == i / 2 % 2 && nearest[i] != i / 2);
+  CHECK(TAKE(seed::agreement(rows, rows, 3)) == 1);
+  labels.pop_back();
+  FAILS(ErrorCode::InvalidArgument, seed::knn(rows, labels, 3));
+  FAILS(ErrorCode::InvalidArgument, seed::neighbours({vectors, 5}, 2));
+  FAILS(ErrorCode::InvalidArgument, seed::neighbours(rows, 12));
+  FAILS(ErrorCode::InvalidArgument, seed::agreement(rows, {vectors, 3}, 3));
+}
+
+void report(const seed::Dataset &dataset, const std::string &folder) {
+  auto report = TAKE(seed::Report::create("Report"));
+  TAKE(report.add_paragraph("A paragraph."));
+  TAKE(report.add_table("Table", {"network", "recall"}, {"student", ".7", "teacher", ".8"}));
+  FAILS(ErrorCode::InvalidArgument, report.add_table("Table", {"network", "recall"}, {"student"}));
+  FAILS(ErrorCode::InvalidArgument, report.add_table("Table", {}, {}));
+  TAKE(report.add_point("Loss", "step", "loss", "student", 1, 2.5));
+  const std::vector<std::uint32_t> queries{0, 1}, near{2, 3, 4, 5};
+  TAKE(report.add_neighbours("Near", dataset, queries, "student", near, "teacher", near));
+  FAILS(ErrorCode::InvalidArgument, report.add_neighbours("Near", dataset, queries, "a", near, "b", queries));
+  TAKE(report.write(folder + "/report.html"));
+  FAILS(ErrorCode::Io, report.write("/no/such/folder/report.html"));
+}
+
+struct Files {
+  std::string teacher, student, checkpoint;
+};
+
+void training(const std::string &folder) {
+  const Files files{folder + "/teacher.safetensors", folder + "/student.safetensors", folder + "/checkpoint"};
+  auto config = TAKE(seed::Config::create({{"image_width", 32},
+                                           {"image_height", 32},
+                                           {"batch_size", 4},
+                                           {"steps", 8},
+                                           {"queue_capacity", 10},
+                                           {"embedding_dim", 16},
+                                           {"progress_every", 1},
+                                           {"precision", "fp32"}}));
+  auto dataset = TAKE(seed::Dataset::create());
+  std::vector<std::vector<std::uint8_t>> frames;
+  for (unsigned i = 0; i < 7; ++i) frames.push_back(stripes(40, 36, 2 + i));
+  for (const auto &frame : frames)
+    TAKE(dataset.push(seed::ImageView(frame.data(), 40, 36, seed::PixelFormat::Mono8)));
+
+  // A student's file serves as a teacher.
+  TAKE(TAKE(seed::Student::create("mobilenet_v3_small", config)).save(files.teacher));
+  FAILS(ErrorCode::Mismatch, seed::Teacher::load(files.teacher, "resnet18", config));
+  auto teacher = TAKE(seed::Teacher::load(files.teacher, "mobilenet_v3_small", config));
+  CHECK(TAKE(teacher.dim()) == 16 && TAKE(teacher.parameter_count()) > 1000000);
+  TAKE(config.set("embedding_dim", TAKE(teacher.dim())));
+  TAKE(config.set("seed", 5));
+  auto student = TAKE(seed::Student::create("mobilenet_v3_small", config));
+  CHECK(TAKE(student.dim()) == 16 && TAKE(student.parameter_count()) == TAKE(teacher.parameter_count()));
+  auto queue = TAKE(seed::Queue::create(10, 16));
+  FAILS(ErrorCode::InvalidArgument, seed::Trainer::create(config, student, teacher, dataset, seed::Queue(nullptr)));
+  auto trainer = TAKE(seed::Trainer::create(config, student, teacher, dataset, queue));
+
+  int calls = 0;
+  auto outcome = TAKE(trainer.run([&](const seed::Progress &progress) {
+    CHECK(std::isfinite(progress.loss) && progress.total_steps == 8);
+    FAILS(ErrorCode::Busy, trainer.position());
+    return ++calls < 2;
+  }));
+  CHECK(outcome == seed::Outcome::Cancelled && calls == 2);
+  CHECK(TAKE(queue.length()) == 8);
+
+#ifndef SEED_NO_EXCEPTIONS
+  // An exception passes around C, not through it, and the trainer goes on afterwards.
+  struct Stop {
+    int step;
+  };
+  try {
+    trainer.run([](const seed::Progress &progress) -> bool { throw Stop{static_cast<int>(progress.step)}; });
+    CHECK(false);
+  } catch (const Stop &stop) {
+    CHECK(stop.step == 3);
+  }
+  CHECK(trainer.position().step == 3);
+  auto session = seed::Session::from_student(student, config);
+  try {
+    session.embed(dataset, [](std::size_t, std::size_t) -> bool { throw Stop{9}; });
+    CHECK(false);
+  } catch (const Stop &stop) {
+    CHECK(stop.step == 9);
+  }
+#else
+  CHECK(TAKE(trainer.run({}, 1)) == seed::Outcome::Paused);
+#endif
+
+  auto token = TAKE(seed::CancelToken::create());
+  TAKE(token.trigger());
+  CHECK(TAKE(trainer.run({}, 0, &token)) == seed::Outcome::Cancelled);
+  TAKE(token.reset());
+  CHECK(TAKE(trainer.run({}, 1, &token)) == seed::Outcome::Paused);
+  TAKE(trainer.save(files.checkpoint));
+  std::vector<Matrix> matrices(2, Matrix(30, 30, cv_8uc3, 3));
+  for (auto &matrix : matrices) matrix.data = matrix.memory.data(); // the copy's own
+  CHECK(std::isfinite(TAKE(trainer.step(seed::views(matrices)))));
+  FAILS(ErrorCode::InvalidArgument, trainer.step({}));
+
+  // Another thread pushes frames while the run goes on.
+  std::thread camera([&] {
+    for (int i = 0; i < 20; ++i) {
+      auto frame = stripes(24, 24, 3);
+      TAKE(dataset.push(seed::ImageView(frame.data(), 24, 24, seed::PixelFormat::Mono8)));
+    }
+  });
+  outcome = TAKE(trainer.run());
+  camera.join();
+  CHECK(outcome == seed::Outcome::Finished);
+  auto position = TAKE(trainer.position());
+  CHECK(position.step == 8 && position.total_steps == 8 && TAKE(dataset.count()) == 27);
+  TAKE(student.save(files.student));
+  FAILS(ErrorCode::Io, trainer.resume("/no/such/checkpoint"));
+
+  // Objects hold what they use: the trainer outlives what it was made of.
+  student = seed::Student(nullptr);
+  teacher = seed::Teacher(nullptr);
+  trainer = seed::Trainer(nullptr);
+  student = TAKE(seed::Student::load(files.student, config));
+  CHECK(TAKE(student.dim()) == 16);
+  report(dataset, folder);
+}
+
+void sessions(const std::string &folder) {
+  auto config = TAKE(seed::Config::create({{"precision", "fp32"}}));
+  FAILS(ErrorCode::Io, seed::Session::open("/no/such/student", config));
+  auto session = TAKE(seed::Session::open(folder + "/student.safetensors", config));
+  CHECK(TAKE(session.describe()).find("cpu") != std::string::npos);
+  const std::size_t dim = TAKE(session.dim());
+  CHECK(dim == 16 && TAKE(session.parameter_count()) > 1000000);
+
+  auto first = stripes(64, 64, 4), second = stripes(48, 64, 9);
+  const std::vector<seed::ImageView> images{{first.data(), 64, 64, seed::PixelFormat::Mono8},
+                                            {second.data(), 48, 64, seed::PixelFormat::Mono8}};
+  auto both = TAKE(session.embed(images));
+  auto alone = TAKE(session.embed(images[1]));
+  CHECK(both.size() == 2 * dim && alone.size() == dim);
+  double norm = 0;
+  for (std::size_t i = 0; i < dim; ++i) {
+    CHECK(std::fabs(both[dim + i] - alone[i]) < 1e-4);
+    norm += static_cast<double>(alone[i]) * static_cast<double>(alone[i]);
+  }
+  CHECK(std::fabs(norm - 1) < 1e-3);
+  CHECK(TAKE(session.embed(seed::Span<const seed::ImageView>())).empty());
+
+  std::array<float, 40> memory;
+  memory.fill(77);
+  CHECK(TAKE(session.embed_into(images, memory)) == 2 * dim);
+  CHECK(std::fabs(memory[0] - both[0]) < 1e-5 && memory[2 * dim] == 77);
+  CHECK(TAKE(session.embed_into(images[0], memory)) == dim);
+  FAILS(ErrorCode::BufferTooSmall, session.embed_into(images, seed::Span<float>(memory.data(), 31)));
+  FAILS(ErrorCode::BufferTooSmall, session.embed_into(images, seed::Span<float>()));
+  Matrix matrix(20, 20, cv_8uc3, 3, 4);
+  CHECK(TAKE(session.embed(matrix)).size() == dim);
+
+  auto dataset = TAKE(seed::Dataset::create());
+  for (const auto &image : images) TAKE(dataset.push(image));
+  std::size_t last = 0, calls = 0;
+  auto pushed = TAKE(session.embed(dataset, [&](std::size_t done, std::size_t total) {
+    CHECK(total == 2 && done <= total);
+    last = done;
+    return ++calls > 0;
+  }));
+  CHECK(pushed.size() == 2 * dim && last == 2 && calls > 0);
+  CHECK(std::fabs(pushed[0] - both[0]) < 1e-4);
+  FAILS(ErrorCode::Cancelled, session.embed(dataset, [](std::size_t, std::size_t) { return false; }));
+  CHECK(TAKE(session.embed_into(dataset, memory)) == 2 * dim);
+  FAILS(ErrorCode::BufferTooSmall, session.embed_into(dataset, seed::Span<float>()));
+  auto token = TAKE(seed::CancelToken::create());
+  TAKE(token.trigger());
+  FAILS(ErrorCode::Cancelled, session.embed_into(dataset, memory, {}, &token));
+  FAILS(ErrorCode::InvalidArgument, session.embed(dataset, {}, std::array{seed::CancelToken(nullptr)}.data()));
+
+  // Threads that come at once may share a batch, so the last bits differ.
+  std::atomic<int> equal{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; ++i)
+    threads.emplace_back([&] {
+      auto vector = TAKE(session.embed(images[1]));
+      float apart = 0;
+      for (std::size_t j = 0; j < dim; ++j) apart = std::fmax(apart, std::fabs(vector[j] - alone[j]));
+      if (apart < 1e-4f) ++equal;
+    });
+  for (auto &thread : threads) thread.join();
+  CHECK(equal == 3);
+}
+
+void logging() {
+  std::atomic<int> lines{0};
+  auto broken = TAKE(seed::Dataset::open_files({"/no/such/file.png"}));
+  auto config = TAKE(seed::Config::create({{"image_width", 32}, {"image_height", 32}}));
+  auto student = TAKE(seed::Student::create("mobilenet_v3_small", config));
+  auto session = TAKE(seed::Session::from_student(student, config));
+  auto count_line = [&lines](seed::LogLevel level, std::string_view message) {
+    CHECK(level == seed::LogLevel::Warn || level == seed::LogLevel::Error);
+    CHECK(!message.empty());
+    ++lines;
+#ifndef SEED_NO_EXCEPTIONS
+    throw 1; // must not cross C
+#endif
+  };
+  TAKE(seed::log_to(seed::LogLevel::Warn, count_line));
+  auto vectors = TAKE(session.embed(broken));
+  for (float value : vectors) CHECK(value == 0);
+  CHECK(TAKE(broken.skipped_count()) == 1);
+  CHECK(TAKE(broken.skipped(0)).find("/no/such/file.png: ") == 0);
+  TAKE(seed::log_to(seed::LogLevel::Off, nullptr));
+  CHECK(lines > 0);
+}
+
+} // namespace
+
+int main(int count, char **words) {
+  if (count < 2) return 2;
+  start();
+  config();
+  empty_objects();
+  images();
+  queue();
+  judging();
+  training(words[1]);
+  sessions(words[1]);
+  logging();
+  if (failures == 0) std::printf("bindings: all checks passed\n");
+  return failures != 0;
+}
