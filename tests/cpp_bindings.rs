@@ -1,0 +1,198 @@
+//! C++ over the C ABI: seed.hpp has all of seed.h; its checks hold in every build of it; the examples and seed-doctor run.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use image::{GrayImage, Luma};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// libseed.so lies beside the test's own executable.
+fn library_folder() -> PathBuf {
+    let executable = std::env::current_exe().unwrap();
+    let deps = executable.parent().unwrap();
+    for folder in [deps, deps.parent().unwrap()] {
+        if folder.join("libseed.so").exists() {
+            return folder.to_path_buf();
+        }
+    }
+    panic!("libseed.so is not beside {}", executable.display());
+}
+
+fn libtorch_folder() -> PathBuf {
+    std::env::var_os("LIBTORCH").map_or_else(|| root().join("third_party/libtorch"), PathBuf::from).join("lib")
+}
+
+fn expect_success(what: &str, output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{what} failed ({}):\n{text}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    text
+}
+
+/// Compiles `source` with every warning an error and links libseed; `flags` come last, libraries among them included.
+fn compile(source: &str, flags: &[&str], folder: &Path) -> PathBuf {
+    let source = root().join(source);
+    let c = source.extension().is_some_and(|extension| extension == "c");
+    let (variable, default) = if c { ("CC", "cc") } else { ("CXX", "c++") };
+    let program = folder.join(source.file_stem().unwrap());
+    let (seed, torch) = (library_folder(), libtorch_folder());
+    let mut command = Command::new(std::env::var(variable).unwrap_or_else(|_| default.to_owned()));
+    command.args(["-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-pthread", "-I"]).arg(root().join("include"));
+    command.arg("-I").arg(root().join("bindings/cpp")).arg(&source).arg("-o").arg(&program).args(flags);
+    command.arg("-L").arg(&seed).args(["-lseed", "-lm"]);
+    for flag in ["-rpath", "-rpath-link"] {
+        for place in [&seed, &torch] {
+            command.arg(format!("-Wl,{flag},{}", place.display()));
+        }
+    }
+    expect_success(&format!("compiling {}", source.display()), &command.output().unwrap());
+    program
+}
+
+/// A program without cargo's library path, which may lead to the library of an earlier build.
+fn quiet(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.env_remove("LD_LIBRARY_PATH");
+    command
+}
+
+/// Runs the checks of tests/cpp/bindings.cpp in a folder of its own, which then holds teacher.safetensors (a
+/// mobilenet_v3_small) and student.safetensors.
+fn check_bindings(flags: &[&str]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let program = compile("tests/cpp/bindings.cpp", flags, folder.path());
+    let output = quiet(&program).arg(folder.path()).output().unwrap();
+    let text = expect_success(&format!("bindings {flags:?}"), &output);
+    assert!(text.contains("all checks passed"), "{text}");
+    folder
+}
+
+#[test]
+fn seed_hpp_has_everything_of_seed_h() {
+    let header = fs::read_to_string(root().join("include/seed.h")).unwrap();
+    let symbols = fs::read_to_string(root().join("include/seed.sym")).unwrap();
+    let bindings = fs::read_to_string(root().join("bindings/cpp/seed.hpp")).unwrap();
+    let words: std::collections::BTreeSet<&str> =
+        bindings.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+    let constants = header.lines().filter_map(|line| line.strip_prefix("#define ")?.split_whitespace().next());
+    let constants = constants.filter(|name| {
+        ["SEED_OK", "SEED_ERROR_", "SEED_LOG_", "SEED_PIXEL_", "SEED_DEVICE_", "SEED_OUTCOME_"]
+            .iter()
+            .any(|start| name.starts_with(start))
+    });
+    let missing: Vec<&str> =
+        symbols.lines().filter(|name| !name.is_empty()).chain(constants).filter(|name| !words.contains(name)).collect();
+    assert!(missing.is_empty(), "bindings/cpp/seed.hpp does not have {missing:?}");
+}
+
+#[test]
+fn the_bindings_hold_in_cpp17_and_cpp20_with_exceptions_and_without() {
+    check_bindings(&["-std=c++17"]);
+    check_bindings(&["-std=c++20"]);
+    check_bindings(&["-std=c++17", "-fno-exceptions"]);
+    check_bindings(&["-std=c++20", "-DSEED_NO_EXCEPTIONS"]);
+}
+
+#[test]
+fn the_sanitizers_find_nothing_in_the_bindings() {
+    check_bindings(&["-std=c++17", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]);
+}
+
+/// Labelled grey images, a folder a label, in stripes or in columns.
+fn labelled_images(folder: &Path) -> PathBuf {
+    let images = folder.join("images");
+    for label in ["columns", "rows"] {
+        fs::create_dir_all(images.join(label)).unwrap();
+        for number in 0..6u32 {
+            let picture = GrayImage::from_fn(40, 40, |x, y| {
+                let place = if label == "rows" { y } else { x };
+                Luma([if place / (2 + number) % 2 == 0 { 30 } else { 220 }])
+            });
+            picture.save(images.join(label).join(format!("{number}.png"))).unwrap();
+        }
+    }
+    images
+}
+
+#[test]
+fn the_examples_distil_embed_and_inspect() {
+    let folder = check_bindings(&["-std=c++17"]);
+    let images = labelled_images(folder.path());
+    let teacher = folder.path().join("teacher.safetensors");
+    let student = folder.path().join("distilled.safetensors");
+
+    let program = compile("examples/cpp/folder.cpp", &["-std=c++17"], folder.path());
+    let arguments = [images.as_os_str(), teacher.as_os_str(), "mobilenet_v3_small".as_ref(), student.as_os_str()];
+    let output = quiet(&program).args(arguments).args(["32", "2"]).output().unwrap();
+    let text = expect_success("folder", &output);
+    assert!(text.contains("columns/0.png is like "), "{text}");
+
+    let program = compile("examples/cpp/inspect.cpp", &["-std=c++17"], folder.path());
+    let frames = folder.path().join("frames.raw");
+    fs::write(&frames, vec![90u8; 3 * 48 * 40]).unwrap();
+    let arguments = [student.as_os_str(), images.as_os_str(), "48".as_ref(), "40".as_ref()];
+    let input = Stdio::from(fs::File::open(&frames).unwrap());
+    let text = expect_success("inspect", &quiet(&program).args(arguments).stdin(input).output().unwrap());
+    assert!(text.contains("12 reference images") && text.contains("3 frames, "), "{text}");
+    let output = quiet(&program).args(["/no/such/student", "/", "4", "4"]).stdin(Stdio::null()).output().unwrap();
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("/no/such/student"), "{output:?}");
+
+    let program = compile("examples/cpp/camera.cpp", &["-std=c++20"], folder.path());
+    let arguments = [teacher.as_os_str(), "mobilenet_v3_small".as_ref(), student.as_os_str()];
+    let text = expect_success("camera", &quiet(&program).args(arguments).args(["32", "12"]).output().unwrap());
+    assert!(text.contains("step 12 on ") && text.contains("is most like frame"), "{text}");
+}
+
+/// Where Debian has OpenCV's headers; its opencv4.pc comes with a far larger package.
+const OPENCV: &str = "/usr/include/opencv4";
+
+#[test]
+fn a_mat_of_opencv_goes_in_as_it_is() {
+    if !Path::new(OPENCV).join("opencv2/imgcodecs.hpp").exists() {
+        eprintln!("SKIPPED: OpenCV's headers (libopencv-imgcodecs-dev) are not installed");
+        return;
+    }
+    let folder = check_bindings(&["-std=c++17"]);
+    let images = labelled_images(folder.path());
+    let flags = ["-std=c++17", "-isystem", OPENCV, "-lopencv_core", "-lopencv_imgcodecs"];
+    let program = compile("examples/cpp/opencv.cpp", &flags, folder.path());
+    let student = folder.path().join("student.safetensors");
+    let files = [images.join("rows/0.png"), images.join("rows/1.png"), images.join("columns/5.png")];
+    let text = expect_success("opencv", &quiet(&program).arg(student).args(files).output().unwrap());
+    assert!(text.contains("(40 x 40, 1 channels) is most like") && text.contains("cosine"), "{text}");
+}
+
+#[test]
+fn the_doctor_says_what_is_loaded_and_whether_it_computes() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = compile("examples/c/doctor.c", &["-std=c99"], folder.path());
+    let text = expect_success("doctor", &quiet(&program).env("TMPDIR", folder.path()).output().unwrap());
+    assert!(text.ends_with("all is well\n"), "{text}");
+    let library = library_folder().join("libseed.so").canonicalize().unwrap();
+    assert!(text.contains(&*library.to_string_lossy()), "{text}");
+    let output = quiet(&program).env("TMPDIR", "/no/such/folder").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("Point TMPDIR to a folder"), "{output:?}");
+    let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["doctor"], "the doctor leaves nothing behind");
+}
+
+#[test]
+fn the_reference_is_made_without_a_warning() {
+    if Command::new("doxygen").arg("--version").output().is_err() {
+        eprintln!("SKIPPED: doxygen is not installed");
+        return;
+    }
+    fs::create_dir_all(root().join("target/doc")).unwrap();
+    let output = Command::new("doxygen").arg("docs/Doxyfile").current_dir(root()).output().unwrap();
+    expect_success("doxygen", &output);
+}
