@@ -57,10 +57,11 @@ fn compile(source: &str, flags: &[&str], folder: &Path) -> PathBuf {
     program
 }
 
-/// A program without cargo's library path, which may lead to the library of an earlier build.
+/// A program without cargo's library path, which may lead to the library of an earlier build. One thread computes: these
+/// programs run side by side, and OpenMP's threads spin while they wait for each other.
 fn quiet(program: &Path) -> Command {
     let mut command = Command::new(program);
-    command.env_remove("LD_LIBRARY_PATH");
+    command.env_remove("LD_LIBRARY_PATH").env("OMP_NUM_THREADS", "1");
     command
 }
 
