@@ -459,7 +459,7 @@ constexpr std::int32_t matrix_format(int type) noexcept {
 
 /// A view of an image in the application's memory; it owns nothing, so the pixels must outlive it.
 struct ImageView : seed_image {
-  /// `height` rows of `width` pixels, `row_stride` bytes from one row to the next; 0 means without a gap.
+  /// `rows` rows of `columns` pixels, `stride` bytes from one row to the next; 0 means without a gap.
   ImageView(const void *pixels, std::uint32_t columns, std::uint32_t rows, PixelFormat pixel_format,
             std::size_t stride = 0) noexcept
       : seed_image{} {
