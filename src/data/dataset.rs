@@ -203,8 +203,9 @@ impl Dataset {
         broken.folders.iter().chain(broken.images.values().map(|(skipped, _)| skipped)).cloned().collect()
     }
 
-    /// Which images these are: SHA-256, in hexadecimal, over the number of images and each one's name and size (bytes
-    /// of the file, or width, height and channels of a pushed frame). A checkpoint compares it before it goes on.
+    /// Which images these are: SHA-256, in hexadecimal, over the number of images and each one's name and size in bytes
+    /// of the file, or the size and pixels of a pushed frame. Checkpoints and banks compare it before they are used. The
+    /// content of files is not read, so a file that was changed without changing its size is not noticed.
     pub fn identity(&self) -> String {
         let images = self.images.read().unwrap_or_else(PoisonError::into_inner);
         let mut hash = Sha256::new();
@@ -219,6 +220,7 @@ impl Dataset {
                     for number in [frame.width(), frame.height(), u32::from(frame.channels())] {
                         word(&mut hash, u64::from(number));
                     }
+                    hash.update(frame.pixels());
                 }
             }
         }
