@@ -28,6 +28,9 @@ pub struct Config {
     pub clip_norm: f64,
     /// Passes over the data set.
     pub epochs: u64,
+    /// Views that each image has in all, V: epoch e shows view e mod V. 0: a fresh view every epoch, as in the paper. A
+    /// teacher bank needs V ≥ 1.
+    pub view_count: u64,
     /// Steps of the run; 0: as many as the epochs need.
     pub steps: u64,
     /// Learning rate for 256 images a step; that of the run is learning_rate·B/256.
@@ -73,6 +76,7 @@ impl Default for Config {
             accumulation_steps: 1,
             clip_norm: 0.0,
             epochs: 200,
+            view_count: 0,
             steps: 0,
             learning_rate: 0.03,
             momentum: 0.9,
@@ -117,6 +121,7 @@ pub const KEYS: &[(&str, Slot)] = &[
     ("accumulation_steps", Slot::Int(|c| &mut c.accumulation_steps, 1, 65_536)),
     ("clip_norm", Slot::Float(|c| &mut c.clip_norm, 0.0, 1e9)),
     ("epochs", Slot::Int(|c| &mut c.epochs, 1, 1_000_000)),
+    ("view_count", Slot::Int(|c| &mut c.view_count, 0, 1_000_000)),
     ("steps", Slot::Int(|c| &mut c.steps, 0, 1 << 40)),
     ("learning_rate", Slot::Float(|c| &mut c.learning_rate, 0.0, 1000.0)),
     ("momentum", Slot::Float(|c| &mut c.momentum, 0.0, 0.9999)),

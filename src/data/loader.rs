@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! sample n = step · B + b      epoch = n / len      image = permutation(seed, epoch)[n mod len]
-//! view randomness = generator(seed, epoch, image, View)
+//! view randomness = generator(seed, view, image, View)      view = epoch, or epoch mod V where V views are repeated
 //! ```
 //!
 //! So batch `step` is the same whichever step the loader starts at and however many workers there are.
@@ -30,10 +30,12 @@ use std::time::{Duration, Instant};
 use super::augment::{ViewConfig, ViewParams};
 use super::dataset::Dataset;
 use super::frame::Frame;
-use super::prefetch::{Order, Plan, Prefetch, Slot};
+use super::prefetch::{Order, Plan, Prefetch};
 use super::random::{Purpose, generator};
 use super::render::{Scratch, render, render_centred};
 use crate::error::{Error, ErrorKind, Result};
+
+pub use super::prefetch::Slot;
 
 /// The views of one step.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +44,8 @@ pub struct Batch {
     pub pixels: Vec<f32>,
     /// Which image each view shows, B numbers: the sound one where a broken one was replaced.
     pub indices: Vec<usize>,
+    /// Which view of which image was asked for at each place, B of them.
+    pub slots: Vec<Slot>,
     /// W.
     pub width: u32,
     /// H.
@@ -78,18 +82,68 @@ impl Loader {
         steps: Range<u64>,
         workers: usize,
     ) -> Result<Self> {
+        Self::repeated_views(dataset, config, seed, 0, batch, steps, workers)
+    }
+
+    /// As [`Loader::views`], but epoch e shows view e mod `views`, so that every image has `views` views in all; 0: a fresh
+    /// view every epoch. The order of the images is the epoch's own either way.
+    ///
+    /// # Errors
+    /// As [`Loader::views`].
+    pub fn repeated_views(
+        dataset: Arc<Dataset>,
+        config: ViewConfig,
+        seed: u64,
+        views: u64,
+        batch: usize,
+        steps: Range<u64>,
+        workers: usize,
+    ) -> Result<Self> {
         let len = check(&dataset, &config, batch)?;
+        Self::augmented(dataset, config, seed, Order::Epochs { seed, len, views }, batch, steps, workers)
+    }
+
+    /// The views that [`Loader::repeated_views`] repeats, each once: view 0 of every image in the data set's order, then
+    /// view 1, to view `views` − 1. The last batch is short where `batch` does not divide their number.
+    ///
+    /// # Errors
+    /// As [`Loader::views`].
+    pub fn every_view(
+        dataset: Arc<Dataset>,
+        config: ViewConfig,
+        seed: u64,
+        views: u64,
+        batch: usize,
+        steps: Range<u64>,
+        workers: usize,
+    ) -> Result<Self> {
+        let len = check(&dataset, &config, batch)?;
+        Self::augmented(dataset, config, seed, Order::Once { len, views }, batch, steps, workers)
+    }
+
+    fn augmented(
+        dataset: Arc<Dataset>,
+        config: ViewConfig,
+        seed: u64,
+        order: Order,
+        batch: usize,
+        steps: Range<u64>,
+        workers: usize,
+    ) -> Result<Self> {
         if steps.end.checked_mul(batch as u64).is_none() {
             return Err(Error::invalid(format!(
                 "step {} of batches of {batch} exceeds 64-bit sample numbers",
                 steps.end
             )));
         }
-        let plan = Plan { steps, batch, view_len: config.view_len(), order: Order::Epochs { seed, len } };
+        let len = match order {
+            Order::Epochs { len, .. } | Order::Once { len, .. } => len,
+        };
+        let plan = Plan { steps, batch, view_len: config.view_len(), order };
         let (width, height) = (config.width, config.height);
         let draw = move |slot: Slot, view: &mut [f32], scratch: &mut Scratch| {
             let (index, frame) = next_sound(&dataset, slot.index, len)?;
-            let mut rng = generator(seed, slot.epoch, slot.index as u64, Purpose::View);
+            let mut rng = generator(seed, slot.view, slot.index as u64, Purpose::View);
             let params = ViewParams::sample(&config, frame.width(), frame.height(), &mut rng);
             render(&frame, &params, &config, view, scratch)?;
             Ok(index)
@@ -106,7 +160,7 @@ impl Loader {
     pub fn centred(dataset: Arc<Dataset>, config: ViewConfig, batch: usize, workers: usize) -> Result<Self> {
         let len = check(&dataset, &config, batch)?;
         let steps = 0..len.div_ceil(batch) as u64;
-        let plan = Plan { steps, batch, view_len: config.view_len(), order: Order::Once { len } };
+        let plan = Plan { steps, batch, view_len: config.view_len(), order: Order::Once { len, views: 1 } };
         let (width, height) = (config.width, config.height);
         let draw = move |slot: Slot, view: &mut [f32], scratch: &mut Scratch| {
             match dataset.load(slot.index) {
@@ -141,6 +195,7 @@ impl Iterator for Loader {
         Some(filled?.map(|filled| Batch {
             pixels: filled.pixels,
             indices: filled.indices,
+            slots: filled.slots,
             width: self.width,
             height: self.height,
             step: filled.step,

@@ -24,7 +24,7 @@ pub mod render;
 pub use augment::{ViewConfig, ViewParams};
 pub use dataset::{Dataset, Skipped};
 pub use frame::{Frame, FrameView, PixelFormat};
-pub use loader::{Batch, Loader};
+pub use loader::{Batch, Loader, Slot};
 pub use render::Scratch;
 
 /// Locks even after a panic elsewhere: what the locks of this module guard is whole after every single statement.

@@ -31,16 +31,18 @@ pub(super) struct Plan {
 
 /// Which image comes when.
 pub(super) enum Order {
-    /// Epoch after epoch, each in its own permutation.
-    Epochs { seed: u64, len: usize },
-    /// Every image once, in order.
-    Once { len: usize },
+    /// Epoch after epoch, each in its own permutation. Epoch e shows view e, or view e mod `views` where that is above 0.
+    Epochs { seed: u64, len: usize, views: u64 },
+    /// Every image in order, under view 0, then under view 1, and so on for `views` times.
+    Once { len: usize, views: u64 },
 }
 
-/// One view to draw.
-#[derive(Clone, Copy)]
-pub(super) struct Slot {
-    pub epoch: u64,
+/// Which view of which image stands at one place of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// Number of the view: the second word of its randomness, generator(seed, view, index, View).
+    pub view: u64,
+    /// Number of the image that was asked for; a broken one is shown by another, with this slot's randomness.
     pub index: usize,
 }
 
@@ -49,6 +51,7 @@ pub(super) struct Filled {
     pub step: u64,
     pub pixels: Vec<f32>,
     pub indices: Vec<usize>,
+    pub slots: Vec<Slot>,
 }
 
 pub(super) struct Prefetch {
@@ -157,7 +160,7 @@ impl Prefetch {
             self.recycle(pixels);
             return Some(Err(error));
         }
-        Some(Ok(Filled { step: pending.step, pixels, indices }))
+        Some(Ok(Filled { step: pending.step, pixels, indices, slots: pending.slots }))
     }
 
     /// Keeps a buffer for a batch to come.
@@ -259,17 +262,19 @@ impl Shared {
         let first = step * self.plan.batch as u64;
         let samples = first..first + self.plan.batch as u64;
         match self.plan.order {
-            Order::Once { len } => {
-                samples.take_while(|&n| n < len as u64).map(|n| Slot { epoch: 0, index: n as usize }).collect()
-            }
-            Order::Epochs { seed, len } => samples
+            Order::Once { len, views } => samples
+                .take_while(|&n| n < (len as u64).saturating_mul(views))
+                .map(|n| Slot { view: n / len as u64, index: (n % len as u64) as usize })
+                .collect(),
+            Order::Epochs { seed, len, views } => samples
                 .map(|n| {
                     let (epoch, place) = (n / len as u64, (n % len as u64) as usize);
                     if order.as_ref().is_none_or(|(known, _)| *known != epoch) {
                         *order = Some((epoch, permutation(seed, epoch, len)));
                     }
                     // Just set where it was not this epoch's, and `place` is below its length.
-                    Slot { epoch, index: order.as_ref().map_or(0, |(_, images)| images[place]) }
+                    let view = if views == 0 { epoch } else { epoch % views };
+                    Slot { view, index: order.as_ref().map_or(0, |(_, images)| images[place]) }
                 })
                 .collect(),
         }
@@ -304,14 +309,14 @@ mod tests {
     use super::*;
 
     fn plan(steps: Range<u64>, batch: usize, len: usize) -> Plan {
-        Plan { steps, batch, view_len: 2, order: Order::Epochs { seed: 1, len } }
+        Plan { steps, batch, view_len: 2, order: Order::Epochs { seed: 1, len, views: 0 } }
     }
 
     #[test]
     fn a_panic_costs_its_batch_and_nothing_else() {
         for workers in [1, 4] {
             let draw = |slot: Slot, view: &mut [f32], _: &mut Scratch| {
-                assert!(!(slot.epoch == 1 && slot.index == 3), "picture {} bites", slot.index);
+                assert!(!(slot.view == 1 && slot.index == 3), "picture {} bites", slot.index);
                 view.fill(slot.index as f32);
                 Ok(slot.index)
             };
@@ -327,7 +332,7 @@ mod tests {
     #[test]
     fn an_error_ends_the_stream() {
         let draw = |slot: Slot, _: &mut [f32], _: &mut Scratch| {
-            if slot.epoch == 1 { Err(Error::invalid("no more")) } else { Ok(slot.index) }
+            if slot.view == 1 { Err(Error::invalid("no more")) } else { Ok(slot.index) }
         };
         let mut prefetch = Prefetch::start(plan(0..u64::MAX / 8, 3, 3), 3, draw).unwrap();
         assert!(prefetch.next().unwrap().is_ok());
@@ -356,7 +361,7 @@ mod tests {
 
     #[test]
     fn a_batch_too_large_for_memory_is_an_error() {
-        let order = Order::Epochs { seed: 1, len: 1 };
+        let order = Order::Epochs { seed: 1, len: 1, views: 0 };
         let huge = Plan { steps: 0..2, batch: 1 << 20, view_len: 1 << 40, order };
         // The worker's own view must fit; only the canvas is tried here.
         let shared = Shared {

@@ -139,10 +139,11 @@ impl Distillation {
         let dataset = self.dataset.clone().ok_or_else(|| {
             Error::invalid("the run has no data set: give the trainer one, or call step with your own images")
         })?;
-        let mut loader = Loader::views(
+        let mut loader = Loader::repeated_views(
             Arc::clone(&dataset),
             self.config.view.clone(),
             self.config.seed,
+            self.config.view_count,
             to_usize(self.config.batch_size)?,
             self.step..end,
             to_usize(self.config.workers)?,
@@ -203,7 +204,14 @@ impl Distillation {
             let params = ViewParams::sample(view, frame.width(), frame.height(), &mut generator);
             render::render(frame, &params, view, out, &mut scratch)?;
         }
-        let batch = Batch { pixels, indices: Vec::new(), width: view.width, height: view.height, step: self.step };
+        let batch = Batch {
+            pixels,
+            indices: Vec::new(),
+            slots: Vec::new(),
+            width: view.width,
+            height: view.height,
+            step: self.step,
+        };
         let images = self.upload(&batch)?;
         self.distill_once(&images)?;
         self.read_loss()
