@@ -19,9 +19,13 @@ const IMAGES: u64 = 40;
 const VIEWS: u64 = 5; // 200 rows: three whole blocks and a short one
 
 fn dataset_of(images: u64, salt: u64) -> Arc<Dataset> {
+    // Tensors this small gain nothing from threads, and where cores are shared threads wait for each other.
+    tch::set_num_threads(1);
     let dataset = Dataset::in_memory();
     for image in 0..images {
-        let pixels: Vec<u8> = (0..24 * 24u64).map(|i| ((i * (image + 3 + salt)) % 239) as u8).collect();
+        // Stripes of different width and lightness, so that even a teacher of random weights tells them apart.
+        let pixels: Vec<u8> =
+            (0..24 * 24u64).map(|i| ((i / (1 + image % 5) * (image + 3 + salt)) % (40 + 5 * image)) as u8).collect();
         let view = FrameView::new(&pixels, 24, 24, 24, PixelFormat::Mono8).unwrap();
         dataset.push(&image.to_string(), &view).unwrap();
     }
@@ -49,17 +53,29 @@ fn config() -> Config {
     config
 }
 
-fn network(seed: u64) -> Network {
+fn network(architecture: Architecture, seed: u64) -> Network {
     let head = Head::Projection { hidden: 32, dim: DIM };
-    Network::new(Architecture::MobileNetV3Small, head, seed, Device::Cpu).unwrap()
+    Network::new(architecture, head, seed, Device::Cpu).unwrap()
+}
+
+/// A ResNet: with random weights a MobileNet gives one and the same embedding for every image, and the tests would see
+/// nothing.
+fn teacher_of(seed: u64) -> Teacher {
+    Teacher::new(network(Architecture::ResNet18, seed)).unwrap()
 }
 
 fn teacher() -> Arc<Teacher> {
-    Arc::new(Teacher::new(network(2)).unwrap())
+    Arc::new(teacher_of(2))
 }
 
 fn run_over(targets: impl Into<Targets>, config: &Config, dataset: Arc<Dataset>) -> Result<Distillation> {
-    Distillation::new(config.clone(), Arc::new(Mutex::new(network(1))), targets, None, Some(dataset))
+    Distillation::new(
+        config.clone(),
+        Arc::new(Mutex::new(network(Architecture::MobileNetV3Small, 1))),
+        targets,
+        None,
+        Some(dataset),
+    )
 }
 
 /// The losses of the steps to come, `limit` of them.
@@ -108,11 +124,15 @@ fn a_run_over_a_bank_is_the_online_run_to_rounding() {
         // averages over K logits and B rows.
         let apart = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
         println!("{pieces} pieces: largest difference of a step's loss {apart:.2e}, of losses from {:.3}", a[0]);
-        assert!(apart < 5e-3, "{apart}: {a:?} {b:?}");
+        assert!(apart < 1e-3, "{apart}: {a:?} {b:?}");
         let (a, b) = (queue_of(&online), queue_of(&stored));
         assert_eq!((a.pointer, a.filled), (b.pointer, b.filled));
         let apart = (&a.rows - &b.rows).abs().max().double_value(&[]);
         assert!(apart < 1.0 / 2048.0, "a number of the queue differs by {apart}");
+        // Rows that stand beside each other are further apart than that, so another row would have been noticed.
+        let next = (a.rows.narrow(0, 1, 47) - a.rows.narrow(0, 0, 47)).abs().amax([1i64].as_slice(), false);
+        let next = Vec::<f32>::try_from(next).unwrap();
+        assert!(next.iter().filter(|&&apart| apart > 1.0 / 256.0).count() > 40, "{next:?}");
     }
 }
 
@@ -204,10 +224,10 @@ fn a_stale_bank_is_refused_with_the_reason() {
         let error = run_over(Arc::clone(&bank), &config(), dataset).err().unwrap();
         assert!(error.kind() == ErrorKind::Mismatch && error.message().contains(reason), "{error}");
     }
-    let other = Teacher::new(network(3)).unwrap();
+    let other = teacher_of(3);
     let name = other.architecture().name();
     let error = bank.check_teacher(name, &other.identity().unwrap()).unwrap_err();
-    assert!(error.message().contains("its teacher is mobilenet_v3_small"), "{error}");
+    assert!(error.message().contains("its teacher is resnet18"), "{error}");
     bank.check_teacher(name, &teacher().identity().unwrap()).unwrap();
     drop(bank);
 
@@ -243,7 +263,7 @@ fn every_damaged_byte_that_counts_is_noticed() {
     bytes[rows_at + 70 * (2 * DIM as usize + 4)] ^= 1; // in block 1
     std::fs::write(&path, bytes).unwrap();
     let bank = open(&path);
-    bank.targets(&[Slot { view: 0, index: 3 }], &[3]).unwrap();
+    assert_eq!(bank.targets(&[Slot { view: 0, index: 3 }], &[3]).unwrap().size(), [1, DIM]);
     let error = bank.targets(&[Slot { view: 2, index: 1 }], &[1]).unwrap_err();
     assert!(error.message().contains("rows 64 to 127"), "{error}");
     // A file that shrinks while it is mapped is an error and not a signal.
@@ -351,9 +371,11 @@ fn a_broken_image_is_the_same_in_bank_and_run() {
     assert_eq!(fill(images()).unwrap(), Outcome::Finished);
     let mut online = run_over(teacher(), &config, images()).unwrap();
     let mut stored = run_over(open(&path), &config, images()).unwrap();
-    let apart =
-        losses(&mut online, None).iter().zip(losses(&mut stored, None)).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-    assert!(apart < 5e-3, "{apart}");
+    let (a, b) = (losses(&mut online, None), losses(&mut stored, None));
+    // Later losses drift apart: with three images a batch, batch norm makes much of a rounding of the weights.
+    assert!((a[0] - b[0]).abs() < 1e-3, "{a:?} {b:?}");
+    let apart = (&queue_of(&online).rows - &queue_of(&stored).rows).abs().max().double_value(&[]);
+    assert!(apart < 1.0 / 2048.0, "a number of the queue differs by {apart}");
     // Repaired meanwhile: the student would see an image that the teacher did not.
     std::fs::write(&picture, &sound).unwrap();
     let mut repaired = run_over(open(&path), &config, images()).unwrap();
