@@ -1,11 +1,12 @@
-//! Compiles `src/torch/shim.cpp` against the libtorch that torch-sys was built with, and tells the linker where it lies.
+//! Compiles the C++ files of `src/torch` against the libtorch that torch-sys was built with, and tells the linker where it lies.
 
 use std::path::PathBuf;
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed=src/torch/shim.cpp");
-    println!("cargo:rerun-if-changed=src/torch/shim.h");
+    for file in ["shim.cpp", "fused.cpp", "guarded.h"] {
+        println!("cargo:rerun-if-changed=src/torch/{file}");
+    }
     // torch-sys declares `links = "tch"` and publishes the folder of libtorch's shared libraries.
     let lib = PathBuf::from(
         std::env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys publishes libtorch_lib on Linux and macOS"),
@@ -17,12 +18,15 @@ fn main() {
         .pic(true)
         .flag_if_supported("-Wall")
         .flag_if_supported("-Wextra")
+        // gcc 12 sees uninitialised members in std::optional<c10::Scalar> that are not read.
+        .flag_if_supported("-Wno-maybe-uninitialized")
         .flag("-isystem")
         .flag(include.to_str().expect("libtorch's path is UTF-8"))
         .flag("-isystem")
         .flag(include.join("torch/csrc/api/include").to_str().expect("libtorch's path is UTF-8"))
         .define("_GLIBCXX_USE_CXX11_ABI", "1")
         .file("src/torch/shim.cpp")
+        .file("src/torch/fused.cpp")
         .compile("seed_shim");
     // Development builds find libtorch where it was built against; an installed library looks beside itself.
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());

@@ -888,10 +888,14 @@ SEED_MUST_USE seed_error *seed_bank_header(const seed_bank *bank, char *buffer, 
 void seed_bank_free(seed_bank *bank);
 
 /*
- Opens a student file. Input size, mean and std are the file's; "device", "precision" ("auto" is float32 here), "output"
- and "workers" come from `config`. The caller frees the session.
+ Opens a student file. Input size, mean and std are the file's; "device", "precision", "output" and "workers" come from
+ `config`. "precision" "auto" is bfloat16 where the device computes in it and vectors keep a cosine of .999 to float32 on
+ calibration images. Opening tries out the fastest way to compute, some tens of forward passes. The caller frees the
+ session.
  */
-SEED_MUST_USE seed_error *seed_session_open(const char *path, const seed_config *config, seed_session **out);
+SEED_MUST_USE seed_error *seed_session_open(const char *path,
+                              const seed_config *config,
+                              seed_session **out);
 
 /*
  Makes a session of a student's weights as they are now; the student may go on learning. Input size, mean and std are the
@@ -905,6 +909,12 @@ SEED_MUST_USE seed_error *seed_session_from_student(const seed_student *student,
  Makes a session of a teacher. Image size, mean and std come from `config`.
  */
 SEED_MUST_USE seed_error *seed_session_from_teacher(const seed_teacher *teacher, const seed_config *config, seed_session **out);
+
+/*
+ How the session computes, for a person: "cpu, bfloat16, 8 images at once". By the rule of
+ seed_config_get_string.
+ */
+SEED_MUST_USE seed_error *seed_session_describe(const seed_session *session, char *buffer, size_t capacity, size_t *length);
 
 /*
  D, the number of floats that one image gives.

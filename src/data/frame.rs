@@ -120,10 +120,20 @@ impl<'a> FrameView<'a> {
     /// # Errors
     /// As [`FrameView::new`] (the fields are public, so they are checked again), and `OutOfMemory`.
     pub fn to_frame(&self) -> Result<Frame> {
+        self.to_frame_in(Vec::new())
+    }
+
+    /// As [`to_frame`](FrameView::to_frame), in the memory of `buffer`, which grows where it must.
+    ///
+    /// # Errors
+    /// As `to_frame`.
+    pub fn to_frame_in(&self, buffer: Vec<u8>) -> Result<Frame> {
         self.check()?;
         let channels = if matches!(self.format, PixelFormat::Mono8 | PixelFormat::Mono16) { 1 } else { 3 };
         let (width, height) = (self.width as usize, self.height as usize);
-        let mut pixels = reserve(width * height * channels)?;
+        let mut pixels = buffer;
+        pixels.clear();
+        reserve_in(&mut pixels, width * height * channels)?;
         let row_bytes = width * self.format.bytes_per_pixel();
         // check() proved that rows 0..height·planes lie inside the buffer.
         let row = |y: usize| &self.bytes[y * self.stride..][..row_bytes];
@@ -206,6 +216,11 @@ impl Frame {
     pub fn pixels(&self) -> &[u8] {
         &self.pixels
     }
+
+    /// The bytes, given up.
+    pub fn into_pixels(self) -> Vec<u8> {
+        self.pixels
+    }
 }
 
 impl std::fmt::Debug for Frame {
@@ -224,8 +239,12 @@ fn check_sides(width: u32, height: u32) -> Result<()> {
 /// An empty vector with room for `bytes`, or an error where an ordinary allocation would end the process.
 pub(super) fn reserve(bytes: usize) -> Result<Vec<u8>> {
     let mut pixels = Vec::new();
+    reserve_in(&mut pixels, bytes)?;
+    Ok(pixels)
+}
+
+fn reserve_in(pixels: &mut Vec<u8>, bytes: usize) -> Result<()> {
     pixels
         .try_reserve_exact(bytes)
-        .map_err(|_| Error::new(ErrorKind::OutOfMemory, format!("cannot allocate {bytes} bytes for a frame")))?;
-    Ok(pixels)
+        .map_err(|_| Error::new(ErrorKind::OutOfMemory, format!("cannot allocate {bytes} bytes for a frame")))
 }

@@ -119,16 +119,15 @@ fn forward_backward(
     settings: &StepSettings,
     share: f64,
 ) -> Result<(Tensor, Tensor)> {
-    let (output, target) = {
+    let target = match target {
+        Target::Embed(teacher) => teacher.embed_fused(images, settings.precision)?, // t, (B,C), unit rows
+        Target::Given(rows) => rows.shallow_clone(),
+    };
+    let output = {
         let _autocast = Autocast::enter(images.device(), settings.precision)?;
-        let target = match target {
-            Target::Embed(teacher) => teacher.embed(images)?, // (B,C), unit rows
-            Target::Given(rows) => rows.shallow_clone(),
-        };
-        (student.forward(images, Mode::Train { noise: settings.noise })?, target)
+        student.forward(images, Mode::Train { noise: settings.noise })?
     };
     let embedding = unit_rows(&output.f_to_kind(Kind::Float)?)?; // s, (B,C)
-    let target = target.f_to_kind(Kind::Float)?; // t, (B,C)
     let mut loss = seed_loss(&embedding, &target, queue.rows(), settings.temperatures)?;
     if share != 1.0 {
         loss.value = loss.value.f_mul_scalar(share)?;

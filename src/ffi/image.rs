@@ -94,6 +94,29 @@ impl seed_image {
     }
 }
 
+/// The images of one call, to be looked at by several threads.
+pub(super) struct Images<'a>(&'a [seed_image]);
+
+// SAFETY: the contract of `new` lets every thread read images and pixels until the call ends; nothing is written.
+unsafe impl Sync for Images<'_> {}
+
+impl<'a> Images<'a> {
+    /// `count` images at `images`.
+    ///
+    /// # Safety
+    /// As [`seed_image::view`], for each.
+    pub unsafe fn new(images: *const seed_image, count: usize) -> Result<Self> {
+        // SAFETY: by contract.
+        Ok(Self(unsafe { array("images", images, count) }?))
+    }
+
+    /// Image `i`, checked; `i` is below the count.
+    pub fn view(&self, i: usize) -> Result<FrameView<'a>> {
+        // SAFETY: by the contract of `new`.
+        unsafe { self.0[i].view() }
+    }
+}
+
 /// Views of `count` images.
 ///
 /// # Safety

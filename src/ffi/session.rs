@@ -10,8 +10,8 @@ use super::config::seed_config;
 use super::dataset::seed_dataset;
 use super::error::seed_error;
 use super::handle::{Guarded, free, handle, with};
-use super::image::{seed_image, views};
-use super::pointers::{answer_size, check_out, product, put, put_new, text};
+use super::image::{Images, seed_image};
+use super::pointers::{answer_size, check_out, fill_text, product, put, put_new, text};
 use super::student::seed_student;
 use super::teacher::seed_teacher;
 use crate::config::Config;
@@ -40,17 +40,18 @@ pub type seed_count_callback = Option<unsafe extern "C" fn(done: usize, total: u
 
 fn make(config: &Config, build: impl FnOnce(SessionOptions) -> Result<Session>) -> Result<SessionInner> {
     let device = device::parse(&config.device)?;
-    // Embeddings of an untrained or odd network can differ by less than bfloat16 resolves, so "auto" means float32 here.
     let precision = match config.precision.as_str() {
-        "auto" => tch::Kind::Float,
-        chosen => device::precision(chosen, device)?,
+        "auto" => None,
+        chosen => Some(device::precision(chosen, device)?),
     };
     let options = SessionOptions { device, precision, output: Output::parse(&config.output)? };
     Ok(SessionInner { session: build(options)?, workers: usize::try_from(config.workers).unwrap_or(0) })
 }
 
-/// Opens a student file. Input size, mean and std are the file's; "device", "precision" ("auto" is float32 here), "output"
-/// and "workers" come from `config`. The caller frees the session.
+/// Opens a student file. Input size, mean and std are the file's; "device", "precision", "output" and "workers" come from
+/// `config`. "precision" "auto" is bfloat16 where the device computes in it and vectors keep a cosine of .999 to float32 on
+/// calibration images. Opening tries out the fastest way to compute, some tens of forward passes. The caller frees the
+/// session.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_session_open(
     path: *const c_char,
@@ -92,9 +93,24 @@ pub unsafe extern "C" fn seed_session_from_teacher(
             let teacher = with(teacher, |teacher| Ok(Arc::clone(teacher)))?;
             with(config, |config| {
                 config.validate()?;
-                make(config, |options| Session::of_teacher(teacher, &config.view, options))
+                make(config, |options| Session::of_teacher(&teacher, &config.view, options))
             })
         })
+    })
+}
+
+/// How the session computes, for a person: "cpu, bfloat16, 8 images at once". By the rule of
+/// seed_config_get_string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_session_describe(
+    session: *const seed_session,
+    buffer: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        let text = with(session, |session| Ok(session.session.describe()))?;
+        fill_text(&text, buffer, capacity, length)
     })
 }
 
@@ -136,11 +152,10 @@ pub unsafe extern "C" fn seed_session_embed(
             if !answer_size(needed, buffer, capacity, length)? {
                 return Ok(());
             }
-            let views = views(images, count)?;
-            // The result is made apart, so that an error in the middle leaves the buffer alone.
-            let mut result = vec![0f32; needed];
-            inner.session.embed_into(&views, &mut result)?;
-            std::ptr::copy_nonoverlapping(result.as_ptr(), buffer, needed);
+            let images = Images::new(images, count)?;
+            // `answer_size` checked place and capacity of the buffer.
+            let out = std::slice::from_raw_parts_mut(buffer, needed);
+            inner.session.embed_each(count, |i| images.view(i), out)?;
             Ok(())
         })
     })

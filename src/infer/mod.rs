@@ -1,6 +1,8 @@
 //! Using a network: frames in, features or embeddings out.
 
+mod gather;
+mod plan;
 mod session;
-mod snapshot;
 
+pub use plan::BEARABLE;
 pub use session::{Output, Session, SessionOptions};

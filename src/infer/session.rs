@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A session is a copy: training that goes on does not change it. All of its functions take `&self` and may be called from
-//! several threads at once.
+//! several threads at once; their frames then share forward passes.
 //!
 //! ```
 //! use seed::data::{FrameView, PixelFormat, ViewConfig};
@@ -23,20 +23,28 @@
 //! # Ok::<(), seed::Error>(())
 //! ```
 
+use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use tch::{Device, Kind, Tensor};
 
-use super::snapshot::{Frozen, Snapshot};
+use super::gather::{Gather, ROOM};
+use super::plan::Plan;
 use crate::data::render::render_centred;
 use crate::data::{Dataset, FrameView, Loader, Scratch, ViewConfig};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::student_file::load_student;
-use crate::model::{Architecture, Head, Network, Teacher};
+use crate::model::{Architecture, Fused, Head, Network, Teacher};
 
-/// Frames that go through the network at once in [`Session::embed`]; more make it no faster and cost memory.
-const CHUNK: usize = 32;
+/// Frames of one call from which on several threads draw them: fewer are drawn sooner than threads wake up.
+const DRAWN_BY_ONE: usize = 4;
+
+thread_local! {
+    /// What drawing a view needs, kept from call to call.
+    static SCRATCH: RefCell<(Scratch, Vec<u8>)> = RefCell::default();
+}
 
 /// What a session gives for a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,8 +74,9 @@ impl Output {
 pub struct SessionOptions {
     /// Where the session's copy of the weights lies.
     pub device: Device,
-    /// Float32, or bfloat16 for products and convolutions. What comes out is float32 either way.
-    pub precision: Kind,
+    /// Float32, or bfloat16 for products and convolutions; None: bfloat16 where the device computes in it and embeddings
+    /// keep a cosine of [`BEARABLE`](super::BEARABLE) on calibration images. What comes out is float32 always.
+    pub precision: Option<Kind>,
     /// What comes out.
     pub output: Output,
 }
@@ -75,37 +84,61 @@ pub struct SessionOptions {
 impl Default for SessionOptions {
     /// Embeddings in float32 on the CPU.
     fn default() -> Self {
-        Self { device: Device::Cpu, precision: Kind::Float, output: Output::Embedding }
+        Self { device: Device::Cpu, precision: Some(Kind::Float), output: Output::Embedding }
     }
 }
 
 /// An immutable network ready for frames.
 pub struct Session {
-    snapshot: Snapshot,
+    plan: Plan,
+    gather: Gather,
     view: ViewConfig,
-    precision: Kind,
     output: Output,
+    dim: usize,
+    architecture: Architecture,
+    parameter_count: i64,
 }
 
 impl Session {
-    /// A session of a copy of `network` as it is now. Of `view`, the size, mean and deviation are used.
+    /// A session of a copy of `network` as it is now. Of `view`, the size, mean and deviation are used. Tries out which way
+    /// of computing is the fastest, which takes some tens of forward passes.
     ///
     /// # Errors
     /// `InvalidArgument` for the embedding of a classifier or a precision other than the two, `Config` for a view out of
     /// bounds; `Device`, `OutOfMemory` or `Torch` from libtorch.
     pub fn new(network: &Network, view: &ViewConfig, options: SessionOptions) -> Result<Self> {
-        check_precision(options.precision)?;
-        let frozen = Frozen::new(network, options.device, options.precision)?;
-        Self::of(Snapshot::Copy(frozen), view, options)
+        let moved;
+        let network = if network.device() == options.device {
+            network
+        } else {
+            let mut copy = network.deep_copy()?;
+            copy.to_device(options.device)?;
+            moved = copy;
+            &moved
+        };
+        let (height, width) = check(view, options.output, network.head())?;
+        let build = |kind, piece| Fused::new(network, kind, piece, height, width);
+        let plan = Plan::choose(build, options.precision, options.output, (height, width))?;
+        let dim = match options.output {
+            Output::Features => network.feature_dim(),
+            Output::Embedding => network.output_dim(),
+        };
+        Ok(Self::of(plan, view, options.output, dim, (network.architecture(), network.parameter_count())))
     }
 
-    /// A session of a teacher, shared rather than copied; it stays on its own device, whatever the options say.
+    /// A session of a teacher. It stays on its own device, whatever the options say.
     ///
     /// # Errors
     /// As [`Session::new`].
-    pub fn of_teacher(teacher: Arc<Teacher>, view: &ViewConfig, options: SessionOptions) -> Result<Self> {
-        check_precision(options.precision)?;
-        Self::of(Snapshot::Teacher(teacher), view, options)
+    pub fn of_teacher(teacher: &Teacher, view: &ViewConfig, options: SessionOptions) -> Result<Self> {
+        let (height, width) = check(view, options.output, teacher.head())?;
+        let build = |kind, piece| teacher.fused(kind, piece, height, width);
+        let plan = Plan::choose(build, options.precision, options.output, (height, width))?;
+        let dim = match options.output {
+            Output::Features => teacher.feature_dim(),
+            Output::Embedding => teacher.embedding_dim(),
+        };
+        Ok(Self::of(plan, view, options.output, dim, (teacher.architecture(), teacher.parameter_count())))
     }
 
     /// A session of a student's file ([`crate::model::student_file`]), whose header says how images are made.
@@ -117,27 +150,36 @@ impl Session {
         Self::new(&network, &header.view(), options).map_err(|error| error.context(path.display()))
     }
 
-    fn of(snapshot: Snapshot, view: &ViewConfig, options: SessionOptions) -> Result<Self> {
-        view.check()?;
-        if options.output == Output::Embedding && matches!(snapshot.head(), Head::Classifier { .. }) {
-            return Err(Error::invalid("a network with a classifier has no embedding; ask for its features"));
-        }
-        Ok(Self { snapshot, view: view.clone(), precision: options.precision, output: options.output })
+    fn of(plan: Plan, view: &ViewConfig, output: Output, dim: i64, about: (Architecture, i64)) -> Self {
+        // Widths are positive and below 2^20.
+        let dim = dim as usize;
+        let gather = Gather::new(view.view_len(), dim);
+        let (architecture, parameter_count) = about;
+        Self { plan, gather, view: view.clone(), output, dim, architecture, parameter_count }
     }
 
     /// Numbers in a row: the width of the features or of the embedding.
     pub fn dim(&self) -> usize {
-        let dim = match self.output {
-            Output::Features => self.snapshot.feature_dim(),
-            Output::Embedding => self.snapshot.embedding_dim(),
-        };
-        // Widths are positive and below 2^20.
-        dim as usize
+        self.dim
     }
 
     /// What comes out.
     pub fn output(&self) -> Output {
         self.output
+    }
+
+    /// Float32 or bfloat16: what products and convolutions are computed in.
+    pub fn precision(&self) -> Kind {
+        self.plan.kind()
+    }
+
+    /// How it computes, for a person: "cpu, bfloat16, 8 images at once".
+    pub fn describe(&self) -> String {
+        let precision = if self.plan.kind() == Kind::Float { "float32" } else { "bfloat16" };
+        match (self.plan.device(), self.plan.piece()) {
+            (Device::Cuda(index), _) => format!("cuda:{index}, {precision}"),
+            (_, piece) => format!("cpu, {precision}, {piece} images at once"),
+        }
     }
 
     /// How images are made.
@@ -147,12 +189,12 @@ impl Session {
 
     /// The backbone.
     pub fn architecture(&self) -> Architecture {
-        self.snapshot.architecture()
+        self.architecture
     }
 
     /// Number of parameters' elements, head included.
     pub fn parameter_count(&self) -> i64 {
-        self.snapshot.parameter_count()
+        self.parameter_count
     }
 
     /// One row for each frame, in order: (frames, [`dim`](Session::dim)).
@@ -160,18 +202,9 @@ impl Session {
     /// # Errors
     /// `InvalidArgument` for a frame that is not sound (names its place), `OutOfMemory` or `Torch` from libtorch.
     pub fn embed(&self, frames: &[FrameView<'_>]) -> Result<Vec<f32>> {
-        let mut rows = reserve(frames.len(), self.dim())?;
-        let mut scratch = Scratch::default();
-        let mut pixels = vec![0f32; self.view.view_len() * frames.len().min(CHUNK)];
-        for (chunk, frames) in frames.chunks(CHUNK).enumerate() {
-            let views = pixels.chunks_exact_mut(self.view.view_len());
-            for (place, (frame, view)) in frames.iter().zip(views).enumerate() {
-                let name = |error: Error| error.context(format!("frame {}", chunk * CHUNK + place));
-                let frame = frame.to_frame().map_err(name)?;
-                render_centred(&frame, &self.view, view, &mut scratch).map_err(name)?;
-            }
-            self.forward(&pixels[..frames.len() * self.view.view_len()], &mut rows)?;
-        }
+        let mut rows = reserve(frames.len(), self.dim)?;
+        rows.resize(frames.len() * self.dim, 0.0);
+        self.embed_each(frames.len(), |i| Ok(frames[i]), &mut rows)?;
         Ok(rows)
     }
 
@@ -180,16 +213,69 @@ impl Session {
     /// # Errors
     /// Those of `embed`, and `InvalidArgument` where `out` is not frames · dim long.
     pub fn embed_into(&self, frames: &[FrameView<'_>], out: &mut [f32]) -> Result<()> {
-        if frames.len().checked_mul(self.dim()) != Some(out.len()) {
+        self.embed_each(frames.len(), |i| Ok(frames[i]), out)
+    }
+
+    /// As [`embed_into`](Session::embed_into) for `count` frames that `frame` gives by number. Up to 16 frames (in one call or in
+    /// calls of several threads at once) go through together; once warm, no buffer is allocated.
+    ///
+    /// # Errors
+    /// Those of `embed_into` and of `frame`, with the frame's place.
+    pub fn embed_each<'a>(
+        &self,
+        count: usize,
+        frame: impl Fn(usize) -> Result<FrameView<'a>> + Sync,
+        out: &mut [f32],
+    ) -> Result<()> {
+        if count.checked_mul(self.dim) != Some(out.len()) {
             return Err(Error::invalid(format!(
-                "the output holds {} numbers, expected {} for {} frames",
+                "the output holds {} numbers, expected {} for {count} frames",
                 out.len(),
-                frames.len().saturating_mul(self.dim()),
-                frames.len()
+                count.saturating_mul(self.dim),
             )));
         }
-        out.copy_from_slice(&self.embed(frames)?);
+        if count <= ROOM {
+            return self.embed_batch(0, count, &frame, out);
+        }
+        // An error in the middle must leave the caller's memory alone.
+        let mut rows = reserve(count, self.dim)?;
+        rows.resize(out.len(), 0.0);
+        for (number, rows) in rows.chunks_mut(ROOM * self.dim).enumerate() {
+            self.embed_batch(number * ROOM, rows.len() / self.dim, &frame, rows)?;
+        }
+        out.copy_from_slice(&rows);
         Ok(())
+    }
+
+    fn embed_batch<'a>(
+        &self,
+        first: usize,
+        count: usize,
+        frame: &(impl Fn(usize) -> Result<FrameView<'a>> + Sync),
+        out: &mut [f32],
+    ) -> Result<()> {
+        if count == 0 {
+            return Ok(());
+        }
+        let draw_one = |number: usize, view: &mut [f32]| -> Result<()> {
+            let drawn = frame(first + number).and_then(|frame| {
+                SCRATCH.with_borrow_mut(|(scratch, pixels)| {
+                    let frame = frame.to_frame_in(std::mem::take(pixels))?;
+                    let result = render_centred(&frame, &self.view, view, scratch);
+                    *pixels = frame.into_pixels();
+                    result
+                })
+            });
+            drawn.map_err(|error| error.context(format!("frame {}", first + number)))
+        };
+        let length = self.view.view_len();
+        let draw = |views: &mut [f32]| match count {
+            0..DRAWN_BY_ONE => {
+                views.chunks_exact_mut(length).enumerate().try_for_each(|(number, view)| draw_one(number, view))
+            }
+            _ => views.par_chunks_exact_mut(length).enumerate().try_for_each(|(number, view)| draw_one(number, view)),
+        };
+        self.gather.rows(count, draw, |views, rows| self.forward(views, rows), out)
     }
 
     /// One row for each image of the data set, in its order: (images, [`dim`](Session::dim)). A broken image has a row of zeros
@@ -210,7 +296,9 @@ impl Session {
         let mut loader = Loader::centred(Arc::clone(dataset), self.view.clone(), batch, workers)?;
         while let Some(batch) = loader.next() {
             let batch = batch?;
-            self.forward(&batch.pixels, &mut rows)?;
+            let begin = rows.len();
+            rows.resize(begin + batch.indices.len() * dim, 0.0);
+            self.forward(&batch.pixels, &mut rows[begin..])?;
             for (place, view) in batch.pixels.chunks_exact(self.view.view_len()).enumerate() {
                 let index = batch.indices[place];
                 // The loader gives zeros for a broken image. So may a sound black one under a mean of zero: ask.
@@ -228,32 +316,34 @@ impl Session {
         Ok(rows)
     }
 
-    /// Appends the rows of whole views, (B, H, W, 3).
-    fn forward(&self, pixels: &[f32], rows: &mut Vec<f32>) -> Result<()> {
+    /// Rows (B, dim) of whole views (B, H, W, 3).
+    fn forward(&self, pixels: &[f32], rows: &mut [f32]) -> Result<()> {
         let (height, width) = (i64::from(self.view.height), i64::from(self.view.width));
+        let batch = (pixels.len() / self.view.view_len()) as i64;
         // The permuted view of NHWC memory is a channels-last NCHW tensor.
-        let images = Tensor::f_from_slice(pixels)?.f_view([-1, height, width, 3])?.f_permute([0, 3, 1, 2])?;
-        let images = images.f_to_device(self.snapshot.device())?;
-        let output = self.snapshot.run(&images, self.precision, self.output == Output::Embedding)?; // (B, dim)
-        let output = output.f_to_device(Device::Cpu)?.f_contiguous()?;
-        let (begin, elements) = (rows.len(), output.numel());
-        rows.resize(begin + elements, 0.0);
-        output.f_copy_data(&mut rows[begin..], elements)?;
-        Ok(())
+        let size = [batch, 3, height, width];
+        let strides = [height * width * 3, 1, width * 3, 3];
+        // SAFETY: the numbers live and stand still until the end of this function; the tensor is only read, and nothing that
+        // is made of it outlives the copy into `rows`.
+        let images = unsafe { Tensor::f_from_blob(pixels.as_ptr().cast(), &size, &strides, Kind::Float, Device::Cpu) }?;
+        let output = self.plan.run(&images, self.output)?.f_to_device(Device::Cpu)?.f_contiguous()?; // (B, dim)
+        Ok(output.f_copy_data(rows, rows.len())?)
     }
 }
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Session({}, {:?}, {} wide)", self.architecture(), self.output, self.dim())
+        write!(f, "Session({}, {:?}, {} wide, {})", self.architecture, self.output, self.dim, self.describe())
     }
 }
 
-fn check_precision(precision: Kind) -> Result<()> {
-    if !matches!(precision, Kind::Float | Kind::BFloat16) {
-        return Err(Error::invalid(format!("precision is {precision:?}, expected float32 or bfloat16")));
+/// Height and width of the images, where a session of such a network can be.
+fn check(view: &ViewConfig, output: Output, head: Head) -> Result<(i64, i64)> {
+    view.check()?;
+    if output == Output::Embedding && matches!(head, Head::Classifier { .. }) {
+        return Err(Error::invalid("a network with a classifier has no embedding; ask for its features"));
     }
-    Ok(())
+    Ok((i64::from(view.height), i64::from(view.width)))
 }
 
 /// An empty vector with room for all rows, or an error where an ordinary allocation would end the process.

@@ -14,6 +14,7 @@ use super::noise::RandomDrop;
 use super::params::Path;
 use super::{Backbone, Mode};
 use crate::error::Result;
+use crate::torch::fused::{Builder, IMAGES, Value};
 
 /// Expansion, kernel, first stride, channels and blocks of each stage: table 1 of the paper.
 const STAGES: [(i64, i64, i64, i64, usize); 7] = [
@@ -74,6 +75,19 @@ impl MbConv {
         x = self.project.forward(&x, mode)?;
         Ok(if self.add_input { self.depth.forward(x, mode)?.f_add_(input)? } else { x })
     }
+
+    fn lower(&self, builder: &mut Builder, input: Value) -> Result<Value> {
+        let mut x = input;
+        if let Some(expand) = &self.expand {
+            x = expand.lower(builder, x)?;
+        }
+        x = self.depthwise.lower(builder, x)?;
+        x = self.squeeze.lower(builder, x)?;
+        match self.add_input {
+            true => self.project.lower_sum(builder, x, input, Activation::Identity),
+            false => self.project.lower(builder, x),
+        }
+    }
 }
 
 /// EfficientNet-B0 without its classifier.
@@ -115,5 +129,14 @@ impl Backbone for EfficientNet {
             x = block.forward(&x, mode)?;
         }
         global_average(&self.last.forward(&x, mode)?) // (B, 1280)
+    }
+
+    fn lower(&self, builder: &mut Builder) -> Result<Value> {
+        let mut x = self.stem.lower(builder, IMAGES)?;
+        for block in &self.blocks {
+            x = block.lower(builder, x)?;
+        }
+        x = self.last.lower(builder, x)?;
+        builder.mean(x)
     }
 }

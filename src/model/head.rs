@@ -2,12 +2,13 @@
 
 use tch::Tensor;
 
-use super::layers::{Linear, LinearInitial};
+use super::layers::{Activation, Linear, LinearInitial};
 use super::noise::RandomDrop;
 use super::params::Path;
 use super::projection::Projection;
 use super::{Architecture, Mode};
 use crate::error::{Error, Result};
+use crate::torch::fused::{Builder, Value};
 
 /// Widest layer a head may have; a bound on what a damaged configuration can allocate.
 const WIDEST: i64 = 1 << 20;
@@ -85,6 +86,15 @@ impl HeadLayers {
             HeadLayers::None => Ok(features),
             HeadLayers::Classifier(dropout, linear) => linear.forward(&dropout.forward(features, mode)?),
             HeadLayers::Projection(projection) => projection.forward(&features, mode),
+        }
+    }
+
+    /// Eval mode, where dropout does nothing.
+    pub fn lower(&self, builder: &mut Builder, features: Value) -> Result<Value> {
+        match self {
+            HeadLayers::None => Ok(features),
+            HeadLayers::Classifier(_, linear) => linear.lower(builder, features, Activation::Identity),
+            HeadLayers::Projection(projection) => projection.lower(builder, features),
         }
     }
 }

@@ -1,15 +1,19 @@
 //! The layers that the backbones are made of, with torch's arithmetic and key names.
 //!
-//! Feature maps are (B, C, H, W) in either memory format; libtorch keeps the format of its input.
+//! Feature maps are (B, C, H, W) in either memory format; libtorch keeps the format of its input. Each layer has two
+//! forms: `forward`, and `lower`, which appends its eval mode to a [`Builder`] of fused operations. `tests/fused.rs` holds
+//! them against each other.
 
 use tch::{Kind, Tensor};
 
 use super::Mode;
 use super::params::{Initial, Path};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::torch::fused::{Builder, ConvGeometry, Value};
 
 /// A function applied to each element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i32)]
 pub(crate) enum Activation {
     /// x
     Identity,
@@ -157,6 +161,18 @@ impl BatchNorm2d {
             true,
         )?)
     }
+
+    /// Weight and bias of the convolution without bias `weight` followed by this norm in eval mode, computed in float64:
+    /// w·γ/√(var + eps) and β − mean·γ/√(var + eps).
+    fn folded_into(&self, weight: &Tensor) -> Result<(Tensor, Tensor)> {
+        let _no_grad = tch::no_grad_guard();
+        let double = |tensor: &Tensor| tensor.f_detach()?.f_to_kind(Kind::Double);
+        let deviation = double(&self.running_var)?.f_add_scalar(self.config.eps)?.f_sqrt()?;
+        let scale = double(&self.weight)?.f_div(&deviation)?; // (O)
+        let bias = double(&self.bias)?.f_sub(&double(&self.running_mean)?.f_mul(&scale)?)?;
+        let weight = double(weight)?.f_mul(&scale.f_view([-1, 1, 1, 1])?)?;
+        Ok((weight.f_to_kind(Kind::Float)?, bias.f_to_kind(Kind::Float)?))
+    }
 }
 
 /// Convolution without bias, batch normalisation, activation.
@@ -183,6 +199,22 @@ impl ConvBnAct {
     pub fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
         let x = self.norm.forward(&self.conv.forward(x)?, mode)?;
         self.activation.apply(x, mode)
+    }
+
+    /// Eval mode as one operation: the norm goes into weight and bias.
+    pub fn lower(&self, builder: &mut Builder, x: Value) -> Result<Value> {
+        self.lower_fused(builder, x, None, self.activation)
+    }
+
+    /// `activation(conv and norm + other)`.
+    pub fn lower_sum(&self, builder: &mut Builder, x: Value, other: Value, activation: Activation) -> Result<Value> {
+        self.lower_fused(builder, x, Some(other), activation)
+    }
+
+    fn lower_fused(&self, b: &mut Builder, x: Value, other: Option<Value>, activation: Activation) -> Result<Value> {
+        let (weight, bias) = self.norm.folded_into(&self.conv.weight)?;
+        let ConvShape { kernel, stride, groups, .. } = self.conv.shape;
+        b.conv(x, other, &weight, &bias, ConvGeometry { stride, padding: (kernel - 1) / 2, groups }, activation as i32)
     }
 }
 
@@ -212,6 +244,19 @@ impl SqueezeExcitation {
         let squeezed = self.inner.apply(self.fc1.forward(&pooled)?, mode)?; // (B, S, 1, 1)
         let factors = self.gate.apply(self.fc2.forward(&squeezed)?, mode)?; // (B, C, 1, 1)
         Ok(factors.f_mul(x)?)
+    }
+
+    /// Overwrites `x`.
+    pub fn lower(&self, builder: &mut Builder, x: Value) -> Result<Value> {
+        let _no_grad = tch::no_grad_guard();
+        let mut weights = Vec::with_capacity(4);
+        for layer in [&self.fc1, &self.fc2] {
+            weights.push(layer.weight.f_detach()?.f_flatten(1, -1)?); // (O, I, 1, 1) → (O, I)
+            let bias = layer.bias.as_ref().ok_or_else(|| Error::invalid("squeeze and excitation without bias"))?;
+            weights.push(bias.f_detach()?);
+        }
+        let [w1, b1, w2, b2] = [0, 1, 2, 3].map(|i: usize| &weights[i]);
+        builder.squeeze(x, [w1, b1, w2, b2], self.inner as i32, self.gate as i32)
     }
 }
 
@@ -252,6 +297,11 @@ impl Linear {
 
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         Ok(x.f_linear(&self.weight, Some(&self.bias))?)
+    }
+
+    /// `activation(x·Wᵀ + b)`.
+    pub fn lower(&self, builder: &mut Builder, x: Value, activation: Activation) -> Result<Value> {
+        builder.linear(x, &self.weight.f_detach()?, &self.bias.f_detach()?, activation as i32)
     }
 }
 

@@ -13,6 +13,7 @@ use super::layers::{Activation, ConvBnAct, ConvShape, NormConfig, global_average
 use super::params::Path;
 use super::{Backbone, Mode};
 use crate::error::Result;
+use crate::torch::fused::{Builder, IMAGES, Value};
 
 /// Expansion, channels, blocks and first stride of each stage: table 2 of the paper.
 const STAGES: [(i64, i64, usize, i64); 7] =
@@ -49,6 +50,17 @@ impl InvertedResidual {
             out = layer.forward(&out, mode)?;
         }
         Ok(if self.add_input { out.f_add_(x)? } else { out })
+    }
+
+    fn lower(&self, builder: &mut Builder, input: Value) -> Result<Value> {
+        let mut x = input;
+        for (number, layer) in self.layers.iter().enumerate() {
+            x = match self.add_input && number + 1 == self.layers.len() {
+                true => layer.lower_sum(builder, x, input, Activation::Identity)?,
+                false => layer.lower(builder, x)?,
+            };
+        }
+        Ok(x)
     }
 }
 
@@ -87,5 +99,14 @@ impl Backbone for MobileNetV2 {
             x = block.forward(&x, mode)?;
         }
         global_average(&self.last.forward(&x, mode)?) // (B, 1280)
+    }
+
+    fn lower(&self, builder: &mut Builder) -> Result<Value> {
+        let mut x = self.stem.lower(builder, IMAGES)?;
+        for block in &self.blocks {
+            x = block.lower(builder, x)?;
+        }
+        x = self.last.lower(builder, x)?;
+        builder.mean(x)
     }
 }

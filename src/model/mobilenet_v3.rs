@@ -15,6 +15,7 @@ use super::layers::{
 use super::params::Path;
 use super::{Backbone, Mode};
 use crate::error::Result;
+use crate::torch::fused::{Builder, IMAGES, Value};
 
 /// One row of the paper's table 1 or 2.
 struct Row {
@@ -124,6 +125,21 @@ impl InvertedResidual {
         x = self.project.forward(&x, mode)?;
         Ok(if self.add_input { x.f_add_(input)? } else { x })
     }
+
+    fn lower(&self, builder: &mut Builder, input: Value) -> Result<Value> {
+        let mut x = input;
+        if let Some(expand) = &self.expand {
+            x = expand.lower(builder, x)?;
+        }
+        x = self.depthwise.lower(builder, x)?;
+        if let Some(squeeze) = &self.squeeze {
+            x = squeeze.lower(builder, x)?;
+        }
+        match self.add_input {
+            true => self.project.lower_sum(builder, x, input, Activation::Identity),
+            false => self.project.lower(builder, x),
+        }
+    }
 }
 
 /// The multiple of eight nearest to `channels`, not more than a tenth below it (torchvision's `_make_divisible`).
@@ -170,6 +186,16 @@ impl Backbone for MobileNetV3 {
         }
         let pooled = global_average(&self.last.forward(&x, mode)?)?; // (B, 576 or 960)
         HS.apply(self.widen.forward(&pooled)?, mode) // (B, 1024 or 1280)
+    }
+
+    fn lower(&self, builder: &mut Builder) -> Result<Value> {
+        let mut x = self.stem.lower(builder, IMAGES)?;
+        for block in &self.blocks {
+            x = block.lower(builder, x)?;
+        }
+        x = self.last.lower(builder, x)?;
+        x = builder.mean(x)?;
+        self.widen.lower(builder, x, HS)
     }
 }
 

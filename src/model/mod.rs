@@ -24,6 +24,7 @@
 
 mod architecture;
 mod efficientnet;
+mod fused;
 mod head;
 mod layers;
 mod load;
@@ -44,6 +45,7 @@ pub mod weights;
 use tch::Tensor;
 
 pub use architecture::Architecture;
+pub use fused::Fused;
 pub use head::Head;
 pub use load::{Load, LoadReport};
 pub use network::Network;
@@ -53,6 +55,7 @@ pub use student::Student;
 pub use teacher::Teacher;
 
 use crate::error::Result;
+use crate::torch::fused::{Builder, Value};
 
 /// How a forward pass treats batch norm, dropout and stochastic depth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,4 +73,7 @@ pub enum Mode {
 pub(crate) trait Backbone: Send {
     /// (B, 3, H, W) → (B, d).
     fn features(&self, images: &Tensor, mode: Mode) -> Result<Tensor>;
+
+    /// Appends the eval mode of [`features`](Backbone::features) to a program of fused operations.
+    fn lower(&self, builder: &mut Builder) -> Result<Value>;
 }

@@ -12,6 +12,7 @@ use super::resnet::{BlockKind, ResNet};
 use super::weights::{HostTensor, StateDict};
 use super::{Architecture, Backbone, Mode};
 use crate::error::{Error, Result};
+use crate::torch::fused::{Builder, Value};
 
 /// A network. See the [module](super) for the rules on threads and grad mode.
 pub struct Network {
@@ -61,7 +62,7 @@ impl Network {
     /// `InvalidArgument` where `images` is not a non-empty floating-point (B, 3, H, W) on the network's device, or, in
     /// training, gives batch norm only one value per channel (B·⌈H/32⌉·⌈W/32⌉ = 1). Nothing has been written then.
     pub fn features(&self, images: &Tensor, mode: Mode) -> Result<Tensor> {
-        self.check_images(images, mode)?;
+        check_images(images, self.device(), mode)?;
         self.backbone.features(images, mode)
     }
 
@@ -79,32 +80,10 @@ impl Network {
         self.head_layers.forward(features, mode)
     }
 
-    fn check_images(&self, images: &Tensor, mode: Mode) -> Result<()> {
-        if !images.defined() {
-            return Err(Error::invalid("the tensor of images is undefined"));
-        }
-        let kind = images.f_kind()?;
-        let size = images.size();
-        let (batch, height, width) = match *size.as_slice() {
-            [batch, 3, height, width] if batch > 0 && height > 0 && width > 0 => (batch, height, width),
-            _ => return Err(Error::invalid(format!("images must be (B, 3, H, W) and not empty, got {size:?}"))),
-        };
-        if !matches!(kind, Kind::Float | Kind::Half | Kind::BFloat16) {
-            return Err(Error::invalid(format!("images must be float32 (or half under autocast), got {kind:?}")));
-        }
-        if images.device() != self.device() {
-            let (found, own) = (images.device(), self.device());
-            return Err(Error::invalid(format!("images lie on {found:?}, the network on {own:?}")));
-        }
-        // All architectures halve the image five times, rounding up; the last batch norm sees the smallest map.
-        let values = batch.saturating_mul((height - 1) / 32 + 1).saturating_mul((width - 1) / 32 + 1);
-        if matches!(mode, Mode::Train { .. }) && values < 2 {
-            return Err(Error::invalid(format!(
-                "training needs more than one value per channel: {batch} image of {height}x{width} leaves one; \
-                 take a larger batch or images larger than 32 pixels"
-            )));
-        }
-        Ok(())
+    /// Appends the network in eval mode to a program: the values of its features and of its output.
+    pub(crate) fn lower(&self, builder: &mut Builder) -> Result<(Value, Value)> {
+        let features = self.backbone.lower(builder)?;
+        Ok((features, self.head_layers.lower(builder, features)?))
     }
 
     /// Width of the features.
@@ -234,6 +213,35 @@ impl Network {
         }
         Ok(copy)
     }
+}
+
+/// Refuses what is not a non-empty floating-point (B, 3, H, W) on `device`, or too small to train on.
+pub(super) fn check_images(images: &Tensor, device: Device, mode: Mode) -> Result<()> {
+    if !images.defined() {
+        return Err(Error::invalid("the tensor of images is undefined"));
+    }
+    let kind = images.f_kind()?;
+    let size = images.size();
+    let (batch, height, width) = match *size.as_slice() {
+        [batch, 3, height, width] if batch > 0 && height > 0 && width > 0 => (batch, height, width),
+        _ => return Err(Error::invalid(format!("images must be (B, 3, H, W) and not empty, got {size:?}"))),
+    };
+    if !matches!(kind, Kind::Float | Kind::Half | Kind::BFloat16) {
+        return Err(Error::invalid(format!("images must be float32 (or half under autocast), got {kind:?}")));
+    }
+    if images.device() != device {
+        let found = images.device();
+        return Err(Error::invalid(format!("images lie on {found:?}, the network on {device:?}")));
+    }
+    // All architectures halve the image five times, rounding up; the last batch norm sees the smallest map.
+    let values = batch.saturating_mul((height - 1) / 32 + 1).saturating_mul((width - 1) / 32 + 1);
+    if matches!(mode, Mode::Train { .. }) && values < 2 {
+        return Err(Error::invalid(format!(
+            "training needs more than one value per channel: {batch} image of {height}x{width} leaves one; \
+             take a larger batch or images larger than 32 pixels"
+        )));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use super::Mode;
 use super::layers::{Activation, Linear, LinearInitial};
 use super::params::Path;
 use crate::error::Result;
+use crate::torch::fused::{Builder, Value};
 
 /// Linear, ReLU, linear; keys "projection.0" and "projection.2".
 pub(crate) struct Projection {
@@ -32,6 +33,11 @@ impl Projection {
     pub fn forward(&self, features: &Tensor, mode: Mode) -> Result<Tensor> {
         let hidden = Activation::Relu.apply(self.first.forward(features)?, mode)?; // (B, hidden)
         self.second.forward(&hidden) // (B, dim)
+    }
+
+    pub fn lower(&self, builder: &mut Builder, features: Value) -> Result<Value> {
+        let hidden = self.first.lower(builder, features, Activation::Relu)?;
+        self.second.lower(builder, hidden, Activation::Identity)
     }
 }
 

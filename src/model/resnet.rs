@@ -12,6 +12,7 @@ use super::layers::{Activation, ConvBnAct, ConvShape, NormConfig, global_average
 use super::params::Path;
 use super::{Backbone, Mode};
 use crate::error::Result;
+use crate::torch::fused::{Builder, IMAGES, Value};
 
 /// Which residual branch the blocks have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +79,21 @@ impl Block {
         };
         Activation::Relu.apply(out, mode)
     }
+
+    fn lower(&self, builder: &mut Builder, input: Value) -> Result<Value> {
+        let shortcut = match &self.downsample {
+            Some(downsample) => downsample.lower(builder, input)?,
+            None => input,
+        };
+        let mut x = input;
+        for (number, layer) in self.branch.iter().enumerate() {
+            x = match number + 1 == self.branch.len() {
+                true => layer.lower_sum(builder, x, shortcut, Activation::Relu)?,
+                false => layer.lower(builder, x)?,
+            };
+        }
+        Ok(x)
+    }
 }
 
 /// A ResNet without its classifier.
@@ -114,5 +130,14 @@ impl Backbone for ResNet {
             x = block.forward(&x, mode)?;
         }
         global_average(&x)
+    }
+
+    fn lower(&self, builder: &mut Builder) -> Result<Value> {
+        let mut x = self.stem.lower(builder, IMAGES)?;
+        x = builder.max_pool(x)?;
+        for block in &self.blocks {
+            x = block.lower(builder, x)?;
+        }
+        builder.mean(x)
     }
 }

@@ -1,5 +1,7 @@
 //! The one border down to libtorch beyond tch: safe wrappers over `shim.cpp` for memory formats, autocast and the fused
-//! SGD. Nothing above this module calls C++.
+//! SGD, and over `fused.cpp` for networks as fused programs. Nothing above this module calls C++.
+
+pub mod fused;
 
 use std::ffi::{CStr, c_char};
 

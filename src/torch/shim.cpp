@@ -2,48 +2,22 @@
 // parameters. Every function catches every exception: it returns NULL, or a message that seed_shim_free releases.
 // Tensors cross as torch-sys does it, as pointers to at::Tensor owned by the Rust side.
 
+#include "guarded.h"
+
 #include <ATen/ATen.h>
 #include <ATen/autocast_mode.h>
 #include <ATen/ops/_foreach_mul.h>
 #include <ATen/ops/_foreach_norm.h>
 #include <ATen/ops/_fused_sgd.h>
-#include <c10/util/Exception.h>
 
 #include <cstdint>
 #include <cstdlib>
-#include <cstring>
-#include <exception>
 #include <vector>
-
-namespace {
-
-// strdup may fail when memory is out; the Rust side needs some non-NULL text even then.
-char out_of_memory[] = "out of memory";
-
-char *message(const char *text) noexcept {
-  char *copy = strdup(text);
-  return copy ? copy : out_of_memory;
-}
-
-template <typename Body> char *guarded(Body body) noexcept {
-  try {
-    body();
-    return nullptr;
-  } catch (const c10::Error &error) {
-    return message(error.what_without_backtrace());
-  } catch (const std::exception &error) {
-    return message(error.what());
-  } catch (...) {
-    return message("an exception that is not a std::exception");
-  }
-}
-
-} // namespace
 
 extern "C" {
 
 void seed_shim_free(char *text) {
-  if (text != out_of_memory) free(text);
+  if (text != seed_shim_out_of_memory) free(text);
 }
 
 // The libtorch of this process, as "2.11.0…" inside the text of its build settings.

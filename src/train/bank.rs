@@ -18,7 +18,6 @@ use crate::data::loader::Loader;
 use crate::distill::bank::format::{BLOCK_ROWS, FORMAT};
 use crate::distill::bank::{BankTeacher, BankViews, BankWriter, Header};
 use crate::model::Teacher;
-use crate::torch::Autocast;
 use crate::{Error, Result, device};
 
 /// One report of the filling.
@@ -157,8 +156,7 @@ fn embed(teacher: &Teacher, images: &Tensor, precision: Kind, piece: i64) -> Res
     let batch = images.size()[0];
     let mut rows = Vec::new();
     for start in (0..batch).step_by(piece as usize) {
-        let _autocast = Autocast::enter(images.device(), precision)?;
-        rows.push(teacher.embed(&images.f_narrow(0, start, piece.min(batch - start))?)?);
+        rows.push(teacher.embed_fused(&images.f_narrow(0, start, piece.min(batch - start))?, precision)?);
     }
     let halves = Tensor::f_cat(&rows, 0)?.f_to_kind(Kind::Half)?.f_to_device(tch::Device::Cpu)?.f_contiguous()?;
     let count = halves.numel();

@@ -1,0 +1,86 @@
+//! A network in eval mode as a program of fused operations: an own copy of the weights, batch norm folded into them.
+//!
+//! On the CPU a batch goes through in pieces of [`Fused::piece`] images: a piece's feature maps stay in the cache and in
+//! memory that the allocator keeps, where those of 32 images at 224² are mapped and cleared anew in every pass (measured:
+//! ResNet-50 in bfloat16 46 images/s in pieces of 4, 35 in one of 32).
+
+use tch::{Device, Kind, Tensor};
+
+use super::network::check_images;
+use super::{Mode, Network};
+use crate::error::{Error, Result};
+use crate::torch::fused::{Builder, Program, Value};
+
+/// An immutable copy of a network, for eval mode only; may be shared between threads.
+pub struct Fused {
+    program: Program,
+    features: Value,
+    output: Value,
+    device: Device,
+    piece: i64,
+}
+
+impl Fused {
+    /// A copy of `network` as it is now, weights in `kind` (float32 or bfloat16), laid out for pieces of `piece` images of
+    /// height × width; other sizes run as well, but slower.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for another `kind`, `OutOfMemory` or `Torch` from libtorch.
+    pub fn new(network: &Network, kind: Kind, piece: i64, height: i64, width: i64) -> Result<Fused> {
+        let (device, piece) = (network.device(), piece.max(1));
+        let build = |onednn| {
+            let mut builder = Builder::new()?;
+            let (features, output) = network.lower(&mut builder)?;
+            let program = builder.prepare(kind, onednn, piece, height, width)?;
+            Ok(Fused { program, features, output, device, piece })
+        };
+        if device != Device::Cpu {
+            return build(false);
+        }
+        build(true).or_else(|error: Error| {
+            // A libtorch without oneDNN, or a CPU that it does not serve in this format.
+            log::warn!("no fused operators on this CPU, going on without: {error}");
+            build(false)
+        })
+    }
+
+    /// Backbone features: (B, 3, H, W) floating point → (B, d) float32.
+    ///
+    /// # Errors
+    /// As [`Network::features`].
+    pub fn features(&self, images: &Tensor) -> Result<Tensor> {
+        self.run(images, self.features)
+    }
+
+    /// Head on top of the features: (B, 3, H, W) floating point → (B, C) float32, not normalised.
+    ///
+    /// # Errors
+    /// As [`Network::features`].
+    pub fn forward(&self, images: &Tensor) -> Result<Tensor> {
+        self.run(images, self.output)
+    }
+
+    /// Images that go through at once.
+    pub fn piece(&self) -> i64 {
+        self.piece
+    }
+
+    /// Where the weights lie.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    fn run(&self, images: &Tensor, value: Value) -> Result<Tensor> {
+        check_images(images, self.device, Mode::Eval)?;
+        let batch = images.size()[0];
+        if batch <= self.piece || self.device != Device::Cpu {
+            return self.program.run(images, value);
+        }
+        let mut rows = Vec::with_capacity(batch as usize / self.piece as usize + 1);
+        for start in (0..batch).step_by(self.piece as usize) {
+            let piece = images.f_narrow(0, start, self.piece.min(batch - start))?;
+            rows.push(self.program.run(&piece, value)?);
+        }
+        Ok(Tensor::f_cat(&rows, 0)?)
+    }
+}

@@ -1,0 +1,257 @@
+// A network in eval mode as a list of fused operations: convolution with folded batch norm, activation and residual sum
+// in one pass. On the CPU they are libtorch's own oneDNN operators with weights packed once; elsewhere, and where those
+// are not built in, plain ATen. Every function catches every exception, as in shim.cpp.
+
+#include "guarded.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+namespace {
+
+using Scalars = torch::List<std::optional<at::Scalar>>;
+using Unary = std::optional<std::string_view>;
+
+using ConvPointwise = at::Tensor(const at::Tensor &, const at::Tensor &, const std::optional<at::Tensor> &,
+                                 at::IntArrayRef, at::IntArrayRef, at::IntArrayRef, int64_t, std::string_view, Scalars,
+                                 Unary);
+using ConvAdd = at::Tensor &(at::Tensor &, const at::Tensor &, const at::Tensor &, const std::optional<at::Tensor> &,
+                             at::IntArrayRef, at::IntArrayRef, at::IntArrayRef, int64_t, std::string_view,
+                             std::optional<at::Scalar>, Unary, Scalars, Unary);
+using PackConv = at::Tensor(const at::Tensor &, at::IntArrayRef, at::IntArrayRef, at::IntArrayRef, int64_t,
+                            c10::OptionalArrayRef<int64_t>);
+
+template <typename Signature> c10::TypedOperatorHandle<Signature> find(const char *name, const char *overload) {
+  return c10::Dispatcher::singleton().findSchemaOrThrow(name, overload).typed<Signature>();
+}
+
+// The numbers of model::layers::Activation.
+enum Activation : int32_t { Identity, Relu, Relu6, Hardswish, Hardsigmoid, Silu, Sigmoid };
+
+std::string_view onednn_name(int32_t activation) {
+  switch (activation) {
+  case Relu: return "relu";
+  case Relu6: return "hardtanh";
+  case Hardswish: return "hardswish";
+  case Hardsigmoid: return "hardsigmoid";
+  case Silu: return "swish";
+  case Sigmoid: return "sigmoid";
+  default: return "none";
+  }
+}
+
+Scalars onednn_scalars(int32_t activation) {
+  Scalars scalars;
+  if (activation == Relu6) {
+    scalars.push_back(at::Scalar(0.0));
+    scalars.push_back(at::Scalar(6.0));
+  }
+  return scalars;
+}
+
+void activate(at::Tensor &x, int32_t activation) {
+  switch (activation) {
+  case Relu: at::relu_(x); break;
+  case Relu6: at::hardtanh_(x, 0, 6); break;
+  case Hardswish: at::hardswish_(x); break;
+  case Hardsigmoid: at::hardsigmoid_(x); break;
+  case Silu: at::silu_(x); break;
+  case Sigmoid: at::sigmoid_(x); break;
+  default: break;
+  }
+}
+
+enum Kind : int32_t { Conv, MaxPool, Squeeze, Mean, Linear };
+
+struct Operation {
+  int32_t kind, input, other, output, activation, gate;
+  int64_t stride, padding, groups;
+  // Conv, Linear: weight, bias. Squeeze: weight and bias of both layers.
+  std::vector<at::Tensor> weights;
+  at::Tensor packed;
+};
+
+struct Program {
+  std::vector<Operation> operations;
+  int32_t values = 1; // value 0 is the batch of images
+  at::ScalarType dtype = at::kFloat;
+  bool onednn = false;
+  // The operation that reads a value last; its memory is given back after that.
+  std::vector<int32_t> last_use;
+};
+
+int32_t add(Program &program, Operation operation) {
+  TORCH_CHECK(operation.input >= 0 && operation.input < program.values && operation.other < program.values,
+              "fused program: a value is read before it is written");
+  operation.output = program.values++;
+  program.operations.push_back(std::move(operation));
+  return program.values - 1;
+}
+
+void convolve(const Program &program, const Operation &op, std::vector<at::Tensor> &values, bool other_is_free) {
+  const int64_t stride[] = {op.stride, op.stride}, padding[] = {op.padding, op.padding}, dilation[] = {1, 1};
+  const at::Tensor &input = values[op.input];
+  if (!program.onednn) {
+    at::Tensor out = at::conv2d(input, op.weights[0], op.weights[1], stride, padding, dilation, op.groups);
+    if (op.other >= 0) out.add_(values[op.other]);
+    activate(out, op.activation);
+    values[op.output] = std::move(out);
+    return;
+  }
+  static const auto plain = find<ConvPointwise>("mkldnn::_convolution_pointwise", "");
+  static const auto add_in_place = find<ConvAdd>("mkldnn::_convolution_pointwise_", "binary");
+  if (op.other < 0) {
+    values[op.output] = plain.call(input, op.packed, op.weights[1], padding, stride, dilation, op.groups,
+                                   onednn_name(op.activation), onednn_scalars(op.activation), "");
+    return;
+  }
+  at::Tensor sum = other_is_free ? values[op.other] : values[op.other].clone();
+  Unary unary;
+  if (op.activation != Identity) unary = onednn_name(op.activation);
+  add_in_place.call(sum, input, op.packed, op.weights[1], padding, stride, dilation, op.groups, "add", std::nullopt,
+                    unary, onednn_scalars(op.activation), "");
+  values[op.output] = std::move(sum);
+}
+
+void step(const Program &program, const Operation &op, std::vector<at::Tensor> &values, bool other_is_free) {
+  const at::Tensor &input = values[op.input];
+  switch (op.kind) {
+  case Conv: return convolve(program, op, values, other_is_free);
+  case MaxPool: {
+    const int64_t kernel[] = {3, 3}, stride[] = {2, 2}, padding[] = {1, 1};
+    values[op.output] = at::max_pool2d(input, kernel, stride, padding);
+    return;
+  }
+  case Squeeze: {
+    // x·gate(W₂·inner(W₁·mean(x)))
+    at::Tensor squeezed = at::linear(input.mean({2, 3}), op.weights[0], op.weights[1]);
+    activate(squeezed, op.activation);
+    at::Tensor factors = at::linear(squeezed, op.weights[2], op.weights[3]);
+    activate(factors, op.gate);
+    at::Tensor out = input;
+    values[op.output] = out.mul_(factors.unsqueeze(2).unsqueeze(3));
+    return;
+  }
+  case Mean: values[op.output] = input.mean({2, 3}); return;
+  case Linear: {
+    at::Tensor out = at::linear(input, op.weights[0], op.weights[1]);
+    activate(out, op.activation);
+    values[op.output] = std::move(out);
+    return;
+  }
+  }
+}
+
+} // namespace
+
+extern "C" {
+
+char *seed_fused_new(Program **out) {
+  return guarded([&] { *out = new Program; });
+}
+
+void seed_fused_free(Program *program) { delete program; }
+
+// act(conv(input) + other): weight (O, I/groups, k, k), bias (O), other -1 for none. Gives the number of the value.
+char *seed_fused_conv(Program *program, int32_t input, int32_t other, const at::Tensor *weight, const at::Tensor *bias,
+                      int64_t stride, int64_t padding, int64_t groups, int32_t activation, int32_t *output) {
+  return guarded([&] {
+    *output = add(*program, {Conv, input, other, 0, activation, Identity, stride, padding, groups, {*weight, *bias}, {}});
+  });
+}
+
+// 3×3, stride 2, padding 1.
+char *seed_fused_max_pool(Program *program, int32_t input, int32_t *output) {
+  return guarded([&] { *output = add(*program, {MaxPool, input, -1, 0, Identity, Identity, 2, 1, 1, {}, {}}); });
+}
+
+// Squeeze and excitation: weights (S, C), (S), (C, S), (C). Overwrites its input, which nothing may read afterwards.
+char *seed_fused_squeeze(Program *program, int32_t input, const at::Tensor *const *weights, int32_t inner, int32_t gate,
+                         int32_t *output) {
+  return guarded([&] {
+    std::vector<at::Tensor> own{*weights[0], *weights[1], *weights[2], *weights[3]};
+    *output = add(*program, {Squeeze, input, -1, 0, inner, gate, 1, 0, 1, std::move(own), {}});
+  });
+}
+
+// (B, C, H, W) → (B, C).
+char *seed_fused_mean(Program *program, int32_t input, int32_t *output) {
+  return guarded([&] { *output = add(*program, {Mean, input, -1, 0, Identity, Identity, 1, 0, 1, {}, {}}); });
+}
+
+// act(input·Wᵀ + b): weight (O, I), bias (O).
+char *seed_fused_linear(Program *program, int32_t input, const at::Tensor *weight, const at::Tensor *bias,
+                        int32_t activation, int32_t *output) {
+  return guarded(
+      [&] { *output = add(*program, {Linear, input, -1, 0, activation, Identity, 1, 0, 1, {*weight, *bias}, {}}); });
+}
+
+// Ends the building: converts the weights to `dtype` and, with `onednn`, packs them for images (batch, 3, height, width);
+// other sizes run as well, but slower. Before this the program does not run.
+char *seed_fused_prepare(Program *program, int32_t dtype, int32_t onednn, int64_t batch, int64_t height,
+                         int64_t width) {
+  return guarded([&] {
+    at::NoGradGuard no_grad;
+    at::AutoDispatchBelowADInplaceOrView below_autograd;
+    program->dtype = static_cast<at::ScalarType>(dtype);
+    program->last_use.assign(program->values, -1);
+    // Sizes of the values, for packing.
+    std::vector<std::vector<int64_t>> sizes(program->values);
+    sizes[0] = {batch, 3, height, width};
+    for (size_t i = 0; i < program->operations.size(); ++i) {
+      Operation &op = program->operations[i];
+      program->last_use[op.input] = static_cast<int32_t>(i);
+      if (op.other >= 0) program->last_use[op.other] = static_cast<int32_t>(i);
+      for (at::Tensor &tensor : op.weights) {
+        tensor = tensor.to(program->dtype, /*non_blocking=*/false, /*copy=*/true);
+        if (tensor.dim() == 4) tensor = tensor.contiguous(at::MemoryFormat::ChannelsLast);
+      }
+      const auto &in = sizes[op.input];
+      auto halved = [&](int64_t side, int64_t kernel) { return (side + 2 * op.padding - kernel) / op.stride + 1; };
+      if (op.kind == Conv) {
+        int64_t kernel = op.weights[0].size(2);
+        sizes[op.output] = {batch, op.weights[0].size(0), halved(in.at(2), kernel), halved(in.at(3), kernel)};
+        if (onednn) {
+          static const auto pack = find<PackConv>("mkldnn::_reorder_convolution_weight", "");
+          const int64_t stride[] = {op.stride, op.stride}, padding[] = {op.padding, op.padding}, dilation[] = {1, 1};
+          op.packed = pack.call(op.weights[0], padding, stride, dilation, op.groups, at::IntArrayRef(in));
+        }
+      } else if (op.kind == MaxPool) {
+        sizes[op.output] = {batch, in.at(1), halved(in.at(2), 3), halved(in.at(3), 3)};
+      } else {
+        sizes[op.output] = in;
+      }
+    }
+    program->onednn = onednn != 0;
+  });
+}
+
+// images (B, 3, H, W), channels-last, on the device of the weights → value number `output` as float32. The program itself
+// is only read: several threads may run it.
+char *seed_fused_run(const Program *program, const at::Tensor *images, int32_t output, at::Tensor **result) {
+  return guarded([&] {
+    at::NoGradGuard no_grad;
+    at::AutoDispatchBelowADInplaceOrView below_autograd;
+    TORCH_CHECK(!program->last_use.empty(), "fused program: not prepared");
+    TORCH_CHECK(output > 0 && output < program->values, "fused program: there is no value ", output);
+    std::vector<at::Tensor> values(program->values);
+    values[0] = images->to(program->dtype);
+    for (size_t i = 0; i < program->operations.size(); ++i) {
+      const Operation &op = program->operations[i];
+      auto ends = [&](int32_t value) { return value > 0 && program->last_use[value] == static_cast<int32_t>(i); };
+      step(*program, op, values, op.other >= 0 && ends(op.other) && op.other != op.input);
+      if (op.output == output) break;
+      if (ends(op.input)) values[op.input].reset();
+      if (op.other >= 0 && ends(op.other)) values[op.other].reset();
+    }
+    *result = new at::Tensor(values[output].to(at::kFloat));
+  });
+}
+
+} // extern "C"

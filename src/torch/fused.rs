@@ -1,0 +1,207 @@
+//! A program of fused operations, built once and run often: the safe side of `fused.cpp`.
+
+use std::ffi::c_char;
+use std::ptr::NonNull;
+
+use tch::{Kind, Tensor};
+use torch_sys::C_tensor;
+
+use super::check;
+use crate::{Error, Result};
+
+/// The opaque program of `fused.cpp`.
+#[repr(C)]
+struct RawProgram {
+    _private: [u8; 0],
+}
+
+unsafe extern "C" {
+    fn seed_fused_new(out: *mut *mut RawProgram) -> *mut c_char;
+    fn seed_fused_free(program: *mut RawProgram);
+    fn seed_fused_conv(
+        program: *mut RawProgram,
+        input: i32,
+        other: i32,
+        weight: *const C_tensor,
+        bias: *const C_tensor,
+        stride: i64,
+        padding: i64,
+        groups: i64,
+        activation: i32,
+        output: *mut i32,
+    ) -> *mut c_char;
+    fn seed_fused_max_pool(program: *mut RawProgram, input: i32, output: *mut i32) -> *mut c_char;
+    fn seed_fused_squeeze(
+        program: *mut RawProgram,
+        input: i32,
+        weights: *const *const C_tensor,
+        inner: i32,
+        gate: i32,
+        output: *mut i32,
+    ) -> *mut c_char;
+    fn seed_fused_mean(program: *mut RawProgram, input: i32, output: *mut i32) -> *mut c_char;
+    fn seed_fused_linear(
+        program: *mut RawProgram,
+        input: i32,
+        weight: *const C_tensor,
+        bias: *const C_tensor,
+        activation: i32,
+        output: *mut i32,
+    ) -> *mut c_char;
+    fn seed_fused_prepare(
+        program: *mut RawProgram,
+        dtype: i32,
+        onednn: i32,
+        batch: i64,
+        height: i64,
+        width: i64,
+    ) -> *mut c_char;
+    fn seed_fused_run(
+        program: *const RawProgram,
+        images: *const C_tensor,
+        output: i32,
+        result: *mut *mut C_tensor,
+    ) -> *mut c_char;
+}
+
+/// What an operation of a program gives; [`IMAGES`] is what the program is run on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Value(i32);
+
+/// The batch of images, (B, 3, H, W).
+pub const IMAGES: Value = Value(0);
+
+/// Stride, padding and groups of a convolution.
+#[derive(Debug, Clone, Copy)]
+pub struct ConvGeometry {
+    /// Step in both directions, in pixels.
+    pub stride: i64,
+    /// Zeros around the map, in pixels.
+    pub padding: i64,
+    /// Groups of channels.
+    pub groups: i64,
+}
+
+/// A program that is being built. Activations are the numbers of `model::layers::Activation`.
+pub struct Builder {
+    raw: NonNull<RawProgram>,
+}
+
+impl Builder {
+    /// An empty program.
+    pub fn new() -> Result<Self> {
+        let mut raw = std::ptr::null_mut();
+        // SAFETY: a valid place for one pointer.
+        check(unsafe { seed_fused_new(&mut raw) })?;
+        let raw = NonNull::new(raw).ok_or_else(|| Error::invalid("the fused program was not made"))?;
+        Ok(Self { raw })
+    }
+
+    /// act(conv(input) + other), weight (O, I/groups, k, k), bias (O).
+    pub fn conv(
+        &mut self,
+        input: Value,
+        other: Option<Value>,
+        weight: &Tensor,
+        bias: &Tensor,
+        geometry: ConvGeometry,
+        activation: i32,
+    ) -> Result<Value> {
+        let mut output = 0;
+        let ConvGeometry { stride, padding, groups } = geometry;
+        let other = other.map_or(-1, |value| value.0);
+        // SAFETY: program and tensors live through the call.
+        check(unsafe {
+            seed_fused_conv(
+                self.raw.as_ptr(),
+                input.0,
+                other,
+                weight.as_ptr(),
+                bias.as_ptr(),
+                stride,
+                padding,
+                groups,
+                activation,
+                &mut output,
+            )
+        })?;
+        Ok(Value(output))
+    }
+
+    /// 3×3 maxima, stride 2, padding 1.
+    pub fn max_pool(&mut self, input: Value) -> Result<Value> {
+        let mut output = 0;
+        // SAFETY: the program lives through the call.
+        check(unsafe { seed_fused_max_pool(self.raw.as_ptr(), input.0, &mut output) })?;
+        Ok(Value(output))
+    }
+
+    /// x·gate(W₂·inner(W₁·mean(x) + b₁) + b₂), `weights` W₁ (S, C), b₁, W₂ (C, S), b₂. Overwrites `input`: nothing else
+    /// may read it.
+    pub fn squeeze(&mut self, input: Value, weights: [&Tensor; 4], inner: i32, gate: i32) -> Result<Value> {
+        let mut output = 0;
+        let weights = weights.map(Tensor::as_ptr);
+        // SAFETY: program and tensors live through the call; four pointers are read.
+        check(unsafe { seed_fused_squeeze(self.raw.as_ptr(), input.0, weights.as_ptr(), inner, gate, &mut output) })?;
+        Ok(Value(output))
+    }
+
+    /// Mean over the image: (B, C, H, W) → (B, C).
+    pub fn mean(&mut self, input: Value) -> Result<Value> {
+        let mut output = 0;
+        // SAFETY: the program lives through the call.
+        check(unsafe { seed_fused_mean(self.raw.as_ptr(), input.0, &mut output) })?;
+        Ok(Value(output))
+    }
+
+    /// act(input·Wᵀ + b), weight (O, I), bias (O).
+    pub fn linear(&mut self, input: Value, weight: &Tensor, bias: &Tensor, activation: i32) -> Result<Value> {
+        let mut output = 0;
+        // SAFETY: program and tensors live through the call.
+        check(unsafe {
+            seed_fused_linear(self.raw.as_ptr(), input.0, weight.as_ptr(), bias.as_ptr(), activation, &mut output)
+        })?;
+        Ok(Value(output))
+    }
+
+    /// The finished program, its weights in `kind` (float32 or bfloat16). With `onednn` the weights are packed for images
+    /// (batch, 3, height, width), on the CPU only; other sizes run as well, but slower.
+    pub fn prepare(self, kind: Kind, onednn: bool, batch: i64, height: i64, width: i64) -> Result<Program> {
+        let dtype = match kind {
+            Kind::Float => 6, // c10::ScalarType::Float
+            Kind::BFloat16 => 15,
+            other => return Err(Error::invalid(format!("a fused program runs in float32 or bfloat16, not {other:?}"))),
+        };
+        // SAFETY: the program lives through the call.
+        check(unsafe { seed_fused_prepare(self.raw.as_ptr(), dtype, i32::from(onednn), batch, height, width) })?;
+        Ok(Program { builder: self })
+    }
+}
+
+impl Drop for Builder {
+    fn drop(&mut self) {
+        // SAFETY: made by `seed_fused_new`, released once, here.
+        unsafe { seed_fused_free(self.raw.as_ptr()) }
+    }
+}
+
+/// A program that runs.
+pub struct Program {
+    builder: Builder,
+}
+
+// SAFETY: the program owns its tensors, which nothing else refers to (`prepare` copies every weight). Running it only reads
+// them, and libtorch allows that from several threads; nothing in it belongs to the thread that made it.
+unsafe impl Send for Program {}
+unsafe impl Sync for Program {}
+
+impl Program {
+    /// Runs on `images` (B, 3, H, W) floating point, channels-last, on the weights' device, until `output` is known; gives it as
+    /// float32.
+    pub fn run(&self, images: &Tensor, output: Value) -> Result<Tensor> {
+        let mut result = std::ptr::null_mut();
+        // SAFETY: program and images live through the call; the shim allocates the tensor that `from_ptr` takes over.
+        check(unsafe { seed_fused_run(self.builder.raw.as_ptr(), images.as_ptr(), output.0, &mut result) })?;
+        Ok(unsafe { Tensor::from_ptr(result) })
+    }
+}
