@@ -1,8 +1,10 @@
 //! The teacher bank: a run over it is the online run to float16 rounding; it is filled in pieces, survives kills, and is
 //! refused when it is stale, damaged or hostile.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use seed::config::Config;
 use seed::data::{Dataset, FrameView, PixelFormat, Slot};
@@ -102,7 +104,7 @@ fn open(path: &Path) -> Arc<Bank> {
 }
 
 /// A whole bank in `folder`, and its bytes.
-fn filled(folder: &Path) -> (std::path::PathBuf, Vec<u8>) {
+fn filled(folder: &Path) -> (PathBuf, Vec<u8>) {
     let path = folder.join("teacher.bank");
     assert_eq!(fill(&path, &config(), None).unwrap(), Outcome::Finished);
     let bytes = std::fs::read(&path).unwrap();
@@ -174,18 +176,19 @@ fn what_a_kill_leaves_is_gone_on_with() {
     let (path, whole) = filled(folder.path());
     let rows_at = whole.len() - 200 * (2 * DIM as usize + 4);
     let block = 64 * (2 * DIM as usize + 4);
-    let mut cases: Vec<(&str, Vec<u8>)> = Vec::new();
-    cases.push(("cut within the third block", whole[..rows_at + 2 * block + 100].to_vec()));
-    cases.push(("cut within the table", whole[..12_289].to_vec()));
-    cases.push(("cut within the mark", whole[..8195].to_vec()));
-    cases.push(("cut after the header", whole[..8192].to_vec()));
     let mut garbled = whole.clone();
     garbled[rows_at + block + 7..].fill(0xab);
-    cases.push(("garbled from the second block on", garbled));
     let mut half_written = whole.clone();
     half_written[8192..8200].copy_from_slice(&1u64.to_le_bytes()); // a mark of one block, its checksum torn
     half_written[rows_at + 2 * block + 50..].fill(0);
-    cases.push(("a torn mark and a block half written", half_written));
+    let cases = [
+        ("cut within the third block", whole[..rows_at + 2 * block + 100].to_vec()),
+        ("cut within the table", whole[..12_289].to_vec()),
+        ("cut within the mark", whole[..8195].to_vec()),
+        ("cut after the header", whole[..8192].to_vec()),
+        ("garbled from the second block on", garbled),
+        ("a torn mark and a block half written", half_written),
+    ];
     for (what, bytes) in cases {
         std::fs::write(&path, bytes).unwrap();
         match Bank::open(&path) {
@@ -195,6 +198,35 @@ fn what_a_kill_leaves_is_gone_on_with() {
         assert_eq!(fill(&path, &config(), None).unwrap(), Outcome::Finished, "{what}");
         assert!(std::fs::read(&path).unwrap() == whole, "{what}");
     }
+}
+
+#[test]
+fn a_filling_that_is_killed_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, whole) = filled(folder.path());
+    let path = folder.path().join("killed.bank");
+    for round in 0..6 {
+        let mut process = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "fills_in_small_pieces", "--ignored"])
+            .env("SEED_TEST_BANK", &path)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(400 + 170 * round));
+        process.kill().unwrap(); // SIGKILL
+        process.wait().unwrap();
+    }
+    assert_eq!(fill(&path, &config(), None).unwrap(), Outcome::Finished);
+    assert!(std::fs::read(&path).unwrap() == whole);
+}
+
+/// The process that is killed in the test above.
+#[test]
+#[ignore = "run by the test above"]
+fn fills_in_small_pieces() {
+    let path = PathBuf::from(std::env::var("SEED_TEST_BANK").unwrap());
+    while fill(&path, &config(), Some(1)).unwrap() != Outcome::Finished {}
 }
 
 #[test]
@@ -405,6 +437,13 @@ fn a_run_over_a_bank_resumes_bit_for_bit() {
     assert_eq!(second.step(), 5);
     losses(&mut second, None);
     assert!(state(&second, folder.path()) == state(&whole, folder.path()));
+
+    // Frames that were pushed since have no targets.
+    let (grown, grey) = (dataset(), [128; 64]);
+    let mut run = run_over(open(&path), &config(), Arc::clone(&grown)).unwrap();
+    grown.push("new", &FrameView::new(&grey, 8, 8, 8, PixelFormat::Mono8).unwrap()).unwrap();
+    let error = run.run(None, &CancelToken::new(), |_| Control::Continue).unwrap_err();
+    assert!(error.message().contains("5 views of 40 images"), "{error}");
 
     let error = run_over(teacher(), &config(), dataset()).unwrap().resume(&checkpoint).unwrap_err();
     assert!(error.kind() == ErrorKind::Mismatch && error.message().contains("\"bank of "), "{error}");

@@ -2,9 +2,14 @@
 
 use std::sync::Arc;
 
+use tch::{Device, Kind, Tensor};
+
 use super::bank::Bank;
-use crate::error::Result;
-use crate::model::Teacher;
+use super::step::Target;
+use crate::data::Batch;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Teacher, unit_rows};
+use crate::torch;
 
 /// The source of t (B, C), unit rows.
 #[derive(Clone)]
@@ -22,6 +27,31 @@ impl Targets {
             Targets::Teacher(teacher) => teacher.embedding_dim(),
             // At most 65,536, checked when the bank was opened.
             Targets::Bank(bank) => bank.header().dim as i64,
+        }
+    }
+
+    /// Where the teacher is; a bank serves every device.
+    pub fn device(&self) -> Option<Device> {
+        match self {
+            Targets::Teacher(teacher) => Some(teacher.device()),
+            Targets::Bank(_) => None,
+        }
+    }
+
+    /// The bank's rows for `batch` as (B, C) unit rows in float32 on `device`; `None` where the teacher is to be asked. They
+    /// are brought back to length 1, since float16 rounds each number by up to 2⁻¹¹ of itself.
+    pub fn stored(&self, batch: &Batch, device: Device) -> Result<Option<Tensor>> {
+        let Targets::Bank(bank) = self else { return Ok(None) };
+        let halves = bank.targets(&batch.slots, &batch.indices)?;
+        Ok(Some(unit_rows(&torch::copy_to(&halves, device)?.f_to_kind(Kind::Float)?)?))
+    }
+
+    /// What a step takes its targets from: the `stored` rows, or the teacher.
+    pub fn of_step<'a>(&'a self, stored: Option<&'a Tensor>) -> Result<Target<'a>> {
+        match (self, stored) {
+            (_, Some(rows)) => Ok(Target::Given(rows)),
+            (Targets::Teacher(teacher), None) => Ok(Target::Embed(teacher)),
+            (Targets::Bank(_), None) => Err(Error::new(ErrorKind::Internal, "a step over a bank without its rows")),
         }
     }
 

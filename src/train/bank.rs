@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::data::Dataset;
 use crate::data::loader::Loader;
 use crate::distill::bank::format::{BLOCK_ROWS, FORMAT};
-use crate::distill::bank::{BankTeacher, BankViews, BankWriter, Header};
+use crate::distill::bank::{Bank, BankTeacher, BankViews, BankWriter, Header};
 use crate::model::Teacher;
 use crate::{Error, Result, device};
 
@@ -145,8 +145,18 @@ fn header(config: &Config, precision: Kind, teacher: &Teacher, dataset: &Dataset
     })
 }
 
+/// Refuses a bank that is not finished or holds other views than this run's.
+pub(super) fn check_bank(bank: &Bank, config: &Config, dataset: Option<&Dataset>) -> Result<()> {
+    let dataset = dataset.ok_or_else(|| {
+        Error::invalid(
+            "a run over a bank needs the data set that the bank was filled from, to show the student its views",
+        )
+    })?;
+    bank.check_views(&bank_views(config, dataset))
+}
+
 /// The views that a bank for this configuration and data set holds.
-pub(super) fn bank_views(config: &Config, dataset: &Dataset) -> BankViews {
+fn bank_views(config: &Config, dataset: &Dataset) -> BankViews {
     let images = dataset.len() as u64;
     BankViews::new(config.view.clone(), config.view_count, config.seed, images, dataset.identity())
 }

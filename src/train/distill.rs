@@ -5,19 +5,18 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tch::{Device, Kind, Tensor};
 
-use super::bank::bank_views;
+use super::bank::check_bank;
 use super::cancel::CancelToken;
 use super::progress::{Control, Meter, Progress};
 use crate::checkpoint::{self, Contents, Manifest, format};
 use crate::config::Config;
 use crate::data::loader::{Batch, Loader};
 use crate::data::{Dataset, Frame, Scratch, ViewParams, random, render};
-use crate::distill::bank::Bank;
 use crate::distill::queue::{Queue, QueueSnapshot};
-use crate::distill::step::{StepSettings, Target, distill};
+use crate::distill::step::{StepSettings, distill};
 use crate::distill::{Targets, Temperatures};
 use crate::model::weights::{HostTensor, StateDict};
-use crate::model::{Load, Network, unit_rows};
+use crate::model::{Load, Network};
 use crate::optim::{Cosine, Sgd};
 use crate::{Error, ErrorKind, Result, device, torch};
 
@@ -78,10 +77,7 @@ impl Distillation {
         let optimiser = {
             let student = lock(&student)?;
             check_widths(&student, &targets)?;
-            let teacher_device = match &targets {
-                Targets::Teacher(teacher) => teacher.device(),
-                Targets::Bank(_) => device,
-            };
+            let teacher_device = targets.device().unwrap_or(device);
             if student.device() != device || teacher_device != device {
                 return Err(Error::mismatch(format!(
                     "the run is configured for {device:?}, but the student is on {:?} and the teacher on {:?}; make them \
@@ -160,15 +156,6 @@ impl Distillation {
             self.step..end,
             to_usize(self.config.workers)?,
         )?;
-        if let Targets::Bank(bank) = &self.targets
-            && bank.header().views.images != dataset.len() as u64
-        {
-            return Err(Error::mismatch(format!(
-                "the data set has {} images now, the bank was filled from {}; fill a new bank",
-                dataset.len(),
-                bank.header().views.images
-            )));
-        }
         let mut meter = Meter::start(self.step);
         while let Some(batch) = loader.next() {
             if cancel.is_triggered() {
@@ -177,7 +164,7 @@ impl Distillation {
             }
             let batch = batch?;
             let images = upload(&batch, self.device)?; // (B,3,H,W), channels-last
-            let stored = self.stored_targets(&batch)?; // (B,C) over a bank
+            let stored = self.targets.stored(&batch, self.device)?; // (B,C) over a bank
             loader.recycle(batch);
             self.distill_once(&images, stored.as_ref())?;
 
@@ -244,14 +231,6 @@ impl Distillation {
         self.read_loss()
     }
 
-    /// The bank's rows for a batch as (B,C) unit rows on the device; `None` for a run with the teacher. They are brought back
-    /// to length 1, since float16 rounds each number by up to 2⁻¹¹ of itself.
-    fn stored_targets(&self, batch: &Batch) -> Result<Option<Tensor>> {
-        let Targets::Bank(bank) = &self.targets else { return Ok(None) };
-        let halves = bank.targets(&batch.slots, &batch.indices)?;
-        Ok(Some(unit_rows(&torch::copy_to(&halves, self.device)?.f_to_kind(Kind::Float)?)?))
-    }
-
     /// One step on `images` (B,3,H,W), normalised float32 on the run's device, with `stored` targets or the teacher's.
     fn distill_once(&mut self, images: &Tensor, stored: Option<&Tensor>) -> Result<()> {
         let settings = StepSettings {
@@ -265,13 +244,7 @@ impl Distillation {
             pieces: self.config.accumulation_steps,
             clip_norm: self.config.clip_norm,
         };
-        let target = match (&self.targets, stored) {
-            (_, Some(rows)) => Target::Given(rows),
-            (Targets::Teacher(teacher), None) => Target::Embed(teacher),
-            (Targets::Bank(_), None) => {
-                return Err(Error::new(ErrorKind::Internal, "a step over a bank without its rows"));
-            }
-        };
+        let target = self.targets.of_step(stored)?;
         let student = lock(&self.student)?;
         let mut queue = lock(&self.queue)?;
         let loss = distill(images, &student, target, &mut queue, &mut self.optimiser, &settings)?;
@@ -414,15 +387,6 @@ fn check_widths(student: &Network, targets: &Targets) -> Result<()> {
         student.output_dim(),
         targets.dim()
     )))
-}
-
-fn check_bank(bank: &Bank, config: &Config, dataset: Option<&Dataset>) -> Result<()> {
-    let dataset = dataset.ok_or_else(|| {
-        Error::invalid(
-            "a run over a bank needs the data set that the bank was filled from, to show the student its views",
-        )
-    })?;
-    bank.check_views(&bank_views(config, dataset))
 }
 
 /// A batch as (B,3,H,W) on `device`. The loader writes NHWC, which is what channels-last means, so no pixel moves.

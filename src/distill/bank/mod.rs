@@ -144,7 +144,11 @@ impl Bank {
             let row = slot.view.checked_mul(views.images).and_then(|row| row.checked_add(slot.index as u64));
             let row =
                 row.filter(|&row| (slot.index as u64) < views.images && row < self.rows().0).ok_or_else(|| {
-                    Error::invalid(format!("view {} of image {} is not in the bank", slot.view, slot.index))
+                    Error::invalid(format!(
+                    "view {} of image {} is not in the bank, which has {} views of {} images; if images were added, fill \
+                     a new bank",
+                    slot.view, slot.index, views.count, views.images
+                ))
                 })?;
             self.check_block(row / BLOCK_ROWS)?;
             let start = self.layout.row_at(row) as usize;
