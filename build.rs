@@ -1,4 +1,5 @@
-//! Compiles `src/torch/shim.cpp` against the libtorch that torch-sys was built with, and tells the linker where it lies.
+//! Compiles `src/torch/shim.cpp` against the libtorch that torch-sys was built with, and tells the linker where it lies;
+//! compiles `src/data/jpeg.c` against the libjpeg-turbo that mozjpeg-sys was built with.
 
 use std::path::PathBuf;
 
@@ -24,6 +25,16 @@ fn main() {
         .define("_GLIBCXX_USE_CXX11_ABI", "1")
         .file("src/torch/shim.cpp")
         .compile("seed_shim");
+    println!("cargo:rerun-if-changed=src/data/jpeg.c");
+    // mozjpeg-sys declares `links = "jpeg"` and publishes the folders of its headers.
+    let headers = std::env::var_os("DEP_JPEG_INCLUDE").expect("mozjpeg-sys publishes its include folders");
+    cc::Build::new()
+        .pic(true)
+        .flag_if_supported("-Wall")
+        .flag_if_supported("-Wextra")
+        .includes(std::env::split_paths(&headers))
+        .file("src/data/jpeg.c")
+        .compile("seed_jpeg");
     // Development builds find libtorch where it was built against; an installed library looks beside itself.
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
     println!("cargo:rustc-link-arg=-Wl,-rpath,$ORIGIN");

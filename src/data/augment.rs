@@ -244,6 +244,11 @@ fn sample_crop(config: &ViewConfig, frame_w: u32, frame_h: u32, rng: &mut impl R
             return Crop { left, top, width, height };
         }
     }
+    largest_centred(config, frame_w, frame_h)
+}
+
+/// The largest centred crop whose ratio is in range.
+fn largest_centred(config: &ViewConfig, frame_w: u32, frame_h: u32) -> Crop {
     let ratio = f64::from(frame_w) / f64::from(frame_h);
     let (mut width, mut height) = (frame_w, frame_h);
     if ratio < config.crop_ratio_min {
@@ -252,4 +257,15 @@ fn sample_crop(config: &ViewConfig, frame_w: u32, frame_h: u32, rng: &mut impl R
         width = ((f64::from(frame_h) * config.crop_ratio_max).round_ties_even() as u32).clamp(1, frame_w);
     }
     Crop { left: (frame_w - width) / 2, top: (frame_h - height) / 2, width, height }
+}
+
+/// Width and height that no crop of a frame of these sides falls below.
+pub(super) fn smallest_crop(config: &ViewConfig, frame_w: u32, frame_h: u32) -> (u32, u32) {
+    let (frame_w, frame_h) = (frame_w.max(1), frame_h.max(1));
+    let area = f64::from(frame_w) * f64::from(frame_h) * config.crop_scale_min;
+    let centred = largest_centred(config, frame_w, frame_h);
+    // Rounded down, where a crop's sides are rounded to the nearest.
+    let width = (area * config.crop_ratio_min).sqrt() as u32;
+    let height = (area / config.crop_ratio_max).sqrt() as u32;
+    (width.min(centred.width), height.min(centred.height))
 }

@@ -29,10 +29,10 @@ use std::time::{Duration, Instant};
 
 use super::augment::{ViewConfig, ViewParams};
 use super::dataset::Dataset;
-use super::frame::Frame;
 use super::prefetch::{Order, Plan, Prefetch, Slot};
 use super::random::{Purpose, generator};
-use super::render::{Scratch, render, render_centred};
+use super::render::{Scratch, render_centred_scaled, render_scaled};
+use super::scale::{Reading, ScaledFrame};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The views of one step.
@@ -88,10 +88,14 @@ impl Loader {
         let plan = Plan { steps, batch, view_len: config.view_len(), order: Order::Epochs { seed, len } };
         let (width, height) = (config.width, config.height);
         let draw = move |slot: Slot, view: &mut [f32], scratch: &mut Scratch| {
-            let (index, frame) = next_sound(&dataset, slot.index, len)?;
-            let mut rng = generator(seed, slot.epoch, slot.index as u64, Purpose::View);
-            let params = ViewParams::sample(&config, frame.width(), frame.height(), &mut rng);
-            render(&frame, &params, &config, view, scratch)?;
+            // The same view however often it is drawn: first to choose the scale, then to cut it out.
+            let params = |width: u32, height: u32| {
+                let mut rng = generator(seed, slot.epoch, slot.index as u64, Purpose::View);
+                ViewParams::sample(&config, width, height, &mut rng)
+            };
+            let choose = |width: u32, height: u32| Reading::of_view(&config, width, height, params(width, height).crop);
+            let (index, frame) = next_sound(&dataset, slot.index, len, choose)?;
+            render_scaled(&frame, &params(frame.width, frame.height), &config, view, scratch)?;
             Ok(index)
         };
         Ok(Self { prefetch: Prefetch::start(plan, workers, draw)?, width, height, waited: Duration::ZERO })
@@ -109,8 +113,9 @@ impl Loader {
         let plan = Plan { steps, batch, view_len: config.view_len(), order: Order::Once { len } };
         let (width, height) = (config.width, config.height);
         let draw = move |slot: Slot, view: &mut [f32], scratch: &mut Scratch| {
-            match dataset.load(slot.index) {
-                Ok(frame) => render_centred(&frame, &config, view, scratch)?,
+            let choose = |width: u32, height: u32| Reading::of_centre(&config, width, height);
+            match dataset.load_scaled(slot.index, choose) {
+                Ok(frame) => render_centred_scaled(&frame, &config, view, scratch)?,
                 Err(error) if error.kind() == ErrorKind::OutOfMemory => return Err(error),
                 Err(_) => view.fill(0.0),
             }
@@ -160,10 +165,15 @@ fn check(dataset: &Dataset, config: &ViewConfig, batch: usize) -> Result<usize> 
 }
 
 /// The first image that can be read, from `start` on and around.
-fn next_sound(dataset: &Dataset, start: usize, len: usize) -> Result<(usize, Arc<Frame>)> {
+fn next_sound(
+    dataset: &Dataset,
+    start: usize,
+    len: usize,
+    choose: impl Fn(u32, u32) -> Reading,
+) -> Result<(usize, ScaledFrame)> {
     let mut first: Option<Error> = None;
     for index in (start..len).chain(0..start) {
-        match dataset.load(index) {
+        match dataset.load_scaled(index, &choose) {
             Ok(frame) => return Ok((index, frame)),
             Err(error) if error.kind() == ErrorKind::OutOfMemory => return Err(error),
             Err(error) => _ = first.get_or_insert(error),

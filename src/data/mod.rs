@@ -16,16 +16,19 @@ mod colour;
 pub mod dataset;
 pub mod decode;
 pub mod frame;
+mod jpeg;
 pub mod loader;
 mod prefetch;
 pub mod random;
 pub mod render;
+pub mod scale;
 
 pub use augment::{ViewConfig, ViewParams};
 pub use dataset::{Dataset, Skipped};
 pub use frame::{Frame, FrameView, PixelFormat};
 pub use loader::{Batch, Loader};
 pub use render::Scratch;
+pub use scale::ScaledFrame;
 
 /// Locks even after a panic elsewhere: what the locks of this module guard is whole after every single statement.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
