@@ -68,7 +68,13 @@ pub struct ViewConfig {
     pub mean: [f64; 3],
     /// Divides red, green and blue afterwards.
     pub std: [f64; 3],
+    /// Where the views of a training step are made, one of [`VIEW_DEVICES`].
+    pub device: String,
 }
+
+/// "workers": the loader's threads make whole views. "device": they only crop and resize; colours, blur, flip and
+/// normalisation are done in batch on the device of the run.
+pub const VIEW_DEVICES: [&str; 2] = ["workers", "device"];
 
 impl Default for ViewConfig {
     fn default() -> Self {
@@ -91,11 +97,17 @@ impl Default for ViewConfig {
             flip_probability: 0.5,
             mean: [0.485, 0.456, 0.406],
             std: [0.229, 0.224, 0.225],
+            device: VIEW_DEVICES[0].to_owned(),
         }
     }
 }
 
 impl ViewConfig {
+    /// Whether the loader leaves the views to the device.
+    pub fn on_device(&self) -> bool {
+        self.device == VIEW_DEVICES[1]
+    }
+
     /// Numbers of a view, `height · width · 3`.
     pub fn view_len(&self) -> usize {
         self.width as usize * self.height as usize * 3
@@ -123,6 +135,13 @@ impl ViewConfig {
         for (mean, std) in self.mean.into_iter().zip(self.std) {
             within("mean", mean, -1e3, 1e3)?;
             within("std", std, 1e-6, 1e3)?;
+        }
+        if !VIEW_DEVICES.contains(&self.device.as_str()) {
+            let words = VIEW_DEVICES.join(", ");
+            return Err(Error::new(
+                ErrorKind::Config,
+                format!("device is \"{}\", expected one of {words}", self.device),
+            ));
         }
         Ok(())
     }

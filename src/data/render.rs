@@ -51,6 +51,19 @@ pub fn render_scaled(
     view_of(&Pixels::of(frame), params, config, out, scratch)
 }
 
+/// Writes the crop alone, resized, to the front of `out` as (H, W, C) levels, and gives C; `out` has room for three.
+pub(super) fn crop_scaled(
+    frame: &ScaledFrame,
+    crop: Crop,
+    config: &ViewConfig,
+    out: &mut [u8],
+    scratch: &mut Scratch,
+) -> Result<usize> {
+    let channels = scratch.crop(&Pixels::of(frame), crop, config)?;
+    out[..scratch.image.len()].copy_from_slice(&scratch.image);
+    Ok(channels)
+}
+
 fn view_of(
     pixels: &Pixels<'_>,
     params: &ViewParams,

@@ -1,5 +1,6 @@
 //! SEED itself: the teacher's queue, the loss over it, and one step of distillation.
 
+pub mod device_views;
 pub mod loss;
 pub mod queue;
 pub mod step;

@@ -9,11 +9,10 @@ use super::cancel::CancelToken;
 use super::progress::{Control, Meter, Progress};
 use crate::checkpoint::{self, Contents, Manifest, format};
 use crate::config::Config;
-use crate::data::loader::{Batch, Loader};
-use crate::data::{Dataset, Frame, Scratch, ViewParams, random, render};
-use crate::distill::Temperatures;
+use crate::data::{Batch, Dataset, Frame, Loader};
 use crate::distill::queue::{Queue, QueueSnapshot};
 use crate::distill::step::{StepSettings, distill};
+use crate::distill::{Temperatures, device_views};
 use crate::model::weights::{HostTensor, StateDict};
 use crate::model::{Load, Network, Teacher};
 use crate::optim::{Cosine, Sgd};
@@ -194,16 +193,7 @@ impl Distillation {
         if frames.is_empty() {
             return Err(Error::invalid("a step takes at least one image, found none"));
         }
-        let view = &self.config.view;
-        let (width, height) = (view.width as usize, view.height as usize);
-        let mut pixels = vec![0f32; frames.len() * width * height * 3];
-        let mut scratch = Scratch::new();
-        for (place, (frame, out)) in frames.iter().zip(pixels.chunks_exact_mut(width * height * 3)).enumerate() {
-            let mut generator = random::generator(self.config.seed, self.step, place as u64, random::Purpose::View);
-            let params = ViewParams::sample(view, frame.width(), frame.height(), &mut generator);
-            render::render(frame, &params, view, out, &mut scratch)?;
-        }
-        let batch = Batch { pixels, indices: Vec::new(), width: view.width, height: view.height, step: self.step };
+        let batch = Batch::of_frames(frames, &self.config.view, self.config.seed, self.step)?;
         let images = self.upload(&batch)?;
         self.distill_once(&images)?;
         self.read_loss()
@@ -230,6 +220,9 @@ impl Distillation {
 
     /// A batch as (B,3,H,W) on the device. The loader writes NHWC, which is what channels-last means, so no pixel moves.
     fn upload(&self, batch: &Batch) -> Result<Tensor> {
+        if let Some(crops) = &batch.crops {
+            return device_views::finish(crops, &self.config.view, self.device);
+        }
         let (height, width) = (i64::from(batch.height), i64::from(batch.width));
         let nhwc = Tensor::f_from_slice(&batch.pixels)?.f_view([-1, height, width, 3])?;
         Ok(nhwc.f_to_device(self.device)?.f_permute([0, 3, 1, 2])?)
