@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::data::ViewConfig;
+use crate::data::augment::VIEW_DEVICES;
 use crate::error::{Error, ErrorKind, Result};
 
 /// All settings of a run. Make one with `default()`, change it by [`Config::set_int`] and its kind, or by field.
@@ -153,6 +154,7 @@ pub const KEYS: &[(&str, Slot)] = &[
     ("view.blur_sigma_min", Slot::Float(|c| &mut c.view.blur_sigma_min, 0.01, 100.0)),
     ("view.blur_sigma_max", Slot::Float(|c| &mut c.view.blur_sigma_max, 0.01, 100.0)),
     ("view.flip_probability", Slot::Float(|c| &mut c.view.flip_probability, 0.0, 1.0)),
+    ("view.device", Slot::Word(|c| &mut c.view.device, &VIEW_DEVICES)),
     ("mean.r", Slot::Float(|c| &mut c.view.mean[0], -10.0, 10.0)),
     ("mean.g", Slot::Float(|c| &mut c.view.mean[1], -10.0, 10.0)),
     ("mean.b", Slot::Float(|c| &mut c.view.mean[2], -10.0, 10.0)),

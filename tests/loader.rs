@@ -169,7 +169,7 @@ fn recycled_buffers_carry_nothing_over() {
     // A buffer of another size is no harm, larger or smaller.
     let mut loader = Loader::centred(Arc::clone(&dataset), config(), 3, 1).unwrap();
     for pixels in [vec![9.0; 5], vec![9.0; 50_000]] {
-        loader.recycle(Batch { pixels, indices: vec![], slots: vec![], width: 1, height: 1, step: 0 });
+        loader.recycle(Batch { pixels, crops: None, indices: vec![], slots: vec![], width: 1, height: 1, step: 0 });
     }
     assert!(loader.by_ref().map(|b| b.unwrap().pixels.len()).eq([1728, 1728, 576]));
     assert!(loader.waited() < Duration::from_secs(60));

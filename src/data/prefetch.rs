@@ -47,38 +47,40 @@ pub struct Slot {
 }
 
 /// A finished batch.
-pub(super) struct Filled {
+pub(super) struct Filled<T, M> {
     pub step: u64,
-    pub pixels: Vec<f32>,
-    pub indices: Vec<usize>,
+    pub pixels: Vec<T>,
+    /// What `draw` gave for each view.
+    pub drawn: Vec<M>,
     pub slots: Vec<Slot>,
 }
 
-pub(super) struct Prefetch {
-    shared: Arc<Shared>,
+/// Views of numbers T, about each of which M is known.
+pub(super) struct Prefetch<T, M> {
+    shared: Arc<Shared<T, M>>,
     workers: Vec<JoinHandle<()>>,
 }
 
-struct Shared {
+struct Shared<T, M> {
     plan: Plan,
-    state: Mutex<State>,
+    state: Mutex<State<T, M>>,
     /// There may be work to hand out.
     room: Condvar,
     /// A batch may be finished.
     ready: Condvar,
 }
 
-struct State {
+struct State<T, M> {
     /// In order of their steps, which follow one another.
-    pending: VecDeque<Pending>,
+    pending: VecDeque<Pending<T, M>>,
     next_step: u64,
-    spare: Vec<Vec<f32>>,
+    spare: Vec<Vec<T>>,
     /// The permutation of the epoch that is being handed out.
     order: Option<(u64, Vec<usize>)>,
     stopped: bool,
 }
 
-struct Pending {
+struct Pending<T, M> {
     step: u64,
     slots: Vec<Slot>,
     handed_out: usize,
@@ -86,20 +88,20 @@ struct Pending {
     error: Option<Error>,
     /// Whether nothing comes after the error.
     last: bool,
-    canvas: Arc<Mutex<Canvas>>,
+    canvas: Arc<Mutex<Canvas<T, M>>>,
 }
 
-#[derive(Default)]
-struct Canvas {
-    pixels: Vec<f32>,
-    indices: Vec<usize>,
+struct Canvas<T, M> {
+    pixels: Vec<T>,
+    /// `None` until the view is drawn.
+    drawn: Vec<Option<M>>,
 }
 
-struct Job {
+struct Job<T, M> {
     step: u64,
     place: usize,
     slot: Slot,
-    canvas: Arc<Mutex<Canvas>>,
+    canvas: Arc<Mutex<Canvas<T, M>>>,
 }
 
 enum Outcome {
@@ -109,12 +111,11 @@ enum Outcome {
     Panicked(Error),
 }
 
-impl Prefetch {
-    /// Starts `workers` threads (0 = one per core) that call `draw` for every view; it gives the number of the image it
-    /// drew.
+impl<T: Copy + Default + Send + 'static, M: Send + 'static> Prefetch<T, M> {
+    /// Starts `workers` threads (0 = one per core) that call `draw` for every view; it says what it drew.
     pub fn start<D>(plan: Plan, workers: usize, draw: D) -> Result<Self>
     where
-        D: Fn(Slot, &mut [f32], &mut Scratch) -> Result<usize> + Send + Sync + 'static,
+        D: Fn(Slot, &mut [T], &mut Scratch) -> Result<M> + Send + Sync + 'static,
     {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let workers = if workers == 0 { cores() } else { workers }.min(plan.batch.saturating_mul(AHEAD));
@@ -140,7 +141,7 @@ impl Prefetch {
     }
 
     /// The next batch, as soon as it is finished; `None` after the last one or after an error that ends the stream.
-    pub fn next(&mut self) -> Option<Result<Filled>> {
+    pub fn next(&mut self) -> Option<Result<Filled<T, M>>> {
         let mut state = lock(&self.shared.state);
         let pending = loop {
             match state.pending.front() {
@@ -155,16 +156,19 @@ impl Prefetch {
         }
         drop(state);
         self.shared.room.notify_all();
-        let Canvas { pixels, indices } = std::mem::take(&mut *lock(&pending.canvas));
+        let empty = Canvas { pixels: Vec::new(), drawn: Vec::new() };
+        let Canvas { pixels, drawn } = std::mem::replace(&mut *lock(&pending.canvas), empty);
         if let Some(error) = pending.error {
             self.recycle(pixels);
             return Some(Err(error));
         }
-        Some(Ok(Filled { step: pending.step, pixels, indices, slots: pending.slots }))
+        // Without an error every view was drawn.
+        let drawn = drawn.into_iter().flatten().collect();
+        Some(Ok(Filled { step: pending.step, pixels, drawn, slots: pending.slots }))
     }
 
     /// Keeps a buffer for a batch to come.
-    pub fn recycle(&self, pixels: Vec<f32>) {
+    pub fn recycle(&self, pixels: Vec<T>) {
         let mut state = lock(&self.shared.state);
         if state.spare.len() < AHEAD {
             state.spare.push(pixels);
@@ -172,7 +176,7 @@ impl Prefetch {
     }
 }
 
-impl Drop for Prefetch {
+impl<T, M> Drop for Prefetch<T, M> {
     fn drop(&mut self) {
         lock(&self.shared.state).stopped = true;
         self.shared.room.notify_all();
@@ -183,18 +187,18 @@ impl Drop for Prefetch {
     }
 }
 
-impl Shared {
-    fn work(&self, draw: &impl Fn(Slot, &mut [f32], &mut Scratch) -> Result<usize>) {
+impl<T: Copy + Default, M> Shared<T, M> {
+    fn work(&self, draw: &impl Fn(Slot, &mut [T], &mut Scratch) -> Result<M>) {
         let mut scratch = Scratch::new();
-        let mut view = vec![0.0; self.plan.view_len];
+        let mut view = vec![T::default(); self.plan.view_len];
         while let Some(job) = self.take() {
             // After a panic the scratch is replaced, and the view is not copied: nothing half-done is seen again.
             let outcome = match catch_unwind(AssertUnwindSafe(|| draw(job.slot, &mut view, &mut scratch))) {
-                Ok(Ok(index)) => {
+                Ok(Ok(drawn)) => {
                     let mut canvas = lock(&job.canvas);
                     // Both vectors were made for all slots of the batch, and `place` is one of them.
                     canvas.pixels[job.place * view.len()..][..view.len()].copy_from_slice(&view);
-                    canvas.indices[job.place] = index;
+                    canvas.drawn[job.place] = Some(drawn);
                     Outcome::Drawn
                 }
                 Ok(Err(error)) => Outcome::Failed(error),
@@ -211,7 +215,7 @@ impl Shared {
     }
 
     /// The next view to draw; waits while [`AHEAD`] batches are in the works. `None` when there is no more.
-    fn take(&self) -> Option<Job> {
+    fn take(&self) -> Option<Job<T, M>> {
         let mut state = lock(&self.state);
         loop {
             if state.stopped {
@@ -238,19 +242,20 @@ impl Shared {
     }
 
     /// Appends the next batch, empty.
-    fn begin(&self, state: &mut State) {
+    fn begin(&self, state: &mut State<T, M>) {
         let step = state.next_step;
         state.next_step += 1;
         let mut slots = self.slots(step, &mut state.order);
-        let mut canvas = Canvas { pixels: state.spare.pop().unwrap_or_default(), indices: vec![0; slots.len()] };
+        let drawn = slots.iter().map(|_| None).collect();
+        let mut canvas = Canvas { pixels: state.spare.pop().unwrap_or_default(), drawn };
         let needed = slots.len() * self.plan.view_len;
         let extra = needed.saturating_sub(canvas.pixels.len());
         let mut error = None;
         if canvas.pixels.try_reserve_exact(extra).is_ok() {
-            canvas.pixels.resize(needed, 0.0);
+            canvas.pixels.resize(needed, T::default());
         } else {
             slots.clear();
-            let bytes = needed.saturating_mul(4);
+            let bytes = needed.saturating_mul(size_of::<T>());
             error = Some(Error::new(ErrorKind::OutOfMemory, format!("cannot allocate {bytes} bytes for a batch")));
         }
         let (last, canvas) = (error.is_some(), Arc::new(Mutex::new(canvas)));
@@ -334,7 +339,7 @@ mod tests {
         let draw = |slot: Slot, _: &mut [f32], _: &mut Scratch| {
             if slot.view == 1 { Err(Error::invalid("no more")) } else { Ok(slot.index) }
         };
-        let mut prefetch = Prefetch::start(plan(0..u64::MAX / 8, 3, 3), 3, draw).unwrap();
+        let mut prefetch = Prefetch::<f32, _>::start(plan(0..u64::MAX / 8, 3, 3), 3, draw).unwrap();
         assert!(prefetch.next().unwrap().is_ok());
         assert!(prefetch.next().unwrap().is_err());
         assert!(prefetch.next().is_none() && prefetch.next().is_none());
@@ -364,7 +369,7 @@ mod tests {
         let order = Order::Epochs { seed: 1, len: 1, views: 0 };
         let huge = Plan { steps: 0..2, batch: 1 << 20, view_len: 1 << 40, order };
         // The worker's own view must fit; only the canvas is tried here.
-        let shared = Shared {
+        let shared: Shared<f32, usize> = Shared {
             plan: huge,
             state: Mutex::new(State {
                 pending: VecDeque::new(),

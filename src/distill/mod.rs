@@ -2,6 +2,7 @@
 //! that spares the teacher.
 
 pub mod bank;
+pub mod device_views;
 pub mod loss;
 pub mod queue;
 pub mod step;

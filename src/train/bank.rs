@@ -101,7 +101,7 @@ pub fn fill_bank(
             return Ok(Outcome::Cancelled);
         }
         let appended = batch.and_then(|batch| {
-            let images = upload(&batch, device)?; // (B,3,H,W), channels-last
+            let images = upload(&batch, &config.view, device)?; // (B,3,H,W), channels-last
             let halves = embed(teacher, &images, precision, piece)?;
             writer.append(&halves, &batch.indices)?;
             let number = batch.step + 1;

@@ -10,11 +10,10 @@ use super::cancel::CancelToken;
 use super::progress::{Control, Meter, Progress};
 use crate::checkpoint::{self, Contents, Manifest, format};
 use crate::config::Config;
-use crate::data::loader::{Batch, Loader};
-use crate::data::{Dataset, Frame, Scratch, ViewParams, random, render};
+use crate::data::{Batch, Dataset, Frame, Loader, ViewConfig};
 use crate::distill::queue::{Queue, QueueSnapshot};
 use crate::distill::step::{StepSettings, distill};
-use crate::distill::{Targets, Temperatures};
+use crate::distill::{Targets, Temperatures, device_views};
 use crate::model::weights::{HostTensor, StateDict};
 use crate::model::{Load, Network};
 use crate::optim::{Cosine, Sgd};
@@ -163,7 +162,7 @@ impl Distillation {
                 return Ok(Outcome::Cancelled);
             }
             let batch = batch?;
-            let images = upload(&batch, self.device)?; // (B,3,H,W), channels-last
+            let images = upload(&batch, &self.config.view, self.device)?; // (B,3,H,W), channels-last
             let stored = self.targets.stored(&batch, self.device)?; // (B,C) over a bank
             loader.recycle(batch);
             self.distill_once(&images, stored.as_ref())?;
@@ -209,24 +208,8 @@ impl Distillation {
                 "a run over a bank has no targets for other images: call run, or make the run with the teacher",
             ));
         }
-        let view = &self.config.view;
-        let (width, height) = (view.width as usize, view.height as usize);
-        let mut pixels = vec![0f32; frames.len() * width * height * 3];
-        let mut scratch = Scratch::new();
-        for (place, (frame, out)) in frames.iter().zip(pixels.chunks_exact_mut(width * height * 3)).enumerate() {
-            let mut generator = random::generator(self.config.seed, self.step, place as u64, random::Purpose::View);
-            let params = ViewParams::sample(view, frame.width(), frame.height(), &mut generator);
-            render::render(frame, &params, view, out, &mut scratch)?;
-        }
-        let batch = Batch {
-            pixels,
-            indices: Vec::new(),
-            slots: Vec::new(),
-            width: view.width,
-            height: view.height,
-            step: self.step,
-        };
-        let images = upload(&batch, self.device)?;
+        let batch = Batch::of_frames(frames, &self.config.view, self.config.seed, self.step)?;
+        let images = upload(&batch, &self.config.view, self.device)?;
         self.distill_once(&images, None)?;
         self.read_loss()
     }
@@ -390,7 +373,11 @@ fn check_widths(student: &Network, targets: &Targets) -> Result<()> {
 }
 
 /// A batch as (B,3,H,W) on `device`. The loader writes NHWC, which is what channels-last means, so no pixel moves.
-pub(super) fn upload(batch: &Batch, device: Device) -> Result<Tensor> {
+/// Where the workers made crops only, the views are finished there.
+pub(super) fn upload(batch: &Batch, view: &ViewConfig, device: Device) -> Result<Tensor> {
+    if let Some(crops) = &batch.crops {
+        return device_views::finish(crops, view, device);
+    }
     let (height, width) = (i64::from(batch.height), i64::from(batch.width));
     let nhwc = Tensor::f_from_slice(&batch.pixels)?.f_view([-1, height, width, 3])?;
     Ok(torch::copy_to(&nhwc, device)?.f_permute([0, 3, 1, 2])?)
