@@ -2,9 +2,10 @@
 //!
 //! `--images FOLDER` holds one folder of images per class; `--teacher-weights FILE` is optional, random weights cost the
 //! same time. Others: `--student`, `--teacher`, `--size`, `--dim`, `--batch`, `--epochs`, `--views`, `--device`,
-//! `--precision`. The student of both runs is the same at the start and sees the same views.
+//! `--precision`, `--seed`. The student of both runs is the same at the start and sees the same views.
 //!
-//! One line of JSON on standard output: {"fill_s", "online_s", "bank_s", "bank_bytes", "knn_online", "knn_bank", …}.
+//! One line of JSON on standard output: {"fill_s", "online_s", "bank_s", "bank_bytes", "loss_online", "knn_online", …}; the
+//! loss is the mean over the last steps.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -31,6 +32,7 @@ fn main() -> Result<()> {
         epochs: number("--epochs", 8),
         view_count: number("--views", 4),
         queue_capacity: number("--queue", 4096),
+        seed: number("--seed", 0),
         embedding_dim: number("--dim", 128),
         ..Config::default()
     };
@@ -46,7 +48,7 @@ fn main() -> Result<()> {
     config.embedding_dim = teacher.embedding_dim().unsigned_abs();
     let dataset = Arc::new(Dataset::from_folder(Path::new(&folder))?);
     let labels = labels(&dataset)?;
-    let distil = |targets: Targets, epochs: u64| -> Result<(f64, f64)> {
+    let distil = |targets: Targets, epochs: u64| -> Result<(f64, f64, f64)> {
         let head = Head::Projection { hidden: 0, dim: config.embedding_dim as i64 };
         let student = Network::new(Architecture::parse(&text("--student", "resnet18"))?, head, 1, device)?;
         let student = Arc::new(Mutex::new(student));
@@ -54,9 +56,13 @@ fn main() -> Result<()> {
         let view = config.view.clone();
         let mut run = Distillation::new(config, Arc::clone(&student), targets, None, Some(Arc::clone(&dataset)))?;
         let start = Instant::now();
-        run.run(None, &CancelToken::new(), |_| Control::Continue)?;
+        let mut loss = f64::NAN;
+        run.run(None, &CancelToken::new(), |progress| {
+            loss = progress.loss;
+            Control::Continue
+        })?;
         let seconds = start.elapsed().as_secs_f64();
-        Ok((seconds, knn(&student, &view, &dataset, &labels)?))
+        Ok((seconds, loss, knn(&student, &view, &dataset, &labels)?))
     };
 
     // Frames are decoded and kernels chosen once before the clock counts.
@@ -67,11 +73,11 @@ fn main() -> Result<()> {
     fill_bank(&path, &config, &teacher, &dataset, None, &CancelToken::new(), |_| Control::Continue)?;
     let fill = start.elapsed().as_secs_f64();
     let bytes = std::fs::metadata(&path).map_err(|error| Error::io("read", &path, &error))?.len();
-    let (online, knn_online) = distil(teacher.into(), config.epochs)?;
-    let (over_bank, knn_bank) = distil(Arc::new(Bank::open(&path)?).into(), config.epochs)?;
+    let (online, loss_online, knn_online) = distil(teacher.into(), config.epochs)?;
+    let (over_bank, loss_bank, knn_bank) = distil(Arc::new(Bank::open(&path)?).into(), config.epochs)?;
     println!(
         "{{\"images\": {}, \"epochs\": {}, \"views\": {}, \"fill_s\": {fill:.2}, \"online_s\": {online:.2}, \"bank_s\": \
-         {over_bank:.2}, \"speedup\": {:.3}, \"speedup_with_fill\": {:.3}, \"bank_bytes\": {bytes}, \"knn_online\": \
+         {over_bank:.2}, \"speedup\": {:.3}, \"speedup_with_fill\": {:.3}, \"bank_bytes\": {bytes}, \"loss_online\": {loss_online:.5}, \"loss_bank\": {loss_bank:.5}, \"knn_online\": \
          {knn_online:.4}, \"knn_bank\": {knn_bank:.4}}}",
         dataset.len(),
         config.epochs,
