@@ -22,7 +22,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   test             set up, then run every check and test
   tidy             import direction, file sizes, header drift, fmt, clippy
   header [--check] write include/seed.h and seed.sym, or compare them with src/ffi
-  bench step       images/s of a distillation step beside the PyTorch reference";
+  bench NAME       libseed beside PyTorch in one table: step, run, views, loss, infer, memory, bank";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
