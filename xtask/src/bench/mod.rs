@@ -11,7 +11,7 @@ mod loss;
 mod memory;
 mod options;
 mod run;
-mod sides;
+pub mod sides;
 mod step;
 mod table;
 mod views;

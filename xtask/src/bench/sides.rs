@@ -10,8 +10,11 @@ use crate::{Outcome, call, cargo, root};
 /// The numbers that a side printed, by name.
 pub type Figures = BTreeMap<String, f64>;
 
-/// Our bench programs.
-pub struct Programs(BTreeMap<String, PathBuf>);
+/// Our bench programs and the library that was built with them.
+pub struct Programs {
+    programs: BTreeMap<String, PathBuf>,
+    library: PathBuf,
+}
 
 impl Programs {
     /// Builds the programs and asks cargo where they lie, so that they can be run without cargo in between.
@@ -24,23 +27,30 @@ impl Programs {
         }
         let output = command.current_dir(root()).stderr(Stdio::inherit()).output();
         let output = output.map_err(|error| format!("cannot run {command:?}: {error}"))?;
-        let mut paths = BTreeMap::new();
+        let (mut programs, mut library) = (BTreeMap::new(), PathBuf::new());
         for line in String::from_utf8_lossy(&output.stdout).lines() {
             let message: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
             if let (Some(name), Some(path)) = (message["target"]["name"].as_str(), message["executable"].as_str()) {
-                paths.insert(name.to_owned(), PathBuf::from(path));
+                programs.insert(name.to_owned(), PathBuf::from(path));
             }
+            let files = message["filenames"].as_array().into_iter().flatten().filter_map(|file| file.as_str());
+            library = files.map(PathBuf::from).find(|file| file.ends_with("libseed.so")).unwrap_or(library);
         }
-        match names.iter().find(|name| !paths.contains_key(**name)) {
+        match names.iter().find(|name| !programs.contains_key(**name)) {
             Some(name) => Err(format!("cargo built no bench program {name}")),
-            None => Ok(Self(paths)),
+            None => Ok(Self { programs, library }),
         }
     }
 
     /// Where a program lies.
     pub fn path(&self, name: &str) -> &Path {
         // `build` has checked that every name is there.
-        &self.0[name]
+        &self.programs[name]
+    }
+
+    /// Where libseed.so lies.
+    pub fn library(&self) -> &Path {
+        &self.library
     }
 
     /// A program with its arguments.
