@@ -36,7 +36,7 @@ export GOFLAGS=-mod=mod GOPROXY=off GOTOOLCHAIN=local
 
 for module in "$root/bindings/go" "$root/examples/go"; do
   cd "$module"
-  unformatted=$(gofmt -l .)
+  unformatted=$("$(go env GOROOT)/bin/gofmt" -l .)
   if [ -n "$unformatted" ]; then
     echo "test.sh: not formatted by gofmt: $unformatted" >&2
     exit 1
