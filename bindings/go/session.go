@@ -161,6 +161,8 @@ func (s *Session) EmbedInto(buffer []float32, frames ...Frame) (int, error) {
 // EmbedDataset gives the vectors of all images of a data set, in order. A broken image gives zeros and is counted as
 // skipped.
 //
+// Errors: [ErrInvalidArgument] for an empty data set.
+//
 // progress (may be nil) receives how many images of how many are done. An error from it ends the call and is returned;
 // after [Stop] the error is [ErrCancelled], as there is no result. When ctx ends, the call ends with an error that matches
 // [ErrCancelled] and the context's cause.
