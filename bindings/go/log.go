@@ -41,13 +41,15 @@ var (
 func SetLog(level LogLevel, handler func(level LogLevel, message string)) error {
 	logMutex.Lock()
 	defer logMutex.Unlock()
+	var wanted *func(LogLevel, string)
 	if handler == nil {
 		level = LogOff
-		logHandler.Store(nil)
 	} else {
-		logHandler.Store(&handler)
+		wanted = &handler
 	}
+	before := logHandler.Swap(wanted)
 	if err := check(C.seed_go_log_set(C.int32_t(level))); err != nil {
+		logHandler.Store(before)
 		return err
 	}
 	if panicked := logPanic.Swap(nil); panicked != nil {

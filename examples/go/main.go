@@ -2,7 +2,7 @@
 // which images it finds alike. Ctrl-C ends the run after its step; what was learned by then is saved and used.
 //
 //	go run . -images DIR -teacher FILE [-teacher-arch mobilenet_v2] [-student-arch mobilenet_v3_small]
-//	         [-out student.safetensors] [-steps 200] [-batch 32] [-size 96] [-queries 5] [-neighbours 3]
+//	         [-out student.safetensors] [-steps 800] [-batch 32] [-size 96] [-queries 5] [-neighbours 3]
 package main
 
 import (
@@ -31,7 +31,7 @@ func parse(words []string) (options, error) {
 	flags.StringVar(&o.teacherArch, "teacher-arch", "mobilenet_v2", "the teacher's architecture")
 	flags.StringVar(&o.studentArch, "student-arch", "mobilenet_v3_small", "the student's architecture")
 	flags.StringVar(&o.out, "out", "student.safetensors", "where the student goes")
-	flags.IntVar(&o.steps, "steps", 200, "steps of the run")
+	flags.IntVar(&o.steps, "steps", 800, "steps of the run; some hundred are needed before the student sees anything")
 	flags.IntVar(&o.batch, "batch", 32, "images a step")
 	flags.IntVar(&o.size, "size", 96, "width and height of the student's input in pixels")
 	flags.IntVar(&o.queries, "queries", 5, "how many images to find neighbours of")
@@ -110,7 +110,7 @@ func run(ctx context.Context, o options, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "student: %s\n", o.out)
-	return search(config, o, images, out)
+	return search(config, o, teacher, images, out)
 }
 
 func distil(ctx context.Context, config *seed.Config, student *seed.Student, teacher *seed.Teacher, images *seed.Dataset,
@@ -132,19 +132,39 @@ func distil(ctx context.Context, config *seed.Config, student *seed.Student, tea
 	return err
 }
 
-// search opens the saved student, embeds all images and prints the nearest of a few of them.
-func search(config *seed.Config, o options, images *seed.Dataset, out io.Writer) error {
+// embed gives the vectors of all images and closes the session. It does not take the run's context: after Ctrl-C there is
+// still something to show.
+func embed(session *seed.Session, images *seed.Dataset) (seed.Embeddings, error) {
+	defer session.Close()
+	return session.EmbedDataset(context.Background(), images, nil)
+}
+
+// search opens the saved student and embeds all images. It prints how many of the teacher's neighbours the student finds
+// too, and the nearest of a few images.
+func search(config *seed.Config, o options, teacher *seed.Teacher, images *seed.Dataset, out io.Writer) error {
 	session, err := seed.OpenSession(o.out, config)
 	if err != nil {
 		return err
 	}
-	defer session.Close()
-	// Not the run's context: after Ctrl-C there is still something to show.
-	vectors, err := session.EmbedDataset(context.Background(), images, nil)
+	vectors, err := embed(session, images)
 	if err != nil {
 		return err
 	}
-	nearest, err := seed.Neighbours(vectors, min(o.neighbours, vectors.Count()-1))
+	if session, err = seed.SessionFromTeacher(teacher, config); err != nil {
+		return err
+	}
+	byTeacher, err := embed(session, images)
+	if err != nil {
+		return err
+	}
+	k := min(o.neighbours, vectors.Count()-1)
+	share, err := seed.Agreement(vectors, byTeacher, k)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "of the teacher's %d nearest the student finds %.1f %%, chance %.1f %%\n", k, 100*share,
+		100*float64(k)/float64(vectors.Count()-1))
+	nearest, err := seed.Neighbours(vectors, k)
 	if err != nil {
 		return err
 	}
@@ -161,7 +181,7 @@ func search(config *seed.Config, o options, images *seed.Dataset, out io.Writer)
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(out, "  %s (%.3f)", name, vectors.Cosine(query, int(number)))
+			fmt.Fprintf(out, "  %s (%.5f)", name, vectors.Cosine(query, int(number)))
 		}
 		fmt.Fprintln(out)
 	}

@@ -56,7 +56,7 @@ func TestRun(t *testing.T) {
 	if err := run(t.Context(), small(t), &out); err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range []string{"12 images", "step 3/3", "ETA 0s", "finished", "00.png is most like"} {
+	for _, part := range []string{"12 images", "step 3/3", "ETA 0s", "finished", "of the teacher's 3 nearest", "00.png is most like"} {
 		if !strings.Contains(out.String(), part) {
 			t.Errorf("the output lacks %q:\n%s", part, out.String())
 		}
