@@ -1,4 +1,5 @@
-//! Compiles the C++ files of `src/torch` against the libtorch that torch-sys was built with, and tells the linker where it lies.
+//! Compiles the C++ files of `src/torch` against the libtorch that torch-sys was built with, and tells the linker where it lies;
+//! compiles `src/data/jpeg.c` against the libjpeg-turbo that mozjpeg-sys was built with.
 
 use std::path::PathBuf;
 
@@ -28,6 +29,16 @@ fn main() {
         .file("src/torch/shim.cpp")
         .file("src/torch/fused.cpp")
         .compile("seed_shim");
+    println!("cargo:rerun-if-changed=src/data/jpeg.c");
+    // mozjpeg-sys declares `links = "jpeg"` and publishes the folders of its headers.
+    let headers = std::env::var_os("DEP_JPEG_INCLUDE").expect("mozjpeg-sys publishes its include folders");
+    cc::Build::new()
+        .pic(true)
+        .flag_if_supported("-Wall")
+        .flag_if_supported("-Wextra")
+        .includes(std::env::split_paths(&headers))
+        .file("src/data/jpeg.c")
+        .compile("seed_jpeg");
     // Development builds find libtorch where it was built against; an installed library looks beside itself.
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
     println!("cargo:rustc-link-arg=-Wl,-rpath,$ORIGIN");

@@ -3,12 +3,14 @@
 //!
 //! One line of JSON on standard output: {"images_per_s": median}.
 
+mod program;
+
 use std::time::Instant;
 
+use program::{number, pair, quantile, text};
 use seed::distill::Temperatures;
 use seed::distill::queue::Queue;
 use seed::distill::step::{StepSettings, distill};
-use seed::model::{Architecture, Head, Network, Teacher};
 use seed::optim::Sgd;
 use tch::{Kind, Tensor};
 
@@ -16,22 +18,16 @@ use tch::{Kind, Tensor};
 const WARM_UP: usize = 3;
 
 fn main() -> seed::Result<()> {
-    let text = |name: &str, default: &str| argument(name).unwrap_or_else(|| default.to_owned());
-    let number = |name: &str, default: i64| argument(name).and_then(|value| value.parse().ok()).unwrap_or(default);
-    let device = seed::device::parse(&text("--device", "cpu"))?;
+    let device = program::device()?;
     let precision = seed::device::precision(&text("--precision", "auto"), device)?;
-    let (batch, size, dim) = (number("--batch", 32), number("--size", 224), number("--dim", 128));
-    let head = Head::Projection { hidden: 0, dim };
-    let student = Network::new(Architecture::parse(&text("--student", "resnet18"))?, head, 1, device)?;
-    student.to_channels_last()?;
-    let teacher = Network::new(Architecture::parse(&text("--teacher", "resnet50"))?, head, 2, device)?;
-    let teacher = Teacher::new(teacher)?;
-    let mut queue = Queue::new(number("--queue", 65536), dim, 0, device)?;
+    let (batch, size, dim): (i64, i64, i64) = (number("--batch", 32)?, number("--size", 224)?, number("--dim", 128)?);
+    let (student, teacher) = pair(dim, device)?;
+    let mut queue = Queue::new(number("--queue", 65536)?, dim, 0, device)?;
     let mut optimiser = Sgd::new(student.parameters(), 0.9, 1e-4)?;
     let images = Tensor::f_randn([batch, size, size, 3], (Kind::Float, device))?.f_permute([0, 3, 1, 2])?;
 
     let mut seconds = Vec::new();
-    for step in 0..WARM_UP + number("--steps", 10) as usize {
+    for step in 0..WARM_UP + number("--steps", 10usize)?.max(1) {
         let start = Instant::now();
         let settings = StepSettings {
             temperatures: Temperatures::default(),
@@ -47,13 +43,7 @@ fn main() -> seed::Result<()> {
             seconds.push(start.elapsed().as_secs_f64());
         }
     }
-    seconds.sort_by(f64::total_cmp);
-    let median = seconds[seconds.len() / 2];
-    println!("{{\"images_per_s\": {:.3}, \"precision\": \"{precision:?}\"}}", batch as f64 / median);
+    let images_per_s = batch as f64 / quantile(&mut seconds, 0.5);
+    println!("{{\"images_per_s\": {images_per_s:.3}, \"precision\": \"{precision:?}\"}}");
     Ok(())
-}
-
-/// The word after `name` on the command line.
-fn argument(name: &str) -> Option<String> {
-    std::env::args().skip_while(|word| word != name).nth(1)
 }

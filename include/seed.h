@@ -202,6 +202,12 @@
 #define SEED_OUTCOME_CANCELLED 2
 
 /*
+ A finished or unfinished bank that is open for reading; its file is locked against seed_bank_fill. Trainers hold what
+ they use. All functions but seed_bank_free may be called from several threads at once.
+ */
+typedef struct seed_bank seed_bank;
+
+/*
  A flag that ends long calls at their next step. One token may serve several calls.
  */
 typedef struct seed_cancel_token seed_cancel_token;
@@ -357,6 +363,50 @@ typedef struct {
  saved, and sessions may be made of it.
  */
 typedef int32_t (*seed_progress_callback)(const seed_progress *progress, void *user_data);
+
+/*
+ One report of the filling of a bank.
+ */
+typedef struct {
+  /*
+   sizeof(seed_bank_progress) of the library.
+   */
+  size_t struct_size;
+  /*
+   Rows that are finished, of earlier calls too.
+   */
+  uint64_t rows;
+  /*
+   Rows of the whole bank: views times images.
+   */
+  uint64_t total_rows;
+  /*
+   Images that could not be read so far.
+   */
+  uint64_t skipped_images;
+  /*
+   Rows a second since the report before.
+   */
+  double rows_per_second;
+  /*
+   Estimated seconds to the last row.
+   */
+  double eta_seconds;
+  /*
+   Seconds since the call began.
+   */
+  double elapsed_seconds;
+  /*
+   Share of the time since the report before in which the teacher waited for images, 0 to 1.
+   */
+  double waiting_share;
+} seed_bank_progress;
+
+/*
+ Receives a report every "progress_every" chunks of rows, on the thread that called seed_bank_fill; the report is valid
+ during the call. A return other than 0 ends the filling; what is finished is kept.
+ */
+typedef int32_t (*seed_bank_callback)(const seed_bank_progress *progress, void *user_data);
 
 /*
  Receives how many images of how many are done, on the thread that called; a return other than 0 cancels.
@@ -699,6 +749,20 @@ SEED_MUST_USE seed_error *seed_trainer_new(const seed_config *config,
                              seed_trainer **out);
 
 /*
+ As seed_trainer_new, but the targets come from `bank` and no teacher is needed. The bank must be finished and hold the
+ views that `config` asks for ("view_count", "seed" and the settings of the views) of this `dataset`, which is not NULL.
+ The loss is that of the run with the teacher in the loop, to float16 rounding. seed_trainer_step is refused.
+
+ Errors: SEED_ERROR_MISMATCH with the reason when the bank is stale or not finished, or the widths differ.
+ */
+SEED_MUST_USE seed_error *seed_trainer_new_with_bank(const seed_config *config,
+                                       const seed_student *student,
+                                       const seed_bank *bank,
+                                       const seed_queue *queue,
+                                       const seed_dataset *dataset,
+                                       seed_trainer **out);
+
+/*
  Distils until the end of the run, or for `max_steps` more steps (0: no limit), and writes one of SEED_OUTCOME_* to
  `*outcome`. `callback`, `user_data`, `cancel` and `outcome` may be NULL. With "checkpoint_path" set, the run is saved
  every "checkpoint_every" steps, on cancel and at the end. After an error or a cancel another call goes on where this
@@ -740,6 +804,88 @@ SEED_MUST_USE seed_error *seed_trainer_resume(seed_trainer *trainer, const char 
  Releases a trainer. NULL is fine.
  */
 void seed_trainer_free(seed_trainer *trainer);
+
+/*
+ Writes to `*bytes` the size of the file of a bank of `views` views of `images` images, with embeddings of `dim` numbers:
+ about images·views·(2·dim + 4).
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT for 0, above 2^32 - 1 images, 10^6 views or 65536 numbers, or a size above 63 bits.
+ */
+SEED_MUST_USE seed_error *seed_bank_predict_size(uint64_t images,
+                                   uint64_t views,
+                                   uint64_t dim,
+                                   uint64_t *bytes);
+
+/*
+ Fills the bank in the file `path`: "view_count" views of every image of `dataset`, seen by `teacher`. Begins a new file or
+ goes on with the one that is there, to its end or for at least `max_rows` more rows (0: no limit), and writes one of
+ SEED_OUTCOME_* to `*outcome`. `callback`, `user_data`, `cancel` and `outcome` may be NULL. The whole file is reserved at
+ the start. kill -9 at any moment costs a few seconds of work: the next call goes on from the last rows that are sound.
+
+ Errors: SEED_ERROR_IO when the disk is too small (says the bytes that are missing) or full, SEED_ERROR_MISMATCH with the
+ reason when the bank there is of another teacher, precision, data set, seed or of other views, SEED_ERROR_FORMAT when
+ the file there is no bank, SEED_ERROR_BUSY while it is open.
+ */
+SEED_MUST_USE seed_error *seed_bank_fill(const char *path,
+                           const seed_config *config,
+                           const seed_teacher *teacher,
+                           const seed_dataset *dataset,
+                           uint64_t max_rows,
+                           seed_bank_callback callback,
+                           void *user_data,
+                           const seed_cancel_token *cancel,
+                           int32_t *outcome);
+
+/*
+ Opens the bank in the file `path`, finished or not. With a `teacher`, which may be NULL, a bank of another one is refused.
+ The header is checked now, rows when they are first used; seed_bank_verify checks them all. Trainers check views and
+ data set. The file must not be cut or written over by others while it is open. The caller frees the bank with
+ seed_bank_free.
+
+ Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT for a damaged or hostile file, SEED_ERROR_MISMATCH for a stale bank,
+ SEED_ERROR_BUSY while it is being filled.
+ */
+SEED_MUST_USE seed_error *seed_bank_open(const char *path,
+                           const seed_teacher *teacher,
+                           seed_bank **out);
+
+/*
+ Reads all finished rows and compares their checksums: one pass over the file, at the disk's speed.
+
+ Errors: SEED_ERROR_FORMAT naming the rows that are damaged; seed_bank_fill repairs them.
+ */
+SEED_MUST_USE seed_error *seed_bank_verify(const seed_bank *bank);
+
+/*
+ How many rows are finished and how many the bank has. Any of the two may be NULL.
+ */
+SEED_MUST_USE seed_error *seed_bank_rows(const seed_bank *bank, uint64_t *finished, uint64_t *total);
+
+/*
+ The width of an embedding; set "embedding_dim" to it before making the student.
+ */
+SEED_MUST_USE seed_error *seed_bank_dim(const seed_bank *bank, int64_t *out);
+
+/*
+ The number of images that the bank was filled from.
+ */
+SEED_MUST_USE seed_error *seed_bank_images(const seed_bank *bank, int64_t *out);
+
+/*
+ The number of views of each image; a run over the bank needs "view_count" set to it.
+ */
+SEED_MUST_USE seed_error *seed_bank_views(const seed_bank *bank, int64_t *out);
+
+/*
+ What the bank holds, as JSON (teacher, precision, data set, seed, settings of the views), into `buffer`: NULL asks for
+ the size; too small a buffer is left alone; `*length` receives the bytes needed, the NUL included.
+ */
+SEED_MUST_USE seed_error *seed_bank_header(const seed_bank *bank, char *buffer, size_t capacity, size_t *length);
+
+/*
+ Releases a bank. NULL is fine.
+ */
+void seed_bank_free(seed_bank *bank);
 
 /*
  Opens a student file. Input size, mean and std are the file's; "device", "precision", "output" and "workers" come from

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::data::ViewConfig;
+use crate::data::augment::VIEW_DEVICES;
 use crate::error::{Error, ErrorKind, Result};
 
 /// All settings of a run. Make one with `default()`, change it by [`Config::set_int`] and its kind, or by field.
@@ -28,6 +29,9 @@ pub struct Config {
     pub clip_norm: f64,
     /// Passes over the data set.
     pub epochs: u64,
+    /// Views that each image has in all, V: epoch e shows view e mod V. 0: a fresh view every epoch, as in the paper. A
+    /// teacher bank needs V ≥ 1.
+    pub view_count: u64,
     /// Steps of the run; 0: as many as the epochs need.
     pub steps: u64,
     /// Learning rate for 256 images a step; that of the run is learning_rate·B/256.
@@ -73,6 +77,7 @@ impl Default for Config {
             accumulation_steps: 1,
             clip_norm: 0.0,
             epochs: 200,
+            view_count: 0,
             steps: 0,
             learning_rate: 0.03,
             momentum: 0.9,
@@ -117,6 +122,7 @@ pub const KEYS: &[(&str, Slot)] = &[
     ("accumulation_steps", Slot::Int(|c| &mut c.accumulation_steps, 1, 65_536)),
     ("clip_norm", Slot::Float(|c| &mut c.clip_norm, 0.0, 1e9)),
     ("epochs", Slot::Int(|c| &mut c.epochs, 1, 1_000_000)),
+    ("view_count", Slot::Int(|c| &mut c.view_count, 0, 1_000_000)),
     ("steps", Slot::Int(|c| &mut c.steps, 0, 1 << 40)),
     ("learning_rate", Slot::Float(|c| &mut c.learning_rate, 0.0, 1000.0)),
     ("momentum", Slot::Float(|c| &mut c.momentum, 0.0, 0.9999)),
@@ -148,6 +154,7 @@ pub const KEYS: &[(&str, Slot)] = &[
     ("view.blur_sigma_min", Slot::Float(|c| &mut c.view.blur_sigma_min, 0.01, 100.0)),
     ("view.blur_sigma_max", Slot::Float(|c| &mut c.view.blur_sigma_max, 0.01, 100.0)),
     ("view.flip_probability", Slot::Float(|c| &mut c.view.flip_probability, 0.0, 1.0)),
+    ("view.device", Slot::Word(|c| &mut c.view.device, &VIEW_DEVICES)),
     ("mean.r", Slot::Float(|c| &mut c.view.mean[0], -10.0, 10.0)),
     ("mean.g", Slot::Float(|c| &mut c.view.mean[1], -10.0, 10.0)),
     ("mean.b", Slot::Float(|c| &mut c.view.mean[2], -10.0, 10.0)),

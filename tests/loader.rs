@@ -169,7 +169,7 @@ fn recycled_buffers_carry_nothing_over() {
     // A buffer of another size is no harm, larger or smaller.
     let mut loader = Loader::centred(Arc::clone(&dataset), config(), 3, 1).unwrap();
     for pixels in [vec![9.0; 5], vec![9.0; 50_000]] {
-        loader.recycle(Batch { pixels, indices: vec![], width: 1, height: 1, step: 0 });
+        loader.recycle(Batch { pixels, crops: None, indices: vec![], slots: vec![], width: 1, height: 1, step: 0 });
     }
     assert!(loader.by_ref().map(|b| b.unwrap().pixels.len()).eq([1728, 1728, 576]));
     assert!(loader.waited() < Duration::from_secs(60));
@@ -188,4 +188,27 @@ fn frames_pushed_meanwhile_belong_to_the_next_loader() {
     assert!(loader.by_ref().all(|batch| batch.unwrap().indices.iter().all(|&i| i < 3)));
     pushing.join().unwrap();
     assert_eq!(dataset.len(), 203);
+}
+
+#[test]
+fn repeated_views_are_those_of_every_view() {
+    let dataset = pushed(5);
+    let bank = Loader::every_view(Arc::clone(&dataset), config(), 9, 2, 4, 0..3, 2).unwrap();
+    let bank = batches(bank);
+    assert_eq!(bank.iter().map(|batch| batch.indices.len()).collect::<Vec<_>>(), [4, 4, 2]);
+    let order: Vec<_> = bank.iter().flat_map(|b| b.slots.iter().map(|slot| (slot.view, slot.index))).collect();
+    assert_eq!(order, (0..2).flat_map(|view| (0..5).map(move |index| (view, index))).collect::<Vec<_>>());
+
+    let pixels: Vec<f32> = bank.iter().flat_map(|batch| batch.pixels.clone()).collect();
+    let fresh = batches(views(&dataset, 9, 5, 0..6, 1));
+    let repeated = Loader::repeated_views(Arc::clone(&dataset), config(), 9, 2, 5, 0..6, 3).unwrap();
+    for (epoch, (repeated, fresh)) in batches(repeated).iter().zip(&fresh).enumerate() {
+        assert_eq!(repeated.indices, fresh.indices, "the order of the images is the epoch's own");
+        assert_eq!(repeated.pixels == fresh.pixels, epoch < 2);
+        for (slot, view) in repeated.slots.iter().zip(repeated.pixels.chunks_exact(16 * 12 * 3)) {
+            assert_eq!(slot.view, epoch as u64 % 2);
+            let row = slot.view as usize * 5 + slot.index;
+            assert!(view == &pixels[row * view.len()..][..view.len()], "view {} of image {}", slot.view, slot.index);
+        }
+    }
 }

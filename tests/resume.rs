@@ -25,10 +25,16 @@ fn dataset() -> Arc<Dataset> {
 }
 
 fn trainer(steps: u64) -> Distillation {
+    trainer_with(steps, "workers")
+}
+
+/// `views`: where views are made.
+fn trainer_with(steps: u64, views: &str) -> Distillation {
     let mut config =
         Config { batch_size: 4, steps, queue_capacity: 10, embedding_dim: DIM as u64, ..Config::default() };
     config.set_string("device", "cpu").unwrap();
     config.set_string("precision", "fp32").unwrap();
+    config.set_string("view.device", views).unwrap();
     config.view.width = 32;
     config.view.height = 32;
     let head = Head::Projection { hidden: 0, dim: DIM };
@@ -154,4 +160,26 @@ fn damage_and_other_runs_are_refused() {
     }
     run_a.resume(&path).unwrap();
     assert!(state(&run_a, folder.path()) == before);
+}
+
+#[test]
+fn views_on_the_device_resume_too_and_belong_to_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("half");
+    let mut whole = trainer_with(4, "device");
+    run(&mut whole, 2);
+    whole.save(&path).unwrap();
+    run(&mut whole, 2);
+    let mut second = trainer_with(4, "device");
+    second.resume(&path).unwrap();
+    run(&mut second, 2);
+    assert!(state(&second, folder.path()) == state(&whole, folder.path()));
+
+    let error = trainer(4).resume(&path).unwrap_err();
+    assert!(error.message().contains("setting view"), "{error}");
+    // Frames of the application go the same way.
+    let frame = (*dataset().load(0).unwrap()).clone();
+    let losses =
+        ["workers", "device"].map(|views| trainer_with(4, views).step_on(&[frame.clone(), frame.clone()]).unwrap());
+    assert!((losses[0] - losses[1]).abs() < 0.01, "{losses:?}");
 }

@@ -153,9 +153,7 @@ fn auto_takes_bfloat16_only_where_embeddings_bear_it() {
         if name == "projection.2.weight" {
             let _same = tensor.f_zero_().unwrap();
             let _same = tensor.f_narrow(1, 0, 1).unwrap().f_fill_(1.0).unwrap();
-        } else if name == "projection.2.bias" {
-            let _same = tensor.f_zero_().unwrap();
-        } else if name == "projection.0.bias" {
+        } else if name == "projection.2.bias" || name == "projection.0.bias" {
             let _same = tensor.f_zero_().unwrap();
         }
     }

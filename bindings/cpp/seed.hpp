@@ -397,6 +397,10 @@ inline std::int32_t on_progress(const seed_progress *progress, void *user_data) 
   return (*static_cast<Callback<ProgressFunction> *>(user_data))(*progress);
 }
 
+inline std::int32_t on_bank_progress(const seed_bank_progress *progress, void *user_data) {
+  return (*static_cast<Callback<std::function<bool(const seed_bank_progress &)>> *>(user_data))(*progress);
+}
+
 inline std::int32_t on_count(std::size_t done, std::size_t total, void *user_data) {
   return (*static_cast<Callback<CountFunction> *>(user_data))(done, total);
 }
@@ -848,6 +852,85 @@ struct Position {
   std::uint64_t total_steps = 0;
 };
 
+/// The teacher's embeddings of views of every image, kept in a file in place of the teacher. May be used by several threads.
+class Bank : public Handle<seed_bank, seed_bank_free> {
+public:
+  using Handle::Handle;
+
+  /// What a filling reports; false ends it and keeps what is finished.
+  using FillFunction = std::function<bool(const seed_bank_progress &)>;
+
+  /// Finished rows and rows of the whole bank.
+  struct Rows {
+    std::uint64_t finished = 0;
+    std::uint64_t total = 0;
+  };
+
+  /// Bytes of the file of a bank of `views` views of `images` images, with embeddings of `dim` numbers.
+  static Returned<std::uint64_t> predict_size(std::uint64_t images, std::uint64_t views, std::uint64_t dim) {
+    return detail::number<std::uint64_t>(
+        [&](std::uint64_t *out) { return seed_bank_predict_size(images, views, dim, out); });
+  }
+
+  /// Fills the bank in the file `path`, or goes on with it, to its end or for at least `max_rows` more rows (0: no limit).
+  static Returned<Outcome> fill(const std::string &path, const Config &config, const Teacher &teacher,
+                                const Dataset &dataset, const FillFunction &on_progress = {},
+                                std::uint64_t max_rows = 0, const CancelToken *cancel = nullptr) {
+    if (cancel != nullptr && !*cancel)
+      return detail::fail<Outcome>(ErrorCode::InvalidArgument, "the cancel token is empty");
+    detail::Callback<FillFunction> callback(on_progress);
+    std::int32_t outcome = SEED_OUTCOME_PAUSED;
+    seed_error *error = seed_bank_fill(path.c_str(), config.get(), teacher.get(), dataset.get(), max_rows,
+                                       on_progress ? detail::on_bank_progress : nullptr, &callback,
+                                       cancel == nullptr ? nullptr : cancel->get(), &outcome);
+    callback.rethrow(error);
+    return detail::settle(error, static_cast<Outcome>(outcome));
+  }
+
+  /// Opens the bank in the file `path`, finished or not.
+  static Returned<Bank> open(const std::string &path) {
+    return detail::make<Bank>([&](seed_bank **out) { return seed_bank_open(path.c_str(), nullptr, out); });
+  }
+
+  /// The same; a bank of another teacher is refused.
+  static Returned<Bank> open(const std::string &path, const Teacher &teacher) {
+    if (!teacher) return detail::fail<Bank>(ErrorCode::InvalidArgument, "the teacher is empty");
+    return detail::make<Bank>([&](seed_bank **out) { return seed_bank_open(path.c_str(), teacher.get(), out); });
+  }
+
+  /// Compares the checksums of all finished rows.
+  Returned<void> verify() const { return detail::settle(seed_bank_verify(get())); }
+
+  /// How many rows are finished and how many the bank has.
+  Returned<Rows> rows() const {
+    Rows rows;
+    seed_error *error = seed_bank_rows(get(), &rows.finished, &rows.total);
+    return detail::settle(error, rows);
+  }
+
+  /// The width of an embedding.
+  Returned<std::size_t> dim() const {
+    return detail::number<std::size_t, std::int64_t>([&](std::int64_t *out) { return seed_bank_dim(get(), out); });
+  }
+
+  /// The number of images that the bank was filled from.
+  Returned<std::size_t> images() const {
+    return detail::number<std::size_t, std::int64_t>([&](std::int64_t *out) { return seed_bank_images(get(), out); });
+  }
+
+  /// The number of views of each image.
+  Returned<std::size_t> views() const {
+    return detail::number<std::size_t, std::int64_t>([&](std::int64_t *out) { return seed_bank_views(get(), out); });
+  }
+
+  /// What the bank holds, as JSON.
+  Returned<std::string> header() const {
+    return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_bank_header(get(), buffer, capacity, length);
+    });
+  }
+};
+
 /// One distillation run. Used by one thread at a time; it holds what it was made of.
 class Trainer : public Handle<seed_trainer, seed_trainer_free> {
 public:
@@ -863,6 +946,14 @@ public:
   static Returned<Trainer> create(const Config &config, const Student &student, const Teacher &teacher,
                                   const Dataset &dataset, const Queue &queue) {
     return make(config, student, teacher, &queue, &dataset);
+  }
+
+  /// Over a bank in place of a teacher, with a new queue of "queue_capacity".
+  static Returned<Trainer> create(const Config &config, const Student &student, const Bank &bank,
+                                  const Dataset &dataset) {
+    return detail::make<Trainer>([&](seed_trainer **out) {
+      return seed_trainer_new_with_bank(config.get(), student.get(), bank.get(), nullptr, dataset.get(), out);
+    });
   }
 
   /// Without a data set: bring your own batches by step; "steps" must be set.

@@ -38,7 +38,7 @@ pub struct Manifest {
     pub config: serde_json::Value,
     /// Identity of the data set (names and sizes), empty when the application steps with its own batches.
     pub dataset: String,
-    /// Identity of the teacher's weights.
+    /// Identity of the teacher's weights, and whether its targets came through a bank.
     pub teacher: String,
     /// Queue pointer and rows filled.
     pub queue: (i64, i64),

@@ -25,6 +25,10 @@ use serde::{Deserialize, Serialize};
 use super::random::{below, between, shuffle, unit};
 use crate::error::{Error, ErrorKind, Result};
 
+/// Version of what [`ViewParams::sample`] and [`super::render`](mod@super::render) make of the same settings and randomness.
+/// Raise it with every change that moves a pixel: stored embeddings of the old views are stale then.
+pub const VIEW_VERSION: u32 = 1;
+
 /// The largest side of a view, in pixels.
 pub const MAX_VIEW_SIDE: u32 = 4_096;
 
@@ -68,7 +72,13 @@ pub struct ViewConfig {
     pub mean: [f64; 3],
     /// Divides red, green and blue afterwards.
     pub std: [f64; 3],
+    /// Where the views of a training step are made, one of [`VIEW_DEVICES`].
+    pub device: String,
 }
+
+/// "workers": the loader's threads make whole views. "device": they only crop and resize; colours, blur, flip and
+/// normalisation are done in batch on the device of the run.
+pub const VIEW_DEVICES: [&str; 2] = ["workers", "device"];
 
 impl Default for ViewConfig {
     fn default() -> Self {
@@ -91,11 +101,17 @@ impl Default for ViewConfig {
             flip_probability: 0.5,
             mean: [0.485, 0.456, 0.406],
             std: [0.229, 0.224, 0.225],
+            device: VIEW_DEVICES[0].to_owned(),
         }
     }
 }
 
 impl ViewConfig {
+    /// Whether the loader leaves the views to the device.
+    pub fn on_device(&self) -> bool {
+        self.device == VIEW_DEVICES[1]
+    }
+
     /// Numbers of a view, `height · width · 3`.
     pub fn view_len(&self) -> usize {
         self.width as usize * self.height as usize * 3
@@ -123,6 +139,13 @@ impl ViewConfig {
         for (mean, std) in self.mean.into_iter().zip(self.std) {
             within("mean", mean, -1e3, 1e3)?;
             within("std", std, 1e-6, 1e3)?;
+        }
+        if !VIEW_DEVICES.contains(&self.device.as_str()) {
+            let words = VIEW_DEVICES.join(", ");
+            return Err(Error::new(
+                ErrorKind::Config,
+                format!("device is \"{}\", expected one of {words}", self.device),
+            ));
         }
         Ok(())
     }
@@ -244,6 +267,11 @@ fn sample_crop(config: &ViewConfig, frame_w: u32, frame_h: u32, rng: &mut impl R
             return Crop { left, top, width, height };
         }
     }
+    largest_centred(config, frame_w, frame_h)
+}
+
+/// The largest centred crop whose ratio is in range.
+fn largest_centred(config: &ViewConfig, frame_w: u32, frame_h: u32) -> Crop {
     let ratio = f64::from(frame_w) / f64::from(frame_h);
     let (mut width, mut height) = (frame_w, frame_h);
     if ratio < config.crop_ratio_min {
@@ -252,4 +280,15 @@ fn sample_crop(config: &ViewConfig, frame_w: u32, frame_h: u32, rng: &mut impl R
         width = ((f64::from(frame_h) * config.crop_ratio_max).round_ties_even() as u32).clamp(1, frame_w);
     }
     Crop { left: (frame_w - width) / 2, top: (frame_h - height) / 2, width, height }
+}
+
+/// Width and height that no crop of a frame of these sides falls below.
+pub(super) fn smallest_crop(config: &ViewConfig, frame_w: u32, frame_h: u32) -> (u32, u32) {
+    let (frame_w, frame_h) = (frame_w.max(1), frame_h.max(1));
+    let area = f64::from(frame_w) * f64::from(frame_h) * config.crop_scale_min;
+    let centred = largest_centred(config, frame_w, frame_h);
+    // Rounded down, where a crop's sides are rounded to the nearest.
+    let width = (area * config.crop_ratio_min).sqrt() as u32;
+    let height = (area / config.crop_ratio_max).sqrt() as u32;
+    (width.min(centred.width), height.min(centred.height))
 }

@@ -80,6 +80,13 @@ pub(super) struct Rows {
     sum: Vec<f32>,
 }
 
+/// Weights of offsets 0, 1, … of the kernel that [`blur`] takes along a side of `side` pixels; all of it sums to 1.
+pub(super) fn half_kernel(sigma: f64, side: u32) -> Vec<f32> {
+    let mut weights = Vec::new();
+    kernel(&mut weights, sigma, side as usize / 20);
+    weights
+}
+
 /// Weights of offsets 0, 1, … `reach`, fewer where the tail is negligible; the whole kernel, both sides, sums to 1.
 fn kernel(weights: &mut Vec<f32>, sigma: f64, reach: usize) {
     weights.clear();

@@ -12,9 +12,10 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use sha2::{Digest, Sha256};
 use walkdir::WalkDir;
 
-use super::decode::{EXTENSIONS, decode_file};
+use super::decode::{EXTENSIONS, decode_bytes, read_file};
 use super::frame::{Frame, FrameView};
-use super::lock;
+use super::scale::{Reading, ScaledFrame};
+use super::{jpeg, lock};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Decoded frames of files are kept up to this many bytes: 5,461 frames of 256×256 in colour.
@@ -47,9 +48,21 @@ enum Source {
 }
 
 struct Cache {
-    frames: BTreeMap<usize, Arc<Frame>>,
+    /// By the number of the image and the scale that was asked for.
+    frames: BTreeMap<(usize, u32), ScaledFrame>,
+    /// What each image's file was found to be, so that a cached frame needs no look into the file.
+    files: BTreeMap<usize, Stored>,
     bytes: usize,
     budget: usize,
+}
+
+/// What the beginning of an image's file says.
+#[derive(Clone, Copy)]
+enum Stored {
+    /// A JPEG that can be decoded smaller.
+    Scalable(jpeg::Header),
+    /// Anything else, which is read at its full size.
+    Whole,
 }
 
 #[derive(Default)]
@@ -118,7 +131,8 @@ impl Dataset {
 
     fn new(files: Vec<(String, PathBuf)>, broken: Broken) -> Self {
         let images = files.into_iter().map(|(name, path)| Image { name, source: Source::File(path) }).collect();
-        let cache = Cache { frames: BTreeMap::new(), bytes: 0, budget: DEFAULT_CACHE_BYTES };
+        let (frames, files) = (BTreeMap::new(), BTreeMap::new());
+        let cache = Cache { frames, files, bytes: 0, budget: DEFAULT_CACHE_BYTES };
         Self { images: RwLock::new(images), cache: Mutex::new(cache), broken: Mutex::new(broken) }
     }
 
@@ -152,30 +166,48 @@ impl Dataset {
         self.image(i, |image| image.name.clone())
     }
 
-    /// The pixels of image `i`, decoded or from the cache.
+    /// The pixels of image `i` at their full size, decoded or from the cache.
     ///
     /// # Errors
     /// `InvalidArgument` where there is no image `i`; `Io` or `Format` where it is broken, now or at an earlier call;
     /// `OutOfMemory`, which does not count as broken.
     pub fn load(&self, i: usize) -> Result<Arc<Frame>> {
+        Ok(self.load_scaled(i, |_, _| Reading::WHOLE)?.frame)
+    }
+
+    /// As [`Dataset::load`], but a JPEG of 1 or 3 components is read as `choose` says of its width and height. What
+    /// cannot be decoded smaller comes at its full size. `choose` must depend on its arguments alone.
+    ///
+    /// # Errors
+    /// Those of [`Dataset::load`].
+    pub fn load_scaled(&self, i: usize, choose: impl Fn(u32, u32) -> Reading) -> Result<ScaledFrame> {
         let path = match self.image(i, |image| match &image.source {
             Source::Memory(frame) => Ok(Arc::clone(frame)),
             Source::File(path) => Err(path.clone()),
         })? {
-            Ok(frame) => return Ok(frame),
+            Ok(frame) => return Ok(ScaledFrame::whole(frame)),
             Err(path) => path,
         };
-        if let Some(frame) = lock(&self.cache).frames.get(&i) {
-            return Ok(Arc::clone(frame));
+        let reading = |stored: Stored| match stored {
+            Stored::Scalable(header) => choose(header.width, header.height),
+            Stored::Whole => Reading::WHOLE,
+        };
+        let known = lock(&self.cache).files.get(&i).copied();
+        let key = known.map(|stored| (i, reading(stored).scale));
+        if let Some(frame) = key.and_then(|key| lock(&self.cache).frames.get(&key).cloned()) {
+            return Ok(frame);
         }
         if let Some((skipped, kind)) = lock(&self.broken).images.get(&i) {
             return Err(Error::new(*kind, skipped.reason.clone()));
         }
         // Decoded without a lock held: two threads may decode the same image, none waits for another.
-        match decode_file(&path) {
-            Ok(frame) => {
-                let frame = Arc::new(frame);
-                lock(&self.cache).keep(i, &frame);
+        match read_scaled(&path, reading) {
+            Ok((stored, reading, frame)) => {
+                let mut cache = lock(&self.cache);
+                cache.files.insert(i, stored);
+                if reading.keep {
+                    cache.keep((i, reading.scale), &frame);
+                }
                 Ok(frame)
             }
             Err(error) => {
@@ -193,7 +225,7 @@ impl Dataset {
         cache.budget = bytes;
         while cache.bytes > cache.budget {
             let Some((_, frame)) = cache.frames.pop_last() else { break };
-            cache.bytes -= frame.pixels().len();
+            cache.bytes -= frame.frame.pixels().len();
         }
     }
 
@@ -203,8 +235,9 @@ impl Dataset {
         broken.folders.iter().chain(broken.images.values().map(|(skipped, _)| skipped)).cloned().collect()
     }
 
-    /// Which images these are: SHA-256, in hexadecimal, over the number of images and each one's name and size (bytes
-    /// of the file, or width, height and channels of a pushed frame). A checkpoint compares it before it goes on.
+    /// Which images these are: SHA-256, in hexadecimal, over the number of images and each one's name and size in bytes
+    /// of the file, or the size and pixels of a pushed frame. Checkpoints and banks compare it before they are used. The
+    /// content of files is not read, so a file that was changed without changing its size is not noticed.
     pub fn identity(&self) -> String {
         let images = self.images.read().unwrap_or_else(PoisonError::into_inner);
         let mut hash = Sha256::new();
@@ -219,6 +252,7 @@ impl Dataset {
                     for number in [frame.width(), frame.height(), u32::from(frame.channels())] {
                         word(&mut hash, u64::from(number));
                     }
+                    hash.update(frame.pixels());
                 }
             }
         }
@@ -245,12 +279,43 @@ impl Dataset {
 }
 
 impl Cache {
-    fn keep(&mut self, i: usize, frame: &Arc<Frame>) {
-        let bytes = frame.pixels().len();
-        if bytes <= self.budget.saturating_sub(self.bytes) && self.frames.insert(i, Arc::clone(frame)).is_none() {
+    fn keep(&mut self, key: (usize, u32), frame: &ScaledFrame) {
+        let bytes = frame.frame.pixels().len();
+        if bytes <= self.budget.saturating_sub(self.bytes) && self.frames.insert(key, frame.clone()).is_none() {
             self.bytes += bytes;
         }
     }
+}
+
+/// Reads the file at the scale that `reading` gives for it; the scale that was asked for stands in the answer's reading.
+/// What libjpeg-turbo refuses is decoded whole by the other decoder, and the other way round: an image is broken where
+/// both refuse it, whichever scale was asked for first.
+fn read_scaled(path: &Path, reading: impl Fn(Stored) -> Reading) -> Result<(Stored, Reading, ScaledFrame)> {
+    let bytes = read_file(path)?;
+    let stored = jpeg::header(&bytes).map_or(Stored::Whole, Stored::Scalable);
+    let reading = reading(stored);
+    if let Stored::Scalable(header) = stored
+        && reading.scale > 1
+        && let Some(frame) = jpeg::decode(&bytes, header, reading.scale)?
+    {
+        let (width, height) = (header.width, header.height);
+        let frame = ScaledFrame { frame: Arc::new(frame), width, height, scale: reading.scale };
+        return Ok((stored, reading, frame));
+    }
+    let frame = match (decode_bytes(&path.to_string_lossy(), &bytes), stored) {
+        (Ok(frame), _) => frame,
+        (Err(error), Stored::Scalable(header)) if reading.scale == 1 => {
+            jpeg::decode(&bytes, header, 1)?.ok_or(error)?
+        }
+        (Err(error), _) => return Err(error),
+    };
+    if let Stored::Scalable(header) = stored
+        && (frame.width(), frame.height()) != (header.width, header.height)
+    {
+        let reason = format!("decodes to {frame:?}, but its header says {}×{}", header.width, header.height);
+        return Err(Error::format(path, reason));
+    }
+    Ok((stored, reading, ScaledFrame::whole(Arc::new(frame))))
 }
 
 impl std::fmt::Debug for Dataset {

@@ -4,6 +4,8 @@
 //! as [0, 1]; alpha is dropped and EXIF orientation ignored, as torchvision's `ImageFolder` does. An image whose every
 //! pixel is grey comes out with C = 1, whatever it is stored as: its views are the same and cost less.
 //!
+//! This is the reading of whole files; JPEG that a view needs smaller goes through [`super::scale`].
+//!
 //! A file is hostile until decoded: sides above [`MAX_SIDE`], images above [`MAX_BYTES`] and files above
 //! [`MAX_FILE_BYTES`] are refused before anything of that size is allocated, and a decoder's panic is an error.
 
@@ -30,6 +32,11 @@ pub const EXTENSIONS: [&str; 8] = ["jpg", "jpeg", "jpe", "jfif", "png", "bmp", "
 /// # Errors
 /// `Io` where the file cannot be read, `Format` where it is not a sound image; both name the file and the reason.
 pub fn decode_file(path: &Path) -> Result<Frame> {
+    decode_bytes(&path.to_string_lossy(), &read_file(path)?)
+}
+
+/// The bytes of the file at `path`, at most [`MAX_FILE_BYTES`].
+pub(super) fn read_file(path: &Path) -> Result<Vec<u8>> {
     let failed = |error: std::io::Error| Error::io("read", path, &error);
     let file = open_regular(path)?;
     let length = file.metadata().map_err(failed)?.len();
@@ -39,7 +46,7 @@ pub fn decode_file(path: &Path) -> Result<Frame> {
     let mut bytes = reserve(length as usize)?;
     // Where the file grows meanwhile, the rest is not wanted.
     file.take(length).read_to_end(&mut bytes).map_err(failed)?;
-    decode_bytes(&path.to_string_lossy(), &bytes)
+    Ok(bytes)
 }
 
 /// Opens a file, but neither a folder nor a pipe or device, whose opening or reading might wait for ever.
@@ -114,6 +121,11 @@ fn frame_of(decoded: DynamicImage) -> Result<Frame> {
         DynamicImage::ImageRgba32F(image) => (3, pick::<_, 4, 3>(image.as_raw(), level)?),
         other => return Err(Error::new(ErrorKind::Format, format!("pixel type {:?} is not read", other.color()))),
     };
+    grey_if_all_are(width, height, channels, pixels)
+}
+
+/// The frame, with one channel where every pixel is grey.
+pub(super) fn grey_if_all_are(width: u32, height: u32, channels: u8, pixels: Vec<u8>) -> Result<Frame> {
     if channels == 3 && pixels.chunks_exact(3).all(|rgb| rgb[0] == rgb[1] && rgb[1] == rgb[2]) {
         return Frame::new(width, height, 1, pick::<_, 3, 1>(&pixels, |v| v)?);
     }

@@ -1,10 +1,10 @@
-//! Batches of views, in order, from worker threads: [`Batch`] is (B, H, W, 3) f32.
+//! Batches of views, in order, from worker threads: [`Batch`] is (B, H, W, 3) f32, or crops for the device.
 //!
 //! A run is an endless stream of samples, cut into batches wherever they end:
 //!
 //! ```text
 //! sample n = step · B + b      epoch = n / len      image = permutation(seed, epoch)[n mod len]
-//! view randomness = generator(seed, epoch, image, View)
+//! view randomness = generator(seed, view, image, View)      view = epoch, or epoch mod V where V views are repeated
 //! ```
 //!
 //! So batch `step` is the same whichever step the loader starts at and however many workers there are.
@@ -28,36 +28,32 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::augment::{ViewConfig, ViewParams};
+use super::batch::{Batch, Cropped};
 use super::dataset::Dataset;
-use super::frame::Frame;
-use super::prefetch::{Order, Plan, Prefetch, Slot};
+use super::prefetch::{Filled, Order, Plan, Prefetch};
 use super::random::{Purpose, generator};
-use super::render::{Scratch, render, render_centred};
+use super::render::{Scratch, crop_scaled, render_centred_scaled, render_scaled};
+use super::scale::{Reading, ScaledFrame};
 use crate::error::{Error, ErrorKind, Result};
 
-/// The views of one step.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Batch {
-    /// (B, H, W, 3), normalised: the memory of a channels-last (B, 3, H, W) tensor.
-    pub pixels: Vec<f32>,
-    /// Which image each view shows, B numbers: the sound one where a broken one was replaced.
-    pub indices: Vec<usize>,
-    /// W.
-    pub width: u32,
-    /// H.
-    pub height: u32,
-    /// Number of the step.
-    pub step: u64,
-}
+pub use super::prefetch::Slot;
 
 /// An iterator over batches that worker threads prepare ahead. Dropping it stops and joins them.
 ///
 /// An error of the data set ends the stream; a panic in a worker costs only the batch it happened in.
 pub struct Loader {
-    prefetch: Prefetch,
+    stream: Stream,
     width: u32,
     height: u32,
     waited: Duration,
+}
+
+/// What the workers make.
+enum Stream {
+    /// Whole views, each of the image with this number.
+    Views(Prefetch<f32, usize>),
+    /// Crops, whose views are made on a device.
+    Crops(Prefetch<u8, Cropped>),
 }
 
 impl Loader {
@@ -78,23 +74,93 @@ impl Loader {
         steps: Range<u64>,
         workers: usize,
     ) -> Result<Self> {
+        Self::repeated_views(dataset, config, seed, 0, batch, steps, workers)
+    }
+
+    /// As [`Loader::views`], but epoch e shows view e mod `views`, so that every image has `views` views in all; 0: a fresh
+    /// view every epoch. The order of the images is the epoch's own either way.
+    ///
+    /// # Errors
+    /// As [`Loader::views`].
+    pub fn repeated_views(
+        dataset: Arc<Dataset>,
+        config: ViewConfig,
+        seed: u64,
+        views: u64,
+        batch: usize,
+        steps: Range<u64>,
+        workers: usize,
+    ) -> Result<Self> {
         let len = check(&dataset, &config, batch)?;
+        Self::augmented(dataset, config, seed, Order::Epochs { seed, len, views }, batch, steps, workers)
+    }
+
+    /// The views that [`Loader::repeated_views`] repeats, each once: view 0 of every image in the data set's order, then
+    /// view 1, to view `views` − 1. The last batch is short where `batch` does not divide their number.
+    ///
+    /// # Errors
+    /// As [`Loader::views`].
+    pub fn every_view(
+        dataset: Arc<Dataset>,
+        config: ViewConfig,
+        seed: u64,
+        views: u64,
+        batch: usize,
+        steps: Range<u64>,
+        workers: usize,
+    ) -> Result<Self> {
+        let len = check(&dataset, &config, batch)?;
+        Self::augmented(dataset, config, seed, Order::Once { len, views }, batch, steps, workers)
+    }
+
+    fn augmented(
+        dataset: Arc<Dataset>,
+        config: ViewConfig,
+        seed: u64,
+        order: Order,
+        batch: usize,
+        steps: Range<u64>,
+        workers: usize,
+    ) -> Result<Self> {
         if steps.end.checked_mul(batch as u64).is_none() {
             return Err(Error::invalid(format!(
                 "step {} of batches of {batch} exceeds 64-bit sample numbers",
                 steps.end
             )));
         }
-        let plan = Plan { steps, batch, view_len: config.view_len(), order: Order::Epochs { seed, len } };
-        let (width, height) = (config.width, config.height);
-        let draw = move |slot: Slot, view: &mut [f32], scratch: &mut Scratch| {
-            let (index, frame) = next_sound(&dataset, slot.index, len)?;
-            let mut rng = generator(seed, slot.epoch, slot.index as u64, Purpose::View);
-            let params = ViewParams::sample(&config, frame.width(), frame.height(), &mut rng);
-            render(&frame, &params, &config, view, scratch)?;
-            Ok(index)
+        let len = match order {
+            Order::Epochs { len, .. } | Order::Once { len, .. } => len,
         };
-        Ok(Self { prefetch: Prefetch::start(plan, workers, draw)?, width, height, waited: Duration::ZERO })
+        let plan = Plan { steps, batch, view_len: config.view_len(), order };
+        let (width, height) = (config.width, config.height);
+        let (on_device, cropping) = (config.on_device(), config.clone());
+        let find = move |slot: Slot| -> Result<(usize, ScaledFrame, ViewParams)> {
+            // The same view however often it is drawn: first to choose the scale, then to cut it out.
+            let params = |width: u32, height: u32| {
+                let mut rng = generator(seed, slot.view, slot.index as u64, Purpose::View);
+                ViewParams::sample(&config, width, height, &mut rng)
+            };
+            let choose = |width: u32, height: u32| Reading::of_view(&config, width, height, params(width, height).crop);
+            let (index, frame) = next_sound(&dataset, slot.index, len, choose)?;
+            let params = params(frame.width, frame.height);
+            Ok((index, frame, params))
+        };
+        let stream = if on_device {
+            let draw = move |slot: Slot, levels: &mut [u8], scratch: &mut Scratch| {
+                let (index, frame, params) = find(slot)?;
+                let channels = crop_scaled(&frame, params.crop, &cropping, levels, scratch)?;
+                Ok(Cropped { index, channels, params })
+            };
+            Stream::Crops(Prefetch::start(plan, workers, draw)?)
+        } else {
+            let draw = move |slot: Slot, view: &mut [f32], scratch: &mut Scratch| {
+                let (index, frame, params) = find(slot)?;
+                render_scaled(&frame, &params, &cropping, view, scratch)?;
+                Ok(index)
+            };
+            Stream::Views(Prefetch::start(plan, workers, draw)?)
+        };
+        Ok(Self { stream, width, height, waited: Duration::ZERO })
     }
 
     /// The centre of every image once, in the data set's order, for embedding and evaluation. The last batch is short
@@ -106,22 +172,28 @@ impl Loader {
     pub fn centred(dataset: Arc<Dataset>, config: ViewConfig, batch: usize, workers: usize) -> Result<Self> {
         let len = check(&dataset, &config, batch)?;
         let steps = 0..len.div_ceil(batch) as u64;
-        let plan = Plan { steps, batch, view_len: config.view_len(), order: Order::Once { len } };
+        let plan = Plan { steps, batch, view_len: config.view_len(), order: Order::Once { len, views: 1 } };
         let (width, height) = (config.width, config.height);
         let draw = move |slot: Slot, view: &mut [f32], scratch: &mut Scratch| {
-            match dataset.load(slot.index) {
-                Ok(frame) => render_centred(&frame, &config, view, scratch)?,
+            let choose = |width: u32, height: u32| Reading::of_centre(&config, width, height);
+            match dataset.load_scaled(slot.index, choose) {
+                Ok(frame) => render_centred_scaled(&frame, &config, view, scratch)?,
                 Err(error) if error.kind() == ErrorKind::OutOfMemory => return Err(error),
                 Err(_) => view.fill(0.0),
             }
             Ok(slot.index)
         };
-        Ok(Self { prefetch: Prefetch::start(plan, workers, draw)?, width, height, waited: Duration::ZERO })
+        let stream = Stream::Views(Prefetch::start(plan, workers, draw)?);
+        Ok(Self { stream, width, height, waited: Duration::ZERO })
     }
 
     /// Takes a batch's buffer back, for one to come.
     pub fn recycle(&self, batch: Batch) {
-        self.prefetch.recycle(batch.pixels);
+        match (&self.stream, batch.crops) {
+            (Stream::Views(prefetch), _) => prefetch.recycle(batch.pixels),
+            (Stream::Crops(prefetch), Some(crops)) => prefetch.recycle(crops.levels),
+            (Stream::Crops(_), None) => {}
+        }
     }
 
     /// How long [`Iterator::next`] has waited for the workers so far. Much of a step's time means that loading is the
@@ -136,15 +208,28 @@ impl Iterator for Loader {
 
     fn next(&mut self) -> Option<Self::Item> {
         let began = Instant::now();
-        let filled = self.prefetch.next();
+        let (width, height) = (self.width, self.height);
+        let batch = match &mut self.stream {
+            Stream::Views(prefetch) => prefetch.next().map(|filled| {
+                filled.map(|Filled { step, pixels, drawn: indices, slots }| Batch {
+                    pixels,
+                    crops: None,
+                    indices,
+                    slots,
+                    width,
+                    height,
+                    step,
+                })
+            }),
+            Stream::Crops(prefetch) => prefetch.next().map(|filled| {
+                filled.map(|Filled { step, pixels, drawn, slots }| Batch {
+                    slots,
+                    ..Batch::of_crops(pixels, &drawn, width, height, step)
+                })
+            }),
+        };
         self.waited += began.elapsed();
-        Some(filled?.map(|filled| Batch {
-            pixels: filled.pixels,
-            indices: filled.indices,
-            width: self.width,
-            height: self.height,
-            step: filled.step,
-        }))
+        batch
     }
 }
 
@@ -160,10 +245,15 @@ fn check(dataset: &Dataset, config: &ViewConfig, batch: usize) -> Result<usize> 
 }
 
 /// The first image that can be read, from `start` on and around.
-fn next_sound(dataset: &Dataset, start: usize, len: usize) -> Result<(usize, Arc<Frame>)> {
+fn next_sound(
+    dataset: &Dataset,
+    start: usize,
+    len: usize,
+    choose: impl Fn(u32, u32) -> Reading,
+) -> Result<(usize, ScaledFrame)> {
     let mut first: Option<Error> = None;
     for index in (start..len).chain(0..start) {
-        match dataset.load(index) {
+        match dataset.load_scaled(index, &choose) {
             Ok(frame) => return Ok((index, frame)),
             Err(error) if error.kind() == ErrorKind::OutOfMemory => return Err(error),
             Err(error) => _ = first.get_or_insert(error),

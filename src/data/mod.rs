@@ -2,8 +2,11 @@
 //!
 //! ```text
 //! folder | list | pushed frames → Dataset → Frame (H,W,C) u8 → view (S,S,3) f32 → Batch (B,S,S,3) f32
-//!          decode                            augment, render     loader
+//!          decode, jpeg, scale               augment, render     loader, batch
 //! ```
+//!
+//! A large JPEG's frame may come smaller than it is stored ([`scale`]). Where the device finishes the views, the batch
+//! holds their crops as bytes instead ([`Crops`]).
 //!
 //! Every random draw is a function of (seed, epoch, index, purpose), see [`random`], so a view is the same on any
 //! number of workers, on any machine, and can be made again later.
@@ -11,21 +14,26 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub mod augment;
+pub mod batch;
 mod blur;
 mod colour;
 pub mod dataset;
 pub mod decode;
 pub mod frame;
+mod jpeg;
 pub mod loader;
 mod prefetch;
 pub mod random;
 pub mod render;
+pub mod scale;
 
 pub use augment::{ViewConfig, ViewParams};
+pub use batch::{Batch, Crops};
 pub use dataset::{Dataset, Skipped};
 pub use frame::{Frame, FrameView, PixelFormat};
-pub use loader::{Batch, Loader};
+pub use loader::{Loader, Slot};
 pub use render::Scratch;
+pub use scale::ScaledFrame;
 
 /// Locks even after a panic elsewhere: what the locks of this module guard is whole after every single statement.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -31,51 +31,56 @@ pub(super) struct Plan {
 
 /// Which image comes when.
 pub(super) enum Order {
-    /// Epoch after epoch, each in its own permutation.
-    Epochs { seed: u64, len: usize },
-    /// Every image once, in order.
-    Once { len: usize },
+    /// Epoch after epoch, each in its own permutation. Epoch e shows view e, or view e mod `views` where that is above 0.
+    Epochs { seed: u64, len: usize, views: u64 },
+    /// Every image in order, under view 0, then under view 1, and so on for `views` times.
+    Once { len: usize, views: u64 },
 }
 
-/// One view to draw.
-#[derive(Clone, Copy)]
-pub(super) struct Slot {
-    pub epoch: u64,
+/// Which view of which image stands at one place of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// Number of the view: the second word of its randomness, generator(seed, view, index, View).
+    pub view: u64,
+    /// Number of the image that was asked for; a broken one is shown by another, with this slot's randomness.
     pub index: usize,
 }
 
 /// A finished batch.
-pub(super) struct Filled {
+pub(super) struct Filled<T, M> {
     pub step: u64,
-    pub pixels: Vec<f32>,
-    pub indices: Vec<usize>,
+    pub pixels: Vec<T>,
+    /// What `draw` gave for each view.
+    pub drawn: Vec<M>,
+    pub slots: Vec<Slot>,
 }
 
-pub(super) struct Prefetch {
-    shared: Arc<Shared>,
+/// Views of numbers T, about each of which M is known.
+pub(super) struct Prefetch<T, M> {
+    shared: Arc<Shared<T, M>>,
     workers: Vec<JoinHandle<()>>,
 }
 
-struct Shared {
+struct Shared<T, M> {
     plan: Plan,
-    state: Mutex<State>,
+    state: Mutex<State<T, M>>,
     /// There may be work to hand out.
     room: Condvar,
     /// A batch may be finished.
     ready: Condvar,
 }
 
-struct State {
+struct State<T, M> {
     /// In order of their steps, which follow one another.
-    pending: VecDeque<Pending>,
+    pending: VecDeque<Pending<T, M>>,
     next_step: u64,
-    spare: Vec<Vec<f32>>,
+    spare: Vec<Vec<T>>,
     /// The permutation of the epoch that is being handed out.
     order: Option<(u64, Vec<usize>)>,
     stopped: bool,
 }
 
-struct Pending {
+struct Pending<T, M> {
     step: u64,
     slots: Vec<Slot>,
     handed_out: usize,
@@ -83,20 +88,20 @@ struct Pending {
     error: Option<Error>,
     /// Whether nothing comes after the error.
     last: bool,
-    canvas: Arc<Mutex<Canvas>>,
+    canvas: Arc<Mutex<Canvas<T, M>>>,
 }
 
-#[derive(Default)]
-struct Canvas {
-    pixels: Vec<f32>,
-    indices: Vec<usize>,
+struct Canvas<T, M> {
+    pixels: Vec<T>,
+    /// `None` until the view is drawn.
+    drawn: Vec<Option<M>>,
 }
 
-struct Job {
+struct Job<T, M> {
     step: u64,
     place: usize,
     slot: Slot,
-    canvas: Arc<Mutex<Canvas>>,
+    canvas: Arc<Mutex<Canvas<T, M>>>,
 }
 
 enum Outcome {
@@ -106,12 +111,11 @@ enum Outcome {
     Panicked(Error),
 }
 
-impl Prefetch {
-    /// Starts `workers` threads (0 = one per core) that call `draw` for every view; it gives the number of the image it
-    /// drew.
+impl<T: Copy + Default + Send + 'static, M: Send + 'static> Prefetch<T, M> {
+    /// Starts `workers` threads (0 = one per core) that call `draw` for every view; it says what it drew.
     pub fn start<D>(plan: Plan, workers: usize, draw: D) -> Result<Self>
     where
-        D: Fn(Slot, &mut [f32], &mut Scratch) -> Result<usize> + Send + Sync + 'static,
+        D: Fn(Slot, &mut [T], &mut Scratch) -> Result<M> + Send + Sync + 'static,
     {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let workers = if workers == 0 { cores() } else { workers }.min(plan.batch.saturating_mul(AHEAD));
@@ -137,7 +141,7 @@ impl Prefetch {
     }
 
     /// The next batch, as soon as it is finished; `None` after the last one or after an error that ends the stream.
-    pub fn next(&mut self) -> Option<Result<Filled>> {
+    pub fn next(&mut self) -> Option<Result<Filled<T, M>>> {
         let mut state = lock(&self.shared.state);
         let pending = loop {
             match state.pending.front() {
@@ -152,16 +156,19 @@ impl Prefetch {
         }
         drop(state);
         self.shared.room.notify_all();
-        let Canvas { pixels, indices } = std::mem::take(&mut *lock(&pending.canvas));
+        let empty = Canvas { pixels: Vec::new(), drawn: Vec::new() };
+        let Canvas { pixels, drawn } = std::mem::replace(&mut *lock(&pending.canvas), empty);
         if let Some(error) = pending.error {
             self.recycle(pixels);
             return Some(Err(error));
         }
-        Some(Ok(Filled { step: pending.step, pixels, indices }))
+        // Without an error every view was drawn.
+        let drawn = drawn.into_iter().flatten().collect();
+        Some(Ok(Filled { step: pending.step, pixels, drawn, slots: pending.slots }))
     }
 
     /// Keeps a buffer for a batch to come.
-    pub fn recycle(&self, pixels: Vec<f32>) {
+    pub fn recycle(&self, pixels: Vec<T>) {
         let mut state = lock(&self.shared.state);
         if state.spare.len() < AHEAD {
             state.spare.push(pixels);
@@ -169,7 +176,7 @@ impl Prefetch {
     }
 }
 
-impl Drop for Prefetch {
+impl<T, M> Drop for Prefetch<T, M> {
     fn drop(&mut self) {
         lock(&self.shared.state).stopped = true;
         self.shared.room.notify_all();
@@ -180,18 +187,18 @@ impl Drop for Prefetch {
     }
 }
 
-impl Shared {
-    fn work(&self, draw: &impl Fn(Slot, &mut [f32], &mut Scratch) -> Result<usize>) {
+impl<T: Copy + Default, M> Shared<T, M> {
+    fn work(&self, draw: &impl Fn(Slot, &mut [T], &mut Scratch) -> Result<M>) {
         let mut scratch = Scratch::new();
-        let mut view = vec![0.0; self.plan.view_len];
+        let mut view = vec![T::default(); self.plan.view_len];
         while let Some(job) = self.take() {
             // After a panic the scratch is replaced, and the view is not copied: nothing half-done is seen again.
             let outcome = match catch_unwind(AssertUnwindSafe(|| draw(job.slot, &mut view, &mut scratch))) {
-                Ok(Ok(index)) => {
+                Ok(Ok(drawn)) => {
                     let mut canvas = lock(&job.canvas);
                     // Both vectors were made for all slots of the batch, and `place` is one of them.
                     canvas.pixels[job.place * view.len()..][..view.len()].copy_from_slice(&view);
-                    canvas.indices[job.place] = index;
+                    canvas.drawn[job.place] = Some(drawn);
                     Outcome::Drawn
                 }
                 Ok(Err(error)) => Outcome::Failed(error),
@@ -208,7 +215,7 @@ impl Shared {
     }
 
     /// The next view to draw; waits while [`AHEAD`] batches are in the works. `None` when there is no more.
-    fn take(&self) -> Option<Job> {
+    fn take(&self) -> Option<Job<T, M>> {
         let mut state = lock(&self.state);
         loop {
             if state.stopped {
@@ -235,19 +242,20 @@ impl Shared {
     }
 
     /// Appends the next batch, empty.
-    fn begin(&self, state: &mut State) {
+    fn begin(&self, state: &mut State<T, M>) {
         let step = state.next_step;
         state.next_step += 1;
         let mut slots = self.slots(step, &mut state.order);
-        let mut canvas = Canvas { pixels: state.spare.pop().unwrap_or_default(), indices: vec![0; slots.len()] };
+        let drawn = slots.iter().map(|_| None).collect();
+        let mut canvas = Canvas { pixels: state.spare.pop().unwrap_or_default(), drawn };
         let needed = slots.len() * self.plan.view_len;
         let extra = needed.saturating_sub(canvas.pixels.len());
         let mut error = None;
         if canvas.pixels.try_reserve_exact(extra).is_ok() {
-            canvas.pixels.resize(needed, 0.0);
+            canvas.pixels.resize(needed, T::default());
         } else {
             slots.clear();
-            let bytes = needed.saturating_mul(4);
+            let bytes = needed.saturating_mul(size_of::<T>());
             error = Some(Error::new(ErrorKind::OutOfMemory, format!("cannot allocate {bytes} bytes for a batch")));
         }
         let (last, canvas) = (error.is_some(), Arc::new(Mutex::new(canvas)));
@@ -259,17 +267,19 @@ impl Shared {
         let first = step * self.plan.batch as u64;
         let samples = first..first + self.plan.batch as u64;
         match self.plan.order {
-            Order::Once { len } => {
-                samples.take_while(|&n| n < len as u64).map(|n| Slot { epoch: 0, index: n as usize }).collect()
-            }
-            Order::Epochs { seed, len } => samples
+            Order::Once { len, views } => samples
+                .take_while(|&n| n < (len as u64).saturating_mul(views))
+                .map(|n| Slot { view: n / len as u64, index: (n % len as u64) as usize })
+                .collect(),
+            Order::Epochs { seed, len, views } => samples
                 .map(|n| {
                     let (epoch, place) = (n / len as u64, (n % len as u64) as usize);
                     if order.as_ref().is_none_or(|(known, _)| *known != epoch) {
                         *order = Some((epoch, permutation(seed, epoch, len)));
                     }
                     // Just set where it was not this epoch's, and `place` is below its length.
-                    Slot { epoch, index: order.as_ref().map_or(0, |(_, images)| images[place]) }
+                    let view = if views == 0 { epoch } else { epoch % views };
+                    Slot { view, index: order.as_ref().map_or(0, |(_, images)| images[place]) }
                 })
                 .collect(),
         }
@@ -304,14 +314,14 @@ mod tests {
     use super::*;
 
     fn plan(steps: Range<u64>, batch: usize, len: usize) -> Plan {
-        Plan { steps, batch, view_len: 2, order: Order::Epochs { seed: 1, len } }
+        Plan { steps, batch, view_len: 2, order: Order::Epochs { seed: 1, len, views: 0 } }
     }
 
     #[test]
     fn a_panic_costs_its_batch_and_nothing_else() {
         for workers in [1, 4] {
             let draw = |slot: Slot, view: &mut [f32], _: &mut Scratch| {
-                assert!(!(slot.epoch == 1 && slot.index == 3), "picture {} bites", slot.index);
+                assert!(!(slot.view == 1 && slot.index == 3), "picture {} bites", slot.index);
                 view.fill(slot.index as f32);
                 Ok(slot.index)
             };
@@ -327,9 +337,9 @@ mod tests {
     #[test]
     fn an_error_ends_the_stream() {
         let draw = |slot: Slot, _: &mut [f32], _: &mut Scratch| {
-            if slot.epoch == 1 { Err(Error::invalid("no more")) } else { Ok(slot.index) }
+            if slot.view == 1 { Err(Error::invalid("no more")) } else { Ok(slot.index) }
         };
-        let mut prefetch = Prefetch::start(plan(0..u64::MAX / 8, 3, 3), 3, draw).unwrap();
+        let mut prefetch = Prefetch::<f32, _>::start(plan(0..u64::MAX / 8, 3, 3), 3, draw).unwrap();
         assert!(prefetch.next().unwrap().is_ok());
         assert!(prefetch.next().unwrap().is_err());
         assert!(prefetch.next().is_none() && prefetch.next().is_none());
@@ -356,10 +366,10 @@ mod tests {
 
     #[test]
     fn a_batch_too_large_for_memory_is_an_error() {
-        let order = Order::Epochs { seed: 1, len: 1 };
+        let order = Order::Epochs { seed: 1, len: 1, views: 0 };
         let huge = Plan { steps: 0..2, batch: 1 << 20, view_len: 1 << 40, order };
         // The worker's own view must fit; only the canvas is tried here.
-        let shared = Shared {
+        let shared: Shared<f32, usize> = Shared {
             plan: huge,
             state: Mutex::new(State {
                 pending: VecDeque::new(),

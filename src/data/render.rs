@@ -10,6 +10,7 @@ use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resize
 
 use super::augment::{Crop, ViewConfig, ViewParams};
 use super::frame::Frame;
+use super::scale::ScaledFrame;
 use super::{blur, colour};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -33,18 +34,45 @@ pub fn render(
     out: &mut [f32],
     scratch: &mut Scratch,
 ) -> Result<()> {
+    view_of(&Pixels::whole(frame), params, config, out, scratch)
+}
+
+/// As [`render`], of a frame that may have been decoded smaller; the crop counts pixels of the whole one.
+///
+/// # Errors
+/// Those of [`render`].
+pub fn render_scaled(
+    frame: &ScaledFrame,
+    params: &ViewParams,
+    config: &ViewConfig,
+    out: &mut [f32],
+    scratch: &mut Scratch,
+) -> Result<()> {
+    view_of(&Pixels::of(frame), params, config, out, scratch)
+}
+
+/// Writes the crop alone, resized, to the front of `out` as (H, W, C) levels, and gives C; `out` has room for three.
+pub(super) fn crop_scaled(
+    frame: &ScaledFrame,
+    crop: Crop,
+    config: &ViewConfig,
+    out: &mut [u8],
+    scratch: &mut Scratch,
+) -> Result<usize> {
+    let channels = scratch.crop(&Pixels::of(frame), crop, config)?;
+    out[..scratch.image.len()].copy_from_slice(&scratch.image);
+    Ok(channels)
+}
+
+fn view_of(
+    pixels: &Pixels<'_>,
+    params: &ViewParams,
+    config: &ViewConfig,
+    out: &mut [f32],
+    scratch: &mut Scratch,
+) -> Result<()> {
     check_output(config, out)?;
-    let Crop { left, top, width, height } = params.crop;
-    let inside =
-        |start: u32, length: u32, side: u32| length > 0 && start.checked_add(length).is_some_and(|end| end <= side);
-    if !inside(left, width, frame.width()) || !inside(top, height, frame.height()) {
-        return Err(Error::invalid(format!("crop {:?} is not inside the frame of {frame:?}", params.crop)));
-    }
-    // The crop comes before the resize: pixels outside it never leak in.
-    let mut channels = match frame.channels() {
-        1 => scratch.resize::<U8>(frame, Region::Cut(params.crop), config)?,
-        _ => scratch.resize::<U8x3>(frame, Region::Cut(params.crop), config)?,
-    };
+    let mut channels = scratch.crop(pixels, params.crop, config)?;
     if let Some(jitter) = &params.jitter {
         colour::jitter(&mut scratch.image, channels, jitter);
     }
@@ -66,20 +94,34 @@ pub fn render(
 /// # Errors
 /// `InvalidArgument` where `out` is not `height · width · 3` long.
 pub fn render_centred(frame: &Frame, config: &ViewConfig, out: &mut [f32], scratch: &mut Scratch) -> Result<()> {
+    centre_of(&Pixels::whole(frame), config, out, scratch)
+}
+
+/// As [`render_centred`], of a frame that may have been decoded smaller.
+///
+/// # Errors
+/// Those of [`render_centred`].
+pub fn render_centred_scaled(
+    frame: &ScaledFrame,
+    config: &ViewConfig,
+    out: &mut [f32],
+    scratch: &mut Scratch,
+) -> Result<()> {
+    centre_of(&Pixels::of(frame), config, out, scratch)
+}
+
+fn centre_of(pixels: &Pixels<'_>, config: &ViewConfig, out: &mut [f32], scratch: &mut Scratch) -> Result<()> {
     check_output(config, out)?;
-    let region = Region::Box(centre(frame, config));
-    let channels = match frame.channels() {
-        1 => scratch.resize::<U8>(frame, region, config)?,
-        _ => scratch.resize::<U8x3>(frame, region, config)?,
-    };
+    let region = centre(pixels.width, pixels.height, config).map(|edge| edge / f64::from(pixels.scale));
+    let channels = scratch.resize_any(pixels.frame, None, region, config)?;
     normalise(&scratch.image, channels, false, config, out);
     Ok(())
 }
 
-/// The part of `frame`, in fractions of its pixels, that the centre crop of the resized frame shows. Resizing only
-/// that part gives the same pixels as resizing everything and cropping then.
-fn centre(frame: &Frame, config: &ViewConfig) -> [f64; 4] {
-    let [frame_w, frame_h] = [frame.width(), frame.height()].map(u64::from);
+/// The part [left, top, width, height] of a frame, in fractions of its pixels, that the centre crop of the resized
+/// frame shows. Resizing only that part gives the same pixels as resizing everything and cropping then.
+pub(super) fn centre(frame_w: u32, frame_h: u32, config: &ViewConfig) -> [f64; 4] {
+    let [frame_w, frame_h] = [frame_w, frame_h].map(u64::from);
     let [view_w, view_h] = [config.width, config.height].map(u64::from);
     let [cover_w, cover_h] = [view_w, view_h].map(|side| side * 256 / 224);
     let (resized_w, resized_h) = if frame_w * cover_h <= frame_h * cover_w {
@@ -109,12 +151,22 @@ fn check_output(config: &ViewConfig, out: &[f32]) -> Result<()> {
     Ok(())
 }
 
-/// Which part of the frame is resized.
-enum Region {
-    /// Cut out first: what lies outside does not count.
-    Cut(Crop),
-    /// Left, top, width, height of a box whose surroundings count where the filter reaches them.
-    Box([f64; 4]),
+/// What is drawn from: the sides of the whole frame, and its pixels at 1/`scale` of them.
+struct Pixels<'a> {
+    frame: &'a Frame,
+    width: u32,
+    height: u32,
+    scale: u32,
+}
+
+impl<'a> Pixels<'a> {
+    fn whole(frame: &'a Frame) -> Self {
+        Self { frame, width: frame.width(), height: frame.height(), scale: 1 }
+    }
+
+    fn of(scaled: &'a ScaledFrame) -> Self {
+        Self { frame: &scaled.frame, width: scaled.width, height: scaled.height, scale: scaled.scale }
+    }
 }
 
 impl Scratch {
@@ -123,25 +175,64 @@ impl Scratch {
         Self::default()
     }
 
-    /// Fills `self.image` with the view's (H, W, C) bytes, bilinear with antialiasing as PIL, and gives C.
-    fn resize<P: PixelTrait>(&mut self, frame: &Frame, region: Region, config: &ViewConfig) -> Result<usize> {
+    /// Fills `self.image` with the (H, W, C) bytes of a crop, and gives C.
+    fn crop(&mut self, pixels: &Pixels<'_>, crop: Crop, config: &ViewConfig) -> Result<usize> {
+        let Crop { left, top, width, height } = crop;
+        let inside =
+            |start: u32, length: u32, side: u32| length > 0 && start.checked_add(length).is_some_and(|end| end <= side);
+        if !inside(left, width, pixels.width) || !inside(top, height, pixels.height) {
+            return Err(Error::invalid(format!(
+                "crop {crop:?} is not inside the frame of {}×{} pixels",
+                pixels.width, pixels.height
+            )));
+        }
+        // The cut comes before the resize: pixels outside it never leak in, but for those that share one of the
+        // scaled frame's pixels with the crop's edge.
+        let scale = pixels.scale;
+        let cut_left = left / scale;
+        let cut_top = top / scale;
+        let cut = Crop {
+            left: cut_left,
+            top: cut_top,
+            width: (left + width).div_ceil(scale) - cut_left,
+            height: (top + height).div_ceil(scale) - cut_top,
+        };
+        let region = [left % scale, top % scale, width, height].map(|edge| f64::from(edge) / f64::from(scale));
+        self.resize_any(pixels.frame, Some(cut), region, config)
+    }
+
+    /// Fills `self.image` with the view's (H, W, C) bytes, bilinear with antialiasing as PIL, and gives C. `region` is
+    /// left, top, width and height inside the frame or, where given, inside `cut`: what lies outside the cut does not
+    /// count, what surrounds the region does where the filter reaches it.
+    fn resize_any(&mut self, frame: &Frame, cut: Option<Crop>, region: [f64; 4], config: &ViewConfig) -> Result<usize> {
+        match frame.channels() {
+            1 => self.resize::<U8>(frame, cut, region, config),
+            _ => self.resize::<U8x3>(frame, cut, region, config),
+        }
+    }
+
+    fn resize<P: PixelTrait>(
+        &mut self,
+        frame: &Frame,
+        cut: Option<Crop>,
+        region: [f64; 4],
+        config: &ViewConfig,
+    ) -> Result<usize> {
         let failed = |error: &dyn std::fmt::Display| Error::new(ErrorKind::Internal, format!("resize: {error}"));
         self.image.resize(config.width as usize * config.height as usize * P::size(), 0);
         let whole =
             TypedImageRef::<P>::from_buffer(frame.width(), frame.height(), frame.pixels()).map_err(|e| failed(&e))?;
         let mut view =
             TypedImage::<P>::from_buffer(config.width, config.height, &mut self.image).map_err(|e| failed(&e))?;
-        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).use_alpha(false);
-        match region {
-            Region::Cut(Crop { left, top, width, height }) => {
-                let cut = TypedCroppedImage::from_ref(&whole, left, top, width, height).map_err(|e| failed(&e))?;
-                self.resizer.resize_typed(&cut, &mut view, &options).map_err(|e| failed(&e))?;
-            }
-            Region::Box([left, top, width, height]) => {
-                let options = options.crop(left, top, width, height);
-                self.resizer.resize_typed(&whole, &mut view, &options).map_err(|e| failed(&e))?;
-            }
-        }
+        let [left, top, width, height] = region;
+        let options = ResizeOptions::new()
+            .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
+            .use_alpha(false)
+            .crop(left, top, width, height);
+        let Crop { left, top, width, height } =
+            cut.unwrap_or(Crop { left: 0, top: 0, width: frame.width(), height: frame.height() });
+        let cut = TypedCroppedImage::from_ref(&whole, left, top, width, height).map_err(|e| failed(&e))?;
+        self.resizer.resize_typed(&cut, &mut view, &options).map_err(|e| failed(&e))?;
         Ok(P::size())
     }
 }

@@ -34,19 +34,34 @@ pub struct StepSettings {
     pub clip_norm: f64,
 }
 
+/// Where a batch's targets t come from.
+#[derive(Clone, Copy)]
+pub enum Target<'a> {
+    /// The teacher sees the images.
+    Embed(&'a Teacher),
+    /// They are there already: (B,C), unit rows, on the images' device.
+    Given(&'a Tensor),
+}
+
+impl<'a> From<&'a Teacher> for Target<'a> {
+    fn from(teacher: &'a Teacher) -> Self {
+        Target::Embed(teacher)
+    }
+}
+
 /// One step on `images` (B,3,H,W), normalised, on the networks' device. Returns the loss, 0-dim, unread: reading it
 /// waits for the device.
 ///
 /// On an error before the update the weights are as they were, and no gradient stays behind.
-pub fn distill(
+pub fn distill<'a>(
     images: &Tensor,
     student: &Network,
-    teacher: &Teacher,
+    target: impl Into<Target<'a>>,
     queue: &mut Queue,
     optimiser: &mut Sgd,
     settings: &StepSettings,
 ) -> Result<Tensor> {
-    let result = accumulate(images, student, teacher, queue, settings).and_then(|out| {
+    let result = accumulate(images, student, target.into(), queue, settings).and_then(|out| {
         if settings.clip_norm > 0.0 {
             let _norm = optimiser.clip_gradients(settings.clip_norm)?; // unread, so that nothing waits
         }
@@ -65,22 +80,30 @@ pub fn distill(
 fn accumulate(
     images: &Tensor,
     student: &Network,
-    teacher: &Teacher,
+    target: Target<'_>,
     queue: &Queue,
     settings: &StepSettings,
 ) -> Result<(Tensor, Tensor)> {
     let batch = images.size()[0];
     let length = (batch as u64).div_ceil(settings.pieces.max(1)).max(1) as i64;
     if length >= batch {
-        return forward_backward(images, student, teacher, queue, settings, 1.0);
+        return forward_backward(images, student, target, queue, settings, 1.0);
     }
     let (mut losses, mut targets) = (Vec::new(), Vec::new());
     for (number, start) in (0..batch).step_by(length as usize).enumerate() {
         let piece = images.f_narrow(0, start, length.min(batch - start))?;
+        let own; // this piece's rows of given targets
+        let target = match target {
+            Target::Given(rows) => {
+                own = rows.f_narrow(0, start, length.min(batch - start))?;
+                Target::Given(&own)
+            }
+            embed => embed,
+        };
         let share = piece.size()[0] as f64 / batch as f64;
         let noise = settings.noise.wrapping_add((number as u64).wrapping_mul(0xd1b5_4a32_d192_ed03));
         let (loss, target) =
-            forward_backward(&piece, student, teacher, queue, &StepSettings { noise, ..*settings }, share)?;
+            forward_backward(&piece, student, target, queue, &StepSettings { noise, ..*settings }, share)?;
         losses.push(loss);
         targets.push(target);
     }
@@ -91,12 +114,15 @@ fn accumulate(
 fn forward_backward(
     images: &Tensor,
     student: &Network,
-    teacher: &Teacher,
+    target: Target<'_>,
     queue: &Queue,
     settings: &StepSettings,
     share: f64,
 ) -> Result<(Tensor, Tensor)> {
-    let target = teacher.embed_fused(images, settings.precision)?; // t, (B,C), unit rows
+    let target = match target {
+        Target::Embed(teacher) => teacher.embed_fused(images, settings.precision)?, // t, (B,C), unit rows
+        Target::Given(rows) => rows.shallow_clone(),
+    };
     let output = {
         let _autocast = Autocast::enter(images.device(), settings.precision)?;
         student.forward(images, Mode::Train { noise: settings.noise })?

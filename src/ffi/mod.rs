@@ -7,6 +7,7 @@
 // The names are C's, and what the caller must keep to stands in C's words, for the header.
 #![allow(non_camel_case_types, clippy::missing_safety_doc)]
 
+pub mod bank;
 pub mod border;
 pub mod cancel;
 pub mod config;

@@ -4,6 +4,7 @@ use std::ffi::{c_char, c_void};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::bank::seed_bank;
 use super::border::catch;
 use super::cancel::seed_cancel_token;
 use super::config::seed_config;
@@ -70,6 +71,15 @@ impl From<&Progress> for seed_progress {
     }
 }
 
+/// The SEED_OUTCOME_* of an outcome.
+pub(super) fn outcome_code(outcome: Outcome) -> i32 {
+    match outcome {
+        Outcome::Finished => SEED_OUTCOME_FINISHED,
+        Outcome::Paused => SEED_OUTCOME_PAUSED,
+        Outcome::Cancelled => SEED_OUTCOME_CANCELLED,
+    }
+}
+
 /// Receives a report every "progress_every" steps, on the thread that called seed_trainer_run; the report is valid during
 /// the call. A return other than 0 ends the run after this step. The trainer itself is busy meanwhile; the student may be
 /// saved, and sessions may be made of it.
@@ -104,6 +114,30 @@ pub unsafe extern "C" fn seed_trainer_new(
     })
 }
 
+/// As seed_trainer_new, but the targets come from `bank` and no teacher is needed. The bank must be finished and hold the
+/// views that `config` asks for ("view_count", "seed" and the settings of the views) of this `dataset`, which is not NULL.
+/// The loss is that of the run with the teacher in the loop, to float16 rounding. seed_trainer_step is refused.
+///
+/// Errors: SEED_ERROR_MISMATCH with the reason when the bank is stale or not finished, or the widths differ.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_trainer_new_with_bank(
+    config: *const seed_config,
+    student: *const seed_student,
+    bank: *const seed_bank,
+    queue: *const seed_queue,
+    dataset: *const seed_dataset,
+    out: *mut *mut seed_trainer,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        let config = with(config, |config| Ok(config.clone()))?;
+        let student = with(student, |student| Ok(Arc::clone(&student.network)))?;
+        let bank = with(bank, |bank| Ok(Arc::clone(bank)))?;
+        let queue = if queue.is_null() { None } else { Some(with(queue, |queue| Ok(Arc::clone(queue)))?) };
+        let dataset = with(dataset, |dataset| Ok(Arc::clone(dataset)))?;
+        put_new(out, || Distillation::new(config, student, bank, queue, Some(dataset)))
+    })
+}
+
 /// Distils until the end of the run, or for `max_steps` more steps (0: no limit), and writes one of SEED_OUTCOME_* to
 /// `*outcome`. `callback`, `user_data`, `cancel` and `outcome` may be NULL. With "checkpoint_path" set, the run is saved
 /// every "checkpoint_every" steps, on cancel and at the end. After an error or a cancel another call goes on where this
@@ -128,12 +162,7 @@ pub unsafe extern "C" fn seed_trainer_run(
         })?;
         if !outcome.is_null() {
             check_out("outcome", outcome)?;
-            let code = match result {
-                Outcome::Finished => SEED_OUTCOME_FINISHED,
-                Outcome::Paused => SEED_OUTCOME_PAUSED,
-                Outcome::Cancelled => SEED_OUTCOME_CANCELLED,
-            };
-            put(outcome, code);
+            put(outcome, outcome_code(result));
         }
         Ok(())
     })

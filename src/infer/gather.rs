@@ -265,7 +265,11 @@ mod tests {
         assert_eq!(bad.kind(), ErrorKind::Internal);
         let bad = gather.rows(1, |_| Ok(()), |_, _| panic!("again"), &mut out).unwrap_err();
         assert_eq!((bad.kind(), out), (ErrorKind::Internal, [7.0]));
-        gather.rows(1, |view| Ok(view.fill(2.0)), sums, &mut out).unwrap();
+        let draw = |view: &mut [f32]| {
+            view.fill(2.0);
+            Ok(())
+        };
+        gather.rows(1, draw, sums, &mut out).unwrap();
         assert_eq!(out, [4.0]);
         assert!(gather.rows(0, |_| Ok(()), sums, &mut []).is_err());
     }

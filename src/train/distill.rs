@@ -1,21 +1,21 @@
-//! The loop of SEED, top to bottom: views → teacher and student → loss over the queue → SGD → queue → checkpoint.
+//! The loop of SEED, top to bottom: views → teacher (or its bank) and student → loss over the queue → SGD → queue → checkpoint.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tch::{Device, Kind, Tensor};
 
+use super::bank::check_bank;
 use super::cancel::CancelToken;
 use super::progress::{Control, Meter, Progress};
 use crate::checkpoint::{self, Contents, Manifest, format};
 use crate::config::Config;
-use crate::data::loader::{Batch, Loader};
-use crate::data::{Dataset, Frame, Scratch, ViewParams, random, render};
-use crate::distill::Temperatures;
+use crate::data::{Batch, Dataset, Frame, Loader, ViewConfig};
 use crate::distill::queue::{Queue, QueueSnapshot};
 use crate::distill::step::{StepSettings, distill};
+use crate::distill::{Targets, Temperatures, device_views};
 use crate::model::weights::{HostTensor, StateDict};
-use crate::model::{Load, Network, Teacher};
+use crate::model::{Load, Network};
 use crate::optim::{Cosine, Sgd};
 use crate::{Error, ErrorKind, Result, device, torch};
 
@@ -40,7 +40,7 @@ pub struct Distillation {
     config: Config,
     device: Device,
     precision: Kind,
-    teacher: Arc<Teacher>,
+    targets: Targets,
     student: SharedNetwork,
     queue: SharedQueue,
     optimiser: Sgd,
@@ -52,36 +52,43 @@ pub struct Distillation {
 }
 
 impl Distillation {
-    /// A run from the start. `queue` None: a new one of the configured capacity. `dataset` None: the application brings
+    /// A run from the start. `targets` is the teacher (`Arc<Teacher>`) or a bank of its embeddings (`Arc<Bank>`), which
+    /// must be finished and hold the very views of this configuration and data set. `queue` None: a new one of the configured capacity. `dataset` None: the application brings
     /// its own batches ([`Distillation::step_on`]), and `steps` must be configured.
     ///
-    /// Errors: `Mismatch` when teacher, student, queue and configuration do not share one embedding width.
+    /// Errors: `Mismatch` when teacher, student, queue and configuration do not share one embedding width, or the
+    /// bank is stale.
     pub fn new(
         config: Config,
         student: SharedNetwork,
-        teacher: Arc<Teacher>,
+        targets: impl Into<Targets>,
         queue: Option<SharedQueue>,
         dataset: Option<Arc<Dataset>>,
     ) -> Result<Self> {
+        let targets = targets.into();
         config.validate()?;
+        if let Targets::Bank(bank) = &targets {
+            check_bank(bank, &config, dataset.as_deref())?;
+        }
         let device = device::parse(&config.device)?;
         let precision = device::precision(&config.precision, device)?;
         let total = total_steps(&config, dataset.as_deref())?;
         let optimiser = {
             let student = lock(&student)?;
-            check_widths(&student, &teacher)?;
-            if student.device() != device || teacher.device() != device {
+            check_widths(&student, &targets)?;
+            let teacher_device = targets.device().unwrap_or(device);
+            if student.device() != device || teacher_device != device {
                 return Err(Error::mismatch(format!(
                     "the run is configured for {device:?}, but the student is on {:?} and the teacher on {:?}; make them \
                      with the same \"device\"",
                     student.device(),
-                    teacher.device()
+                    teacher_device
                 )));
             }
             student.to_channels_last()?;
             Sgd::new(student.parameters(), config.momentum, config.weight_decay)?
         };
-        let width = teacher.embedding_dim();
+        let width = targets.dim();
         let queue = match queue {
             Some(queue) => queue,
             None => Arc::new(Mutex::new(Queue::new(to_i64(config.queue_capacity)?, width, config.seed, device)?)),
@@ -102,7 +109,7 @@ impl Distillation {
         let base = config.learning_rate * config.batch_size as f64 / 256.0;
         let schedule = Cosine { base, warmup: config.warmup_steps, total };
         let unread = Vec::new();
-        Ok(Self { config, device, precision, teacher, student, queue, optimiser, dataset, schedule, step: 0, unread })
+        Ok(Self { config, device, precision, targets, student, queue, optimiser, dataset, schedule, step: 0, unread })
     }
 
     /// Steps made, resumed ones included.
@@ -139,10 +146,11 @@ impl Distillation {
         let dataset = self.dataset.clone().ok_or_else(|| {
             Error::invalid("the run has no data set: give the trainer one, or call step with your own images")
         })?;
-        let mut loader = Loader::views(
+        let mut loader = Loader::repeated_views(
             Arc::clone(&dataset),
             self.config.view.clone(),
             self.config.seed,
+            self.config.view_count,
             to_usize(self.config.batch_size)?,
             self.step..end,
             to_usize(self.config.workers)?,
@@ -154,9 +162,10 @@ impl Distillation {
                 return Ok(Outcome::Cancelled);
             }
             let batch = batch?;
-            let images = self.upload(&batch)?; // (B,3,H,W), channels-last
+            let images = upload(&batch, &self.config.view, self.device)?; // (B,3,H,W), channels-last
+            let stored = self.targets.stored(&batch, self.device)?; // (B,C) over a bank
             loader.recycle(batch);
-            self.distill_once(&images)?;
+            self.distill_once(&images, stored.as_ref())?;
 
             if self.step.is_multiple_of(self.config.progress_every.max(1)) || self.step == end {
                 let lap = meter.lap(self.step, total, to_usize(self.config.batch_size)?, loader.waited());
@@ -189,28 +198,24 @@ impl Distillation {
     }
 
     /// One step on the application's own frames, of any sizes: one view of each is made as in [`Distillation::run`], with
-    /// the randomness of (seed, step, place in the batch). Returns the loss.
+    /// the randomness of (seed, step, place in the batch). Returns the loss. Needs a teacher: a bank knows no such view.
     pub fn step_on(&mut self, frames: &[Frame]) -> Result<f64> {
         if frames.is_empty() {
             return Err(Error::invalid("a step takes at least one image, found none"));
         }
-        let view = &self.config.view;
-        let (width, height) = (view.width as usize, view.height as usize);
-        let mut pixels = vec![0f32; frames.len() * width * height * 3];
-        let mut scratch = Scratch::new();
-        for (place, (frame, out)) in frames.iter().zip(pixels.chunks_exact_mut(width * height * 3)).enumerate() {
-            let mut generator = random::generator(self.config.seed, self.step, place as u64, random::Purpose::View);
-            let params = ViewParams::sample(view, frame.width(), frame.height(), &mut generator);
-            render::render(frame, &params, view, out, &mut scratch)?;
+        if let Targets::Bank(_) = self.targets {
+            return Err(Error::invalid(
+                "a run over a bank has no targets for other images: call run, or make the run with the teacher",
+            ));
         }
-        let batch = Batch { pixels, indices: Vec::new(), width: view.width, height: view.height, step: self.step };
-        let images = self.upload(&batch)?;
-        self.distill_once(&images)?;
+        let batch = Batch::of_frames(frames, &self.config.view, self.config.seed, self.step)?;
+        let images = upload(&batch, &self.config.view, self.device)?;
+        self.distill_once(&images, None)?;
         self.read_loss()
     }
 
-    /// One step on `images` (B,3,H,W), normalised float32 on the run's device.
-    fn distill_once(&mut self, images: &Tensor) -> Result<()> {
+    /// One step on `images` (B,3,H,W), normalised float32 on the run's device, with `stored` targets or the teacher's.
+    fn distill_once(&mut self, images: &Tensor, stored: Option<&Tensor>) -> Result<()> {
         let settings = StepSettings {
             temperatures: Temperatures {
                 student: self.config.temperature_student,
@@ -222,19 +227,13 @@ impl Distillation {
             pieces: self.config.accumulation_steps,
             clip_norm: self.config.clip_norm,
         };
+        let target = self.targets.of_step(stored)?;
         let student = lock(&self.student)?;
         let mut queue = lock(&self.queue)?;
-        let loss = distill(images, &student, &self.teacher, &mut queue, &mut self.optimiser, &settings)?;
+        let loss = distill(images, &student, target, &mut queue, &mut self.optimiser, &settings)?;
         self.step += 1;
         self.unread.push(loss);
         Ok(())
-    }
-
-    /// A batch as (B,3,H,W) on the device. The loader writes NHWC, which is what channels-last means, so no pixel moves.
-    fn upload(&self, batch: &Batch) -> Result<Tensor> {
-        let (height, width) = (i64::from(batch.height), i64::from(batch.width));
-        let nhwc = Tensor::f_from_slice(&batch.pixels)?.f_view([-1, height, width, 3])?;
-        Ok(torch::copy_to(&nhwc, self.device)?.f_permute([0, 3, 1, 2])?)
     }
 
     /// Mean of the losses since the last call; waits for the device.
@@ -289,7 +288,7 @@ impl Distillation {
                 config: serde_json::to_value(&self.config)
                     .map_err(|error| Error::new(ErrorKind::Internal, format!("the configuration: {error}")))?,
                 dataset: self.dataset.as_ref().map_or(String::new(), |dataset| dataset.identity()),
-                teacher: self.teacher.identity()?,
+                teacher: self.targets.identity()?,
                 queue: (snapshot.pointer, snapshot.filled),
                 files: Default::default(),
             },
@@ -333,7 +332,7 @@ impl Distillation {
             Err(Error::mismatch(format!("the checkpoint's {what} is \"{found}\", but this run's is \"{expected}\"")))
         };
         expect("student architecture", &manifest.architecture, lock(&self.student)?.architecture().name())?;
-        expect("teacher", &manifest.teacher, &self.teacher.identity()?)?;
+        expect("teacher", &manifest.teacher, &self.targets.identity()?)?;
         expect("data set", &manifest.dataset, &self.dataset.as_ref().map_or(String::new(), |d| d.identity()))?;
         let own = serde_json::to_value(&self.config)
             .map_err(|error| Error::new(ErrorKind::Internal, format!("the configuration: {error}")))?;
@@ -362,15 +361,26 @@ pub fn lock<T>(shared: &Mutex<T>) -> Result<MutexGuard<'_, T>> {
     shared.lock().map_err(|_| Error::new(ErrorKind::Poisoned, "an earlier panic left this object in an unknown state"))
 }
 
-fn check_widths(student: &Network, teacher: &Teacher) -> Result<()> {
-    if student.output_dim() == teacher.embedding_dim() {
+fn check_widths(student: &Network, targets: &Targets) -> Result<()> {
+    if student.output_dim() == targets.dim() {
         return Ok(());
     }
     Err(Error::mismatch(format!(
         "the student's embedding has {} numbers and the teacher's {}; set embedding_dim to {1}",
         student.output_dim(),
-        teacher.embedding_dim()
+        targets.dim()
     )))
+}
+
+/// A batch as (B,3,H,W) on `device`. The loader writes NHWC, which is what channels-last means, so no pixel moves.
+/// Where the workers made crops only, the views are finished there.
+pub(super) fn upload(batch: &Batch, view: &ViewConfig, device: Device) -> Result<Tensor> {
+    if let Some(crops) = &batch.crops {
+        return device_views::finish(crops, view, device);
+    }
+    let (height, width) = (i64::from(batch.height), i64::from(batch.width));
+    let nhwc = Tensor::f_from_slice(&batch.pixels)?.f_view([-1, height, width, 3])?;
+    Ok(torch::copy_to(&nhwc, device)?.f_permute([0, 3, 1, 2])?)
 }
 
 fn total_steps(config: &Config, dataset: Option<&Dataset>) -> Result<u64> {
@@ -387,7 +397,7 @@ fn total_steps(config: &Config, dataset: Option<&Dataset>) -> Result<u64> {
     Ok(images.div_ceil(config.batch_size).max(1))
 }
 
-fn to_usize(number: u64) -> Result<usize> {
+pub(super) fn to_usize(number: u64) -> Result<usize> {
     usize::try_from(number).map_err(|_| Error::invalid(format!("{number} is too large")))
 }
 

@@ -1,9 +1,11 @@
-//! Long runs: the loop of distillation, its progress and its cancelling.
+//! Long runs: the loop of distillation, the filling of banks, progress and its cancelling.
 
+pub mod bank;
 pub mod cancel;
 pub mod distill;
 pub mod progress;
 
+pub use bank::{BankProgress, fill_bank};
 pub use cancel::CancelToken;
 pub use distill::{Distillation, Outcome};
 pub use progress::{Control, Progress};

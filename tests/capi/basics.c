@@ -166,6 +166,65 @@ static int32_t on_progress(const seed_progress *progress, void *user_data) {
   return ++watch->calls == watch->stop_at;
 }
 
+static int32_t on_rows(const seed_bank_progress *progress, void *user_data) {
+  CHECK(progress->struct_size == sizeof *progress);
+  CHECK(progress->rows > 0 && progress->rows <= progress->total_rows && progress->total_rows == 70);
+  ++*(int *)user_data;
+  return 0;
+}
+
+/* The teacher leaves the loop: its embeddings of 10 views of each of the 7 frames are stored and distilled from. */
+static void bank(seed_config *config, seed_teacher *teacher, seed_dataset *dataset, const char *folder) {
+  char file[512], *json;
+  seed_bank *made = NULL;
+  seed_student *student = NULL;
+  seed_trainer *trainer = NULL;
+  uint64_t bytes = 0, finished = 0, total = 0;
+  int64_t number = 0;
+  int32_t outcome = -1;
+  size_t length = 0;
+  int calls = 0;
+  sprintf(file, "%s/teacher.bank", folder);
+  OK(seed_bank_predict_size(7, 10, 16, &bytes));
+  CHECK(bytes == 12288 + 4096 + 70 * 36);
+  FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_bank_predict_size(7, 10, UINT64_MAX, &bytes));
+  FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_bank_fill(file, config, teacher, dataset, 0, NULL, NULL, NULL, NULL));
+  OK(seed_config_set_int(config, "view_count", 10));
+  OK(seed_bank_fill(file, config, teacher, dataset, 1, on_rows, &calls, NULL, &outcome));
+  CHECK(outcome == SEED_OUTCOME_PAUSED && calls == 1);
+  OK(seed_bank_open(file, NULL, &made));
+  FAILS(SEED_ERROR_BUSY, seed_bank_fill(file, config, teacher, dataset, 0, NULL, NULL, NULL, NULL));
+  OK(seed_student_new("mobilenet_v3_small", config, &student));
+  FAILS(SEED_ERROR_MISMATCH, seed_trainer_new_with_bank(config, student, made, NULL, dataset, &trainer));
+  seed_bank_free(made);
+  made = NULL;
+  OK(seed_bank_fill(file, config, teacher, dataset, 0, on_rows, &calls, NULL, &outcome));
+  CHECK(outcome == SEED_OUTCOME_FINISHED && calls == 2);
+  OK(seed_bank_open(file, teacher, &made));
+  OK(seed_bank_verify(made));
+  OK(seed_bank_rows(made, &finished, &total));
+  CHECK(finished == 70 && total == 70);
+  OK(seed_bank_dim(made, &number));
+  CHECK(number == 16);
+  OK(seed_bank_images(made, &number));
+  CHECK(number == 7);
+  OK(seed_bank_views(made, &number));
+  CHECK(number == 10);
+  OK(seed_bank_header(made, NULL, 0, &length));
+  json = (char *)malloc(length);
+  OK(seed_bank_header(made, json, length, &length));
+  CHECK(strstr(json, "libseed.bank.1") != NULL);
+  free(json);
+  OK(seed_trainer_new_with_bank(config, student, made, NULL, dataset, &trainer));
+  seed_bank_free(made); /* the trainer holds it */
+  OK(seed_trainer_run(trainer, 0, NULL, NULL, NULL, &outcome));
+  CHECK(outcome == SEED_OUTCOME_FINISHED);
+  seed_trainer_free(trainer);
+  OK(seed_config_set_int(config, "view_count", 0));
+  FAILS(SEED_ERROR_IO, seed_bank_open("/no/such/bank", NULL, &made));
+  seed_student_free(student);
+}
+
 /* Distils for a few steps from a teacher file that this function makes out of a student. */
 static void training(seed_config *config, seed_dataset *dataset, const char *folder) {
   char teacher_file[512], student_file[512], checkpoint[512];
@@ -201,6 +260,7 @@ static void training(seed_config *config, seed_dataset *dataset, const char *fol
   OK(seed_teacher_load(teacher_file, "mobilenet_v3_small", config, &teacher));
   OK(seed_teacher_dim(teacher, &dim));
   CHECK(dim == 16);
+  bank(config, teacher, dataset, folder);
   OK(seed_config_set_int(config, "embedding_dim", 8));
   OK(seed_student_new("mobilenet_v3_small", config, &student));
   FAILS(SEED_ERROR_MISMATCH, seed_trainer_new(config, student, teacher, NULL, dataset, &trainer));

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use crate::{Outcome, root};
 
 /// The files of src/ffi in the order in which the header tells of them.
-const FILES: [&str; 14] = [
-    "init", "error", "log", "config", "cancel", "image", "dataset", "teacher", "student", "queue", "trainer",
+const FILES: [&str; 15] = [
+    "init", "error", "log", "config", "cancel", "image", "dataset", "teacher", "student", "queue", "trainer", "bank",
     "session", "eval", "report",
 ];
 

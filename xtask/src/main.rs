@@ -1,6 +1,7 @@
 //! The project's own commands: `cargo xtask NAME`. Needs Rust, a C++ compiler and Python 3 with pip; fetches the rest.
 
 mod bench;
+mod bundle;
 mod demo;
 mod fetch;
 mod header;
@@ -22,7 +23,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   test             set up, then run every check and test
   tidy             import direction, file sizes, header drift, fmt, clippy
   header [--check] write include/seed.h and seed.sym, or compare them with src/ffi
-  bench step       images/s of a distillation step beside the PyTorch reference";
+  bench NAME       libseed beside PyTorch in one table: step, run, views, loss, infer, memory, bank
+  bundle           the bench programs for a machine without Rust: target/bundle.tar.gz";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         Some("tidy") => setup::run().and_then(|()| tidy::run()),
         Some("header") => header::run(rest.iter().any(|word| word == "--check")),
         Some("bench") => bench::run(rest),
+        Some("bundle") => bundle::run(),
         _ => Err(USAGE.to_owned()),
     };
     match result {

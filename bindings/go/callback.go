@@ -1,0 +1,110 @@
+package seed
+
+// #include "bridge.h"
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/cgo"
+	"runtime/debug"
+)
+
+// PanicError is what a call panics with after one of its callbacks has panicked.
+type PanicError struct {
+	// Value is what the callback panicked with.
+	Value any
+	// Stack is the callback's stack, as debug.Stack writes it.
+	Stack []byte
+}
+
+// Error gives the value and the stack.
+func (p *PanicError) Error() string {
+	return fmt.Sprintf("seed: a callback panicked: %v\n\n%s", p.Value, p.Stack)
+}
+
+// Unwrap is the value where it is an error.
+func (p *PanicError) Unwrap() error {
+	err, _ := p.Value.(error)
+	return err
+}
+
+// callback is the Go side of a C callback during one call. At most one of report and count is set.
+type callback struct {
+	report func(Progress) error
+	count  func(done, total int) error
+
+	err      error
+	panicked *PanicError
+	exited   bool
+}
+
+// register gives the callback a number that C may hold, 0 for none, until unregister.
+func (c *callback) register() C.uintptr_t {
+	if c.report == nil && c.count == nil {
+		return 0
+	}
+	return C.uintptr_t(cgo.NewHandle(c))
+}
+
+func unregister(handle C.uintptr_t) {
+	if handle != 0 {
+		cgo.Handle(handle).Delete()
+	}
+}
+
+// call runs the user's function and tells C whether to stop. The function has a goroutine of its own: neither a panic nor
+// runtime.Goexit may unwind C's frames, and of the two only the panic could be caught here.
+func (c *callback) call(function func() error) C.int32_t {
+	done := make(chan struct{})
+	go func() {
+		returned := false
+		defer close(done)
+		defer func() {
+			if value := recover(); value != nil {
+				c.panicked = &PanicError{Value: value, Stack: debug.Stack()}
+			} else if !returned {
+				c.exited = true
+			}
+		}()
+		c.err = function()
+		returned = true
+	}()
+	<-done
+	if c.err != nil || c.panicked != nil || c.exited {
+		return 1
+	}
+	return 0
+}
+
+// raise goes on, outside of C, with what the callback's panic or Goexit began.
+func (c *callback) raise() {
+	if c.panicked != nil {
+		panic(c.panicked)
+	}
+	if c.exited {
+		runtime.Goexit()
+	}
+}
+
+// stopped is the error that the callback ended the call with, nil for Stop; and whether it ended it.
+func (c *callback) stopped() (bool, error) {
+	if errors.Is(c.err, Stop) {
+		return true, nil
+	}
+	return c.err != nil, c.err
+}
+
+//export seedGoProgress
+func seedGoProgress(progress *C.seed_progress, handle C.uintptr_t) C.int32_t {
+	c := cgo.Handle(handle).Value().(*callback)
+	report := progressFrom(progress)
+	return c.call(func() error { return c.report(report) })
+}
+
+//export seedGoCount
+func seedGoCount(done, total C.size_t, handle C.uintptr_t) C.int32_t {
+	c := cgo.Handle(handle).Value().(*callback)
+	return c.call(func() error { return c.count(int(done), int(total)) })
+}

@@ -1,0 +1,149 @@
+package seed
+
+// #include "bridge.h"
+import "C"
+
+import (
+	"image"
+	"unsafe"
+)
+
+// Dataset is a number of images without labels. Any number of goroutines may use it at once, pushing while a trainer reads
+// included.
+type Dataset struct {
+	_      noCopy
+	handle *handle[*C.seed_dataset]
+}
+
+// OpenFolder opens every JPEG, PNG, BMP and TIFF in folder and below, sorted by name. Files are read when they are needed:
+// a broken one is skipped, counted and named then.
+//
+// Errors: [ErrIO] when the folder cannot be read, [ErrInvalidArgument] when it holds no image.
+func OpenFolder(folder string) (*Dataset, error) {
+	var t texts
+	defer t.free()
+	path := t.add("folder", folder)
+	if t.err != nil {
+		return nil, t.err
+	}
+	return newDataset(func(out **C.seed_dataset) *C.seed_error { return C.seed_dataset_open_folder(path, out) })
+}
+
+// OpenFiles opens image files by path, in this order.
+func OpenFiles(paths ...string) (*Dataset, error) {
+	var t texts
+	defer t.free()
+	array := t.array("paths", paths)
+	if t.err != nil {
+		return nil, t.err
+	}
+	return newDataset(func(out **C.seed_dataset) *C.seed_error {
+		return C.seed_dataset_open_files(array, C.size_t(len(paths)), out)
+	})
+}
+
+// NewDataset makes an empty data set in memory, to be filled by Push.
+func NewDataset() (*Dataset, error) {
+	return newDataset(func(out **C.seed_dataset) *C.seed_error { return C.seed_dataset_new(out) })
+}
+
+func newDataset(construct func(**C.seed_dataset) *C.seed_error) (*Dataset, error) {
+	h, err := create("Dataset", func(object *C.seed_dataset) { C.seed_dataset_free(object) }, construct)
+	if err != nil {
+		return nil, err
+	}
+	return owned(&Dataset{handle: h}, h), nil
+}
+
+func (d *Dataset) inner() *handle[*C.seed_dataset] {
+	if d == nil || d.handle == nil {
+		return absent[*C.seed_dataset]("Dataset")
+	}
+	return d.handle
+}
+
+// Close releases the data set. The error is always nil.
+func (d *Dataset) Close() error {
+	d.inner().close()
+	return nil
+}
+
+// Push copies an image into the data set under name ("": its number) and gives its number. Works on every data set, one of
+// a folder too.
+func (d *Dataset) Push(img image.Image, name string) (int, error) {
+	frame, err := FrameOf(img)
+	if err != nil {
+		return 0, err
+	}
+	return d.PushFrame(frame, name)
+}
+
+// PushFrame is Push for raw pixels.
+func (d *Dataset) PushFrame(frame Frame, name string) (int, error) {
+	array, unpin, err := views([]Frame{frame})
+	if err != nil {
+		return 0, err
+	}
+	defer unpin()
+	var t texts
+	defer t.free()
+	var text *C.char
+	if name != "" {
+		text = t.add("name", name)
+	}
+	if t.err != nil {
+		return 0, t.err
+	}
+	var index C.size_t
+	err = with(d.inner(), func(object *C.seed_dataset) *C.seed_error {
+		return C.seed_dataset_push(object, unsafe.SliceData(array), text, &index)
+	})
+	return int(index), err
+}
+
+// Count is the number of images, broken ones included.
+func (d *Dataset) Count() (int, error) {
+	var count C.size_t
+	err := with(d.inner(), func(object *C.seed_dataset) *C.seed_error {
+		return C.seed_dataset_count(object, &count)
+	})
+	return int(count), err
+}
+
+// Name is that of image index: its path relative to the folder with '/', or what it was pushed under.
+func (d *Dataset) Name(index int) (string, error) {
+	if index < 0 {
+		return "", invalid("image %d was asked for, expected a number from 0", index)
+	}
+	object, err := d.inner().acquire()
+	if err != nil {
+		return "", err
+	}
+	defer d.handle.release()
+	return fillText(func(buffer *C.char, capacity C.size_t, length *C.size_t) *C.seed_error {
+		return C.seed_dataset_name(object, C.size_t(index), buffer, capacity, length)
+	})
+}
+
+// Skipped lists the images that could not be read so far, each as "name: reason".
+func (d *Dataset) Skipped() ([]string, error) {
+	object, err := d.inner().acquire()
+	if err != nil {
+		return nil, err
+	}
+	defer d.handle.release()
+	var count C.size_t
+	if err := check(C.seed_dataset_skipped_count(object, &count)); err != nil {
+		return nil, err
+	}
+	lines := make([]string, count)
+	for i := range lines {
+		lines[i], err = fillText(func(buffer *C.char, capacity C.size_t, length *C.size_t) *C.seed_error {
+			return C.seed_dataset_skipped(object, C.size_t(i), buffer, capacity, length)
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return lines, nil
+}

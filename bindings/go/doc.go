@@ -1,0 +1,44 @@
+// Package seed distils a compact vision network from a large frozen teacher, on your own unlabelled images, and runs it.
+// It is libseed's C library (seed.h) in Go's manner.
+//
+// A run, from the folder to the vectors:
+//
+//	config, err := seed.NewConfig()
+//	images, err := seed.OpenFolder("frames")
+//	teacher, err := seed.LoadTeacher("resnet50.pth", "resnet50", config)
+//	dim, err := teacher.Dim()
+//	err = config.SetInt("embedding_dim", int64(dim))
+//	student, err := seed.NewStudent("mobilenet_v3_small", config)
+//	trainer, err := seed.NewTrainer(config, student, teacher, nil, images)
+//	outcome, err := trainer.Run(ctx, 0, func(p seed.Progress) error {
+//		log.Printf("step %d of %d, loss %.3f, %v left", p.Step, p.TotalSteps, p.Loss, p.ETA)
+//		return nil
+//	})
+//	session, err := seed.SessionFromStudent(student, config)
+//	vectors, err := session.EmbedDataset(ctx, images, nil)
+//	nearest, err := seed.Neighbours(vectors, 5)
+//
+// # Objects
+//
+// Config, Dataset, Teacher, Student, Queue, Trainer, Session and Report own memory of the library. Close releases it; the
+// garbage collector does so for what was forgotten. Close never waits and may be called again, by any goroutine, in any
+// order: a call that is under way ends in peace and the object goes after it. A nil, zero or closed object gives
+// [ErrClosed], never a crash. Objects hold what they use, so a teacher may be closed while a trainer goes on with it.
+//
+// # Goroutines
+//
+// Dataset, Teacher, Student, Queue and Session may be used by any number of goroutines at once. Config, Trainer and Report
+// want one at a time and answer [ErrBusy] otherwise, also to a callback that reaches for the trainer that is calling it.
+//
+// # Errors
+//
+// An error of the library is an *[Error] with its [Code] and a message for a person. The codes are errors themselves:
+// errors.Is(err, seed.ErrMismatch). A call that a context ended also matches the context's cause, such as
+// [context.Canceled].
+//
+// # Callbacks
+//
+// They are called while the C function waits, so the run goes no further meanwhile. A panic in one does not cross C: the
+// run ends after its step, and then Run panics with a *[PanicError]. A runtime.Goexit, such as testing's FailNow, likewise
+// ends the goroutine that called Run.
+package seed

@@ -1,0 +1,77 @@
+package seed_test
+
+import (
+	"math"
+	"slices"
+	"testing"
+
+	seed "libseed/bindings/go"
+)
+
+// clusters are two groups of twelve vectors and their labels.
+func clusters() (seed.Embeddings, []int64) {
+	vectors := seed.Embeddings{Dim: 2}
+	var labels []int64
+	for i := range 24 {
+		angle := float64(i)/100 + float64(i%2)*math.Pi/2
+		vectors.Values = append(vectors.Values, float32(math.Cos(angle)), float32(math.Sin(angle)))
+		labels = append(labels, int64(i%2))
+	}
+	return vectors, labels
+}
+
+func TestKNN(t *testing.T) {
+	vectors, labels := clusters()
+	result := must[seed.KNNResult](t)(seed.KNN(vectors, labels, seed.KNNOptions{K: 3, Seed: 1}))
+	if result.AccuracyMean != 1 || result.BalancedRecallMean != 1 || result.AccuracyDeviation != 0 || result.BalancedRecallDeviation != 0 {
+		t.Errorf("%+v", result)
+	}
+	_, err := seed.KNN(vectors, labels[1:], seed.KNNOptions{})
+	fails(t, seed.ErrInvalidArgument, err)
+	_, err = seed.KNN(vectors, labels, seed.KNNOptions{K: -1})
+	fails(t, seed.ErrInvalidArgument, err)
+	_, err = seed.KNN(seed.Embeddings{}, nil, seed.KNNOptions{})
+	fails(t, seed.ErrInvalidArgument, err)
+	_, err = seed.KNN(seed.Embeddings{Dim: 2}, nil, seed.KNNOptions{})
+	fails(t, seed.ErrInvalidArgument, err)
+	labels[3] = -1
+	_, err = seed.KNN(vectors, labels, seed.KNNOptions{})
+	fails(t, seed.ErrInvalidArgument, err)
+}
+
+func TestNeighbours(t *testing.T) {
+	vectors := seed.Embeddings{Values: []float32{1, 0, 0, 1, .9, .1}, Dim: 2}
+	nearest := must[[][]uint32](t)(seed.Neighbours(vectors, 1))
+	if !slices.Equal(slices.Concat(nearest...), []uint32{2, 2, 0}) {
+		t.Errorf("%v", nearest)
+	}
+	for _, k := range []int{-1, 0, 3, math.MaxInt} {
+		_, err := seed.Neighbours(vectors, k)
+		fails(t, seed.ErrInvalidArgument, err)
+	}
+	vectors.Values[0] = float32(math.Inf(1))
+	_, err := seed.Neighbours(vectors, 1)
+	fails(t, seed.ErrInvalidArgument, err)
+	_, err = seed.Neighbours(seed.Embeddings{Values: vectors.Values, Dim: 4}, 1)
+	fails(t, seed.ErrInvalidArgument, err)
+}
+
+func TestAgreement(t *testing.T) {
+	vectors, _ := clusters()
+	if share := must[float64](t)(seed.Agreement(vectors, vectors, 3)); share != 1 {
+		t.Errorf("agreement with itself is %v", share)
+	}
+	_, err := seed.Agreement(vectors, seed.Embeddings{Values: vectors.Values[2:], Dim: 2}, 3)
+	fails(t, seed.ErrInvalidArgument, err)
+	for _, k := range []int{-1, 0, 24, math.MaxInt} {
+		_, err = seed.Agreement(vectors, vectors, k)
+		fails(t, seed.ErrInvalidArgument, err)
+	}
+}
+
+func TestCosine(t *testing.T) {
+	vectors := seed.Embeddings{Values: []float32{1, 0, 3, 0, 0, 2, 0, 0}, Dim: 2}
+	if vectors.Cosine(0, 1) != 1 || vectors.Cosine(0, 2) != 0 || vectors.Cosine(0, 3) != 0 {
+		t.Errorf("%v, %v, %v", vectors.Cosine(0, 1), vectors.Cosine(0, 2), vectors.Cosine(0, 3))
+	}
+}

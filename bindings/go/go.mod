@@ -1,0 +1,3 @@
+module libseed/bindings/go
+
+go 1.24

@@ -1,0 +1,113 @@
+//! The views of one step: [`Batch`], whole views or, where the device finishes them, [`Crops`].
+
+use std::sync::Arc;
+
+use super::augment::{ViewConfig, ViewParams};
+use super::frame::Frame;
+use super::prefetch::Slot;
+use super::random::{Purpose, generator};
+use super::render::{Scratch, crop_scaled, render};
+use super::scale::ScaledFrame;
+use crate::error::Result;
+
+/// The views of one step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// (B, H, W, 3), normalised: the memory of a channels-last (B, 3, H, W) tensor. Empty where there are `crops`.
+    pub pixels: Vec<f32>,
+    /// What the device makes the views of, where [`ViewConfig::device`] says so.
+    pub crops: Option<Crops>,
+    /// Which image each view shows, B numbers: the sound one where a broken one was replaced.
+    pub indices: Vec<usize>,
+    /// Which view of which image was asked for at each place, B of them; none for the application's own frames.
+    pub slots: Vec<Slot>,
+    /// W.
+    pub width: u32,
+    /// H.
+    pub height: u32,
+    /// Number of the step.
+    pub step: u64,
+}
+
+/// Cropped and resized frames, and what is still to be done to each.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Crops {
+    /// (B, H, W, C).
+    pub levels: Vec<u8>,
+    /// C: 1 where all B frames are grey, else 3.
+    pub channels: usize,
+    /// Of each view; the crop is done.
+    pub params: Vec<ViewParams>,
+}
+
+/// What a worker says about the crop it has made.
+pub(super) struct Cropped {
+    pub index: usize,
+    pub channels: usize,
+    pub params: ViewParams,
+}
+
+impl Batch {
+    /// `levels` has room for three channels for each crop, of which a grey one fills the first third.
+    pub(super) fn of_crops(mut levels: Vec<u8>, drawn: &[Cropped], width: u32, height: u32, step: u64) -> Self {
+        let pixels = width as usize * height as usize;
+        let grey = drawn.iter().all(|crop| crop.channels == 1);
+        if grey {
+            for place in 1..drawn.len() {
+                levels.copy_within(place * pixels * 3..place * pixels * 3 + pixels, place * pixels);
+            }
+            levels.truncate(drawn.len() * pixels);
+        } else {
+            for (crop, levels) in drawn.iter().zip(levels.chunks_exact_mut(pixels * 3)) {
+                // From the end, so that no level is overwritten before it is read.
+                for i in (0..if crop.channels == 1 { pixels } else { 0 }).rev() {
+                    let level = levels[i];
+                    levels[3 * i..3 * i + 3].fill(level);
+                }
+            }
+        }
+        let params = drawn.iter().map(|crop| crop.params).collect();
+        let crops = Crops { levels, channels: if grey { 1 } else { 3 }, params };
+        let indices = drawn.iter().map(|crop| crop.index).collect();
+        Self { pixels: Vec::new(), crops: Some(crops), indices, slots: Vec::new(), width, height, step }
+    }
+
+    /// One view of each frame, of any sizes, with the randomness of (seed, step, place in the batch).
+    ///
+    /// # Errors
+    /// None of a checked `config`.
+    pub fn of_frames(frames: &[Frame], config: &ViewConfig, seed: u64, step: u64) -> Result<Self> {
+        let mut scratch = Scratch::new();
+        let params = |place: usize, frame: &Frame| {
+            let mut rng = generator(seed, step, place as u64, Purpose::View);
+            ViewParams::sample(config, frame.width(), frame.height(), &mut rng)
+        };
+        let (width, height, view_len) = (config.width, config.height, config.view_len());
+        if config.on_device() {
+            let mut levels = vec![0u8; frames.len() * view_len];
+            let mut drawn = Vec::with_capacity(frames.len());
+            for (index, (frame, out)) in frames.iter().zip(levels.chunks_exact_mut(view_len)).enumerate() {
+                let params = params(index, frame);
+                let whole = ScaledFrame::whole(Arc::new(frame.clone()));
+                let channels = crop_scaled(&whole, params.crop, config, out, &mut scratch)?;
+                drawn.push(Cropped { index, channels, params });
+            }
+            return Ok(Self::of_crops(levels, &drawn, width, height, step));
+        }
+        let mut pixels = vec![0f32; frames.len() * view_len];
+        for (place, (frame, out)) in frames.iter().zip(pixels.chunks_exact_mut(view_len)).enumerate() {
+            render(frame, &params(place, frame), config, out, &mut scratch)?;
+        }
+        Ok(Self { pixels, crops: None, indices: (0..frames.len()).collect(), slots: Vec::new(), width, height, step })
+    }
+}
+
+impl Crops {
+    /// Half kernels of each blurred view's blur along a side of `side` pixels: (place in the batch, weights of offsets
+    /// 0, 1, …), as the workers' blur takes them.
+    pub fn half_kernels(&self, side: u32) -> Vec<(usize, Vec<f32>)> {
+        let kernel = |sigma: f64| super::blur::half_kernel(sigma, side);
+        let blurred = self.params.iter().enumerate();
+        blurred.filter_map(|(place, params)| params.blur_sigma.map(|sigma| (place, kernel(sigma)))).collect()
+    }
+}

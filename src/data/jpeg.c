@@ -1,0 +1,104 @@
+/* libjpeg-turbo behind two functions that never jump or print: the border of src/data/jpeg.rs.
+ *
+ * libjpeg reports an error by not returning, so setjmp catches it here, in C; no Rust frame is ever jumped over. A
+ * warning, which means that some pixels would be made up, ends the decode in the same way. */
+
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <jpeglib.h>
+
+/* A progressive file may name any number of scans, each of which costs a pass over the image. */
+#define MAX_SCANS 100
+
+struct refusal {
+    struct jpeg_error_mgr manager; /* first, so that libjpeg's pointer is one to the whole */
+    jmp_buf back;
+};
+
+static void refuse(j_common_ptr info) {
+    longjmp(((struct refusal *)info->err)->back, 1);
+}
+
+static void refuse_warnings(j_common_ptr info, int level) {
+    if (level < 0) {
+        refuse(info);
+    }
+}
+
+static void refuse_many_scans(j_common_ptr info) {
+    if (info->is_decompressor && ((j_decompress_ptr)info)->input_scan_number > MAX_SCANS) {
+        refuse(info);
+    }
+}
+
+static void be_silent(j_common_ptr info) {
+    (void)info;
+}
+
+static void begin(j_decompress_ptr info, const unsigned char *bytes, size_t length) {
+    jpeg_create_decompress(info);
+    jpeg_mem_src(info, (unsigned char *)bytes, (unsigned long)length);
+    jpeg_read_header(info, TRUE);
+}
+
+static struct jpeg_error_mgr *prepare(struct refusal *refusal) {
+    struct jpeg_error_mgr *manager = jpeg_std_error(&refusal->manager);
+    manager->error_exit = refuse;
+    manager->emit_message = refuse_warnings;
+    manager->output_message = be_silent;
+    return manager;
+}
+
+/* Writes width, height and components of a JPEG; 1 where its header is sound, else 0. */
+int seed_jpeg_header(const unsigned char *bytes, size_t length, uint32_t shape[3]) {
+    struct jpeg_decompress_struct info = {0};
+    struct refusal refusal;
+    info.err = prepare(&refusal);
+    if (setjmp(refusal.back)) {
+        jpeg_destroy_decompress(&info);
+        return 0;
+    }
+    begin(&info, bytes, length);
+    shape[0] = info.image_width;
+    shape[1] = info.image_height;
+    shape[2] = (uint32_t)info.num_components;
+    jpeg_destroy_decompress(&info);
+    return 1;
+}
+
+/* Decodes at 1/scale of the sides into (height, width, channels) bytes; 1 where that is sound and fits exactly, else 0.
+ * `memory` bounds what libjpeg may allocate, in bytes. */
+int seed_jpeg_decode(const unsigned char *bytes, size_t length, uint32_t scale, unsigned char *pixels, uint32_t width,
+                     uint32_t height, uint32_t channels, long memory) {
+    struct jpeg_decompress_struct info = {0};
+    struct jpeg_progress_mgr progress = {0};
+    struct refusal refusal;
+    info.err = prepare(&refusal);
+    if (setjmp(refusal.back)) {
+        jpeg_destroy_decompress(&info);
+        return 0;
+    }
+    begin(&info, bytes, length);
+    progress.progress_monitor = refuse_many_scans;
+    info.progress = &progress;
+    info.mem->max_memory_to_use = memory;
+    info.scale_num = 1;
+    info.scale_denom = scale;
+    info.dct_method = JDCT_ISLOW;
+    info.out_color_space = channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
+    jpeg_start_decompress(&info);
+    if (info.output_width != width || info.output_height != height || (uint32_t)info.output_components != channels) {
+        refuse((j_common_ptr)&info);
+    }
+    while (info.output_scanline < height) {
+        JSAMPROW row = pixels + (size_t)info.output_scanline * width * channels;
+        jpeg_read_scanlines(&info, &row, 1);
+    }
+    /* Reads to the end marker: a file that lacks it is refused. */
+    jpeg_finish_decompress(&info);
+    jpeg_destroy_decompress(&info);
+    return 1;
+}

@@ -1,0 +1,176 @@
+//! Filling a teacher bank: every view of every image → teacher → float16 rows on the disk.
+//!
+//! The teacher computes exactly as in the loop of an online run: the same views, the same precision, at most
+//! `batch_size / accumulation_steps` images at a time.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Serialize;
+use tch::{Kind, Tensor};
+
+use super::cancel::CancelToken;
+use super::distill::{Outcome, to_usize, upload};
+use super::progress::{Control, Meter};
+use crate::config::Config;
+use crate::data::Dataset;
+use crate::data::loader::Loader;
+use crate::distill::bank::format::{BLOCK_ROWS, FORMAT};
+use crate::distill::bank::{Bank, BankTeacher, BankViews, BankWriter, Header};
+use crate::model::Teacher;
+use crate::{Error, Result, device};
+
+/// One report of the filling.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct BankProgress {
+    /// Rows that are finished, of earlier calls too.
+    pub rows: u64,
+    /// Rows of the whole bank, V·N.
+    pub total_rows: u64,
+    /// Rows a second since the report before.
+    pub rows_per_second: f64,
+    /// Estimated time to the last row at the rate of this call so far, in seconds.
+    pub eta_seconds: f64,
+    /// Time since the call began, in seconds.
+    pub elapsed_seconds: f64,
+    /// Share of the time since the report before in which the teacher waited for images, 0 to 1.
+    pub waiting_share: f64,
+    /// Images that could not be read so far.
+    pub skipped_images: u64,
+}
+
+/// Fills the bank at `path` with `view_count` views of every image, from the start or from where an earlier call ended, for
+/// at least `max_rows` more rows (None: to the end; a piece ends with a whole chunk of `batch_size` rows, rounded up to
+/// 64). `observe` is called every `progress_every` chunks and at the end, on this thread. Filled in pieces or in one go, on
+/// the CPU the file is the same, byte for byte.
+///
+/// # Errors
+/// `Config` or `InvalidArgument` where `view_count` is 0 or the data set is empty; `Mismatch` where teacher and run are on
+/// different devices or the bank there is a stale one; `Io` where the disk is too small or full: what was finished stays,
+/// and another call goes on from there; the loader's errors.
+pub fn fill_bank(
+    path: &Path,
+    config: &Config,
+    teacher: &Teacher,
+    dataset: &Arc<Dataset>,
+    max_rows: Option<u64>,
+    cancel: &CancelToken,
+    mut observe: impl FnMut(&BankProgress) -> Control,
+) -> Result<Outcome> {
+    config.validate()?;
+    if config.view_count == 0 {
+        return Err(Error::invalid(
+            "view_count is 0, but a bank holds a number of views of each image: set view_count",
+        ));
+    }
+    let device = device::parse(&config.device)?;
+    let precision = device::precision(&config.precision, device)?;
+    if teacher.device() != device {
+        return Err(Error::mismatch(format!(
+            "the bank is to be filled on {device:?}, but the teacher is on {:?}; make it with the same \"device\"",
+            teacher.device()
+        )));
+    }
+    let header = header(config, precision, teacher, dataset)?;
+    dataset.set_cache_bytes(usize::try_from(config.cache_mib).unwrap_or(usize::MAX).saturating_mul(1 << 20));
+    let mut writer = BankWriter::open(path, &header)?;
+    let total = writer.total_rows();
+
+    // Chunks are cut at the same rows whoever fills, so that each row is computed among the same neighbours.
+    let chunk = config.batch_size.next_multiple_of(BLOCK_ROWS);
+    let piece = config.batch_size.div_ceil(config.accumulation_steps.max(1)).max(1) as i64;
+    let chunks = total.div_ceil(chunk);
+    let first = if writer.rows() == total { chunks } else { writer.rows() / chunk };
+    if first < chunks {
+        writer.rewind(first * chunk)?;
+    }
+    let end = chunks.min(first.saturating_add(max_rows.map_or(u64::MAX, |rows| rows.div_ceil(chunk))));
+    let mut loader = Loader::every_view(
+        Arc::clone(dataset),
+        config.view.clone(),
+        config.seed,
+        config.view_count,
+        to_usize(chunk)?,
+        first..end,
+        to_usize(config.workers)?,
+    )?;
+    let mut meter = Meter::start(writer.rows());
+    while let Some(batch) = loader.next() {
+        if cancel.is_triggered() {
+            writer.commit()?;
+            return Ok(Outcome::Cancelled);
+        }
+        let appended = batch.and_then(|batch| {
+            let images = upload(&batch, &config.view, device)?; // (B,3,H,W), channels-last
+            let halves = embed(teacher, &images, precision, piece)?;
+            writer.append(&halves, &batch.indices)?;
+            let number = batch.step + 1;
+            loader.recycle(batch);
+            Ok(number)
+        });
+        // What is finished is kept; the error that stopped the work is the one to tell.
+        let number = appended.inspect_err(|_| _ = writer.commit())?;
+        if number.is_multiple_of(config.progress_every.max(1)) || number == end {
+            let lap = meter.lap(writer.rows(), total, 1, loader.waited());
+            let progress = BankProgress {
+                rows: writer.rows(),
+                total_rows: total,
+                rows_per_second: lap.images_per_second,
+                eta_seconds: lap.eta_seconds,
+                elapsed_seconds: lap.elapsed_seconds,
+                waiting_share: lap.waiting_share,
+                skipped_images: dataset.skipped().len() as u64,
+            };
+            if observe(&progress) == Control::Stop {
+                writer.commit()?;
+                return Ok(if writer.rows() == total { Outcome::Finished } else { Outcome::Cancelled });
+            }
+        }
+    }
+    writer.commit()?;
+    Ok(if writer.rows() == total { Outcome::Finished } else { Outcome::Paused })
+}
+
+fn header(config: &Config, precision: Kind, teacher: &Teacher, dataset: &Dataset) -> Result<Header> {
+    Ok(Header {
+        format: FORMAT.to_owned(),
+        library: env!("CARGO_PKG_VERSION").to_owned(),
+        dim: teacher.embedding_dim().unsigned_abs(),
+        teacher: BankTeacher {
+            architecture: teacher.architecture().name().to_owned(),
+            identity: teacher.identity()?,
+            precision: if precision == Kind::BFloat16 { "bf16" } else { "fp32" }.to_owned(),
+        },
+        views: bank_views(config, dataset),
+    })
+}
+
+/// Refuses a bank that is not finished or holds other views than this run's.
+pub(super) fn check_bank(bank: &Bank, config: &Config, dataset: Option<&Dataset>) -> Result<()> {
+    let dataset = dataset.ok_or_else(|| {
+        Error::invalid(
+            "a run over a bank needs the data set that the bank was filled from, to show the student its views",
+        )
+    })?;
+    bank.check_views(&bank_views(config, dataset))
+}
+
+/// The views that a bank for this configuration and data set holds.
+fn bank_views(config: &Config, dataset: &Dataset) -> BankViews {
+    let images = dataset.len() as u64;
+    BankViews::new(config.view.clone(), config.view_count, config.seed, images, dataset.identity())
+}
+
+/// Embeddings of `images` (B,3,H,W), at most `piece` at a time, as B·C float16 numbers in bytes.
+fn embed(teacher: &Teacher, images: &Tensor, precision: Kind, piece: i64) -> Result<Vec<u8>> {
+    let batch = images.size()[0];
+    let mut rows = Vec::new();
+    for start in (0..batch).step_by(piece as usize) {
+        rows.push(teacher.embed_fused(&images.f_narrow(0, start, piece.min(batch - start))?, precision)?);
+    }
+    let halves = Tensor::f_cat(&rows, 0)?.f_to_kind(Kind::Half)?.f_to_device(tch::Device::Cpu)?.f_contiguous()?;
+    let count = halves.numel();
+    let mut bytes = vec![0; count * 2];
+    halves.f_copy_data_u8(&mut bytes, count)?;
+    Ok(bytes)
+}
