@@ -862,8 +862,8 @@ public:
 
   /// Finished rows and rows of the whole bank.
   struct Rows {
-    std::uint64_t finished = 0;
-    std::uint64_t total = 0;
+    std::uint64_t finished = 0; ///< Rows that are in the file.
+    std::uint64_t total = 0;    ///< Views times images.
   };
 
   /// Bytes of the file of a bank of `views` views of `images` images, with embeddings of `dim` numbers.
