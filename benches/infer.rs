@@ -1,18 +1,19 @@
 //! A session on frames in memory: latency of one frame, frames a second of a batch. The counterpart is
 //! `infer_engines.py`.
 //!
-//! "Whole" is frame (bytes) → resized, cropped, normalised → network → features, in one call of [`Session::embed`]. "Prepare"
-//! is the part before the network, measured apart on the same frames; whole less prepare is the network.
+//! "Whole" is frame (bytes) → resized, cropped, normalised → network → features, in one call of [`Session::embed`]. "Network"
+//! is the session's program alone, of the same precision and piece, on a tensor that is ready.
 
 mod program;
 
 use std::time::Instant;
 
 use program::{number, quantile, text};
-use seed::data::render::render_centred;
-use seed::data::{FrameView, PixelFormat, Scratch, ViewConfig};
+use seed::data::{FrameView, PixelFormat, ViewConfig};
 use seed::infer::{Output, Session, SessionOptions};
-use seed::model::{Architecture, Head, Network};
+use seed::model::{Architecture, Fused, Head, Network};
+use seed::torch::channels_last;
+use tch::{Device, Kind, Tensor};
 
 /// Calls before the clock counts.
 const WARM_UP: usize = 5;
@@ -34,24 +35,30 @@ fn main() -> seed::Result<()> {
         FrameView::new(&pixels[place * bytes..][..bytes], side, side, side as usize * 3, PixelFormat::Rgb8)
     };
     let frames = (0..batch).map(frame).collect::<seed::Result<Vec<_>>>()?;
-    let mut scratch = Scratch::new();
-    let mut out = vec![0f32; view.view_len()];
-    let mut prepare = || render_centred(&frames[0].to_frame()?, &view, &mut out, &mut scratch);
+    let program = |piece| Fused::new(&network, session.precision(), piece, side.into(), side.into());
+    let (single, several) = (program(1)?, program(session.piece())?);
+    let images = Tensor::f_rand([batch as i64, 3, side.into(), side.into()], (Kind::Float, device))?;
+    let images = channels_last(&images)?;
+    let first = channels_last(&images.f_narrow(0, 0, 1)?)?;
+    let features = |fused: &Fused, images: &Tensor| -> seed::Result<()> {
+        fused.features(images)?.f_to_device(Device::Cpu)?;
+        Ok(())
+    };
 
-    let repeats = number("--repeats", 100)?;
+    let (repeats, few) = (number("--repeats", 100usize)?, number("--repeats", 100usize)?.div_ceil(10));
     let mut one = times(repeats, || session.embed(&frames[..1]).map(drop))?;
-    let mut many = times(repeats.div_ceil(10), || session.embed(&frames).map(drop))?;
-    let mut before = times(repeats, &mut prepare)?;
-    let prepare_ms = quantile(&mut before, 0.5);
-    let whole_ms = quantile(&mut many, 0.5);
+    let mut many = times(few, || session.embed(&frames).map(drop))?;
+    let mut network_one = times(repeats, || features(&single, &first))?;
+    let mut network_many = times(few, || features(&several, &images))?;
     println!(
-        "{{\"p50_ms\": {:.3}, \"p99_ms\": {:.3}, \"images_per_s\": {:.2}, \"prepare_ms\": {prepare_ms:.3}, \
-         \"network_p50_ms\": {:.3}, \"network_images_per_s\": {:.2}}}",
+        "{{\"p50_ms\": {:.3}, \"p99_ms\": {:.3}, \"images_per_s\": {:.2}, \"network_p50_ms\": {:.3}, \
+         \"network_images_per_s\": {:.2}, \"plan\": \"{}\"}}",
         quantile(&mut one, 0.5),
         quantile(&mut one, 0.99),
-        batch as f64 / whole_ms * 1e3,
-        quantile(&mut one, 0.5) - prepare_ms,
-        batch as f64 / (whole_ms - prepare_ms * batch as f64) * 1e3,
+        batch as f64 / quantile(&mut many, 0.5) * 1e3,
+        quantile(&mut network_one, 0.5),
+        batch as f64 / quantile(&mut network_many, 0.5) * 1e3,
+        session.describe(),
     );
     Ok(())
 }

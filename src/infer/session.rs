@@ -173,6 +173,11 @@ impl Session {
         self.plan.kind()
     }
 
+    /// Images that go through the network at once; all of a call's on a GPU.
+    pub fn piece(&self) -> i64 {
+        self.plan.piece()
+    }
+
     /// How it computes, for a person: "cpu, bfloat16, 8 images at once".
     pub fn describe(&self) -> String {
         let precision = if self.plan.kind() == Kind::Float { "float32" } else { "bfloat16" };

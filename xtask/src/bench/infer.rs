@@ -8,9 +8,10 @@ use crate::Outcome;
 /// Options beside the common ones. `--network` replaces the usual two.
 pub const OPTIONS: &[&str] = &["--network", "--size", "--batch", "--repeats", "--threads"];
 
-/// (engine, its name for the script or "" for libseed, precision). The first of a precision is what others are compared
-/// with.
-const ENGINES: [(&str, &str, &str); 5] = [
+/// (engine, its name for the script or "" for libseed, precision). Others are compared with the first, which is what a user
+/// gets, and with libseed in their own precision.
+const ENGINES: [(&str, &str, &str); 6] = [
+    ("libseed auto", "", "auto"),
     ("libseed fp32", "", "fp32"),
     ("ONNX Runtime fp32", "onnxruntime", "fp32"),
     ("TorchScript fp32 NHWC", "torchscript", "fp32"),
@@ -30,8 +31,7 @@ pub fn run(options: &Options) -> Outcome<Table> {
         format!(
             "Inference on {} at {size}², {threads} threads: median (lowest–highest) of {rounds} rounds of {repeats} calls. \
              Whole: bytes of a frame → resized, cropped, normalised (PIL on the Python sides) → features. Network: \
-             without the part before it, which for libseed is measured apart and taken away. Ratio: how much faster \
-             libseed of the same precision is, whole / network, batch 1 then batch {batch}",
+             a tensor → features. Ratios: how much faster libseed's network is, batch 1 / batch {batch}",
             options.device()
         ),
         [
@@ -42,8 +42,8 @@ pub fn run(options: &Options) -> Outcome<Table> {
             "network p50 ms".to_owned(),
             format!("whole images/s, {batch}"),
             format!("network images/s, {batch}"),
-            "ratio batch 1".to_owned(),
-            format!("ratio batch {batch}"),
+            "libseed auto over it".to_owned(),
+            "libseed in its precision over it".to_owned(),
         ],
     );
     for network in networks {
@@ -61,10 +61,10 @@ pub fn run(options: &Options) -> Outcome<Table> {
             .collect();
         let found = in_turn(rounds, &mut sides)?;
         for ((name, engine, precision), theirs) in ENGINES.iter().zip(&found) {
-            let ours = ENGINES.iter().position(|(_, engine, own)| engine.is_empty() && own == precision);
-            let ratios = match (*engine, ours) {
+            let same = ENGINES.iter().position(|(_, engine, own)| engine.is_empty() && own == precision);
+            let ratios = match (*engine, same) {
                 ("", _) | (_, None) => ["".to_owned(), "".to_owned()],
-                (_, Some(ours)) => ratios(&found[ours], theirs),
+                (_, Some(same)) => [ratios(&found[0], theirs), ratios(&found[same], theirs)],
             };
             let cell = |name: &str| Spread::of(values(theirs, name)).show();
             let cells = ["p50_ms", "p99_ms", "network_p50_ms", "images_per_s", "network_images_per_s"].map(cell);
@@ -75,13 +75,11 @@ pub fn run(options: &Options) -> Outcome<Table> {
     Ok(table)
 }
 
-/// Medians of the rounds' ratios, "whole / network", for one frame and for the batch.
-fn ratios(ours: &[Figures], theirs: &[Figures]) -> [String; 2] {
-    let of = |slow: &str, over: &[Figures], under: &[Figures]| {
-        Spread::of_ratios(&values(over, slow), &values(under, slow)).median
+/// Medians of the rounds' ratios of the network alone, for one frame and for the batch.
+fn ratios(ours: &[Figures], theirs: &[Figures]) -> String {
+    let of = |name: &str, over: &[Figures], under: &[Figures]| {
+        Spread::of_ratios(&values(over, name), &values(under, name)).median
     };
-    [
-        format!("{:.2} / {:.2}", of("p50_ms", theirs, ours), of("network_p50_ms", theirs, ours)),
-        format!("{:.2} / {:.2}", of("images_per_s", ours, theirs), of("network_images_per_s", ours, theirs)),
-    ]
+    let (one, many) = (of("network_p50_ms", theirs, ours), of("network_images_per_s", ours, theirs));
+    format!("{one:.2} / {many:.2}")
 }
