@@ -21,6 +21,9 @@
 #define SEED_MUST_USE
 #endif
 
+/* Of dlpack.h, version 1; only for functions that end in _dlpack. */
+struct DLManagedTensorVersioned;
+
 /*
  Major version of the header; changes when old programs no longer work.
  */
@@ -208,7 +211,7 @@
 typedef struct seed_bank seed_bank;
 
 /*
- A flag that ends long calls at their next step. One token may serve several calls.
+ Ends or pauses long calls at their next step. One token may serve several calls.
  */
 typedef struct seed_cancel_token seed_cancel_token;
 
@@ -243,8 +246,8 @@ typedef struct seed_queue seed_queue;
 typedef struct seed_report seed_report;
 
 /*
- A snapshot of a network that turns images into vectors. It never changes; all functions but seed_session_free may be
- called from several threads at once.
+ A snapshot of a network that turns images into vectors. It changes by seed_session_swap only; all functions but
+ seed_session_free may be called from several threads at once.
  */
 typedef struct seed_session seed_session;
 
@@ -271,6 +274,36 @@ typedef struct seed_trainer seed_trainer;
  thread, the library's own workers included, possibly on several at once, and must not call back into the library.
  */
 typedef void (*seed_log_callback)(int32_t level, const char *message, void *user_data);
+
+/*
+ Memory of this process and of a device, in bytes. Set struct_size to sizeof(seed_memory) first.
+ */
+typedef struct {
+  /*
+   sizeof(seed_memory).
+   */
+  size_t struct_size;
+  /*
+   Main memory that this process holds now.
+   */
+  uint64_t process_bytes;
+  /*
+   The most that it has held so far.
+   */
+  uint64_t process_peak_bytes;
+  /*
+   Free on the device; of main memory what can be had without swapping. A container's own limit is not seen.
+   */
+  uint64_t device_free_bytes;
+  /*
+   All of the device.
+   */
+  uint64_t device_total_bytes;
+  /*
+   Taken on the device by this process's tensors; for "cpu", process_bytes.
+   */
+  uint64_t device_taken_bytes;
+} seed_memory;
 
 /*
  A view of an image in the application's memory. The library reads it during the call only and keeps no pointer.
@@ -488,6 +521,26 @@ SEED_MUST_USE seed_error *seed_log_set_callback(int32_t level, seed_log_callback
 SEED_MUST_USE seed_error *seed_log_to_stderr(const char *filter);
 
 /*
+ The version of the libtorch that is loaded, such as "2.11.0+cu130"; static text. NULL where none can be used.
+ */
+const char *seed_libtorch_version(void);
+
+/*
+ The number of CUDA devices that can be used, "cuda:0" and on; 0 where there is none or libtorch_cuda was not found.
+ */
+SEED_MUST_USE seed_error *seed_device_count(uint32_t *out);
+
+/*
+ The product name of `device` ("cpu", "cuda:N" or "auto"), by the rule of seed_config_get_string.
+ */
+SEED_MUST_USE seed_error *seed_device_name(const char *device, char *buffer, size_t capacity, size_t *length);
+
+/*
+ How memory is used by this process and on `device` ("cpu", "cuda:N" or "auto").
+ */
+SEED_MUST_USE seed_error *seed_memory_use(const char *device, seed_memory *memory);
+
+/*
  Makes a configuration with the paper's values. The caller frees it with seed_config_free.
  */
 SEED_MUST_USE seed_error *seed_config_new(seed_config **out);
@@ -548,24 +601,50 @@ SEED_MUST_USE seed_error *seed_config_get_string(const seed_config *config,
 SEED_MUST_USE seed_error *seed_config_to_json(const seed_config *config, char *buffer, size_t capacity, size_t *length);
 
 /*
- Makes a token whose flag is down. The caller frees it with seed_cancel_token_free.
+ Makes a token that asks for nothing. The caller frees it with seed_cancel_token_free.
  */
 SEED_MUST_USE seed_error *seed_cancel_token_new(seed_cancel_token **out);
 
 /*
- Raises the flag. From any thread, at any time before the token is freed; never blocks.
+ Asks the calls that hold the token to end, paused ones too. From any thread, at any time before the token is freed.
  */
 SEED_MUST_USE seed_error *seed_cancel_token_trigger(const seed_cancel_token *token);
 
 /*
- Lowers the flag, so that the token can be used again.
+ Takes seed_cancel_token_trigger back, so that the token can be used again.
  */
 SEED_MUST_USE seed_error *seed_cancel_token_reset(const seed_cancel_token *token);
+
+/*
+ Asks the calls that hold the token to wait at their next step, idle, until seed_cancel_token_resume or
+ seed_cancel_token_trigger. A call that begins later waits too. From any thread.
+ */
+SEED_MUST_USE seed_error *seed_cancel_token_pause(const seed_cancel_token *token);
+
+/*
+ Lets paused calls go on. From any thread.
+ */
+SEED_MUST_USE seed_error *seed_cancel_token_resume(const seed_cancel_token *token);
 
 /*
  Releases a token. NULL is fine. A call that was given the token keeps what it needs of it.
  */
 void seed_cancel_token_free(seed_cancel_token *token);
+
+/*
+ Decodes the JPEG, PNG, BMP or TIFF in `bytes` into `buffer`: rows without padding, SEED_PIXEL_MONO8 where every pixel is
+ grey and SEED_PIXEL_RGB8 else, 8 bits whatever the file has. `buffer` NULL asks for the size; too small a buffer is left
+ alone; `*needed` receives the bytes needed. `image` (may be NULL) is filled to be a view of the buffer, its struct_size
+ too; data is NULL when only the size was asked for.
+
+ Errors: SEED_ERROR_FORMAT when the bytes are no sound image.
+ */
+SEED_MUST_USE seed_error *seed_image_decode(const uint8_t *bytes,
+                              size_t length,
+                              seed_image *image,
+                              uint8_t *buffer,
+                              size_t capacity,
+                              size_t *needed);
 
 /*
  Opens every JPEG, PNG, BMP and TIFF in `folder` and below, sorted by name. Files are read when they are needed: a
@@ -590,6 +669,29 @@ SEED_MUST_USE seed_error *seed_dataset_new(seed_dataset **out);
  Works on every data set, one of a folder too.
  */
 SEED_MUST_USE seed_error *seed_dataset_push(const seed_dataset *dataset, const seed_image *image, const char *name, size_t *index);
+
+/*
+ Decodes the JPEG, PNG, BMP or TIFF in `bytes` and pushes it, as seed_dataset_push. The pixels are kept, not the file.
+
+ Errors: SEED_ERROR_FORMAT when the bytes are no sound image.
+ */
+SEED_MUST_USE seed_error *seed_dataset_push_encoded(const seed_dataset *dataset,
+                                      const uint8_t *bytes,
+                                      size_t length,
+                                      const char *name,
+                                      size_t *index);
+
+/*
+ The pixels of image `index`, by the rule of seed_image_decode.
+
+ Errors: SEED_ERROR_IO or SEED_ERROR_FORMAT when the image is broken; it is counted as skipped then.
+ */
+SEED_MUST_USE seed_error *seed_dataset_pixels(const seed_dataset *dataset,
+                                size_t index,
+                                seed_image *image,
+                                uint8_t *buffer,
+                                size_t capacity,
+                                size_t *length);
 
 /*
  The number of images, broken ones included.
@@ -729,6 +831,44 @@ SEED_MUST_USE seed_error *seed_queue_similarities(const seed_queue *queue,
                                     float *buffer,
                                     size_t capacity,
                                     size_t *length);
+
+/*
+ `count` rows from row `first` on: count·C floats into `buffer`, by the rule of seed_queue_similarities. Row j is its
+ column j; rows from seed_queue_length on are noise.
+ */
+SEED_MUST_USE seed_error *seed_queue_rows(const seed_queue *queue,
+                            size_t first,
+                            size_t count,
+                            float *buffer,
+                            size_t capacity,
+                            size_t *length);
+
+/*
+ The `k` rows nearest to each of `count` queries of `dim` floats by cosine, nearest first, among those that were pushed:
+ count·k row numbers into `indices` and, unless it is NULL, as many cosines into `similarities`. `indices` NULL asks for
+ the size; too small a buffer is left alone; `*length` receives the numbers needed.
+ */
+SEED_MUST_USE seed_error *seed_queue_nearest(const seed_queue *queue,
+                               const float *queries,
+                               size_t count,
+                               size_t dim,
+                               size_t k,
+                               uint32_t *indices,
+                               float *similarities,
+                               size_t capacity,
+                               size_t *length);
+
+/*
+ A copy of the queue as it is now, to be put back by seed_queue_restore. The caller frees it with seed_queue_free.
+ */
+SEED_MUST_USE seed_error *seed_queue_snapshot(const seed_queue *queue, seed_queue **out);
+
+/*
+ Makes the queue what `snapshot` is: any queue of the same K and C, which is left as it is.
+
+ Errors: SEED_ERROR_MISMATCH when K or C differ; the queue is left as it was.
+ */
+SEED_MUST_USE seed_error *seed_queue_restore(const seed_queue *queue, const seed_queue *snapshot);
 
 /*
  Releases a queue. NULL is fine.
@@ -938,6 +1078,31 @@ SEED_MUST_USE seed_error *seed_session_embed(const seed_session *session,
                                size_t *length);
 
 /*
+ Vectors of a batch of images in a DLPack tensor, which may be on a GPU: bytes (B, H, W, C) with C 1 or 3 (red, green, blue)
+ of any size, which are resized, cropped and normalised as other images are; or float32, float16 or bfloat16 (B, 3, height,
+ width) of the session's size, normalised already. `*out` receives a tensor (B, D) of float32 on the session's device,
+ complete when the call returns; release it by its deleter.
+
+ `images` is taken over whatever comes of the call: its deleter is called, on an error too. What writes a GPU's images
+ must be done, or queued on the default stream, before the call.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT for another version, device, type or shape.
+ */
+SEED_MUST_USE seed_error *seed_session_embed_dlpack(const seed_session *session,
+                                      struct DLManagedTensorVersioned *images,
+                                      struct DLManagedTensorVersioned **out);
+
+/*
+ Exchanges what two sessions run, between two calls: a running station takes a newly distilled student, and `other` then
+ holds the old one. The same call again goes back. Calls under way finish with what they began with; nothing waits.
+ `workers` stays with each session.
+
+ Errors: SEED_ERROR_MISMATCH when their vectors differ in length or kind, since what they are compared with would no
+ longer fit; both are left as they were.
+ */
+SEED_MUST_USE seed_error *seed_session_swap(const seed_session *session, const seed_session *other);
+
+/*
  Vectors of all images of a data set, in order, by the rule of seed_session_embed. A broken image gives zeros and is
  counted as skipped. `callback`, `user_data` and `cancel` may be NULL.
 
@@ -982,6 +1147,22 @@ SEED_MUST_USE seed_error *seed_neighbours(const float *embeddings,
                             uint32_t *buffer,
                             size_t capacity,
                             size_t *length);
+
+/*
+ The `k` nearest of `gallery_count` vectors for each of `query_count` others, all of `dim` floats, by cosine, nearest
+ first: query_count·k numbers of gallery vectors into `indices` and, unless it is NULL, as many cosines into
+ `similarities`. `indices` NULL asks for the size; too small a buffer is left alone; `*length` receives the numbers needed.
+ */
+SEED_MUST_USE seed_error *seed_neighbours_in(const float *queries,
+                               size_t query_count,
+                               const float *gallery,
+                               size_t gallery_count,
+                               size_t dim,
+                               size_t k,
+                               uint32_t *indices,
+                               float *similarities,
+                               size_t capacity,
+                               size_t *length);
 
 /*
  How well a student keeps its teacher's neighbourhoods: the share of each image's `k` nearest by the teacher that are

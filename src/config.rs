@@ -56,6 +56,11 @@ pub struct Config {
     pub workers: u64,
     /// Decoded frames kept in memory, in MiB.
     pub cache_mib: u64,
+    /// Share of the time in which a run computes; after each step it rests, so that others get the device.
+    pub duty_cycle: f64,
+    /// Nice value of the threads of a run, as in setpriority(2): from 1 on the run has threads of its own, which the
+    /// scheduler serves after the application's.
+    pub nice: u64,
     /// Steps between two checkpoints; 0: only at the end and on cancel.
     pub checkpoint_every: u64,
     /// Folder of the checkpoint; empty: none is written.
@@ -90,6 +95,8 @@ impl Default for Config {
             projection_hidden: 0,
             workers: 0,
             cache_mib: 1024,
+            duty_cycle: 1.0,
+            nice: 0,
             checkpoint_every: 0,
             checkpoint_path: String::new(),
             progress_every: 10,
@@ -135,6 +142,8 @@ pub const KEYS: &[(&str, Slot)] = &[
     ("projection_hidden", Slot::Int(|c| &mut c.projection_hidden, 0, 65_536)),
     ("workers", Slot::Int(|c| &mut c.workers, 0, 1024)),
     ("cache_mib", Slot::Int(|c| &mut c.cache_mib, 0, 1 << 30)),
+    ("duty_cycle", Slot::Float(|c| &mut c.duty_cycle, 0.01, 1.0)),
+    ("nice", Slot::Int(|c| &mut c.nice, 0, 19)),
     ("checkpoint_every", Slot::Int(|c| &mut c.checkpoint_every, 0, 1 << 40)),
     ("checkpoint_path", Slot::Text(|c| &mut c.checkpoint_path)),
     ("progress_every", Slot::Int(|c| &mut c.progress_every, 1, 1 << 40)),

@@ -12,6 +12,7 @@ pub mod error;
 pub mod eval;
 pub mod ffi;
 pub mod infer;
+pub mod machine;
 pub mod model;
 pub mod optim;
 pub mod torch;

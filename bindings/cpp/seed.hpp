@@ -500,6 +500,47 @@ struct ImageView : seed_image {
 // So an array of one is an array of the other.
 static_assert(sizeof(ImageView) == sizeof(seed_image) && std::is_trivially_copyable_v<ImageView>);
 
+/// An image that owns its pixels: rows without padding, Mono8 or Rgb8.
+struct Picture {
+  /// height·width bytes of grey, or three times as many of red, green, blue.
+  std::vector<std::uint8_t> pixels;
+  /// Pixels a row.
+  std::uint32_t width = 0;
+  /// Rows.
+  std::uint32_t height = 0;
+  /// Mono8 or Rgb8.
+  PixelFormat format = PixelFormat::Mono8;
+
+  /// A view for the functions that take images; good while this object is left alone.
+  ImageView view() const noexcept { return ImageView(pixels.data(), width, height, format); }
+};
+
+/// @cond
+namespace detail {
+
+// A call that gives an image by the rule of seed_image_decode.
+template <class Ask> Returned<Picture> picture(Ask &&ask) {
+  Picture result;
+  seed_image image{};
+  seed_error *error = fill(result.pixels, [&](std::uint8_t *buffer, std::size_t capacity, std::size_t *length) {
+    return ask(&image, buffer, capacity, length);
+  });
+  result.width = image.width;
+  result.height = image.height;
+  result.format = static_cast<PixelFormat>(image.format);
+  return settle(error, std::move(result));
+}
+
+} // namespace detail
+/// @endcond
+
+/// Decodes a JPEG, PNG, BMP or TIFF in memory.
+inline Returned<Picture> decode(Span<const std::uint8_t> bytes) {
+  return detail::picture([&](seed_image *image, std::uint8_t *buffer, std::size_t capacity, std::size_t *length) {
+    return seed_image_decode(bytes.data(), bytes.size(), image, buffer, capacity, length);
+  });
+}
+
 /// Views of all matrices of a vector or the like, for the functions that take several images.
 template <class Matrices> std::vector<ImageView> views(const Matrices &matrices) {
   return std::vector<ImageView>(std::begin(matrices), std::end(matrices));
@@ -658,19 +699,52 @@ private:
   }
 };
 
-/// A flag that ends long calls at their next step, from any thread.
+/// Memory of this process and of a device, in bytes.
+using Memory = seed_memory;
+
+/// The version of the libtorch that is loaded, such as "2.11.0+cu130"; "" where none can be used.
+inline std::string libtorch_version() {
+  const char *version = seed_libtorch_version();
+  return version == nullptr ? std::string() : std::string(version);
+}
+
+/// The number of CUDA devices that can be used.
+inline Returned<std::uint32_t> device_count() { return detail::number<std::uint32_t>(seed_device_count); }
+
+/// The product name of a device: "cpu", "cuda:N" or "auto".
+inline Returned<std::string> device_name(const std::string &device) {
+  return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+    return seed_device_name(device.c_str(), buffer, capacity, length);
+  });
+}
+
+/// How memory is used by this process and on a device: "cpu", "cuda:N" or "auto".
+inline Returned<Memory> memory_use(const std::string &device = "auto") {
+  Memory memory{};
+  memory.struct_size = sizeof memory;
+  seed_error *error = seed_memory_use(device.c_str(), &memory);
+  return detail::settle(error, memory);
+}
+
+/// Ends or pauses long calls at their next step, from any thread.
 class CancelToken : public Handle<seed_cancel_token, seed_cancel_token_free> {
 public:
   using Handle::Handle;
 
-  /// A token whose flag is down.
+  /// A token that asks for nothing.
   static Returned<CancelToken> create() { return detail::make<CancelToken>(seed_cancel_token_new); }
 
-  /// Raises the flag; never blocks.
+  /// Asks the calls that hold the token to end, paused ones too.
   Returned<void> trigger() const { return detail::settle(seed_cancel_token_trigger(get())); }
 
-  /// Lowers the flag.
+  /// Takes trigger back, so that the token can be used again.
   Returned<void> reset() const { return detail::settle(seed_cancel_token_reset(get())); }
+
+  /// Asks the calls that hold the token to wait at their next step, idle, until resume or trigger.
+  Returned<void> pause() const { return detail::settle(seed_cancel_token_pause(get())); }
+
+  /// Lets paused calls go on.
+  Returned<void> resume() const { return detail::settle(seed_cancel_token_resume(get())); }
 };
 
 /// Images without labels: of a folder, of files, or pushed from memory, also while a trainer reads.
@@ -703,6 +777,20 @@ public:
     return push_as(image, name.c_str());
   }
 
+  /// Decodes a JPEG, PNG, BMP or TIFF in memory, pushes it under `name` ("": its number) and gives its number.
+  Returned<std::size_t> push_encoded(Span<const std::uint8_t> bytes, const std::string &name = {}) const {
+    return detail::number<std::size_t>([&](std::size_t *out) {
+      return seed_dataset_push_encoded(get(), bytes.data(), bytes.size(), name.empty() ? nullptr : name.c_str(), out);
+    });
+  }
+
+  /// The pixels of image `index`.
+  Returned<Picture> pixels(std::size_t index) const {
+    return detail::picture([&](seed_image *image, std::uint8_t *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_dataset_pixels(get(), index, image, buffer, capacity, length);
+    });
+  }
+
   /// The number of images, broken ones included.
   Returned<std::size_t> count() const {
     return detail::number<std::size_t>([&](std::size_t *out) { return seed_dataset_count(get(), out); });
@@ -733,6 +821,33 @@ private:
         [&](std::size_t *out) { return seed_dataset_push(get(), &image, name, out); });
   }
 };
+
+/// What is nearest to some queries: count·k numbers each, query after query, nearest first.
+struct Nearest {
+  /// Numbers of rows.
+  std::vector<std::uint32_t> indices;
+  /// Their cosines.
+  std::vector<float> similarities;
+};
+
+/// @cond
+namespace detail {
+
+// A call that gives neighbours by the rule of seed_neighbours_in; `count`·`k` numbers.
+template <class Ask> Returned<Nearest> nearest(std::size_t count, std::size_t k, Ask &&ask) {
+  Nearest result;
+  std::size_t length = 0;
+  seed_error *error = ask(nullptr, nullptr, 0, &length); // which checks count·k
+  if (error == nullptr && length > 0) {
+    result.indices.resize(count * k);
+    result.similarities.resize(count * k);
+    error = ask(result.indices.data(), result.similarities.data(), result.indices.size(), &length);
+  }
+  return settle(error, std::move(result));
+}
+
+} // namespace detail
+/// @endcond
 
 /// A frozen network.
 class Teacher : public Handle<seed_teacher, seed_teacher_free> {
@@ -829,6 +944,36 @@ public:
   /// The width of a row.
   Returned<std::size_t> dim() const {
     return detail::number<std::size_t>([&](std::size_t *out) { return seed_queue_dim(get(), out); });
+  }
+
+  /// `count` rows from row `first` on: count·dim floats. Rows from length() on are noise.
+  Returned<std::vector<float>> rows(std::size_t first, std::size_t count) const {
+    std::vector<float> result;
+    seed_error *error = detail::fill(result, [&](float *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_queue_rows(get(), first, count, buffer, capacity, length);
+    });
+    return detail::settle(error, std::move(result));
+  }
+
+  /// The `k` rows nearest to each query, among those that were pushed.
+  Returned<Nearest> nearest(Rows queries, std::size_t k) const {
+    if (detail::ragged(queries))
+      return detail::fail<Nearest>(ErrorCode::InvalidArgument, detail::raggedness("queries", queries));
+    return detail::nearest(
+        queries.count(), k, [&](std::uint32_t *indices, float *cosines, std::size_t capacity, std::size_t *length) {
+          return seed_queue_nearest(get(), queries.values.data(), queries.count(), queries.dim, k, indices, cosines,
+                                    capacity, length);
+        });
+  }
+
+  /// A copy of the queue as it is now, for restore.
+  Returned<Queue> snapshot() const {
+    return detail::make<Queue>([&](seed_queue **out) { return seed_queue_snapshot(get(), out); });
+  }
+
+  /// Makes this queue what `snapshot` is.
+  Returned<void> restore(const Queue &snapshot) const {
+    return detail::settle(seed_queue_restore(get(), snapshot.get()));
   }
 
   /// Similarities of each query with every row: count·capacity floats, query after query.
@@ -1054,6 +1199,17 @@ public:
     return detail::number<std::int64_t>([&](std::int64_t *out) { return seed_session_parameter_count(get(), out); });
   }
 
+  /// Exchanges what the two sessions run, between two calls; the same call again goes back.
+  Returned<void> swap(const Session &other) const { return detail::settle(seed_session_swap(get(), other.get())); }
+
+  /// The vectors of a batch of images in a DLPack tensor, which is taken over whatever comes of the call. Release what
+  /// comes back by its deleter. What the tensor must be stands in seed.h.
+  Returned<struct DLManagedTensorVersioned *> embed_dlpack(struct DLManagedTensorVersioned *images) const {
+    return detail::number<struct DLManagedTensorVersioned *>([&](struct DLManagedTensorVersioned **out) {
+      return seed_session_embed_dlpack(get(), images, out);
+    });
+  }
+
   /// The vector of one image: dim() floats.
   Returned<std::vector<float>> embed(const ImageView &image) const { return embed(Span<const ImageView>(&image, 1)); }
 
@@ -1136,6 +1292,20 @@ inline Returned<std::vector<std::uint32_t>> neighbours(Rows embeddings, std::siz
     return seed_neighbours(embeddings.values.data(), embeddings.count(), embeddings.dim, k, buffer, capacity, length);
   });
   return detail::settle(error, std::move(result));
+}
+
+/// The `k` nearest vectors of `gallery` for each of `queries` by cosine.
+inline Returned<Nearest> neighbours_in(Rows queries, Rows gallery, std::size_t k) {
+  for (const auto &[name, rows] : {std::pair("queries", queries), std::pair("gallery", gallery)})
+    if (detail::ragged(rows)) return detail::fail<Nearest>(ErrorCode::InvalidArgument, detail::raggedness(name, rows));
+  if (queries.dim != gallery.dim)
+    return detail::fail<Nearest>(ErrorCode::InvalidArgument, "queries are " + std::to_string(queries.dim) +
+                                                                 " wide, the gallery is " + std::to_string(gallery.dim));
+  return detail::nearest(
+      queries.count(), k, [&](std::uint32_t *indices, float *cosines, std::size_t capacity, std::size_t *length) {
+        return seed_neighbours_in(queries.values.data(), queries.count(), gallery.values.data(), gallery.count(),
+                                  queries.dim, k, indices, cosines, capacity, length);
+      });
 }
 
 /// The share of each image's `k` nearest by the teacher that are among its k nearest by the student, 0 to 1.

@@ -141,7 +141,15 @@ impl Dataset {
     /// # Errors
     /// As [`FrameView::to_frame`], with the name in front.
     pub fn push(&self, name: &str, frame: &FrameView) -> Result<usize> {
-        let frame = Arc::new(frame.to_frame().map_err(|error| error.context(name))?);
+        self.push_frame(name, frame.to_frame().map_err(|error| error.context(name))?)
+    }
+
+    /// Appends `frame` and gives its number, as [`Dataset::push`].
+    ///
+    /// # Errors
+    /// None so far.
+    pub fn push_frame(&self, name: &str, frame: Frame) -> Result<usize> {
+        let frame = Arc::new(frame);
         let mut images = self.images.write().unwrap_or_else(PoisonError::into_inner);
         images.push(Image { name: name.to_owned(), source: Source::Memory(frame) });
         Ok(images.len() - 1)

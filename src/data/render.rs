@@ -120,7 +120,7 @@ fn centre_of(pixels: &Pixels<'_>, config: &ViewConfig, out: &mut [f32], scratch:
 
 /// The part [left, top, width, height] of a frame, in fractions of its pixels, that the centre crop of the resized
 /// frame shows. Resizing only that part gives the same pixels as resizing everything and cropping then.
-pub(super) fn centre(frame_w: u32, frame_h: u32, config: &ViewConfig) -> [f64; 4] {
+pub(crate) fn centre(frame_w: u32, frame_h: u32, config: &ViewConfig) -> [f64; 4] {
     let [frame_w, frame_h] = [frame_w, frame_h].map(u64::from);
     let [view_w, view_h] = [config.width, config.height].map(u64::from);
     let [cover_w, cover_h] = [view_w, view_h].map(|side| side * 256 / 224);

@@ -120,6 +120,11 @@ impl Queue {
         Ok(QueueSnapshot { rows, pointer: self.pointer, filled: self.filled })
     }
 
+    /// The queue that a snapshot was taken of, on the CPU.
+    pub fn from_snapshot(snapshot: QueueSnapshot) -> Self {
+        Self { rows: snapshot.rows, pointer: snapshot.pointer, filled: snapshot.filled }
+    }
+
     /// Puts a snapshot of the same K and C back; nothing is changed on error.
     pub fn restore(&mut self, snapshot: &QueueSnapshot) -> Result<()> {
         let _no_grad = tch::no_grad_guard();

@@ -69,7 +69,9 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 pub(super) fn silence_own_panics() {
     let previous = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        if DEPTH.with(Cell::get) > 0 {
+        // Threads of our own, the loader's and the run's, are named so.
+        let own = std::thread::current().name().is_some_and(|name| name.starts_with("seed-"));
+        if own || DEPTH.with(Cell::get) > 0 {
             ::log::error!("{info}");
         } else {
             previous(info);

@@ -1,4 +1,4 @@
-//! `seed_cancel_token`: ends a long call from any thread.
+//! `seed_cancel_token`: ends or pauses a long call from any thread.
 
 use super::border::catch;
 use super::error::seed_error;
@@ -6,18 +6,18 @@ use super::handle::{Guarded, free, handle, with};
 use super::pointers::put_new;
 use crate::train::CancelToken;
 
-/// A flag that ends long calls at their next step. One token may serve several calls.
+/// Ends or pauses long calls at their next step. One token may serve several calls.
 pub struct seed_cancel_token(Guarded<CancelToken>);
 handle!(seed_cancel_token, CancelToken);
 
-/// Makes a token whose flag is down. The caller frees it with seed_cancel_token_free.
+/// Makes a token that asks for nothing. The caller frees it with seed_cancel_token_free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_cancel_token_new(out: *mut *mut seed_cancel_token) -> *mut seed_error {
     // SAFETY: passed on from the C caller, as in every function of this file.
     catch(|| unsafe { put_new(out, || Ok(CancelToken::new())) })
 }
 
-/// Raises the flag. From any thread, at any time before the token is freed; never blocks.
+/// Asks the calls that hold the token to end, paused ones too. From any thread, at any time before the token is freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_cancel_token_trigger(token: *const seed_cancel_token) -> *mut seed_error {
     catch(|| unsafe {
@@ -28,12 +28,35 @@ pub unsafe extern "C" fn seed_cancel_token_trigger(token: *const seed_cancel_tok
     })
 }
 
-/// Lowers the flag, so that the token can be used again.
+/// Takes seed_cancel_token_trigger back, so that the token can be used again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_cancel_token_reset(token: *const seed_cancel_token) -> *mut seed_error {
     catch(|| unsafe {
         with(token, |token| {
             token.reset();
+            Ok(())
+        })
+    })
+}
+
+/// Asks the calls that hold the token to wait at their next step, idle, until seed_cancel_token_resume or
+/// seed_cancel_token_trigger. A call that begins later waits too. From any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_cancel_token_pause(token: *const seed_cancel_token) -> *mut seed_error {
+    catch(|| unsafe {
+        with(token, |token| {
+            token.pause();
+            Ok(())
+        })
+    })
+}
+
+/// Lets paused calls go on. From any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_cancel_token_resume(token: *const seed_cancel_token) -> *mut seed_error {
+    catch(|| unsafe {
+        with(token, |token| {
+            token.resume();
             Ok(())
         })
     })

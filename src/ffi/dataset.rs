@@ -7,10 +7,11 @@ use std::sync::Arc;
 use super::border::catch;
 use super::error::seed_error;
 use super::handle::{Guarded, free, handle, with};
-use super::image::seed_image;
+use super::image::{fill_image, seed_image};
 use super::pointers::{array, check_out, fill_text, put, put_new, text};
 use crate::Error;
 use crate::data::Dataset;
+use crate::data::decode::decode_bytes;
 
 /// Images without labels. Trainers and sessions hold what they use, so it may be freed in any order. All functions but
 /// seed_dataset_free may be called from several threads at once, pushing while a trainer reads included.
@@ -64,6 +65,7 @@ pub unsafe extern "C" fn seed_dataset_push(
     index: *mut usize,
 ) -> *mut seed_error {
     catch(|| unsafe {
+        check_place(index)?;
         let image = array("image", image, 1)?;
         let frame = image[0].view()?;
         let number = with(dataset, |dataset| {
@@ -74,10 +76,58 @@ pub unsafe extern "C" fn seed_dataset_push(
             }
         })?;
         if !index.is_null() {
-            check_out("index", index)?;
             put(index, number);
         }
         Ok(())
+    })
+}
+
+/// Decodes the JPEG, PNG, BMP or TIFF in `bytes` and pushes it, as seed_dataset_push. The pixels are kept, not the file.
+///
+/// Errors: SEED_ERROR_FORMAT when the bytes are no sound image.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_dataset_push_encoded(
+    dataset: *const seed_dataset,
+    bytes: *const u8,
+    length: usize,
+    name: *const c_char,
+    index: *mut usize,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        check_place(index)?;
+        let bytes = array("bytes", bytes, length)?;
+        let number = with(dataset, |dataset| {
+            let own;
+            let name = if name.is_null() {
+                own = dataset.len().to_string();
+                &own
+            } else {
+                text("name", name)?
+            };
+            dataset.push_frame(name, decode_bytes(name, bytes)?)
+        })?;
+        if !index.is_null() {
+            put(index, number);
+        }
+        Ok(())
+    })
+}
+
+/// The pixels of image `index`, by the rule of seed_image_decode.
+///
+/// Errors: SEED_ERROR_IO or SEED_ERROR_FORMAT when the image is broken; it is counted as skipped then.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_dataset_pixels(
+    dataset: *const seed_dataset,
+    index: usize,
+    image: *mut seed_image,
+    buffer: *mut u8,
+    capacity: usize,
+    length: *mut usize,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        let frame = with(dataset, |dataset| dataset.load(index))?;
+        fill_image(&frame, image, buffer, capacity, length)
     })
 }
 
@@ -134,6 +184,11 @@ pub unsafe extern "C" fn seed_dataset_skipped(
         })?;
         fill_text(&line, buffer, capacity, length)
     })
+}
+
+/// Checks the place for a number that may be NULL, before anything is pushed.
+fn check_place(index: *mut usize) -> crate::Result<()> {
+    if index.is_null() { Ok(()) } else { check_out("index", index) }
 }
 
 /// Releases a data set. NULL is fine.

@@ -3,7 +3,7 @@
 use super::border::catch;
 use super::error::seed_error;
 use super::pointers::{answer_size, array, check_out, product, put};
-use crate::eval::{Embeddings, KnnConfig, agreement, evaluate_splits, nearest};
+use crate::eval::{Embeddings, KnnConfig, agreement, evaluate_splits, nearest, nearest_to};
 use crate::{Error, Result};
 
 /// What seed_knn_evaluate found. Set struct_size to sizeof(seed_knn_result) first.
@@ -84,6 +84,69 @@ pub unsafe extern "C" fn seed_neighbours(
         std::ptr::copy_nonoverlapping(found.indices().as_ptr(), buffer, needed.min(found.indices().len()));
         Ok(())
     })
+}
+
+/// The `k` nearest of `gallery_count` vectors for each of `query_count` others, all of `dim` floats, by cosine, nearest
+/// first: query_count·k numbers of gallery vectors into `indices` and, unless it is NULL, as many cosines into
+/// `similarities`. `indices` NULL asks for the size; too small a buffer is left alone; `*length` receives the numbers needed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_neighbours_in(
+    queries: *const f32,
+    query_count: usize,
+    gallery: *const f32,
+    gallery_count: usize,
+    dim: usize,
+    k: usize,
+    indices: *mut u32,
+    similarities: *mut f32,
+    capacity: usize,
+    length: *mut usize,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        let gallery = array("gallery", gallery, product("gallery", gallery_count, dim)?)?;
+        nearest_into(queries, query_count, gallery, dim, k, Places { indices, similarities, capacity, length })
+    })
+}
+
+/// Where neighbours are written to, by the rule of seed_neighbours_in.
+pub(super) struct Places {
+    pub indices: *mut u32,
+    pub similarities: *mut f32,
+    pub capacity: usize,
+    pub length: *mut usize,
+}
+
+/// The nearest rows of `gallery` for `count` queries.
+///
+/// # Safety
+/// `queries` holds count·dim floats; `places` is as seed_neighbours_in says.
+pub(super) unsafe fn nearest_into(
+    queries: *const f32,
+    count: usize,
+    gallery: &[f32],
+    dim: usize,
+    k: usize,
+    places: Places,
+) -> Result<()> {
+    let needed = product("the result", count, k)?;
+    // SAFETY: by contract.
+    unsafe {
+        if !answer_size(needed, places.indices, places.capacity, places.length)? {
+            return Ok(());
+        }
+        if !places.similarities.is_null() {
+            check_out("similarities", places.similarities)?;
+        }
+        let queries = vectors("queries", queries, count, dim)?;
+        let gallery = Embeddings::new(gallery, dim).map_err(|error| error.context("gallery"))?;
+        let found = nearest_to(&queries, &gallery, k)?;
+        let length = needed.min(found.indices().len());
+        std::ptr::copy_nonoverlapping(found.indices().as_ptr(), places.indices, length);
+        if !places.similarities.is_null() {
+            std::ptr::copy_nonoverlapping(found.similarities().as_ptr(), places.similarities, length);
+        }
+    }
+    Ok(())
 }
 
 /// How well a student keeps its teacher's neighbourhoods: the share of each image's `k` nearest by the teacher that are

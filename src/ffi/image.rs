@@ -1,7 +1,10 @@
 //! `seed_image`: a view of the application's pixels.
 
-use super::pointers::array;
-use crate::data::{FrameView, PixelFormat};
+use super::border::catch;
+use super::error::seed_error;
+use super::pointers::{array, check_out, fill, put};
+use crate::data::decode::decode_bytes;
+use crate::data::{Frame, FrameView, PixelFormat};
 use crate::{Error, ErrorKind, Result};
 
 /// One byte of grey a pixel.
@@ -92,6 +95,63 @@ impl seed_image {
         let bytes = unsafe { array("seed_image.data", self.data.cast::<u8>(), bytes) }?;
         FrameView::new(bytes, self.width, self.height, self.row_stride, format)
     }
+}
+
+/// Decodes the JPEG, PNG, BMP or TIFF in `bytes` into `buffer`: rows without padding, SEED_PIXEL_MONO8 where every pixel is
+/// grey and SEED_PIXEL_RGB8 else, 8 bits whatever the file has. `buffer` NULL asks for the size; too small a buffer is left
+/// alone; `*needed` receives the bytes needed. `image` (may be NULL) is filled to be a view of the buffer, its struct_size
+/// too; data is NULL when only the size was asked for.
+///
+/// Errors: SEED_ERROR_FORMAT when the bytes are no sound image.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_image_decode(
+    bytes: *const u8,
+    length: usize,
+    image: *mut seed_image,
+    buffer: *mut u8,
+    capacity: usize,
+    needed: *mut usize,
+) -> *mut seed_error {
+    // SAFETY: passed on from the C caller.
+    catch(|| unsafe {
+        let frame = decode_bytes("the image", array("bytes", bytes, length)?)?;
+        fill_image(&frame, image, buffer, capacity, needed)
+    })
+}
+
+/// Copies a frame's pixels to `buffer` and describes them in `image`, by the rule of seed_image_decode.
+///
+/// # Safety
+/// As the C function's.
+pub(super) unsafe fn fill_image(
+    frame: &Frame,
+    image: *mut seed_image,
+    buffer: *mut u8,
+    capacity: usize,
+    length: *mut usize,
+) -> Result<()> {
+    // SAFETY: by contract.
+    unsafe {
+        if !image.is_null() {
+            check_out("image", image)?;
+        }
+        fill(frame.pixels(), buffer, capacity, length)?;
+        if !image.is_null() {
+            put(
+                image,
+                seed_image {
+                    struct_size: size_of::<seed_image>(),
+                    data: buffer.cast_const().cast(),
+                    width: frame.width(),
+                    height: frame.height(),
+                    row_stride: frame.width() as usize * usize::from(frame.channels()),
+                    format: if frame.channels() == 1 { SEED_PIXEL_MONO8 } else { SEED_PIXEL_RGB8 },
+                    device: SEED_DEVICE_CPU,
+                },
+            );
+        }
+    }
+    Ok(())
 }
 
 /// The images of one call, to be looked at by several threads.

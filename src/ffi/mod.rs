@@ -12,6 +12,7 @@ pub mod border;
 pub mod cancel;
 pub mod config;
 pub mod dataset;
+pub mod device;
 pub mod error;
 pub mod eval;
 pub mod handle;

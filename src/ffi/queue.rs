@@ -8,11 +8,12 @@ use tch::{Device, Tensor};
 
 use super::border::catch;
 use super::error::seed_error;
+use super::eval::{Places, nearest_into};
 use super::handle::{Guarded, free, handle, with};
 use super::pointers::{answer_size, array, check_out, product, put, put_new, text};
 use crate::distill::Queue;
 use crate::train::distill::{SharedQueue, lock};
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// A first-in-first-out queue of K unit rows of width C. Trainers hold what they use. All functions but seed_queue_free
 /// may be called from several threads at once; they wait for a step that is using the queue.
@@ -112,6 +113,100 @@ pub unsafe extern "C" fn seed_queue_similarities(
             result.f_copy_data(std::slice::from_raw_parts_mut(buffer, needed), needed)?;
             Ok(())
         })
+    })
+}
+
+/// `count` rows from row `first` on: count·C floats into `buffer`, by the rule of seed_queue_similarities. Row j is its
+/// column j; rows from seed_queue_length on are noise.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_queue_rows(
+    queue: *const seed_queue,
+    first: usize,
+    count: usize,
+    buffer: *mut f32,
+    capacity: usize,
+    length: *mut usize,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        with(queue, |queue| {
+            let queue = lock(queue)?;
+            let (rows, width) = (queue.capacity() as usize, queue.width() as usize);
+            if first.checked_add(count).is_none_or(|end| end > rows) {
+                return Err(Error::invalid(format!(
+                    "rows {first} to {} were asked for, but the queue has {rows}",
+                    first.saturating_add(count)
+                )));
+            }
+            let needed = product("the result", count, width)?;
+            if !answer_size(needed, buffer, capacity, length)? || needed == 0 {
+                return Ok(());
+            }
+            let part = queue.rows().f_narrow(0, signed(first)?, signed(count)?)?;
+            let part = part.f_to_device(Device::Cpu)?.f_contiguous()?;
+            part.f_copy_data(std::slice::from_raw_parts_mut(buffer, needed), needed)?;
+            Ok(())
+        })
+    })
+}
+
+/// The `k` rows nearest to each of `count` queries of `dim` floats by cosine, nearest first, among those that were pushed:
+/// count·k row numbers into `indices` and, unless it is NULL, as many cosines into `similarities`. `indices` NULL asks for
+/// the size; too small a buffer is left alone; `*length` receives the numbers needed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_queue_nearest(
+    queue: *const seed_queue,
+    queries: *const f32,
+    count: usize,
+    dim: usize,
+    k: usize,
+    indices: *mut u32,
+    similarities: *mut f32,
+    capacity: usize,
+    length: *mut usize,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        let pushed = with(queue, |queue| {
+            let queue = lock(queue)?;
+            let rows = queue.rows().f_narrow(0, 0, queue.len())?.f_to_device(Device::Cpu)?.f_contiguous()?;
+            let mut numbers = Vec::new();
+            numbers.try_reserve_exact(rows.numel()).map_err(|_| {
+                Error::new(ErrorKind::OutOfMemory, format!("cannot allocate {} numbers for the queue", rows.numel()))
+            })?;
+            numbers.resize(rows.numel(), 0f32);
+            rows.f_copy_data(&mut numbers, rows.numel())?;
+            Ok((numbers, queue.width() as usize))
+        });
+        let (rows, width) = pushed?;
+        if dim != width {
+            return Err(Error::mismatch(format!("queries are {dim} wide, the queue is {width}")));
+        }
+        if rows.is_empty() {
+            return Err(Error::invalid("nothing was pushed to the queue yet, so nothing is near"));
+        }
+        nearest_into(queries, count, &rows, dim, k, Places { indices, similarities, capacity, length })
+    })
+}
+
+/// A copy of the queue as it is now, to be put back by seed_queue_restore. The caller frees it with seed_queue_free.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_queue_snapshot(queue: *const seed_queue, out: *mut *mut seed_queue) -> *mut seed_error {
+    catch(|| unsafe {
+        put_new(out, || {
+            let snapshot = with(queue, |queue| lock(queue)?.snapshot())?;
+            Ok(Arc::new(Mutex::new(Queue::from_snapshot(snapshot))))
+        })
+    })
+}
+
+/// Makes the queue what `snapshot` is: any queue of the same K and C, which is left as it is.
+///
+/// Errors: SEED_ERROR_MISMATCH when K or C differ; the queue is left as it was.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_queue_restore(queue: *const seed_queue, snapshot: *const seed_queue) -> *mut seed_error {
+    catch(|| unsafe {
+        // A copy first, so that never two queues are locked at once.
+        let snapshot = with(snapshot, |snapshot| lock(snapshot)?.snapshot())?;
+        with(queue, |queue| lock(queue)?.restore(&snapshot))
     })
 }
 

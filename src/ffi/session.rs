@@ -2,7 +2,8 @@
 
 use std::ffi::{c_char, c_void};
 use std::path::Path;
-use std::sync::Arc;
+use std::ptr::NonNull;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use super::border::catch;
 use super::cancel::seed_cancel_token;
@@ -19,17 +20,25 @@ use crate::data::Dataset;
 use crate::infer::{Output, Session, SessionOptions};
 use crate::train::CancelToken;
 use crate::train::distill::lock;
-use crate::{Result, device};
+use crate::{Error, Result, device, torch};
 
-/// A snapshot of a network that turns images into vectors. It never changes; all functions but seed_session_free may be
-/// called from several threads at once.
+/// A snapshot of a network that turns images into vectors. It changes by seed_session_swap only; all functions but
+/// seed_session_free may be called from several threads at once.
 pub struct seed_session(Guarded<SessionInner>);
 handle!(seed_session, SessionInner);
 
-/// A session with the number of threads that prepare its images.
+/// A session that can be exchanged, with the number of threads that prepare its images.
 pub struct SessionInner {
-    session: Session,
+    session: RwLock<Arc<Session>>,
     workers: usize,
+}
+
+impl SessionInner {
+    /// What runs now. A call takes it once and keeps it to its end.
+    fn current(&self) -> Arc<Session> {
+        // Nothing that may panic runs under the lock.
+        Arc::clone(&self.session.read().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// Images that go through the network at once.
@@ -45,7 +54,8 @@ fn make(config: &Config, build: impl FnOnce(SessionOptions) -> Result<Session>) 
         chosen => Some(device::precision(chosen, device)?),
     };
     let options = SessionOptions { device, precision, output: Output::parse(&config.output)? };
-    Ok(SessionInner { session: build(options)?, workers: usize::try_from(config.workers).unwrap_or(0) })
+    let session = RwLock::new(Arc::new(build(options)?));
+    Ok(SessionInner { session, workers: usize::try_from(config.workers).unwrap_or(0) })
 }
 
 /// Opens a student file. Input size, mean and std are the file's; "device", "precision", "output" and "workers" come from
@@ -109,7 +119,7 @@ pub unsafe extern "C" fn seed_session_describe(
     length: *mut usize,
 ) -> *mut seed_error {
     catch(|| unsafe {
-        let text = with(session, |session| Ok(session.session.describe()))?;
+        let text = with(session, |session| Ok(session.current().describe()))?;
         fill_text(&text, buffer, capacity, length)
     })
 }
@@ -119,7 +129,7 @@ pub unsafe extern "C" fn seed_session_describe(
 pub unsafe extern "C" fn seed_session_dim(session: *const seed_session, out: *mut i64) -> *mut seed_error {
     catch(|| unsafe {
         check_out("out", out)?;
-        let dim = with(session, |session| Ok(session.session.dim()))?;
+        let dim = with(session, |session| Ok(session.current().dim()))?;
         put(out, i64::try_from(dim).unwrap_or(i64::MAX));
         Ok(())
     })
@@ -130,7 +140,7 @@ pub unsafe extern "C" fn seed_session_dim(session: *const seed_session, out: *mu
 pub unsafe extern "C" fn seed_session_parameter_count(session: *const seed_session, out: *mut i64) -> *mut seed_error {
     catch(|| unsafe {
         check_out("out", out)?;
-        put(out, with(session, |session| Ok(session.session.parameter_count()))?);
+        put(out, with(session, |session| Ok(session.current().parameter_count()))?);
         Ok(())
     })
 }
@@ -148,15 +158,89 @@ pub unsafe extern "C" fn seed_session_embed(
 ) -> *mut seed_error {
     catch(|| unsafe {
         with(session, |inner| {
-            let needed = product("the result", count, inner.session.dim())?;
+            let session = inner.current();
+            let needed = product("the result", count, session.dim())?;
             if !answer_size(needed, buffer, capacity, length)? {
                 return Ok(());
             }
             let images = Images::new(images, count)?;
             // `answer_size` checked place and capacity of the buffer.
             let out = std::slice::from_raw_parts_mut(buffer, needed);
-            inner.session.embed_each(count, |i| images.view(i), out)?;
+            session.embed_each(count, |i| images.view(i), out)?;
             Ok(())
+        })
+    })
+}
+
+/// A DLManagedTensorVersioned of dlpack.h, version 1 (<https://dmlc.github.io/dlpack>).
+#[repr(C)]
+pub struct DLManagedTensorVersioned {
+    _opaque: [u8; 0],
+}
+
+/// Vectors of a batch of images in a DLPack tensor, which may be on a GPU: bytes (B, H, W, C) with C 1 or 3 (red, green, blue)
+/// of any size, which are resized, cropped and normalised as other images are; or float32, float16 or bfloat16 (B, 3, height,
+/// width) of the session's size, normalised already. `*out` receives a tensor (B, D) of float32 on the session's device,
+/// complete when the call returns; release it by its deleter.
+///
+/// `images` is taken over whatever comes of the call: its deleter is called, on an error too. What writes a GPU's images
+/// must be done, or queued on the default stream, before the call.
+///
+/// Errors: SEED_ERROR_INVALID_ARGUMENT for another version, device, type or shape.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_session_embed_dlpack(
+    session: *const seed_session,
+    images: *mut DLManagedTensorVersioned,
+    out: *mut *mut DLManagedTensorVersioned,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        let images = NonNull::new(images.cast::<c_void>())
+            .ok_or_else(|| Error::invalid("images is NULL, expected a DLManagedTensorVersioned"))?;
+        let images = torch::dlpack::import(images)?; // first: from here on the deleter is certain to be called
+        check_out("out", out)?;
+        let session = with(session, |inner| Ok(inner.current()))?;
+        let rows = session.embed_tensor(&images)?;
+        if let tch::Device::Cuda(index) = rows.device() {
+            torch::synchronise(index)?;
+        }
+        put(out, torch::dlpack::export(&rows)?.cast());
+        Ok(())
+    })
+}
+
+/// Exchanges what two sessions run, between two calls: a running station takes a newly distilled student, and `other` then
+/// holds the old one. The same call again goes back. Calls under way finish with what they began with; nothing waits.
+/// `workers` stays with each session.
+///
+/// Errors: SEED_ERROR_MISMATCH when their vectors differ in length or kind, since what they are compared with would no
+/// longer fit; both are left as they were.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_session_swap(
+    session: *const seed_session,
+    other: *const seed_session,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        with(session, |a| {
+            with(other, |b| {
+                if std::ptr::eq(a, b) {
+                    return Ok(());
+                }
+                // Always in the order of their addresses, so that two exchanges cannot wait for each other.
+                let (first, second) = if std::ptr::from_ref(a) < std::ptr::from_ref(b) { (a, b) } else { (b, a) };
+                let mut first = first.session.write().unwrap_or_else(PoisonError::into_inner);
+                let mut second = second.session.write().unwrap_or_else(PoisonError::into_inner);
+                if (first.dim(), first.output()) != (second.dim(), second.output()) {
+                    return Err(Error::mismatch(format!(
+                        "one session gives {} numbers ({:?}), the other {} ({:?})",
+                        first.dim(),
+                        first.output(),
+                        second.dim(),
+                        second.output()
+                    )));
+                }
+                std::mem::swap(&mut *first, &mut *second);
+                Ok(())
+            })
         })
     })
 }
@@ -180,12 +264,13 @@ pub unsafe extern "C" fn seed_session_embed_dataset(
         let cancel = if cancel.is_null() { CancelToken::new() } else { with(cancel, |token| Ok(token.clone()))? };
         let dataset: Arc<Dataset> = with(dataset, |dataset| Ok(Arc::clone(dataset)))?;
         with(session, |inner| {
-            let needed = product("the result", dataset.len(), inner.session.dim())?;
+            let session = inner.current();
+            let needed = product("the result", dataset.len(), session.dim())?;
             if !answer_size(needed, buffer, capacity, length)? {
                 return Ok(());
             }
-            let result = inner.session.embed_dataset(&dataset, CHUNK, inner.workers, &mut |done, total| {
-                !cancel.is_triggered() && callback.is_none_or(|call| call(done, total, user_data) == 0)
+            let result = session.embed_dataset(&dataset, CHUNK, inner.workers, &mut |done, total| {
+                !cancel.wait().1 && callback.is_none_or(|call| call(done, total, user_data) == 0)
             })?;
             // Frames that were pushed meanwhile are not part of it.
             std::ptr::copy_nonoverlapping(result.as_ptr(), buffer, needed.min(result.len()));

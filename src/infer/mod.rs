@@ -3,6 +3,7 @@
 mod gather;
 mod plan;
 mod session;
+mod tensor;
 
 pub use plan::BEARABLE;
 pub use session::{Output, Session, SessionOptions};

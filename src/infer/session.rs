@@ -90,10 +90,10 @@ impl Default for SessionOptions {
 
 /// An immutable network ready for frames.
 pub struct Session {
-    plan: Plan,
+    pub(super) plan: Plan,
     gather: Gather,
-    view: ViewConfig,
-    output: Output,
+    pub(super) view: ViewConfig,
+    pub(super) output: Output,
     dim: usize,
     architecture: Architecture,
     parameter_count: i64,

@@ -96,7 +96,9 @@ pub fn fill_bank(
     )?;
     let mut meter = Meter::start(writer.rows());
     while let Some(batch) = loader.next() {
-        if cancel.is_triggered() {
+        let (paused, ended) = cancel.wait();
+        meter.leave_out(paused);
+        if ended {
             writer.commit()?;
             return Ok(Outcome::Cancelled);
         }

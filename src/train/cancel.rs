@@ -1,30 +1,125 @@
-//! A flag that any thread may raise to end a long call at its next step.
+//! What any thread may ask of a long call: to end at its next step, or to wait there.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-/// Clones share one flag.
+/// Clones share one state.
 #[derive(Debug, Clone, Default)]
-pub struct CancelToken(Arc<AtomicBool>);
+pub struct CancelToken(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    asked: Mutex<Asked>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Asked {
+    end: bool,
+    pause: bool,
+}
 
 impl CancelToken {
-    /// A flag that is down.
+    /// Nothing is asked for.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Asks the calls that hold this token to end. Never blocks.
+    /// Asks the calls that hold this token to end, paused ones too.
     pub fn trigger(&self) {
-        self.0.store(true, Ordering::Release);
+        self.change(|asked| asked.end = true);
     }
 
-    /// Takes the request back, so that the token can be used again.
+    /// Takes [`trigger`](Self::trigger) back, so that the token can be used again.
     pub fn reset(&self) {
-        self.0.store(false, Ordering::Release);
+        self.change(|asked| asked.end = false);
+    }
+
+    /// Asks the calls that hold this token to wait at their next step, idle, until [`resume`](Self::resume).
+    pub fn pause(&self) {
+        self.change(|asked| asked.pause = true);
+    }
+
+    /// Lets paused calls go on.
+    pub fn resume(&self) {
+        self.change(|asked| asked.pause = false);
     }
 
     /// Whether an end was asked for.
     pub fn is_triggered(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.lock().end
+    }
+
+    /// Waits while a pause is asked for and no end: how long, and whether an end was asked for.
+    pub fn wait(&self) -> (Duration, bool) {
+        let mut asked = self.lock();
+        if !asked.pause || asked.end {
+            return (Duration::ZERO, asked.end);
+        }
+        let start = Instant::now();
+        while asked.pause && !asked.end {
+            asked = self.0.changed.wait(asked).unwrap_or_else(PoisonError::into_inner);
+        }
+        (start.elapsed(), asked.end)
+    }
+
+    /// Waits for `time`, less if an end is asked for.
+    pub fn rest(&self, time: Duration) {
+        let until = Instant::now() + time;
+        let mut asked = self.lock();
+        while !asked.end {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            asked = self.0.changed.wait_timeout(asked, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Asked)) {
+        change(&mut self.lock());
+        self.0.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Asked> {
+        // Nothing that may panic runs under the lock.
+        self.0.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_paused_call_waits_for_resume_or_end() {
+        for end in [false, true] {
+            let token = CancelToken::new();
+            assert_eq!(token.wait(), (Duration::ZERO, false));
+            token.pause();
+            let (waited, ended) = std::thread::scope(|scope| {
+                let waiting = scope.spawn(|| token.wait());
+                std::thread::sleep(Duration::from_millis(50));
+                assert!(!waiting.is_finished());
+                if end {
+                    token.trigger()
+                } else {
+                    token.resume()
+                }
+                waiting.join().unwrap()
+            });
+            assert!(waited >= Duration::from_millis(40), "{waited:?}");
+            assert_eq!(ended, end);
+        }
+    }
+
+    #[test]
+    fn an_end_cuts_a_rest_short() {
+        let token = CancelToken::new();
+        token.rest(Duration::from_millis(1));
+        token.trigger();
+        let start = Instant::now();
+        token.rest(Duration::from_secs(3600));
+        assert!(start.elapsed() < Duration::from_secs(60));
     }
 }

@@ -1,21 +1,20 @@
 //! The loop of SEED, top to bottom: views → teacher (or its bank) and student → loss over the queue → SGD → queue → checkpoint.
 
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
 
 use tch::{Device, Kind, Tensor};
 
+use super::background::in_background;
 use super::bank::check_bank;
 use super::cancel::CancelToken;
 use super::progress::{Control, Meter, Progress};
-use crate::checkpoint::{self, Contents, Manifest, format};
 use crate::config::Config;
 use crate::data::{Batch, Dataset, Frame, Loader, ViewConfig};
-use crate::distill::queue::{Queue, QueueSnapshot};
+use crate::distill::queue::Queue;
 use crate::distill::step::{StepSettings, distill};
 use crate::distill::{Targets, Temperatures, device_views};
-use crate::model::weights::{HostTensor, StateDict};
-use crate::model::{Load, Network};
+use crate::model::Network;
 use crate::optim::{Cosine, Sgd};
 use crate::{Error, ErrorKind, Result, device, torch};
 
@@ -37,24 +36,24 @@ pub enum Outcome {
 
 /// One distillation run: what it works on, and how far it is.
 pub struct Distillation {
-    config: Config,
+    pub(super) config: Config,
     device: Device,
     precision: Kind,
-    targets: Targets,
-    student: SharedNetwork,
-    queue: SharedQueue,
-    optimiser: Sgd,
-    dataset: Option<Arc<Dataset>>,
+    pub(super) targets: Targets,
+    pub(super) student: SharedNetwork,
+    pub(super) queue: SharedQueue,
+    pub(super) optimiser: Sgd,
+    pub(super) dataset: Option<Arc<Dataset>>,
     schedule: Cosine,
-    step: u64,
+    pub(super) step: u64,
     // Losses whose values were not read yet, so that no step waits for the device.
-    unread: Vec<Tensor>,
+    pub(super) unread: Vec<Tensor>,
 }
 
 impl Distillation {
     /// A run from the start. `targets` is the teacher (`Arc<Teacher>`) or a bank of its embeddings (`Arc<Bank>`), which
-    /// must be finished and hold the very views of this configuration and data set. `queue` None: a new one of the configured capacity. `dataset` None: the application brings
-    /// its own batches ([`Distillation::step_on`]), and `steps` must be configured.
+    /// must be finished and hold the very views of this configuration and data set. `queue` None: a new one of the
+    /// configured capacity. `dataset` None: the application brings its own batches ([`Distillation::step_on`]), and `steps` must be configured.
     ///
     /// Errors: `Mismatch` when teacher, student, queue and configuration do not share one embedding width, or the
     /// bank is stale.
@@ -141,6 +140,20 @@ impl Distillation {
         cancel: &CancelToken,
         mut observe: impl FnMut(&Progress) -> Control,
     ) -> Result<Outcome> {
+        match self.config.nice {
+            0 => self.run_here(max_steps, cancel, &mut |progress| observe(&progress)),
+            nice => {
+                in_background(nice, |report| self.run_here(max_steps, cancel, report), |progress| observe(&progress))
+            }
+        }
+    }
+
+    fn run_here(
+        &mut self,
+        max_steps: Option<u64>,
+        cancel: &CancelToken,
+        observe: &mut dyn FnMut(Progress) -> Control,
+    ) -> Result<Outcome> {
         let total = self.total_steps();
         let end = total.min(self.step.saturating_add(max_steps.unwrap_or(u64::MAX)));
         let dataset = self.dataset.clone().ok_or_else(|| {
@@ -157,10 +170,13 @@ impl Distillation {
         )?;
         let mut meter = Meter::start(self.step);
         while let Some(batch) = loader.next() {
-            if cancel.is_triggered() {
+            let (paused, ended) = cancel.wait();
+            meter.leave_out(paused);
+            if ended {
                 self.checkpoint_if_configured()?;
                 return Ok(Outcome::Cancelled);
             }
+            let start = Instant::now();
             let batch = batch?;
             let images = upload(&batch, &self.config.view, self.device)?; // (B,3,H,W), channels-last
             let stored = self.targets.stored(&batch, self.device)?; // (B,C) over a bank
@@ -181,7 +197,7 @@ impl Distillation {
                     waiting_share: lap.waiting_share,
                     skipped_images: dataset.skipped().len() as u64,
                 };
-                if observe(&progress) == Control::Stop {
+                if observe(progress) == Control::Stop {
                     self.checkpoint_if_configured()?;
                     return Ok(Outcome::Cancelled);
                 }
@@ -189,6 +205,7 @@ impl Distillation {
             if self.config.checkpoint_every > 0 && self.step.is_multiple_of(self.config.checkpoint_every) {
                 self.checkpoint_if_configured()?;
             }
+            self.rest(start, cancel)?;
         }
         if self.step < total {
             return Ok(Outcome::Paused);
@@ -212,6 +229,20 @@ impl Distillation {
         let images = upload(&batch, &self.config.view, self.device)?;
         self.distill_once(&images, None)?;
         self.read_loss()
+    }
+
+    /// Leaves the device to others for the share of time that `duty_cycle` does not claim, after a step begun at `start`.
+    fn rest(&self, start: Instant, cancel: &CancelToken) -> Result<()> {
+        let duty = self.config.duty_cycle;
+        if duty >= 1.0 || self.step == self.total_steps() {
+            return Ok(());
+        }
+        if let Device::Cuda(index) = self.device {
+            // What is queued on a GPU is not done yet.
+            torch::synchronise(index)?;
+        }
+        cancel.rest(start.elapsed().mul_f64((1.0 - duty) / duty));
+        Ok(())
     }
 
     /// One step on `images` (B,3,H,W), normalised float32 on the run's device, with `stored` targets or the teacher's.
@@ -244,7 +275,7 @@ impl Distillation {
     }
 
     /// Mean of the losses that were not read yet, or an error where the run has diverged.
-    fn finite_loss(&self) -> Result<f64> {
+    pub(super) fn finite_loss(&self) -> Result<f64> {
         let mean = Tensor::f_stack(&self.unread, 0)?.f_mean(None)?.f_double_value(&[])?;
         if mean.is_finite() {
             return Ok(mean);
@@ -257,102 +288,6 @@ impl Distillation {
                 self.step, self.config.learning_rate
             ),
         ))
-    }
-
-    fn checkpoint_if_configured(&self) -> Result<()> {
-        if self.config.checkpoint_path.is_empty() {
-            return Ok(());
-        }
-        if !self.unread.is_empty() {
-            // A run that has diverged must not replace the last checkpoint that is good.
-            self.finite_loss()?;
-        }
-        self.save(&PathBuf::from(&self.config.checkpoint_path))
-    }
-
-    /// Writes everything that the run needs to go on, atomically, to the folder `path`.
-    pub fn save(&self, path: &Path) -> Result<()> {
-        let student = lock(&self.student)?;
-        let snapshot = lock(&self.queue)?.snapshot()?;
-        let mut velocities = Vec::new();
-        for (name, velocity) in self.optimiser.velocities() {
-            velocities.push((name.to_owned(), HostTensor::from_tensor(velocity)?));
-        }
-        let contents = Contents {
-            manifest: Manifest {
-                format: format::FORMAT.to_owned(),
-                library: env!("CARGO_PKG_VERSION").to_owned(),
-                step: self.step,
-                optimiser_steps: self.optimiser.steps(),
-                architecture: student.architecture().name().to_owned(),
-                config: serde_json::to_value(&self.config)
-                    .map_err(|error| Error::new(ErrorKind::Internal, format!("the configuration: {error}")))?,
-                dataset: self.dataset.as_ref().map_or(String::new(), |dataset| dataset.identity()),
-                teacher: self.targets.identity()?,
-                queue: (snapshot.pointer, snapshot.filled),
-                files: Default::default(),
-            },
-            student: StateDict { tensors: student.to_state()?.into_iter().collect(), metadata: Default::default() },
-            optimiser: StateDict { tensors: velocities.into_iter().collect(), metadata: Default::default() },
-            queue: snapshot.to_state()?,
-        };
-        checkpoint::save(path, &contents)
-    }
-
-    /// Goes on where the checkpoint in `path` stopped: the same run, on the CPU bit for bit. Teacher, data set, student
-    /// architecture and every setting that shapes the numbers must be the same; nothing is changed when they are not.
-    pub fn resume(&mut self, path: &Path) -> Result<()> {
-        let contents = checkpoint::load(path)?;
-        let manifest = &contents.manifest;
-        self.check_same_run(manifest).map_err(|error| error.context(path.display()))?;
-        let snapshot = QueueSnapshot::from_state(&contents.queue)?;
-        let student = lock(&self.student)?;
-        // The optimiser checks before it writes, and so do student and queue: a misfit leaves all as it was.
-        let mut queue = lock(&self.queue)?;
-        let before = queue.snapshot()?;
-        queue.restore(&snapshot)?;
-        let velocity = |name: &str| contents.optimiser.tensors.get(name).and_then(|stored| stored.to_tensor().ok());
-        let restored = student
-            .load(&contents.student, Load::Everything)
-            .and_then(|_| self.optimiser.restore(manifest.optimiser_steps, velocity));
-        if let Err(error) = restored {
-            queue.restore(&before)?;
-            return Err(error.context(path.display()));
-        }
-        self.step = manifest.step;
-        self.unread.clear();
-        Ok(())
-    }
-
-    fn check_same_run(&self, manifest: &Manifest) -> Result<()> {
-        let expect = |what: &str, found: &str, expected: &str| {
-            if found == expected {
-                return Ok(());
-            }
-            Err(Error::mismatch(format!("the checkpoint's {what} is \"{found}\", but this run's is \"{expected}\"")))
-        };
-        expect("student architecture", &manifest.architecture, lock(&self.student)?.architecture().name())?;
-        expect("teacher", &manifest.teacher, &self.targets.identity()?)?;
-        expect("data set", &manifest.dataset, &self.dataset.as_ref().map_or(String::new(), |d| d.identity()))?;
-        let own = serde_json::to_value(&self.config)
-            .map_err(|error| Error::new(ErrorKind::Internal, format!("the configuration: {error}")))?;
-        for (key, value) in own.as_object().into_iter().flatten() {
-            // Where and how fast the run works may change between nights, not what it computes.
-            let free = ["device", "workers", "cache_mib", "checkpoint_every", "checkpoint_path", "progress_every"];
-            if free.contains(&key.as_str()) {
-                continue;
-            }
-            let stored = manifest.config.get(key).unwrap_or(&serde_json::Value::Null);
-            expect(&format!("setting {key}"), &stored.to_string(), &value.to_string())?;
-        }
-        if manifest.step > self.total_steps() {
-            return Err(Error::mismatch(format!(
-                "the checkpoint is at step {}, but the run has {} steps",
-                manifest.step,
-                self.total_steps()
-            )));
-        }
-        Ok(())
     }
 }
 

@@ -1,9 +1,11 @@
 //! Long runs: the loop of distillation, the filling of banks, progress and its cancelling.
 
+mod background;
 pub mod bank;
 pub mod cancel;
 pub mod distill;
 pub mod progress;
+mod resume;
 
 pub use bank::{BankProgress, fill_bank};
 pub use cancel::CancelToken;

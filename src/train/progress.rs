@@ -21,7 +21,7 @@ pub struct Progress {
     pub images_per_second: f64,
     /// Estimated time to the last step at the rate of this call so far, in seconds.
     pub eta_seconds: f64,
-    /// Time since the call began, in seconds.
+    /// Time since the call began, in seconds, pauses left out.
     pub elapsed_seconds: f64,
     /// Share of the time since the report before in which the step waited for images, 0 to 1.
     pub waiting_share: f64,
@@ -66,6 +66,11 @@ impl Meter {
     pub fn start(step: u64) -> Self {
         let now = Instant::now();
         Self { start: now, last: now, first_step: step, last_step: step, waited: Duration::ZERO }
+    }
+
+    /// Takes out of the clock a time in which the run was paused.
+    pub fn leave_out(&mut self, paused: Duration) {
+        (self.start, self.last) = (self.start + paused, self.last + paused);
     }
 
     /// Ends a lap at `step` of `total`, with `batch` images a step; `waited` is the whole waiting time so far.

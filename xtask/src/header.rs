@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use crate::{Outcome, root};
 
 /// The files of src/ffi in the order in which the header tells of them.
-const FILES: [&str; 15] = [
-    "init", "error", "log", "config", "cancel", "image", "dataset", "teacher", "student", "queue", "trainer", "bank",
-    "session", "eval", "report",
+const FILES: [&str; 16] = [
+    "init", "error", "log", "device", "config", "cancel", "image", "dataset", "teacher", "student", "queue", "trainer",
+    "bank", "session", "eval", "report",
 ];
 
 /// Writes both files, or compares them with what would be written.
@@ -51,8 +51,24 @@ fn generate() -> Outcome<String> {
     Ok(header.replace("\nseed_error *seed_", "\nSEED_MUST_USE seed_error *seed_"))
 }
 
+/// Refuses a file of src/ffi that exports functions but is not in [`FILES`].
+fn every_file_is_named() -> Outcome {
+    let folder = root().join("src/ffi");
+    let unreadable = |error: std::io::Error| format!("cannot read src/ffi: {error}");
+    for entry in fs::read_dir(&folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let source = fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        if source.contains("no_mangle") && !FILES.contains(&stem.as_str()) {
+            return Err(format!("src/ffi/{stem}.rs exports functions but stands not in FILES of xtask/src/header.rs"));
+        }
+    }
+    Ok(())
+}
+
 /// The names of all functions, sorted, a line each; every `no_mangle` function of src/ffi must be among them.
 fn exported(header: &str) -> Outcome<String> {
+    every_file_is_named()?;
     let mut names: Vec<String> = Vec::new();
     for name in FILES {
         let path: PathBuf = root().join(format!("src/ffi/{name}.rs"));

@@ -4,10 +4,11 @@ use std::path::Path;
 
 /// The modules that each module may name as `crate::…`, lowest first. A module may always name itself; ffi names all, and
 /// nothing names ffi.
-const ALLOWED: [(&str, &[&str]); 13] = [
+const ALLOWED: [(&str, &[&str]); 14] = [
     ("error", &[]),
     ("torch", &["error"]),
     ("device", &["error", "torch"]),
+    ("machine", &["error", "torch", "device"]),
     ("data", &["error"]),
     ("config", &["error", "data"]),
     ("model", &["error", "torch", "device", "data"]),

@@ -1,0 +1,117 @@
+//! A run's checkpoint: what is written, and how another process goes on from it.
+
+use std::path::{Path, PathBuf};
+
+use super::distill::{Distillation, lock};
+use crate::checkpoint::{self, Contents, Manifest, format};
+use crate::distill::queue::QueueSnapshot;
+use crate::model::Load;
+use crate::model::weights::{HostTensor, StateDict};
+use crate::{Error, ErrorKind, Result};
+
+impl Distillation {
+    pub(super) fn checkpoint_if_configured(&self) -> Result<()> {
+        if self.config.checkpoint_path.is_empty() {
+            return Ok(());
+        }
+        if !self.unread.is_empty() {
+            // A run that has diverged must not replace the last checkpoint that is good.
+            self.finite_loss()?;
+        }
+        self.save(&PathBuf::from(&self.config.checkpoint_path))
+    }
+
+    /// Writes everything that the run needs to go on, atomically, to the folder `path`.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let student = lock(&self.student)?;
+        let snapshot = lock(&self.queue)?.snapshot()?;
+        let mut velocities = Vec::new();
+        for (name, velocity) in self.optimiser.velocities() {
+            velocities.push((name.to_owned(), HostTensor::from_tensor(velocity)?));
+        }
+        let contents = Contents {
+            manifest: Manifest {
+                format: format::FORMAT.to_owned(),
+                library: env!("CARGO_PKG_VERSION").to_owned(),
+                step: self.step,
+                optimiser_steps: self.optimiser.steps(),
+                architecture: student.architecture().name().to_owned(),
+                config: serde_json::to_value(&self.config)
+                    .map_err(|error| Error::new(ErrorKind::Internal, format!("the configuration: {error}")))?,
+                dataset: self.dataset.as_ref().map_or(String::new(), |dataset| dataset.identity()),
+                teacher: self.targets.identity()?,
+                queue: (snapshot.pointer, snapshot.filled),
+                files: Default::default(),
+            },
+            student: StateDict { tensors: student.to_state()?.into_iter().collect(), metadata: Default::default() },
+            optimiser: StateDict { tensors: velocities.into_iter().collect(), metadata: Default::default() },
+            queue: snapshot.to_state()?,
+        };
+        checkpoint::save(path, &contents)
+    }
+
+    /// Goes on where the checkpoint in `path` stopped: the same run, on the CPU bit for bit. Teacher, data set, student
+    /// architecture and every setting that shapes the numbers must be the same; nothing is changed when they are not.
+    pub fn resume(&mut self, path: &Path) -> Result<()> {
+        let contents = checkpoint::load(path)?;
+        let manifest = &contents.manifest;
+        self.check_same_run(manifest).map_err(|error| error.context(path.display()))?;
+        let snapshot = QueueSnapshot::from_state(&contents.queue)?;
+        let student = lock(&self.student)?;
+        // The optimiser checks before it writes, and so do student and queue: a misfit leaves all as it was.
+        let mut queue = lock(&self.queue)?;
+        let before = queue.snapshot()?;
+        queue.restore(&snapshot)?;
+        let velocity = |name: &str| contents.optimiser.tensors.get(name).and_then(|stored| stored.to_tensor().ok());
+        let restored = student
+            .load(&contents.student, Load::Everything)
+            .and_then(|_| self.optimiser.restore(manifest.optimiser_steps, velocity));
+        if let Err(error) = restored {
+            queue.restore(&before)?;
+            return Err(error.context(path.display()));
+        }
+        self.step = manifest.step;
+        self.unread.clear();
+        Ok(())
+    }
+
+    fn check_same_run(&self, manifest: &Manifest) -> Result<()> {
+        let expect = |what: &str, found: &str, expected: &str| {
+            if found == expected {
+                return Ok(());
+            }
+            Err(Error::mismatch(format!("the checkpoint's {what} is \"{found}\", but this run's is \"{expected}\"")))
+        };
+        expect("student architecture", &manifest.architecture, lock(&self.student)?.architecture().name())?;
+        expect("teacher", &manifest.teacher, &self.targets.identity()?)?;
+        expect("data set", &manifest.dataset, &self.dataset.as_ref().map_or(String::new(), |d| d.identity()))?;
+        let own = serde_json::to_value(&self.config)
+            .map_err(|error| Error::new(ErrorKind::Internal, format!("the configuration: {error}")))?;
+        for (key, value) in own.as_object().into_iter().flatten() {
+            // Where and how fast the run works may change between nights, not what it computes.
+            let free = [
+                "device",
+                "workers",
+                "cache_mib",
+                "checkpoint_every",
+                "checkpoint_path",
+                "progress_every",
+                "duty_cycle",
+                "nice",
+            ];
+            if free.contains(&key.as_str()) {
+                continue;
+            }
+            let stored = manifest.config.get(key).unwrap_or(&serde_json::Value::Null);
+            expect(&format!("setting {key}"), &stored.to_string(), &value.to_string())?;
+        }
+        if manifest.step > self.total_steps() {
+            return Err(Error::mismatch(format!(
+                "the checkpoint is at step {}, but the run has {} steps",
+                manifest.step,
+                self.total_steps()
+            )));
+        }
+        Ok(())
+    }
+}
