@@ -41,7 +41,7 @@ fn main() -> seed::Result<()> {
     let images = channels_last(&images)?;
     let first = channels_last(&images.f_narrow(0, 0, 1)?)?;
     let features = |fused: &Fused, images: &Tensor| -> seed::Result<()> {
-        fused.features(images)?.f_to_device(Device::Cpu)?;
+        let _rows = fused.features(images)?.f_to_device(Device::Cpu)?;
         Ok(())
     };
 
