@@ -1,6 +1,6 @@
 //! The same distillation twice, with the teacher in the loop and over a bank: wall time and kNN of the student of each.
 //!
-//! `--images FOLDER` holds one folder of images per class; `--teacher-weights FILE` is optional, random weights cost the
+//! `--data FOLDER` holds one folder of images per class; `--teacher-weights FILE` is optional, random weights cost the
 //! same time. Others: `--student`, `--teacher`, `--size`, `--dim`, `--batch`, `--epochs`, `--views`, `--device`,
 //! `--precision`, `--seed`. The student of both runs is the same at the start and sees the same views.
 //!
@@ -24,7 +24,7 @@ use seed::{Error, Result};
 fn main() -> Result<()> {
     let text = |name: &str, default: &str| argument(name).unwrap_or_else(|| default.to_owned());
     let number = |name: &str, default: u64| argument(name).and_then(|value| value.parse().ok()).unwrap_or(default);
-    let folder = argument("--images").ok_or_else(|| Error::invalid("give --images FOLDER, a folder per class"))?;
+    let folder = argument("--data").ok_or_else(|| Error::invalid("give --data FOLDER, a folder per class"))?;
     let mut config = Config {
         device: text("--device", "cpu"),
         precision: text("--precision", "auto"),

@@ -13,7 +13,7 @@ pub const OPTIONS: &[&str] =
     &["--data", "--images", "--size", "--teacher", "--student", "--epochs", "--batch", "--queue", "--workers"];
 
 /// (folder of real images, how many of them, side of the views)
-const FOLDERS: [(&str, usize, &str); 2] = [("magnetic-tile/images", 448, "224"), ("cifar10/train", 4096, "64")];
+const FOLDERS: [(&str, usize, &str); 2] = [("magnetic-tile/images", 192, "224"), ("cifar10/train", 192, "224")];
 
 /// Both sides over the folders; `--workers` is PyTorch's number of loader processes, libseed takes its own default.
 pub fn run(options: &Options) -> Outcome<Table> {
