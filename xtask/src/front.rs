@@ -45,7 +45,14 @@ impl Front<'_> {
         command.arg(format!("-Wl,-soname,{}", self.soname));
         command.arg(format!("-Wl,--version-script={}", exports.display()));
         // The core's threads go on after a dlclose, so the front stays too.
-        command.args(["-Wl,--no-undefined", "-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,nodelete", "-Wl,--as-needed", "-ldl"]);
+        command.args([
+            "-Wl,--no-undefined",
+            "-Wl,-z,relro",
+            "-Wl,-z,now",
+            "-Wl,-z,nodelete",
+            "-Wl,--as-needed",
+            "-ldl",
+        ]);
         call(&mut command)
     }
 }
@@ -68,7 +75,9 @@ fn forward(functions: &[Prototype]) -> Outcome<String> {
             (_, "seed_error_message") => format!("return front_loaded() ? {call} : front_error_message(error);"),
             (_, "seed_version") => "return FRONT_VERSION;".to_owned(),
             (returns, _) => {
-                return Err(format!("{name} returns {returns}: say in xtask/src/front.rs what it answers without libtorch"));
+                return Err(format!(
+                    "{name} returns {returns}: say in xtask/src/front.rs what it answers without libtorch"
+                ));
             }
         };
         bodies += &format!("\n{} {{\n  {body}\n}}\n", function.declaration(name));

@@ -51,9 +51,11 @@ impl Place {
         for function in &functions {
             core += &match function.name.as_str() {
                 "seed_version" => format!("const char *seed_version(void) {{ return \"{core_version}\"; }}\n"),
-                "seed_config_set_float" => "void *seed_config_set_float(void *config, const char *key, double value) {\n\
+                "seed_config_set_float" => {
+                    "void *seed_config_set_float(void *config, const char *key, double value) {\n\
                      \x20 return config == 0 && strcmp(key, \"key\") == 0 && value == 0.5 ? 0 : (void *)key;\n}\n"
-                    .to_owned(),
+                        .to_owned()
+                }
                 name => format!("void *{name}(void) {{ return 0; }}\n"),
             };
         }
@@ -111,7 +113,10 @@ impl Place {
 fn libtorch_is_found_by_name_then_beside_then_by_the_loader() {
     let place = Place::new("0.7.1");
     let text = place.run(&[]);
-    assert!(text.starts_with("11 libseed needs libtorch 2.11.0 and did not find it: SEED_LIBTORCH is not set"), "{text}");
+    assert!(
+        text.starts_with("11 libseed needs libtorch 2.11.0 and did not find it: SEED_LIBTORCH is not set"),
+        "{text}"
+    );
     let lib = place.path("prefix/lib");
     for words in [
         &*format!("{}/../libtorch/lib;", lib.display()),
@@ -169,7 +174,10 @@ fn a_folder_that_is_not_whole_is_told() {
     let place = Place::new("0.7.0");
     place.torch("prefix/libtorch/lib", Some("2.11.0"));
     let text = place.run(&[]);
-    assert!(text.starts_with("5 ") && text.contains("libseed_core.so.0.7 is of libseed 0.7.0, expected 0.7.1"), "{text}");
+    assert!(
+        text.starts_with("5 ") && text.contains("libseed_core.so.0.7 is of libseed 0.7.0, expected 0.7.1"),
+        "{text}"
+    );
     fs::remove_file(place.path("prefix/lib").join(FRONT.core)).unwrap();
     let text = place.run(&[]);
     assert!(text.starts_with("3 ") && text.contains("libseed_core.so.0.7 is missing"), "{text}");
@@ -181,7 +189,8 @@ fn a_folder_that_is_not_whole_is_told() {
 #[test]
 fn only_the_functions_of_the_header_are_exported() {
     let place = Place::new("0.7.1");
-    let output = Command::new("nm").args(["-D", "--defined-only"]).arg(place.path("prefix/lib").join(FRONT.soname)).output();
+    let output =
+        Command::new("nm").args(["-D", "--defined-only"]).arg(place.path("prefix/lib").join(FRONT.soname)).output();
     let text = String::from_utf8(output.unwrap().stdout).unwrap();
     let mut names: Vec<&str> = text.lines().filter_map(|line| line.split_whitespace().nth(2)).collect();
     names.sort_unstable();
