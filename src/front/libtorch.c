@@ -89,6 +89,7 @@ int front_open_libtorch(const char *folder) {
   const char *named = secure_getenv("SEED_LIBTORCH"), *paths = secure_getenv("LD_LIBRARY_PATH");
   char path[PATH_MAX], reason[1024];
   void *handle = dlopen(LIBRARY, RTLD_LAZY | RTLD_NOLOAD);
+  int above = (int)(strrchr(folder, '/') - folder); /* so much of `folder` is the folder that it lies in */
   int i;
   if (handle != NULL)
     return right_version(handle, "in this process already", "link or load libtorch " FRONT_LIBTORCH " in this program");
@@ -104,8 +105,9 @@ int front_open_libtorch(const char *folder) {
   snprintf(reason, sizeof reason, "%s", dlerror());
   return front_refuse(SEED_ERROR_TORCH,
                       "libseed needs libtorch " FRONT_LIBTORCH " and did not find it: SEED_LIBTORCH is not set; beside "
-                      "libseed there is no " LIBRARY " in %s, %s/libtorch/lib or %s/../libtorch/lib; the loader says: %s "
-                      "(LD_LIBRARY_PATH is %s). Set SEED_LIBTORCH to the folder of a libtorch " FRONT_LIBTORCH ", or unpack "
-                      "one to %s/../libtorch, or put its folder lib into LD_LIBRARY_PATH or /etc/ld.so.conf",
-                      folder, folder, folder, reason, paths != NULL && paths[0] != '\0' ? paths : "not set", folder);
+                      "libseed there is no " LIBRARY " in %s, %s/libtorch/lib or %.*s/libtorch/lib; the loader says: %s "
+                      "(LD_LIBRARY_PATH is %s); set SEED_LIBTORCH to the folder of a libtorch " FRONT_LIBTORCH ", or unpack "
+                      "one to %.*s/libtorch, or put its folder lib into LD_LIBRARY_PATH or /etc/ld.so.conf",
+                      folder, folder, above, folder, reason, paths != NULL && paths[0] != '\0' ? paths : "not set", above,
+                      folder);
 }

@@ -81,9 +81,9 @@ for program in "${programs[@]}" "$doctor"; do
   refused "$program" <<END
 libseed needs libtorch 2.11.0 and did not find it
 SEED_LIBTORCH is not set
-$lib, $lib/libtorch/lib or $lib/../libtorch/lib
+$lib, $lib/libtorch/lib or ${lib%/lib}/libtorch/lib
 libtorch_cpu.so: cannot open shared object file
-Set SEED_LIBTORCH to the folder of a libtorch 2.11.0
+; set SEED_LIBTORCH to the folder of a libtorch 2.11.0
 END
 done
 SEED_LIBTORCH=/no/such refused "$doctor" <<END
@@ -136,8 +136,14 @@ quietly "$doctor"
 grep -qE 'libtorch_cuda.so +/' "$work/log" || { cat "$work/log"; fail "libtorch_cuda.so was not loaded"; }
 rm "$moved/libtorch"
 
-echo "== seed-doctor"
 ln -s "$libtorch" "$moved/libtorch"
+echo "== the checks of the C ABI, through the front"
+quietly "${CC:-cc}" -std=c99 -I "$moved/include" "$here/../capi/basics.c" -o "$work/basics" -L "$moved/lib" -lseed -lm \
+  "-Wl,-rpath,$lib"
+mkdir "$work/basics.out"
+quietly "$work/basics" "$work/basics.out"
+
+echo "== seed-doctor"
 quietly "$doctor"
 grep -qF "$lib/libseed.so" "$work/log"
 tail -1 "$work/log"

@@ -30,11 +30,12 @@ pub fn run(accept: bool) -> Outcome {
     }
     let baseline = root().join(BASELINE);
     let fresh = dump(&header()?, &root().join("target/abi"))?;
-    let (difference, report) = if baseline.exists() {
-        compare(&baseline, &fresh)?
-    } else {
-        (Difference::Changed, format!("{BASELINE} is not there\n"))
-    };
+    if accept && !baseline.exists() {
+        fs::copy(&fresh, &baseline).map_err(|error| format!("cannot write {BASELINE}: {error}"))?;
+        println!("{BASELINE} is written for the first time");
+        return Ok(());
+    }
+    let (difference, report) = compare(&baseline, &fresh)?;
     match (&difference, accept) {
         (Difference::None, _) => println!("abi: include/seed.h is as {BASELINE} says"),
         (_, true) => {

@@ -128,7 +128,7 @@ fn series(header: &str, version: &str) -> Outcome<String> {
 
 /// The Rust library as it ships: stripped, without run path, without names of this machine's folders.
 fn build_core(core: &str) -> Outcome<PathBuf> {
-    println!("building the library that ships (8 minutes on 2 cores the first time)");
+    println!("building the library that ships (11 minutes on 2 shared cores the first time)");
     let folders = machine_folders()?;
     let flags = |option: &str, folders: &[(PathBuf, &str)]| {
         let flags: Vec<String> =

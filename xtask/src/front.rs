@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::prototypes::{Prototype, functions, header};
-use crate::{Outcome, call, root};
+use crate::{Outcome, call};
 
 /// The hand-written part.
 const SOURCES: [&str; 2] = ["src/front/core.c", "src/front/libtorch.c"];
