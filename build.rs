@@ -40,7 +40,11 @@ fn main() {
         .includes(std::env::split_paths(&headers))
         .file("src/data/jpeg.c")
         .compile("seed_jpeg");
-    // Development builds find libtorch where it was built against; an installed library looks beside itself.
-    println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
-    println!("cargo:rustc-link-arg=-Wl,-rpath,$ORIGIN");
+    // Development builds find libtorch where it was built against. In the installed library (`cargo xtask dist`) no folder of
+    // the building machine may be named: its front finds libtorch, loads it, and then loads this library.
+    println!("cargo:rerun-if-env-changed=SEED_DIST");
+    if std::env::var_os("SEED_DIST").is_none() {
+        println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
+        println!("cargo:rustc-link-arg=-Wl,-rpath,$ORIGIN");
+    }
 }

@@ -100,7 +100,7 @@ struct DLManagedTensorVersioned;
 #define SEED_ERROR_CANCELLED 10
 
 /*
- libtorch reported an error.
+ libtorch reported an error, or there is none that could be loaded.
  */
 #define SEED_ERROR_TORCH 11
 
@@ -483,7 +483,8 @@ extern "C" {
  hook is chained so that internal errors of this library are logged instead of printed.
 
  Errors: SEED_ERROR_NOT_INITIALIZED when the header's ABI is not the library's; SEED_ERROR_MISMATCH when another
- version of libtorch is loaded.
+ version of libtorch is found; SEED_ERROR_TORCH when none is. The message of the last two says which version is wanted,
+ where it was looked for and what to do; every other call gives the same error then.
  */
 SEED_MUST_USE seed_error *seed_init(uint32_t abi_version);
 

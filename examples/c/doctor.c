@@ -28,28 +28,42 @@ static int holds(int condition, const char *what) {
   return condition;
 }
 
+/* What to do when seed_init refuses; its own words come before. */
+static const char *start_advice(int code) {
+  switch (code) {
+  case SEED_ERROR_TORCH: return "libtorch is missing; docs/install.md of libseed says where to get it and where to put it.";
+  case SEED_ERROR_MISMATCH: return "Another libtorch is in the way. The first place that has one counts: SEED_LIBTORCH, beside "
+                                   "libseed,\nthe loader.";
+  case SEED_ERROR_NOT_INITIALIZED: return "This program and the library are of different ABIs. Compile it with the library's "
+                                          "own seed.h.";
+  default: return "Unpack libseed anew.";
+  }
+}
+
 /* Versions: of this program's header and of the library that the loader found. */
 static int versions(void) {
   char built[32];
+  seed_error *error = NULL;
   snprintf(built, sizeof built, "%d.%d.%d", SEED_VERSION_MAJOR, SEED_VERSION_MINOR, SEED_VERSION_PATCH);
   printf("versions\n  header   %s, ABI %d\n  library  %s\n", built, SEED_ABI_VERSION, seed_version());
   if (strcmp(built, seed_version()) != 0)
     printf("  note: header and library differ; that is fine as long as the ABI is the same\n");
-  if (!failed("start", seed_init(SEED_ABI_VERSION))) {
+  error = seed_init(SEED_ABI_VERSION);
+  if (error == NULL) {
     /* seed.h does not tell libtorch's version, but seed_init refuses every other than the one libseed was built with. */
     printf("  libtorch the version that this libseed was built with\n");
     return 1;
   }
-  advice = "The message above says which version is expected. Reinstall libseed with the libtorch of its package, or take\n"
-           "the other libtorch out of LD_LIBRARY_PATH.";
+  advice = start_advice(seed_error_code(error));
+  failed("start", error);
   return 0;
 }
 
 /* Which of the libraries that matter are in this process, and their files: /proc/self/maps has a line for each piece, the
- * path last. */
+ * path last. An installed libseed.so loads its core after libtorch; one of a development build has no core of its own. */
 static int loaded(void) {
   static const char *const names[] = {"libseed.so", "libtorch_cpu.so", "libtorch_cuda.so", "libc10.so", "libcudart",
-                                      "libgomp"};
+                                      "libgomp",    "libseed_core.so"};
   char found[sizeof names / sizeof *names][1024], line[4096];
   const char *folder = getenv("SEED_LIBTORCH"), *path = getenv("LD_LIBRARY_PATH");
   size_t i;
@@ -66,7 +80,8 @@ static int loaded(void) {
   if (maps != NULL) fclose(maps);
   printf("loaded\n");
   for (i = 0; i < sizeof names / sizeof *names; ++i)
-    printf("  %-16s %s\n", names[i], found[i][0] != '\0' ? found[i] : "not loaded");
+    if (found[i][0] != '\0' || strcmp(names[i], "libseed_core.so") != 0)
+      printf("  %-16s %s\n", names[i], found[i][0] != '\0' ? found[i] : "not loaded");
   printf("  SEED_LIBTORCH    %s\n", folder != NULL ? folder : "not set");
   printf("  LD_LIBRARY_PATH  %s\n", path != NULL ? path : "not set");
   return found[2][0] != '\0';

@@ -26,7 +26,7 @@ pub const SEED_ERROR_BUSY: i32 = 8;
 pub const SEED_ERROR_POISONED: i32 = 9;
 /// A cancel token was triggered, or a callback asked to stop.
 pub const SEED_ERROR_CANCELLED: i32 = 10;
-/// libtorch reported an error.
+/// libtorch reported an error, or there is none that could be loaded.
 pub const SEED_ERROR_TORCH: i32 = 11;
 /// Not supported by this version.
 pub const SEED_ERROR_UNSUPPORTED: i32 = 12;

@@ -32,7 +32,8 @@ pub(super) fn check() -> Result<()> {
 /// hook is chained so that internal errors of this library are logged instead of printed.
 ///
 /// Errors: SEED_ERROR_NOT_INITIALIZED when the header's ABI is not the library's; SEED_ERROR_MISMATCH when another
-/// version of libtorch is loaded.
+/// version of libtorch is found; SEED_ERROR_TORCH when none is. The message of the last two says which version is wanted,
+/// where it was looked for and what to do; every other call gives the same error then.
 #[unsafe(no_mangle)]
 pub extern "C" fn seed_init(abi_version: u32) -> *mut seed_error {
     prepare();

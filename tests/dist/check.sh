@@ -1,50 +1,149 @@
 #!/usr/bin/env bash
-# Checks an installed libseed as a user's project sees it: moves a copy of the prefix to another place, builds the project of
-# this folder outside the tree by find_package and by pkg-config, and runs both and seed-doctor from another directory.
+# Checks an installed libseed as a user's project sees it. A copy of the prefix is moved to another place; the project of this
+# folder is built outside the tree by find_package and by pkg-config; both and seed-doctor run from another directory, with
+# libtorch beside libseed, by SEED_LIBTORCH and by the loader, and without it or with another one.
 #
-#   tests/dist/check.sh PREFIX
+#   tests/dist/check.sh PREFIX LIBTORCH
 set -euo pipefail
 prefix=$(realpath "$1")
+libtorch=$(realpath "$2")
 here=$(realpath "$(dirname "$0")")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 moved="$work/moved place" # with a space in it
-unset LD_LIBRARY_PATH PKG_CONFIG_PATH
+unset LD_LIBRARY_PATH PKG_CONFIG_PATH SEED_LIBTORCH
 
-# Links are kept, so libtorch is not copied where the prefix links to it.
+fail() {
+  echo "$*" >&2
+  exit 1
+}
+
+# Runs "$@" from another directory; shows what it said when it fails.
+quietly() {
+  (cd / && "$@" >"$work/log" 2>&1) || { cat "$work/log"; fail "failed: $*"; }
+}
+
+# Runs "$@" from another directory; it must fail, and its output hold every line of standard input.
+refused() {
+  if (cd / && "$@" >"$work/log" 2>&1); then cat "$work/log"; fail "was not refused: $*"; fi
+  while IFS= read -r words; do
+    grep -qF -- "$words" "$work/log" || { cat "$work/log"; fail "the message lacks: $words"; }
+  done
+}
+
 cp -a "$prefix" "$moved"
 mkdir "$work/project"
 cp "$here/CMakeLists.txt" "$here/main.cpp" "$work/project"
 
-echo "== soname"
+echo "== soname, run paths, exported symbols"
 soname=$(readelf -d "$moved/lib/libseed.so" | sed -n 's/.*SONAME.*\[\(.*\)\]/\1/p')
-test -n "$soname"
-test -e "$moved/lib/$soname"
+test -n "$soname" && test -e "$moved/lib/$soname" || fail "libseed.so has no soname that is there"
+for file in "$moved"/lib/*.so.* "$moved"/bin/*; do
+  readelf -d "$file" | sed -n 's/.*\(RPATH\|RUNPATH\).*\[\(.*\)\]/\2/p' | tr ':' '\n' | while IFS= read -r place; do
+    case $place in
+      '$ORIGIN' | '$ORIGIN'/*) ;;
+      *) fail "$file has the run path $place" ;;
+    esac
+  done
+done
+readelf -d "$moved/lib/$soname" | grep -q 'NEEDED.*torch' && fail "$soname needs libtorch before it can speak"
+exported() {
+  readelf --dyn-syms --wide "$1" | awk '$7 != "UND" && ($5 == "GLOBAL" || $5 == "WEAK") && $8 != "" {print $8}' | sort
+}
+exported "$moved/lib/$soname" >"$work/exported"
+diff "$work/exported" "$here/../../include/seed.sym" || fail "$soname does not export what seed.sym lists"
+# tch marks its callbacks for export and cargo obeys; they are seen by nobody, since the front loads the core locally.
+exported "$moved"/lib/libseed_core.so.* | grep -v -e '^seed_' -e '^tch_\(read\|write\)_stream_' -e '^bz_internal_error$' &&
+  fail "libseed_core exports these"
 echo "$soname"
 
 echo "== find_package"
-cmake -S "$work/project" -B "$work/build" -DCMAKE_PREFIX_PATH="$moved" -DCMAKE_BUILD_TYPE=Release >"$work/log" 2>&1 ||
-  { cat "$work/log"; exit 1; }
-cmake --build "$work/build" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
-(cd / && "$work/build/uses_seed")
+quietly cmake -S "$work/project" -B "$work/build" -DCMAKE_PREFIX_PATH="$moved" -DCMAKE_BUILD_TYPE=Release
+quietly cmake --build "$work/build"
 
 echo "== find_package refuses another version"
 sed -i 's/find_package(seed 0.1 REQUIRED)/find_package(seed 0.999 REQUIRED)/' "$work/project/CMakeLists.txt"
-if cmake -S "$work/project" -B "$work/refused" -DCMAKE_PREFIX_PATH="$moved" >"$work/log" 2>&1; then
-  echo "find_package took $soname for 0.999" >&2
-  exit 1
-fi
-grep -q "0.999" "$work/log"
+echo 0.999 | refused cmake -S "$work/project" -B "$work/refused" -DCMAKE_PREFIX_PATH="$moved"
 
 echo "== pkg-config"
-export PKG_CONFIG_PATH="$moved/lib/pkgconfig"
 # It escapes the space for a shell to read.
+export PKG_CONFIG_PATH="$moved/lib/pkgconfig"
 eval "flags=($(pkg-config --cflags --libs seed)) libdir=$(pkg-config --variable=libdir seed)"
-"${CXX:-c++}" -std=c++17 -Wall -Wextra -Wpedantic -Werror "$work/project/main.cpp" -o "$work/by-pkg-config" "${flags[@]}" \
-  "-Wl,-rpath,$libdir"
-(cd / && "$work/by-pkg-config")
+quietly "${CXX:-c++}" -std=c++17 -Wall -Wextra -Wpedantic -Werror "$work/project/main.cpp" -o "$work/by-pkg-config" \
+  "${flags[@]}" "-Wl,-rpath,$libdir"
+
+programs=("$work/build/uses_seed" "$work/by-pkg-config")
+doctor="$moved/bin/seed-doctor"
+lib=$(realpath "$moved")/lib
+
+echo "== without libtorch: what is wanted, where it was looked for, what to do"
+for program in "${programs[@]}" "$doctor"; do
+  refused "$program" <<END
+libseed needs libtorch 2.11.0 and did not find it
+SEED_LIBTORCH is not set
+$lib, $lib/libtorch/lib or ${lib%/lib}/libtorch/lib
+libtorch_cpu.so: cannot open shared object file
+; set SEED_LIBTORCH to the folder of a libtorch 2.11.0
+END
+done
+SEED_LIBTORCH=/no/such refused "$doctor" <<END
+SEED_LIBTORCH is /no/such, but neither /no/such/lib nor /no/such has a libtorch_cpu.so
+END
+
+echo "== SEED_LIBTORCH"
+for folder in "$libtorch" "$libtorch/lib"; do
+  for program in "${programs[@]}"; do SEED_LIBTORCH=$folder quietly "$program"; done
+done
+
+echo "== the loader"
+for program in "${programs[@]}"; do LD_LIBRARY_PATH="$libtorch/lib" quietly "$program"; done
+
+echo "== beside libseed"
+for place in "$moved/libtorch" "$moved/lib/libtorch"; do
+  ln -s "$libtorch" "$place"
+  for program in "${programs[@]}"; do quietly "$program"; done
+  rm "$place"
+done
+
+echo "== another version of libtorch"
+mkdir -p "$work/other/lib"
+echo 'unsigned long aoti_torch_abi_version(void) { return 2ul << 56 | 10ul << 48 | 1ul << 40; }' >"$work/other.c"
+quietly "${CC:-cc}" -shared -fPIC -Wl,-soname,libtorch_cpu.so "$work/other.c" -o "$work/other/lib/libtorch_cpu.so"
+other="$work/other/lib/libtorch_cpu.so, found"
+SEED_LIBTORCH="$work/other" refused "${programs[0]}" <<END
+libseed needs libtorch 2.11.0, but $other by SEED_LIBTORCH, is 2.10.1
+END
+LD_LIBRARY_PATH="$work/other/lib" refused "${programs[1]}" <<END
+libseed needs libtorch 2.11.0, but $other by the loader, is 2.10.1; set SEED_LIBTORCH
+END
+ln -s "$work/other" "$moved/libtorch"
+refused "$doctor" <<END
+found beside libseed, is 2.10.1; put libtorch 2.11.0 there
+END
+# What is named goes before what lies beside.
+SEED_LIBTORCH=$libtorch quietly "${programs[0]}"
+rm "$moved/libtorch"
+
+echo "== libtorch's CUDA part is looked for beside libtorch"
+mkdir -p "$work/cuda/lib"
+ln -s "$libtorch"/lib/* "$work/cuda/lib"
+if [ ! -e "$work/cuda/lib/libtorch_cuda.so" ]; then
+  echo 'int nothing;' >"$work/cuda.c"
+  quietly "${CC:-cc}" -shared -fPIC "$work/cuda.c" -o "$work/cuda/lib/libtorch_cuda.so"
+fi
+ln -s "$work/cuda" "$moved/libtorch"
+quietly "$doctor"
+grep -qE 'libtorch_cuda.so +/' "$work/log" || { cat "$work/log"; fail "libtorch_cuda.so was not loaded"; }
+rm "$moved/libtorch"
+
+ln -s "$libtorch" "$moved/libtorch"
+echo "== the checks of the C ABI, through the front"
+quietly "${CC:-cc}" -std=c99 -I "$moved/include" "$here/../capi/basics.c" -o "$work/basics" -L "$moved/lib" -lseed -lm \
+  "-Wl,-rpath,$lib"
+mkdir "$work/basics.out"
+quietly "$work/basics" "$work/basics.out"
 
 echo "== seed-doctor"
-(cd / && "$moved/bin/seed-doctor" >"$work/log") || { cat "$work/log"; exit 1; }
-grep -qF "$(realpath "$moved")/lib/libseed.so" "$work/log"
+quietly "$doctor"
+grep -qF "$lib/libseed.so" "$work/log"
 tail -1 "$work/log"

@@ -1,11 +1,16 @@
 //! The project's own commands: `cargo xtask NAME`. Needs Rust, a C++ compiler and Python 3 with pip; fetches the rest.
 
+mod abi;
 mod bench;
 mod bundle;
 mod demo;
+mod dist;
 mod fetch;
+mod front;
 mod header;
 mod imports;
+mod licences;
+mod prototypes;
 mod setup;
 mod test;
 mod tidy;
@@ -23,8 +28,10 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   test             set up, then run every check and test
   tidy             import direction, file sizes, header drift, fmt, clippy
   header [--check] write include/seed.h and seed.sym, or compare them with src/ffi
+  abi [--accept]   the ABI of include/seed.h against include/seed.abi; --accept takes over what changed
   bench NAME       libseed beside PyTorch in one table: step, run, views, loss, infer, memory, bank
-  bundle           the bench programs for a machine without Rust: target/bundle.tar.gz";
+  bundle           the bench programs for a machine without Rust: target/bundle.tar.gz
+  dist [--check]   the installed library: target/dist/libseed-VERSION-x86_64-linux and its tar.gz; use it from outside";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -35,8 +42,10 @@ fn main() -> ExitCode {
         Some("test") => test::run(),
         Some("tidy") => setup::run().and_then(|()| tidy::run()),
         Some("header") => header::run(rest.iter().any(|word| word == "--check")),
+        Some("abi") => abi::run(rest.iter().any(|word| word == "--accept")),
         Some("bench") => bench::run(rest),
         Some("bundle") => bundle::run(),
+        Some("dist") => dist::run(rest),
         _ => Err(USAGE.to_owned()),
     };
     match result {

@@ -11,7 +11,8 @@ use std::time::Instant;
 use crate::fetch::{Package, fetch, unpack};
 use crate::{Outcome, libtorch, root};
 
-const VERSION: &str = "2.11.0";
+/// The libtorch that libseed is built for.
+pub const VERSION: &str = "2.11.0";
 
 const PACKAGES: [Package; 3] = [
     Package {

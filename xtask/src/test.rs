@@ -1,11 +1,12 @@
 //! `cargo xtask test`: set-up, every check, every test.
 
-use crate::{Outcome, call, cargo, setup, tidy};
+use crate::{Outcome, abi, call, cargo, setup, tidy};
 
 /// Runs all of it; the first failure ends it.
 pub fn run() -> Outcome {
     setup::run()?;
     tidy::run()?;
+    abi::test()?;
     call(cargo().args(["test", "--workspace"]))?;
     println!("all checks and tests passed");
     Ok(())
