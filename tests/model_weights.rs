@@ -30,7 +30,8 @@ fn same(a: &Network, b: &Network) -> bool {
 
 #[test]
 fn a_state_goes_round() {
-    for &architecture in Architecture::all() {
+    // The largest differ from others in depth and width only, which tests/models.rs checks.
+    for &architecture in Architecture::all().iter().filter(|network| network.feature_dim() <= 2048) {
         let from = network(architecture, PROJECTION, 1);
         let _moved = from.features(&images(2), Mode::Train { noise: 0 }).unwrap();
         from.to_channels_last().unwrap();

@@ -41,6 +41,7 @@ fn fill(network: &Network) {
     let _guard = tch::no_grad_guard();
     let gain = match network.architecture() {
         Architecture::MobileNetV2 | Architecture::MobileNetV3Large => 1.5,
+        Architecture::EfficientNetB1 => 1.7,
         _ => 2.0,
     };
     for (number, (name, mut tensor)) in network.tensors().into_iter().enumerate() {
@@ -74,6 +75,11 @@ fn classifier(architecture: Architecture) -> Network {
     Network::new(architecture, Head::Classifier { classes: CLASSES }, 0, Device::Cpu).unwrap()
 }
 
+/// All architectures but the widest, which takes 1.5 GB and differs from ResNet-50w2 in one number.
+fn checked() -> impl Iterator<Item = Architecture> {
+    Architecture::all().iter().copied().filter(|&network| network != Architecture::ResNet50W4)
+}
+
 #[test]
 fn keys_and_shapes_are_torchvisions() {
     let text = std::fs::read_to_string(golden("torchvision_keys.txt")).unwrap();
@@ -87,7 +93,7 @@ fn keys_and_shapes_are_torchvisions() {
             expected.insert(current.clone(), Vec::new());
         }
     }
-    for &architecture in Architecture::all() {
+    for architecture in checked() {
         let tensors = classifier(architecture).tensors();
         let found: Vec<String> = tensors
             .iter()
@@ -104,11 +110,19 @@ fn keys_and_shapes_are_torchvisions() {
 fn outputs_are_torchvisions() {
     let golden = read_golden();
     let mut worst = Vec::new();
-    for &architecture in Architecture::all() {
+    for architecture in checked() {
         let network = classifier(architecture);
         fill(&network);
         let mut check = |what: &str, found: &Tensor| {
-            let error = relative(found, &golden[&format!("{architecture}.{what}")]);
+            // Of the deepest networks training is not stored: float32 itself is too rough for it.
+            let Some(expected) = golden.get(&format!("{architecture}.{what}")) else {
+                assert!(
+                    matches!(architecture, Architecture::ResNet101 | Architecture::ResNet152),
+                    "{architecture} {what}"
+                );
+                return;
+            };
+            let error = relative(found, expected);
             worst.push((error, format!("{architecture} {what}")));
         };
         let _guard = tch::no_grad_guard();
@@ -133,6 +147,9 @@ fn outputs_are_torchvisions() {
 fn parameter_counts_are_the_published_ones() {
     let counts = [
         (Architecture::ResNet18, 11_689_512, 11_504_832),
+        (Architecture::ResNet101, 44_549_160, 46_958_784),
+        (Architecture::ResNet152, 60_192_808, 62_602_432),
+        (Architecture::EfficientNetB1, 7_794_184, 8_316_832),
         (Architecture::ResNet34, 21_797_672, 21_612_992),
         (Architecture::ResNet50, 25_557_032, 27_966_656),
         (Architecture::MobileNetV2, 3_504_872, 4_027_520),
@@ -148,8 +165,15 @@ fn parameter_counts_are_the_published_ones() {
 }
 
 #[test]
+fn swavs_wide_resnet_has_its_published_size() {
+    let count = |head| Network::new(Architecture::ResNet50W2, head, 0, Device::Cpu).unwrap().parameter_count();
+    assert_eq!(count(Head::None), 93_907_072);
+    assert_eq!(count(Head::NormedProjection { hidden: 8192, dim: 128 }), 128_534_784);
+}
+
+#[test]
 fn gradients_reach_every_parameter() {
-    for &architecture in Architecture::all() {
+    for architecture in checked().filter(|network| network.feature_dim() <= 2048) {
         let head = Head::Projection { hidden: 32, dim: 16 };
         let network = Network::new(architecture, head, 3, Device::Cpu).unwrap();
         let out = network.forward(&images(0, 4, 64, 64), Mode::Train { noise: 1 }).unwrap();
@@ -217,7 +241,7 @@ fn training_noise_is_replayed_by_its_key_and_leaves_torchs_generator_alone() {
 
 #[test]
 fn channels_last_gives_the_same_outputs() {
-    for &architecture in Architecture::all() {
+    for architecture in checked().filter(|network| network.feature_dim() <= 2048) {
         let network = classifier(architecture);
         fill(&network);
         let planar = images(0, 2, 64, 64);

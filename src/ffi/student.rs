@@ -26,9 +26,10 @@ pub struct StudentInner {
 pub struct seed_student(pub(super) Guarded<StudentInner>);
 handle!(seed_student, StudentInner);
 
-/// Makes a student with random weights, drawn from the configuration's "seed": `architecture` is "resnet18", "resnet34",
-/// "resnet50", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large" or "efficientnet_b0"; "embedding_dim",
-/// "projection_hidden", "device", image size, mean and std come from `config`. The caller frees it.
+/// Makes a student with random weights, drawn from the configuration's "seed": `architecture` is "resnet10", "resnet18",
+/// "resnet34", "resnet50", "resnet101", "resnet152", "resnet50w2", "resnet50w4" (SwAV's wide ones), "mobilenet_v2",
+/// "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0" or "efficientnet_b1"; "embedding_dim", "projection_hidden",
+/// "device", image size, mean and std come from `config`. The caller frees it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_student_new(
     architecture: *const c_char,

@@ -1,6 +1,7 @@
 //! The networks that can be built, and how a name becomes one.
 //!
-//! Definitions, key names and parameter counts are torchvision 0.26's. All of them halve the image five times, so the last
+//! Definitions, key names and parameter counts are torchvision 0.26's, but for ResNet-10 and the wide ResNets of SwAV, which
+//! it lacks and whose keys are a ResNet's. All of them halve the image five times, so the last
 //! feature map is ⌈H/32⌉ × ⌈W/32⌉.
 
 use std::fmt;
@@ -8,15 +9,26 @@ use std::fmt;
 use super::names::nearest;
 use crate::error::{Error, Result};
 
-/// A backbone as torchvision defines it.
+/// A backbone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Architecture {
+    /// ResNet-10: basic blocks 1-1-1-1, features 512 wide.
+    ResNet10,
     /// ResNet-18: basic blocks 2-2-2-2, features 512 wide.
     ResNet18,
     /// ResNet-34: basic blocks 3-4-6-3, features 512 wide.
     ResNet34,
     /// ResNet-50 v1.5 (the stride sits in the 3×3): bottlenecks 3-4-6-3, features 2048 wide.
     ResNet50,
+    /// ResNet-101 v1.5: bottlenecks 3-4-23-3, features 2048 wide.
+    ResNet101,
+    /// ResNet-152 v1.5: bottlenecks 3-8-36-3, features 2048 wide.
+    ResNet152,
+    /// SwAV's ResNet-50w2: every width of ResNet-50 doubled, the stem's too; features 4096 wide. torchvision's
+    /// wide_resnet50_2 is another network.
+    ResNet50W2,
+    /// SwAV's ResNet-50w4: every width of ResNet-50 fourfold; features 8192 wide.
+    ResNet50W4,
     /// MobileNetV2 at width 1, features 1280 wide.
     MobileNetV2,
     /// MobileNetV3-Small, features 1024 wide (behind its first classifier layer).
@@ -25,16 +37,24 @@ pub enum Architecture {
     MobileNetV3Large,
     /// EfficientNet-B0, features 1280 wide.
     EfficientNetB0,
+    /// EfficientNet-B1, features 1280 wide.
+    EfficientNetB1,
 }
 
-const ALL: [Architecture; 7] = [
+const ALL: [Architecture; 13] = [
+    Architecture::ResNet10,
     Architecture::ResNet18,
     Architecture::ResNet34,
     Architecture::ResNet50,
+    Architecture::ResNet101,
+    Architecture::ResNet152,
+    Architecture::ResNet50W2,
+    Architecture::ResNet50W4,
     Architecture::MobileNetV2,
     Architecture::MobileNetV3Small,
     Architecture::MobileNetV3Large,
     Architecture::EfficientNetB0,
+    Architecture::EfficientNetB1,
 ];
 
 impl Architecture {
@@ -43,16 +63,22 @@ impl Architecture {
         &ALL
     }
 
-    /// torchvision's name, as configurations and files write it.
+    /// torchvision's name where it has one, as configurations and files write it.
     pub fn name(self) -> &'static str {
         match self {
+            Architecture::ResNet10 => "resnet10",
             Architecture::ResNet18 => "resnet18",
             Architecture::ResNet34 => "resnet34",
             Architecture::ResNet50 => "resnet50",
+            Architecture::ResNet101 => "resnet101",
+            Architecture::ResNet152 => "resnet152",
+            Architecture::ResNet50W2 => "resnet50w2",
+            Architecture::ResNet50W4 => "resnet50w4",
             Architecture::MobileNetV2 => "mobilenet_v2",
             Architecture::MobileNetV3Small => "mobilenet_v3_small",
             Architecture::MobileNetV3Large => "mobilenet_v3_large",
             Architecture::EfficientNetB0 => "efficientnet_b0",
+            Architecture::EfficientNetB1 => "efficientnet_b1",
         }
     }
 
@@ -76,28 +102,35 @@ impl Architecture {
     /// Width of [`features`](super::Network::features).
     pub fn feature_dim(self) -> i64 {
         match self {
-            Architecture::ResNet18 | Architecture::ResNet34 => 512,
-            Architecture::ResNet50 => 2048,
+            Architecture::ResNet10 | Architecture::ResNet18 | Architecture::ResNet34 => 512,
+            Architecture::ResNet50 | Architecture::ResNet101 | Architecture::ResNet152 => 2048,
+            Architecture::ResNet50W2 => 4096,
+            Architecture::ResNet50W4 => 8192,
             Architecture::MobileNetV3Small => 1024,
-            Architecture::MobileNetV2 | Architecture::MobileNetV3Large | Architecture::EfficientNetB0 => 1280,
+            Architecture::MobileNetV2
+            | Architecture::MobileNetV3Large
+            | Architecture::EfficientNetB0
+            | Architecture::EfficientNetB1 => 1280,
         }
     }
 
     /// Where torchvision keeps the last linear layer of the classifier: the part of the key before ".weight".
     pub(crate) fn classifier_key(self) -> &'static str {
         match self {
-            Architecture::ResNet18 | Architecture::ResNet34 | Architecture::ResNet50 => "fc",
-            Architecture::MobileNetV2 | Architecture::EfficientNetB0 => "classifier.1",
+            Architecture::MobileNetV2 | Architecture::EfficientNetB0 | Architecture::EfficientNetB1 => "classifier.1",
             Architecture::MobileNetV3Small | Architecture::MobileNetV3Large => "classifier.3",
+            _ => "fc",
         }
+    }
+
+    /// Whether it is one of the ResNets.
+    pub(crate) fn is_resnet(self) -> bool {
+        self.classifier_key() == "fc"
     }
 
     /// Probability with which torchvision drops features before the last linear layer of the classifier.
     pub(crate) fn classifier_dropout(self) -> f64 {
-        match self {
-            Architecture::ResNet18 | Architecture::ResNet34 | Architecture::ResNet50 => 0.0,
-            _ => 0.2,
-        }
+        if self.is_resnet() { 0.0 } else { 0.2 }
     }
 }
 

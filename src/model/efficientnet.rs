@@ -90,7 +90,7 @@ impl MbConv {
     }
 }
 
-/// EfficientNet-B0 without its classifier.
+/// EfficientNet-B0 or -B1 without its classifier.
 pub(crate) struct EfficientNet {
     stem: ConvBnAct,
     blocks: Vec<MbConv>,
@@ -98,16 +98,18 @@ pub(crate) struct EfficientNet {
 }
 
 impl EfficientNet {
-    pub fn b0(path: &mut Path<'_>) -> Result<EfficientNet> {
+    /// `deepen` multiplies the number of blocks of each stage, rounded up: 1 for B0, 1.1 for B1.
+    pub fn new(path: &mut Path<'_>, deepen: f64) -> Result<EfficientNet> {
+        let depth = |stage: usize| (STAGES[stage].4 as f64 * deepen).ceil() as usize;
         let mut path = path.at("features");
         let shape = ConvShape::dense(3, 32, 3, 2);
         let stem = ConvBnAct::new(&mut path.at(0), ("0", "1"), shape, NORM, Activation::Silu)?;
-        let total = STAGES.iter().map(|stage| stage.4).sum::<usize>() as f64;
+        let total = (0..STAGES.len()).map(depth).sum::<usize>() as f64;
         let mut blocks = Vec::new();
         let mut input = 32;
-        for (stage, (expansion, kernel, first_stride, output, depth)) in STAGES.into_iter().enumerate() {
+        for (stage, (expansion, kernel, first_stride, output, _)) in STAGES.into_iter().enumerate() {
             let mut path = path.at(stage + 1);
-            for number in 0..depth {
+            for number in 0..depth(stage) {
                 let stride = if number == 0 { first_stride } else { 1 };
                 let drop = STOCHASTIC_DEPTH * blocks.len() as f64 / total;
                 let shape = (expansion, kernel, stride);

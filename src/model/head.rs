@@ -23,6 +23,14 @@ pub enum Head {
         /// Number of classes, at least 1.
         classes: i64,
     },
+    /// Linear–batch norm–ReLU–linear, keys "projection.0", "projection.1" and "projection.3": the teachers of SwAV and
+    /// SimCLR.
+    NormedProjection {
+        /// Width of the hidden layer; 0 means the width of the features.
+        hidden: i64,
+        /// Width of the output, at least 1.
+        dim: i64,
+    },
     /// Linear–ReLU–linear, keys "projection.0" and "projection.2".
     Projection {
         /// Width of the hidden layer; 0 means the width of the features.
@@ -42,11 +50,17 @@ impl Head {
                 Err(Error::invalid(format!("{what} must lie in 1..={WIDEST}, got {value}")))
             }
         };
+        let hidden_width =
+            |hidden| check("hidden width of the projection", if hidden == 0 { features } else { hidden });
         Ok(match self {
             Head::None => Head::None,
             Head::Classifier { classes } => Head::Classifier { classes: check("number of classes", classes)? },
+            Head::NormedProjection { hidden, dim } => Head::NormedProjection {
+                hidden: hidden_width(hidden)?,
+                dim: check("embedding width of the projection", dim)?,
+            },
             Head::Projection { hidden, dim } => Head::Projection {
-                hidden: check("hidden width of the projection", if hidden == 0 { features } else { hidden })?,
+                hidden: hidden_width(hidden)?,
                 dim: check("embedding width of the projection", dim)?,
             },
         })
@@ -68,15 +82,20 @@ impl HeadLayers {
             Head::None => HeadLayers::None,
             Head::Classifier { classes } => {
                 let initial = match architecture {
-                    Architecture::ResNet18 | Architecture::ResNet34 | Architecture::ResNet50 => LinearInitial::Torch,
-                    Architecture::EfficientNetB0 => LinearInitial::EfficientNet,
+                    resnet if resnet.is_resnet() => LinearInitial::Torch,
+                    Architecture::EfficientNetB0 | Architecture::EfficientNetB1 => LinearInitial::EfficientNet,
                     _ => LinearInitial::MobileNet,
                 };
                 let dropout = RandomDrop::elements(root, architecture.classifier_dropout());
                 let mut path = root.at(architecture.classifier_key());
                 HeadLayers::Classifier(dropout, Linear::new(&mut path, features, classes, initial)?)
             }
-            Head::Projection { hidden, dim } => HeadLayers::Projection(Projection::new(root, features, hidden, dim)?),
+            Head::NormedProjection { hidden, dim } => {
+                HeadLayers::Projection(Projection::new(root, features, hidden, dim, true)?)
+            }
+            Head::Projection { hidden, dim } => {
+                HeadLayers::Projection(Projection::new(root, features, hidden, dim, false)?)
+            }
         })
     }
 

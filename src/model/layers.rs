@@ -118,7 +118,7 @@ impl NormConfig {
     pub const MOBILENET_V3: NormConfig = NormConfig { eps: 1e-3, momentum: 0.01 };
 }
 
-/// Batch normalisation over (B, H, W) per channel:
+/// Batch normalisation over (B, H, W), or over B of (B, C), per channel:
 /// `y = (x − mean)/√(var + eps) · weight + bias`, with the batch's statistics in training and the running ones otherwise.
 ///
 /// In training the running statistics move by `momentum` (unbiased variance) and `num_batches_tracked` counts the step.
@@ -162,7 +162,7 @@ impl BatchNorm2d {
         )?)
     }
 
-    /// Weight and bias of the convolution without bias `weight` followed by this norm in eval mode, computed in float64:
+    /// Weight and bias of the convolution or product without bias `weight` (O, …) followed by this norm in eval mode, computed in float64:
     /// w·γ/√(var + eps) and β − mean·γ/√(var + eps).
     fn folded_into(&self, weight: &Tensor) -> Result<(Tensor, Tensor)> {
         let _no_grad = tch::no_grad_guard();
@@ -170,7 +170,9 @@ impl BatchNorm2d {
         let deviation = double(&self.running_var)?.f_add_scalar(self.config.eps)?.f_sqrt()?;
         let scale = double(&self.weight)?.f_div(&deviation)?; // (O)
         let bias = double(&self.bias)?.f_sub(&double(&self.running_mean)?.f_mul(&scale)?)?;
-        let weight = double(weight)?.f_mul(&scale.f_view([-1, 1, 1, 1])?)?;
+        let mut per_output = vec![1; weight.dim()];
+        per_output[0] = -1;
+        let weight = double(weight)?.f_mul(&scale.f_view(per_output.as_slice())?)?;
         Ok((weight.f_to_kind(Kind::Float)?, bias.f_to_kind(Kind::Float)?))
     }
 }
@@ -297,6 +299,21 @@ impl Linear {
 
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         Ok(x.f_linear(&self.weight, Some(&self.bias))?)
+    }
+
+    /// `activation(norm(x·Wᵀ + b))` in eval mode.
+    pub fn lower_normed(
+        &self,
+        builder: &mut Builder,
+        x: Value,
+        norm: &BatchNorm2d,
+        activation: Activation,
+    ) -> Result<Value> {
+        let _no_grad = tch::no_grad_guard();
+        let (weight, shift) = norm.folded_into(&self.weight)?;
+        // The bias goes through the norm's scale like a column of the weight.
+        let (scaled_bias, _) = norm.folded_into(&self.bias.f_unsqueeze(1)?)?;
+        builder.linear(x, &weight, &scaled_bias.f_squeeze_dim(1)?.f_add(&shift)?, activation as i32)
     }
 
     /// `activation(x·Wᵀ + b)`.

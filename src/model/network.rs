@@ -44,13 +44,19 @@ impl Network {
         let mut store = Store::new(filling, device);
         let mut root = store.root();
         let backbone: Box<dyn Backbone> = match architecture {
-            Architecture::ResNet18 => Box::new(ResNet::new(&mut root, BlockKind::Basic, [2, 2, 2, 2])?),
-            Architecture::ResNet34 => Box::new(ResNet::new(&mut root, BlockKind::Basic, [3, 4, 6, 3])?),
-            Architecture::ResNet50 => Box::new(ResNet::new(&mut root, BlockKind::Bottleneck, [3, 4, 6, 3])?),
+            Architecture::ResNet10 => Box::new(ResNet::new(&mut root, BlockKind::Basic, [1, 1, 1, 1], 1)?),
+            Architecture::ResNet18 => Box::new(ResNet::new(&mut root, BlockKind::Basic, [2, 2, 2, 2], 1)?),
+            Architecture::ResNet34 => Box::new(ResNet::new(&mut root, BlockKind::Basic, [3, 4, 6, 3], 1)?),
+            Architecture::ResNet50 => Box::new(ResNet::new(&mut root, BlockKind::Bottleneck, [3, 4, 6, 3], 1)?),
+            Architecture::ResNet101 => Box::new(ResNet::new(&mut root, BlockKind::Bottleneck, [3, 4, 23, 3], 1)?),
+            Architecture::ResNet152 => Box::new(ResNet::new(&mut root, BlockKind::Bottleneck, [3, 8, 36, 3], 1)?),
+            Architecture::ResNet50W2 => Box::new(ResNet::new(&mut root, BlockKind::Bottleneck, [3, 4, 6, 3], 2)?),
+            Architecture::ResNet50W4 => Box::new(ResNet::new(&mut root, BlockKind::Bottleneck, [3, 4, 6, 3], 4)?),
             Architecture::MobileNetV2 => Box::new(MobileNetV2::new(&mut root)?),
             Architecture::MobileNetV3Small => Box::new(MobileNetV3::new(&mut root, Size::Small)?),
             Architecture::MobileNetV3Large => Box::new(MobileNetV3::new(&mut root, Size::Large)?),
-            Architecture::EfficientNetB0 => Box::new(EfficientNet::b0(&mut root)?),
+            Architecture::EfficientNetB0 => Box::new(EfficientNet::new(&mut root, 1.0)?),
+            Architecture::EfficientNetB1 => Box::new(EfficientNet::new(&mut root, 1.1)?),
         };
         let head_layers = HeadLayers::new(&mut root, architecture, head)?;
         Ok(Network { architecture, head, backbone, head_layers, store })
@@ -96,7 +102,7 @@ impl Network {
         match self.head {
             Head::None => self.feature_dim(),
             Head::Classifier { classes } => classes,
-            Head::Projection { dim, .. } => dim,
+            Head::Projection { dim, .. } | Head::NormedProjection { dim, .. } => dim,
         }
     }
 

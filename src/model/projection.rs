@@ -5,38 +5,47 @@
 //! embedding = z / max(‖z‖₂, 1e-12)
 //! ```
 //!
-//! SEED's student head is d–d–128 without normalisation layers (Fang et al. 2021), as is MoCo-v2's.
+//! SEED's student head is d–d–128 without normalisation layers (Fang et al. 2021), as is MoCo-v2's. SwAV and SimCLR have batch
+//! norm before the ReLU.
 
 use tch::{Kind, Tensor};
 
 use super::Mode;
-use super::layers::{Activation, Linear, LinearInitial};
+use super::layers::{Activation, BatchNorm2d, Linear, LinearInitial, NormConfig};
 use super::params::Path;
 use crate::error::Result;
 use crate::torch::fused::{Builder, Value};
 
-/// Linear, ReLU, linear; keys "projection.0" and "projection.2".
+/// Linear, ReLU, linear, keys "projection.0" and "projection.2"; with batch norm "projection.0", ".1" and ".3".
 pub(crate) struct Projection {
     first: Linear,
+    norm: Option<BatchNorm2d>,
     second: Linear,
 }
 
 impl Projection {
-    pub fn new(root: &mut Path<'_>, features: i64, hidden: i64, dim: i64) -> Result<Projection> {
+    pub fn new(root: &mut Path<'_>, features: i64, hidden: i64, dim: i64, normed: bool) -> Result<Projection> {
         let mut path = root.at("projection");
         Ok(Projection {
             first: Linear::new(&mut path.at(0), features, hidden, LinearInitial::Torch)?,
-            second: Linear::new(&mut path.at(2), hidden, dim, LinearInitial::Torch)?,
+            norm: normed.then(|| BatchNorm2d::new(&mut path.at(1), hidden, NormConfig::TORCH)).transpose()?,
+            second: Linear::new(&mut path.at(if normed { 3 } else { 2 }), hidden, dim, LinearInitial::Torch)?,
         })
     }
 
     pub fn forward(&self, features: &Tensor, mode: Mode) -> Result<Tensor> {
-        let hidden = Activation::Relu.apply(self.first.forward(features)?, mode)?; // (B, hidden)
-        self.second.forward(&hidden) // (B, dim)
+        let mut hidden = self.first.forward(features)?; // (B, hidden)
+        if let Some(norm) = &self.norm {
+            hidden = norm.forward(&hidden, mode)?;
+        }
+        self.second.forward(&Activation::Relu.apply(hidden, mode)?) // (B, dim)
     }
 
     pub fn lower(&self, builder: &mut Builder, features: Value) -> Result<Value> {
-        let hidden = self.first.lower(builder, features, Activation::Relu)?;
+        let hidden = match &self.norm {
+            Some(norm) => self.first.lower_normed(builder, features, norm, Activation::Relu)?,
+            None => self.first.lower(builder, features, Activation::Relu)?,
+        };
         self.second.lower(builder, hidden, Activation::Identity)
     }
 }

@@ -2,12 +2,13 @@
 //!
 //! Checkpoints wrap the network in trainers and parallel containers (`module.encoder_q.`, `model.module.module.`) and put other
 //! things beside it (a key encoder, a queue, prototypes). The network is what lies under the prefix that gives the most of
-//! its keys. MoCo-v2 keeps its projection head at `fc.0` and `fc.2`, where we keep it at `projection.0` and `projection.2`.
+//! its keys. MoCo-v2 keeps its projection head at `fc.0` and `fc.2`, SimCLR at `fc.0`, `fc.1` and `fc.3`, SwAV at
+//! `projection_head`; here it is `projection`.
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::weights::StateDict;
 use super::weights::rename::canonical;
+use super::weights::{HostTensor, StateDict};
 use super::{Architecture, Head, Network};
 use crate::error::{Error, Result};
 
@@ -28,18 +29,37 @@ pub fn published_names(architecture: Architecture, state: StateDict) -> Result<S
         ))
     })?;
     let StateDict { tensors, metadata, .. } = state;
-    let stripped = tensors
+    let all = tensors.len();
+    let mut tensors: BTreeMap<String, HostTensor> = tensors
         .into_iter()
-        .filter_map(|(name, tensor)| name.strip_prefix(&prefix).map(|rest| (rest.to_owned(), tensor)));
-    let mut tensors: BTreeMap<_, _> = stripped.collect();
-    for (theirs, ours) in [("fc.0.", "projection.0."), ("fc.2.", "projection.2.")] {
-        for part in ["weight", "bias"] {
-            if let Some(tensor) = tensors.remove(&format!("{theirs}{part}")) {
-                tensors.insert(format!("{ours}{part}"), tensor);
+        .filter_map(|(name, tensor)| name.strip_prefix(&prefix).map(|rest| (rest.to_owned(), tensor)))
+        .filter(|(name, _)| !beside_the_network(name))
+        .collect();
+    if !prefix.is_empty() || tensors.len() < all {
+        log::info!(
+            "{architecture} lies under \"{prefix}\" in the checkpoint: {} of its {all} tensors; the others are left out",
+            tensors.len()
+        );
+    }
+    // Where a projection stands elsewhere: MoCo-v2's and SimCLR's in place of the classifier, SwAV's under its own name.
+    for theirs in ["fc.", "projection_head."] {
+        let layers: Vec<(String, String)> = tensors
+            .keys()
+            .filter_map(|name| Some((name.clone(), name.strip_prefix(theirs)?.to_owned())))
+            .filter(|(_, rest)| rest.starts_with(|first: char| first.is_ascii_digit()))
+            .collect();
+        for (name, rest) in layers {
+            if let Some(tensor) = tensors.remove(&name) {
+                tensors.insert(format!("projection.{rest}"), tensor);
             }
         }
     }
     Ok(canonical(StateDict { tensors, metadata }))
+}
+
+/// What training keeps beside the network, under the same prefix: SwAV's prototypes, MoCo's queue.
+fn beside_the_network(name: &str) -> bool {
+    name.starts_with("prototypes.") || name == "queue" || name == "queue_ptr"
 }
 
 /// The prefix ("" or ending in a dot) under which the most wanted names lie. Of equals MoCo's query encoder, which is the one
@@ -59,19 +79,23 @@ fn best_prefix(wanted: &HashSet<&str>, state: &StateDict) -> Option<String> {
     counts.into_iter().max_by_key(|&(prefix, count)| rank(prefix, count)).map(|(prefix, _)| prefix.to_owned())
 }
 
-/// Hidden and output width of the projection head in a state, if it has one.
-pub(crate) fn projection_widths(state: &StateDict) -> Option<(i64, i64)> {
+/// The projection head in a state, if it has one.
+pub(crate) fn projection_of(state: &StateDict) -> Option<Head> {
     let rows = |name: &str| match state.tensors.get(name)?.shape.as_slice() {
         &[rows, _] => i64::try_from(rows).ok(),
         _ => None,
     };
-    Some((rows("projection.0.weight")?, rows("projection.2.weight")?))
+    let hidden = rows("projection.0.weight")?;
+    match rows("projection.3.weight") {
+        Some(dim) => Some(Head::NormedProjection { hidden, dim }),
+        None => Some(Head::Projection { hidden, dim: rows("projection.2.weight")? }),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::weights::{HostTensor, HostType};
+    use crate::model::weights::HostType;
 
     fn state(names: &[&str]) -> StateDict {
         let scalar = HostTensor { dtype: HostType::F32, shape: vec![], bytes: vec![0; 4] };
@@ -103,6 +127,38 @@ mod tests {
         let expected =
             ["bn1.weight", "conv1.weight", "layer1.0.conv1.weight", "projection.0.weight", "projection.2.bias"];
         assert_eq!(names(found.unwrap()), expected);
+    }
+
+    #[test]
+    fn swav_gives_its_head_without_the_prototypes() {
+        let found = published_names(
+            Architecture::ResNet50,
+            state(&[
+                "module.conv1.weight",
+                "module.layer1.0.conv1.weight",
+                "module.projection_head.0.weight",
+                "module.projection_head.1.running_mean",
+                "module.projection_head.3.bias",
+                "module.prototypes.weight",
+            ]),
+        );
+        let expected = [
+            "conv1.weight",
+            "layer1.0.conv1.weight",
+            "projection.0.weight",
+            "projection.1.running_mean",
+            "projection.3.bias",
+        ];
+        assert_eq!(names(found.unwrap()), expected);
+    }
+
+    #[test]
+    fn simclr_under_seeds_prefix_gives_its_head() {
+        let found = published_names(
+            Architecture::ResNet50,
+            state(&["model.module.module.conv1.weight", "model.module.module.fc.1.running_var", "epoch"]),
+        );
+        assert_eq!(names(found.unwrap()), ["conv1.weight", "projection.1.running_var"]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! ResNet-18, -34 and -50 (He et al. 2016), torchvision's v1.5: a bottleneck's stride sits in its 3×3.
+//! ResNets (He et al. 2016), torchvision's v1.5: a bottleneck's stride sits in its 3×3; also w times as wide (SwAV).
 //!
 //! ```text
-//! (B,3,H,W) → 7×7/2 → 3×3 max/2 → layer1..4 (64, 128, 256, 512 planes; /1, /2, /2, /2) → mean → (B, 512 or 2048)
+//! (B,3,H,W) → 7×7/2 → 3×3 max/2 → layer1..4 (64w, 128w, 256w, 512w planes; /1, /2, /2, /2) → mean → (B, 512w or 2048w)
 //! ```
 //!
 //! Each block is `relu(branch(x) + shortcut(x))`, the shortcut a 1×1 convolution where shape or stride change.
@@ -103,14 +103,15 @@ pub(crate) struct ResNet {
 }
 
 impl ResNet {
-    /// `depths` is the number of blocks in each of the four stages.
-    pub fn new(path: &mut Path<'_>, kind: BlockKind, depths: [usize; 4]) -> Result<ResNet> {
-        let shape = ConvShape::dense(3, 64, 7, 2);
-        let stem = ConvBnAct::new(path, ("conv1", "bn1"), shape, NormConfig::TORCH, Activation::Relu)?;
+    /// `depths` is the number of blocks in each of the four stages; every width is `widen` times the usual one.
+    pub fn new(path: &mut Path<'_>, kind: BlockKind, depths: [usize; 4], widen: i64) -> Result<ResNet> {
+        let stem = 64 * widen;
+        let shape = ConvShape::dense(3, stem, 7, 2);
+        let stem_layer = ConvBnAct::new(path, ("conv1", "bn1"), shape, NormConfig::TORCH, Activation::Relu)?;
         let mut blocks = Vec::new();
-        let mut input = 64;
+        let mut input = stem;
         for (stage, depth) in depths.into_iter().enumerate() {
-            let planes = 64 << stage;
+            let planes = stem << stage;
             let mut path = path.at(format!("layer{}", stage + 1));
             for number in 0..depth {
                 let stride = if number == 0 && stage > 0 { 2 } else { 1 };
@@ -118,14 +119,14 @@ impl ResNet {
                 input = planes * kind.expansion();
             }
         }
-        Ok(ResNet { stem, blocks })
+        Ok(ResNet { stem: stem_layer, blocks })
     }
 }
 
 impl Backbone for ResNet {
     fn features(&self, images: &Tensor, mode: Mode) -> Result<Tensor> {
-        let x = self.stem.forward(images, mode)?; // (B, 64, H/2, W/2)
-        let mut x = x.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?; // (B, 64, H/4, W/4)
+        let x = self.stem.forward(images, mode)?; // (B, 64w, H/2, W/2)
+        let mut x = x.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?; // (B, 64w, H/4, W/4)
         for block in &self.blocks {
             x = block.forward(&x, mode)?;
         }

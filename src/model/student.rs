@@ -8,7 +8,7 @@ use std::path::Path;
 
 use tch::{Device, Tensor};
 
-use super::published::{projection_widths, published_names};
+use super::published::{projection_of, published_names};
 use super::weights::{self, StateDict};
 use super::{Architecture, Head, Load, Mode, Network, unit_rows};
 use crate::error::{Error, Result};
@@ -33,7 +33,7 @@ impl Student {
     /// `InvalidArgument` where it has no projection head.
     pub fn from_network(network: Network) -> Result<Student> {
         match network.head() {
-            Head::Projection { .. } => Ok(Student { network }),
+            Head::Projection { .. } | Head::NormedProjection { .. } => Ok(Student { network }),
             head => Err(Error::invalid(format!("a student needs a projection head, not {head:?}"))),
         }
     }
@@ -44,13 +44,13 @@ impl Student {
     /// `Mismatch` where they hold none, and those of [`Network::load`].
     pub fn from_state(architecture: Architecture, state: StateDict, device: Device) -> Result<Student> {
         let state = published_names(architecture, state)?;
-        let (hidden, dim) = projection_widths(&state).ok_or_else(|| {
+        let head = projection_of(&state).ok_or_else(|| {
             Error::mismatch(format!(
                 "these weights of {architecture} have no projection head (projection.0.weight, projection.2.weight); \
                  make a new student and load the backbone only"
             ))
         })?;
-        let network = Network::blank(architecture, Head::Projection { hidden, dim }, device)?;
+        let network = Network::blank(architecture, head, device)?;
         network.load(&state, Load::Everything)?;
         Ok(Student { network })
     }

@@ -76,6 +76,7 @@ enum HeadText {
     None,
     Classifier { classes: i64 },
     Projection { hidden: i64, dim: i64 },
+    NormedProjection { hidden: i64, dim: i64 },
 }
 
 impl From<Head> for HeadText {
@@ -84,6 +85,7 @@ impl From<Head> for HeadText {
             Head::None => Self::None,
             Head::Classifier { classes } => Self::Classifier { classes },
             Head::Projection { hidden, dim } => Self::Projection { hidden, dim },
+            Head::NormedProjection { hidden, dim } => Self::NormedProjection { hidden, dim },
         }
     }
 }
@@ -94,6 +96,7 @@ impl From<HeadText> for Head {
             HeadText::None => Self::None,
             HeadText::Classifier { classes } => Self::Classifier { classes },
             HeadText::Projection { hidden, dim } => Self::Projection { hidden, dim },
+            HeadText::NormedProjection { hidden, dim } => Self::NormedProjection { hidden, dim },
         }
     }
 }
@@ -187,6 +190,10 @@ fn check_head(path: &Path, header: &StudentHeader, state: &StateDict) -> Result<
         Head::Projection { hidden, dim } => vec![
             ("projection.0.weight".to_owned(), [hidden, features]),
             ("projection.2.weight".to_owned(), [dim, hidden]),
+        ],
+        Head::NormedProjection { hidden, dim } => vec![
+            ("projection.0.weight".to_owned(), [hidden, features]),
+            ("projection.3.weight".to_owned(), [dim, hidden]),
         ],
     };
     for (name, expected) in weights {

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
 use super::network::check_images;
-use super::published::{projection_widths, published_names};
+use super::published::{projection_of, published_names};
 use super::weights::{self, HostTensor, StateDict};
 use super::{Architecture, Fused, Head, Load, LoadReport, Mode, Network, unit_rows};
 use crate::error::{Error, Result};
@@ -59,10 +59,7 @@ impl Teacher {
     /// Those of [`Network::load`].
     pub fn from_state(architecture: Architecture, state: StateDict, device: Device) -> Result<Teacher> {
         let state = published_names(architecture, state)?;
-        let head = match projection_widths(&state) {
-            Some((hidden, dim)) => Head::Projection { hidden, dim },
-            None => Head::None,
-        };
+        let head = projection_of(&state).unwrap_or(Head::None);
         let network = Network::blank(architecture, head, device)?;
         let report = network.load(&state, Load::Everything)?;
         Ok(Teacher { report, ..Teacher::new(network)? })

