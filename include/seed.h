@@ -754,11 +754,14 @@ SEED_MUST_USE seed_error *seed_teacher_parameter_count(const seed_teacher *teach
 void seed_teacher_free(seed_teacher *teacher);
 
 /*
- Makes a student with random weights, drawn from the configuration's "seed": `architecture` is "resnet18", "resnet34",
- "resnet50", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large" or "efficientnet_b0"; "embedding_dim",
- "projection_hidden", "device", image size, mean and std come from `config`. The caller frees it.
+ Makes a student with random weights, drawn from the configuration's "seed": `architecture` is "resnet10", "resnet18",
+ "resnet34", "resnet50", "resnet101", "resnet152", "resnet50w2", "resnet50w4" (SwAV's wide ones), "mobilenet_v2",
+ "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0" or "efficientnet_b1"; "embedding_dim", "projection_hidden",
+ "device", image size, mean and std come from `config`. The caller frees it.
  */
-SEED_MUST_USE seed_error *seed_student_new(const char *architecture, const seed_config *config, seed_student **out);
+SEED_MUST_USE seed_error *seed_student_new(const char *architecture,
+                             const seed_config *config,
+                             seed_student **out);
 
 /*
  Reads a student that seed_student_save wrote, to the configuration's "device". Image size, mean and std are the file's.
