@@ -74,6 +74,7 @@ fn forward(functions: &[Prototype]) -> Outcome<String> {
             (_, "seed_error_code") => format!("return front_loaded() ? {call} : front_error_code(error);"),
             (_, "seed_error_message") => format!("return front_loaded() ? {call} : front_error_message(error);"),
             (_, "seed_version") => "return FRONT_VERSION;".to_owned(),
+            (_, "seed_libtorch_version") => format!("return front_ready() ? {call} : NULL;"),
             (returns, _) => {
                 return Err(format!(
                     "{name} returns {returns}: say in xtask/src/front.rs what it answers without libtorch"
