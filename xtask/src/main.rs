@@ -2,6 +2,7 @@
 
 mod abi;
 mod bench;
+mod bindings;
 mod bundle;
 mod demo;
 mod dist;

@@ -1,0 +1,34 @@
+//! The tests of the bindings that other languages' tools run: each is a script that takes the folder of libseed.so.
+
+use std::process::Command;
+
+use crate::{Outcome, call, cargo, root};
+
+/// (language, its script, what the script needs in the path)
+const BINDINGS: [(&str, &str, &[&str]); 2] = [
+    ("Go", "bindings/go/test.sh", &["go", "gcc"]),
+    ("C#", "bindings/csharp/test.sh", &["mcs", "mono", "dotnet", "script"]),
+];
+
+/// Runs each script. Where a tool is missing it says so and goes on; in CI that is an error.
+pub fn test() -> Outcome {
+    // The tests' own build leaves an older libseed.so where users find it.
+    call(cargo().arg("build"))?;
+    for (language, script, tools) in BINDINGS {
+        let missing: Vec<&str> = tools.iter().copied().filter(|tool| !is_in_path(tool)).collect();
+        if missing.is_empty() {
+            println!("testing the {language} binding");
+            call(Command::new(root().join(script)).arg(root().join("target/debug")))?;
+        } else if std::env::var_os("CI").is_some() {
+            return Err(format!("the {language} binding cannot be tested without {}", missing.join(", ")));
+        } else {
+            println!("SKIPPED: the {language} binding's tests need {} in the path", missing.join(", "));
+        }
+    }
+    Ok(())
+}
+
+fn is_in_path(program: &str) -> bool {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&folders).any(|folder| folder.join(program).is_file())
+}
