@@ -1,0 +1,4 @@
+using System.Runtime.CompilerServices;
+
+// The tests compare what is internal with seed.h.
+[assembly: InternalsVisibleTo("LibSeed.Tests")]
