@@ -21,12 +21,9 @@ namespace LibSeed
                         "the result has " + (ulong)length + " elements, more than an array can hold");
                 }
                 var buffer = new T[(int)length];
-                if (buffer.Length == 0)
-                {
-                    return buffer;
-                }
                 SeedException error;
-                var pinned = GCHandle.Alloc(buffer, GCHandleType.Pinned);
+                // Of nothing too there is an address: the question for the size does not check everything.
+                var pinned = GCHandle.Alloc(buffer.Length > 0 ? buffer : new T[1], GCHandleType.Pinned);
                 try
                 {
                     error = SeedError.Take(ask(pinned.AddrOfPinnedObject(), (UIntPtr)(uint)buffer.Length, out length));

@@ -12,12 +12,18 @@ namespace LibSeed
 
         private static int open;
 
+        private volatile bool disposed;
+
         protected SeedHandle() : base(IntPtr.Zero, true)
         {
         }
 
         // Objects that were made and not freed yet; tests watch it.
         internal static int Open => Volatile.Read(ref open);
+
+        // Whether Dispose was called. IsClosed comes later, with the end of the last call, and calls that overlap would keep the
+        // object usable for ever.
+        internal bool IsDisposed => disposed;
 
         public override bool IsInvalid => handle == IntPtr.Zero;
 
@@ -35,6 +41,12 @@ namespace LibSeed
 
         protected abstract void Free(IntPtr value);
 
+        protected override void Dispose(bool disposing)
+        {
+            disposed = true;
+            base.Dispose(disposing);
+        }
+
         protected sealed override bool ReleaseHandle()
         {
             Free(handle);
@@ -48,7 +60,7 @@ namespace LibSeed
         // The handle of an object that was not disposed; its error names the class.
         internal static T Alive<T>(this T handle, object owner) where T : SeedHandle
         {
-            if (handle.IsClosed)
+            if (handle.IsDisposed)
             {
                 throw new ObjectDisposedException(owner.GetType().Name);
             }
