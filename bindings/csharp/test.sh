@@ -26,6 +26,7 @@ missing() {
   echo "test.sh: $1" >&2
   exit 2
 }
+command -v script >/dev/null || missing "no script; apt-get install bsdutils"
 command -v mcs >/dev/null || missing "no mcs; apt-get install mono-mcs libmono-system-core4.0-cil"
 for runtime in $runtimes; do
   case $runtime in
@@ -60,8 +61,39 @@ on() { # RUNTIME PROGRAM ARGUMENTS...
   esac
 }
 
+# Runs the example in a terminal, presses Ctrl-C and looks for what it has saved.
+interrupted() { # RUNTIME
+  local place=$work/$1 output=$work/$1/output
+  mkdir "$place"
+  mkfifo "$place/keys"
+  on "$1" "$work/LibSeed.Tests.exe" --example "$place"
+  {
+    declare -p work dotnet
+    declare -f on
+    printf 'on %q %q --images %q --teacher %q --teacher-arch mobilenet_v3_small --steps 1000000 --batch 4 --size 32 --out %q\n' "$1" \
+      "$work/Distill.exe" "$place/images" "$place/teacher.safetensors" "$place/student.safetensors"
+  } >"$place/program"
+  TERM=xterm script --quiet --return --flush --command "bash $place/program" /dev/null <"$place/keys" >"$output" 2>&1 &
+  local job=$! keys
+  exec {keys}>"$place/keys"
+  for _ in $(seq 600); do
+    grep -q 'step [1-9]' "$output" || ! kill -0 "$job" 2>/dev/null && break
+    sleep .1
+  done
+  printf '\003' >&"$keys"
+  if ! wait "$job" || ! grep -q 'interrupted at step [1-9]' "$output" || ! grep -q 'is most like' "$output" ||
+    [ ! -s "$place/student.safetensors" ]; then
+    echo "test.sh: the interrupted example on $1 went wrong:" >&2
+    cat "$output" >&2
+    exit 1
+  fi
+  exec {keys}>&-
+  echo "ok    the example as a program, interrupted"
+}
+
 for runtime in $runtimes; do
   echo "== C# on $runtime"
   export LD_LIBRARY_PATH=$folder
   on "$runtime" "$work/LibSeed.Tests.exe" --header "$root/include/seed.h" "$@"
+  [ -n "${SKIPX:-}" ] || interrupted "$runtime"
 done

@@ -6,11 +6,15 @@ namespace LibSeed.Tests
 {
     internal static class BankTests
     {
+        // Eight images in more views than one chunk of 64 rows has, so that the filling can pause.
+        private const long Views = 10;
+        private const long Rows = 8 * Views;
+
         [Test]
         public static void BankStandsInForTheTeacher()
         {
             var file = Path.Combine(Fixtures.Folder(), "Bank ü.seedbank");
-            using (var config = Fixtures.SmallConfig().Set("view_count", 2))
+            using (var config = Fixtures.SmallConfig().Set("view_count", Views))
             using (var teacher = Fixtures.NewTeacher(config))
             using (var frames = Fixtures.Frames())
             {
@@ -19,25 +23,25 @@ namespace LibSeed.Tests
                 using (var begun = Bank.Open(file, teacher))
                 using (var student = Fixtures.NewStudent(config))
                 {
-                    Expect.True(begun.FinishedRows >= 1 && begun.FinishedRows < 16, begun.FinishedRows + " of 16 rows");
+                    Expect.True(begun.FinishedRows >= 1 && begun.FinishedRows < Rows, begun.FinishedRows + " rows");
                     Expect.Fails(ErrorCode.Mismatch, () => new Trainer(config, student, begun, frames));
                     Expect.Fails(ErrorCode.Busy, () => Bank.Fill(file, config, teacher, frames));
                 }
                 Expect.Equal(Outcome.Finished, Bank.Fill(file, config, teacher, frames, 0, new DirectProgress<BankProgress>(p =>
                 {
-                    Expect.True(p.Rows > rows && p.TotalRows == 16 && p.RowsPerSecond > 0 && p.TimeLeft >= TimeSpan.Zero &&
+                    Expect.True(p.Rows > rows && p.TotalRows == Rows && p.RowsPerSecond > 0 && p.TimeLeft >= TimeSpan.Zero &&
                         p.Elapsed > TimeSpan.Zero && p.WaitingShare >= 0 && p.WaitingShare <= 1 && p.SkippedImages == 0, "a sound report");
                     rows = p.Rows;
                 })));
-                Expect.Equal(16L, rows);
-                Expect.Equal(Bank.PredictSize(8, 2, Fixtures.Dim), new FileInfo(file).Length);
+                Expect.Equal(Rows, rows);
+                Expect.Equal(Bank.PredictSize(8, Views, Fixtures.Dim), new FileInfo(file).Length);
                 using (var bank = Bank.Open(file))
                 {
                     bank.Verify();
-                    Expect.Equal(16L, bank.FinishedRows);
-                    Expect.Equal(16L, bank.TotalRows);
+                    Expect.Equal(Rows, bank.FinishedRows);
+                    Expect.Equal(Rows, bank.TotalRows);
                     Expect.Equal(8L, bank.Images);
-                    Expect.Equal(2L, bank.Views);
+                    Expect.Equal(Views, bank.Views);
                     Expect.Equal(Fixtures.Dim, bank.Dim);
                     Expect.Holds("\"", bank.Header);
                     Expect.Near(Loss(config, teacher, null, frames), Loss(config, null, bank, frames), 2e-3);

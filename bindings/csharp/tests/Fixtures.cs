@@ -12,16 +12,7 @@ namespace LibSeed.Tests
         internal const int Dim = 16;
 
         private static readonly List<string> Folders = new List<string>();
-        private static readonly Lazy<string> TeacherFile = new Lazy<string>(() =>
-        {
-            var file = Path.Combine(Folder(), "teacher.safetensors");
-            using (var config = SmallConfig())
-            using (var student = new Student("mobilenet_v3_small", config))
-            {
-                student.Save(file);
-            }
-            return file;
-        });
+        private static readonly Lazy<string> TeacherFile = new Lazy<string>(() => WriteTeacher(Folder()));
         private static readonly Lazy<Session> Telling = new Lazy<Session>(() =>
         {
             using (var config = SmallConfig())
@@ -82,11 +73,34 @@ namespace LibSeed.Tests
         internal static string ImageFolder(int count = 8)
         {
             var folder = Folder();
+            WriteImages(folder, count);
+            return folder;
+        }
+
+        // What the example needs: the folder images and the file teacher.safetensors.
+        internal static void Write(string folder)
+        {
+            WriteTeacher(folder);
+            WriteImages(Directory.CreateDirectory(Path.Combine(folder, "images")).FullName, 12);
+        }
+
+        private static string WriteTeacher(string folder)
+        {
+            var file = Path.Combine(folder, "teacher.safetensors");
+            using (var config = SmallConfig())
+            using (var student = NewStudent(config))
+            {
+                student.Save(file);
+            }
+            return file;
+        }
+
+        private static void WriteImages(string folder, int count)
+        {
             for (var i = 0; i < count; i++)
             {
                 PngFile.Write(Path.Combine(folder, i.ToString("00") + ".png"), Stripes(i + 1), 40, 36);
             }
-            return folder;
         }
 
         // A data set in memory.

@@ -15,12 +15,18 @@ namespace LibSeed.Tests
     // Runs the tests whose Class.Method holds one of the words given, or all of them.
     //
     //   LibSeed.Tests --header SEED.H [WORD...]
+    //   LibSeed.Tests --example FOLDER            makes images and a teacher for the example there
     public static class Program
     {
         public static string Header { get; private set; }
 
         public static int Main(string[] words)
         {
+            if (words.Length == 2 && words[0] == "--example")
+            {
+                Fixtures.Write(words[1]);
+                return 0;
+            }
             if (words.Length < 2 || words[0] != "--header")
             {
                 Console.Error.WriteLine("usage: LibSeed.Tests --header SEED.H [WORD...]");

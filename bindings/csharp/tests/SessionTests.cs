@@ -99,11 +99,12 @@ namespace LibSeed.Tests
         }
 
         [Test]
-        public static void EmptyDatasetGivesNothing()
+        public static void EmptyDatasetIsRefused()
         {
             using (var frames = new Dataset())
             {
-                Expect.Equal(0, Fixtures.TellingSession.Embed(frames).Count);
+                Expect.Fails(ErrorCode.InvalidArgument, () => Fixtures.TellingSession.Embed(frames));
+                Expect.Equal(0, Fixtures.TellingSession.Embed().Count);
             }
         }
 
