@@ -1,0 +1,125 @@
+using System;
+using System.Collections.Generic;
+using System.Runtime.InteropServices;
+
+namespace LibSeed
+{
+    /// <summary>
+    /// Images without labels. Any number of threads may use it at once, pushing while a trainer reads included.
+    /// </summary>
+    public sealed class Dataset : IDisposable
+    {
+        private readonly DatasetHandle handle;
+
+        /// <summary>Makes an empty data set in memory, to be filled by <see cref="Push(Image, string)"/>.</summary>
+        public Dataset() : this(SeedHandle.Make<DatasetHandle>(Native.seed_dataset_new))
+        {
+        }
+
+        private Dataset(DatasetHandle handle)
+        {
+            this.handle = handle;
+        }
+
+        internal DatasetHandle Handle => handle.Alive(this);
+
+        /// <summary>The number of images, broken ones included.</summary>
+        public int Count
+        {
+            get
+            {
+                UIntPtr count;
+                SeedError.Check(Native.seed_dataset_count(Handle, out count));
+                return Size.Int(count);
+            }
+        }
+
+        /// <summary>
+        /// Opens every JPEG, PNG, BMP and TIFF in a folder and below, sorted by name. Files are read when they are needed: a
+        /// broken one is skipped, counted and named then.
+        /// </summary>
+        /// <exception cref="SeedException">
+        /// <see cref="ErrorCode.Io"/> when the folder cannot be read, <see cref="ErrorCode.InvalidArgument"/> when it holds no
+        /// image.
+        /// </exception>
+        public static Dataset OpenFolder(string folder)
+        {
+            var path = Text.ToNative(folder, nameof(folder));
+            return new Dataset(SeedHandle.Make<DatasetHandle>((out IntPtr result) =>
+                Native.seed_dataset_open_folder(path, out result)));
+        }
+
+        /// <summary>Opens image files by path, in this order.</summary>
+        public static Dataset OpenFiles(params string[] paths)
+        {
+            using (var texts = new TextArray(paths, nameof(paths)))
+            {
+                return new Dataset(SeedHandle.Make<DatasetHandle>((out IntPtr result) =>
+                    Native.seed_dataset_open_files(texts.Pointers, texts.Count, out result)));
+            }
+        }
+
+        /// <summary>
+        /// Copies an image into the data set under a name (null: its number) and gives its number. Works on every data set,
+        /// one of a folder too.
+        /// </summary>
+        public unsafe int Push(Image image, string name = null)
+        {
+            using (var views = new ImageViews(image))
+            {
+                fixed (ImageLayout* view = views.Views)
+                {
+                    return Push(view, name);
+                }
+            }
+        }
+
+        /// <summary>As <see cref="Push(Image, string)"/>, of pixels in a span.</summary>
+        public unsafe int Push(ReadOnlySpan<byte> pixels, int width, int height, PixelFormat format, string name = null,
+            int stride = 0)
+        {
+            stride = PixelLayout.Check(pixels.Length, width, height, format, stride, 0);
+            fixed (byte* start = &MemoryMarshal.GetReference(pixels))
+            {
+                var view = ImageViews.Of((IntPtr)start, width, height, stride, format);
+                return Push(&view, name);
+            }
+        }
+
+        private unsafe int Push(ImageLayout* view, string name)
+        {
+            UIntPtr index;
+            var text = name == null ? null : Text.ToNative(name, nameof(name));
+            SeedError.Check(Native.seed_dataset_push(Handle, view, text, out index));
+            return Size.Int(index);
+        }
+
+        /// <summary>
+        /// The name of an image: its path relative to the folder with '/', or what it was pushed under.
+        /// </summary>
+        public string Name(int index)
+        {
+            var number = Size.Of(index, nameof(index));
+            return Filling.Text((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
+                Native.seed_dataset_name(Handle, number, buffer, capacity, out length));
+        }
+
+        /// <summary>The images that could not be read so far, each as "name: reason".</summary>
+        public IReadOnlyList<string> Skipped()
+        {
+            UIntPtr count;
+            SeedError.Check(Native.seed_dataset_skipped_count(Handle, out count));
+            var lines = new string[Size.Int(count)];
+            for (var i = 0; i < lines.Length; i++)
+            {
+                var number = (UIntPtr)(uint)i;
+                lines[i] = Filling.Text((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
+                    Native.seed_dataset_skipped(Handle, number, buffer, capacity, out length));
+            }
+            return lines;
+        }
+
+        /// <summary>Releases the data set. Trainers made of it go on.</summary>
+        public void Dispose() => handle.Dispose();
+    }
+}

@@ -1,0 +1,114 @@
+using System;
+using System.Runtime.InteropServices;
+
+namespace LibSeed
+{
+    /// <summary>What <see cref="Evaluation.Knn"/> found; shares are 0 to 1.</summary>
+    public sealed class KnnResult
+    {
+        internal KnnResult(KnnLayout from)
+        {
+            AccuracyMean = from.accuracy_mean;
+            AccuracyDeviation = from.accuracy_deviation;
+            BalancedRecallMean = from.balanced_recall_mean;
+            BalancedRecallDeviation = from.balanced_recall_deviation;
+        }
+
+        /// <summary>Share of queries with the right class, mean over the splits.</summary>
+        public double AccuracyMean { get; }
+
+        /// <summary>Its standard deviation.</summary>
+        public double AccuracyDeviation { get; }
+
+        /// <summary>Mean of the classes' recalls, mean over the splits.</summary>
+        public double BalancedRecallMean { get; }
+
+        /// <summary>Its standard deviation.</summary>
+        public double BalancedRecallDeviation { get; }
+    }
+
+    /// <summary>How good vectors are.</summary>
+    public static class Evaluation
+    {
+        /// <summary>
+        /// Weighted kNN (votes exp(similarity/.07)) over random splits into 2/3 gallery and 1/3 queries. There is a class
+        /// number from 0 for each vector. The splits depend on <paramref name="seed"/> and the number of vectors only, so
+        /// different networks are judged on the same ones.
+        /// </summary>
+        public static unsafe KnnResult Knn(Embeddings embeddings, long[] labels, int k = 10, int splits = 5, ulong seed = 0)
+        {
+            Given.Object(embeddings, nameof(embeddings));
+            if (Given.Object(labels, nameof(labels)).Length != embeddings.Count)
+            {
+                throw new ArgumentException(labels.Length + " labels, expected one for each of " + embeddings.Count +
+                    " embeddings", nameof(labels));
+            }
+            var votes = Size.Of(k, nameof(k));
+            var rounds = (uint)Size.Of(splits, nameof(splits));
+            Library.Initialize();
+            var result = new KnnLayout { struct_size = (UIntPtr)(uint)Marshal.SizeOf(typeof(KnnLayout)) };
+            fixed (float* values = embeddings.Values)
+            {
+                fixed (long* classes = labels)
+                {
+                    SeedError.Check(Native.seed_knn_evaluate(values, (UIntPtr)(uint)embeddings.Count,
+                        (UIntPtr)(uint)embeddings.Dim, classes, votes, rounds, seed, ref result));
+                }
+            }
+            return new KnnResult(result);
+        }
+
+        /// <summary>
+        /// The <paramref name="k"/> nearest of each vector by cosine, itself left out, nearest first: for each a list of k
+        /// rows.
+        /// </summary>
+        public static unsafe uint[][] Neighbours(Embeddings embeddings, int k)
+        {
+            Given.Object(embeddings, nameof(embeddings));
+            var near = Size.Of(k, nameof(k));
+            Library.Initialize();
+            uint[] found;
+            fixed (float* values = embeddings.Values)
+            {
+                var address = (IntPtr)values;
+                found = Filling.Array<uint>((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
+                    Native.seed_neighbours((float*)address, (UIntPtr)(uint)embeddings.Count, (UIntPtr)(uint)embeddings.Dim,
+                        near, buffer, capacity, out length));
+            }
+            var rows = new uint[embeddings.Count][];
+            for (var i = 0; i < rows.Length; i++)
+            {
+                rows[i] = new uint[k];
+                Array.Copy(found, i * k, rows[i], 0, k);
+            }
+            return rows;
+        }
+
+        /// <summary>
+        /// How well a student keeps its teacher's neighbourhoods: the share of each image's <paramref name="k"/> nearest by the
+        /// teacher that are among its k nearest by the student, mean over the images, 0 to 1. Both hold a row for each image.
+        /// </summary>
+        public static unsafe double Agreement(Embeddings student, Embeddings teacher, int k)
+        {
+            Given.Object(student, nameof(student));
+            Given.Object(teacher, nameof(teacher));
+            if (student.Count != teacher.Count)
+            {
+                throw new ArgumentException("the student has " + student.Count + " embeddings and the teacher " +
+                    teacher.Count);
+            }
+            var near = Size.Of(k, nameof(k));
+            Library.Initialize();
+            fixed (float* left = student.Values)
+            {
+                fixed (float* right = teacher.Values)
+                {
+                    double share;
+                    SeedError.Check(Native.seed_agreement(left, (UIntPtr)(uint)student.Dim, right,
+                        (UIntPtr)(uint)teacher.Dim, (UIntPtr)(uint)student.Count, near, out share));
+                    return share;
+                }
+            }
+        }
+    }
+}

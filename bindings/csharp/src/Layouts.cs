@@ -1,0 +1,70 @@
+using System;
+using System.Runtime.InteropServices;
+
+namespace LibSeed
+{
+    // The structs and callbacks of seed.h. A test compares fields and offsets with the header.
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct ImageLayout
+    {
+        internal UIntPtr struct_size;
+        internal IntPtr data;
+        internal uint width;
+        internal uint height;
+        internal UIntPtr row_stride;
+        internal int format;
+        internal int device;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct ProgressLayout
+    {
+        internal UIntPtr struct_size;
+        internal ulong step;
+        internal ulong total_steps;
+        internal ulong epoch;
+        internal ulong skipped_images;
+        internal double loss;
+        internal double learning_rate;
+        internal double images_per_second;
+        internal double eta_seconds;
+        internal double elapsed_seconds;
+        internal double waiting_share;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct BankProgressLayout
+    {
+        internal UIntPtr struct_size;
+        internal ulong rows;
+        internal ulong total_rows;
+        internal ulong skipped_images;
+        internal double rows_per_second;
+        internal double eta_seconds;
+        internal double elapsed_seconds;
+        internal double waiting_share;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct KnnLayout
+    {
+        internal UIntPtr struct_size;
+        internal double accuracy_mean;
+        internal double accuracy_deviation;
+        internal double balanced_recall_mean;
+        internal double balanced_recall_deviation;
+    }
+
+    [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+    internal delegate void LogCallback(int level, IntPtr message, IntPtr userData);
+
+    [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+    internal delegate int ProgressCallback(IntPtr progress, IntPtr userData);
+
+    [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+    internal delegate int BankCallback(IntPtr progress, IntPtr userData);
+
+    [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+    internal delegate int CountCallback(UIntPtr done, UIntPtr total, IntPtr userData);
+}

@@ -1,0 +1,222 @@
+using System;
+using System.Runtime.InteropServices;
+
+namespace LibSeed
+{
+    // The functions of seed.h, by their names and in its order. A test compares this class with the header.
+    //
+    // Errors come as pointers and not as SafeHandles, so that success costs no object: SeedError.Check frees them. Texts
+    // are UTF-8 with a NUL (see Text), buffers are addresses (see Filling), and a handle that may be NULL is never null,
+    // which the marshaller refuses, but empty.
+    internal static unsafe class Native
+    {
+        private const string Seed = "seed";
+        private const CallingConvention C = CallingConvention.Cdecl;
+
+        internal const uint AbiVersion = 1;
+        internal const int DeviceCpu = 0;
+
+        // Before the first call, wherever it comes from. An explicit static constructor is not run later than that.
+        static Native()
+        {
+            LibrarySearch.Register();
+        }
+
+        [DllImport(Seed, CallingConvention = C)] internal static extern IntPtr seed_init(uint abiVersion);
+
+        [DllImport(Seed, CallingConvention = C)] internal static extern IntPtr seed_version();
+
+        [DllImport(Seed, CallingConvention = C)] internal static extern int seed_error_code(IntPtr error);
+        [DllImport(Seed, CallingConvention = C)] internal static extern IntPtr seed_error_message(IntPtr error);
+        [DllImport(Seed, CallingConvention = C)] internal static extern void seed_error_free(IntPtr error);
+
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_log_set_callback(int level, LogCallback callback, IntPtr userData);
+        [DllImport(Seed, CallingConvention = C)] internal static extern IntPtr seed_log_to_stderr(byte[] filter);
+
+        [DllImport(Seed, CallingConvention = C)] internal static extern IntPtr seed_config_new(out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_config_from_json(byte[] json, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)] internal static extern void seed_config_free(IntPtr config);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_config_set_int(ConfigHandle config, byte[] key, long value);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_config_set_float(ConfigHandle config, byte[] key, double value);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_config_set_string(ConfigHandle config, byte[] key, byte[] value);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_config_get_int(ConfigHandle config, byte[] key, out long result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_config_get_float(ConfigHandle config, byte[] key, out double result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_config_get_string(ConfigHandle config, byte[] key, IntPtr buffer,
+            UIntPtr capacity, out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_config_to_json(ConfigHandle config, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
+
+        [DllImport(Seed, CallingConvention = C)] internal static extern IntPtr seed_cancel_token_new(out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_cancel_token_trigger(CancelTokenHandle token);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_cancel_token_reset(CancelTokenHandle token);
+        [DllImport(Seed, CallingConvention = C)] internal static extern void seed_cancel_token_free(IntPtr token);
+
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_dataset_open_folder(byte[] folder, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_dataset_open_files(IntPtr[] paths, UIntPtr count, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)] internal static extern IntPtr seed_dataset_new(out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_dataset_push(DatasetHandle dataset, ImageLayout* image, byte[] name,
+            out UIntPtr index);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_dataset_count(DatasetHandle dataset, out UIntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_dataset_name(DatasetHandle dataset, UIntPtr index, IntPtr buffer,
+            UIntPtr capacity, out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_dataset_skipped_count(DatasetHandle dataset, out UIntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_dataset_skipped(DatasetHandle dataset, UIntPtr index, IntPtr buffer,
+            UIntPtr capacity, out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)] internal static extern void seed_dataset_free(IntPtr dataset);
+
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_teacher_load(byte[] path, byte[] architecture, ConfigHandle config,
+            out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_teacher_dim(TeacherHandle teacher, out long result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_teacher_parameter_count(TeacherHandle teacher, out long result);
+        [DllImport(Seed, CallingConvention = C)] internal static extern void seed_teacher_free(IntPtr teacher);
+
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_student_new(byte[] architecture, ConfigHandle config, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_student_load(byte[] path, ConfigHandle config, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_student_save(StudentHandle student, byte[] path);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_student_parameter_count(StudentHandle student, out long result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_student_dim(StudentHandle student, out long result);
+        [DllImport(Seed, CallingConvention = C)] internal static extern void seed_student_free(IntPtr student);
+
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_queue_new(UIntPtr capacity, UIntPtr dim, ulong seed, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_queue_load(byte[] path, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_queue_save(QueueHandle queue, byte[] path);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_queue_push(QueueHandle queue, float* embeddings, UIntPtr count, UIntPtr dim);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_queue_length(QueueHandle queue, out UIntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_queue_capacity(QueueHandle queue, out UIntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_queue_dim(QueueHandle queue, out UIntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_queue_similarities(QueueHandle queue, float* queries, UIntPtr count,
+            UIntPtr dim, IntPtr buffer, UIntPtr capacity, out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)] internal static extern void seed_queue_free(IntPtr queue);
+
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_trainer_new(ConfigHandle config, StudentHandle student,
+            TeacherHandle teacher, QueueHandle queue, DatasetHandle dataset, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_trainer_new_with_bank(ConfigHandle config, StudentHandle student,
+            BankHandle bank, QueueHandle queue, DatasetHandle dataset, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_trainer_run(TrainerHandle trainer, ulong maxSteps, ProgressCallback callback,
+            IntPtr userData, CancelTokenHandle cancel, out int outcome);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_trainer_step(TrainerHandle trainer, ImageLayout* images, UIntPtr count,
+            out double loss);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_trainer_position(TrainerHandle trainer, out ulong step,
+            out ulong totalSteps);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_trainer_save(TrainerHandle trainer, byte[] path);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_trainer_resume(TrainerHandle trainer, byte[] path);
+        [DllImport(Seed, CallingConvention = C)] internal static extern void seed_trainer_free(IntPtr trainer);
+
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_bank_predict_size(ulong images, ulong views, ulong dim, out ulong bytes);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_bank_fill(byte[] path, ConfigHandle config, TeacherHandle teacher,
+            DatasetHandle dataset, ulong maxRows, BankCallback callback, IntPtr userData, CancelTokenHandle cancel,
+            out int outcome);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_bank_open(byte[] path, TeacherHandle teacher, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)] internal static extern IntPtr seed_bank_verify(BankHandle bank);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_bank_rows(BankHandle bank, out ulong finished, out ulong total);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_bank_dim(BankHandle bank, out long result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_bank_images(BankHandle bank, out long result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_bank_views(BankHandle bank, out long result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_bank_header(BankHandle bank, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)] internal static extern void seed_bank_free(IntPtr bank);
+
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_session_open(byte[] path, ConfigHandle config, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_session_from_student(StudentHandle student, ConfigHandle config,
+            out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_session_from_teacher(TeacherHandle teacher, ConfigHandle config,
+            out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_session_describe(SessionHandle session, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_session_dim(SessionHandle session, out long result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_session_parameter_count(SessionHandle session, out long result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_session_embed(SessionHandle session, ImageLayout* images, UIntPtr count,
+            IntPtr buffer, UIntPtr capacity, out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_session_embed_dataset(SessionHandle session, DatasetHandle dataset,
+            CountCallback callback, IntPtr userData, CancelTokenHandle cancel, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)] internal static extern void seed_session_free(IntPtr session);
+
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_knn_evaluate(float* embeddings, UIntPtr count, UIntPtr dim, long* labels,
+            UIntPtr k, uint splits, ulong seed, ref KnnLayout result);
+
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_neighbours(float* embeddings, UIntPtr count, UIntPtr dim, UIntPtr k,
+            IntPtr buffer, UIntPtr capacity, out UIntPtr length);
+
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_agreement(float* student, UIntPtr studentDim, float* teacher,
+            UIntPtr teacherDim, UIntPtr count, UIntPtr k, out double share);
+
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_report_new(byte[] title, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_report_add_paragraph(ReportHandle report, byte[] paragraph);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_report_add_table(ReportHandle report, byte[] title, IntPtr[] heads,
+            UIntPtr columns, IntPtr[] cells, UIntPtr rows);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_report_add_point(ReportHandle report, byte[] chart, byte[] xLabel,
+            byte[] yLabel, byte[] series, double x, double y);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_report_add_neighbours(ReportHandle report, byte[] title,
+            DatasetHandle dataset, uint* queries, UIntPtr count, UIntPtr k, byte[] leftName, uint* left,
+            byte[] rightName, uint* right);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_report_write(ReportHandle report, byte[] path);
+        [DllImport(Seed, CallingConvention = C)] internal static extern void seed_report_free(IntPtr report);
+    }
+}

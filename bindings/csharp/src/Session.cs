@@ -1,0 +1,173 @@
+using System;
+using System.Runtime.InteropServices;
+using System.Threading;
+
+namespace LibSeed
+{
+    /// <summary>
+    /// A snapshot of a network that turns images into vectors. It never changes; any number of threads may use it at once.
+    /// </summary>
+    public sealed class Session : IDisposable
+    {
+        private readonly SessionHandle handle;
+
+        private Session(SessionHandle.Construct construct)
+        {
+            handle = SeedHandle.Make<SessionHandle>(construct);
+        }
+
+        internal SessionHandle Handle => handle.Alive(this);
+
+        /// <summary>How the session computes, for a person: "cpu, bfloat16, 8 images at once".</summary>
+        public string Description => Filling.Text((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
+            Native.seed_session_describe(Handle, buffer, capacity, out length));
+
+        /// <summary>D, the number of floats that one image gives.</summary>
+        public int Dim
+        {
+            get
+            {
+                long dim;
+                SeedError.Check(Native.seed_session_dim(Handle, out dim));
+                return checked((int)dim);
+            }
+        }
+
+        /// <summary>The number of parameters, head included.</summary>
+        public long ParameterCount
+        {
+            get
+            {
+                long count;
+                SeedError.Check(Native.seed_session_parameter_count(Handle, out count));
+                return count;
+            }
+        }
+
+        /// <summary>
+        /// Opens a student file. Input size, mean and std are the file's; "device", "precision", "output" and "workers" come
+        /// from the configuration. Opening tries out the fastest way to compute, some tens of forward passes.
+        /// </summary>
+        public static Session Open(string path, Config config)
+        {
+            var file = Text.ToNative(path, nameof(path));
+            var settings = Given.Object(config, nameof(config)).Handle;
+            return new Session((out IntPtr result) => Native.seed_session_open(file, settings, out result));
+        }
+
+        /// <summary>
+        /// Makes a session of a student's weights as they are now; the student may go on learning. Input size, mean and std
+        /// are the student's.
+        /// </summary>
+        public static Session FromStudent(Student student, Config config)
+        {
+            var network = Given.Object(student, nameof(student)).Handle;
+            var settings = Given.Object(config, nameof(config)).Handle;
+            return new Session((out IntPtr result) => Native.seed_session_from_student(network, settings, out result));
+        }
+
+        /// <summary>Makes a session of a teacher. Image size, mean and std come from the configuration.</summary>
+        public static Session FromTeacher(Teacher teacher, Config config)
+        {
+            var network = Given.Object(teacher, nameof(teacher)).Handle;
+            var settings = Given.Object(config, nameof(config)).Handle;
+            return new Session((out IntPtr result) => Native.seed_session_from_teacher(network, settings, out result));
+        }
+
+        /// <summary>Vectors of images of any sizes, a row for each.</summary>
+        public Embeddings Embed(params Image[] images)
+        {
+            var dim = Dim;
+            var values = new float[checked(Given.Object(images, nameof(images)).Length * dim)];
+            EmbedInto(values, images);
+            return new Embeddings(values, dim);
+        }
+
+        /// <summary>
+        /// As <see cref="Embed(Image[])"/>, into memory of the caller's. Gives the number of floats that were written: the
+        /// number of images times <see cref="Dim"/>.
+        /// </summary>
+        /// <exception cref="SeedException">
+        /// <see cref="ErrorCode.BufferTooSmall"/>; nothing was written then.
+        /// </exception>
+        public unsafe int EmbedInto(Span<float> vectors, params Image[] images)
+        {
+            using (var views = new ImageViews(images))
+            {
+                fixed (ImageLayout* first = views.Views)
+                {
+                    return EmbedInto(vectors, first, views.Count);
+                }
+            }
+        }
+
+        /// <summary>As the other, of one image whose pixels are in a span. Nothing is allocated in .NET.</summary>
+        public unsafe int EmbedInto(Span<float> vector, ReadOnlySpan<byte> pixels, int width, int height, PixelFormat format,
+            int stride = 0)
+        {
+            stride = PixelLayout.Check(pixels.Length, width, height, format, stride, 0);
+            fixed (byte* start = &MemoryMarshal.GetReference(pixels))
+            {
+                var view = ImageViews.Of((IntPtr)start, width, height, stride, format);
+                return EmbedInto(vector, &view, (UIntPtr)1u);
+            }
+        }
+
+        private unsafe int EmbedInto(Span<float> vectors, ImageLayout* images, UIntPtr count)
+        {
+            // An empty span may have no address, and none would ask for the size instead of filling.
+            float place;
+            fixed (float* start = &MemoryMarshal.GetReference(vectors))
+            {
+                UIntPtr length;
+                SeedError.Check(Native.seed_session_embed(Handle, images, count, (IntPtr)(vectors.IsEmpty ? &place : start),
+                    (UIntPtr)(uint)vectors.Length, out length));
+                return Size.Int(length);
+            }
+        }
+
+        /// <summary>
+        /// Vectors of all images of a data set, in order. A broken image gives zeros and is counted as skipped.
+        /// </summary>
+        /// <param name="dataset">The images.</param>
+        /// <param name="progress">Receives how many images are done, on this thread; what it throws ends the call and is
+        /// thrown by this method.</param>
+        /// <param name="cancellation">Ends the call.</param>
+        /// <exception cref="OperationCanceledException">The token ended the call.</exception>
+        public Embeddings Embed(Dataset dataset, IProgress<CountProgress> progress = null,
+            CancellationToken cancellation = default(CancellationToken))
+        {
+            var images = Given.Object(dataset, nameof(dataset)).Handle;
+            var dim = Dim;
+            using (var link = new Cancellation(cancellation))
+            using (var callback = new Callback<CountProgress>(progress))
+            {
+                try
+                {
+                    return new Embeddings(Filling.Array<float>((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
+                    {
+                        var error = Native.seed_session_embed_dataset(Handle, images,
+                            callback.Wanted ? Callbacks.Counting : null, callback.Number, link.Handle, buffer, capacity,
+                            out length);
+                        return callback.Interrupted ? Settled(callback, error) : error;
+                    }), dim);
+                }
+                catch (SeedException error) when (error.Code == ErrorCode.Cancelled)
+                {
+                    cancellation.ThrowIfCancellationRequested();
+                    throw;
+                }
+            }
+        }
+
+        // Throws what the callback has thrown.
+        private static IntPtr Settled(Callback<CountProgress> callback, IntPtr error)
+        {
+            callback.Settle(SeedError.Take(error));
+            return IntPtr.Zero;
+        }
+
+        /// <summary>Releases the session.</summary>
+        public void Dispose() => handle.Dispose();
+    }
+}

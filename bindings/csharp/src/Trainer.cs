@@ -1,0 +1,160 @@
+using System;
+using System.Threading;
+
+namespace LibSeed
+{
+    /// <summary>
+    /// One distillation run. For one thread at a time; others get <see cref="ErrorCode.Busy"/>. It holds what it was made of.
+    /// </summary>
+    public sealed class Trainer : IDisposable
+    {
+        private readonly TrainerHandle handle;
+
+        /// <summary>
+        /// Makes a run that distils the teacher into the student. Without a data set the application brings its own batches
+        /// by <see cref="Step"/>, and "steps" must be set. Without a queue a new one of "queue_capacity" is made.
+        /// </summary>
+        /// <exception cref="SeedException">
+        /// <see cref="ErrorCode.Mismatch"/> when the widths of the embeddings or the devices differ.
+        /// </exception>
+        public Trainer(Config config, Student student, Teacher teacher, Dataset dataset = null, Queue queue = null)
+        {
+            var settings = Given.Object(config, nameof(config)).Handle;
+            var learner = Given.Object(student, nameof(student)).Handle;
+            var master = Given.Object(teacher, nameof(teacher)).Handle;
+            var images = dataset == null ? DatasetHandle.None : dataset.Handle;
+            var rows = queue == null ? QueueHandle.None : queue.Handle;
+            handle = SeedHandle.Make<TrainerHandle>((out IntPtr result) =>
+                Native.seed_trainer_new(settings, learner, master, rows, images, out result));
+        }
+
+        /// <summary>
+        /// Makes a run whose targets come from a bank; no teacher is needed. The bank must be finished and hold the views that
+        /// the configuration asks for ("view_count", "seed" and the settings of the views) of this data set. The loss is that
+        /// of the run with the teacher in the loop, to float16 rounding. <see cref="Step"/> is refused.
+        /// </summary>
+        /// <exception cref="SeedException">
+        /// <see cref="ErrorCode.Mismatch"/> with the reason when the bank is stale or not finished, or the widths differ.
+        /// </exception>
+        public Trainer(Config config, Student student, Bank bank, Dataset dataset, Queue queue = null)
+        {
+            var settings = Given.Object(config, nameof(config)).Handle;
+            var learner = Given.Object(student, nameof(student)).Handle;
+            var targets = Given.Object(bank, nameof(bank)).Handle;
+            var images = Given.Object(dataset, nameof(dataset)).Handle;
+            var rows = queue == null ? QueueHandle.None : queue.Handle;
+            handle = SeedHandle.Make<TrainerHandle>((out IntPtr result) =>
+                Native.seed_trainer_new_with_bank(settings, learner, targets, rows, images, out result));
+        }
+
+        internal TrainerHandle Handle => handle.Alive(this);
+
+        /// <summary>
+        /// Distils until the end of the run, or for <paramref name="maxSteps"/> more steps (0: no limit). With
+        /// "checkpoint_path" set, the run is saved every "checkpoint_every" steps, on cancel and at the end. After an exception
+        /// or a cancel another call goes on where this one ended.
+        /// </summary>
+        /// <param name="maxSteps">How many steps to make at most; 0: no limit.</param>
+        /// <param name="progress">
+        /// Receives a report every "progress_every" steps on this thread. The trainer is busy meanwhile; the student may be
+        /// saved, and sessions may be made of it. What it throws ends the run after this step and is thrown by this method.
+        /// </param>
+        /// <param name="cancellation">Ends the run after its current step.</param>
+        /// <exception cref="OperationCanceledException">The token ended the run.</exception>
+        public Outcome Run(long maxSteps = 0, IProgress<TrainingProgress> progress = null,
+            CancellationToken cancellation = default(CancellationToken))
+        {
+            using (var link = new Cancellation(cancellation))
+            {
+                var outcome = Run(maxSteps, progress, link.Handle);
+                if (outcome == Outcome.Cancelled)
+                {
+                    cancellation.ThrowIfCancellationRequested();
+                }
+                return outcome;
+            }
+        }
+
+        /// <summary>
+        /// As the other, but a token of the library ends the run; the outcome is <see cref="Outcome.Cancelled"/> then and
+        /// nothing is thrown.
+        /// </summary>
+        public Outcome Run(CancelToken cancel, long maxSteps = 0, IProgress<TrainingProgress> progress = null)
+        {
+            return Run(maxSteps, progress, Given.Object(cancel, nameof(cancel)).Handle);
+        }
+
+        private Outcome Run(long maxSteps, IProgress<TrainingProgress> progress, CancelTokenHandle cancel)
+        {
+            if (maxSteps < 0)
+            {
+                throw new ArgumentOutOfRangeException(nameof(maxSteps), maxSteps, "expected a number from 0");
+            }
+            using (var callback = new Callback<TrainingProgress>(progress))
+            {
+                int outcome;
+                callback.Settle(SeedError.Take(Native.seed_trainer_run(Handle, (ulong)maxSteps,
+                    callback.Wanted ? Callbacks.Training : null, callback.Number, cancel, out outcome)));
+                return (Outcome)outcome;
+            }
+        }
+
+        /// <summary>
+        /// Makes one step on images of the application's own, of any sizes; one augmented view of each is used. Gives the loss.
+        /// </summary>
+        public unsafe double Step(params Image[] images)
+        {
+            using (var views = new ImageViews(images))
+            {
+                fixed (ImageLayout* first = views.Views)
+                {
+                    double loss;
+                    SeedError.Check(Native.seed_trainer_step(Handle, first, views.Count, out loss));
+                    return loss;
+                }
+            }
+        }
+
+        /// <summary>How many steps were made.</summary>
+        public long StepsMade
+        {
+            get
+            {
+                ulong step, total;
+                SeedError.Check(Native.seed_trainer_position(Handle, out step, out total));
+                return (long)step;
+            }
+        }
+
+        /// <summary>How many steps the run has.</summary>
+        public long TotalSteps
+        {
+            get
+            {
+                ulong step, total;
+                SeedError.Check(Native.seed_trainer_position(Handle, out step, out total));
+                return (long)total;
+            }
+        }
+
+        /// <summary>
+        /// Writes everything that the run needs to go on to a folder, atomically: a kill at any moment leaves the old
+        /// checkpoint or the new one.
+        /// </summary>
+        public void Save(string folder) =>
+            SeedError.Check(Native.seed_trainer_save(Handle, Text.ToNative(folder, nameof(folder))));
+
+        /// <summary>
+        /// Goes on where the checkpoint in a folder stopped: the same run, on the CPU bit for bit.
+        /// </summary>
+        /// <exception cref="SeedException">
+        /// <see cref="ErrorCode.Format"/> for a damaged checkpoint, <see cref="ErrorCode.Mismatch"/> when teacher, data set,
+        /// architecture or a setting that shapes the numbers is another; the trainer is left as it was.
+        /// </exception>
+        public void Resume(string folder) =>
+            SeedError.Check(Native.seed_trainer_resume(Handle, Text.ToNative(folder, nameof(folder))));
+
+        /// <summary>Releases the trainer. A run that is under way in another thread goes on to its end.</summary>
+        public void Dispose() => handle.Dispose();
+    }
+}

@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# Compiles the C# binding, its tests and its example with mono's mcs and runs the tests on mono and on .NET.
+#
+#   test.sh [FOLDER of libseed.so] [WORD...]     only tests with one of the words in their name
+#
+# The folder is target/release or target/debug of the repository if none is given. The .NET runtime is $DOTNET, or dotnet
+# of the path. RUNTIMES="mono" or "dotnet" leaves the other out; both are wanted otherwise, and a missing one is a failure.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/../.." && pwd)
+folder=${1:-}
+[ "$#" -gt 0 ] && shift
+if [ -z "$folder" ]; then
+  for folder in "$root/target/release" "$root/target/debug"; do
+    [ -e "$folder/libseed.so" ] && break
+  done
+fi
+if [ ! -e "$folder/libseed.so" ]; then
+  echo "test.sh: no libseed.so in $folder; run cargo build first" >&2
+  exit 2
+fi
+folder=$(cd "$folder" && pwd)
+
+dotnet=${DOTNET:-dotnet}
+runtimes=${RUNTIMES:-mono dotnet}
+missing() {
+  echo "test.sh: $1" >&2
+  exit 2
+}
+command -v script >/dev/null || missing "no script; apt-get install bsdutils"
+command -v mcs >/dev/null || missing "no mcs; apt-get install mono-mcs libmono-system-core4.0-cil"
+for runtime in $runtimes; do
+  case $runtime in
+    mono) command -v mono >/dev/null || missing "no mono; apt-get install mono-runtime, or RUNTIMES=dotnet" ;;
+    dotnet) command -v "$dotnet" >/dev/null || missing "no $dotnet; set DOTNET to the program of a .NET 8 runtime, or RUNTIMES=mono" ;;
+    *) missing "RUNTIMES holds $runtime, expected mono or dotnet" ;;
+  esac
+done
+
+work=$(mktemp -d)
+trap 'rm -r "$work"' EXIT
+build() {
+  mcs -langversion:latest -warn:4 -warnaserror -debug "$@"
+}
+build -target:library -unsafe -doc:"$work/LibSeed.xml" -out:"$work/LibSeed.dll" "$root"/bindings/csharp/src/*.cs
+build -r:"$work/LibSeed.dll" -out:"$work/Distill.exe" "$root"/examples/csharp/*.cs
+build -unsafe -main:LibSeed.Tests.Program -r:"$work/LibSeed.dll" -r:System.Core.dll -out:"$work/LibSeed.Tests.exe" \
+  "$root"/bindings/csharp/tests/*.cs "$root"/examples/csharp/*.cs
+cat >"$work/net.json" <<'JSON'
+{
+  "runtimeOptions": {
+    "framework": { "name": "Microsoft.NETCore.App", "version": "8.0.0" },
+    "configProperties": { "System.Globalization.Invariant": true }
+  }
+}
+JSON
+
+on() { # RUNTIME PROGRAM ARGUMENTS...
+  case $1 in
+    mono) shift && mono --debug "$@" ;;
+    dotnet) shift && "$dotnet" exec --runtimeconfig "$work/net.json" "$@" ;;
+  esac
+}
+
+# Runs the example in a terminal, presses Ctrl-C and looks for what it has saved.
+interrupted() { # RUNTIME
+  local place=$work/$1 output=$work/$1/output
+  mkdir "$place"
+  mkfifo "$place/keys"
+  on "$1" "$work/LibSeed.Tests.exe" --example "$place"
+  {
+    declare -p work dotnet
+    declare -f on
+    printf 'on %q %q --images %q --teacher %q --teacher-arch mobilenet_v3_small --steps 1000000 --batch 4 --size 32 --out %q\n' "$1" \
+      "$work/Distill.exe" "$place/images" "$place/teacher.safetensors" "$place/student.safetensors"
+  } >"$place/program"
+  TERM=xterm script --quiet --return --flush --command "bash $place/program" /dev/null <"$place/keys" >"$output" 2>&1 &
+  local job=$! keys
+  exec {keys}>"$place/keys"
+  for _ in $(seq 600); do
+    grep -q 'step [1-9]' "$output" || ! kill -0 "$job" 2>/dev/null && break
+    sleep .1
+  done
+  printf '\003' >&"$keys"
+  if ! wait "$job" || ! grep -q 'interrupted at step [1-9]' "$output" || ! grep -q 'is most like' "$output" ||
+    [ ! -s "$place/student.safetensors" ]; then
+    echo "test.sh: the interrupted example on $1 went wrong:" >&2
+    cat "$output" >&2
+    exit 1
+  fi
+  exec {keys}>&-
+  echo "ok    the example as a program, interrupted"
+}
+
+for runtime in $runtimes; do
+  echo "== C# on $runtime"
+  export LD_LIBRARY_PATH=$folder
+  on "$runtime" "$work/LibSeed.Tests.exe" --header "$root/include/seed.h" "$@"
+  [ -n "${SKIPX:-}" ] || interrupted "$runtime"
+done

@@ -1,0 +1,94 @@
+using System;
+using System.IO;
+using System.Linq;
+
+namespace LibSeed.Tests
+{
+    internal static class DatasetTests
+    {
+        [Test]
+        public static void FolderIsReadInOrder()
+        {
+            var folder = Fixtures.ImageFolder(3);
+            using (var images = Dataset.OpenFolder(folder))
+            {
+                Expect.Equal(3, images.Count);
+                Expect.Equal("00.png 01.png 02.png", string.Join(" ", Enumerable.Range(0, 3).Select(images.Name)));
+                Expect.Fails(ErrorCode.InvalidArgument, () => images.Name(3));
+                Expect.Throws<ArgumentOutOfRangeException>(() => images.Name(-1));
+            }
+        }
+
+        [Test]
+        public static void PathsAreUtf8()
+        {
+            var folder = Path.Combine(Fixtures.Folder(), "Prüfung 検査 \ud83d\ude00");
+            Directory.CreateDirectory(folder);
+            var file = Path.Combine(folder, "Gehäuse №1.png");
+            PngFile.Write(file, Fixtures.Stripes(3), 40, 36);
+            using (var config = Fixtures.SmallConfig())
+            using (var images = Dataset.OpenFolder(folder))
+            using (var files = Dataset.OpenFiles(file, file))
+            using (var student = Fixtures.NewStudent(config))
+            {
+                Expect.Equal("Gehäuse №1.png", images.Name(0));
+                Expect.Equal(2, files.Count);
+                Fixtures.TellingSession.Embed(files);
+                Expect.Equal(0, files.Skipped().Count);
+                student.Save(Path.Combine(folder, "Schüler.safetensors"));
+                Expect.True(File.Exists(Path.Combine(folder, "Schüler.safetensors")), "the student's file");
+                Student.Load(Path.Combine(folder, "Schüler.safetensors"), config).Dispose();
+            }
+        }
+
+        [Test]
+        public static void BrokenImagesAreNamed()
+        {
+            var folder = Fixtures.ImageFolder(2);
+            File.WriteAllText(Path.Combine(folder, "kaputt ü.png"), "no picture");
+            using (var images = Dataset.OpenFolder(folder))
+            {
+                Expect.Equal(0, images.Skipped().Count);
+                var vectors = Fixtures.TellingSession.Embed(images);
+                Expect.Equal(3, vectors.Count);
+                Expect.True(vectors.Row(2).ToArray().All(value => value == 0), "zeros for the broken image");
+                Expect.True(vectors.Row(1).ToArray().Any(value => value != 0), "no zeros for a sound one");
+                Expect.True(images.Skipped().Single().StartsWith("kaputt ü.png: "), images.Skipped()[0]);
+            }
+        }
+
+        [Test]
+        public static void FramesArePushed()
+        {
+            using (var frames = new Dataset())
+            {
+                Expect.Equal(0, frames.Count);
+                Expect.Equal(0, frames.Push(Fixtures.Striped(2), "Teil ü"));
+                Expect.Equal(1, frames.Push(Fixtures.Striped(3)));
+                Expect.Equal(2, frames.Push(new ReadOnlySpan<byte>(Fixtures.Stripes(4)), 40, 36, PixelFormat.Mono8, "span"));
+                Expect.Equal(3, frames.Count);
+                Expect.Equal("Teil ü", frames.Name(0));
+                Expect.Equal("1", frames.Name(1));
+                Expect.Equal("span", frames.Name(2));
+                // The pixels were copied: what was pushed as the same is the same, however it came.
+                frames.Push(Fixtures.Striped(4));
+                var vectors = Fixtures.TellingSession.Embed(frames);
+                Expect.Near(1, vectors.Cosine(2, 3), 1e-6);
+                Expect.True(vectors.Cosine(0, 2) < .9999, "different frames differ");
+                Expect.Throws<ArgumentException>(() => frames.Push(Fixtures.Striped(2), "a\0b"));
+                Expect.Equal(4, frames.Count);
+            }
+        }
+
+        [Test]
+        public static void WhatIsNotThereIsAnError()
+        {
+            var empty = Fixtures.Folder();
+            Expect.Fails(ErrorCode.Io, () => Dataset.OpenFolder(Path.Combine(empty, "none")));
+            Expect.Fails(ErrorCode.InvalidArgument, () => Dataset.OpenFolder(empty));
+            Expect.Fails(ErrorCode.InvalidArgument, () => Dataset.OpenFiles());
+            Expect.Throws<ArgumentNullException>(() => Dataset.OpenFiles("a", null));
+            Expect.Throws<ArgumentNullException>(() => Dataset.OpenFolder(null));
+        }
+    }
+}

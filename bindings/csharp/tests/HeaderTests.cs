@@ -1,0 +1,189 @@
+using System;
+using System.Collections.Generic;
+using System.Linq;
+using System.Reflection;
+using System.Runtime.InteropServices;
+
+namespace LibSeed.Tests
+{
+    // The binding against seed.h: what the header has and the binding has not, or has otherwise, is a failure.
+    internal static class HeaderTests
+    {
+        private static readonly Header Header = new Header(Program.Header);
+
+        // The .NET types that fit a C type. Handles are apart: seed_x * is XHandle, or IntPtr where it is freed.
+        private static readonly Dictionary<string, Type[]> Fitting = new Dictionary<string, Type[]>
+        {
+            { "void", new[] { typeof(void) } },
+            { "int32_t", new[] { typeof(int) } },
+            { "uint32_t", new[] { typeof(uint) } },
+            { "int64_t", new[] { typeof(long) } },
+            { "uint64_t", new[] { typeof(ulong) } },
+            { "size_t", new[] { typeof(UIntPtr) } },
+            { "double", new[] { typeof(double) } },
+            { "void*", new[] { typeof(IntPtr) } },
+            { "char*", new[] { typeof(byte[]), typeof(IntPtr) } },
+            { "char**", new[] { typeof(IntPtr[]) } },
+            { "int32_t*", new[] { typeof(int).MakeByRefType() } },
+            { "uint32_t*", new[] { typeof(uint*), typeof(IntPtr) } },
+            { "int64_t*", new[] { typeof(long).MakeByRefType(), typeof(long*) } },
+            { "uint64_t*", new[] { typeof(ulong).MakeByRefType() } },
+            { "size_t*", new[] { typeof(UIntPtr).MakeByRefType() } },
+            { "double*", new[] { typeof(double).MakeByRefType() } },
+            { "float*", new[] { typeof(float*), typeof(IntPtr) } },
+            { "seed_error*", new[] { typeof(IntPtr) } },
+            { "seed_image*", new[] { typeof(ImageLayout*) } },
+            { "seed_knn_result*", new[] { typeof(KnnLayout).MakeByRefType() } },
+            { "seed_progress*", new[] { typeof(IntPtr) } },
+            { "seed_bank_progress*", new[] { typeof(IntPtr) } },
+            { "seed_log_callback", new[] { typeof(LogCallback) } },
+            { "seed_progress_callback", new[] { typeof(ProgressCallback) } },
+            { "seed_bank_callback", new[] { typeof(BankCallback) } },
+            { "seed_count_callback", new[] { typeof(CountCallback) } },
+        };
+
+        private static readonly Dictionary<string, Type> Layouts = new Dictionary<string, Type>
+        {
+            { "seed_image", typeof(ImageLayout) },
+            { "seed_progress", typeof(ProgressLayout) },
+            { "seed_bank_progress", typeof(BankProgressLayout) },
+            { "seed_knn_result", typeof(KnnLayout) },
+        };
+
+        [Test]
+        public static void EveryFunctionIsThere()
+        {
+            var declared = Entries().Select(Entry).OrderBy(name => name, StringComparer.Ordinal).ToArray();
+            var wanted = Header.Functions().Select(function => function.Name).OrderBy(name => name, StringComparer.Ordinal)
+                .ToArray();
+            Expect.True(wanted.Length >= 86, "at least 86 functions in seed.h, found " + wanted.Length);
+            Expect.Equal("", string.Join(", ", wanted.Except(declared)));
+            Expect.Equal("", string.Join(", ", declared.Except(wanted)));
+        }
+
+        [Test]
+        public static void EveryFunctionHasTheHeadersTypes()
+        {
+            var functions = Header.Functions().ToDictionary(function => function.Name);
+            var wrong = new List<string>();
+            foreach (var entry in Entries())
+            {
+                var import = (DllImportAttribute)entry.GetCustomAttributes(typeof(DllImportAttribute), false).Single();
+                var function = functions[Entry(entry)];
+                var found = entry.GetParameters();
+                if (import.CallingConvention != CallingConvention.Cdecl || import.Value != "seed")
+                {
+                    wrong.Add(function.Name + ": library or calling convention");
+                }
+                if (!Fits(function.Result, entry.ReturnType, true) || found.Length != function.Parameters.Length)
+                {
+                    wrong.Add(function.Name + ": result or number of parameters");
+                    continue;
+                }
+                for (var i = 0; i < found.Length; i++)
+                {
+                    if (!Fits(function.Parameters[i].Type, found[i].ParameterType, function.Name.EndsWith("_free")))
+                    {
+                        wrong.Add(function.Name + ": " + function.Parameters[i].Name + " is " + function.Parameters[i].Type +
+                            " in C and " + found[i].ParameterType + " here");
+                    }
+                }
+            }
+            Expect.Equal("", string.Join("\n", wrong));
+        }
+
+        [Test]
+        public static void StructsHaveTheHeadersLayout()
+        {
+            var structs = Header.Structs();
+            Expect.Equal(string.Join(" ", structs.Keys.OrderBy(name => name)), string.Join(" ", Layouts.Keys.OrderBy(name => name)));
+            foreach (var layout in Layouts)
+            {
+                int offset = 0, widest = 1;
+                foreach (var field in structs[layout.Key])
+                {
+                    var own = layout.Value.GetField(field.Name, BindingFlags.Instance | BindingFlags.NonPublic);
+                    Expect.True(own != null, layout.Key + " has the field " + field.Name);
+                    Expect.True(Fits(field.Type, own.FieldType, true), layout.Key + "." + field.Name + " is a " + field.Type);
+                    var size = Marshal.SizeOf(own.FieldType);
+                    offset = (offset + size - 1) / size * size;
+                    Expect.Equal(offset, (int)Marshal.OffsetOf(layout.Value, field.Name));
+                    offset += size;
+                    widest = Math.Max(widest, size);
+                }
+                Expect.Equal((offset + widest - 1) / widest * widest, Marshal.SizeOf(layout.Value));
+            }
+        }
+
+        [Test]
+        public static void CallbacksHaveTheHeadersTypes()
+        {
+            var callbacks = Header.Callbacks();
+            Expect.Equal(4, callbacks.Count);
+            foreach (var callback in callbacks)
+            {
+                var type = Fitting[callback.Key].Single();
+                var found = type.GetMethod("Invoke").GetParameters();
+                Expect.Equal(callback.Value.Length, found.Length);
+                for (var i = 0; i < found.Length; i++)
+                {
+                    Expect.True(Fits(callback.Value[i].Type, found[i].ParameterType, true), callback.Key + ": " + callback.Value[i].Name);
+                }
+                var how = (UnmanagedFunctionPointerAttribute)type.GetCustomAttributes(typeof(UnmanagedFunctionPointerAttribute), false)
+                    .Single();
+                Expect.Equal(CallingConvention.Cdecl, how.CallingConvention);
+            }
+        }
+
+        [Test]
+        public static void EnumsHaveTheHeadersNumbers()
+        {
+            Same(typeof(ErrorCode), Header.Numbers("SEED_ERROR_"), "OK");
+            Same(typeof(LogLevel), Header.Numbers("SEED_LOG_"), null);
+            Same(typeof(PixelFormat), Header.Numbers("SEED_PIXEL_"), null);
+            Same(typeof(Outcome), Header.Numbers("SEED_OUTCOME_"), null);
+            Expect.Equal(Header.Numbers("SEED_ABI_")["VERSION"], (int)Native.AbiVersion);
+            Expect.Equal(Header.Numbers("SEED_DEVICE_")["CPU"], Native.DeviceCpu);
+            Expect.Equal(Header.Numbers("SEED_")["OK"], (int)ErrorCode.Ok);
+        }
+
+        private static void Same(Type type, IDictionary<string, int> numbers, string besides)
+        {
+            Expect.True(numbers.Count > 0, "numbers of " + type.Name);
+            var own = Enum.GetNames(type).Where(name => name.ToUpperInvariant() != besides)
+                .ToDictionary(name => name.ToUpperInvariant(), name => (int)Enum.Parse(type, name));
+            foreach (var number in numbers)
+            {
+                var name = number.Key.Replace("_", "");
+                Expect.True(own.ContainsKey(name) && own[name] == number.Value, type.Name + " has " + number.Key + " = " + number.Value);
+            }
+            Expect.Equal(numbers.Count, own.Count);
+        }
+
+        private static bool Fits(string type, Type found, bool bare)
+        {
+            Type[] fitting;
+            if (Fitting.TryGetValue(type, out fitting))
+            {
+                return fitting.Contains(found);
+            }
+            if (type.EndsWith("**"))
+            {
+                return found == typeof(IntPtr).MakeByRefType();
+            }
+            var name = string.Concat(type.TrimEnd('*').Split('_').Skip(1).Select(word => char.ToUpperInvariant(word[0]) + word.Substring(1)));
+            return bare ? found == typeof(IntPtr) : found.Name == name + "Handle";
+        }
+
+        private static IEnumerable<MethodInfo> Entries()
+        {
+            return typeof(Native).GetMethods(BindingFlags.Static | BindingFlags.NonPublic | BindingFlags.Public)
+                .Where(method => method.IsDefined(typeof(DllImportAttribute), false));
+        }
+
+        private static string Entry(MethodInfo method)
+        {
+            return ((DllImportAttribute)method.GetCustomAttributes(typeof(DllImportAttribute), false).Single()).EntryPoint ?? method.Name;
+        }
+    }
+}

@@ -1,0 +1,44 @@
+using System;
+using System.Linq;
+using System.Threading;
+
+namespace LibSeed.Tests
+{
+    internal static class LibraryTests
+    {
+        [Test]
+        public static void VersionIsTheHeaders()
+        {
+            var header = new Header(Program.Header).Numbers("SEED_VERSION_");
+            Expect.Equal(header["MAJOR"] + "." + header["MINOR"] + "." + header["PATCH"], Library.Version);
+            Expect.Equal(Library.Version, typeof(Library).Assembly.GetName().Version.ToString(3));
+        }
+
+        [Test]
+        public static void InitializeMayBeCalledAgain()
+        {
+            var threads = Enumerable.Range(0, 4).Select(number => new Thread(Library.Initialize)).ToList();
+            threads.ForEach(thread => thread.Start());
+            threads.ForEach(thread => thread.Join());
+            Library.Initialize();
+        }
+
+        [Test]
+        public static void OtherAbisAreRefused()
+        {
+            var error = Expect.Fails(ErrorCode.NotInitialized, () => SeedError.Check(Native.seed_init(Native.AbiVersion + 1)));
+            Expect.Holds((Native.AbiVersion + 1).ToString(), error.Message);
+        }
+
+        // The functions that every error goes through, on what they promise about none.
+        [Test]
+        public static void NoErrorIsNoError()
+        {
+            SeedError.Check(IntPtr.Zero);
+            Expect.Equal(0, Native.seed_error_code(IntPtr.Zero));
+            Expect.Equal("", Text.FromNative(Native.seed_error_message(IntPtr.Zero)));
+            Native.seed_error_free(IntPtr.Zero);
+            Native.seed_config_free(IntPtr.Zero);
+        }
+    }
+}
