@@ -111,6 +111,7 @@ namespace LibSeed
                 throw new ArgumentOutOfRangeException(nameof(maxRows), maxRows, "expected a number from 0");
             }
             using (var link = new Cancellation(cancellation))
+            using (InFlight.Begin(link.Handle))
             using (var callback = new Callback<BankProgress>(progress))
             {
                 int outcome;
@@ -147,7 +148,13 @@ namespace LibSeed
         /// <exception cref="SeedException">
         /// <see cref="ErrorCode.Format"/> naming the rows that are damaged; <see cref="Fill"/> repairs them.
         /// </exception>
-        public void Verify() => SeedError.Check(Native.seed_bank_verify(Handle));
+        public void Verify()
+        {
+            using (InFlight.Begin())
+            {
+                SeedError.Check(Native.seed_bank_verify(Handle));
+            }
+        }
 
         private long Rows(bool onlyFinished)
         {

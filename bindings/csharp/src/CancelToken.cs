@@ -30,20 +30,16 @@ namespace LibSeed
         public void Dispose() => handle.Dispose();
     }
 
-    // A token of C that a CancellationToken triggers during one call.
+    // A token of C that a CancellationToken triggers during one call; the end of the process does too.
     internal sealed class Cancellation : IDisposable
     {
-        private readonly CancelTokenHandle handle = CancelTokenHandle.None;
+        private readonly CancelTokenHandle handle = SeedHandle.Make<CancelTokenHandle>(Native.seed_cancel_token_new);
         private CancellationTokenRegistration registration;
 
         // A token that was cancelled before triggers at once, so that not a single step is made.
         internal Cancellation(CancellationToken token)
         {
-            if (token.CanBeCanceled)
-            {
-                handle = SeedHandle.Make<CancelTokenHandle>(Native.seed_cancel_token_new);
-                registration = token.Register(Trigger);
-            }
+            registration = token.Register(Trigger);
         }
 
         internal CancelTokenHandle Handle => handle;
@@ -52,10 +48,7 @@ namespace LibSeed
         public void Dispose()
         {
             registration.Dispose();
-            if (handle != CancelTokenHandle.None)
-            {
-                handle.Dispose();
-            }
+            handle.Dispose();
         }
 
         // It runs inside of CancellationTokenSource.Cancel, which is not the place to hear of the library's troubles.

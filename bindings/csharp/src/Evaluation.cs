@@ -47,6 +47,7 @@ namespace LibSeed
             var rounds = (uint)Size.Of(splits, nameof(splits));
             Library.Initialize();
             var result = new KnnLayout { struct_size = (UIntPtr)(uint)Marshal.SizeOf(typeof(KnnLayout)) };
+            using (InFlight.Begin())
             fixed (float* values = embeddings.Values)
             {
                 fixed (long* classes = labels)
@@ -68,6 +69,7 @@ namespace LibSeed
             var near = Size.Of(k, nameof(k));
             Library.Initialize();
             uint[] found;
+            using (InFlight.Begin())
             fixed (float* values = embeddings.Values)
             {
                 var address = (IntPtr)values;
@@ -99,6 +101,7 @@ namespace LibSeed
             }
             var near = Size.Of(k, nameof(k));
             Library.Initialize();
+            using (InFlight.Begin())
             fixed (float* left = student.Values)
             {
                 fixed (float* right = teacher.Values)

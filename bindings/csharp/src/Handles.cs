@@ -33,7 +33,10 @@ namespace LibSeed
             Library.Initialize();
             var made = new T();
             IntPtr result;
-            SeedError.Check(construct(out result));
+            using (InFlight.Begin())
+            {
+                SeedError.Check(construct(out result));
+            }
             made.SetHandle(result);
             Interlocked.Increment(ref open);
             return made;
@@ -75,9 +78,6 @@ namespace LibSeed
 
     internal sealed class CancelTokenHandle : SeedHandle
     {
-        // What stands for NULL.
-        internal static readonly CancelTokenHandle None = new CancelTokenHandle();
-
         protected override void Free(IntPtr value) => Native.seed_cancel_token_free(value);
     }
 
@@ -88,6 +88,7 @@ namespace LibSeed
 
     internal sealed class DatasetHandle : SeedHandle
     {
+        // What stands for NULL.
         internal static readonly DatasetHandle None = new DatasetHandle();
 
         protected override void Free(IntPtr value) => Native.seed_dataset_free(value);

@@ -77,6 +77,7 @@ namespace LibSeed
         public unsafe void Push(Embeddings embeddings)
         {
             Given.Object(embeddings, nameof(embeddings));
+            using (InFlight.Begin())
             fixed (float* values = embeddings.Values)
             {
                 SeedError.Check(Native.seed_queue_push(Handle, values, (UIntPtr)(uint)embeddings.Count,
@@ -89,6 +90,7 @@ namespace LibSeed
         {
             Given.Object(queries, nameof(queries));
             var capacity = Capacity;
+            using (InFlight.Begin())
             fixed (float* values = queries.Values)
             {
                 // A lambda cannot hold what is fixed, but its address.

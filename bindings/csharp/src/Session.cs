@@ -117,6 +117,7 @@ namespace LibSeed
         {
             // An empty span may have no address, and none would ask for the size instead of filling.
             float place;
+            using (InFlight.Begin())
             fixed (float* start = &MemoryMarshal.GetReference(vectors))
             {
                 UIntPtr length;
@@ -137,26 +138,33 @@ namespace LibSeed
         public Embeddings Embed(Dataset dataset, IProgress<CountProgress> progress = null,
             CancellationToken cancellation = default(CancellationToken))
         {
-            var images = Given.Object(dataset, nameof(dataset)).Handle;
+            try
+            {
+                return EmbedAll(Given.Object(dataset, nameof(dataset)).Handle, progress, cancellation);
+            }
+            catch (SeedException error) when (error.Code == ErrorCode.Cancelled)
+            {
+                // It may be the end of the process that has cancelled.
+                InFlight.StayWhenLeaving();
+                cancellation.ThrowIfCancellationRequested();
+                throw;
+            }
+        }
+
+        private Embeddings EmbedAll(DatasetHandle images, IProgress<CountProgress> progress, CancellationToken cancellation)
+        {
             var dim = Dim;
             using (var link = new Cancellation(cancellation))
+            using (InFlight.Begin(link.Handle))
             using (var callback = new Callback<CountProgress>(progress))
             {
-                try
+                return new Embeddings(Filling.Array<float>((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
                 {
-                    return new Embeddings(Filling.Array<float>((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
-                    {
-                        var error = Native.seed_session_embed_dataset(Handle, images,
-                            callback.Wanted ? Callbacks.Counting : null, callback.Number, link.Handle, buffer, capacity,
-                            out length);
-                        return callback.Interrupted ? Settled(callback, error) : error;
-                    }), dim);
-                }
-                catch (SeedException error) when (error.Code == ErrorCode.Cancelled)
-                {
-                    cancellation.ThrowIfCancellationRequested();
-                    throw;
-                }
+                    var error = Native.seed_session_embed_dataset(Handle, images,
+                        callback.Wanted ? Callbacks.Counting : null, callback.Number, link.Handle, buffer, capacity,
+                        out length);
+                    return callback.Interrupted ? Settled(callback, error) : error;
+                }), dim);
             }
         }
 

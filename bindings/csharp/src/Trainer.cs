@@ -90,6 +90,7 @@ namespace LibSeed
             {
                 throw new ArgumentOutOfRangeException(nameof(maxSteps), maxSteps, "expected a number from 0");
             }
+            using (InFlight.Begin(cancel))
             using (var callback = new Callback<TrainingProgress>(progress))
             {
                 int outcome;
@@ -104,6 +105,7 @@ namespace LibSeed
         /// </summary>
         public unsafe double Step(params Image[] images)
         {
+            using (InFlight.Begin())
             using (var views = new ImageViews(images))
             {
                 fixed (ImageLayout* first = views.Views)

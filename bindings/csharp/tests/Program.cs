@@ -16,6 +16,7 @@ namespace LibSeed.Tests
     //
     //   LibSeed.Tests --header SEED.H [WORD...]
     //   LibSeed.Tests --example FOLDER            makes images and a teacher for the example there
+    //   LibSeed.Tests --leave WAY                 ends in the middle of calls; see Leaving
     public static class Program
     {
         public static string Header { get; private set; }
@@ -25,6 +26,11 @@ namespace LibSeed.Tests
             if (words.Length == 2 && words[0] == "--example")
             {
                 Fixtures.Write(words[1]);
+                return 0;
+            }
+            if (words.Length == 2 && words[0] == "--leave")
+            {
+                Leaving.By(words[1]);
                 return 0;
             }
             if (words.Length < 2 || words[0] != "--header")

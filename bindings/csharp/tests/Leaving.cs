@@ -1,0 +1,62 @@
+using System;
+using System.Threading;
+
+namespace LibSeed.Tests
+{
+    // Ways to end a program in the middle of calls. All of them have a log handler and leave objects behind.
+    internal static class Leaving
+    {
+        private const long Endless = 1000000;
+
+        // Returns when it is time for Main to return.
+        internal static void By(string way)
+        {
+            int lines = 0, reports = 0;
+            Log.SetHandler(LogLevel.Debug, (level, line) => Interlocked.Increment(ref lines));
+            new Queue(64, 64);
+            new Dataset().Push(Fixtures.Striped(1));
+            switch (way)
+            {
+                case "run":
+                    // As tasks and threads of a pool, this one does not keep the program alive.
+                    Background(() => Fixtures.NewTrainer(Endless).Run(0,
+                        new DirectProgress<TrainingProgress>(p => Interlocked.Increment(ref reports))));
+                    break;
+                case "embed":
+                    Background(() =>
+                    {
+                        var frames = Fixtures.Frames(64);
+                        while (true)
+                        {
+                            Fixtures.TellingSession.Embed(frames,
+                                new DirectProgress<CountProgress>(p => Interlocked.Increment(ref reports)));
+                        }
+                    });
+                    break;
+                case "images":
+                    Background(() =>
+                    {
+                        while (true)
+                        {
+                            Fixtures.TellingSession.Embed(Fixtures.Striped(2));
+                            Interlocked.Increment(ref reports);
+                        }
+                    });
+                    break;
+                case "callback":
+                    Fixtures.NewTrainer(Endless).Run(0, new DirectProgress<TrainingProgress>(p =>
+                    {
+                        Fixtures.Clear();
+                        Environment.Exit(0);
+                    }));
+                    break;
+                default:
+                    throw new ArgumentException("no such way to leave: " + way);
+            }
+            Expect.Soon(() => Volatile.Read(ref reports) > 1, "some calls");
+            Fixtures.Clear();
+        }
+
+        private static void Background(ThreadStart calls) => new Thread(calls) { IsBackground = true }.Start();
+    }
+}
