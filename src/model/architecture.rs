@@ -87,7 +87,7 @@ impl Architecture {
     /// ```
     /// use seed::model::Architecture;
     /// assert_eq!(Architecture::parse("resnet18").unwrap(), Architecture::ResNet18);
-    /// assert!(Architecture::parse("resnet19").unwrap_err().message().contains("did you mean resnet18"));
+    /// assert!(Architecture::parse("resnet35").unwrap_err().message().contains("did you mean resnet34"));
     /// ```
     pub fn parse(name: &str) -> Result<Architecture> {
         if let Some(&found) = ALL.iter().find(|architecture| architecture.name() == name) {
