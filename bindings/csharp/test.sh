@@ -75,7 +75,8 @@ interrupted() { # RUNTIME
   } >"$place/program"
   # Without job control what is in the background ignores interrupts.
   set -m
-  TERM=xterm timeout --foreground 300 script --quiet --return --flush --command "bash $place/program" /dev/null <"$place/keys" >"$output" 2>&1 &
+  # The shell is named: script takes $SHELL, else sh, and a dash between it and the program ends with 130 whatever the program says.
+  SHELL=$BASH TERM=xterm timeout --foreground 300 script --quiet --return --flush --command "bash $place/program" /dev/null <"$place/keys" >"$output" 2>&1 &
   local job=$! keys
   set +m
   exec {keys}>"$place/keys"
@@ -84,9 +85,11 @@ interrupted() { # RUNTIME
     sleep .1
   done
   printf '\003' >&"$keys"
-  if ! wait "$job" || ! grep -q 'interrupted at step [1-9]' "$output" || ! grep -q 'is most like' "$output" ||
+  local status=0
+  wait "$job" || status=$?
+  if [ "$status" -ne 0 ] || ! grep -q 'interrupted at step [1-9]' "$output" || ! grep -q 'is most like' "$output" ||
     [ ! -s "$place/student.safetensors" ]; then
-    echo "test.sh: the interrupted example on $1 went wrong:" >&2
+    echo "test.sh: the interrupted example on $1 went wrong (it ended with $status):" >&2
     cat "$output" >&2
     exit 1
   fi
