@@ -56,7 +56,7 @@ pub unsafe extern "C" fn seed_teacher_dim(teacher: *const seed_teacher, out: *mu
 pub unsafe extern "C" fn seed_teacher_parameter_count(teacher: *const seed_teacher, out: *mut i64) -> *mut seed_error {
     catch(|| unsafe {
         check_out("out", out)?;
-        put(out, with(teacher, |teacher| Ok(teacher.parameter_count()))?);
+        put(out, with(teacher, |teacher| teacher.parameter_count())?);
         Ok(())
     })
 }

@@ -52,7 +52,8 @@ pub use network::Network;
 pub use projection::unit_rows;
 pub use published::published_names;
 pub use student::Student;
-pub use teacher::Teacher;
+pub(crate) use teacher::embed_with;
+pub use teacher::{Application, ApplicationOptions, BatchFormat, EmbedFunction, Embedder, Teacher, TorchScript};
 
 use crate::error::Result;
 use crate::torch::fused::{Builder, Value};
