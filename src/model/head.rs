@@ -83,6 +83,7 @@ impl HeadLayers {
             Head::Classifier { classes } => {
                 let initial = match architecture {
                     resnet if resnet.is_resnet() => LinearInitial::Torch,
+                    Architecture::ViT(_) => LinearInitial::Transformer,
                     Architecture::EfficientNetB0 | Architecture::EfficientNetB1 => LinearInitial::EfficientNet,
                     _ => LinearInitial::MobileNet,
                 };

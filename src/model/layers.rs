@@ -29,13 +29,15 @@ pub(crate) enum Activation {
     Silu,
     /// 1 / (1 + e⁻ˣ)
     Sigmoid,
+    /// x · Φ(x), exact
+    Gelu,
 }
 
 impl Activation {
     /// Takes `x` over, since most activations write in place: `x` must come fresh out of an operation whose backward does
     /// not need its result (convolution, batch norm, linear).
     pub fn apply(self, mut x: Tensor, mode: Mode) -> Result<Tensor> {
-        // Hardswish and SiLU need their input in backward: in place, libtorch would copy it first and save nothing.
+        // Hardswish, SiLU and GELU need their input in backward: in place, libtorch would copy it first and save nothing.
         let in_place = matches!(mode, Mode::Eval);
         Ok(match self {
             Activation::Identity => x,
@@ -47,6 +49,8 @@ impl Activation {
             Activation::Silu if in_place => x.f_silu_()?,
             Activation::Silu => x.f_silu()?,
             Activation::Sigmoid => x.f_sigmoid_()?,
+            Activation::Gelu if in_place => x.f_gelu_("none")?,
+            Activation::Gelu => x.f_gelu("none")?,
         })
     }
 }
@@ -271,9 +275,11 @@ pub(crate) enum LinearInitial {
     MobileNet,
     /// Weight U(±1/√outputs), bias 0: EfficientNet.
     EfficientNet,
+    /// Weight N(0, 0.02²), bias 0: Vision Transformers.
+    Transformer,
 }
 
-/// `y = x·Wᵀ + b`: (B, I) → (B, O), weight (O, I).
+/// `y = x·Wᵀ + b`: (…, I) → (…, O), weight (O, I).
 pub(crate) struct Linear {
     weight: Tensor,
     bias: Tensor,
@@ -287,6 +293,7 @@ impl Linear {
                 (Initial::Uniform { bound }, Initial::Uniform { bound })
             }
             LinearInitial::MobileNet => (Initial::Normal { std: 0.01 }, Initial::Constant(0.0)),
+            LinearInitial::Transformer => (Initial::Normal { std: 0.02 }, Initial::Constant(0.0)),
             LinearInitial::EfficientNet => {
                 (Initial::Uniform { bound: 1.0 / (output as f64).sqrt() }, Initial::Constant(0.0))
             }
@@ -314,6 +321,23 @@ impl Linear {
         // The bias goes through the norm's scale like a column of the weight.
         let (scaled_bias, _) = norm.folded_into(&self.bias.f_unsqueeze(1)?)?;
         builder.linear(x, &weight, &scaled_bias.f_squeeze_dim(1)?.f_add(&shift)?, activation as i32)
+    }
+
+    /// `other + scale·(x·Wᵀ + b)`, `scale` (O) or none.
+    pub fn lower_scaled_sum(
+        &self,
+        builder: &mut Builder,
+        x: Value,
+        other: Value,
+        scale: Option<&Tensor>,
+    ) -> Result<Value> {
+        let _no_grad = tch::no_grad_guard();
+        let (mut weight, mut bias) = (self.weight.f_detach()?, self.bias.f_detach()?);
+        if let Some(scale) = scale {
+            weight = weight.f_mul(&scale.f_unsqueeze(1)?)?;
+            bias = bias.f_mul(scale)?;
+        }
+        builder.linear_sum(x, other, &weight, &bias, Activation::Identity as i32)
     }
 
     /// `activation(x·Wᵀ + b)`.

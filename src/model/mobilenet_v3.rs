@@ -1,4 +1,4 @@
-//! MobileNetV3-Small and -Large (Howard et al. 2019), torchvision's definition.
+//! MobileNetV3-Small and -Large (Howard et al. 2019), torchvision's definition, also [narrow](super::narrow).
 //!
 //! ```text
 //! (B,3,H,W) → 3×3/2, 16, hardswish → inverted residuals → 1×1, 6c → mean → linear → hardswish → (B, 1024 or 1280)
@@ -12,6 +12,7 @@ use tch::Tensor;
 use super::layers::{
     Activation, ConvBnAct, ConvShape, Linear, LinearInitial, NormConfig, SqueezeExcitation, global_average,
 };
+use super::narrow::round_to_eight;
 use super::params::Path;
 use super::{Backbone, Mode};
 use crate::error::Result;
@@ -84,6 +85,7 @@ struct InvertedResidual {
 }
 
 impl InvertedResidual {
+    /// `row` with its channels already multiplied.
     fn new(path: &mut Path<'_>, input: i64, row: &Row) -> Result<InvertedResidual> {
         let mut path = path.at("block");
         let mut number = 0;
@@ -100,7 +102,7 @@ impl InvertedResidual {
         let shape = ConvShape::depthwise(row.expanded, row.kernel, row.stride);
         let depthwise = ConvBnAct::new(&mut path.at(next()), ("0", "1"), shape, NORM, row.activation)?;
         let squeeze = if row.squeeze {
-            let squeezed = round_to_eight(row.expanded / 4);
+            let squeezed = round_to_eight((row.expanded / 4) as f64);
             let path = &mut path.at(next());
             let (inner, gate) = (Activation::Relu, Activation::Hardsigmoid);
             Some(SqueezeExcitation::new(path, row.expanded, squeezed, inner, gate)?)
@@ -142,12 +144,6 @@ impl InvertedResidual {
     }
 }
 
-/// The multiple of eight nearest to `channels`, not more than a tenth below it (torchvision's `_make_divisible`).
-fn round_to_eight(channels: i64) -> i64 {
-    let rounded = ((channels + 4) / 8 * 8).max(8);
-    if rounded * 10 < channels * 9 { rounded + 8 } else { rounded }
-}
-
 /// MobileNetV3 without the last layer of its classifier.
 pub(crate) struct MobileNetV3 {
     stem: ConvBnAct,
@@ -157,23 +153,26 @@ pub(crate) struct MobileNetV3 {
 }
 
 impl MobileNetV3 {
-    pub fn new(root: &mut Path<'_>, size: Size) -> Result<MobileNetV3> {
+    /// `widen` multiplies all channels, rounded to eights.
+    pub fn new(root: &mut Path<'_>, size: Size, widen: f64) -> Result<MobileNetV3> {
+        let channels = |full: i64| round_to_eight(full as f64 * widen);
         let (rows, width): (&[Row], i64) = match size {
             Size::Small => (&SMALL, 1024),
             Size::Large => (&LARGE, 1280),
         };
         let mut path = root.at("features");
-        let shape = ConvShape::dense(3, 16, 3, 2);
+        let mut input = channels(16);
+        let shape = ConvShape::dense(3, input, 3, 2);
         let stem = ConvBnAct::new(&mut path.at(0), ("0", "1"), shape, NORM, HS)?;
         let mut blocks = Vec::with_capacity(rows.len());
-        let mut input = 16;
         for row in rows {
-            blocks.push(InvertedResidual::new(&mut path.at(blocks.len() + 1), input, row)?);
+            let row = Row { expanded: channels(row.expanded), output: channels(row.output), ..*row };
+            blocks.push(InvertedResidual::new(&mut path.at(blocks.len() + 1), input, &row)?);
             input = row.output;
         }
         let shape = ConvShape::pointwise(input, 6 * input);
         let last = ConvBnAct::new(&mut path.at(blocks.len() + 1), ("0", "1"), shape, NORM, HS)?;
-        let widen = Linear::new(&mut root.at("classifier").at(0), 6 * input, width, LinearInitial::MobileNet)?;
+        let widen = Linear::new(&mut root.at("classifier").at(0), 6 * input, channels(width), LinearInitial::MobileNet)?;
         Ok(MobileNetV3 { stem, blocks, last, widen })
     }
 }
@@ -196,16 +195,5 @@ impl Backbone for MobileNetV3 {
         x = self.last.lower(builder, x)?;
         x = builder.mean(x)?;
         self.widen.lower(builder, x, HS)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::round_to_eight;
-
-    #[test]
-    fn channels_round_as_in_torchvision() {
-        let rounded: Vec<i64> = [4, 18, 24, 30, 36, 60, 72, 120, 144, 168, 240].map(round_to_eight).to_vec();
-        assert_eq!(rounded, [8, 24, 24, 32, 40, 64, 72, 120, 144, 168, 240]);
     }
 }
