@@ -43,13 +43,19 @@ pub enum Architecture {
     EfficientNetB0,
     /// EfficientNet-B1, features 1280 wide.
     EfficientNetB1,
+    /// The MobileNetV3-Large that SEED trained: squeeze-and-excitation before the activation; features 1280 wide.
+    SeedMobileNetV3Large,
+    /// The EfficientNet-B0 that SEED trained, TensorFlow's: "SAME" padding; features 1280 wide.
+    TfEfficientNetB0,
+    /// TensorFlow's EfficientNet-B1; features 1280 wide.
+    TfEfficientNetB1,
     /// One of the above with fewer channels.
     Narrow(Narrow, Width),
     /// A Vision Transformer; features as wide as its tokens.
     ViT(ViT),
 }
 
-const FULL: [Architecture; 13] = [
+const FULL: [Architecture; 16] = [
     Architecture::ResNet10,
     Architecture::ResNet18,
     Architecture::ResNet34,
@@ -63,6 +69,9 @@ const FULL: [Architecture; 13] = [
     Architecture::MobileNetV3Large,
     Architecture::EfficientNetB0,
     Architecture::EfficientNetB1,
+    Architecture::SeedMobileNetV3Large,
+    Architecture::TfEfficientNetB0,
+    Architecture::TfEfficientNetB1,
 ];
 
 static ALL: LazyLock<Vec<Architecture>> = LazyLock::new(|| {
@@ -92,6 +101,9 @@ impl Architecture {
             Architecture::MobileNetV3Large => "mobilenet_v3_large",
             Architecture::EfficientNetB0 => "efficientnet_b0",
             Architecture::EfficientNetB1 => "efficientnet_b1",
+            Architecture::SeedMobileNetV3Large => "seed_mobilenet_v3_large",
+            Architecture::TfEfficientNetB0 => "tf_efficientnet_b0",
+            Architecture::TfEfficientNetB1 => "tf_efficientnet_b1",
             Architecture::Narrow(network, width) => network.name(width),
             Architecture::ViT(vit) => vit.name(),
         }
@@ -125,7 +137,10 @@ impl Architecture {
             Architecture::MobileNetV2
             | Architecture::MobileNetV3Large
             | Architecture::EfficientNetB0
-            | Architecture::EfficientNetB1 => 1280,
+            | Architecture::EfficientNetB1
+            | Architecture::SeedMobileNetV3Large
+            | Architecture::TfEfficientNetB0
+            | Architecture::TfEfficientNetB1 => 1280,
             Architecture::Narrow(network, width) => network.feature_dim(width),
             Architecture::ViT(vit) => vit.width(),
         }
@@ -133,14 +148,20 @@ impl Architecture {
 
     /// Where torchvision keeps the last linear layer of the classifier, DINO of a Vision Transformer: the part of the key before ".weight".
     pub(crate) fn classifier_key(self) -> &'static str {
-        use Architecture::{EfficientNetB0, EfficientNetB1, MobileNetV2, MobileNetV3Large, MobileNetV3Small};
         match self {
-            MobileNetV2 | Self::Narrow(Narrow::MobileNetV2, _) | EfficientNetB0 | EfficientNetB1 => "classifier.1",
-            MobileNetV3Small | Self::Narrow(Narrow::MobileNetV3Small, _) => "classifier.3",
-            MobileNetV3Large | Self::Narrow(Narrow::MobileNetV3Large, _) => "classifier.3",
+            Self::MobileNetV2 | Self::Narrow(Narrow::MobileNetV2, _) => "classifier.1",
+            Self::MobileNetV3Small | Self::MobileNetV3Large | Self::SeedMobileNetV3Large => "classifier.3",
+            Self::Narrow(Narrow::MobileNetV3Small | Narrow::MobileNetV3Large, _) => "classifier.3",
+            efficient if efficient.is_efficientnet() => "classifier.1",
             Self::ViT(_) => "head",
             _ => "fc",
         }
+    }
+
+    /// Whether it is one of the EfficientNets.
+    pub(crate) fn is_efficientnet(self) -> bool {
+        use Architecture::{EfficientNetB0, EfficientNetB1, TfEfficientNetB0, TfEfficientNetB1};
+        matches!(self, EfficientNetB0 | EfficientNetB1 | TfEfficientNetB0 | TfEfficientNetB1)
     }
 
     /// Whether it is one of the ResNets.

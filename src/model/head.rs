@@ -84,7 +84,7 @@ impl HeadLayers {
                 let initial = match architecture {
                     resnet if resnet.is_resnet() => LinearInitial::Torch,
                     Architecture::ViT(_) => LinearInitial::Transformer,
-                    Architecture::EfficientNetB0 | Architecture::EfficientNetB1 => LinearInitial::EfficientNet,
+                    efficient if efficient.is_efficientnet() => LinearInitial::EfficientNet,
                     _ => LinearInitial::MobileNet,
                 };
                 let dropout = RandomDrop::elements(root, architecture.classifier_dropout());

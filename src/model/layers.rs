@@ -55,7 +55,17 @@ impl Activation {
     }
 }
 
-/// Shape of a convolution; the padding is always (kernel − 1)/2, as everywhere in these networks.
+/// What is put around the image, so that a convolution gives ⌈side/stride⌉ pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Padding {
+    /// (kernel − 1)/2 zeros on every side: torch's networks.
+    Even,
+    /// TensorFlow's "SAME": as few zeros as are needed, an odd one at the lower and right edge. Differs from `Even` where
+    /// the stride is 2 and the side is even.
+    Same,
+}
+
+/// Shape of a convolution.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ConvShape {
     pub input: i64,
@@ -63,22 +73,33 @@ pub(crate) struct ConvShape {
     pub kernel: i64,
     pub stride: i64,
     pub groups: i64,
+    pub padding: Padding,
 }
 
 impl ConvShape {
     /// 1×1, stride 1.
     pub fn pointwise(input: i64, output: i64) -> ConvShape {
-        ConvShape { input, output, kernel: 1, stride: 1, groups: 1 }
+        ConvShape { input, output, kernel: 1, stride: 1, groups: 1, padding: Padding::Even }
     }
 
     /// Every channel by itself.
     pub fn depthwise(channels: i64, kernel: i64, stride: i64) -> ConvShape {
-        ConvShape { input: channels, output: channels, kernel, stride, groups: channels }
+        ConvShape { input: channels, output: channels, kernel, stride, groups: channels, padding: Padding::Even }
     }
 
     /// Every channel with every other.
     pub fn dense(input: i64, output: i64, kernel: i64, stride: i64) -> ConvShape {
-        ConvShape { input, output, kernel, stride, groups: 1 }
+        ConvShape { input, output, kernel, stride, groups: 1, padding: Padding::Even }
+    }
+
+    /// The same shape with another padding.
+    pub fn padded(self, padding: Padding) -> ConvShape {
+        ConvShape { padding, ..self }
+    }
+
+    /// Whether zeros are put around the image by an operation of their own: with stride 1 both paddings are the same.
+    fn pads_first(&self) -> bool {
+        self.padding == Padding::Same && self.stride > 1
     }
 }
 
@@ -103,9 +124,22 @@ impl Conv2d {
     /// (B, I, H, W) → (B, O, ⌈H/stride⌉, ⌈W/stride⌉).
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let ConvShape { kernel, stride, groups, .. } = self.shape;
-        let padding = (kernel - 1) / 2;
-        Ok(x.f_conv2d(&self.weight, self.bias.as_ref(), [stride, stride], [padding, padding], [1, 1], groups)?)
+        let convolve = |x: &Tensor, padding| {
+            x.f_conv2d(&self.weight, self.bias.as_ref(), [stride, stride], [padding, padding], [1, 1], groups)
+        };
+        if self.shape.pads_first() {
+            let (_, _, height, width) = x.size4()?;
+            let ((top, bottom), (left, right)) = (same(height, kernel, stride), same(width, kernel, stride));
+            return Ok(convolve(&x.f_constant_pad_nd([left, right, top, bottom])?, 0)?);
+        }
+        Ok(convolve(x, (kernel - 1) / 2)?)
     }
+}
+
+/// Zeros before and behind `side` pixels for "SAME": (⌈side/stride⌉ − 1)·stride + kernel − side in all.
+fn same(side: i64, kernel: i64, stride: i64) -> (i64, i64) {
+    let zeros = (((side + stride - 1) / stride - 1) * stride + kernel - side).max(0);
+    (zeros / 2, zeros - zeros / 2)
 }
 
 /// The two constants of batch normalisation that differ between architectures.
@@ -118,7 +152,7 @@ pub(crate) struct NormConfig {
 impl NormConfig {
     /// torch's defaults: ResNet, MobileNetV2, EfficientNet-B0.
     pub const TORCH: NormConfig = NormConfig { eps: 1e-5, momentum: 0.1 };
-    /// torchvision's MobileNetV3.
+    /// torchvision's MobileNetV3; also TensorFlow's EfficientNets, whose momentum 0.99 is torch's 0.01.
     pub const MOBILENET_V3: NormConfig = NormConfig { eps: 1e-3, momentum: 0.01 };
 }
 
@@ -220,7 +254,11 @@ impl ConvBnAct {
     fn lower_fused(&self, b: &mut Builder, x: Value, other: Option<Value>, activation: Activation) -> Result<Value> {
         let (weight, bias) = self.norm.folded_into(&self.conv.weight)?;
         let ConvShape { kernel, stride, groups, .. } = self.conv.shape;
-        b.conv(x, other, &weight, &bias, ConvGeometry { stride, padding: (kernel - 1) / 2, groups }, activation as i32)
+        let (x, padding) = match self.conv.shape.pads_first() {
+            true => (b.same_padding(x, kernel, stride)?, 0),
+            false => (x, (kernel - 1) / 2),
+        };
+        b.conv(x, other, &weight, &bias, ConvGeometry { stride, padding, groups }, activation as i32)
     }
 }
 

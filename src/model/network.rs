@@ -2,11 +2,11 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::efficientnet::EfficientNet;
+use super::efficientnet::{self, EfficientNet};
 use super::head::{Head, HeadLayers};
 use super::load::{self, Load, LoadReport};
 use super::mobilenet_v2::MobileNetV2;
-use super::mobilenet_v3::{MobileNetV3, Size};
+use super::mobilenet_v3::{self, MobileNetV3, Size};
 use super::narrow::Narrow;
 use super::params::{Entry, Filling, Path, Role, Store};
 use super::resnet::{BlockKind, ResNet};
@@ -215,6 +215,7 @@ impl Network {
 /// The layers of an architecture up to its features.
 fn backbone(root: &mut Path<'_>, architecture: Architecture) -> Result<Box<dyn Backbone>> {
     use BlockKind::{Basic, Bottleneck};
+    use mobilenet_v3::Origin::Torchvision;
     let resnet = |root: &mut Path<'_>, kind, depths, stem| ResNet::new(root, kind, depths, stem).map(boxed);
     match architecture {
         Architecture::ResNet10 => resnet(root, Basic, [1, 1, 1, 1], 64),
@@ -226,18 +227,23 @@ fn backbone(root: &mut Path<'_>, architecture: Architecture) -> Result<Box<dyn B
         Architecture::ResNet50W2 => resnet(root, Bottleneck, [3, 4, 6, 3], 128),
         Architecture::ResNet50W4 => resnet(root, Bottleneck, [3, 4, 6, 3], 256),
         Architecture::MobileNetV2 => MobileNetV2::new(root, 1.0).map(boxed),
-        Architecture::MobileNetV3Small => MobileNetV3::new(root, Size::Small, 1.0).map(boxed),
-        Architecture::MobileNetV3Large => MobileNetV3::new(root, Size::Large, 1.0).map(boxed),
-        Architecture::EfficientNetB0 => EfficientNet::new(root, 1.0).map(boxed),
-        Architecture::EfficientNetB1 => EfficientNet::new(root, 1.1).map(boxed),
+        Architecture::MobileNetV3Small => MobileNetV3::new(root, Size::Small, 1.0, Torchvision).map(boxed),
+        Architecture::MobileNetV3Large => MobileNetV3::new(root, Size::Large, 1.0, Torchvision).map(boxed),
+        Architecture::SeedMobileNetV3Large => {
+            MobileNetV3::new(root, Size::Large, 1.0, mobilenet_v3::Origin::Seed).map(boxed)
+        }
+        Architecture::EfficientNetB0 => EfficientNet::new(root, 1.0, efficientnet::Origin::Torchvision).map(boxed),
+        Architecture::EfficientNetB1 => EfficientNet::new(root, 1.1, efficientnet::Origin::Torchvision).map(boxed),
+        Architecture::TfEfficientNetB0 => EfficientNet::new(root, 1.0, efficientnet::Origin::TensorFlow).map(boxed),
+        Architecture::TfEfficientNetB1 => EfficientNet::new(root, 1.1, efficientnet::Origin::TensorFlow).map(boxed),
         Architecture::Narrow(network, width) => match network {
             Narrow::ResNet10 => resnet(root, Basic, [1, 1, 1, 1], width.of(64)),
             Narrow::ResNet18 => resnet(root, Basic, [2, 2, 2, 2], width.of(64)),
             Narrow::ResNet34 => resnet(root, Basic, [3, 4, 6, 3], width.of(64)),
             Narrow::ResNet50 => resnet(root, Bottleneck, [3, 4, 6, 3], width.of(64)),
             Narrow::MobileNetV2 => MobileNetV2::new(root, width.factor()).map(boxed),
-            Narrow::MobileNetV3Small => MobileNetV3::new(root, Size::Small, width.factor()).map(boxed),
-            Narrow::MobileNetV3Large => MobileNetV3::new(root, Size::Large, width.factor()).map(boxed),
+            Narrow::MobileNetV3Small => MobileNetV3::new(root, Size::Small, width.factor(), Torchvision).map(boxed),
+            Narrow::MobileNetV3Large => MobileNetV3::new(root, Size::Large, width.factor(), Torchvision).map(boxed),
         },
         Architecture::ViT(vit) => VisionTransformer::new(root, vit).map(boxed),
     }

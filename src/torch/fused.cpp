@@ -7,10 +7,12 @@
 #include <ATen/ATen.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -69,7 +71,7 @@ void activate(at::Tensor &x, int32_t activation) {
   }
 }
 
-enum Kind : int32_t { Conv, MaxPool, Squeeze, Mean, Linear, Patches, LayerNorm, Attention, Token };
+enum Kind : int32_t { Conv, MaxPool, Squeeze, Mean, Linear, Patches, LayerNorm, Attention, Token, SamePadding, Activate };
 
 struct Operation {
   int32_t kind, input, other, output, activation, gate;
@@ -79,7 +81,7 @@ struct Operation {
   std::vector<at::Tensor> weights;
   // Conv: the packed weight. Patches: the positions of the images that the program is prepared for.
   at::Tensor packed;
-  // Attention: heads. Token: which one. Patches: whether shrinking the table filters first.
+  // Attention: heads. Token: which one. Patches: whether shrinking the table filters first. SamePadding: the kernel.
   int64_t number = 0;
   double eps = 0;
 };
@@ -140,6 +142,12 @@ at::Tensor resample(const at::Tensor &table, int64_t rows, int64_t columns, bool
 // normalises them, as under autocast.
 bool stays_float(const Operation &op, size_t weight) {
   return op.kind == LayerNorm || (op.kind == Patches && weight >= 2);
+}
+
+// Zeros before and behind `side` pixels, so that a convolution gives ⌈side/stride⌉ of them.
+std::pair<int64_t, int64_t> same_padding(int64_t side, int64_t kernel, int64_t stride) {
+  const int64_t zeros = std::max<int64_t>(((side + stride - 1) / stride - 1) * stride + kernel - side, 0);
+  return {zeros / 2, zeros - zeros / 2};
 }
 
 // Images (B, 3, H, W) → tokens (B, first + H/p·W/p, D), float32.
@@ -203,6 +211,19 @@ void step(const Program &program, const Operation &op, std::vector<at::Tensor> &
         at::layer_norm(input.to(at::kFloat), {input.size(-1)}, op.weights[0], op.weights[1], op.eps).to(program.dtype);
     return;
   case Attention: return attend(op, values);
+  case SamePadding: {
+    const auto rows = same_padding(input.size(2), op.number, op.stride);
+    const auto columns = same_padding(input.size(3), op.number, op.stride);
+    const int64_t zeros[] = {columns.first, columns.second, rows.first, rows.second};
+    values[op.output] = at::constant_pad_nd(input, zeros);
+    return;
+  }
+  case Activate: {
+    at::Tensor out = input;
+    activate(out, op.activation);
+    values[op.output] = std::move(out);
+    return;
+  }
   case Token: values[op.output] = input.select(1, op.number); return;
   }
 }
@@ -249,6 +270,18 @@ char *seed_fused_linear(Program *program, int32_t input, const at::Tensor *weigh
                         int32_t activation, int32_t *output) {
   return guarded(
       [&] { *output = add(*program, {Linear, input, -1, 0, activation, Identity, 1, 0, 1, {*weight, *bias}, {}}); });
+}
+
+// Zeros around (B, C, H, W), as few as a convolution without padding needs to give ⌈H/stride⌉ × ⌈W/stride⌉.
+char *seed_fused_same_padding(Program *program, int32_t input, int64_t kernel, int64_t stride, int32_t *output) {
+  return guarded([&] {
+    *output = add(*program, {SamePadding, input, -1, 0, Identity, Identity, stride, 0, 1, {}, {}, kernel});
+  });
+}
+
+// act(input). Overwrites its input, which nothing may read afterwards.
+char *seed_fused_activation(Program *program, int32_t input, int32_t activation, int32_t *output) {
+  return guarded([&] { *output = add(*program, {Activate, input, -1, 0, activation, Identity, 1, 0, 1, {}, {}}); });
 }
 
 // act(input·Wᵀ + b) + other: weight (O, I), bias (O).
@@ -325,6 +358,11 @@ char *seed_fused_prepare(Program *program, int32_t dtype, int32_t onednn, int64_
         }
       } else if (op.kind == MaxPool) {
         sizes[op.output] = {batch, in.at(1), halved(in.at(2), 3), halved(in.at(3), 3)};
+      } else if (op.kind == SamePadding) {
+        const auto rows = same_padding(in.at(2), op.number, op.stride);
+        const auto columns = same_padding(in.at(3), op.number, op.stride);
+        sizes[op.output] = {batch, in.at(1), in.at(2) + rows.first + rows.second,
+                            in.at(3) + columns.first + columns.second};
       } else if (op.kind == Patches) {
         op.packed = resample(op.weights[3], in.at(2) / op.stride, in.at(3) / op.stride, op.number != 0);
       } else {

@@ -74,6 +74,19 @@ unsafe extern "C" {
     ) -> *mut c_char;
     fn seed_fused_attention(program: *mut RawProgram, input: i32, heads: i64, output: *mut i32) -> *mut c_char;
     fn seed_fused_token(program: *mut RawProgram, input: i32, number: i64, output: *mut i32) -> *mut c_char;
+    fn seed_fused_same_padding(
+        program: *mut RawProgram,
+        input: i32,
+        kernel: i64,
+        stride: i64,
+        output: *mut i32,
+    ) -> *mut c_char;
+    fn seed_fused_activation(
+        program: *mut RawProgram,
+        input: i32,
+        activation: i32,
+        output: *mut i32,
+    ) -> *mut c_char;
     fn seed_fused_prepare(
         program: *mut RawProgram,
         dtype: i32,
@@ -187,6 +200,23 @@ impl Builder {
         check(unsafe {
             seed_fused_linear(self.raw.as_ptr(), input.0, weight.as_ptr(), bias.as_ptr(), activation, &mut output)
         })?;
+        Ok(Value(output))
+    }
+
+    /// Zeros around (B, C, H, W), so that a convolution without padding gives ⌈H/stride⌉ × ⌈W/stride⌉: as few as are needed, the
+    /// odd one below and on the right (TensorFlow's "SAME").
+    pub fn same_padding(&mut self, input: Value, kernel: i64, stride: i64) -> Result<Value> {
+        let mut output = 0;
+        // SAFETY: the program lives through the call.
+        check(unsafe { seed_fused_same_padding(self.raw.as_ptr(), input.0, kernel, stride, &mut output) })?;
+        Ok(Value(output))
+    }
+
+    /// act(input), element by element. Overwrites `input`: nothing else may read it.
+    pub fn activation(&mut self, input: Value, activation: i32) -> Result<Value> {
+        let mut output = 0;
+        // SAFETY: the program lives through the call.
+        check(unsafe { seed_fused_activation(self.raw.as_ptr(), input.0, activation, &mut output) })?;
         Ok(Value(output))
     }
 
