@@ -38,6 +38,7 @@ mod params;
 mod projection;
 mod published;
 mod resnet;
+mod seed_names;
 mod student;
 pub mod student_file;
 mod teacher;
