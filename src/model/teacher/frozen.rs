@@ -73,7 +73,7 @@ impl Frozen {
     /// # Errors
     /// Those of [`Network::features`] and [`Fused::new`].
     pub fn embed_fused(&self, images: &Tensor, kind: Kind) -> Result<Tensor> {
-        check_images(images, self.network.device(), Mode::Eval)?;
+        check_images(images, self.network.device())?;
         let (_, _, height, width) = images.size4()?;
         let program = self.program(kind, height, width)?;
         unit_rows(&program.forward(images)?)

@@ -45,7 +45,7 @@ use self::frozen::Frozen;
 use super::network::check_images;
 use super::published::{projection_of, published_names};
 use super::weights::{self, HostTensor, StateDict};
-use super::{Architecture, Fused, Head, Load, LoadReport, Mode, Network, unit_rows};
+use super::{Architecture, Fused, Head, Load, LoadReport, Network, unit_rows};
 use crate::error::{Error, ErrorKind, Result};
 
 pub use self::application::{Application, ApplicationOptions, BatchFormat, EmbedFunction};
@@ -283,7 +283,7 @@ impl Teacher {
 /// # Errors
 /// Those of [`Teacher::embed`].
 pub(crate) fn embed_with(embedder: &dyn Embedder, images: &Tensor) -> Result<Tensor> {
-    check_images(images, embedder.device(), Mode::Eval)?;
+    check_images(images, embedder.device())?;
     let _guard = tch::no_grad_guard();
     let rows = embedder.embed(images)?;
     check_rows(&rows, &format!("teacher ({})", embedder.name()))?;
