@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <fstream>
 
 extern "C" {
 
@@ -14,12 +15,16 @@ extern "C" {
 char *seed_script_save(const char *source, const char *const *names, const at::Tensor *const *tensors, size_t count,
                        const char *extra_name, const char *extra, const char *path) {
   return guarded([&] {
-    torch::jit::Module module("SeedStudent");
+    torch::jit::Module module("__torch__.SeedStudent");
     for (size_t i = 0; i < count; ++i) module.register_buffer(names[i], tensors[i]->detach());
     // Module::eval of C++ and Python set this; a module without it is refused there.
     module.register_attribute("training", c10::BoolType::get(), false);
     module.define(source);
-    module.save(path, {{extra_name, extra}});
+    // Through a stream: given a path, libtorch would name the folder in the archive after the file.
+    std::ofstream file(path, std::ios::binary | std::ios::trunc);
+    module.save(file, {{extra_name, extra}});
+    file.close();
+    TORCH_CHECK(file.good(), "cannot write ", path);
   });
 }
 
