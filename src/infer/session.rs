@@ -28,6 +28,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rayon::prelude::*;
+use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 
 use super::gather::{Gather, ROOM};
@@ -36,7 +37,7 @@ use crate::data::render::render_centred;
 use crate::data::{Dataset, FrameView, Loader, Scratch, ViewConfig};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::student_file::load_student;
-use crate::model::{Architecture, Fused, Head, Network, Teacher};
+use crate::model::{Architecture, Description, Fused, Head, Network, Teacher};
 
 /// Frames of one call from which on several threads draw them: fewer are drawn sooner than threads wake up.
 const DRAWN_BY_ONE: usize = 4;
@@ -95,8 +96,7 @@ pub struct Session {
     pub(super) view: ViewConfig,
     pub(super) output: Output,
     dim: usize,
-    architecture: Architecture,
-    parameter_count: i64,
+    description: Description,
 }
 
 impl Session {
@@ -123,7 +123,8 @@ impl Session {
             Output::Features => network.feature_dim(),
             Output::Embedding => network.output_dim(),
         };
-        Ok(Self::of(plan, view, options.output, dim, (network.architecture(), network.parameter_count())))
+        let description = Description::new(network.architecture(), network.head(), view, json!({}))?;
+        Ok(Self::of(plan, view, options.output, dim, description))
     }
 
     /// A session of a teacher. It stays on its own device, whatever the options say.
@@ -138,7 +139,8 @@ impl Session {
             Output::Features => teacher.feature_dim(),
             Output::Embedding => teacher.embedding_dim(),
         };
-        Ok(Self::of(plan, view, options.output, dim, (teacher.architecture(), teacher.parameter_count())))
+        let description = Description::new(teacher.architecture(), teacher.head(), view, json!({}))?;
+        Ok(Self::of(plan, view, options.output, dim, description))
     }
 
     /// A session of a student's file ([`crate::model::student_file`]), whose header says how images are made.
@@ -147,15 +149,22 @@ impl Session {
     /// Those of [`load_student`] and [`Session::new`].
     pub fn open(path: &Path, options: SessionOptions) -> Result<Self> {
         let (network, header) = load_student(path)?;
-        Self::new(&network, &header.view(), options).map_err(|error| error.context(path.display()))
+        let session = Self::new(&network, &header.view(), options).map_err(|error| error.context(path.display()))?;
+        Ok(session.with_provenance(header.provenance))
     }
 
-    fn of(plan: Plan, view: &ViewConfig, output: Output, dim: i64, about: (Architecture, i64)) -> Self {
+    /// The same session, which says that its network comes from there.
+    #[must_use]
+    pub fn with_provenance(mut self, provenance: Value) -> Self {
+        self.description.provenance = provenance;
+        self
+    }
+
+    fn of(plan: Plan, view: &ViewConfig, output: Output, dim: i64, description: Description) -> Self {
         // Widths are positive and below 2^20.
         let dim = dim as usize;
         let gather = Gather::new(view.view_len(), dim);
-        let (architecture, parameter_count) = about;
-        Self { plan, gather, view: view.clone(), output, dim, architecture, parameter_count }
+        Self { plan, gather, view: view.clone(), output, dim, description }
     }
 
     /// Numbers in a row: the width of the features or of the embedding.
@@ -194,12 +203,17 @@ impl Session {
 
     /// The backbone.
     pub fn architecture(&self) -> Architecture {
-        self.architecture
+        self.description.architecture
     }
 
     /// Number of parameters' elements, head included.
     pub fn parameter_count(&self) -> i64 {
-        self.parameter_count
+        self.description.parameters
+    }
+
+    /// The network in figures.
+    pub fn description(&self) -> &Description {
+        &self.description
     }
 
     /// One row for each frame, in order: (frames, [`dim`](Session::dim)).
@@ -338,7 +352,7 @@ impl Session {
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Session({}, {:?}, {} wide, {})", self.architecture, self.output, self.dim, self.describe())
+        write!(f, "Session({}, {:?}, {} wide, {})", self.architecture(), self.output, self.dim, self.describe())
     }
 }
 
