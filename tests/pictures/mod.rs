@@ -1,5 +1,7 @@
 //! Students with something to fold, and pictures to compare them on: those of ../shared/data where they are, else made ones.
 
+use std::path::{Path, PathBuf};
+
 use seed::model::{Architecture, Head, Mode, Network};
 use tch::{Device, Kind, Tensor};
 
@@ -21,8 +23,32 @@ pub fn trained(architecture: Architecture, head: Head) -> Network {
     network
 }
 
-/// Smooth and different pictures as bytes, (batch, height, width, 3).
+/// Different pictures as bytes, (batch, height, width, 3).
 pub fn levels(batch: i64, height: i64, width: i64) -> Tensor {
+    real(batch, height, width).unwrap_or_else(|| made(batch, height, width))
+}
+
+/// Magnetic tiles, resized, a class after the other; None where the folder is not there.
+fn real(batch: i64, height: i64, width: i64) -> Option<Tensor> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/magnetic-tile/images");
+    let sorted = |folder: &Path| -> Option<Vec<PathBuf>> {
+        let mut paths: Vec<_> = std::fs::read_dir(folder).ok()?.map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        Some(paths)
+    };
+    let classes = sorted(&folder)?;
+    let mut values = Vec::new();
+    for number in 0..batch as usize {
+        let files = sorted(&classes[number % classes.len()])?;
+        let picture = image::open(&files[number / classes.len()]).unwrap();
+        let filter = image::imageops::FilterType::Triangle;
+        values.extend(picture.resize_to_fill(width as u32, height as u32, filter).to_rgb8().into_raw());
+    }
+    Some(Tensor::from_slice(&values).view([batch, height, width, 3]))
+}
+
+/// Smooth waves.
+fn made(batch: i64, height: i64, width: i64) -> Tensor {
     let count = batch * height * width * 3;
     let values: Vec<u8> = (0..count)
         .map(|i| {
