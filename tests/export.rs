@@ -20,7 +20,10 @@ const FORMATS: [Format; 4] = [Format::Onnx, Format::TorchScript, Format::Torchvi
 
 fn header(network: &Network, side: u32) -> StudentHeader {
     let view = ViewConfig { width: side + 16, height: side, mean: [0.4, 0.5, 0.45], ..ViewConfig::default() };
-    StudentHeader { provenance: json!({ "teacher": "größer \"x\"", "images": 7 }), ..StudentHeader::new(network, &view) }
+    StudentHeader {
+        provenance: json!({ "teacher": "größer \"x\"", "images": 7 }),
+        ..StudentHeader::new(network, &view)
+    }
 }
 
 fn cosine(a: &Tensor, b: &Tensor) -> f64 {
@@ -98,8 +101,7 @@ fn every_head_is_exported() {
         let images = normalised(&levels(2, 32, 48), &header.mean, &header.std);
         let found = CModule::load(&path).unwrap().forward_ts(&[&images]).unwrap();
         let output = network.forward(&images, Mode::Eval).unwrap();
-        let expected =
-            if matches!(head, Head::Classifier { .. }) { output } else { unit_rows(&output).unwrap() };
+        let expected = if matches!(head, Head::Classifier { .. }) { output } else { unit_rows(&output).unwrap() };
         let error = (&found - &expected).abs().max().double_value(&[]) / expected.abs().max().double_value(&[]);
         assert!(error < 1e-4, "{head:?}: {error}");
         export(&folder.path().join("student.onnx"), &network, &header, &Options::default()).unwrap();
@@ -203,7 +205,10 @@ fn what_cannot_be_exported_leaves_the_old_file() {
         refused(&StudentHeader { width: 0, ..sound.clone() }, &network, format, "width");
         let other = StudentHeader { architecture: Architecture::ResNet18, ..sound.clone() };
         refused(&other, &network, format, "the header is of resnet18");
-        assert!(export(&folder.path().join("no/such"), &network, &sound, &Options { format, ..Options::default() }).is_err());
+        assert!(
+            export(&folder.path().join("no/such"), &network, &sound, &Options { format, ..Options::default() })
+                .is_err()
+        );
     }
     {
         let _no_grad = tch::no_grad_guard();

@@ -78,7 +78,8 @@ fn export_all(folder: &Path, format: Format, ending: &str) {
     for architecture in students() {
         let network = trained(architecture, Head::Projection { hidden: 48, dim: 32 });
         let header = header(&network);
-        let mut inputs = vec![(Input::Normalised, Outputs::Both, "normalised"), (Input::Bytes, Outputs::Embedding, "bytes")];
+        let mut inputs =
+            vec![(Input::Normalised, Outputs::Both, "normalised"), (Input::Bytes, Outputs::Embedding, "bytes")];
         if architecture == Architecture::MobileNetV3Small {
             inputs.push((Input::Unit, Outputs::Features, "unit"));
         }

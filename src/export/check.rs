@@ -58,7 +58,10 @@ impl Comparison {
     /// Refuses outputs that are not the student's.
     pub fn check(&self, found: &[Tensor]) -> Result<()> {
         let wrong = |reason: String| {
-            Error::new(ErrorKind::Internal, format!("the exported network does not compute what the student does: {reason}"))
+            Error::new(
+                ErrorKind::Internal,
+                format!("the exported network does not compute what the student does: {reason}"),
+            )
         };
         if found.len() != self.expected.len() {
             return Err(wrong(format!("{} outputs, expected {}", found.len(), self.expected.len())));

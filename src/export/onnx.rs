@@ -101,12 +101,7 @@ impl Writer {
                 "the network has 2 GB of weights or more, which an ONNX file cannot hold; export TorchScript or safetensors",
             ));
         }
-        self.weights.push(Weights {
-            dims: dims.to_vec(),
-            data_type: FLOAT,
-            name: name.clone(),
-            raw_data: host.bytes,
-        });
+        self.weights.push(Weights { dims: dims.to_vec(), data_type: FLOAT, name: name.clone(), raw_data: host.bytes });
         Ok(name)
     }
 
@@ -124,8 +119,7 @@ impl Writer {
             Input::Normalised => return Ok(IMAGES.to_owned()),
             Input::Unit => (IMAGES.to_owned(), 1.0),
             Input::Bytes => {
-                let planes =
-                    self.node("Transpose", &[IMAGES], "planes", vec![Attribute::ints("perm", &[0, 3, 1, 2])]);
+                let planes = self.node("Transpose", &[IMAGES], "planes", vec![Attribute::ints("perm", &[0, 3, 1, 2])]);
                 (self.node("Cast", &[&planes], "levels", vec![Attribute::int("to", i64::from(FLOAT))]), 255.0)
             }
         };

@@ -59,7 +59,12 @@ fn check_graph(graph: &Graph) -> Result<()> {
     for weights in &graph.initializer {
         let elements = weights.dims.iter().try_fold(1usize, |all, &side| all.checked_mul(usize::try_from(side).ok()?));
         if weights.data_type != FLOAT || elements.and_then(|all| all.checked_mul(4)) != Some(weights.raw_data.len()) {
-            return Err(damaged(&format!("{} has {} bytes for {:?}", weights.name, weights.raw_data.len(), weights.dims)));
+            return Err(damaged(&format!(
+                "{} has {} bytes for {:?}",
+                weights.name,
+                weights.raw_data.len(),
+                weights.dims
+            )));
         }
         if !known.insert(weights.name.as_str()) {
             return Err(damaged(&format!("{} is there twice", weights.name)));

@@ -83,7 +83,8 @@ impl Module {
         }
         let embedding = if has_unit_rows(network.head()) {
             let rows = output.number();
-            module.line(&format!("    embedding = x{rows} / torch.clamp_min(torch.norm(x{rows}, 2, [1], True), 1e-12)"));
+            module
+                .line(&format!("    embedding = x{rows} / torch.clamp_min(torch.norm(x{rows}, 2, [1], True), 1e-12)"));
             "embedding".to_owned()
         } else {
             format!("x{}", output.number())

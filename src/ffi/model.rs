@@ -173,10 +173,7 @@ pub unsafe extern "C" fn seed_model_from_session(
 ///
 /// Errors: SEED_ERROR_INVALID_ARGUMENT where info->struct_size is not sizeof(seed_model_info).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn seed_model_get_info(
-    model: *const seed_model,
-    info: *mut seed_model_info,
-) -> *mut seed_error {
+pub unsafe extern "C" fn seed_model_get_info(model: *const seed_model, info: *mut seed_model_info) -> *mut seed_error {
     catch(|| unsafe {
         check_out("info", info)?;
         let size = (*info).struct_size;

@@ -87,9 +87,7 @@ pub unsafe extern "C" fn seed_session_from_student(
         put_new(out, || {
             let (network, header) = with(student, |student| Ok((Arc::clone(&student.network), student.header())))?;
             let open = |options| Session::new(&*lock(&network)?, &header.view(), options);
-            with(config, |config| {
-                make(config, |options| Ok(open(options)?.with_provenance(header.provenance.clone())))
-            })
+            with(config, |config| make(config, |options| Ok(open(options)?.with_provenance(header.provenance.clone()))))
         })
     })
 }

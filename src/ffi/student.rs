@@ -9,11 +9,11 @@ use super::config::seed_config;
 use super::error::seed_error;
 use super::handle::{Guarded, free, handle, with};
 use super::pointers::{check_out, put, put_new, text};
-use crate::{Error, device};
 use crate::model::provenance::{Provenance, SharedProvenance};
 use crate::model::student_file::{StudentHeader, load_student, save_student};
 use crate::model::{Architecture, Head, Network};
 use crate::train::distill::{SharedNetwork, lock};
+use crate::{Error, device};
 
 /// What a student handle holds: the shared weights, and how its images were made.
 pub struct StudentInner {

@@ -111,9 +111,7 @@ pub unsafe extern "C" fn seed_trainer_new(
         let teacher = with(teacher, |teacher| Ok(Arc::clone(teacher)))?;
         let queue = if queue.is_null() { None } else { Some(with(queue, |queue| Ok(Arc::clone(queue)))?) };
         let dataset = if dataset.is_null() { None } else { Some(with(dataset, |dataset| Ok(Arc::clone(dataset)))?) };
-        put_new(out, || {
-            Ok(Distillation::new(config, student, teacher, queue, dataset)?.recorded_in(provenance))
-        })
+        put_new(out, || Ok(Distillation::new(config, student, teacher, queue, dataset)?.recorded_in(provenance)))
     })
 }
 
@@ -138,9 +136,7 @@ pub unsafe extern "C" fn seed_trainer_new_with_bank(
         let bank = with(bank, |bank| Ok(Arc::clone(bank)))?;
         let queue = if queue.is_null() { None } else { Some(with(queue, |queue| Ok(Arc::clone(queue)))?) };
         let dataset = with(dataset, |dataset| Ok(Arc::clone(dataset)))?;
-        put_new(out, || {
-            Ok(Distillation::new(config, student, bank, queue, Some(dataset))?.recorded_in(provenance))
-        })
+        put_new(out, || Ok(Distillation::new(config, student, bank, queue, Some(dataset))?.recorded_in(provenance)))
     })
 }
 

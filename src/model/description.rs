@@ -123,7 +123,9 @@ mod tests {
         assert_eq!(wide.parameters - bare.parameters, 1024 * 64 + 64 + 64 * 16 + 16);
         assert_eq!((wide.output_dim, wide.width, wide.height), (16, 96, 64));
         let whole = described(Architecture::ResNet18, Head::None, 224, 224).multiply_adds.unwrap();
-        let quarter = described(Architecture::ResNet18, Head::None, 112, 112).multiply_adds.unwrap();
-        assert!((3.9..4.1).contains(&(whole as f64 / quarter as f64)));
+        let large = described(Architecture::ResNet18, Head::None, 448, 448).multiply_adds.unwrap();
+        assert_eq!(large, 4 * whole);
+        let odd = described(Architecture::ResNet18, Head::None, 225, 224).multiply_adds.unwrap();
+        assert!(odd > whole, "maps round up");
     }
 }

@@ -131,3 +131,37 @@ impl Graph {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fused::Builder;
+    use super::*;
+
+    #[test]
+    fn a_program_is_recorded_as_it_is_built() {
+        let mut builder = Builder::new().unwrap();
+        let tensor = |shape: &[i64]| Tensor::zeros(shape, (tch::Kind::Float, tch::Device::Cpu));
+        let geometry = ConvGeometry { stride: 2, padding: 1, groups: 1 };
+        let conv = builder.conv(IMAGES, None, &tensor(&[4, 3, 3, 3]), &tensor(&[4]), geometry, 1).unwrap();
+        let mean = builder.mean(conv).unwrap();
+        let linear = builder.linear(mean, &tensor(&[2, 4]), &tensor(&[2]), 0).unwrap();
+        let graph = builder.into_graph();
+        graph.check_recorded().unwrap();
+        assert_eq!(graph.nodes().iter().map(|node| node.output).collect::<Vec<_>>(), [conv, mean, linear]);
+        assert_eq!(graph.nodes()[2].operation.inputs().collect::<Vec<_>>(), [mean]);
+    }
+
+    #[test]
+    fn an_operation_that_is_not_recorded_is_named() {
+        let mut builder = Builder::new().unwrap();
+        let mean = builder.mean(IMAGES).unwrap();
+        let mut graph = builder.into_graph();
+        graph.push(Operation::Unrecorded { name: "layer norm" }, mean);
+        let error = graph.check_recorded().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.message().contains("layer norm"), "{error}");
+        let mut gap = Graph::default();
+        gap.push(Operation::Mean { input: mean }, mean);
+        assert!(gap.check_recorded().unwrap_err().message().contains("value 1 of the network"));
+    }
+}

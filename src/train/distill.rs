@@ -111,7 +111,20 @@ impl Distillation {
         let schedule = Cosine { base, warmup: config.warmup_steps, total };
         let (unread, record) = (Vec::new(), None);
         let step = 0;
-        Ok(Self { config, device, precision, targets, student, queue, optimiser, dataset, schedule, step, unread, record })
+        Ok(Self {
+            config,
+            device,
+            precision,
+            targets,
+            student,
+            queue,
+            optimiser,
+            dataset,
+            schedule,
+            step,
+            unread,
+            record,
+        })
     }
 
     /// Steps made, resumed ones included.

@@ -107,7 +107,8 @@ fn onnx_entry(mut bytes: &[u8]) -> Checked<(String, String)> {
         let (tag, _) = varint(&mut bytes)?;
         let (size, _) = varint(&mut bytes)?;
         let damaged = || Fault::new("the metadata is damaged");
-        let (text, rest) = usize::try_from(size).ok().and_then(|size| bytes.split_at_checked(size)).ok_or_else(damaged)?;
+        let (text, rest) =
+            usize::try_from(size).ok().and_then(|size| bytes.split_at_checked(size)).ok_or_else(damaged)?;
         bytes = rest;
         let text = std::str::from_utf8(text).map_err(|_| damaged())?.to_owned();
         match tag {
@@ -143,7 +144,8 @@ mod tests {
     use super::*;
 
     fn onnx(bytes: &[u8]) -> std::result::Result<BTreeMap<String, String>, String> {
-        onnx_texts(Cursor::new(bytes), bytes.len() as u64).map_err(|fault| fault.at(Path::new("x")).message().to_owned())
+        onnx_texts(Cursor::new(bytes), bytes.len() as u64)
+            .map_err(|fault| fault.at(Path::new("x")).message().to_owned())
     }
 
     #[test]

@@ -39,9 +39,7 @@ pub(crate) fn replace_checked(path: &Path, make: impl FnOnce(File, &Path) -> Res
         .map_err(|source| Error::io("create", &temporary.0, &source))?;
     make(file, &temporary.0)?;
     // Whoever wrote through the name has closed its own handle; syncing any handle syncs the file.
-    File::open(&temporary.0)
-        .and_then(|file| file.sync_all())
-        .map_err(|source| Error::io("write", path, &source))?;
+    File::open(&temporary.0).and_then(|file| file.sync_all()).map_err(|source| Error::io("write", path, &source))?;
     std::fs::rename(&temporary.0, path).map_err(|source| Error::io("rename into place", path, &source))?;
     // Without this the rename itself may be lost in a power cut.
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(|source| Error::io("sync", folder, &source))
