@@ -9,15 +9,30 @@ use super::config::seed_config;
 use super::error::seed_error;
 use super::handle::{Guarded, free, handle, with};
 use super::pointers::{check_out, put, put_new, text};
-use crate::device;
+use crate::model::provenance::{Provenance, SharedProvenance};
 use crate::model::student_file::{StudentHeader, load_student, save_student};
 use crate::model::{Architecture, Head, Network};
 use crate::train::distill::{SharedNetwork, lock};
+use crate::{Error, device};
 
 /// What a student handle holds: the shared weights, and how its images were made.
 pub struct StudentInner {
     pub(super) network: SharedNetwork,
-    pub(super) header: StudentHeader,
+    header: StudentHeader,
+    /// Runs write to it, so the header's own is that of the beginning only.
+    pub(super) provenance: SharedProvenance,
+}
+
+impl StudentInner {
+    fn new(network: Network, header: StudentHeader) -> Self {
+        let provenance = Arc::new(Provenance::of_value(header.provenance.clone()));
+        Self { network: Arc::new(Mutex::new(network)), header, provenance }
+    }
+
+    /// The header as it is now.
+    pub(super) fn header(&self) -> StudentHeader {
+        StudentHeader { provenance: self.provenance.to_value(), ..self.header.clone() }
+    }
 }
 
 /// A compact network with a projection head. Trainers share it; sessions take a copy of its weights as they are when the
@@ -47,7 +62,7 @@ pub unsafe extern "C" fn seed_student_new(
                     Head::Projection { hidden: config.projection_hidden as i64, dim: config.embedding_dim as i64 };
                 let network = Network::new(architecture, head, config.seed, device::parse(&config.device)?)?;
                 let header = StudentHeader::new(&network, &config.view);
-                Ok(StudentInner { network: Arc::new(Mutex::new(network)), header })
+                Ok(StudentInner::new(network, header))
             })
         })
     })
@@ -66,7 +81,7 @@ pub unsafe extern "C" fn seed_student_load(
             let device = with(config, |config| device::parse(&config.device))?;
             let (mut network, header) = load_student(path)?;
             network.to_device(device)?;
-            Ok(StudentInner { network: Arc::new(Mutex::new(network)), header })
+            Ok(StudentInner::new(network, header))
         })
     })
 }
@@ -76,7 +91,27 @@ pub unsafe extern "C" fn seed_student_load(
 pub unsafe extern "C" fn seed_student_save(student: *const seed_student, path: *const c_char) -> *mut seed_error {
     catch(|| unsafe {
         let path = Path::new(text("path", path)?);
-        with(student, |student| save_student(path, &*lock(&student.network)?, &student.header))
+        with(student, |student| save_student(path, &*lock(&student.network)?, &student.header()))
+    })
+}
+
+/// Notes where the student comes from, for every file that is written of it: `json` under `key`, any JSON value; null removes the
+/// key. Scores, a line's name, a date. A run notes its teacher, the number of images, steps, loss and settings by itself under
+/// "distillation", the library its version under "library"; these two cannot be set. seed_model_provenance reads all of it.
+///
+/// Errors: SEED_ERROR_INVALID_ARGUMENT for text that is no JSON, an empty or reserved key, or more than 256 KiB in all; nothing is
+/// changed then.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_student_set_provenance(
+    student: *const seed_student,
+    key: *const c_char,
+    json: *const c_char,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        let (key, json) = (text("key", key)?, text("json", json)?);
+        let value =
+            serde_json::from_str(json).map_err(|error| Error::invalid(format!("json is no JSON value: {error}")))?;
+        with(student, |student| student.provenance.set(key, value))
     })
 }
 

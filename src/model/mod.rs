@@ -23,6 +23,8 @@
 //! Nothing here changes libtorch's thread-local grad mode beyond a guard that restores it.
 
 mod architecture;
+mod cost;
+mod description;
 mod efficientnet;
 mod fused;
 mod head;
@@ -36,6 +38,7 @@ mod network;
 mod noise;
 mod params;
 mod projection;
+pub mod provenance;
 mod published;
 mod resnet;
 mod seed_names;
@@ -48,8 +51,10 @@ pub mod weights;
 use tch::Tensor;
 
 pub use architecture::Architecture;
+pub use description::{Description, IMAGE_CHANNELS};
 pub use fused::Fused;
 pub use head::Head;
+pub(crate) use layers::Activation;
 pub use load::{Load, LoadReport};
 pub use narrow::{Narrow, Width};
 pub use network::Network;

@@ -9,7 +9,8 @@
 //! `layout` finds the state dict among them; `gather` copies its tensors. [`rename::canonical`] then turns published names
 //! into torchvision's.
 
-mod atomic;
+mod about;
+pub(crate) mod atomic;
 mod fault;
 mod gather;
 mod globals;
@@ -33,6 +34,7 @@ use std::path::Path;
 use self::fault::{Checked, Fault};
 use self::gather::{Checkpoint, Gather};
 
+pub use self::about::{SCRIPT_EXTRA, read_metadata};
 pub use self::host::{HostTensor, HostType, StateDict};
 pub use self::safetensors::write_safetensors;
 

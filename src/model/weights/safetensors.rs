@@ -19,6 +19,36 @@ use crate::error::{Error, Result};
 
 /// Reads all tensors of the open file, which has `length` bytes.
 pub(super) fn read(file: &mut File, length: u64) -> Checked<StateDict> {
+    let header = read_header(file, length)?;
+    let mut state = StateDict::default();
+    if let Some(texts) = header.metadata() {
+        state.metadata.extend(texts.iter().map(|(key, text)| (key.clone(), text.clone())));
+    }
+    // In the order of their offsets the file is read once from front to back.
+    for name in header.offset_keys() {
+        let Some(tensor) = header.info(&name) else { continue };
+        let dtype = host_type(tensor.dtype).ok_or_else(|| {
+            Fault::new(format!("tensor {name:?} has element type {:?}, which is not read", tensor.dtype))
+        })?;
+        // The header's offsets were checked to be contiguous and to end where the file ends.
+        let mut bytes = zeroed(tensor.data_offsets.1 - tensor.data_offsets.0)?;
+        file.read_exact(&mut bytes)?;
+        if dtype == HostType::Bool {
+            bytes.iter_mut().for_each(|byte| *byte = u8::from(*byte != 0));
+        }
+        state.tensors.insert(name, HostTensor { dtype, shape: tensor.shape.clone(), bytes });
+    }
+    Ok(state)
+}
+
+/// Reads the texts beside the tensors of the open file, which has `length` bytes.
+pub(super) fn read_metadata(file: &mut File, length: u64) -> Checked<BTreeMap<String, String>> {
+    let header = read_header(file, length)?;
+    Ok(header.metadata().iter().flatten().map(|(key, text)| (key.clone(), text.clone())).collect())
+}
+
+/// Reads the header and leaves the file at the first tensor.
+fn read_header(file: &mut File, length: u64) -> Checked<Metadata> {
     let mut word = [0; 8];
     file.seek(SeekFrom::Start(0))?;
     file.read_exact(&mut word)?;
@@ -44,26 +74,7 @@ pub(super) fn read(file: &mut File, length: u64) -> Checked<StateDict> {
             "the safetensors header describes {claimed} bytes of tensors, but {present} follow it"
         )));
     }
-
-    let mut state = StateDict::default();
-    if let Some(texts) = header.metadata() {
-        state.metadata.extend(texts.iter().map(|(key, text)| (key.clone(), text.clone())));
-    }
-    // In the order of their offsets the file is read once from front to back.
-    for name in header.offset_keys() {
-        let Some(tensor) = header.info(&name) else { continue };
-        let dtype = host_type(tensor.dtype).ok_or_else(|| {
-            Fault::new(format!("tensor {name:?} has element type {:?}, which is not read", tensor.dtype))
-        })?;
-        // The header's offsets were checked to be contiguous and to end where the file ends.
-        let mut bytes = zeroed(tensor.data_offsets.1 - tensor.data_offsets.0)?;
-        file.read_exact(&mut bytes)?;
-        if dtype == HostType::Bool {
-            bytes.iter_mut().for_each(|byte| *byte = u8::from(*byte != 0));
-        }
-        state.tensors.insert(name, HostTensor { dtype, shape: tensor.shape.clone(), bytes });
-    }
-    Ok(state)
+    Ok(header)
 }
 
 /// Writes tensors and metadata so that `path` holds either the whole new file or what it held before.
