@@ -26,3 +26,4 @@ pub mod session;
 pub mod student;
 pub mod teacher;
 pub mod trainer;
+pub mod weights;

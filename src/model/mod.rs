@@ -23,9 +23,11 @@
 //! Nothing here changes libtorch's thread-local grad mode beyond a guard that restores it.
 
 mod architecture;
+mod description;
 mod efficientnet;
 mod fused;
 mod head;
+mod initial;
 mod layers;
 mod load;
 mod mobilenet_v2;
@@ -45,12 +47,14 @@ pub mod weights;
 use tch::Tensor;
 
 pub use architecture::Architecture;
+pub use description::describe;
 pub use fused::Fused;
 pub use head::Head;
+pub use initial::{InitialWeights, start_from};
 pub use load::{Load, LoadReport};
 pub use network::Network;
 pub use projection::unit_rows;
-pub use published::published_names;
+pub use published::{Published, published, published_names};
 pub use student::Student;
 pub use teacher::Teacher;
 

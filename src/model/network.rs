@@ -38,6 +38,11 @@ impl Network {
         Network::build(architecture, head, Filling::Zeros, device)
     }
 
+    /// Names and shapes of a network; its weights take no memory and must not be written to.
+    pub(crate) fn outline(architecture: Architecture, head: Head) -> Result<Network> {
+        Network::build(architecture, head, Filling::Outline, Device::Cpu)
+    }
+
     fn build(architecture: Architecture, head: Head, filling: Filling, device: Device) -> Result<Network> {
         let features = architecture.feature_dim();
         let head = head.resolved(features)?;
