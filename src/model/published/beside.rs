@@ -42,8 +42,8 @@ const ASIDE: &[&str] = &[
 /// What `name`, which is none of the backbone's, is; `None` for a stranger.
 pub(super) fn beside(family: Family, name: &str) -> Option<Beside> {
     let (module, rest) = name.split_once('.').unwrap_or((name, ""));
-    if module == "embeddings" && family == Family::Transformer {
-        return (rest == "mask_token").then_some(Beside::Aside);
+    if family == Family::Transformer && (module == "classifier" || name == "embeddings.mask_token") {
+        return Some(Beside::Aside);
     }
     let numbered = rest.starts_with(|first: char| first.is_ascii_digit());
     if family != Family::Transformer && numbered && PROJECTIONS.contains(&module) {

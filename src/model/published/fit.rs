@@ -11,7 +11,7 @@ use super::layout::{Layout, Target};
 use super::outline::{Outline, is_counter};
 use crate::error::Result;
 use crate::model::weights::Side;
-use crate::model::{Architecture, Head};
+use crate::model::{Architecture, Head, Network};
 
 /// Names and shapes of a file's tensors.
 pub(crate) type Shapes<'a> = BTreeMap<&'a str, &'a [usize]>;
@@ -171,7 +171,7 @@ pub(crate) fn every_best(shapes: &Shapes<'_>) -> Result<Vec<Fit>> {
         return Ok(found);
     }
     for &architecture in Architecture::all() {
-        let outline = Outline::of(architecture)?;
+        let outline = Outline::of(&Network::outline(architecture, Head::None)?);
         let mut places = BTreeSet::new();
         for side in [Side::Student, Side::Teacher] {
             if let Some(fit) = best(&outline, shapes, side)

@@ -37,7 +37,7 @@ use self::fit::Fit;
 use self::outline::Outline;
 use super::load;
 use super::weights::{HostTensor, Side, StateDict};
-use super::{Architecture, Head, Load};
+use super::{Architecture, Head, Load, Network};
 use crate::error::{Error, ErrorKind, Result};
 
 pub(crate) use self::fit::{Shapes, every_best};
@@ -63,7 +63,8 @@ pub struct Published {
 /// unexpected and of another shape with the nearest match, and names the architecture whose weights they are, if it is known.
 /// `Format` for NaN and infinite numbers.
 pub fn published(architecture: Architecture, state: StateDict, side: Side) -> Result<Published> {
-    let outline = Outline::of(architecture)?;
+    let network = Network::outline(architecture, Head::None)?;
+    let outline = Outline::of(&network);
     let shapes: Shapes<'_> =
         state.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.shape.as_slice())).collect();
     let Some(fit) = fit::best(&outline, &shapes, side) else {
@@ -85,7 +86,7 @@ pub fn published(architecture: Architecture, state: StateDict, side: Side) -> Re
     }
     aside.extend(head);
     let state = StateDict { tensors, metadata: state.metadata };
-    load::check(&outline.network, &state, Load::Everything).map_err(|error| match hint {
+    load::check(&network, &state, Load::Everything).map_err(|error| match hint {
         Some(hint) => Error::mismatch(format!("{hint}, not of {architecture}: {}", error.message())),
         None => error,
     })?;
@@ -191,3 +192,6 @@ pub(crate) fn projection_of(state: &StateDict) -> Option<Head> {
         None => Some(Head::Projection { hidden, dim: rows("projection.2.weight")? }),
     }
 }
+
+#[cfg(test)]
+mod tests;

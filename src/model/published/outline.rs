@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::error::Result;
-use crate::model::{Architecture, Head, Network};
+use tch::Tensor;
+
+use crate::model::{Architecture, Network};
 
 /// Networks that are built alike, so that other projects' names are turned into ours by one rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,21 +25,25 @@ pub enum Family {
 pub(super) struct Outline {
     pub architecture: Architecture,
     pub family: Family,
-    /// Holds no weights of its own; see [`Network::outline`].
-    pub network: Network,
     shapes: BTreeMap<String, Vec<usize>>,
 }
 
 impl Outline {
-    pub fn of(architecture: Architecture) -> Result<Outline> {
-        let network = Network::outline(architecture, Head::None)?;
-        let shapes: BTreeMap<String, Vec<usize>> = network
-            .entries()
-            .iter()
-            // A tensor's sides are never negative.
-            .map(|entry| (entry.name.clone(), entry.tensor.size().iter().map(|&side| side as usize).collect()))
-            .collect();
-        Ok(Outline { architecture, family: family(&shapes), network, shapes })
+    /// Of a network without a head; its values are not looked at.
+    pub fn of(network: &Network) -> Outline {
+        // A tensor's sides are never negative.
+        let shape = |tensor: &Tensor| tensor.size().iter().map(|&side| side as usize).collect();
+        let shapes = network.entries().iter().map(|entry| (entry.name.clone(), shape(&entry.tensor)));
+        Outline::new(network.architecture(), shapes.collect())
+    }
+
+    /// Of names and shapes.
+    pub fn new(architecture: Architecture, shapes: BTreeMap<String, Vec<usize>>) -> Outline {
+        Outline { architecture, family: family(&shapes), shapes }
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.shapes.keys().map(String::as_str)
     }
 
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
@@ -79,11 +84,16 @@ fn family(shapes: &BTreeMap<String, Vec<usize>>) -> Family {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Head;
+
+    fn network(architecture: Architecture) -> Network {
+        Network::outline(architecture, Head::None).unwrap()
+    }
 
     #[test]
     fn every_network_has_its_family() {
         for &architecture in Architecture::all() {
-            let outline = Outline::of(architecture).unwrap();
+            let outline = Outline::of(&network(architecture));
             let name = architecture.name();
             let expected = match outline.family {
                 Family::ResNet => "resnet",
@@ -98,14 +108,12 @@ mod tests {
 
     #[test]
     fn an_outline_is_the_network_without_its_memory() {
-        let outline = Outline::of(Architecture::ResNet50W4).unwrap();
-        assert_eq!(outline.shape("layer4.0.conv2.weight"), Some(&[2048, 2048, 3, 3][..]));
-        let held: usize = outline
-            .network
-            .entries()
-            .iter()
-            .map(|entry| if entry.tensor.stride().iter().all(|&stride| stride == 0) { 1 } else { entry.tensor.numel() })
-            .sum();
+        let network = network(Architecture::ResNet50W4);
+        assert_eq!(Outline::of(&network).shape("layer4.0.conv2.weight"), Some(&[2048, 2048, 3, 3][..]));
+        // Elements from the first to the last that the strides reach.
+        let reach =
+            |tensor: &Tensor| tensor.size().iter().zip(tensor.stride()).map(|(n, step)| (n - 1) * step).sum::<i64>();
+        let held: i64 = network.entries().iter().map(|entry| 1 + reach(&entry.tensor)).sum();
         assert!(held < 1 << 20, "{held} numbers are held");
     }
 }

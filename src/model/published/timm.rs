@@ -39,8 +39,7 @@ pub(super) fn target(outline: &Outline, name: &str) -> Option<Target> {
 
 /// The highest I of `features.I`.
 fn last_features(outline: &Outline) -> Option<usize> {
-    let names = outline.network.entries().iter();
-    names.filter_map(|entry| entry.name.strip_prefix("features.")?.split('.').next()?.parse().ok()).max()
+    outline.names().filter_map(|name| name.strip_prefix("features.")?.split('.').next()?.parse().ok()).max()
 }
 
 fn block(outline: &Outline, last: usize, stage: usize, number: usize, layer: &str) -> Option<String> {
