@@ -20,7 +20,7 @@ pub(crate) type Shapes<'a> = BTreeMap<&'a str, &'a [usize]>;
 const DEEPEST_PREFIX: usize = 8;
 
 /// Files with more tensors than this are not compared with every architecture; the largest networks have about 1,000.
-const MOST_TENSORS: usize = 50_000;
+pub(super) const MOST_TENSORS: usize = 50_000;
 
 /// A place in a file where tensors of a network lie.
 #[derive(Debug, Clone, PartialEq, Eq)]

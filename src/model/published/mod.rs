@@ -33,7 +33,7 @@ mod values;
 use std::collections::BTreeMap;
 
 use self::beside::Beside;
-use self::fit::Fit;
+use self::fit::{Fit, MOST_TENSORS};
 use self::outline::Outline;
 use super::load;
 use super::weights::{HostTensor, Side, StateDict};
@@ -63,6 +63,12 @@ pub struct Published {
 /// unexpected and of another shape with the nearest match, and names the architecture whose weights they are, if it is known.
 /// `Format` for NaN and infinite numbers.
 pub fn published(architecture: Architecture, state: StateDict, side: Side) -> Result<Published> {
+    if state.tensors.len() > MOST_TENSORS {
+        let found = state.tensors.len();
+        return Err(Error::mismatch(format!(
+            "{found} tensors, more than any network has; at most {MOST_TENSORS} are read"
+        )));
+    }
     let network = Network::outline(architecture, Head::None)?;
     let outline = Outline::of(&network);
     let shapes: Shapes<'_> =
