@@ -6,9 +6,26 @@ use std::path::PathBuf;
 use crate::{Outcome, root};
 
 /// The files of src/ffi in the order in which the header tells of them.
-const FILES: [&str; 17] = [
-    "init", "error", "log", "device", "config", "cancel", "image", "dataset", "weights", "teacher", "student", "queue",
-    "trainer", "bank", "session", "eval", "report",
+const FILES: [&str; 19] = [
+    "init",
+    "error",
+    "log",
+    "device",
+    "config",
+    "cancel",
+    "image",
+    "dataset",
+    "weights",
+    "teacher",
+    "teacher_callback",
+    "student",
+    "queue",
+    "embeddings",
+    "trainer",
+    "bank",
+    "session",
+    "eval",
+    "report",
 ];
 
 /// Writes both files, or compares them with what would be written.

@@ -192,7 +192,7 @@ pub(super) fn hint(asked: Architecture, shapes: &Shapes<'_>) -> Result<Option<St
         let under = if fit.prefix.is_empty() { String::new() } else { format!(" under \"{}\"", fit.prefix) };
         names.push(format!("{}{under}", fit.architecture));
     }
-    Ok((!names.is_empty()).then(|| format!("the weights are those of {}", names.join(" and of "))))
+    Ok((!names.is_empty()).then(|| format!("the weights are those of {}", names.join(" or of "))))
 }
 
 #[cfg(test)]

@@ -10,9 +10,10 @@
 //! | Hugging Face | ResNets | `encoder.stages.S.layers.I.layer.J.convolution` | `hugging_face.rs` |
 //! | Hugging Face | ViTs | `encoder.layer.I.attention.attention.query`: three tensors for one of ours | `hugging_face.rs` |
 //! | MobileNetV2 port | MobileNetV2 | `features.I.conv.J`, flat | `mobilenet_v2.rs` |
+//! | SEED | its MobileNetV3, EfficientNets | `features.I.conv.J`; `_blocks.N._expand_conv` | `seed.rs` |
 
 use super::outline::{Family, Outline};
-use super::{hugging_face, mobilenet_v2, timm, transformer};
+use super::{hugging_face, mobilenet_v2, seed, timm, transformer};
 
 /// Whose names a file has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +32,8 @@ pub enum Layout {
     HuggingFaceTransformer,
     /// The first PyTorch port of MobileNetV2.
     FlatMobileNetV2,
+    /// SEED's own MobileNetV3 and EfficientNets.
+    Seed,
 }
 
 /// What becomes of a tensor: the whole of one of ours, or a third of it.
@@ -52,7 +55,7 @@ impl Layout {
         match family {
             Family::ResNet => &[Layout::Own, Layout::HuggingFaceResNet],
             Family::MobileNetV2 => &[Layout::Own, Layout::FlatMobileNetV2, Layout::TimmBlocks],
-            Family::MobileNetV3 | Family::EfficientNet => &[Layout::Own, Layout::TimmBlocks],
+            Family::MobileNetV3 | Family::EfficientNet => &[Layout::Own, Layout::TimmBlocks, Layout::Seed],
             Family::Transformer => {
                 &[Layout::Own, Layout::TimmTransformer, Layout::DinoChunks, Layout::HuggingFaceTransformer]
             }
@@ -68,6 +71,7 @@ impl Layout {
             (Layout::DinoChunks, _) => "dinov2_training",
             (Layout::HuggingFaceResNet | Layout::HuggingFaceTransformer, _) => "hugging_face",
             (Layout::FlatMobileNetV2, _) => "mobilenet_v2_port",
+            (Layout::Seed, _) => "seed",
         }
     }
 
@@ -81,6 +85,7 @@ impl Layout {
             Layout::HuggingFaceResNet => hugging_face::resnet(name),
             Layout::HuggingFaceTransformer => hugging_face::transformer(name),
             Layout::FlatMobileNetV2 => mobilenet_v2::target(name),
+            Layout::Seed => seed::target(outline.architecture, name),
         }
     }
 }

@@ -26,6 +26,7 @@ mod hugging_face;
 mod layout;
 mod mobilenet_v2;
 mod outline;
+mod seed;
 mod timm;
 mod transformer;
 mod values;
@@ -47,7 +48,8 @@ pub(crate) use self::fit::{Shapes, every_best};
 pub struct Published {
     /// The backbone, whole, and its head if the file has one that can be built.
     pub state: StateDict,
-    /// Whose names the file has: "torchvision", "dino", "timm", "hugging_face", "dinov2_training" or "mobilenet_v2_port".
+    /// Whose names the file has: "torchvision", "dino", "timm", "hugging_face", "dinov2_training", "mobilenet_v2_port" or
+    /// "seed".
     pub layout: &'static str,
     /// What was taken off each name; empty or ending in a dot.
     pub prefix: String,
