@@ -55,18 +55,28 @@ fn images(batch: usize, side: usize) -> Tensor {
     HostTensor { dtype: HostType::F32, shape: vec![batch, 3, side, side], bytes }.to_tensor().unwrap()
 }
 
-/// The cases of layouts.txt: name, architecture, weights under the publisher's names.
-fn cases() -> Vec<(String, Architecture, StateDict)> {
-    let mut cases: Vec<(String, Architecture, StateDict)> = Vec::new();
+/// A case of layouts.txt.
+struct Case {
+    name: String,
+    architecture: Architecture,
+    /// Pixels of the square image whose features are known.
+    side: usize,
+    /// Weights under the publisher's names.
+    state: StateDict,
+}
+
+fn cases() -> Vec<Case> {
+    let mut cases: Vec<Case> = Vec::new();
     for line in std::fs::read_to_string(golden("layouts.txt")).unwrap().lines() {
         if let Some(head) = line.strip_prefix("# ") {
-            let (case, architecture) = head.split_once(' ').unwrap();
-            cases.push((case.to_owned(), Architecture::parse(architecture).unwrap(), StateDict::default()));
+            let [name, architecture, side] = head.split(' ').collect::<Vec<_>>().try_into().unwrap();
+            let (architecture, side) = (Architecture::parse(architecture).unwrap(), side.parse().unwrap());
+            cases.push(Case { name: name.to_owned(), architecture, side, state: StateDict::default() });
             continue;
         }
         let (name, sides) = line.split_once(' ').unwrap();
         let shape = sides.split(',').filter(|side| !side.is_empty()).map(|side| side.parse().unwrap()).collect();
-        let state = &mut cases.last_mut().unwrap().2;
+        let state = &mut cases.last_mut().unwrap().state;
         state.tensors.insert(name.to_owned(), filled(name, shape));
     }
     cases
@@ -84,19 +94,20 @@ fn networks_of_timm_and_hugging_face_compute_what_their_publishers_do() {
         Tensor::read_safetensors(golden("layouts.safetensors")).unwrap().into_iter().collect();
     let cases = cases();
     assert_eq!(cases.len(), golden.len());
-    for (case, architecture, state) in cases {
+    for Case { name: case, architecture, side, state } in cases {
         let layout = case.split('.').next().unwrap();
         let found = published(architecture, state.clone(), Side::Teacher).unwrap();
         let own = architecture == Architecture::ResNet18 && layout == "timm";
         assert_eq!(found.layout, if own { "torchvision" } else { layout }, "{case}");
         let teacher = Teacher::from_state(architecture, state, Device::Cpu).unwrap();
         assert_eq!(teacher.head(), Head::None);
-        let error = relative(&teacher.features(&images(1, 96)).unwrap(), &golden[&case]);
+        let error = relative(&teacher.features(&images(1, side)).unwrap(), &golden[&case]);
         assert!(error < 1e-4, "{case} differs by {error:.1e}");
         println!("{case}: {error:.1e}");
         // The same weights under our names give the same embedding, bit for bit.
         let ours = Teacher::from_state(architecture, found.state, Device::Cpu).unwrap();
-        assert_eq!(ours.embed(&images(1, 64)).unwrap(), teacher.embed(&images(1, 64)).unwrap(), "{case}");
+        let images = images(1, 112);
+        assert_eq!(ours.embed(&images).unwrap(), teacher.embed(&images).unwrap(), "{case}");
     }
 }
 
@@ -174,7 +185,7 @@ fn a_student_starts_from_weights_of_imagenet_and_keeps_its_head() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     let case = "timm.mobilenetv3_small_100";
-    let (_, architecture, state) = cases().into_iter().find(|(name, ..)| name == case).unwrap();
+    let Case { architecture, state, .. } = cases().into_iter().find(|found| found.name == case).unwrap();
     write_safetensors(&path, &state.tensors.into_iter().collect::<Vec<_>>(), &BTreeMap::new()).unwrap();
     let network = Network::new(architecture, Head::Projection { hidden: 8, dim: 4 }, 3, Device::Cpu).unwrap();
     let head = |network: &Network| network.parameters().into_iter().filter(|(name, _)| name.starts_with("projection."));

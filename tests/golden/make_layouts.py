@@ -5,8 +5,8 @@
 Needs torch 2.11, torchvision 0.26, timm 1.0, transformers 5, numpy, safetensors. The weights are not stored: both sides fill each
 tensor from a hash of its name and element, in float32. Outputs are computed in float64.
 
-  layouts.txt           per case "# case architecture", then "name side,side,…" per tensor, with the names of the publisher's file
-  layouts.safetensors   per case of a convolutional network: its features of one image, before any head
+  layouts.txt           per case "# case architecture side", then "name side,side,…" per tensor, with the names of the publisher's file
+  layouts.safetensors   per case the features of one square image, before any head
   transformers.txt      per case of a small ViT "# case", then "name side,side,…" per tensor of the file, and
                         "= name side,side,…" per tensor that must come of it
   checkpoints/          small files in torch's formats: the wrappers of MoCo-v2, SwAV, SEED, DINO and timm around a ResNet-10
@@ -39,6 +39,11 @@ CASES = [
     ("hugging_face.resnet18", "resnet18"),
     ("hugging_face.resnet34", "resnet34"),
     ("hugging_face.resnet50", "resnet50"),
+]
+# Transformers, on images of their own size: positions of other sizes are resampled by rules that differ.
+TRANSFORMERS = [
+    ("hugging_face.vit", "vit_small_patch16", 224),
+    ("timm.vit_small_patch14_reg4_dinov2", "vit_small_patch14_reg4_dinov2", 518),
 ]
 
 
@@ -129,6 +134,29 @@ def check_against_torchvision(case, architecture, theirs, features):
     error = float((found - features).abs().max() / features.abs().max())
     assert error < 1e-9, (case, error)
     return error
+
+
+def transformer(case, side):
+    """Names and shapes of a transformer's file, and the normalised class token of one image."""
+    if case.startswith("timm."):
+        model = timm.create_model(case.removeprefix("timm."), num_classes=0)
+        fill(model)
+        shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+        token = model.double().eval().forward_features(images(0, 1, side, side).double())[:, 0]
+        return shapes, token.float().contiguous()
+    config = transformers.ViTConfig(
+        hidden_size=384, num_hidden_layers=12, num_attention_heads=6, intermediate_size=1536, layer_norm_eps=1e-6
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        transformers.ViTModel(config).save_pretrained(folder)
+        path = pathlib.Path(folder) / "model.safetensors"
+        with safe_open(path, "pt") as file:
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
+        # Names on disk differ from those in memory, and those on disk are filled.
+        save_file({name: filled(name, shape) for name, shape in shapes.items()}, path, metadata={"format": "pt"})
+        model = transformers.ViTModel.from_pretrained(folder)
+    token = model.double().eval()(images(0, 1, side, side).double()).last_hidden_state[:, 0]
+    return shapes, token.float().contiguous()
 
 
 def our_name(name):
@@ -287,7 +315,10 @@ def main():
         else:
             shapes = names_on_disk(model.float())
             assert shapes.keys() == model.state_dict().keys()
-        names += [f"# {case} {architecture}", *listing(shapes)]
+        names += [f"# {case} {architecture} 96", *listing(shapes)]
+    for case, architecture, side in TRANSFORMERS:
+        shapes, golden[case] = transformer(case, side)
+        names += [f"# {case} {architecture} {side}", *listing(shapes)]
     (HERE / "layouts.txt").write_text("\n".join(names) + "\n")
     save_file(golden, HERE / "layouts.safetensors")
     lines = []
