@@ -982,6 +982,13 @@ public:
   }
 };
 
+/// What a file of weights holds, as JSON: format, texts, and for each state dict the architectures whose weights it has.
+inline Returned<std::string> describe_weights(const std::string &path) {
+  return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+    return seed_weights_describe(path.c_str(), buffer, capacity, length);
+  });
+}
+
 /// Embeddings that a teacher made elsewhere, one row an image.
 class Embeddings : public Handle<seed_embeddings, seed_embeddings_free> {
 public:
@@ -1027,6 +1034,19 @@ public:
   static Returned<Student> load(const std::string &path, const Config &config) {
     return detail::make<Student>(
         [&](seed_student **out) { return seed_student_load(path.c_str(), config.get(), out); });
+  }
+
+  /// Starts from earlier weights: torchvision's, timm's, Hugging Face's, another student's, SEED's; all or nothing. The head
+  /// stays where the file's has other widths.
+  Returned<void> load_weights(const std::string &path) {
+    return detail::settle(seed_student_load_weights(get(), path.c_str()));
+  }
+
+  /// What the last load_weights did, as JSON: "layout", "prefix", "head", "loaded", "converted", "defaulted", "ignored".
+  Returned<std::string> weights_report() const {
+    return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_student_weights_report(get(), buffer, capacity, length);
+    });
   }
 
   /// Writes the student to a safetensors file, atomically.

@@ -211,9 +211,10 @@ impl Writer {
                 self.activate(activation, &sum, &output)?;
             }
             Operation::SamePadding { input, kernel, stride } => {
-                let &(height, width) = self.sizes.get(&input.number()).ok_or_else(|| {
-                    Error::new(ErrorKind::Internal, format!("value {} has no size", input.number()))
-                })?;
+                let &(height, width) = self
+                    .sizes
+                    .get(&input.number())
+                    .ok_or_else(|| Error::new(ErrorKind::Internal, format!("value {} has no size", input.number())))?;
                 let ((top, bottom), (left, right)) =
                     (same_padding(height, *kernel, *stride), same_padding(width, *kernel, *stride));
                 let pads = self.numbers(&format!("p{y}"), &[0, 0, top, left, 0, 0, bottom, right])?;
@@ -256,8 +257,11 @@ impl Writer {
             Activation::Sigmoid => self.node("Sigmoid", &[x], output, Vec::new()),
             Activation::Gelu => {
                 // x/2 · (1 + erf(x/√2)); operator set 17 has no Gelu.
-                let (root, one, half) =
-                    (self.scalar("root_two", std::f32::consts::SQRT_2)?, self.scalar("one", 1.0)?, self.scalar("half", 0.5)?);
+                let (root, one, half) = (
+                    self.scalar("root_two", std::f32::consts::SQRT_2)?,
+                    self.scalar("one", 1.0)?,
+                    self.scalar("half", 0.5)?,
+                );
                 let scaled = self.node("Div", &[x, &root], &format!("{output}_scaled"), Vec::new());
                 let erf = self.node("Erf", &[&scaled], &format!("{output}_erf"), Vec::new());
                 let above = self.node("Add", &[&erf, &one], &format!("{output}_above"), Vec::new());

@@ -30,3 +30,4 @@ pub mod student;
 pub mod teacher;
 pub mod teacher_callback;
 pub mod trainer;
+pub mod weights;

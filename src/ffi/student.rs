@@ -4,14 +4,16 @@ use std::ffi::c_char;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use serde_json::json;
+
 use super::border::catch;
 use super::config::seed_config;
 use super::error::seed_error;
-use super::handle::{Guarded, free, handle, with};
-use super::pointers::{check_out, put, put_new, text};
+use super::handle::{Guarded, free, handle, with, with_mut};
+use super::pointers::{check_out, fill_text, put, put_new, text};
 use crate::model::provenance::{Provenance, SharedProvenance};
 use crate::model::student_file::{StudentHeader, load_student, save_student};
-use crate::model::{Architecture, Head, Network};
+use crate::model::{Architecture, Head, Network, start_from};
 use crate::train::distill::{SharedNetwork, lock};
 use crate::{Error, device};
 
@@ -21,12 +23,14 @@ pub struct StudentInner {
     header: StudentHeader,
     /// Runs write to it, so the header's own is that of the beginning only.
     pub(super) provenance: SharedProvenance,
+    /// What the last seed_student_load_weights did, as JSON; empty before.
+    initial: String,
 }
 
 impl StudentInner {
     fn new(network: Network, header: StudentHeader) -> Self {
         let provenance = Arc::new(Provenance::of_value(header.provenance.clone()));
-        Self { network: Arc::new(Mutex::new(network)), header, provenance }
+        Self { network: Arc::new(Mutex::new(network)), header, provenance, initial: String::new() }
     }
 
     /// The header as it is now.
@@ -36,8 +40,8 @@ impl StudentInner {
 }
 
 /// A compact network with a projection head. Trainers share it; sessions take a copy of its weights as they are when the
-/// session is made. All functions but seed_student_free may be called from several threads at once; they wait for a step
-/// that is writing the weights.
+/// session is made. All functions but seed_student_free and seed_student_load_weights may be called from several threads at
+/// once; they wait for a step that is writing the weights.
 pub struct seed_student(pub(super) Guarded<StudentInner>);
 handle!(seed_student, StudentInner);
 
@@ -83,6 +87,54 @@ pub unsafe extern "C" fn seed_student_load(
             network.to_device(device)?;
             Ok(StudentInner::new(network, header))
         })
+    })
+}
+
+/// Lets the student start from earlier weights, before it is trained: ImageNet's as torchvision, timm or Hugging Face publish
+/// them, another student's, or a checkpoint of SEED's (its student) and other self-supervised methods. The file is safetensors or a
+/// torch checkpoint, is read as data, and must hold the whole backbone of the student's architecture. A projection head in it
+/// is taken if it has the student's widths, and else the student keeps its own. All or nothing. Image size, mean and std stay
+/// those of the student: set them to what the weights were trained with. What was done is told by seed_student_weights_report.
+/// Wants the handle alone; a run that trains the student goes on from the new weights with its next step.
+///
+/// Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT for a damaged or hostile file, SEED_ERROR_MISMATCH listing missing, unexpected and
+/// misshapen keys and the architecture whose weights they are, SEED_ERROR_BUSY. The student is as it was then.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_student_load_weights(student: *mut seed_student, path: *const c_char) -> *mut seed_error {
+    catch(|| unsafe {
+        let path = Path::new(text("path", path)?);
+        with_mut(student, |student| {
+            let initial = start_from(&*lock(&student.network)?, path)?;
+            // The folder says nothing on another machine.
+            let file = path.file_name().map(|name| name.to_string_lossy().into_owned());
+            student.provenance.set_initial_weights(
+                json!({ "file": file, "layout": initial.layout, "prefix": initial.prefix, "head": initial.head }),
+            )?;
+            student.initial = serde_json::to_string(&initial)
+                .map_err(|error| Error::invalid(format!("the report cannot be written as JSON: {error}")))?;
+            Ok(())
+        })
+    })
+}
+
+/// What the last seed_student_load_weights of this student did, as JSON, by the rule of seed_config_get_string: "layout" (whose
+/// names the file had), "prefix" (what was taken off each name), "head" (whether the file's was taken), "loaded" and "converted"
+/// (numbers of tensors), "defaulted" (counters that the file lacks) and "ignored" (the file's tensors that were not used).
+///
+/// Errors: SEED_ERROR_INVALID_ARGUMENT where none were loaded, SEED_ERROR_BUFFER_TOO_SMALL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_student_weights_report(
+    student: *const seed_student,
+    buffer: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        let report = with(student, |student| match student.initial.as_str() {
+            "" => Err(Error::invalid("no weights were loaded into this student; call seed_student_load_weights first")),
+            report => Ok(report.to_owned()),
+        })?;
+        fill_text(&report, buffer, capacity, length)
     })
 }
 

@@ -102,6 +102,8 @@ mod tests {
             let found = described(architecture, Head::Classifier { classes: 1000 }, 224, 224).multiply_adds.unwrap();
             assert!((found as f64 / 1e9 - gmac).abs() < 6e-5, "{architecture}: {found}, expected {gmac}");
         }
+        let wide = described(Architecture::ResNet50W2, Head::None, 224, 224).multiply_adds.unwrap();
+        assert!((wide as f64 / 1e9 - 16.1125).abs() < 6e-5, "SwAV's wide trunk: {wide}");
     }
 
     #[test]
@@ -127,5 +129,18 @@ mod tests {
         assert_eq!(large, 4 * whole);
         let odd = described(Architecture::ResNet18, Head::None, 225, 224).multiply_adds.unwrap();
         assert!(odd > whole, "maps round up");
+    }
+
+    /// docs/models.md has a row for every architecture: name, parameters, GMac at 224², features; without a head.
+    #[test]
+    fn the_table_of_the_docs_is_right() {
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/models.md")).unwrap();
+        let rows = Architecture::all().iter().map(|&architecture| {
+            let found = described(architecture, Head::None, 224, 224);
+            let gmac = found.multiply_adds.unwrap() as f64 / 1e9;
+            format!("| `{architecture}` | {} | {gmac:.4} | {} |", found.parameters, found.feature_dim)
+        });
+        let missing: Vec<String> = rows.filter(|row| !page.contains(row.as_str())).collect();
+        assert!(missing.is_empty(), "docs/models.md lacks\n{}", missing.join("\n"));
     }
 }

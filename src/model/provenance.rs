@@ -3,6 +3,7 @@
 //! | key | written by | what |
 //! |---|---|---|
 //! | `library` | libseed | name and version of the library that made the student |
+//! | `initial_weights` | libseed | the file of weights that the student started from |
 //! | `distillation` | a run | teacher, images, steps, loss and the settings that shape the numbers |
 //! | any other | the application | scores, a line's name, a batch's number … |
 //!
@@ -28,7 +29,7 @@ use crate::error::{Error, Result};
 pub const MAX_PROVENANCE: usize = 256 << 10;
 
 /// Keys that the library writes itself.
-const OWN: [&str; 2] = ["library", "distillation"];
+const OWN: [&str; 3] = ["library", "initial_weights", "distillation"];
 
 /// A provenance that student, runs and application share.
 pub type SharedProvenance = Arc<Provenance>;
@@ -70,6 +71,11 @@ impl Provenance {
             )));
         }
         self.write(key, value)
+    }
+
+    /// Notes what weights the student started from.
+    pub(crate) fn set_initial_weights(&self, record: Value) -> Result<()> {
+        self.write("initial_weights", record)
     }
 
     /// Notes what a run did.

@@ -96,7 +96,7 @@ impl StudentHeader {
 /// A [`Head`] as the file writes it.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-enum HeadText {
+pub(super) enum HeadText {
     None,
     Classifier { classes: i64 },
     Projection { hidden: i64, dim: i64 },

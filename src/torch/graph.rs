@@ -164,14 +164,17 @@ impl Graph {
         let mut sizes = BTreeMap::from([(IMAGES.number(), (height, width))]);
         for node in &self.nodes {
             let input = node.operation.inputs().next().and_then(|input| sizes.get(&input.number()));
-            let &(height, width) = input.ok_or_else(|| Error::new(ErrorKind::Internal, "an operation without an input"))?;
+            let &(height, width) =
+                input.ok_or_else(|| Error::new(ErrorKind::Internal, "an operation without an input"))?;
             let both = |side: &dyn Fn(i64) -> Result<i64>| Ok::<_, Error>((side(height)?, side(width)?));
             let size = match &node.operation {
                 Operation::Conv { weight, geometry, .. } => {
                     let (_, _, kernel_height, kernel_width) = weight.size4()?;
                     (moved(height, kernel_height, *geometry)?, moved(width, kernel_width, *geometry)?)
                 }
-                Operation::MaxPool { .. } => both(&|side| moved(side, 3, ConvGeometry { stride: 2, padding: 1, groups: 1 }))?,
+                Operation::MaxPool { .. } => {
+                    both(&|side| moved(side, 3, ConvGeometry { stride: 2, padding: 1, groups: 1 }))?
+                }
                 Operation::SamePadding { kernel, stride, .. } => both(&|side| {
                     let (before, after) = same_padding(side, *kernel, *stride);
                     Ok(before + side + after)
@@ -223,7 +226,9 @@ mod tests {
 
     #[test]
     fn same_padding_gives_a_place_for_each_stride() {
-        for (length, kernel, stride, expected) in [(224, 3, 2, (0, 1)), (225, 3, 2, (1, 1)), (7, 5, 1, (2, 2)), (4, 1, 2, (0, 0))] {
+        for (length, kernel, stride, expected) in
+            [(224, 3, 2, (0, 1)), (225, 3, 2, (1, 1)), (7, 5, 1, (2, 2)), (4, 1, 2, (0, 0))]
+        {
             assert_eq!(same_padding(length, kernel, stride), expected);
         }
     }

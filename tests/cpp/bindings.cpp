@@ -468,6 +468,12 @@ void training(const std::string &folder) {
   trainer = seed::Trainer(nullptr);
   student = TAKE(seed::Student::load(files.student, config));
   CHECK(TAKE(student.dim()) == 16);
+  FAILS(ErrorCode::InvalidArgument, student.weights_report());
+  TAKE(student.load_weights(files.teacher));
+  CHECK(TAKE(student.weights_report()).find("\"head\":true") != std::string::npos);
+  CHECK(TAKE(seed::describe_weights(files.teacher)).find("mobilenet_v3_small") != std::string::npos);
+  FAILS(ErrorCode::Io, student.load_weights("/no/such/file"));
+  FAILS(ErrorCode::Io, seed::describe_weights("/no/such/file"));
   report(dataset, folder);
 }
 

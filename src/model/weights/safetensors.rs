@@ -12,43 +12,14 @@ use std::path::Path;
 use ::safetensors::tensor::{Dtype, Metadata};
 
 use super::atomic;
+use super::contents::TensorOutline;
 use super::fault::{Checked, Fault, zeroed};
 use super::host::{HostTensor, HostType, StateDict};
 use super::limits::{MAX_NAME, MAX_SAFETENSORS_HEADER};
 use crate::error::{Error, Result};
 
-/// Reads all tensors of the open file, which has `length` bytes.
-pub(super) fn read(file: &mut File, length: u64) -> Checked<StateDict> {
-    let header = read_header(file, length)?;
-    let mut state = StateDict::default();
-    if let Some(texts) = header.metadata() {
-        state.metadata.extend(texts.iter().map(|(key, text)| (key.clone(), text.clone())));
-    }
-    // In the order of their offsets the file is read once from front to back.
-    for name in header.offset_keys() {
-        let Some(tensor) = header.info(&name) else { continue };
-        let dtype = host_type(tensor.dtype).ok_or_else(|| {
-            Fault::new(format!("tensor {name:?} has element type {:?}, which is not read", tensor.dtype))
-        })?;
-        // The header's offsets were checked to be contiguous and to end where the file ends.
-        let mut bytes = zeroed(tensor.data_offsets.1 - tensor.data_offsets.0)?;
-        file.read_exact(&mut bytes)?;
-        if dtype == HostType::Bool {
-            bytes.iter_mut().for_each(|byte| *byte = u8::from(*byte != 0));
-        }
-        state.tensors.insert(name, HostTensor { dtype, shape: tensor.shape.clone(), bytes });
-    }
-    Ok(state)
-}
-
-/// Reads the texts beside the tensors of the open file, which has `length` bytes.
-pub(super) fn read_metadata(file: &mut File, length: u64) -> Checked<BTreeMap<String, String>> {
-    let header = read_header(file, length)?;
-    Ok(header.metadata().iter().flatten().map(|(key, text)| (key.clone(), text.clone())).collect())
-}
-
-/// Reads the header and leaves the file at the first tensor.
-fn read_header(file: &mut File, length: u64) -> Checked<Metadata> {
+/// The checked header of the open file, which has `length` bytes; the file stands at the first tensor then.
+fn header(file: &mut File, length: u64) -> Checked<Metadata> {
     let mut word = [0; 8];
     file.seek(SeekFrom::Start(0))?;
     file.read_exact(&mut word)?;
@@ -75,6 +46,52 @@ fn read_header(file: &mut File, length: u64) -> Checked<Metadata> {
         )));
     }
     Ok(header)
+}
+
+/// Names, types and shapes, and the texts beside them.
+pub(super) fn outline(
+    file: &mut File,
+    length: u64,
+) -> Checked<(BTreeMap<String, TensorOutline>, BTreeMap<String, String>)> {
+    let header = header(file, length)?;
+    let name =
+        |dtype| host_type(dtype).map_or_else(|| format!("{dtype:?}").to_lowercase(), |known| known.name().into());
+    let tensors = header
+        .tensors()
+        .into_iter()
+        .map(|(key, tensor)| (key, TensorOutline { dtype: name(tensor.dtype), shape: tensor.shape.clone() }));
+    Ok((tensors.collect(), texts(&header)))
+}
+
+fn texts(header: &Metadata) -> BTreeMap<String, String> {
+    let texts = header.metadata().iter().flatten();
+    texts.map(|(key, text)| (key.clone(), text.clone())).collect()
+}
+
+/// Reads all tensors of the open file, which has `length` bytes.
+pub(super) fn read(file: &mut File, length: u64) -> Checked<StateDict> {
+    let header = header(file, length)?;
+    let mut state = StateDict { metadata: texts(&header), ..StateDict::default() };
+    // In the order of their offsets the file is read once from front to back.
+    for name in header.offset_keys() {
+        let Some(tensor) = header.info(&name) else { continue };
+        let dtype = host_type(tensor.dtype).ok_or_else(|| {
+            Fault::new(format!("tensor {name:?} has element type {:?}, which is not read", tensor.dtype))
+        })?;
+        // The header's offsets were checked to be contiguous and to end where the file ends.
+        let mut bytes = zeroed(tensor.data_offsets.1 - tensor.data_offsets.0)?;
+        file.read_exact(&mut bytes)?;
+        if dtype == HostType::Bool {
+            bytes.iter_mut().for_each(|byte| *byte = u8::from(*byte != 0));
+        }
+        state.tensors.insert(name, HostTensor { dtype, shape: tensor.shape.clone(), bytes });
+    }
+    Ok(state)
+}
+
+/// Reads the texts beside the tensors of the open file, which has `length` bytes.
+pub(super) fn read_metadata(file: &mut File, length: u64) -> Checked<BTreeMap<String, String>> {
+    Ok(texts(&header(file, length)?))
 }
 
 /// Writes tensors and metadata so that `path` holds either the whole new file or what it held before.
