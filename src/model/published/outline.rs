@@ -25,6 +25,8 @@ pub enum Family {
 pub(super) struct Outline {
     pub architecture: Architecture,
     pub family: Family,
+    /// The highest I of `features.I`.
+    pub last_features: Option<usize>,
     shapes: BTreeMap<String, Vec<usize>>,
 }
 
@@ -39,11 +41,9 @@ impl Outline {
 
     /// Of names and shapes.
     pub fn new(architecture: Architecture, shapes: BTreeMap<String, Vec<usize>>) -> Outline {
-        Outline { architecture, family: family(&shapes), shapes }
-    }
-
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.shapes.keys().map(String::as_str)
+        let features = |name: &String| name.strip_prefix("features.")?.split('.').next()?.parse().ok();
+        let last_features = shapes.keys().filter_map(features).max();
+        Outline { architecture, family: family(&shapes), last_features, shapes }
     }
 
     pub fn shape(&self, name: &str) -> Option<&[usize]> {

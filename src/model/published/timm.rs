@@ -20,7 +20,7 @@ const MOBILENET_V3_SMALL: &[usize] = &[1, 2, 3, 2, 3];
 /// torchvision's name of a tensor.
 pub(super) fn target(outline: &Outline, name: &str) -> Option<Target> {
     let (module, leaf) = name.rsplit_once('.')?;
-    let last = last_features(outline)?;
+    let last = outline.last_features?;
     let ours = match (module, outline.family) {
         ("conv_stem", _) => "features.0.0".to_owned(),
         ("bn1", _) => "features.0.1".to_owned(),
@@ -35,11 +35,6 @@ pub(super) fn target(outline: &Outline, name: &str) -> Option<Target> {
         }
     };
     whole(format!("{ours}.{leaf}"))
-}
-
-/// The highest I of `features.I`.
-fn last_features(outline: &Outline) -> Option<usize> {
-    outline.names().filter_map(|name| name.strip_prefix("features.")?.split('.').next()?.parse().ok()).max()
 }
 
 fn block(outline: &Outline, last: usize, stage: usize, number: usize, layer: &str) -> Option<String> {
