@@ -128,4 +128,17 @@ mod tests {
         let odd = described(Architecture::ResNet18, Head::None, 225, 224).multiply_adds.unwrap();
         assert!(odd > whole, "maps round up");
     }
+
+    /// docs/models.md has a row for every architecture: name, parameters, GMac at 224², features; without a head.
+    #[test]
+    fn the_table_of_the_docs_is_right() {
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/models.md")).unwrap();
+        let rows = Architecture::all().iter().map(|&architecture| {
+            let found = described(architecture, Head::None, 224, 224);
+            let gmac = found.multiply_adds.unwrap() as f64 / 1e9;
+            format!("| `{architecture}` | {} | {gmac:.4} | {} |", found.parameters, found.feature_dim)
+        });
+        let missing: Vec<String> = rows.filter(|row| !page.contains(row.as_str())).collect();
+        assert!(missing.is_empty(), "docs/models.md lacks\n{}", missing.join("\n"));
+    }
 }
