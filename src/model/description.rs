@@ -102,6 +102,8 @@ mod tests {
             let found = described(architecture, Head::Classifier { classes: 1000 }, 224, 224).multiply_adds.unwrap();
             assert!((found as f64 / 1e9 - gmac).abs() < 6e-5, "{architecture}: {found}, expected {gmac}");
         }
+        let wide = described(Architecture::ResNet50W2, Head::None, 224, 224).multiply_adds.unwrap();
+        assert!((wide as f64 / 1e9 - 16.1125).abs() < 6e-5, "SwAV's wide trunk: {wide}");
     }
 
     #[test]
