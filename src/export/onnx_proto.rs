@@ -8,6 +8,9 @@ pub(super) const FLOAT: i32 = 1;
 /// Element type uint8.
 pub(super) const UINT8: i32 = 2;
 
+/// Element type int64.
+pub(super) const INT64: i32 = 7;
+
 /// A whole file.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Model {

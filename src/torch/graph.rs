@@ -58,6 +58,70 @@ pub enum Operation {
         /// After the sum.
         activation: i32,
     },
+    /// act(input·Wᵀ + b) + other, weight (O, I), bias (O).
+    LinearSum {
+        /// (B, T, I).
+        input: Value,
+        /// (B, T, O), added after the activation.
+        other: Value,
+        /// (O, I).
+        weight: Tensor,
+        /// (O).
+        bias: Tensor,
+        /// Before the sum.
+        activation: i32,
+    },
+    /// Zeros around a map, as few as a convolution without padding needs to give ⌈H/stride⌉ × ⌈W/stride⌉, the odd one below and
+    /// on the right.
+    SamePadding {
+        /// (B, C, H, W).
+        input: Value,
+        /// Side of the convolution's kernel.
+        kernel: i64,
+        /// Stride of the convolution.
+        stride: i64,
+    },
+    /// act(input).
+    Activation {
+        /// Of any shape.
+        input: Value,
+        /// Which one.
+        activation: i32,
+    },
+    /// Images (B, 3, H, W) → tokens (B, F + H/p·W/p, D).
+    Patches {
+        /// (B, 3, H, W).
+        input: Value,
+        /// W (D, 3, p, p), b (D), the first tokens (1, F, D), positions of the others (1, G, G, D).
+        weights: [Tensor; 4],
+        /// Whether positions that shrink are filtered.
+        antialias: bool,
+    },
+    /// Layer normalisation over the last axis.
+    LayerNorm {
+        /// (…, D).
+        input: Value,
+        /// (D).
+        weight: Tensor,
+        /// (D).
+        bias: Tensor,
+        /// Added to the variance.
+        eps: f64,
+    },
+    /// Self-attention: (B, T, 3D) → (B, T, D).
+    Attention {
+        /// Queries, keys and values.
+        input: Value,
+        /// Heads that D is divided into.
+        heads: i64,
+    },
+    /// One token of each image: (B, T, D) → (B, D).
+    Token {
+        /// (B, T, D).
+        input: Value,
+        /// Which one.
+        number: i64,
+    },
     /// An operation that programs run and nobody can write down yet.
     Unrecorded {
         /// What to call it in a message.
@@ -71,7 +135,14 @@ impl Operation {
         let (first, second) = match self {
             Self::Conv { input, other, .. } => (Some(*input), *other),
             Self::MaxPool { input } | Self::Squeeze { input, .. } | Self::Mean { input } => (Some(*input), None),
-            Self::Linear { input, .. } => (Some(*input), None),
+            Self::LinearSum { input, other, .. } => (Some(*input), Some(*other)),
+            Self::Linear { input, .. }
+            | Self::SamePadding { input, .. }
+            | Self::Activation { input, .. }
+            | Self::Patches { input, .. }
+            | Self::LayerNorm { input, .. }
+            | Self::Attention { input, .. }
+            | Self::Token { input, .. } => (Some(*input), None),
             Self::Unrecorded { .. } => (None, None),
         };
         first.into_iter().chain(second)

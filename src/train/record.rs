@@ -66,7 +66,7 @@ fn teacher_of(targets: &Targets) -> Result<Value> {
     Ok(match targets {
         Targets::Teacher(teacher) => json!({
             "identity": teacher.identity()?,
-            "architecture": teacher.architecture().name(),
+            "architecture": teacher.name(),
         }),
         Targets::Bank(bank) => {
             let teacher = &bank.header().teacher;
@@ -76,5 +76,6 @@ fn teacher_of(targets: &Targets) -> Result<Value> {
                 "bank": { "precision": teacher.precision },
             })
         }
+        Targets::Images(_) => json!({ "identity": targets.identity()? }),
     })
 }
