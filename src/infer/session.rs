@@ -96,8 +96,7 @@ pub struct Session {
     pub(super) view: ViewConfig,
     pub(super) output: Output,
     dim: usize,
-    /// The network in figures, where it is one of ours.
-    description: Option<Description>,
+    description: Description,
 }
 
 impl Session {
@@ -125,7 +124,7 @@ impl Session {
             Output::Embedding => network.output_dim(),
         };
         let description = Description::new(network.architecture(), network.head(), view, json!({}))?;
-        Ok(Self::of(plan, view, options.output, dim, Some(description)))
+        Ok(Self::of(plan, view, options.output, dim, description))
     }
 
     /// A session of a teacher. It stays on its own device, whatever the options say. One that is no network of ours gives
@@ -141,7 +140,14 @@ impl Session {
                 return Err(Error::new(ErrorKind::Unsupported, reason));
             }
             view.check()?;
-            return Ok(Self::of(Plan::Embedder(Arc::clone(embedder)), view, options.output, embedder.dim(), None));
+            let description = Description::of_teacher(teacher, view)?;
+            return Ok(Self::of(
+                Plan::Embedder(Arc::clone(embedder)),
+                view,
+                options.output,
+                embedder.dim(),
+                description,
+            ));
         }
         let (height, width) = check(view, options.output, teacher.head()?)?;
         let build = |kind, piece| teacher.fused(kind, piece, height, width);
@@ -150,8 +156,7 @@ impl Session {
             Output::Features => teacher.feature_dim()?,
             Output::Embedding => teacher.embedding_dim(),
         };
-        let description = Description::new(teacher.architecture()?, teacher.head()?, view, json!({}))?;
-        Ok(Self::of(plan, view, options.output, dim, Some(description)))
+        Ok(Self::of(plan, view, options.output, dim, Description::of_teacher(teacher, view)?))
     }
 
     /// A session of a student's file ([`crate::model::student_file`]), whose header says how images are made.
@@ -167,13 +172,11 @@ impl Session {
     /// The same session, which says that its network comes from there.
     #[must_use]
     pub fn with_provenance(mut self, provenance: Value) -> Self {
-        if let Some(description) = &mut self.description {
-            description.provenance = provenance;
-        }
+        self.description.provenance = provenance;
         self
     }
 
-    fn of(plan: Plan, view: &ViewConfig, output: Output, dim: i64, description: Option<Description>) -> Self {
+    fn of(plan: Plan, view: &ViewConfig, output: Output, dim: i64, description: Description) -> Self {
         // Widths are positive and below 2^20.
         let dim = dim as usize;
         let gather = Gather::new(view.view_len(), dim);
@@ -222,7 +225,7 @@ impl Session {
 
     /// The backbone, where it is one of ours.
     pub fn architecture(&self) -> Option<Architecture> {
-        self.description.as_ref().map(|description| description.architecture)
+        self.description.architecture
     }
 
     /// Number of parameters' elements, head included.
@@ -230,21 +233,13 @@ impl Session {
     /// # Errors
     /// `Unsupported` for a teacher that only the application knows.
     pub fn parameter_count(&self) -> Result<i64> {
-        let found = match &self.plan {
-            Plan::Embedder(embedder) => embedder.parameter_count(),
-            _ => self.description.as_ref().map(|description| description.parameters),
-        };
         let reason = "only the application knows how many parameters its teacher has";
-        found.ok_or_else(|| Error::new(ErrorKind::Unsupported, reason))
+        self.description.parameters.ok_or_else(|| Error::new(ErrorKind::Unsupported, reason))
     }
 
     /// The network in figures.
-    ///
-    /// # Errors
-    /// `Unsupported` for a teacher that is no network of ours.
-    pub fn description(&self) -> Result<&Description> {
-        let reason = "a teacher that is no network of libseed cannot be described";
-        self.description.as_ref().ok_or_else(|| Error::new(ErrorKind::Unsupported, reason))
+    pub fn description(&self) -> &Description {
+        &self.description
     }
 
     /// One row for each frame, in order: (frames, [`dim`](Session::dim)).
@@ -404,8 +399,8 @@ impl Session {
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let architecture = self.architecture().map(Architecture::name);
-        write!(f, "Session({architecture:?}, {:?}, {} wide, {})", self.output, self.dim, self.describe())
+        let name = &self.description.name;
+        write!(f, "Session({name}, {:?}, {} wide, {})", self.output, self.dim, self.describe())
     }
 }
 

@@ -52,6 +52,7 @@ mod weights_summary;
 use tch::Tensor;
 
 pub use architecture::Architecture;
+pub(crate) use cost::{Count, count, same_padding};
 pub use description::{Description, IMAGE_CHANNELS};
 pub use fused::Fused;
 pub use head::Head;
@@ -65,6 +66,7 @@ pub use published::{Published, published, published_names};
 pub use student::Student;
 pub(crate) use teacher::embed_with;
 pub use teacher::{Application, ApplicationOptions, BatchFormat, EmbedFunction, Embedder, Teacher, TorchScript};
+pub(crate) use vit::resample as resample_positions;
 pub use weights_summary::describe;
 
 use crate::error::Result;
