@@ -39,7 +39,8 @@ pub(crate) fn torchvision_names(architecture: Architecture, state: StateDict) ->
     let StateDict { tensors, metadata } = state;
     let mut renamed = BTreeMap::new();
     for (name, tensor) in tensors {
-        let prefix = prefixes.iter().filter(|prefix| name.starts_with(prefix.as_str())).max_by_key(|prefix| prefix.len());
+        let prefix =
+            prefixes.iter().filter(|prefix| name.starts_with(prefix.as_str())).max_by_key(|prefix| prefix.len());
         let new = prefix.and_then(|prefix| Some(format!("{prefix}{}", rename(&name[prefix.len()..])?)));
         match new {
             Some(new) => renamed.insert(new, as_convolution(&name, tensor)),

@@ -81,12 +81,7 @@ unsafe extern "C" {
         stride: i64,
         output: *mut i32,
     ) -> *mut c_char;
-    fn seed_fused_activation(
-        program: *mut RawProgram,
-        input: i32,
-        activation: i32,
-        output: *mut i32,
-    ) -> *mut c_char;
+    fn seed_fused_activation(program: *mut RawProgram, input: i32, activation: i32, output: *mut i32) -> *mut c_char;
     fn seed_fused_prepare(
         program: *mut RawProgram,
         dtype: i32,
