@@ -34,7 +34,8 @@ handle!(seed_student, StudentInner);
 /// - "vit_small_patch16" and so on: "small", "base" or "large", "patch8", "patch16" (DINO), "patch14_dinov2" or
 ///   "patch14_reg4_dinov2"; image width and height must be multiples of the patch.
 ///
-/// "embedding_dim", "projection_hidden", "device", image size, mean and std come from `config`. The caller frees it.
+/// "embedding_dim", "projection_hidden", "device", image size, channels, mean and std come from `config`. With
+/// "image_channels" 1 the network takes one grey channel; teachers still see three. The caller frees it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_student_new(
     architecture: *const c_char,
@@ -50,7 +51,8 @@ pub unsafe extern "C" fn seed_student_new(
                 // Both are bounded by 65536 in the configuration.
                 let head =
                     Head::Projection { hidden: config.projection_hidden as i64, dim: config.embedding_dim as i64 };
-                let network = Network::new(architecture, head, config.seed, device::parse(&config.device)?)?;
+                let (channels, device) = (i64::from(config.view.channels), device::parse(&config.device)?);
+                let network = Network::with_channels(architecture, head, channels, config.seed, device)?;
                 let header = StudentHeader::new(&network, &config.view);
                 Ok(StudentInner { network: Arc::new(Mutex::new(network)), header })
             })

@@ -102,7 +102,7 @@ impl Teacher {
     /// # Errors
     /// Those of [`Network::features`] and [`Fused::new`].
     pub fn embed_fused(&self, images: &Tensor, kind: Kind) -> Result<Tensor> {
-        check_images(images, self.device())?;
+        check_images(images, self.device(), self.network.channels())?;
         let (_, _, height, width) = images.size4()?;
         let program = self.program(kind, height, width)?;
         unit_rows(&program.forward(images)?)
