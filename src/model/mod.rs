@@ -25,6 +25,7 @@
 mod architecture;
 mod efficientnet;
 mod fused;
+mod grey;
 mod head;
 mod layers;
 mod load;
@@ -49,6 +50,7 @@ use tch::Tensor;
 
 pub use architecture::Architecture;
 pub use fused::Fused;
+pub use grey::fold_stem;
 pub use head::Head;
 pub use load::{Load, LoadReport};
 pub use narrow::{Narrow, Width};
