@@ -23,10 +23,11 @@ use super::weights::{HostTensor, StateDict};
 /// The state with torchvision's names where it holds `architecture` in SEED's layout; any other comes back unchanged. What
 /// does not belong to the network keeps its name, and so does a prefix such as `module.student.`.
 pub(crate) fn torchvision_names(architecture: Architecture, state: StateDict) -> StateDict {
-    let (mark, rename): (&str, &dyn Fn(&str) -> Option<String>) = match architecture {
-        Architecture::SeedMobileNetV3Large => ("features.4.conv.5.fc.0.weight", &mobilenet),
-        Architecture::TfEfficientNetB0 => ("_blocks.15._project_conv.weight", &|name| efficientnet(&B0, name)),
-        Architecture::TfEfficientNetB1 => ("_blocks.22._project_conv.weight", &|name| efficientnet(&B1, name)),
+    // A key that only this layout has, and the new name of each of its keys.
+    let (mark, rename): (&str, fn(&str) -> Option<String>) = match architecture {
+        Architecture::SeedMobileNetV3Large => ("features.4.conv.5.fc.0.weight", mobilenet),
+        Architecture::TfEfficientNetB0 => ("_blocks.15._project_conv.weight", |name| efficientnet(&B0, name)),
+        Architecture::TfEfficientNetB1 => ("_blocks.22._project_conv.weight", |name| efficientnet(&B1, name)),
         _ => return state,
     };
     // A query encoder and a key encoder may both be there: each is renamed under its own prefix.
