@@ -256,6 +256,7 @@ fn what_does_not_go_together_is_refused() {
     assert!(Config::default().set_int("image_channels", 4).is_err());
     let (head, device) = (Head::None, Device::Cpu);
     assert!(Network::with_channels(parse("resnet10"), head, 2, 1, device).is_err());
+    assert!(Teacher::new(student(1)).err().unwrap().message().contains("three channels"));
     let images = Tensor::zeros([1, 3, 48, 64], (Kind::Float, Device::Cpu));
     let error = student(1).features(&images, Mode::Eval).unwrap_err();
     assert!(error.message().contains("images must be (B, 1, H, W)"), "{error}");

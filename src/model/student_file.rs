@@ -313,6 +313,8 @@ mod tests {
                 "classifier.3.weight [1000, 1024], found none",
             ),
             ("width", Some("0"), ErrorKind::Format, "width is 0"),
+            ("channels", Some("2"), ErrorKind::Format, "channels is \"2\", expected 3 or 1"),
+            ("channels", Some("1"), ErrorKind::Mismatch, "features.0.0.weight (expected [16, 1, 3, 3]"),
             ("height", Some("4294967296"), ErrorKind::Format, "height is"),
             ("width", Some(&long), ErrorKind::Format, "width is"),
             ("mean", Some("[0.1,0.2]"), ErrorKind::Format, "mean is"),

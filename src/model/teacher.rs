@@ -42,10 +42,13 @@ impl Teacher {
     /// network should come straight from where it was made.
     ///
     /// # Errors
-    /// `InvalidArgument` for a network with a classifier: its logits are not an embedding.
+    /// `InvalidArgument` for a network with a classifier, whose logits are not an embedding, and for one of grey images.
     pub fn new(network: Network) -> Result<Teacher> {
         if let Head::Classifier { .. } = network.head() {
             return Err(Error::invalid("a teacher needs a projection head or none, not a classifier"));
+        }
+        if network.channels() != 3 {
+            return Err(Error::invalid("a teacher sees three channels, of grey frames too; this network takes one"));
         }
         network.freeze()?;
         Ok(Teacher { network, report: LoadReport::default(), program: Mutex::new(None) })
