@@ -21,7 +21,7 @@ impl Comparison {
     /// `count` pictures of the student's size; `network` lies on the CPU.
     pub fn new(network: &Network, header: &StudentHeader, options: &Options, count: i64) -> Result<Comparison> {
         // About ±2, brought to levels 0 to 255.
-        let pictures = calibration_images(count, i64::from(header.height), i64::from(header.width))?;
+        let pictures = calibration_images(count, i64::from(header.channels), i64::from(header.height), i64::from(header.width))?;
         let levels = pictures.f_mul_scalar(50.0)?.f_add_scalar(128.0)?.f_round()?.f_clamp(0.0, 255.0)?;
         let unit = levels.f_div_scalar(255.0)?; // (B, 3, H, W)
         let per_channel = |values: &[f64; 3]| -> Result<Tensor> {

@@ -100,7 +100,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session of a copy of `network` as it is now. Of `view`, the size, mean and deviation are used. Tries out which way
+    /// A session of a copy of `network` as it is now. Of `view`, the size, mean and deviation are used; whether views are grey
+    /// is the network's matter. Tries out which way
     /// of computing is the fastest, which takes some tens of forward passes.
     ///
     /// # Errors
@@ -116,6 +117,7 @@ impl Session {
             moved = copy;
             &moved
         };
+        let view = &ViewConfig { channels: if network.channels() == 1 { 1 } else { 3 }, ..view.clone() };
         let (height, width) = check(view, options.output, network.head())?;
         let build = |kind, piece| Fused::new(network, kind, piece, height, width);
         let plan = Plan::choose(build, options.precision, options.output, (height, width))?;
@@ -133,6 +135,7 @@ impl Session {
     /// # Errors
     /// As [`Session::new`]; `Unsupported` for the features of a teacher that is no network of ours.
     pub fn of_teacher(teacher: &Teacher, view: &ViewConfig, options: SessionOptions) -> Result<Self> {
+        let view = &ViewConfig { channels: 3, ..view.clone() };
         if let Some(embedder) = teacher.embedder() {
             if options.output == Output::Features {
                 let reason =
@@ -382,13 +385,14 @@ impl Session {
         -(self.view.mean[c] as f32) / self.view.std[c] as f32
     }
 
-    /// Rows (B, dim) of whole views (B, H, W, 3).
+    /// Rows (B, dim) of whole views (B, H, W, C).
     fn forward(&self, pixels: &[f32], rows: &mut [f32]) -> Result<()> {
         let (height, width) = (i64::from(self.view.height), i64::from(self.view.width));
         let batch = (pixels.len() / self.view.view_len()) as i64;
         // The permuted view of NHWC memory is a channels-last NCHW tensor.
-        let size = [batch, 3, height, width];
-        let strides = [height * width * 3, 1, width * 3, 3];
+        let channels = i64::from(self.view.channels);
+        let size = [batch, channels, height, width];
+        let strides = [height * width * channels, 1, width * channels, channels];
         // SAFETY: the numbers live and stand still until the end of this function; the tensor is only read, and nothing that
         // is made of it outlives the copy into `rows`.
         let images = unsafe { Tensor::f_from_blob(pixels.as_ptr().cast(), &size, &strides, Kind::Float, Device::Cpu) }?;

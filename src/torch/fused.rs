@@ -298,7 +298,7 @@ impl Builder {
     }
 
     /// The finished program, its weights in `kind` (float32 or bfloat16). With `onednn` the weights are packed for images
-    /// (batch, 3, height, width), on the CPU only; other sizes run as well, but slower.
+    /// (batch, C, height, width), on the CPU only; other sizes run as well, but slower.
     pub fn prepare(mut self, kind: Kind, onednn: bool, batch: i64, height: i64, width: i64) -> Result<Program> {
         let dtype = match kind {
             Kind::Float => 6, // c10::ScalarType::Float

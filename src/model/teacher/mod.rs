@@ -283,7 +283,7 @@ impl Teacher {
 /// # Errors
 /// Those of [`Teacher::embed`].
 pub(crate) fn embed_with(embedder: &dyn Embedder, images: &Tensor) -> Result<Tensor> {
-    check_images(images, embedder.device())?;
+    check_images(images, embedder.device(), 3)?;
     let _guard = tch::no_grad_guard();
     let rows = embedder.embed(images)?;
     check_rows(&rows, &format!("teacher ({})", embedder.name()))?;
