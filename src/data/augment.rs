@@ -127,6 +127,14 @@ impl ViewConfig {
         (average(self.mean), average(self.std))
     }
 
+    /// Mean and deviation of each of the view's channels.
+    pub fn normal(&self) -> (Vec<f64>, Vec<f64>) {
+        match self.channels {
+            1 => (vec![self.grey_normal().0], vec![self.grey_normal().1]),
+            _ => (self.mean.to_vec(), self.std.to_vec()),
+        }
+    }
+
     /// What makes a colour of a grey view's number x, so that the grey frame is normalised as a colour one: x·scale + shift,
     /// scale = s/s_c and shift = (m − m_c)/s_c with [`grey_normal`](ViewConfig::grey_normal)'s m and s.
     pub fn colours_of_grey(&self) -> [(f64, f64); 3] {

@@ -36,11 +36,12 @@ const LARGEST: usize = i32::MAX as usize;
 /// `Unsupported` for an operation that is not known here, naming it, and for 2 GB of weights and more.
 pub(super) fn graph(network: &Network, header: &StudentHeader, options: &Options) -> Result<Graph> {
     let (operations, features, output) = network.graph()?;
+    let channels = i64::from(header.channels);
     let (height, width) = (i64::from(header.height), i64::from(header.width));
     let mut writer = Writer::new(count(&operations, height, width)?);
     let input = match options.input {
-        Input::Bytes => ValueInfo::batch_of(IMAGES, UINT8, &[height, width, 3]),
-        _ => ValueInfo::batch_of(IMAGES, FLOAT, &[3, height, width]),
+        Input::Bytes => ValueInfo::batch_of(IMAGES, UINT8, &[height, width, channels]),
+        _ => ValueInfo::batch_of(IMAGES, FLOAT, &[channels, height, width]),
     };
     let first = writer.input(header, options.input)?;
     let name = |value: i32| if value == 0 { first.clone() } else { format!("x{value}") };
@@ -138,11 +139,12 @@ impl Writer {
                 (self.node("Cast", &[&planes], "levels", vec![Attribute::int("to", i64::from(FLOAT))]), 255.0)
             }
         };
-        let mut channels = |name: &str, values: [f64; 3]| {
-            let values = values.map(|value| (value * scale) as f32);
-            self.weights(name.to_owned(), &Tensor::f_from_slice(&values)?, &[1, 3, 1, 1])
+        let mut channels = |name: &str, values: &[f64]| {
+            let values: Vec<f32> = values.iter().map(|value| (value * scale) as f32).collect();
+            self.weights(name.to_owned(), &Tensor::f_from_slice(&values)?, &[1, values.len() as i64, 1, 1])
         };
-        let (mean, std) = (channels("mean", header.mean)?, channels("std", header.std)?);
+        let (mean, std) = header.view().normal();
+        let (mean, std) = (channels("mean", &mean)?, channels("std", &std)?);
         let centred = self.node("Sub", &[&images, &mean], "centred", Vec::new());
         Ok(self.node("Div", &[&centred, &std], "normalised", Vec::new()))
     }

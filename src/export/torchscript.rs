@@ -149,9 +149,10 @@ impl Module {
                 255.0
             }
         };
-        for (name, values) in [("mean", header.mean), ("std", header.std)] {
-            let scaled = values.map(|value| (value * scale) as f32);
-            self.buffers.push((name.to_owned(), Tensor::f_from_slice(&scaled)?.f_view([1, 3, 1, 1])?));
+        let (mean, std) = header.view().normal();
+        for (name, values) in [("mean", mean), ("std", std)] {
+            let scaled: Vec<f32> = values.iter().map(|value| (value * scale) as f32).collect();
+            self.buffers.push((name.to_owned(), Tensor::f_from_slice(&scaled)?.f_view([1, -1, 1, 1])?));
         }
         self.line("    x0 = (levels - self.mean) / self.std");
         Ok(())

@@ -14,7 +14,7 @@ use super::student::seed_student;
 use super::teacher::seed_teacher;
 use crate::Error;
 use crate::model::student_file::read_about;
-use crate::model::{Architecture, Description, Head, IMAGE_CHANNELS};
+use crate::model::{Architecture, Description, Head};
 
 /// Nothing follows the features.
 pub const SEED_HEAD_NONE: i32 = 0;
@@ -200,7 +200,7 @@ fn figures(model: &Description) -> seed_model_info {
         std: model.std,
         input_width: model.width,
         input_height: model.height,
-        input_channels: IMAGE_CHANNELS,
+        input_channels: model.channels,
         head: match model.head {
             Head::None => SEED_HEAD_NONE,
             Head::Projection { .. } => SEED_HEAD_PROJECTION,

@@ -16,9 +16,6 @@ use super::{Architecture, Head, Mode, Network, Teacher};
 use crate::data::ViewConfig;
 use crate::error::{ErrorKind, Result};
 
-/// Channels of the images that networks take: red, green, blue.
-pub const IMAGE_CHANNELS: u32 = 3;
-
 /// The figures of a network for images of one size.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Description {
@@ -40,6 +37,8 @@ pub struct Description {
     pub width: u32,
     /// Rows of an image.
     pub height: u32,
+    /// Channels of an image: 3, or 1 for a grey student.
+    pub channels: u32,
     /// Subtracted from red, green and blue in [0, 1].
     pub mean: [f64; 3],
     /// Divides red, green and blue afterwards.
@@ -57,7 +56,7 @@ impl Description {
     pub fn new(architecture: Architecture, head: Head, view: &ViewConfig, provenance: Value) -> Result<Description> {
         view.check()?;
         architecture.check_size(1, i64::from(view.height), i64::from(view.width), Mode::Eval)?;
-        let network = Network::shape_only(architecture, head)?;
+        let network = Network::shape_only(architecture, head, i64::from(view.channels))?;
         let (graph, _, _) = network.graph()?;
         let multiply_adds = match count(&graph, i64::from(view.height), i64::from(view.width)) {
             Ok(count) => Some(count.multiply_adds),
@@ -74,6 +73,7 @@ impl Description {
             output_dim: network.output_dim(),
             width: view.width,
             height: view.height,
+            channels: view.channels,
             mean: view.mean,
             std: view.std,
             provenance,
@@ -86,7 +86,8 @@ impl Description {
     /// Those of [`new`](Description::new).
     pub fn of_teacher(teacher: &Teacher, view: &ViewConfig) -> Result<Description> {
         let Some(embedder) = teacher.embedder() else {
-            return Description::new(teacher.architecture()?, teacher.head()?, view, json!({}));
+            let view = ViewConfig { channels: 3, ..view.clone() };
+            return Description::new(teacher.architecture()?, teacher.head()?, &view, json!({}));
         };
         view.check()?;
         Ok(Description {
@@ -99,6 +100,7 @@ impl Description {
             output_dim: embedder.dim(),
             width: view.width,
             height: view.height,
+            channels: 3,
             mean: view.mean,
             std: view.std,
             provenance: json!({}),

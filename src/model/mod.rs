@@ -54,7 +54,7 @@ use tch::Tensor;
 
 pub use architecture::Architecture;
 pub(crate) use cost::{Count, count, same_padding};
-pub use description::{Description, IMAGE_CHANNELS};
+pub use description::Description;
 pub use fused::Fused;
 pub use grey::fold_stem;
 pub use head::Head;

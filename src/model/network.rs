@@ -56,8 +56,8 @@ impl Network {
     }
 
     /// A network of shapes without numbers, which costs no memory: to be counted and lowered, not to be run.
-    pub(crate) fn shape_only(architecture: Architecture, head: Head) -> Result<Network> {
-        Network::build(architecture, head, 3, Filling::Shapes, Device::Cpu)
+    pub(crate) fn shape_only(architecture: Architecture, head: Head, channels: i64) -> Result<Network> {
+        Network::build(architecture, head, channels, Filling::Shapes, Device::Cpu)
     }
 
     /// As [`blank`](Network::blank), for images of `channels` channels.
