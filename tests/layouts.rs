@@ -100,7 +100,7 @@ fn networks_of_timm_and_hugging_face_compute_what_their_publishers_do() {
         let own = architecture == Architecture::ResNet18 && layout == "timm";
         assert_eq!(found.layout, if own { "torchvision" } else { layout }, "{case}");
         let teacher = Teacher::from_state(architecture, state, Device::Cpu).unwrap();
-        assert_eq!(teacher.head(), Head::None);
+        assert_eq!(teacher.head().unwrap(), Head::None);
         let error = relative(&teacher.features(&images(1, side)).unwrap(), &golden[&case]);
         assert!(error < 1e-4, "{case} differs by {error:.1e}");
         println!("{case}: {error:.1e}");
@@ -136,7 +136,7 @@ fn checkpoints_as_they_are_published_are_recognised() {
             let found = published(TEN, state, Side::Teacher).unwrap();
             assert_eq!((found.prefix.as_str(), found.aside.len()), (prefix, aside), "{name}");
             let teacher = Teacher::from_file(TEN, &path, Device::Cpu).unwrap();
-            assert_eq!(teacher.head(), head, "{name}");
+            assert_eq!(teacher.head().unwrap(), head, "{name}");
             // Half precision becomes float32: all but the 12 counters, where the file has them.
             assert!(teacher.report().converted >= 50, "{name}: {:?}", teacher.report());
         }
