@@ -102,6 +102,11 @@ fn teachers_of_other_kinds_hold_in_c99_and_cpp17() {
 }
 
 #[test]
+fn students_are_described_and_exported_in_c99_and_cpp17() {
+    holds_in_c99_and_cpp17("export.c");
+}
+
+#[test]
 fn the_examples_compile_and_the_small_one_runs() {
     let folder = tempfile::tempdir().unwrap();
     let embed = compile(&root().join("examples/c/embed.c"), false, folder.path());

@@ -11,18 +11,32 @@ use super::config::seed_config;
 use super::error::seed_error;
 use super::handle::{Guarded, free, handle, with, with_mut};
 use super::pointers::{check_out, fill_text, put, put_new, text};
-use crate::Error;
-use crate::device;
+use crate::model::provenance::{Provenance, SharedProvenance};
 use crate::model::student_file::{StudentHeader, load_student, save_student};
 use crate::model::{Architecture, Head, Network, start_from};
 use crate::train::distill::{SharedNetwork, lock};
+use crate::{Error, device};
 
 /// What a student handle holds: the shared weights, and how its images were made.
 pub struct StudentInner {
     pub(super) network: SharedNetwork,
-    pub(super) header: StudentHeader,
+    header: StudentHeader,
+    /// Runs write to it, so the header's own is that of the beginning only.
+    pub(super) provenance: SharedProvenance,
     /// What the last seed_student_load_weights did, as JSON; empty before.
-    pub(super) initial: String,
+    initial: String,
+}
+
+impl StudentInner {
+    fn new(network: Network, header: StudentHeader) -> Self {
+        let provenance = Arc::new(Provenance::of_value(header.provenance.clone()));
+        Self { network: Arc::new(Mutex::new(network)), header, provenance, initial: String::new() }
+    }
+
+    /// The header as it is now.
+    pub(super) fn header(&self) -> StudentHeader {
+        StudentHeader { provenance: self.provenance.to_value(), ..self.header.clone() }
+    }
 }
 
 /// A compact network with a projection head. Trainers share it; sessions take a copy of its weights as they are when the
@@ -52,7 +66,7 @@ pub unsafe extern "C" fn seed_student_new(
                     Head::Projection { hidden: config.projection_hidden as i64, dim: config.embedding_dim as i64 };
                 let network = Network::new(architecture, head, config.seed, device::parse(&config.device)?)?;
                 let header = StudentHeader::new(&network, &config.view);
-                Ok(StudentInner { network: Arc::new(Mutex::new(network)), header, initial: String::new() })
+                Ok(StudentInner::new(network, header))
             })
         })
     })
@@ -71,7 +85,7 @@ pub unsafe extern "C" fn seed_student_load(
             let device = with(config, |config| device::parse(&config.device))?;
             let (mut network, header) = load_student(path)?;
             network.to_device(device)?;
-            Ok(StudentInner { network: Arc::new(Mutex::new(network)), header, initial: String::new() })
+            Ok(StudentInner::new(network, header))
         })
     })
 }
@@ -93,11 +107,9 @@ pub unsafe extern "C" fn seed_student_load_weights(student: *mut seed_student, p
             let initial = start_from(&*lock(&student.network)?, path)?;
             // The folder says nothing on another machine.
             let file = path.file_name().map(|name| name.to_string_lossy().into_owned());
-            if let Some(provenance) = student.header.provenance.as_object_mut() {
-                let text =
-                    json!({ "file": file, "layout": initial.layout, "prefix": initial.prefix, "head": initial.head });
-                provenance.insert("initial_weights".to_owned(), text);
-            }
+            student.provenance.set_initial_weights(
+                json!({ "file": file, "layout": initial.layout, "prefix": initial.prefix, "head": initial.head }),
+            )?;
             student.initial = serde_json::to_string(&initial)
                 .map_err(|error| Error::invalid(format!("the report cannot be written as JSON: {error}")))?;
             Ok(())
@@ -131,7 +143,27 @@ pub unsafe extern "C" fn seed_student_weights_report(
 pub unsafe extern "C" fn seed_student_save(student: *const seed_student, path: *const c_char) -> *mut seed_error {
     catch(|| unsafe {
         let path = Path::new(text("path", path)?);
-        with(student, |student| save_student(path, &*lock(&student.network)?, &student.header))
+        with(student, |student| save_student(path, &*lock(&student.network)?, &student.header()))
+    })
+}
+
+/// Notes where the student comes from, for every file that is written of it: `json` under `key`, any JSON value; null removes the
+/// key. Scores, a line's name, a date. A run notes its teacher, the number of images, steps, loss and settings by itself under
+/// "distillation", the library its version under "library"; these two cannot be set. seed_model_provenance reads all of it.
+///
+/// Errors: SEED_ERROR_INVALID_ARGUMENT for text that is no JSON, an empty or reserved key, or more than 256 KiB in all; nothing is
+/// changed then.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_student_set_provenance(
+    student: *const seed_student,
+    key: *const c_char,
+    json: *const c_char,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        let (key, json) = (text("key", key)?, text("json", json)?);
+        let value =
+            serde_json::from_str(json).map_err(|error| Error::invalid(format!("json is no JSON value: {error}")))?;
+        with(student, |student| student.provenance.set(key, value))
     })
 }
 

@@ -79,7 +79,7 @@ fn query_key_and_value_come_in_this_order() {
 }
 
 fn state(architecture: Architecture, head: Head, rename: impl Fn(&str) -> String) -> StateDict {
-    let network = Network::outline(architecture, head).unwrap();
+    let network = Network::blank(architecture, head, tch::Device::Cpu).unwrap();
     let tensors = network.to_state().unwrap().into_iter().map(|(name, tensor)| (rename(&name), tensor));
     StateDict { tensors: tensors.collect(), ..StateDict::default() }
 }

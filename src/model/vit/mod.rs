@@ -27,6 +27,7 @@ use tch::Tensor;
 
 use block::{Block, LayerNorm};
 
+pub(crate) use positions::resample;
 pub use shape::{ViT, ViTKind, ViTSize};
 
 use super::params::{Initial, Path};

@@ -9,7 +9,8 @@
 //! `layout` finds the state dict among them; `gather` copies its tensors. [`contents`] goes the same way but for the tensors.
 //! Names are the file's own; [`published`](super::published()) turns them into ours.
 
-mod atomic;
+mod about;
+pub(crate) mod atomic;
 mod contents;
 mod fault;
 mod gather;
@@ -34,6 +35,7 @@ use self::fault::{Checked, Fault};
 use self::gather::{Checkpoint, Gather};
 use self::rebuild::TensorRef;
 
+pub use self::about::{SCRIPT_EXTRA, read_metadata};
 pub use self::contents::{Contents, StateOutline, TensorOutline, contents};
 pub use self::host::{HostTensor, HostType, StateDict};
 pub use self::safetensors::write_safetensors;

@@ -89,6 +89,11 @@ pub(super) fn read(file: &mut File, length: u64) -> Checked<StateDict> {
     Ok(state)
 }
 
+/// Reads the texts beside the tensors of the open file, which has `length` bytes.
+pub(super) fn read_metadata(file: &mut File, length: u64) -> Checked<BTreeMap<String, String>> {
+    Ok(texts(&header(file, length)?))
+}
+
 /// Writes tensors and metadata so that `path` holds either the whole new file or what it held before.
 ///
 /// The bytes depend on the arguments alone: tensors lie in the order given, stably sorted by falling element size so that
