@@ -621,16 +621,16 @@ typedef struct {
    */
   size_t struct_size;
   /*
-   Numbers that a run learns, head included, running statistics not.
+   Numbers that a run learns, head included, running statistics not; 0 where only the application knows, of a teacher of its own.
    */
   int64_t parameters;
   /*
    Multiplications with addition for one image of this size, head included, as torchvision counts them (GMac times 10⁹);
-   0 where the network has an operation that cannot be counted.
+   0 where they cannot be counted: of a teacher that is no network of libseed.
    */
   uint64_t multiply_adds;
   /*
-   Width of the features before the head.
+   Width of the features before the head; 0 for a teacher that is no network of libseed.
    */
   int64_t feature_dim;
   /*
@@ -1544,9 +1544,13 @@ SEED_MUST_USE seed_error *seed_model_from_session(const seed_session *session, s
 SEED_MUST_USE seed_error *seed_model_get_info(const seed_model *model, seed_model_info *info);
 
 /*
- The name of the architecture, such as "resnet18", by the rule of seed_config_get_string.
+ The name of the architecture, such as "resnet18", by the rule of seed_config_get_string; "torchscript" or "application" for a
+ teacher that is no network of libseed.
  */
-SEED_MUST_USE seed_error *seed_model_architecture(const seed_model *model, char *buffer, size_t capacity, size_t *length);
+SEED_MUST_USE seed_error *seed_model_architecture(const seed_model *model,
+                                    char *buffer,
+                                    size_t capacity,
+                                    size_t *length);
 
 /*
  Where the network comes from, a JSON object, by the rule of seed_config_get_string: "library", "distillation" (teacher, images,

@@ -23,7 +23,8 @@ fn header(network: &Network, side: u32) -> StudentHeader {
 }
 
 fn sized_header(network: &Network, (height, width): (i64, i64)) -> StudentHeader {
-    let view = ViewConfig { width: width as u32, height: height as u32, mean: [0.4, 0.5, 0.45], ..ViewConfig::default() };
+    let view =
+        ViewConfig { width: width as u32, height: height as u32, mean: [0.4, 0.5, 0.45], ..ViewConfig::default() };
     StudentHeader {
         provenance: json!({ "teacher": "größer \"x\"", "images": 7 }),
         ..StudentHeader::new(network, &view)

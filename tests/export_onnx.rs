@@ -46,7 +46,8 @@ fn checker(kind: &str) -> Option<impl Fn(&Path)> {
 
 fn header(network: &Network) -> StudentHeader {
     let (height, width) = size(network.architecture());
-    let view = ViewConfig { width: width as u32, height: height as u32, mean: [0.4, 0.5, 0.45], ..ViewConfig::default() };
+    let view =
+        ViewConfig { width: width as u32, height: height as u32, mean: [0.4, 0.5, 0.45], ..ViewConfig::default() };
     StudentHeader { provenance: json!({ "teacher": "a teacher" }), ..StudentHeader::new(network, &view) }
 }
 
