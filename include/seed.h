@@ -190,6 +190,21 @@ struct DLManagedTensorVersioned;
 #define SEED_DEVICE_CPU 0
 
 /*
+ Batches are (B, 3, H, W) floats, normalised by "mean" and "std".
+ */
+#define SEED_BATCH_FLOAT_NCHW 1
+
+/*
+ Batches are (B, H, W, 3) bytes: red, green and blue levels, exactly those that were normalised.
+ */
+#define SEED_BATCH_UINT8_NHWC 2
+
+/*
+ Batches are on the CUDA device of the run, and embeddings are expected there.
+ */
+#define SEED_DEVICE_CUDA 1
+
+/*
  The last step of the run was made.
  */
 #define SEED_OUTCOME_FINISHED 0
@@ -203,6 +218,76 @@ struct DLManagedTensorVersioned;
  The cancel token or the callback ended the call after a whole step.
  */
 #define SEED_OUTCOME_CANCELLED 2
+
+/*
+ Nothing follows the features.
+ */
+#define SEED_HEAD_NONE 0
+
+/*
+ Linear, ReLU, linear.
+ */
+#define SEED_HEAD_PROJECTION 1
+
+/*
+ Linear, batch norm, ReLU, linear.
+ */
+#define SEED_HEAD_NORMED_PROJECTION 2
+
+/*
+ A linear layer to classes.
+ */
+#define SEED_HEAD_CLASSIFIER 3
+
+/*
+ An ONNX model, operator set 17, with a free batch size.
+ */
+#define SEED_EXPORT_ONNX 1
+
+/*
+ A TorchScript module, for torch::jit::load and torch.jit.load.
+ */
+#define SEED_EXPORT_TORCHSCRIPT 2
+
+/*
+ safetensors with torchvision's names; a projection stands in place of the classifier's last linear layer.
+ */
+#define SEED_EXPORT_TORCHVISION 3
+
+/*
+ safetensors with torchvision's names, without the head.
+ */
+#define SEED_EXPORT_BACKBONE 4
+
+/*
+ The network takes float32 (B, 3, H, W), red, green, blue, normalised by the caller with the student's mean and std.
+ */
+#define SEED_EXPORT_INPUT_NORMALISED 0
+
+/*
+ The network takes float32 (B, 3, H, W) in [0, 1] and normalises.
+ */
+#define SEED_EXPORT_INPUT_UNIT 1
+
+/*
+ The network takes bytes (B, H, W, 3), red, green, blue, and does the rest.
+ */
+#define SEED_EXPORT_INPUT_BYTES 2
+
+/*
+ The network gives "embedding" (B, C), unit rows; with a classifier "logits".
+ */
+#define SEED_EXPORT_OUTPUT_EMBEDDING 0
+
+/*
+ The network gives "features" (B, D), not normalised.
+ */
+#define SEED_EXPORT_OUTPUT_FEATURES 1
+
+/*
+ Both, the embedding first.
+ */
+#define SEED_EXPORT_OUTPUT_BOTH 2
 
 /*
  A finished or unfinished bank that is open for reading; its file is locked against seed_bank_fill. Trainers hold what
@@ -228,10 +313,21 @@ typedef struct seed_config seed_config;
 typedef struct seed_dataset seed_dataset;
 
 /*
+ A table of embeddings, one row an image, that a teacher made elsewhere. Never changes; trainers hold what they use. All
+ functions but seed_embeddings_free may be called from several threads at once.
+ */
+typedef struct seed_embeddings seed_embeddings;
+
+/*
  An error: a code for the program and a message for a person. Functions return NULL for success; what is not NULL
  belongs to the caller and is released by seed_error_free.
  */
 typedef struct seed_error seed_error;
+
+/*
+ What a network is, as it was when this was made. All functions but seed_model_free may be called from several threads at once.
+ */
+typedef struct seed_model seed_model;
 
 /*
  A first-in-first-out queue of K unit rows of width C. Trainers hold what they use. All functions but seed_queue_free
@@ -259,8 +355,9 @@ typedef struct seed_session seed_session;
 typedef struct seed_student seed_student;
 
 /*
- A frozen network in eval mode. Trainers and sessions hold what they use. All functions but seed_teacher_free may be
- called from several threads at once.
+ What is learned from: a frozen network, a TorchScript file, or an engine of the application
+ (seed_teacher_from_callback). Trainers and sessions hold what they use. All functions but seed_teacher_free may be called
+ from several threads at once.
  */
 typedef struct seed_teacher seed_teacher;
 
@@ -339,6 +436,75 @@ typedef struct {
    */
   int32_t device;
 } seed_image;
+
+/*
+ A batch for a teacher's callback. Everything in it is valid during the call only.
+ */
+typedef struct {
+  /*
+   sizeof(seed_teacher_batch) of the library.
+   */
+  size_t struct_size;
+  /*
+   The first number of B images, which lie one after another without gaps; to be read only.
+   */
+  const void *images;
+  /*
+   B, at most "batch_size" of the run divided by "accumulation_steps"; a last batch may be smaller.
+   */
+  size_t count;
+  /*
+   H.
+   */
+  uint32_t height;
+  /*
+   W.
+   */
+  uint32_t width;
+  /*
+   SEED_BATCH_*.
+   */
+  int32_t format;
+  /*
+   SEED_DEVICE_*: where `images` and `embeddings` are.
+   */
+  int32_t device;
+  /*
+   Number of the CUDA device; 0 on the CPU.
+   */
+  int32_t device_index;
+  /*
+   D.
+   */
+  size_t dim;
+  /*
+   Where B·D floats are expected, row after row; they are divided by their rows' lengths afterwards.
+   */
+  float *embeddings;
+  /*
+   The same images as a DLPack tensor. Whoever takes it over writes NULL here, calls its deleter later, and must not
+   write to it; else the library releases it after the call.
+   */
+  struct DLManagedTensorVersioned *tensor;
+  /*
+   Where a reason may be written, ending in NUL, before returning something else than 0.
+   */
+  char *message;
+  /*
+   Bytes of `message`, the NUL included.
+   */
+  size_t message_capacity;
+} seed_teacher_batch;
+
+/*
+ Fills `embeddings` of a batch and returns 0; another number fails the call that asked for them.
+ */
+typedef int32_t (*seed_teacher_callback)(seed_teacher_batch *batch, void *user_data);
+
+/*
+ Is told that `user_data` is not needed any more.
+ */
+typedef void (*seed_release_callback)(void *user_data);
 
 /*
  One report of a run.
@@ -445,6 +611,83 @@ typedef int32_t (*seed_bank_callback)(const seed_bank_progress *progress, void *
  Receives how many images of how many are done, on the thread that called; a return other than 0 cancels.
  */
 typedef int32_t (*seed_count_callback)(size_t done, size_t total, void *user_data);
+
+/*
+ A network in figures. Set struct_size to sizeof(seed_model_info) first.
+ */
+typedef struct {
+  /*
+   sizeof(seed_model_info).
+   */
+  size_t struct_size;
+  /*
+   Numbers that a run learns, head included, running statistics not; 0 where only the application knows, of a teacher of its own.
+   */
+  int64_t parameters;
+  /*
+   Multiplications with addition for one image of this size, head included, as torchvision counts them (GMac times 10⁹);
+   0 where they cannot be counted: of a teacher that is no network of libseed.
+   */
+  uint64_t multiply_adds;
+  /*
+   Width of the features before the head; 0 for a teacher that is no network of libseed.
+   */
+  int64_t feature_dim;
+  /*
+   Width of the embedding; with a classifier the number of classes, without a head feature_dim.
+   */
+  int64_t embedding_dim;
+  /*
+   Subtracted from red, green and blue in [0, 1].
+   */
+  double mean[3];
+  /*
+   Divides red, green and blue afterwards.
+   */
+  double std[3];
+  /*
+   Pixels in a row of the network's images; others are resized and cropped to this size.
+   */
+  uint32_t input_width;
+  /*
+   Rows of the network's images.
+   */
+  uint32_t input_height;
+  /*
+   Channels of the network's images.
+   */
+  uint32_t input_channels;
+  /*
+   SEED_HEAD_*.
+   */
+  int32_t head;
+} seed_model_info;
+
+/*
+ How a student is exported. Set all of it to 0 and struct_size to sizeof(seed_export_options) first.
+ */
+typedef struct {
+  /*
+   sizeof(seed_export_options).
+   */
+  size_t struct_size;
+  /*
+   SEED_EXPORT_ONNX, _TORCHSCRIPT, _TORCHVISION or _BACKBONE.
+   */
+  int32_t format;
+  /*
+   SEED_EXPORT_INPUT_*; a file of weights has no input.
+   */
+  int32_t input;
+  /*
+   SEED_EXPORT_OUTPUT_*; a file of weights has no outputs.
+   */
+  int32_t outputs;
+  /*
+   0.
+   */
+  int32_t reserved;
+} seed_export_options;
 
 /*
  What seed_knn_evaluate found. Set struct_size to sizeof(seed_knn_result) first.
@@ -739,12 +982,32 @@ SEED_MUST_USE seed_error *seed_teacher_load(const char *path,
                               seed_teacher **out);
 
 /*
+ Makes a teacher of a TorchScript file, written by torch.jit.save: any PyTorch network that takes float images
+ (B, 3, H, W), normalised by "mean" and "std" of the run, and gives floating-point rows (B, D), or (B, D, 1, 1). Where it
+ gives a tuple, a list or a dict, `output` says which tensor to take, by its key, field or number from 0; NULL takes the
+ first. It is put into eval mode, frozen, moved to the "device" of `config` and tried on images of "image_width" and
+ "image_height", which tells D. It computes in the type of its weights, whatever "precision" says. The caller frees it.
+
+ A TorchScript file is a program, unlike a file of weights: what it contains is run in this process, with all rights of
+ this process. Load only what you would also run.
+
+ Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT when the file is no TorchScript module, SEED_ERROR_MISMATCH when it refuses such
+ images or gives something else, with what it gave.
+ */
+SEED_MUST_USE seed_error *seed_teacher_load_torchscript(const char *path,
+                                          const char *output,
+                                          const seed_config *config,
+                                          seed_teacher **out);
+
+/*
  The width of the teacher's embedding; set "embedding_dim" to it before making the student.
  */
 SEED_MUST_USE seed_error *seed_teacher_dim(const seed_teacher *teacher, int64_t *out);
 
 /*
  The number of parameters.
+
+ Errors: SEED_ERROR_UNSUPPORTED for an engine of the application, which libseed cannot look into.
  */
 SEED_MUST_USE seed_error *seed_teacher_parameter_count(const seed_teacher *teacher, int64_t *out);
 
@@ -754,18 +1017,50 @@ SEED_MUST_USE seed_error *seed_teacher_parameter_count(const seed_teacher *teach
 void seed_teacher_free(seed_teacher *teacher);
 
 /*
- Makes a student with random weights, drawn from the configuration's "seed": `architecture` is
- - "resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", or SwAV's "resnet50w2", "resnet50w4";
- - "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0", "efficientnet_b1";
- - as SEED trained them "seed_mobilenet_v3_large", "tf_efficientnet_b0", "tf_efficientnet_b1";
- - narrow with "_w0.25", "_w0.5" or "_w0.75" behind a ResNet up to 50 or a MobileNet: "resnet18_w0.5";
- - "vit_small_patch16" and so on: "small", "base" or "large", "patch8", "patch16" (DINO), "patch14_dinov2" or
-   "patch14_reg4_dinov2"; image width and height must be multiples of the patch.
+ Makes a teacher of an engine of the application: `callback` is given each batch of views and fills their embeddings of
+ `dim` numbers. Such a teacher serves trainers, seed_bank_fill and sessions ("output" "embedding") as any other; with an
+ engine that is slow, fill a bank once.
 
- "embedding_dim", "projection_hidden", "device", image size, channels, mean and std come from `config`. With
- "image_channels" 1 the network takes one grey channel; teachers still see three. The caller frees it.
+ `identity` is a text that changes when the embeddings do, such as the engine's file and its hash: a bank of another
+ identity is stale, and a checkpoint is not resumed. `format` is SEED_BATCH_* and says how images are shown. `device` is
+ SEED_DEVICE_CPU, whatever the run's device is, or SEED_DEVICE_CUDA where "device" of `config` is a CUDA device. "mean" and
+ "std" of `config` must be the run's. The caller frees the teacher.
+
+ The callback fires on the thread that computes: the one that called seed_trainer_run, seed_trainer_step, seed_bank_fill or
+ a function of a session; a thread of the library with "nice" from 1 on. Where several calls use one teacher at the
+ same time, it fires on several threads at once. It must not throw or longjmp. It may call the library, but the
+ trainer and bank it is called for answer SEED_ERROR_BUSY. On a CUDA device the images are there when it fires, and the
+ embeddings must be there when it returns (synchronise your stream).
+
+ `user_data` is passed to the callback. `release`, which may be NULL, is called with it once, when the teacher is freed and
+ nothing that was made of it is left, on the thread that lets the last of them go; not where this function fails.
+
+ A return other than 0 fails the call that needed the embeddings with SEED_ERROR_CANCELLED, "the teacher's callback
+ returned N" and the callback's own reason; finished steps and rows of a bank stay, and another call goes on after them. A
+ row of zeros, or with NaN or infinity, is SEED_ERROR_MISMATCH.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT for a callback that is NULL, `dim` outside 1 to 65536, an empty `identity` or one of
+ more than 1024 bytes, or an unknown `format` or `device`.
  */
-SEED_MUST_USE seed_error *seed_student_new(const char *architecture, const seed_config *config, seed_student **out);
+SEED_MUST_USE seed_error *seed_teacher_from_callback(seed_teacher_callback callback,
+                                       void *user_data,
+                                       seed_release_callback release,
+                                       int64_t dim,
+                                       const char *identity,
+                                       int32_t format,
+                                       int32_t device,
+                                       const seed_config *config,
+                                       seed_teacher **out);
+
+/*
+ Makes a student with random weights, drawn from the configuration's "seed": `architecture` is "resnet10", "resnet18",
+ "resnet34", "resnet50", "resnet101", "resnet152", "resnet50w2", "resnet50w4" (SwAV's wide ones), "mobilenet_v2",
+ "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0" or "efficientnet_b1"; "embedding_dim", "projection_hidden",
+ "device", image size, mean and std come from `config`. The caller frees it.
+ */
+SEED_MUST_USE seed_error *seed_student_new(const char *architecture,
+                             const seed_config *config,
+                             seed_student **out);
 
 /*
  Reads a student that seed_student_save wrote, to the configuration's "device". Image size, mean and std are the file's.
@@ -776,6 +1071,18 @@ SEED_MUST_USE seed_error *seed_student_load(const char *path, const seed_config 
  Writes the student to a safetensors file with torchvision's key names, atomically.
  */
 SEED_MUST_USE seed_error *seed_student_save(const seed_student *student, const char *path);
+
+/*
+ Notes where the student comes from, for every file that is written of it: `json` under `key`, any JSON value; null removes the
+ key. Scores, a line's name, a date. A run notes its teacher, the number of images, steps, loss and settings by itself under
+ "distillation", the library its version under "library"; these two cannot be set. seed_model_provenance reads all of it.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT for text that is no JSON, an empty or reserved key, or more than 256 KiB in all; nothing is
+ changed then.
+ */
+SEED_MUST_USE seed_error *seed_student_set_provenance(const seed_student *student,
+                                        const char *key,
+                                        const char *json);
 
 /*
  The number of parameters, projection head included.
@@ -884,6 +1191,39 @@ SEED_MUST_USE seed_error *seed_queue_restore(const seed_queue *queue, const seed
 void seed_queue_free(seed_queue *queue);
 
 /*
+ Reads embeddings from a file: .npy, (N, D) of float16, float32 or float64, row i for image i of the data set; or
+ safetensors with a tensor "embeddings" (N, D). With "names" in the metadata of a safetensors file, a JSON list of N names
+ as seed_dataset_name has them, rows are found by name, in any order, and may be more than the data set's. Lengths of
+ rows do not matter. Which one it is shows in the file's content. The caller frees the embeddings.
+
+ Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT for a damaged or hostile file or another table.
+ */
+SEED_MUST_USE seed_error *seed_embeddings_load(const char *path,
+                                 seed_embeddings **out);
+
+/*
+ Takes a copy of `count` embeddings of `dim` floats, row after row; row i is image i's. The caller frees the embeddings.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT when there is none or `dim` is out of bounds (1 to 65536).
+ */
+SEED_MUST_USE seed_error *seed_embeddings_new(const float *rows, size_t count, size_t dim, seed_embeddings **out);
+
+/*
+ The number of rows.
+ */
+SEED_MUST_USE seed_error *seed_embeddings_count(const seed_embeddings *embeddings, size_t *out);
+
+/*
+ The width of a row; set "embedding_dim" to it before making the student.
+ */
+SEED_MUST_USE seed_error *seed_embeddings_dim(const seed_embeddings *embeddings, int64_t *out);
+
+/*
+ Releases embeddings. NULL is fine.
+ */
+void seed_embeddings_free(seed_embeddings *embeddings);
+
+/*
  Makes a run that distils `teacher` into `student`. `queue` NULL: a new one of "queue_capacity". `dataset` NULL: the
  application brings its own batches by seed_trainer_step, and "steps" must be set. The caller frees the trainer.
 
@@ -909,6 +1249,23 @@ SEED_MUST_USE seed_error *seed_trainer_new_with_bank(const seed_config *config,
                                        const seed_queue *queue,
                                        const seed_dataset *dataset,
                                        seed_trainer **out);
+
+/*
+ As seed_trainer_new, but every view of an image has one target: the image's own row of `embeddings`. Rows are found by
+ the names of the images where the embeddings have names (seed_dataset_name), else row i is image i's. An image may lack a
+ row, or have one of zeros, only where it cannot be read. seed_trainer_step is refused.
+
+ The target does not follow the crop, as it does with a teacher or a bank, so keep the views mild ("view.crop_scale_min"
+ near 1); where the teacher can be run here, seed_bank_fill learns more from it.
+
+ Errors: SEED_ERROR_MISMATCH when images have no row, listing their names, or the widths differ.
+ */
+SEED_MUST_USE seed_error *seed_trainer_new_with_embeddings(const seed_config *config,
+                                             const seed_student *student,
+                                             const seed_embeddings *embeddings,
+                                             const seed_queue *queue,
+                                             const seed_dataset *dataset,
+                                             seed_trainer **out);
 
 /*
  Distils until the end of the run, or for `max_steps` more steps (0: no limit), and writes one of SEED_OUTCOME_* to
@@ -1129,6 +1486,98 @@ SEED_MUST_USE seed_error *seed_session_embed_dataset(const seed_session *session
  Releases a session. NULL is fine.
  */
 void seed_session_free(seed_session *session);
+
+/*
+ The number of architectures that seed_student_new and seed_teacher_load know.
+ */
+SEED_MUST_USE seed_error *seed_architecture_count(size_t *out);
+
+/*
+ The name of architecture `index`, from 0, such as "resnet18", by the rule of seed_config_get_string. seed_model_new tells more
+ of it.
+ */
+SEED_MUST_USE seed_error *seed_architecture_name(size_t index,
+                                   char *buffer,
+                                   size_t capacity,
+                                   size_t *length);
+
+/*
+ Describes the student that seed_student_new would make of that architecture and configuration, without making it: image size,
+ "embedding_dim", "projection_hidden", mean and std come from `config`. It takes milliseconds and hardly any memory. The
+ caller frees it.
+ */
+SEED_MUST_USE seed_error *seed_model_new(const char *architecture,
+                           const seed_config *config,
+                           seed_model **out);
+
+/*
+ Describes the network in a file without reading its weights: a student that seed_student_save wrote, or a file of
+ seed_student_export of any format. Nothing in the file is executed. The caller frees it.
+
+ Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT for a file that libseed did not write or that is damaged.
+ */
+SEED_MUST_USE seed_error *seed_model_open(const char *path, seed_model **out);
+
+/*
+ Describes a student, its provenance as it is now. The caller frees it.
+ */
+SEED_MUST_USE seed_error *seed_model_from_student(const seed_student *student, seed_model **out);
+
+/*
+ Describes a teacher for images of the configuration's size, mean and std, which a teacher itself does not have. The caller
+ frees it.
+ */
+SEED_MUST_USE seed_error *seed_model_from_teacher(const seed_teacher *teacher,
+                                    const seed_config *config,
+                                    seed_model **out);
+
+/*
+ Describes the network that a session runs now. The caller frees it.
+ */
+SEED_MUST_USE seed_error *seed_model_from_session(const seed_session *session, seed_model **out);
+
+/*
+ The figures of the network.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT where info->struct_size is not sizeof(seed_model_info).
+ */
+SEED_MUST_USE seed_error *seed_model_get_info(const seed_model *model, seed_model_info *info);
+
+/*
+ The name of the architecture, such as "resnet18", by the rule of seed_config_get_string; "torchscript" or "application" for a
+ teacher that is no network of libseed.
+ */
+SEED_MUST_USE seed_error *seed_model_architecture(const seed_model *model,
+                                    char *buffer,
+                                    size_t capacity,
+                                    size_t *length);
+
+/*
+ Where the network comes from, a JSON object, by the rule of seed_config_get_string: "library", "distillation" (teacher, images,
+ steps, loss, settings) and what the application set by seed_student_set_provenance. "{}" where nothing is known.
+ */
+SEED_MUST_USE seed_error *seed_model_provenance(const seed_model *model,
+                                  char *buffer,
+                                  size_t capacity,
+                                  size_t *length);
+
+/*
+ Releases a model. NULL is fine.
+ */
+void seed_model_free(seed_model *model);
+
+/*
+ Writes the student as it is now for other programs, to the student's image size and any batch size; a run may go on meanwhile.
+ The file carries the student's description and provenance, which seed_model_open reads. It is checked before it is in place:
+ weights and ONNX models are read back and compared, TorchScript modules are run against the student. On an error what stood
+ at `path` is as it was. docs/export.md has a use of each format.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT for options out of bounds and a student that has diverged; SEED_ERROR_UNSUPPORTED for
+ an operation that the format lacks here, naming it, and an ONNX model of 2 GB and more; SEED_ERROR_IO.
+ */
+SEED_MUST_USE seed_error *seed_student_export(const seed_student *student,
+                                const char *path,
+                                const seed_export_options *options);
 
 /*
  Weighted kNN (votes exp(similarity/.07)) over `splits` random splits of `count` vectors of `dim` floats into 2/3

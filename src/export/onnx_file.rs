@@ -113,7 +113,8 @@ mod tests {
     #[test]
     fn a_graph_that_cannot_be_computed_is_refused() {
         check_graph(&sound()).unwrap();
-        let breaks: [(fn(&mut Graph), &str); 5] = [
+        type Break = fn(&mut Graph);
+        let breaks: [(Break, &str); 5] = [
             (|graph| graph.node.swap(0, 1), "reads a"),
             (|graph| graph.node[1].output[0] = "a".to_owned(), "a is made twice"),
             (|graph| graph.initializer[0].raw_data.truncate(7), "7 bytes"),

@@ -142,7 +142,6 @@ impl Session {
                     "a teacher that is no network of libseed gives embeddings only: set \"output\" to \"embedding\"";
                 return Err(Error::new(ErrorKind::Unsupported, reason));
             }
-            view.check()?;
             let description = Description::of_teacher(teacher, view)?;
             return Ok(Self::of(
                 Plan::Embedder(Arc::clone(embedder)),
@@ -403,8 +402,7 @@ impl Session {
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let name = &self.description.name;
-        write!(f, "Session({name}, {:?}, {} wide, {})", self.output, self.dim, self.describe())
+        write!(f, "Session({}, {:?}, {} wide, {})", self.description.name, self.output, self.dim, self.describe())
     }
 }
 
