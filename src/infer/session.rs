@@ -147,7 +147,8 @@ impl Session {
     pub fn of_teacher(teacher: &Teacher, view: &ViewConfig, options: SessionOptions) -> Result<Self> {
         if let Some(embedder) = teacher.embedder() {
             if options.output == Output::Features {
-                let reason = "a teacher that is no network of libseed gives embeddings only: set \"output\" to \"embedding\"";
+                let reason =
+                    "a teacher that is no network of libseed gives embeddings only: set \"output\" to \"embedding\"";
                 return Err(Error::new(ErrorKind::Unsupported, reason));
             }
             view.check()?;

@@ -317,7 +317,9 @@ fn check_widths(student: &Network, targets: &Targets) -> Result<()> {
 
 fn check_images(images: &ImageTargets, dataset: Option<&Dataset>) -> Result<()> {
     let dataset = dataset.ok_or_else(|| {
-        Error::invalid("a run over an embedding an image needs the data set of these images, to show the student its views")
+        Error::invalid(
+            "a run over an embedding an image needs the data set of these images, to show the student its views",
+        )
     })?;
     if dataset.len() == images.images() {
         return Ok(());
