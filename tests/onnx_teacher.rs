@@ -14,7 +14,10 @@ fn root() -> PathBuf {
 fn library() -> PathBuf {
     let executable = std::env::current_exe().unwrap();
     let folders = executable.ancestors().skip(1).take(2);
-    folders.map(|folder| folder.join("libseed.so")).find(|file| file.exists()).expect("libseed.so is built with the tests")
+    folders
+        .map(|folder| folder.join("libseed.so"))
+        .find(|file| file.exists())
+        .expect("libseed.so is built with the tests")
 }
 
 /// Twelve grey images, a folder a class: stripes and columns.
@@ -59,9 +62,13 @@ fn onnx_runtime_teaches_through_the_c_abi() {
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-    for line in
-        ["teacher, 40²", "student before, features", "bank: 2 views", "distilled for 3 epochs", "student after, embedding"]
-    {
+    for line in [
+        "teacher, 40²",
+        "student before, features",
+        "bank: 2 views",
+        "distilled for 3 epochs",
+        "student after, embedding",
+    ] {
         assert!(text.contains(line), "no \"{line}\" in {text}");
     }
     assert!(folder.path().join("out/student.safetensors").exists());
