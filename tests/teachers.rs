@@ -257,9 +257,9 @@ fn pixels_come_back_as_they_were() {
     let frames = dataset_of(5);
     losses(&mut run_over(Arc::new(teacher), &config(), Arc::clone(&frames)).unwrap()).unwrap();
     let view = config().view;
-    let mut loader = seed::data::Loader::repeated_views(frames, view.clone(), 0, 0, 4, 0..6, 1).unwrap();
+    let loader = seed::data::Loader::repeated_views(frames, view.clone(), 0, 0, 4, 0..6, 1).unwrap();
     let mut numbers = Vec::new();
-    while let Some(batch) = loader.next() {
+    for batch in loader {
         numbers.extend(batch.unwrap().pixels);
     }
     let seen = seen.lock().unwrap();
