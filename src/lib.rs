@@ -15,6 +15,7 @@ pub mod infer;
 pub mod machine;
 pub mod model;
 pub mod optim;
+pub mod store;
 pub mod torch;
 pub mod train;
 

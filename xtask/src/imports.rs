@@ -4,12 +4,13 @@ use std::path::Path;
 
 /// The modules that each module may name as `crate::…`, lowest first. A module may always name itself; ffi names all, and
 /// nothing names ffi.
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: [(&str, &[&str]); 15] = [
     ("error", &[]),
     ("torch", &["error"]),
     ("device", &["error", "torch"]),
     ("machine", &["error", "torch", "device"]),
     ("data", &["error"]),
+    ("store", &["error", "data"]),
     ("config", &["error", "data"]),
     ("model", &["error", "torch", "device", "data"]),
     ("optim", &["error", "torch"]),
