@@ -23,6 +23,8 @@ pub mod pointers;
 pub mod queue;
 pub mod report;
 pub mod session;
+pub mod store;
+pub mod stored;
 pub mod student;
 pub mod teacher;
 pub mod trainer;

@@ -35,7 +35,7 @@ pub struct SessionInner {
 
 impl SessionInner {
     /// What runs now. A call takes it once and keeps it to its end.
-    fn current(&self) -> Arc<Session> {
+    pub(super) fn current(&self) -> Arc<Session> {
         // Nothing that may panic runs under the lock.
         Arc::clone(&self.session.read().unwrap_or_else(PoisonError::into_inner))
     }

@@ -15,7 +15,7 @@ const LANES: usize = 16;
 
 /// The cosine of what counts as equal: two equal rows have 1 give or take the rounding of float32, and of equals the youngest
 /// shall go, whichever way it rounds.
-const EQUAL: f32 = 1.0 - 1e-6;
+const EQUAL: f32 = 1.0 - 4e-7;
 
 /// All stored embeddings, (N, D) unit rows.
 #[derive(Default)]

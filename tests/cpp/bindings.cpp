@@ -452,6 +452,106 @@ void sessions(const std::string &folder) {
   CHECK(equal == 3);
 }
 
+void store(const std::string &folder) {
+  const std::string path = folder + "/line.seed";
+  seed::Store none(nullptr);
+  auto pixels = stripes(40, 30, 5);
+  const seed::ImageView image(pixels.data(), 40, 30, seed::PixelFormat::Mono8);
+  FAILS(ErrorCode::InvalidArgument, none.push(image));
+  FAILS(ErrorCode::InvalidArgument, none.list());
+  seed::StoreOptions options;
+  options.keep = 9;
+  FAILS(ErrorCode::InvalidArgument, seed::Store::open(path, options));
+  options.keep = static_cast<std::int32_t>(seed::Keep::Newest);
+  options.struct_size = 4;
+  FAILS(ErrorCode::InvalidArgument, seed::Store::open(path, options));
+  options.struct_size = sizeof options;
+  options.max_frames = 5;
+  auto store = TAKE(seed::Store::open(path, options));
+  FAILS(ErrorCode::Busy, seed::Store::open(path));
+  auto reader = TAKE(seed::Store::open_to_read(path));
+
+  std::array<float, 2> vector{0, 5};
+  seed::StoreEntry entry;
+  entry.name = "part 1";
+  entry.metadata = "{\"line\": 3}";
+  entry.time_us = 1234567;
+  entry.embedding = vector;
+  entry.label = 0;
+  entry.label_text = "good";
+  CHECK(TAKE(store.push(image, entry)) == 1);
+  const std::int64_t second = TAKE(store.push(image, {}, 1000));
+  CHECK(second == 2);
+  TAKE(store.set_label(second, 4, "scratch"));
+  FAILS(ErrorCode::InvalidArgument, store.set_label(99, 4));
+  FAILS(ErrorCode::InvalidArgument, reader.flush());
+  TAKE(store.flush());
+  const std::vector<std::int64_t> both{1, 2};
+  CHECK(TAKE(store.list()) == both && TAKE(reader.list()) == both);
+  CHECK(TAKE(store.list(seed::StoreFilter(seed::Labelled::OfClass, 4))) == std::vector<std::int64_t>{2});
+  CHECK(TAKE(store.list(seed::StoreFilter(seed::Labelled::No))).empty());
+  CHECK((TAKE(store.labels(both)) == std::vector<std::int64_t>{0, 4}));
+  TAKE(store.set_label(second, -1));
+  CHECK((TAKE(store.labels(both)) == std::vector<std::int64_t>{0, -1}));
+
+  const auto record = TAKE(reader.describe(1));
+  CHECK(record.width == 40 && record.height == 30 && record.channels == 1 && record.bits == 8);
+  CHECK(record.time_us == 1234567 && record.label == 0);
+  CHECK(record.encoding == static_cast<std::int32_t>(seed::Encoding::Png));
+  CHECK(TAKE(reader.name(1)) == "part 1" && TAKE(reader.metadata(1)) == "{\"line\": 3}");
+  CHECK(TAKE(reader.label_text(1)) == "good" && TAKE(reader.name(2)).empty());
+  CHECK((TAKE(reader.embedding(1)) == std::vector<float>{0, 1}) && TAKE(reader.embedding(2)).empty());
+  CHECK(TAKE(reader.pixels(1)).pixels == pixels);
+  const auto file = TAKE(reader.encoded(1));
+  CHECK(file.size() == record.bytes && TAKE(seed::decode(file)).pixels == pixels);
+  FAILS(ErrorCode::InvalidArgument, reader.pixels(7));
+
+  CHECK(TAKE(store.push_encoded(file)) == 3);
+  CHECK(TAKE(store.push_encoded(seed::Span<const std::uint8_t>(file.data(), file.size() / 2))) == 4);
+  FAILS(ErrorCode::InvalidArgument, store.push_encoded({}));
+  TAKE(store.flush());
+  auto stats = TAKE(store.stats());
+  CHECK(stats.pushed == 4 && stats.stored == 3 && stats.failed == 1 && stats.frames == 3 && stats.queue_frames == 0);
+  CHECK(TAKE(store.trouble()).empty());
+
+  auto dataset = TAKE(reader.dataset());
+  const std::vector<std::int64_t> order{3, 1};
+  auto chosen = TAKE(reader.dataset(order));
+  FAILS(ErrorCode::InvalidArgument, reader.dataset(seed::Span<const std::int64_t>()));
+  CHECK(TAKE(dataset.count()) == 3 && TAKE(chosen.count()) == 2);
+  CHECK(TAKE(chosen.name(0)) == "frame 3" && TAKE(chosen.name(1)) == "part 1");
+
+  auto config = TAKE(seed::Config::create({{"precision", "fp32"}}));
+  auto session = TAKE(seed::Session::open(folder + "/student.safetensors", config));
+  FAILS(ErrorCode::Mismatch, store.embed_by(session)); // 16 wide, not 2
+  TAKE(store.embed_no_longer());
+  TAKE(store.remove(both));
+  CHECK(TAKE(store.list()) == std::vector<std::int64_t>{3});
+  store = seed::Store(nullptr);
+  reader = seed::Store(nullptr);
+  CHECK(TAKE(chosen.pixels(0)).pixels == pixels); // lives on
+
+  std::size_t calls = 0;
+  TAKE(seed::Store::check(path, [&](std::size_t, std::size_t total) { return ++calls > 0 && total == 1; }));
+  FAILS(ErrorCode::Cancelled, seed::Store::check(path, [](std::size_t, std::size_t) { return false; }));
+  const auto salvage = TAKE(seed::Store::repair(path, path + ".new"));
+  CHECK(calls > 0 && salvage.saved == 1 && salvage.lost == 0 && !salvage.list_damaged);
+  options.max_frames = 2;
+  options.keep = static_cast<std::int32_t>(seed::Keep::Novel);
+  FAILS(ErrorCode::Mismatch, seed::Store::open(path, options)); // frame 3 has no embedding
+  auto novel = TAKE(seed::Store::open(folder + "/novel.seed", options));
+  FAILS(ErrorCode::InvalidArgument, novel.push(image));
+  TAKE(novel.embed_by(session));
+  for (unsigned period : {2u, 2u, 9u}) {
+    auto frame = stripes(40, 30, period);
+    TAKE(novel.push(seed::ImageView(frame.data(), 40, 30, seed::PixelFormat::Mono8), {}, 5000));
+  }
+  TAKE(novel.flush());
+  // Which of the second and third stays is up to a network that was hardly trained.
+  CHECK(TAKE(novel.list()).size() == 2 && TAKE(novel.list())[0] == 1 && TAKE(novel.embedding(1)).size() == 16);
+  CHECK(TAKE(novel.stats()).passed_over + TAKE(novel.stats()).evicted == 1);
+}
+
 void logging() {
   std::atomic<int> lines{0};
   auto broken = TAKE(seed::Dataset::open_files({"/no/such/file.png"}));
@@ -487,6 +587,7 @@ int main(int count, char **words) {
   judging();
   training(words[1]);
   sessions(words[1]);
+  store(words[1]);
   logging();
   if (failures == 0) std::printf("bindings: all checks passed\n");
   return failures != 0;
