@@ -11,6 +11,7 @@ pub mod distill;
 pub mod error;
 pub mod eval;
 pub mod ffi;
+pub mod gate;
 pub mod infer;
 pub mod machine;
 pub mod model;

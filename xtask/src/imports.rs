@@ -4,7 +4,7 @@ use std::path::Path;
 
 /// The modules that each module may name as `crate::…`, lowest first. A module may always name itself; ffi names all, and
 /// nothing names ffi.
-const ALLOWED: [(&str, &[&str]); 15] = [
+const ALLOWED: [(&str, &[&str]); 16] = [
     ("error", &[]),
     ("torch", &["error"]),
     ("device", &["error", "torch"]),
@@ -19,6 +19,7 @@ const ALLOWED: [(&str, &[&str]); 15] = [
     ("train", &["error", "torch", "device", "data", "config", "model", "optim", "distill", "checkpoint"]),
     ("eval", &["error", "data"]),
     ("infer", &["error", "torch", "device", "data", "config", "model"]),
+    ("gate", &["error", "data", "eval", "infer"]),
     ("export", &["error", "torch", "device", "data", "config", "model", "infer"]),
 ];
 
