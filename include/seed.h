@@ -275,6 +275,21 @@ struct DLManagedTensorVersioned;
 #define SEED_STORE_TEXT_LABEL 3
 
 /*
+ KL is worse.
+ */
+#define SEED_WORSE_KL 1
+
+/*
+ Overlap is worse.
+ */
+#define SEED_WORSE_OVERLAP 2
+
+/*
+ Cosine is worse.
+ */
+#define SEED_WORSE_COSINE 4
+
+/*
  A finished or unfinished bank that is open for reading; its file is locked against seed_bank_fill. Trainers hold what
  they use. All functions but seed_bank_free may be called from several threads at once.
  */
@@ -296,6 +311,12 @@ typedef struct seed_config seed_config;
  seed_dataset_free may be called from several threads at once, pushing while a trainer reads included.
  */
 typedef struct seed_dataset seed_dataset;
+
+/*
+ A sample of a student's embeddings from good days, which batches of later days are compared with. All functions but
+ seed_drift_free may be called from several threads at once.
+ */
+typedef struct seed_drift seed_drift;
 
 /*
  An error: a code for the program and a message for a person. Functions return NULL for success; what is not NULL
@@ -779,6 +800,202 @@ typedef struct {
   double balanced_recall_deviation;
 } seed_knn_result;
 
+/*
+ What a batch says. Set struct_size to sizeof(seed_drift_signal) first.
+ */
+typedef struct {
+  /*
+   sizeof(seed_drift_signal).
+   */
+  size_t struct_size;
+  /*
+   Energy distance of the batch from the reference; about 0 when nothing has changed.
+   */
+  double energy;
+  /*
+   What one of a hundred batches of the reference's own rows exceeds.
+   */
+  double threshold;
+  /*
+   Share of the reference's own batches that reach this energy, from 1/1000 on.
+   */
+  double p_value;
+  /*
+   Mean of 1 − cosine to the nearest reference row.
+   */
+  double nearest;
+  /*
+   The same of the reference's own rows.
+   */
+  double nearest_reference;
+  /*
+   Share of the batch that is farther from the reference than 99 % of its own rows.
+   */
+  double outside;
+  /*
+   1 when the energy is above the threshold, else 0.
+   */
+  int32_t raised;
+} seed_drift_signal;
+
+/*
+ A mean and its 95 % confidence interval.
+ */
+typedef struct {
+  /*
+   The mean.
+   */
+  double value;
+  /*
+   The interval's lower end.
+   */
+  double low;
+  /*
+   The interval's upper end.
+   */
+  double high;
+} seed_interval;
+
+/*
+ How well a student reproduces its teacher. Set struct_size to sizeof(seed_fidelity) first.
+ */
+typedef struct {
+  /*
+   sizeof(seed_fidelity).
+   */
+  size_t struct_size;
+  /*
+   Frames that were measured.
+   */
+  size_t frames;
+  /*
+   Neighbours of the overlap.
+   */
+  size_t k;
+  /*
+   Embeddings of the queue.
+   */
+  size_t queue;
+  /*
+   Of the student's softmax.
+   */
+  double temperature_student;
+  /*
+   Of the teacher's softmax.
+   */
+  double temperature_teacher;
+  /*
+   Mean Kullback–Leibler divergence of the student's softmax over the queue from the teacher's, in nats.
+   */
+  seed_interval kl;
+  /*
+   Mean share of the teacher's k nearest among the student's, 0 to 1.
+   */
+  seed_interval overlap;
+  /*
+   Mean cosine between both embeddings, −1 to 1.
+   */
+  seed_interval cosine;
+} seed_fidelity;
+
+/*
+ By how much a new student may be worse than the old. Set struct_size to sizeof(seed_gate_options); 0 elsewhere is the default.
+ */
+typedef struct {
+  /*
+   sizeof(seed_gate_options).
+   */
+  size_t struct_size;
+  /*
+   Neighbours of overlap and of kNN. Default: 10.
+   */
+  size_t k;
+  /*
+   As it was distilled. Default: 0.2.
+   */
+  double temperature_student;
+  /*
+   As it was distilled. Default: 0.01.
+   */
+  double temperature_teacher;
+  /*
+   Share of the old student's KL that the new one's may be above it. Default: 0.1.
+   */
+  double kl_margin;
+  /*
+   By how much the overlap may be below. Default: 0.02.
+   */
+  double overlap_margin;
+  /*
+   By how much the balanced recall may be below. Default: 0.02.
+   */
+  double recall_margin;
+  /*
+   How many times the old latency is allowed. Default: 1.1.
+   */
+  double latency_factor;
+  /*
+   Of the intervals and the parts of the reference set.
+   */
+  uint64_t seed;
+} seed_gate_options;
+
+/*
+ One thing that must hold for a new student.
+ */
+typedef struct {
+  /*
+   Of the old student.
+   */
+  double old_value;
+  /*
+   Of the new student.
+   */
+  double new_value;
+  /*
+   New less old, frame by frame.
+   */
+  seed_interval difference;
+  /*
+   What the worse bound of the difference must keep to.
+   */
+  double limit;
+  /*
+   1 when it does, else 0.
+   */
+  int32_t holds;
+} seed_criterion;
+
+/*
+ What the gate says. Set struct_size to sizeof(seed_verdict) first.
+ */
+typedef struct {
+  /*
+   sizeof(seed_verdict).
+   */
+  size_t struct_size;
+  /*
+   Mean KL to the teacher, in nats.
+   */
+  seed_criterion kl;
+  /*
+   Mean overlap with the teacher's neighbours.
+   */
+  seed_criterion overlap;
+  /*
+   Balanced recall of kNN on the reference set.
+   */
+  seed_criterion recall;
+  /*
+   Median time of one frame, in milliseconds.
+   */
+  seed_criterion latency;
+  /*
+   1 when all four hold, else 0.
+   */
+  int32_t passes;
+} seed_verdict;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -1079,6 +1296,25 @@ SEED_MUST_USE seed_error *seed_student_load(const char *path, const seed_config 
  Writes the student to a safetensors file with torchvision's key names, atomically.
  */
 SEED_MUST_USE seed_error *seed_student_save(const seed_student *student, const char *path);
+
+/*
+ Keeps a JSON value under `key` in the student's provenance, which seed_student_save writes into the file: what it was distilled
+ from, how well it agreed with its teacher. NULL takes the key away. Wants the handle alone.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT for a text that is no JSON.
+ */
+SEED_MUST_USE seed_error *seed_student_set_provenance(seed_student *student,
+                                        const char *key,
+                                        const char *json);
+
+/*
+ The student's provenance as a JSON object into `buffer`: NULL asks for the size; too small a buffer is left alone; `*length`
+ receives the bytes needed, the NUL included.
+ */
+SEED_MUST_USE seed_error *seed_student_provenance(const seed_student *student,
+                                    char *buffer,
+                                    size_t capacity,
+                                    size_t *length);
 
 /*
  The number of parameters, projection head included.
@@ -1690,6 +1926,87 @@ SEED_MUST_USE seed_error *seed_agreement(const float *student,
                            size_t count,
                            size_t k,
                            double *share);
+
+/*
+ Makes a reference of `count` embeddings of `dim` floats, at least 20, better some hundreds; of more than 4096, as many at even
+ distances are used. The caller frees it with seed_drift_free.
+ */
+SEED_MUST_USE seed_error *seed_drift_new(const float *embeddings,
+                           size_t count,
+                           size_t dim,
+                           seed_drift **out);
+
+/*
+ Reads a reference that seed_drift_save wrote. The caller frees it with seed_drift_free.
+ */
+SEED_MUST_USE seed_error *seed_drift_load(const char *path, seed_drift **out);
+
+/*
+ Writes the reference to a file (safetensors), atomically: keep it beside the student.
+ */
+SEED_MUST_USE seed_error *seed_drift_save(const seed_drift *drift, const char *path);
+
+/*
+ What a batch of `count` of the same student's embeddings says, 2 to half of the reference's rows; `*signal` has its struct_size
+ set. The first batch of a size takes longest.
+
+ Errors: SEED_ERROR_MISMATCH for another width.
+ */
+SEED_MUST_USE seed_error *seed_drift_measure(const seed_drift *drift,
+                               const float *embeddings,
+                               size_t count,
+                               size_t dim,
+                               seed_drift_signal *signal);
+
+/*
+ Releases a reference. NULL is fine.
+ */
+void seed_drift_free(seed_drift *drift);
+
+/*
+ Measures a student by its teacher: `count` embeddings of `dim` floats of both for the same frames, against `queue_count` embeddings
+ of the teacher's. Temperatures of 0 are the paper's, .2 and .01. `*result` has its struct_size set. Keep the result when the student
+ is made (seed_student_set_provenance) and measure again with the same queue and as many frames of today.
+ */
+SEED_MUST_USE seed_error *seed_fidelity_measure(const float *student,
+                                  const float *teacher,
+                                  size_t count,
+                                  size_t dim,
+                                  const float *queue,
+                                  size_t queue_count,
+                                  size_t k,
+                                  double temperature_student,
+                                  double temperature_teacher,
+                                  uint64_t seed,
+                                  seed_fidelity *result);
+
+/*
+ Which figures have become worse since `then`, so that the intervals do not touch: a sum of SEED_WORSE_*, 0 for none.
+
+ Errors: SEED_ERROR_MISMATCH when the two were not measured alike.
+ */
+SEED_MUST_USE seed_error *seed_fidelity_compare(const seed_fidelity *then, const seed_fidelity *now, int32_t *worse);
+
+/*
+ Compares a new student with the old: on `frames`, by how well each agrees with the teacher; on `reference`, whose `label_count`
+ images have the classes `labels`, by kNN; and by their latency. All three sessions give embeddings ("output" "embedding") of one
+ width. `options` may be NULL. `callback` (may be NULL) is told how many of how many images are embedded, on this thread; a return
+ other than 0 cancels. `*verdict` has its struct_size set. Nothing is changed: seed_session_swap puts the new student in, and the same
+ call puts the old one back.
+
+ Errors: SEED_ERROR_MISMATCH for widths that differ, SEED_ERROR_CANCELLED.
+ */
+SEED_MUST_USE seed_error *seed_gate_judge(const seed_session *old_session,
+                            const seed_session *new_session,
+                            const seed_session *teacher,
+                            const seed_dataset *frames,
+                            const seed_dataset *reference,
+                            const int64_t *labels,
+                            size_t label_count,
+                            const seed_gate_options *options,
+                            seed_count_callback callback,
+                            void *user_data,
+                            seed_verdict *verdict);
 
 /*
  Makes an empty report. The caller frees it with seed_report_free.

@@ -903,6 +903,23 @@ public:
     return detail::number<std::size_t, std::int64_t>(
         [&](std::int64_t *out) { return seed_student_dim(get(), out); });
   }
+
+  /// Keeps a JSON value under `key` in the provenance, which save writes into the file.
+  Returned<void> set_provenance(const std::string &key, const std::string &json) {
+    return detail::settle(seed_student_set_provenance(get(), key.c_str(), json.c_str()));
+  }
+
+  /// Takes `key` out of the provenance.
+  Returned<void> remove_provenance(const std::string &key) {
+    return detail::settle(seed_student_set_provenance(get(), key.c_str(), nullptr));
+  }
+
+  /// The provenance: a JSON object.
+  Returned<std::string> provenance() const {
+    return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_student_provenance(get(), buffer, capacity, length);
+    });
+  }
 };
 
 /// A first-in-first-out queue of unit rows.
@@ -1563,6 +1580,94 @@ inline Returned<double> agreement(Rows student, Rows teacher, std::size_t k) {
     return seed_agreement(student.values.data(), student.dim, teacher.values.data(), teacher.dim, student.count(), k,
                           out);
   });
+}
+
+/// How well a student reproduces its teacher: see seed_fidelity.
+using Fidelity = seed_fidelity;
+/// What a batch says of drift: see seed_drift_signal.
+using DriftSignal = seed_drift_signal;
+/// What the gate says of a new student: see seed_verdict.
+using Verdict = seed_verdict;
+
+/// Measures a student by its teacher: embeddings of both for the same frames, against a queue of the teacher's. Temperatures of 0 are
+/// the paper's.
+inline Returned<Fidelity> fidelity(Rows student, Rows teacher, Rows queue, std::size_t k = 10,
+                                   double temperature_student = 0, double temperature_teacher = 0,
+                                   std::uint64_t seed = 0) {
+  for (const auto &[name, rows] : {std::pair("student", student), std::pair("teacher", teacher), std::pair("queue", queue)})
+    if (detail::ragged(rows)) return detail::fail<Fidelity>(ErrorCode::InvalidArgument, detail::raggedness(name, rows));
+  if (student.count() != teacher.count() || student.dim != teacher.dim || queue.dim != teacher.dim)
+    return detail::fail<Fidelity>(ErrorCode::InvalidArgument,
+                                  "student, teacher and queue have " + std::to_string(student.count()) + "x" +
+                                      std::to_string(student.dim) + ", " + std::to_string(teacher.count()) + "x" +
+                                      std::to_string(teacher.dim) + " and rows of " + std::to_string(queue.dim) +
+                                      " floats; the same frames and one width are expected");
+  Fidelity result{};
+  result.struct_size = sizeof result;
+  seed_error *error = seed_fidelity_measure(student.values.data(), teacher.values.data(), student.count(), student.dim,
+                                            queue.values.data(), queue.count(), k, temperature_student,
+                                            temperature_teacher, seed, &result);
+  return detail::settle(error, result);
+}
+
+/// What has become worse since `then`: a sum of SEED_WORSE_KL, SEED_WORSE_OVERLAP and SEED_WORSE_COSINE.
+inline Returned<std::int32_t> worse_since(const Fidelity &then, const Fidelity &now) {
+  return detail::number<std::int32_t>([&](std::int32_t *out) { return seed_fidelity_compare(&then, &now, out); });
+}
+
+/// A sample of a student's embeddings from good days, which later batches are compared with. All functions may be called from several
+/// threads at once.
+class Drift : public Handle<seed_drift, seed_drift_free> {
+public:
+  using Handle::Handle;
+
+  /// Of a student's embeddings, at least 20.
+  static Returned<Drift> create(Rows embeddings) {
+    if (detail::ragged(embeddings))
+      return detail::fail<Drift>(ErrorCode::InvalidArgument, detail::raggedness("embeddings", embeddings));
+    return detail::make<Drift>([&](seed_drift **out) {
+      return seed_drift_new(embeddings.values.data(), embeddings.count(), embeddings.dim, out);
+    });
+  }
+
+  /// Reads what save wrote.
+  static Returned<Drift> load(const std::string &path) {
+    return detail::make<Drift>([&](seed_drift **out) { return seed_drift_load(path.c_str(), out); });
+  }
+
+  /// Writes the reference to a file, atomically.
+  Returned<void> save(const std::string &path) const { return detail::settle(seed_drift_save(get(), path.c_str())); }
+
+  /// What a batch of the same student's embeddings says.
+  Returned<DriftSignal> measure(Rows batch) const {
+    if (detail::ragged(batch))
+      return detail::fail<DriftSignal>(ErrorCode::InvalidArgument, detail::raggedness("batch", batch));
+    DriftSignal signal{};
+    signal.struct_size = sizeof signal;
+    seed_error *error = seed_drift_measure(get(), batch.values.data(), batch.count(), batch.dim, &signal);
+    return detail::settle(error, signal);
+  }
+};
+
+/// By how much a new student may be worse; what is left alone is the default of seed.h.
+struct GateOptions : seed_gate_options {
+  /// All defaults.
+  GateOptions() noexcept : seed_gate_options{} { struct_size = sizeof(seed_gate_options); }
+};
+
+/// Whether a new student may take the old one's place: by its agreement with the teacher on `frames`, kNN on `reference`, whose classes are
+/// `labels`, and its latency. Session::swap puts it in, and the same call puts the old one back.
+inline Returned<Verdict> judge(const Session &old_session, const Session &new_session, const Session &teacher,
+                               const Dataset &frames, const Dataset &reference, Span<const std::int64_t> labels,
+                               const GateOptions &options = {}, const CountFunction &on_progress = {}) {
+  detail::Callback<CountFunction> callback(on_progress);
+  Verdict verdict{};
+  verdict.struct_size = sizeof verdict;
+  seed_error *error = seed_gate_judge(old_session.get(), new_session.get(), teacher.get(), frames.get(), reference.get(),
+                                      labels.data(), labels.size(), &options, on_progress ? detail::on_count : nullptr,
+                                      &callback, &verdict);
+  callback.rethrow(error);
+  return detail::settle(error, verdict);
 }
 
 /// A report that grows from top to bottom and becomes one HTML file. Used by one thread at a time.

@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex};
 use super::border::catch;
 use super::config::seed_config;
 use super::error::seed_error;
-use super::handle::{Guarded, free, handle, with};
-use super::pointers::{check_out, put, put_new, text};
-use crate::device;
+use super::handle::{Guarded, free, handle, with, with_mut};
+use super::pointers::{check_out, fill_text, put, put_new, text};
 use crate::model::student_file::{StudentHeader, load_student, save_student};
 use crate::model::{Architecture, Head, Network};
 use crate::train::distill::{SharedNetwork, lock};
+use crate::{Error, device};
 
 /// What a student handle holds: the shared weights, and how its images were made.
 pub struct StudentInner {
@@ -77,6 +77,51 @@ pub unsafe extern "C" fn seed_student_save(student: *const seed_student, path: *
     catch(|| unsafe {
         let path = Path::new(text("path", path)?);
         with(student, |student| save_student(path, &*lock(&student.network)?, &student.header))
+    })
+}
+
+/// Keeps a JSON value under `key` in the student's provenance, which seed_student_save writes into the file: what it was distilled
+/// from, how well it agreed with its teacher. NULL takes the key away. Wants the handle alone.
+///
+/// Errors: SEED_ERROR_INVALID_ARGUMENT for a text that is no JSON.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_student_set_provenance(
+    student: *mut seed_student,
+    key: *const c_char,
+    json: *const c_char,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        let key = text("key", key)?;
+        let value = if json.is_null() {
+            None
+        } else {
+            let value = serde_json::from_str::<serde_json::Value>(text("json", json)?);
+            Some(value.map_err(|error| Error::invalid(format!("the provenance {key:?} is no JSON: {error}")))?)
+        };
+        with_mut(student, |student| {
+            let entries = student.header.provenance.as_object_mut();
+            let entries = entries.ok_or_else(|| Error::invalid("the student's provenance is no JSON object"))?;
+            match value {
+                Some(value) => drop(entries.insert(key.to_owned(), value)),
+                None => drop(entries.remove(key)),
+            }
+            Ok(())
+        })
+    })
+}
+
+/// The student's provenance as a JSON object into `buffer`: NULL asks for the size; too small a buffer is left alone; `*length`
+/// receives the bytes needed, the NUL included.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_student_provenance(
+    student: *const seed_student,
+    buffer: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        let json = with(student, |student| Ok(student.header.provenance.to_string()))?;
+        fill_text(&json, buffer, capacity, length)
     })
 }
 

@@ -55,6 +55,14 @@ impl Counters {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = text;
     }
 
+    /// Counts what a transaction did, which ends what trouble there was.
+    fn add(&self, tally: Tally) {
+        self.stored.fetch_add(tally.stored, Ordering::Relaxed);
+        self.passed_over.fetch_add(tally.passed_over, Ordering::Relaxed);
+        self.evicted.fetch_add(tally.evicted, Ordering::Relaxed);
+        self.trouble(None);
+    }
+
     /// Notes the width of an embedding.
     ///
     /// # Errors
@@ -97,6 +105,9 @@ impl Writer {
     pub fn run(mut self) {
         let _abandon = Abandon(Arc::clone(&self.queue));
         while let Some(jobs) = self.queue.take(BATCH, IDLE) {
+            if jobs.is_empty() {
+                self.age();
+            }
             let mut frames = Vec::new();
             for job in jobs {
                 match job {
@@ -104,14 +115,16 @@ impl Writer {
                     command => self.command(command),
                 }
             }
-            self.store(frames);
+            if !frames.is_empty() {
+                self.store(frames);
+            }
         }
         if let Err(error) = self.close() {
             log::warn!("{}", error.message());
         }
     }
 
-    /// Stores frames, however often it takes; without frames, only lets the old go.
+    /// Stores frames, however often it takes.
     fn store(&mut self, frames: Vec<Pushed>) {
         let (count, reserved) = (frames.len(), frames.iter().map(|pushed| pushed.reserved).sum());
         let embed = self.embed.read().unwrap_or_else(PoisonError::into_inner).clone();
@@ -139,16 +152,13 @@ impl Writer {
                 Ok(tally)
             }) {
                 Ok(tally) => {
-                    self.counters.stored.fetch_add(tally.stored, Ordering::Relaxed);
-                    self.counters.passed_over.fetch_add(tally.passed_over, Ordering::Relaxed);
-                    self.counters.evicted.fetch_add(tally.evicted, Ordering::Relaxed);
-                    self.counters.trouble(None);
+                    self.counters.add(tally);
                     break;
                 }
                 Err(error) => {
                     self.counters.trouble(Some(&error));
                     self.queue.refuse_commands(&error);
-                    if ready.is_empty() || last || !passes(&error) {
+                    if last || !passes(&error) {
                         log::error!("{} frames are lost: {error}", ready.len());
                         self.counters.failed.fetch_add(ready.len() as u64, Ordering::Relaxed);
                         break;
@@ -160,6 +170,25 @@ impl Writer {
             }
         }
         self.queue.done(reserved, count, memory.into_iter());
+    }
+
+    /// Lets frames go that have become too old while nothing came.
+    fn age(&mut self) {
+        while self.options.max_age.is_some() {
+            let mut tally = Tally::default();
+            match self.transact(|retention, transaction| retention.age(transaction, &mut tally)) {
+                Ok(more) => {
+                    self.counters.add(tally);
+                    if !more {
+                        break;
+                    }
+                }
+                Err(error) => {
+                    self.counters.trouble(Some(&error));
+                    break;
+                }
+            }
+        }
     }
 
     /// Refuses what could never be stored.

@@ -552,6 +552,75 @@ void store(const std::string &folder) {
   CHECK(TAKE(novel.stats()).passed_over + TAKE(novel.stats()).evicted == 1);
 }
 
+void trust(const std::string &folder) {
+  auto config = TAKE(seed::Config::create({{"precision", "fp32"}}));
+  auto student = TAKE(seed::Student::load(folder + "/student.safetensors", config));
+  CHECK(TAKE(student.provenance()).find("\"library\"") != std::string::npos);
+  TAKE(student.set_provenance("fidelity", "{\"kl\": 0.5}"));
+  FAILS(ErrorCode::InvalidArgument, student.set_provenance("fidelity", "{no json"));
+  TAKE(student.save(folder + "/noted.safetensors"));
+  auto noted = TAKE(seed::Student::load(folder + "/noted.safetensors", config));
+  CHECK(TAKE(noted.provenance()).find("{\"kl\":0.5}") != std::string::npos);
+  TAKE(noted.remove_provenance("fidelity"));
+  CHECK(TAKE(noted.provenance()).find("fidelity") == std::string::npos);
+
+  auto session = TAKE(seed::Session::open(folder + "/student.safetensors", config));
+  const std::size_t dim = TAKE(session.dim());
+  auto frames = TAKE(seed::Dataset::create());
+  std::vector<std::int64_t> labels;
+  for (unsigned number = 0; number < 40; ++number) {
+    auto pixels = stripes(40 + number, 48, 2 + 4 * (number % 2));
+    TAKE(frames.push(seed::ImageView(pixels.data(), 40 + number, 48, seed::PixelFormat::Mono8)));
+    labels.push_back(number % 2);
+  }
+  const auto rows = TAKE(session.embed(frames));
+  const seed::Rows table{rows, dim};
+  const auto then = TAKE(seed::fidelity(table, table, table, 5, 0.1, 0.1));
+  CHECK(then.frames == 40 && then.queue == 40 && then.k == 5);
+  CHECK(std::fabs(then.kl.value) < 1e-6 && then.overlap.value == 1 && then.cosine.low > 0.999);
+  FAILS(ErrorCode::InvalidArgument, seed::fidelity(table, table, table, 40));
+  FAILS(ErrorCode::InvalidArgument, seed::fidelity(table, table, {rows, dim / 2}, 5));
+  CHECK(TAKE(seed::worse_since(then, then)) == 0);
+  std::vector<float> turned(rows.rbegin(), rows.rend());
+  const auto now = TAKE(seed::fidelity({turned, dim}, table, table, 5, 0.1, 0.1));
+  CHECK((TAKE(seed::worse_since(then, now)) & SEED_WORSE_COSINE) != 0);
+  const auto other = TAKE(seed::fidelity(table, table, table, 6, 0.1, 0.1));
+  FAILS(ErrorCode::Mismatch, seed::worse_since(then, other));
+
+  seed::Drift none(nullptr);
+  FAILS(ErrorCode::InvalidArgument, none.measure(table));
+  auto drift = TAKE(seed::Drift::create(table));
+  TAKE(drift.save(folder + "/drift.safetensors"));
+  auto loaded = TAKE(seed::Drift::load(folder + "/drift.safetensors"));
+  FAILS(ErrorCode::Io, seed::Drift::load("/no/such/reference"));
+  FAILS(ErrorCode::Format, seed::Drift::load(folder + "/student.safetensors"));
+  const seed::Rows batch{seed::Span<const float>(turned.data(), 20 * dim), dim};
+  const auto signal = TAKE(loaded.measure(batch));
+  CHECK(signal.energy > signal.threshold && signal.raised == 1 && signal.p_value < 0.05);
+  CHECK(std::fabs(signal.energy - TAKE(drift.measure(batch)).energy) < 1e-5);
+  FAILS(ErrorCode::InvalidArgument, drift.measure(table)); // more than half of the reference
+  FAILS(ErrorCode::Mismatch, drift.measure({rows, dim / 2}));
+
+  auto fresh = TAKE(seed::Session::open(folder + "/noted.safetensors", config));
+  seed::GateOptions options;
+  options.k = 3;
+  options.latency_factor = 100; // the clock is not what is tested here
+  options.temperature_teacher = 0.2;
+  std::size_t calls = 0;
+  const auto verdict = TAKE(seed::judge(session, fresh, session, frames, frames, labels, options,
+                                        [&](std::size_t done, std::size_t total) { return ++calls > 0 && done <= total; }));
+  CHECK(verdict.passes == 1 && verdict.kl.holds == 1 && verdict.overlap.new_value == 1 && calls >= 6);
+  CHECK(verdict.recall.difference.value == 0 && verdict.latency.old_value > 0);
+  TAKE(session.swap(fresh)); // the old one is in `fresh` now, and the same call brings it back
+  TAKE(session.swap(fresh));
+  options.struct_size = 1;
+  FAILS(ErrorCode::InvalidArgument, seed::judge(session, fresh, session, frames, frames, labels, options));
+  FAILS(ErrorCode::Cancelled, seed::judge(session, fresh, session, frames, frames, labels, {},
+                                          [](std::size_t, std::size_t) { return false; }));
+  labels.pop_back();
+  FAILS(ErrorCode::InvalidArgument, seed::judge(session, fresh, session, frames, frames, labels));
+}
+
 void logging() {
   std::atomic<int> lines{0};
   auto broken = TAKE(seed::Dataset::open_files({"/no/such/file.png"}));
@@ -588,6 +657,7 @@ int main(int count, char **words) {
   training(words[1]);
   sessions(words[1]);
   store(words[1]);
+  trust(words[1]);
   logging();
   if (failures == 0) std::printf("bindings: all checks passed\n");
   return failures != 0;

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use crate::{Outcome, root};
 
 /// The files of src/ffi in the order in which the header tells of them.
-const FILES: [&str; 18] = [
+const FILES: [&str; 20] = [
     "init", "error", "log", "device", "config", "cancel", "image", "dataset", "teacher", "student", "queue", "trainer",
-    "bank", "session", "store", "stored", "eval", "report",
+    "bank", "session", "store", "stored", "eval", "drift", "gate", "report",
 ];
 
 /// Writes both files, or compares them with what would be written.
