@@ -563,6 +563,13 @@ fn hostile_values_are_errors_and_triggers_do_not_run() {
     let novel = StoreOptions { keep: Keep::Novel, max_frames: 100, ..StoreOptions::default() };
     assert_eq!(Store::open(&path, &novel).unwrap_err().kind(), ErrorKind::Format);
     drop(reader);
+    let copy = path.with_extension("far");
+    fs::copy(&path, &copy).unwrap();
+    let other = rusqlite::Connection::open(&copy).unwrap();
+    other.execute_batch("UPDATE frame SET id = 9223372036854775807 WHERE id = 20").unwrap();
+    drop(other);
+    let error = Store::open(&copy, &StoreOptions::default()).unwrap_err();
+    assert!(error.kind() == ErrorKind::Format && error.message().contains("number"), "{error}");
     // Sums of sizes that are below zero are no sizes.
     let error = Store::open(&path, &StoreOptions::default()).map(|store| {
         push(&store, 1, Entry::default());

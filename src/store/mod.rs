@@ -64,6 +64,9 @@ use crate::data::random::{Purpose, below, generator};
 use crate::data::{Dataset, EncodedImages, Frame, FrameView, RawFrame};
 use crate::error::{Error, ErrorKind, Result};
 
+/// The largest number of a frame when a store is opened: at a million frames a second, the next ones last for centuries.
+const MAX_ID: i64 = 1 << 53;
+
 /// An open store. All functions may be called from several threads at once.
 pub struct Store {
     reader: Arc<Reader>,
@@ -101,6 +104,12 @@ impl Store {
         // Numbers that a killed writer gave to frames it did not store are not given again: at most the queue's.
         let lost = if get("clean")? == Some(0) { MAX_QUEUE_FRAMES as i64 } else { 0 };
         let next_id = get("next_id")?.unwrap_or(1).max(last.saturating_add(1)).max(1).saturating_add(lost);
+        if next_id > MAX_ID {
+            let reason = format!(
+                "the next frame would have the number {next_id}, expected at most {MAX_ID}; no store writes such numbers"
+            );
+            return Err(Error::format(path, reason));
+        }
         let dim: Option<u64> = connection
             .query_row("SELECT (SELECT octet_length(vector) / 4 FROM embedding LIMIT 1)", [], |row| row.get(0))
             .map_err(failed)?;

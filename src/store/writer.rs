@@ -12,7 +12,7 @@ use std::time::Duration;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::fault::{fault, passes};
-use super::options::StoreOptions;
+use super::options::{Keep, StoreOptions};
 use super::prepare::{Embed, Prepared, prepare};
 use super::queue::{Job, Pushed, Queue};
 use super::retention::{Retention, Tally};
@@ -197,8 +197,13 @@ impl Writer {
             let (bytes, most) = (frame.bytes(), self.options.max_bytes);
             return Err(Error::invalid(format!("it takes {bytes} bytes, expected at most max_bytes, {most}")));
         }
-        if let Some(vector) = &frame.entry.embedding {
-            self.counters.settle_dim(vector.len())?;
+        match &frame.entry.embedding {
+            Some(vector) => self.counters.settle_dim(vector.len())?,
+            // The session was taken away between the push and now.
+            None if self.options.keep == Keep::Novel => {
+                return Err(Error::invalid("it has no embedding to tell whether it is novel"));
+            }
+            None => {}
         }
         Ok(frame)
     }
