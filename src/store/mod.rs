@@ -215,12 +215,11 @@ impl Store {
         let entry = entry.settled()?;
         match &entry.embedding {
             Some(vector) => counters.settle_dim(vector.len())?,
-            None if writing.options.keep == Keep::Novel => {
-                if writing.embed.read().unwrap_or_else(PoisonError::into_inner).is_none() {
-                    let message =
-                        "the store keeps novel frames, but this one has no embedding and the store no session";
-                    return Err(Error::invalid(message));
-                }
+            None if writing.options.keep == Keep::Novel
+                && writing.embed.read().unwrap_or_else(PoisonError::into_inner).is_none() =>
+            {
+                let message = "the store keeps novel frames, but this one has no embedding and the store no session";
+                return Err(Error::invalid(message));
             }
             None => {}
         }
