@@ -12,10 +12,12 @@ pub mod error;
 pub mod eval;
 pub mod export;
 pub mod ffi;
+pub mod gate;
 pub mod infer;
 pub mod machine;
 pub mod model;
 pub mod optim;
+pub mod store;
 pub mod torch;
 pub mod train;
 

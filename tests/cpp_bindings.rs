@@ -153,6 +153,28 @@ fn the_examples_distil_embed_and_inspect() {
     assert!(text.contains("step 12 on ") && text.contains("is most like frame"), "{text}");
 }
 
+#[test]
+fn the_store_takes_a_line_of_frames() {
+    let folder = check_bindings(&["-std=c++17"]);
+    // Enough for a reference of forty and two batches of twenty.
+    let images = folder.path().join("line");
+    for number in 0..80u32 {
+        let class = if number % 2 == 0 { "columns" } else { "rows" };
+        fs::create_dir_all(images.join(class)).unwrap();
+        let picture = GrayImage::from_fn(40, 40, |x, y| {
+            let place = if class == "rows" { y } else { x };
+            Luma([if place / (2 + number % 5) % 2 == 0 { 30 } else { 180 + (number % 7) as u8 }])
+        });
+        picture.save(images.join(class).join(format!("{number:03}.png"))).unwrap();
+    }
+    let program = compile("examples/cpp/store.cpp", &["-std=c++17"], folder.path());
+    let arguments = [folder.path().join("student.safetensors"), folder.path().join("example.seed"), images];
+    let text = expect_success("store", &quiet(&program).args(arguments).arg("500").output().unwrap());
+    assert!(text.contains("80 pushed, ") && text.contains(" of class columns"), "{text}");
+    // What the signal says is up to a student that was hardly trained; tests/trust.rs asks that.
+    assert_eq!(text.matches("threshold").count(), 2, "{text}");
+}
+
 /// Where Debian has OpenCV's headers; its opencv4.pc comes with a far larger package.
 const OPENCV: &str = "/usr/include/opencv4";
 

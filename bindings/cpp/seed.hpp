@@ -1075,6 +1075,18 @@ public:
     return detail::number<std::size_t, std::int64_t>(
         [&](std::int64_t *out) { return seed_student_dim(get(), out); });
   }
+
+  /// Takes `key` out of the provenance.
+  Returned<void> remove_provenance(const std::string &key) const {
+    return detail::settle(seed_student_set_provenance(get(), key.c_str(), "null"));
+  }
+
+  /// The provenance: a JSON object.
+  Returned<std::string> provenance() const {
+    return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_student_provenance(get(), buffer, capacity, length);
+    });
+  }
 };
 
 /// A first-in-first-out queue of unit rows.
@@ -1517,6 +1529,250 @@ public:
   }
 };
 
+/// Which frames of a store stay when a limit is reached; the SEED_STORE_KEEP_* of seed.h.
+enum class Keep : std::int32_t {
+  Newest = SEED_STORE_KEEP_NEWEST,
+  Reservoir = SEED_STORE_KEEP_RESERVOIR,
+  Novel = SEED_STORE_KEEP_NOVEL,
+};
+
+/// How a frame of a store is encoded; the SEED_STORE_PNG … of seed.h.
+enum class Encoding : std::int32_t {
+  Png = SEED_STORE_PNG,
+  Jpeg = SEED_STORE_JPEG,
+  Bmp = SEED_STORE_BMP,
+  Tiff = SEED_STORE_TIFF,
+};
+
+/// Which labels a frame must have to be listed; the SEED_STORE_EITHER … of seed.h.
+enum class Labelled : std::int32_t {
+  Either = SEED_STORE_EITHER,
+  No = SEED_STORE_UNLABELLED,
+  Yes = SEED_STORE_LABELLED,
+  OfClass = SEED_STORE_OF_CLASS,
+};
+
+/// How a store is opened; what is left alone is the default of seed.h.
+struct StoreOptions : seed_store_options {
+  /// All defaults.
+  StoreOptions() noexcept : seed_store_options{} { struct_size = sizeof(seed_store_options); }
+};
+
+/// Which frames are listed; what is left alone bounds nothing.
+struct StoreFilter : seed_store_filter {
+  /// All frames.
+  StoreFilter() noexcept : seed_store_filter{} { struct_size = sizeof(seed_store_filter); }
+  /// All frames with these labels.
+  explicit StoreFilter(Labelled which, std::int64_t of_class = 0) noexcept : StoreFilter() {
+    labelled = static_cast<std::int32_t>(which);
+    label = of_class;
+  }
+};
+
+/// What goes with a frame into a store.
+struct StoreEntry {
+  /// What the frame is called.
+  std::string name;
+  /// Whatever shall be kept with it, JSON say.
+  std::string metadata;
+  /// Microseconds since 1970, UTC; 0: the clock's now.
+  std::int64_t time_us = 0;
+  /// Its embedding, of any length above 0; empty: none.
+  Span<const float> embedding;
+  /// Its class, from 0 on; negative: none.
+  std::int64_t label = -1;
+  /// What the class is called.
+  std::string label_text;
+};
+
+/// A bounded store of frames on disk: the line pushes from its own thread, and training reads while it grows. All functions may
+/// be called from several threads at once.
+class Store : public Handle<seed_store, seed_store_free> {
+public:
+  using Handle::Handle;
+
+  /// Opens the store in the file `path` to write, and makes it where there is none.
+  static Returned<Store> open(const std::string &path, const StoreOptions &options = {}) {
+    return detail::make<Store>([&](seed_store **out) { return seed_store_open(path.c_str(), &options, out); });
+  }
+
+  /// Opens the store in the file `path` to read, whether or not a process writes to it.
+  static Returned<Store> open_to_read(const std::string &path) {
+    return detail::make<Store>([&](seed_store **out) { return seed_store_open_to_read(path.c_str(), out); });
+  }
+
+  /// Frames without an embedding get that of `session`, as it is now, from now on.
+  Returned<void> embed_by(const Session &session) const {
+    if (!session) return detail::fail<void>(ErrorCode::InvalidArgument, "the session is empty");
+    return detail::settle(seed_store_set_session(get(), session.get()));
+  }
+
+  /// Ends embed_by.
+  Returned<void> embed_no_longer() const { return detail::settle(seed_store_set_session(get(), nullptr)); }
+
+  /// Copies a frame into the queue and gives its number, or 0 where it is not taken. Waits up to `wait_ms` for room.
+  Returned<std::int64_t> push(const ImageView &image, const StoreEntry &entry = {}, std::uint32_t wait_ms = 0) const {
+    const seed_store_entry given = of(entry);
+    return detail::number<std::int64_t>(
+        [&](std::int64_t *out) { return seed_store_push(get(), &image, &given, wait_ms, out); });
+  }
+
+  /// As push, for a JPEG, PNG, BMP or TIFF, which is stored as it is.
+  Returned<std::int64_t> push_encoded(Span<const std::uint8_t> bytes, const StoreEntry &entry = {},
+                                      std::uint32_t wait_ms = 0) const {
+    const seed_store_entry given = of(entry);
+    return detail::number<std::int64_t>([&](std::int64_t *out) {
+      return seed_store_push_encoded(get(), bytes.data(), bytes.size(), &given, wait_ms, out);
+    });
+  }
+
+  /// Waits until all that was pushed before is stored and synced.
+  Returned<void> flush() const { return detail::settle(seed_store_flush(get())); }
+
+  /// Gives frame `id` a class from 0 on, or takes it (negative).
+  Returned<void> set_label(std::int64_t id, std::int64_t label, const std::string &text = {}) const {
+    return detail::settle(seed_store_set_label(get(), id, label, text.c_str()));
+  }
+
+  /// Removes frames, all or none.
+  Returned<void> remove(Span<const std::int64_t> ids) const {
+    return detail::settle(seed_store_remove(get(), ids.data(), ids.size()));
+  }
+
+  /// The ids that `filter` lets through, ascending.
+  Returned<std::vector<std::int64_t>> list(const StoreFilter &filter = {}) const {
+    std::vector<std::int64_t> ids;
+    seed_error *error = detail::fill(ids, [&](std::int64_t *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_store_list(get(), &filter, buffer, capacity, length);
+    });
+    return detail::settle(error, std::move(ids));
+  }
+
+  /// What is known of frame `id`.
+  Returned<seed_store_record> describe(std::int64_t id) const {
+    seed_store_record record{};
+    record.struct_size = sizeof record;
+    seed_error *error = seed_store_describe(get(), id, &record);
+    return detail::settle(error, record);
+  }
+
+  /// What frame `id` is called.
+  Returned<std::string> name(std::int64_t id) const { return words(id, SEED_STORE_TEXT_NAME); }
+  /// What was kept with frame `id`.
+  Returned<std::string> metadata(std::int64_t id) const { return words(id, SEED_STORE_TEXT_METADATA); }
+  /// What the class of frame `id` is called.
+  Returned<std::string> label_text(std::int64_t id) const { return words(id, SEED_STORE_TEXT_LABEL); }
+
+  /// The pixels of frame `id`.
+  Returned<Picture> pixels(std::int64_t id) const {
+    return detail::picture([&](seed_image *image, std::uint8_t *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_store_pixels(get(), id, image, buffer, capacity, length);
+    });
+  }
+
+  /// The file of frame `id`.
+  Returned<std::vector<std::uint8_t>> encoded(std::int64_t id) const {
+    std::vector<std::uint8_t> bytes;
+    seed_error *error = detail::fill(bytes, [&](std::uint8_t *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_store_encoded(get(), id, buffer, capacity, length);
+    });
+    return detail::settle(error, std::move(bytes));
+  }
+
+  /// The embedding of frame `id`, of length 1; empty where it has none.
+  Returned<std::vector<float>> embedding(std::int64_t id) const {
+    std::vector<float> vector;
+    seed_error *error = detail::fill(vector, [&](float *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_store_embedding(get(), id, buffer, capacity, length);
+    });
+    return detail::settle(error, std::move(vector));
+  }
+
+  /// The classes of these frames, −1 where there is none.
+  Returned<std::vector<std::int64_t>> labels(Span<const std::int64_t> ids) const {
+    std::vector<std::int64_t> labels(ids.size());
+    seed_error *error = seed_store_labels(get(), ids.data(), ids.size(), labels.data());
+    return detail::settle(error, std::move(labels));
+  }
+
+  /// A data set of all frames that are there now. It may outlive this object.
+  Returned<Dataset> dataset() const {
+    return detail::make<Dataset>([&](seed_dataset **out) { return seed_dataset_open_store(get(), nullptr, 0, out); });
+  }
+
+  /// A data set of these frames, in this order.
+  Returned<Dataset> dataset(Span<const std::int64_t> ids) const {
+    std::int64_t none = 0;
+    const std::int64_t *first = ids.empty() ? &none : ids.data();
+    return detail::make<Dataset>(
+        [&](seed_dataset **out) { return seed_dataset_open_store(get(), first, ids.size(), out); });
+  }
+
+  /// What was done since it was opened, and what is there.
+  Returned<seed_store_stats> stats() const {
+    seed_store_stats stats{};
+    stats.struct_size = sizeof stats;
+    seed_error *error = seed_store_stats_now(get(), &stats);
+    return detail::settle(error, stats);
+  }
+
+  /// What keeps frames from being stored at the moment, a full disk say; empty when nothing does.
+  Returned<std::string> trouble() const {
+    return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_store_trouble(get(), buffer, capacity, length);
+    });
+  }
+
+  /// Looks at every page and image of the store in the file `path`; damage is an error that says where.
+  static Returned<void> check(const std::string &path, const CountFunction &on_progress = {}) {
+    detail::Callback<CountFunction> callback(on_progress);
+    seed_error *error = seed_store_check(path.c_str(), on_progress ? detail::on_count : nullptr, &callback);
+    callback.rethrow(error);
+    return detail::settle(error);
+  }
+
+  /// What repair found.
+  struct Salvage {
+    std::uint64_t saved = 0;   ///< Frames in the new store.
+    std::uint64_t lost = 0;    ///< Damaged frames.
+    bool list_damaged = false; ///< Whether there may have been more.
+  };
+
+  /// Copies every sound frame of the store in the file `path` into a new one.
+  static Returned<Salvage> repair(const std::string &path, const std::string &new_path,
+                                  const CountFunction &on_progress = {}) {
+    detail::Callback<CountFunction> callback(on_progress);
+    Salvage salvage;
+    std::int32_t damaged = 0;
+    seed_error *error = seed_store_repair(path.c_str(), new_path.c_str(), on_progress ? detail::on_count : nullptr,
+                                          &callback, &salvage.saved, &salvage.lost, &damaged);
+    callback.rethrow(error);
+    salvage.list_damaged = damaged != 0;
+    return detail::settle(error, salvage);
+  }
+
+private:
+  static seed_store_entry of(const StoreEntry &entry) noexcept {
+    seed_store_entry given{};
+    given.struct_size = sizeof given;
+    given.name = entry.name.c_str();
+    given.metadata = entry.metadata.c_str();
+    given.time_us = entry.time_us;
+    given.embedding = entry.embedding.data();
+    given.embedding_dim = entry.embedding.size();
+    given.has_label = entry.label >= 0 ? 1 : 0;
+    given.label = entry.label;
+    given.label_text = entry.label_text.c_str();
+    return given;
+  }
+
+  Returned<std::string> words(std::int64_t id, std::int32_t which) const {
+    return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_store_text(get(), id, which, buffer, capacity, length);
+    });
+  }
+};
+
 /// Weighted kNN over `splits` random splits of the vectors into 2/3 gallery and 1/3 queries; `labels` are class numbers
 /// from 0, one a vector.
 inline Returned<KnnResult> knn(Rows embeddings, Span<const std::int64_t> labels, std::size_t k,
@@ -1570,6 +1826,94 @@ inline Returned<double> agreement(Rows student, Rows teacher, std::size_t k) {
     return seed_agreement(student.values.data(), student.dim, teacher.values.data(), teacher.dim, student.count(), k,
                           out);
   });
+}
+
+/// How well a student reproduces its teacher: see seed_fidelity.
+using Fidelity = seed_fidelity;
+/// What a batch says of drift: see seed_drift_signal.
+using DriftSignal = seed_drift_signal;
+/// What the gate says of a new student: see seed_verdict.
+using Verdict = seed_verdict;
+
+/// Measures a student by its teacher: embeddings of both for the same frames, against a queue of the teacher's. Temperatures of 0 are
+/// the paper's.
+inline Returned<Fidelity> fidelity(Rows student, Rows teacher, Rows queue, std::size_t k = 10,
+                                   double temperature_student = 0, double temperature_teacher = 0,
+                                   std::uint64_t seed = 0) {
+  for (const auto &[name, rows] : {std::pair("student", student), std::pair("teacher", teacher), std::pair("queue", queue)})
+    if (detail::ragged(rows)) return detail::fail<Fidelity>(ErrorCode::InvalidArgument, detail::raggedness(name, rows));
+  if (student.count() != teacher.count() || student.dim != teacher.dim || queue.dim != teacher.dim)
+    return detail::fail<Fidelity>(ErrorCode::InvalidArgument,
+                                  "student, teacher and queue have " + std::to_string(student.count()) + "x" +
+                                      std::to_string(student.dim) + ", " + std::to_string(teacher.count()) + "x" +
+                                      std::to_string(teacher.dim) + " and rows of " + std::to_string(queue.dim) +
+                                      " floats; the same frames and one width are expected");
+  Fidelity result{};
+  result.struct_size = sizeof result;
+  seed_error *error = seed_fidelity_measure(student.values.data(), teacher.values.data(), student.count(), student.dim,
+                                            queue.values.data(), queue.count(), k, temperature_student,
+                                            temperature_teacher, seed, &result);
+  return detail::settle(error, result);
+}
+
+/// What has become worse since `then`: a sum of SEED_WORSE_KL, SEED_WORSE_OVERLAP and SEED_WORSE_COSINE.
+inline Returned<std::int32_t> worse_since(const Fidelity &then, const Fidelity &now) {
+  return detail::number<std::int32_t>([&](std::int32_t *out) { return seed_fidelity_compare(&then, &now, out); });
+}
+
+/// A sample of a student's embeddings from good days, which later batches are compared with. All functions may be called from several
+/// threads at once.
+class Drift : public Handle<seed_drift, seed_drift_free> {
+public:
+  using Handle::Handle;
+
+  /// Of a student's embeddings, at least 20.
+  static Returned<Drift> create(Rows embeddings) {
+    if (detail::ragged(embeddings))
+      return detail::fail<Drift>(ErrorCode::InvalidArgument, detail::raggedness("embeddings", embeddings));
+    return detail::make<Drift>([&](seed_drift **out) {
+      return seed_drift_new(embeddings.values.data(), embeddings.count(), embeddings.dim, out);
+    });
+  }
+
+  /// Reads what save wrote.
+  static Returned<Drift> load(const std::string &path) {
+    return detail::make<Drift>([&](seed_drift **out) { return seed_drift_load(path.c_str(), out); });
+  }
+
+  /// Writes the reference to a file, atomically.
+  Returned<void> save(const std::string &path) const { return detail::settle(seed_drift_save(get(), path.c_str())); }
+
+  /// What a batch of the same student's embeddings says.
+  Returned<DriftSignal> measure(Rows batch) const {
+    if (detail::ragged(batch))
+      return detail::fail<DriftSignal>(ErrorCode::InvalidArgument, detail::raggedness("batch", batch));
+    DriftSignal signal{};
+    signal.struct_size = sizeof signal;
+    seed_error *error = seed_drift_measure(get(), batch.values.data(), batch.count(), batch.dim, &signal);
+    return detail::settle(error, signal);
+  }
+};
+
+/// By how much a new student may be worse; what is left alone is the default of seed.h.
+struct GateOptions : seed_gate_options {
+  /// All defaults.
+  GateOptions() noexcept : seed_gate_options{} { struct_size = sizeof(seed_gate_options); }
+};
+
+/// Whether a new student may take the old one's place: by its agreement with the teacher on `frames`, kNN on `reference`, whose classes are
+/// `labels`, and its latency. Session::swap puts it in, and the same call puts the old one back.
+inline Returned<Verdict> judge(const Session &old_session, const Session &new_session, const Session &teacher,
+                               const Dataset &frames, const Dataset &reference, Span<const std::int64_t> labels,
+                               const GateOptions &options = {}, const CountFunction &on_progress = {}) {
+  detail::Callback<CountFunction> callback(on_progress);
+  Verdict verdict{};
+  verdict.struct_size = sizeof verdict;
+  seed_error *error = seed_gate_judge(old_session.get(), new_session.get(), teacher.get(), frames.get(), reference.get(),
+                                      labels.data(), labels.size(), &options, on_progress ? detail::on_count : nullptr,
+                                      &callback, &verdict);
+  callback.rethrow(error);
+  return detail::settle(error, verdict);
 }
 
 /// A report that grows from top to bottom and becomes one HTML file. Used by one thread at a time.

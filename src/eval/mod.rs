@@ -8,13 +8,20 @@
 //! Everything works on host memory and needs no network, so stored embeddings can be judged long after they were made.
 
 pub mod agreement;
+pub mod bootstrap;
+pub mod drift;
+mod drift_file;
 pub mod embeddings;
+pub mod fidelity;
 pub mod knn;
 pub mod neighbours;
 pub mod report;
 
 pub use agreement::{agreement, mean_cosine};
+pub use bootstrap::Interval;
+pub use drift::{DriftReference, DriftSignal};
 pub use embeddings::Embeddings;
+pub use fidelity::{Fidelity, FidelityConfig, fidelity};
 pub use knn::{KnnConfig, KnnScore, SplitScores, Spread, classify, evaluate, evaluate_splits, score};
 pub use neighbours::{Neighbours, nearest, nearest_to};
 pub use report::{Report, SheetRow, Thumbnail};

@@ -170,7 +170,7 @@ pub unsafe extern "C" fn seed_agreement(
     })
 }
 
-unsafe fn vectors<'a>(name: &str, pointer: *const f32, count: usize, dim: usize) -> Result<Embeddings<'a>> {
+pub(super) unsafe fn vectors<'a>(name: &str, pointer: *const f32, count: usize, dim: usize) -> Result<Embeddings<'a>> {
     // SAFETY: by contract of the C functions.
     let numbers = unsafe { array(name, pointer, product(name, count, dim)?) }?;
     Embeddings::new(numbers, dim).map_err(|error| error.context(name))

@@ -174,6 +174,21 @@ pub unsafe extern "C" fn seed_student_set_provenance(
     })
 }
 
+/// The student's provenance as a JSON object into `buffer`: NULL asks for the size; too small a buffer is left alone; `*length`
+/// receives the bytes needed, the NUL included.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_student_provenance(
+    student: *const seed_student,
+    buffer: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        let json = with(student, |student| Ok(student.provenance.to_value().to_string()))?;
+        fill_text(&json, buffer, capacity, length)
+    })
+}
+
 /// The number of parameters, projection head included.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_student_parameter_count(student: *const seed_student, out: *mut i64) -> *mut seed_error {

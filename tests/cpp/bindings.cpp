@@ -577,6 +577,176 @@ void models(const std::string &folder) {
   CHECK(TAKE(TAKE(seed::Model::of(teacher, config)).info()).input_height == 224);
 }
 
+void store(const std::string &folder) {
+  const std::string path = folder + "/line.seed";
+  seed::Store none(nullptr);
+  auto pixels = stripes(40, 30, 5);
+  const seed::ImageView image(pixels.data(), 40, 30, seed::PixelFormat::Mono8);
+  FAILS(ErrorCode::InvalidArgument, none.push(image));
+  FAILS(ErrorCode::InvalidArgument, none.list());
+  seed::StoreOptions options;
+  options.keep = 9;
+  FAILS(ErrorCode::InvalidArgument, seed::Store::open(path, options));
+  options.keep = static_cast<std::int32_t>(seed::Keep::Newest);
+  options.struct_size = 4;
+  FAILS(ErrorCode::InvalidArgument, seed::Store::open(path, options));
+  options.struct_size = sizeof options;
+  options.max_frames = 5;
+  auto store = TAKE(seed::Store::open(path, options));
+  FAILS(ErrorCode::Busy, seed::Store::open(path));
+  auto reader = TAKE(seed::Store::open_to_read(path));
+
+  std::array<float, 2> vector{0, 5};
+  seed::StoreEntry entry;
+  entry.name = "part 1";
+  entry.metadata = "{\"line\": 3}";
+  entry.time_us = 1234567;
+  entry.embedding = vector;
+  entry.label = 0;
+  entry.label_text = "good";
+  CHECK(TAKE(store.push(image, entry)) == 1);
+  const std::int64_t second = TAKE(store.push(image, {}, 1000));
+  CHECK(second == 2);
+  TAKE(store.set_label(second, 4, "scratch"));
+  FAILS(ErrorCode::InvalidArgument, store.set_label(99, 4));
+  FAILS(ErrorCode::InvalidArgument, reader.flush());
+  TAKE(store.flush());
+  const std::vector<std::int64_t> both{1, 2};
+  CHECK(TAKE(store.list()) == both && TAKE(reader.list()) == both);
+  CHECK(TAKE(store.list(seed::StoreFilter(seed::Labelled::OfClass, 4))) == std::vector<std::int64_t>{2});
+  CHECK(TAKE(store.list(seed::StoreFilter(seed::Labelled::No))).empty());
+  CHECK((TAKE(store.labels(both)) == std::vector<std::int64_t>{0, 4}));
+  TAKE(store.set_label(second, -1));
+  CHECK((TAKE(store.labels(both)) == std::vector<std::int64_t>{0, -1}));
+
+  const auto record = TAKE(reader.describe(1));
+  CHECK(record.width == 40 && record.height == 30 && record.channels == 1 && record.bits == 8);
+  CHECK(record.time_us == 1234567 && record.label == 0);
+  CHECK(record.encoding == static_cast<std::int32_t>(seed::Encoding::Png));
+  CHECK(TAKE(reader.name(1)) == "part 1" && TAKE(reader.metadata(1)) == "{\"line\": 3}");
+  CHECK(TAKE(reader.label_text(1)) == "good" && TAKE(reader.name(2)).empty());
+  CHECK((TAKE(reader.embedding(1)) == std::vector<float>{0, 1}) && TAKE(reader.embedding(2)).empty());
+  CHECK(TAKE(reader.pixels(1)).pixels == pixels);
+  const auto file = TAKE(reader.encoded(1));
+  CHECK(file.size() == record.bytes && TAKE(seed::decode(file)).pixels == pixels);
+  FAILS(ErrorCode::InvalidArgument, reader.pixels(7));
+
+  CHECK(TAKE(store.push_encoded(file)) == 3);
+  CHECK(TAKE(store.push_encoded(seed::Span<const std::uint8_t>(file.data(), file.size() / 2))) == 4);
+  FAILS(ErrorCode::InvalidArgument, store.push_encoded({}));
+  TAKE(store.flush());
+  auto stats = TAKE(store.stats());
+  CHECK(stats.pushed == 4 && stats.stored == 3 && stats.failed == 1 && stats.frames == 3 && stats.queue_frames == 0);
+  CHECK(TAKE(store.trouble()).empty());
+
+  auto dataset = TAKE(reader.dataset());
+  const std::vector<std::int64_t> order{3, 1};
+  auto chosen = TAKE(reader.dataset(order));
+  FAILS(ErrorCode::InvalidArgument, reader.dataset(seed::Span<const std::int64_t>()));
+  CHECK(TAKE(dataset.count()) == 3 && TAKE(chosen.count()) == 2);
+  CHECK(TAKE(chosen.name(0)) == "frame 3" && TAKE(chosen.name(1)) == "part 1");
+
+  auto config = TAKE(seed::Config::create({{"precision", "fp32"}}));
+  auto session = TAKE(seed::Session::open(folder + "/student.safetensors", config));
+  FAILS(ErrorCode::Mismatch, store.embed_by(session)); // 16 wide, not 2
+  TAKE(store.embed_no_longer());
+  TAKE(store.remove(both));
+  CHECK(TAKE(store.list()) == std::vector<std::int64_t>{3});
+  store = seed::Store(nullptr);
+  reader = seed::Store(nullptr);
+  CHECK(TAKE(chosen.pixels(0)).pixels == pixels); // lives on
+
+  std::size_t calls = 0;
+  TAKE(seed::Store::check(path, [&](std::size_t, std::size_t total) { return ++calls > 0 && total == 1; }));
+  FAILS(ErrorCode::Cancelled, seed::Store::check(path, [](std::size_t, std::size_t) { return false; }));
+  const auto salvage = TAKE(seed::Store::repair(path, path + ".new"));
+  CHECK(calls > 0 && salvage.saved == 1 && salvage.lost == 0 && !salvage.list_damaged);
+  options.max_frames = 2;
+  options.keep = static_cast<std::int32_t>(seed::Keep::Novel);
+  FAILS(ErrorCode::Mismatch, seed::Store::open(path, options)); // frame 3 has no embedding
+  auto novel = TAKE(seed::Store::open(folder + "/novel.seed", options));
+  FAILS(ErrorCode::InvalidArgument, novel.push(image));
+  TAKE(novel.embed_by(session));
+  for (unsigned period : {2u, 2u, 9u}) {
+    auto frame = stripes(40, 30, period);
+    TAKE(novel.push(seed::ImageView(frame.data(), 40, 30, seed::PixelFormat::Mono8), {}, 5000));
+  }
+  TAKE(novel.flush());
+  // Which of the second and third stays is up to a network that was hardly trained.
+  CHECK(TAKE(novel.list()).size() == 2 && TAKE(novel.list())[0] == 1 && TAKE(novel.embedding(1)).size() == 16);
+  CHECK(TAKE(novel.stats()).passed_over + TAKE(novel.stats()).evicted == 1);
+}
+
+void trust(const std::string &folder) {
+  auto config = TAKE(seed::Config::create({{"precision", "fp32"}}));
+  auto student = TAKE(seed::Student::load(folder + "/student.safetensors", config));
+  CHECK(TAKE(student.provenance()).find("\"library\"") != std::string::npos);
+  TAKE(student.set_provenance("fidelity", "{\"kl\": 0.5}"));
+  FAILS(ErrorCode::InvalidArgument, student.set_provenance("fidelity", "{no json"));
+  TAKE(student.save(folder + "/noted.safetensors"));
+  auto noted = TAKE(seed::Student::load(folder + "/noted.safetensors", config));
+  CHECK(TAKE(noted.provenance()).find("{\"kl\":0.5}") != std::string::npos);
+  TAKE(noted.remove_provenance("fidelity"));
+  CHECK(TAKE(noted.provenance()).find("fidelity") == std::string::npos);
+
+  auto session = TAKE(seed::Session::open(folder + "/student.safetensors", config));
+  const std::size_t dim = TAKE(session.dim());
+  auto frames = TAKE(seed::Dataset::create());
+  std::vector<std::int64_t> labels;
+  for (unsigned number = 0; number < 40; ++number) {
+    auto pixels = stripes(40 + number, 48, 2 + 4 * (number % 2));
+    TAKE(frames.push(seed::ImageView(pixels.data(), 40 + number, 48, seed::PixelFormat::Mono8)));
+    labels.push_back(number % 2);
+  }
+  const auto rows = TAKE(session.embed(frames));
+  const seed::Rows table{rows, dim};
+  const auto then = TAKE(seed::fidelity(table, table, table, 5, 0.1, 0.1));
+  CHECK(then.frames == 40 && then.queue == 40 && then.k == 5);
+  CHECK(std::fabs(then.kl.value) < 1e-6 && then.overlap.value == 1 && then.cosine.low > 0.999);
+  FAILS(ErrorCode::InvalidArgument, seed::fidelity(table, table, table, 40));
+  FAILS(ErrorCode::InvalidArgument, seed::fidelity(table, table, {rows, dim / 2}, 5));
+  CHECK(TAKE(seed::worse_since(then, then)) == 0);
+  std::vector<float> turned(rows.rbegin(), rows.rend());
+  const auto now = TAKE(seed::fidelity({turned, dim}, table, table, 5, 0.1, 0.1));
+  CHECK((TAKE(seed::worse_since(then, now)) & SEED_WORSE_COSINE) != 0);
+  const auto other = TAKE(seed::fidelity(table, table, table, 6, 0.1, 0.1));
+  FAILS(ErrorCode::Mismatch, seed::worse_since(then, other));
+
+  seed::Drift none(nullptr);
+  FAILS(ErrorCode::InvalidArgument, none.measure(table));
+  auto drift = TAKE(seed::Drift::create(table));
+  TAKE(drift.save(folder + "/drift.safetensors"));
+  auto loaded = TAKE(seed::Drift::load(folder + "/drift.safetensors"));
+  FAILS(ErrorCode::Io, seed::Drift::load("/no/such/reference"));
+  FAILS(ErrorCode::Format, seed::Drift::load(folder + "/student.safetensors"));
+  const seed::Rows batch{seed::Span<const float>(turned.data(), 20 * dim), dim};
+  const auto signal = TAKE(loaded.measure(batch));
+  CHECK(signal.energy > signal.threshold && signal.raised == 1 && signal.p_value < 0.05);
+  // A student that was hardly trained gives nearly equal vectors; whitening shows the rounding of the file's.
+  CHECK(std::fabs(signal.energy - TAKE(drift.measure(batch)).energy) < 0.02 * signal.energy);
+  FAILS(ErrorCode::InvalidArgument, drift.measure(table)); // more than half of the reference
+  FAILS(ErrorCode::Mismatch, drift.measure({rows, dim / 2}));
+
+  auto fresh = TAKE(seed::Session::open(folder + "/noted.safetensors", config));
+  seed::GateOptions options;
+  options.k = 3;
+  options.latency_factor = 100; // the clock is not what is tested here
+  options.temperature_teacher = 0.2;
+  std::size_t calls = 0;
+  const auto verdict = TAKE(seed::judge(session, fresh, session, frames, frames, labels, options,
+                                        [&](std::size_t done, std::size_t total) { return ++calls > 0 && done <= total; }));
+  CHECK(verdict.passes == 1 && verdict.kl.holds == 1 && verdict.overlap.new_value == 1 && calls >= 6);
+  CHECK(verdict.recall.difference.value == 0 && verdict.latency.old_value > 0);
+  TAKE(session.swap(fresh)); // the old one is in `fresh` now, and the same call brings it back
+  TAKE(session.swap(fresh));
+  options.struct_size = 1;
+  FAILS(ErrorCode::InvalidArgument, seed::judge(session, fresh, session, frames, frames, labels, options));
+  FAILS(ErrorCode::Cancelled, seed::judge(session, fresh, session, frames, frames, labels, {},
+                                          [](std::size_t, std::size_t) { return false; }));
+  labels.pop_back();
+  FAILS(ErrorCode::InvalidArgument, seed::judge(session, fresh, session, frames, frames, labels));
+}
+
 void logging() {
   std::atomic<int> lines{0};
   auto broken = TAKE(seed::Dataset::open_files({"/no/such/file.png"}));
@@ -613,6 +783,8 @@ int main(int count, char **words) {
   training(words[1]);
   sessions(words[1]);
   models(words[1]);
+  store(words[1]);
+  trust(words[1]);
   logging();
   if (failures == 0) std::printf("bindings: all checks passed\n");
   return failures != 0;

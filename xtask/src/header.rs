@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::{Outcome, root};
 
 /// The files of src/ffi in the order in which the header tells of them.
-const FILES: [&str; 21] = [
+const FILES: [&str; 25] = [
     "init",
     "error",
     "log",
@@ -26,7 +26,11 @@ const FILES: [&str; 21] = [
     "session",
     "model",
     "export",
+    "store",
+    "stored",
     "eval",
+    "drift",
+    "gate",
     "report",
 ];
 

@@ -4,12 +4,13 @@ use std::path::Path;
 
 /// The modules that each module may name as `crate::…`, lowest first. A module may always name itself; ffi names all, and
 /// nothing names ffi.
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: [(&str, &[&str]); 16] = [
     ("error", &[]),
     ("torch", &["error"]),
     ("device", &["error", "torch"]),
     ("machine", &["error", "torch", "device"]),
     ("data", &["error"]),
+    ("store", &["error", "data"]),
     ("config", &["error", "data"]),
     ("model", &["error", "torch", "device", "data"]),
     ("optim", &["error", "torch"]),
@@ -18,6 +19,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("train", &["error", "torch", "device", "data", "config", "model", "optim", "distill", "checkpoint"]),
     ("eval", &["error", "data"]),
     ("infer", &["error", "torch", "device", "data", "config", "model"]),
+    ("gate", &["error", "data", "eval", "infer"]),
     ("export", &["error", "torch", "device", "data", "config", "model", "infer"]),
 ];
 
