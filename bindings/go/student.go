@@ -10,9 +10,10 @@ type Student struct {
 	handle *handle[*C.seed_student]
 }
 
-// NewStudent makes a student with random weights, drawn from the configuration's "seed". The architecture is "resnet18",
-// "resnet34", "resnet50", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large" or "efficientnet_b0";
-// "embedding_dim", "projection_hidden", "device", image size, mean and std come from config.
+// NewStudent makes a student with random weights, drawn from the configuration's "seed". The architecture is "resnet10",
+// "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet50w2", "resnet50w4" (SwAV's wide ones),
+// "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0" or "efficientnet_b1"; "embedding_dim",
+// "projection_hidden", "device", image size, mean and std come from config.
 func NewStudent(architecture string, config *Config) (*Student, error) {
 	return newStudent("architecture", architecture, config,
 		func(name *C.char, settings *C.seed_config, out **C.seed_student) *C.seed_error {
