@@ -105,7 +105,7 @@ for runtime in $runtimes; do
   export LD_LIBRARY_PATH=$folder
   on "$runtime" "$work/LibSeed.Tests.exe" --header "$root/include/seed.h" "$@"
   if [ "$#" -eq 0 ]; then
-    for way in run embed images callback; do
+    for way in run embed images paused callback; do
       on "$runtime" "$work/LibSeed.Tests.exe" --leave "$way"
       echo "ok    a program that ends during calls: $way"
     done

@@ -47,6 +47,17 @@ namespace LibSeed
     }
 
     [StructLayout(LayoutKind.Sequential)]
+    internal struct MemoryLayout
+    {
+        internal UIntPtr struct_size;
+        internal ulong process_bytes;
+        internal ulong process_peak_bytes;
+        internal ulong device_free_bytes;
+        internal ulong device_total_bytes;
+        internal ulong device_taken_bytes;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
     internal struct KnnLayout
     {
         internal UIntPtr struct_size;

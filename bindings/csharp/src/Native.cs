@@ -34,6 +34,14 @@ namespace LibSeed
         internal static extern IntPtr seed_log_set_callback(int level, LogCallback callback, IntPtr userData);
         [DllImport(Seed, CallingConvention = C)] internal static extern IntPtr seed_log_to_stderr(byte[] filter);
 
+        [DllImport(Seed, CallingConvention = C)] internal static extern IntPtr seed_libtorch_version();
+        [DllImport(Seed, CallingConvention = C)] internal static extern IntPtr seed_device_count(out uint result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_device_name(byte[] device, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_memory_use(byte[] device, ref MemoryLayout memory);
+
         [DllImport(Seed, CallingConvention = C)] internal static extern IntPtr seed_config_new(out IntPtr result);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_config_from_json(byte[] json, out IntPtr result);
@@ -60,7 +68,15 @@ namespace LibSeed
         internal static extern IntPtr seed_cancel_token_trigger(CancelTokenHandle token);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_cancel_token_reset(CancelTokenHandle token);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_cancel_token_pause(CancelTokenHandle token);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_cancel_token_resume(CancelTokenHandle token);
         [DllImport(Seed, CallingConvention = C)] internal static extern void seed_cancel_token_free(IntPtr token);
+
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_image_decode(byte* bytes, UIntPtr length, ref ImageLayout image,
+            IntPtr buffer, UIntPtr capacity, out UIntPtr needed);
 
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_dataset_open_folder(byte[] folder, out IntPtr result);
@@ -70,6 +86,12 @@ namespace LibSeed
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_dataset_push(DatasetHandle dataset, ImageLayout* image, byte[] name,
             out UIntPtr index);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_dataset_push_encoded(DatasetHandle dataset, byte* bytes, UIntPtr length,
+            byte[] name, out UIntPtr index);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_dataset_pixels(DatasetHandle dataset, UIntPtr index, ref ImageLayout image,
+            IntPtr buffer, UIntPtr capacity, out UIntPtr length);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_dataset_count(DatasetHandle dataset, out UIntPtr result);
         [DllImport(Seed, CallingConvention = C)]
@@ -120,6 +142,16 @@ namespace LibSeed
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_queue_similarities(QueueHandle queue, float* queries, UIntPtr count,
             UIntPtr dim, IntPtr buffer, UIntPtr capacity, out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_queue_rows(QueueHandle queue, UIntPtr first, UIntPtr count, IntPtr buffer,
+            UIntPtr capacity, out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_queue_nearest(QueueHandle queue, float* queries, UIntPtr count, UIntPtr dim,
+            UIntPtr k, uint* indices, float* similarities, UIntPtr capacity, out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_queue_snapshot(QueueHandle queue, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_queue_restore(QueueHandle queue, QueueHandle snapshot);
         [DllImport(Seed, CallingConvention = C)] internal static extern void seed_queue_free(IntPtr queue);
 
         [DllImport(Seed, CallingConvention = C)]
@@ -184,6 +216,11 @@ namespace LibSeed
         internal static extern IntPtr seed_session_embed(SessionHandle session, ImageLayout* images, UIntPtr count,
             IntPtr buffer, UIntPtr capacity, out UIntPtr length);
         [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_session_embed_dlpack(SessionHandle session, IntPtr images,
+            out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_session_swap(SessionHandle session, SessionHandle other);
+        [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_session_embed_dataset(SessionHandle session, DatasetHandle dataset,
             CountCallback callback, IntPtr userData, CancelTokenHandle cancel, IntPtr buffer, UIntPtr capacity,
             out UIntPtr length);
@@ -196,6 +233,11 @@ namespace LibSeed
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_neighbours(float* embeddings, UIntPtr count, UIntPtr dim, UIntPtr k,
             IntPtr buffer, UIntPtr capacity, out UIntPtr length);
+
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_neighbours_in(float* queries, UIntPtr queryCount, float* gallery,
+            UIntPtr galleryCount, UIntPtr dim, UIntPtr k, uint* indices, float* similarities, UIntPtr capacity,
+            out UIntPtr length);
 
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_agreement(float* student, UIntPtr studentDim, float* teacher,

@@ -11,8 +11,9 @@ namespace LibSeed
         private readonly StudentHandle handle;
 
         /// <summary>
-        /// Makes a student with random weights, drawn from the configuration's "seed". The architecture is "resnet18",
-        /// "resnet34", "resnet50", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large" or "efficientnet_b0";
+        /// Makes a student with random weights, drawn from the configuration's "seed". The architecture is "resnet10",
+        /// "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet50w2", "resnet50w4" (SwAV's wide ones),
+        /// "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0" or "efficientnet_b1";
         /// "embedding_dim", "projection_hidden", "device", image size, mean and std come from the configuration.
         /// </summary>
         public Student(string architecture, Config config)

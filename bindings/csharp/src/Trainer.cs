@@ -76,8 +76,8 @@ namespace LibSeed
         }
 
         /// <summary>
-        /// As the other, but a token of the library ends the run; the outcome is <see cref="Outcome.Cancelled"/> then and
-        /// nothing is thrown.
+        /// As the other, but a token of the library ends or pauses the run; the outcome is <see cref="Outcome.Cancelled"/> when
+        /// it has ended it, and nothing is thrown.
         /// </summary>
         public Outcome Run(CancelToken cancel, long maxSteps = 0, IProgress<TrainingProgress> progress = null)
         {
