@@ -65,14 +65,16 @@ fn quiet(program: &Path) -> Command {
     command
 }
 
-/// Runs the checks of tests/cpp/bindings.cpp in a folder of its own, which then holds teacher.safetensors (a
-/// mobilenet_v3_small) and student.safetensors.
+/// Runs the checks of tests/cpp in a folder of their own, which then holds teacher.safetensors (a mobilenet_v3_small) and
+/// student.safetensors.
 fn check_bindings(flags: &[&str]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let program = compile("tests/cpp/bindings.cpp", flags, folder.path());
-    let output = quiet(&program).arg(folder.path()).output().unwrap();
-    let text = expect_success(&format!("bindings {flags:?}"), &output);
-    assert!(text.contains("all checks passed"), "{text}");
+    for source in ["tests/cpp/station.cpp", "tests/cpp/bindings.cpp"] {
+        let program = compile(source, flags, folder.path());
+        let output = quiet(&program).arg(folder.path()).output().unwrap();
+        let text = expect_success(&format!("{source} {flags:?}"), &output);
+        assert!(text.contains("all checks passed"), "{text}");
+    }
     folder
 }
 
