@@ -59,8 +59,8 @@ void devices() {
   const auto memory = TAKE(seed::memory_use("cpu"));
   CHECK(memory.process_bytes > 0 && memory.process_peak_bytes >= memory.process_bytes);
   CHECK(memory.device_free_bytes <= memory.device_total_bytes && memory.device_taken_bytes == memory.process_bytes);
-  FAILS(ErrorCode::Config, seed::device_name("gpu"));
-  FAILS(ErrorCode::Config, seed::memory_use("gpu"));
+  FAILS(ErrorCode::InvalidArgument, seed::device_name("gpu"));
+  FAILS(ErrorCode::InvalidArgument, seed::memory_use("gpu"));
 }
 
 // A grey PGM is no format of ours; a 24-bit BMP is the shortest to write by hand.
