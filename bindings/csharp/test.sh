@@ -43,7 +43,7 @@ build() {
 }
 build -target:library -unsafe -doc:"$work/LibSeed.xml" -out:"$work/LibSeed.dll" "$root"/bindings/csharp/src/*.cs
 build -r:"$work/LibSeed.dll" -out:"$work/Distill.exe" "$root"/examples/csharp/*.cs
-build -unsafe -main:LibSeed.Tests.Program -r:"$work/LibSeed.dll" -r:System.Core.dll -out:"$work/LibSeed.Tests.exe" \
+build -unsafe -main:LibSeed.Tests.Program -r:"$work/LibSeed.dll" -r:System.Core.dll -r:System.Xml.dll -out:"$work/LibSeed.Tests.exe" \
   "$root"/bindings/csharp/tests/*.cs "$root"/examples/csharp/*.cs
 cat >"$work/net.json" <<'JSON'
 {
