@@ -134,14 +134,15 @@ namespace LibSeed
             {
                 throw new ArgumentOutOfRangeException(nameof(maxRows), maxRows, "expected a number from 0");
             }
+            int outcome;
             using (InFlight.Begin(cancel))
             using (var callback = new Callback<BankProgress>(progress))
             {
-                int outcome;
                 callback.Settle(SeedError.Take(Native.seed_bank_fill(file, settings, master, images, (ulong)maxRows,
                     callback.Wanted ? Callbacks.Filling : null, callback.Number, cancel, out outcome)));
-                return (Outcome)outcome;
             }
+            InFlight.StayWhenLeaving();
+            return (Outcome)outcome;
         }
 
         /// <summary>

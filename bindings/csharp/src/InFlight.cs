@@ -11,9 +11,10 @@ namespace LibSeed
     // their threads stay here, since what they would do next is too late.
     internal struct InFlight : IDisposable
     {
-        // Mono aborts the threads itself and waits for those that are in a catch or finally block, so none may stay there.
+        // Mono aborts the threads itself, but waits for those that are in a catch or finally block, so none may stay there.
         private static readonly bool Aborting = Type.GetType("Mono.Runtime") != null;
         private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+        private static readonly TimeSpan Grace = TimeSpan.FromSeconds(5);
         private static readonly List<CancelTokenHandle> Tokens = new List<CancelTokenHandle>();
         private static int calls;
         private static bool watching;
@@ -93,7 +94,8 @@ namespace LibSeed
             }
         }
 
-        // Keeps a thread from going on: for ever, or where that is mono's affair, until the calls in flight have returned.
+        // Keeps a thread from going on. Not to be called in a catch or finally block of ours; in one of the application's, mono's
+        // threads go on after a while, since mono waits for them.
         internal static void StayWhenLeaving()
         {
             var other = Volatile.Read(ref leaver);
@@ -109,6 +111,7 @@ namespace LibSeed
             {
                 Thread.Sleep(5);
             }
+            Thread.Sleep(Grace);
         }
 
         private static void Trigger(CancelTokenHandle token)

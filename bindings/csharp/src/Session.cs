@@ -1,4 +1,5 @@
 using System;
+using System.Runtime.ExceptionServices;
 using System.Runtime.InteropServices;
 using System.Threading;
 
@@ -151,19 +152,17 @@ namespace LibSeed
         public Embeddings Embed(Dataset dataset, IProgress<CountProgress> progress = null,
             CancellationToken cancellation = default(CancellationToken))
         {
-            try
+            using (var link = new Cancellation(cancellation))
             {
-                using (var link = new Cancellation(cancellation))
+                try
                 {
                     return Embed(dataset, progress, link.Handle);
                 }
-            }
-            catch (SeedException error) when (error.Code == ErrorCode.Cancelled)
-            {
-                // It may be the end of the process that has cancelled.
-                InFlight.StayWhenLeaving();
-                cancellation.ThrowIfCancellationRequested();
-                throw;
+                catch (SeedException error) when (error.Code == ErrorCode.Cancelled)
+                {
+                    cancellation.ThrowIfCancellationRequested();
+                    throw;
+                }
             }
         }
 
@@ -180,17 +179,30 @@ namespace LibSeed
         {
             var images = Given.Object(dataset, nameof(dataset)).Handle;
             var dim = Dim;
+            float[] vectors = null;
+            ExceptionDispatchInfo ended = null;
             using (InFlight.Begin(cancel))
             using (var callback = new Callback<CountProgress>(progress))
             {
-                return new Embeddings(Filling.Array<float>((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
+                try
                 {
-                    var error = Native.seed_session_embed_dataset(Handle, images,
-                        callback.Wanted ? Callbacks.Counting : null, callback.Number, cancel, buffer, capacity,
-                        out length);
-                    return callback.Interrupted ? Settled(callback, error) : error;
-                }), dim);
+                    vectors = Filling.Array<float>((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
+                    {
+                        var error = Native.seed_session_embed_dataset(Handle, images,
+                            callback.Wanted ? Callbacks.Counting : null, callback.Number, cancel, buffer, capacity,
+                            out length);
+                        return callback.Interrupted ? Settled(callback, error) : error;
+                    });
+                }
+                catch (SeedException error) when (error.Code == ErrorCode.Cancelled)
+                {
+                    ended = ExceptionDispatchInfo.Capture(error);
+                }
             }
+            // It may be the end of the process that has cancelled.
+            InFlight.StayWhenLeaving();
+            ended?.Throw();
+            return new Embeddings(vectors, dim);
         }
 
         // Throws what the callback has thrown.

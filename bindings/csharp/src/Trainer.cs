@@ -90,14 +90,16 @@ namespace LibSeed
             {
                 throw new ArgumentOutOfRangeException(nameof(maxSteps), maxSteps, "expected a number from 0");
             }
+            int outcome;
             using (InFlight.Begin(cancel))
             using (var callback = new Callback<TrainingProgress>(progress))
             {
-                int outcome;
                 callback.Settle(SeedError.Take(Native.seed_trainer_run(Handle, (ulong)maxSteps,
                     callback.Wanted ? Callbacks.Training : null, callback.Number, cancel, out outcome)));
-                return (Outcome)outcome;
             }
+            // It may be the end of the process that has cancelled.
+            InFlight.StayWhenLeaving();
+            return (Outcome)outcome;
         }
 
         /// <summary>
