@@ -20,10 +20,10 @@
 //
 // # Objects
 //
-// Config, Dataset, Teacher, Bank, Student, Queue, Trainer, Session, Tensor and Report own memory of the library. Close releases it; the
-// garbage collector does so for what was forgotten. Close never waits and may be called again, by any goroutine, in any
-// order: a call that is under way ends in peace and the object goes after it. A nil, zero or closed object gives
-// [ErrClosed], never a crash. Objects hold what they use, so a teacher may be closed while a trainer goes on with it.
+// Config, Dataset, Teacher, Bank, Student, Queue, Trainer, Session, Tensor and Report own memory of the library. Close
+// releases it; the garbage collector does so for what was forgotten. Close never waits and may be called again, by any
+// goroutine, in any order: a call that is under way ends in peace and the object goes after it. A nil, zero or closed object
+// gives [ErrClosed], never a crash. Objects hold what they use, so a teacher may be closed while a trainer goes on with it.
 //
 // # Goroutines
 //

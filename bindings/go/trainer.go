@@ -130,8 +130,8 @@ func (t *Trainer) Close() error {
 // may be saved, and sessions may be made of it. An error from it ends the run after this step and is returned; [Stop] ends
 // it without one. It runs on a goroutine of its own while Run waits for it; the package's comment tells about panics.
 //
-// A context of [WithPause] can pause the run. When ctx ends, the run ends after its current step with the outcome Cancelled and an error that matches [ErrCancelled]
-// and the context's cause. With any other error too the outcome is Cancelled.
+// A context of [WithPause] can pause the run. When ctx ends, the run ends after its current step with the outcome Cancelled and
+// an error that matches [ErrCancelled] and the context's cause. With any other error too the outcome is Cancelled.
 func (t *Trainer) Run(ctx context.Context, maxSteps uint64, progress func(Progress) error) (Outcome, error) {
 	object, err := t.inner().acquire()
 	if err != nil {
