@@ -115,7 +115,7 @@ func lossOf(t *testing.T, trainer *seed.Trainer) float64 {
 
 func TestFillingEnds(t *testing.T) {
 	config := smallConfig(t)
-	ok(t, config.SetInt("view_count", 20))
+	ok(t, config.SetInt("view_count", 60))
 	teacher, images := newTeacher(t, config), eightImages(t)
 	file := filepath.Join(t.TempDir(), "bank")
 	fill := func(ctx context.Context, progress func(seed.BankProgress) error) (seed.Outcome, error) {
