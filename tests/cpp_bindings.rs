@@ -133,15 +133,17 @@ fn the_examples_distil_embed_and_inspect() {
     let student = folder.path().join("distilled.safetensors");
 
     // In C and in C++ the same program: the students are the same to the last byte, and so is what they find alike.
-    let lines = [("examples/c/folder.c", "-std=c99"), ("examples/cpp/folder.cpp", "-std=c++17")].map(|(source, standard)| {
-        let program = compile(source, &[standard], folder.path());
-        let arguments = [images.as_os_str(), teacher.as_os_str(), "mobilenet_v3_small".as_ref(), student.as_os_str()];
-        let output = quiet(&program).args(arguments).args(["32", "6", "4"]).output().unwrap();
-        let text = expect_success(source, &output);
-        let found: Vec<&str> = text.lines().filter(|line| line.contains(" is most like ")).collect();
-        assert!(text.contains("step 6/6") && found.len() == 5 && found[0].starts_with("columns/0.png"), "{text}");
-        (found.join("\n"), fs::read(&student).unwrap())
-    });
+    let lines =
+        [("examples/c/folder.c", "-std=c99"), ("examples/cpp/folder.cpp", "-std=c++17")].map(|(source, standard)| {
+            let program = compile(source, &[standard], folder.path());
+            let arguments =
+                [images.as_os_str(), teacher.as_os_str(), "mobilenet_v3_small".as_ref(), student.as_os_str()];
+            let output = quiet(&program).args(arguments).args(["32", "6", "4"]).output().unwrap();
+            let text = expect_success(source, &output);
+            let found: Vec<&str> = text.lines().filter(|line| line.contains(" is most like ")).collect();
+            assert!(text.contains("step 6/6") && found.len() == 5 && found[0].starts_with("columns/0.png"), "{text}");
+            (found.join("\n"), fs::read(&student).unwrap())
+        });
     assert_eq!(lines[0].0, lines[1].0);
     assert!(lines[0].1 == lines[1].1, "the students of C and C++ differ");
 
