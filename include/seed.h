@@ -190,6 +190,21 @@ struct DLManagedTensorVersioned;
 #define SEED_DEVICE_CPU 0
 
 /*
+ Batches are (B, 3, H, W) floats, normalised by "mean" and "std".
+ */
+#define SEED_BATCH_FLOAT_NCHW 1
+
+/*
+ Batches are (B, H, W, 3) bytes: red, green and blue levels, exactly those that were normalised.
+ */
+#define SEED_BATCH_UINT8_NHWC 2
+
+/*
+ Batches are on the CUDA device of the run, and embeddings are expected there.
+ */
+#define SEED_DEVICE_CUDA 1
+
+/*
  The last step of the run was made.
  */
 #define SEED_OUTCOME_FINISHED 0
@@ -228,6 +243,12 @@ typedef struct seed_config seed_config;
 typedef struct seed_dataset seed_dataset;
 
 /*
+ A table of embeddings, one row an image, that a teacher made elsewhere. Never changes; trainers hold what they use. All
+ functions but seed_embeddings_free may be called from several threads at once.
+ */
+typedef struct seed_embeddings seed_embeddings;
+
+/*
  An error: a code for the program and a message for a person. Functions return NULL for success; what is not NULL
  belongs to the caller and is released by seed_error_free.
  */
@@ -259,8 +280,9 @@ typedef struct seed_session seed_session;
 typedef struct seed_student seed_student;
 
 /*
- A frozen network in eval mode. Trainers and sessions hold what they use. All functions but seed_teacher_free may be
- called from several threads at once.
+ What is learned from: a frozen network, a TorchScript file, or an engine of the application
+ (seed_teacher_from_callback). Trainers and sessions hold what they use. All functions but seed_teacher_free may be called
+ from several threads at once.
  */
 typedef struct seed_teacher seed_teacher;
 
@@ -339,6 +361,75 @@ typedef struct {
    */
   int32_t device;
 } seed_image;
+
+/*
+ A batch for a teacher's callback. Everything in it is valid during the call only.
+ */
+typedef struct {
+  /*
+   sizeof(seed_teacher_batch) of the library.
+   */
+  size_t struct_size;
+  /*
+   The first number of B images, which lie one after another without gaps; to be read only.
+   */
+  const void *images;
+  /*
+   B, at most "batch_size" of the run divided by "accumulation_steps"; a last batch may be smaller.
+   */
+  size_t count;
+  /*
+   H.
+   */
+  uint32_t height;
+  /*
+   W.
+   */
+  uint32_t width;
+  /*
+   SEED_BATCH_*.
+   */
+  int32_t format;
+  /*
+   SEED_DEVICE_*: where `images` and `embeddings` are.
+   */
+  int32_t device;
+  /*
+   Number of the CUDA device; 0 on the CPU.
+   */
+  int32_t device_index;
+  /*
+   D.
+   */
+  size_t dim;
+  /*
+   Where B·D floats are expected, row after row; they are divided by their rows' lengths afterwards.
+   */
+  float *embeddings;
+  /*
+   The same images as a DLPack tensor. Whoever takes it over writes NULL here, calls its deleter later, and must not
+   write to it; else the library releases it after the call.
+   */
+  struct DLManagedTensorVersioned *tensor;
+  /*
+   Where a reason may be written, ending in NUL, before returning something else than 0.
+   */
+  char *message;
+  /*
+   Bytes of `message`, the NUL included.
+   */
+  size_t message_capacity;
+} seed_teacher_batch;
+
+/*
+ Fills `embeddings` of a batch and returns 0; another number fails the call that asked for them.
+ */
+typedef int32_t (*seed_teacher_callback)(seed_teacher_batch *batch, void *user_data);
+
+/*
+ Is told that `user_data` is not needed any more.
+ */
+typedef void (*seed_release_callback)(void *user_data);
 
 /*
  One report of a run.
@@ -739,12 +830,32 @@ SEED_MUST_USE seed_error *seed_teacher_load(const char *path,
                               seed_teacher **out);
 
 /*
+ Makes a teacher of a TorchScript file, written by torch.jit.save: any PyTorch network that takes float images
+ (B, 3, H, W), normalised by "mean" and "std" of the run, and gives floating-point rows (B, D), or (B, D, 1, 1). Where it
+ gives a tuple, a list or a dict, `output` says which tensor to take, by its key, field or number from 0; NULL takes the
+ first. It is put into eval mode, frozen, moved to the "device" of `config` and tried on images of "image_width" and
+ "image_height", which tells D. It computes in the type of its weights, whatever "precision" says. The caller frees it.
+
+ A TorchScript file is a program, unlike a file of weights: what it contains is run in this process, with all rights of
+ this process. Load only what you would also run.
+
+ Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT when the file is no TorchScript module, SEED_ERROR_MISMATCH when it refuses such
+ images or gives something else, with what it gave.
+ */
+SEED_MUST_USE seed_error *seed_teacher_load_torchscript(const char *path,
+                                          const char *output,
+                                          const seed_config *config,
+                                          seed_teacher **out);
+
+/*
  The width of the teacher's embedding; set "embedding_dim" to it before making the student.
  */
 SEED_MUST_USE seed_error *seed_teacher_dim(const seed_teacher *teacher, int64_t *out);
 
 /*
  The number of parameters.
+
+ Errors: SEED_ERROR_UNSUPPORTED for an engine of the application, which libseed cannot look into.
  */
 SEED_MUST_USE seed_error *seed_teacher_parameter_count(const seed_teacher *teacher, int64_t *out);
 
@@ -752,6 +863,42 @@ SEED_MUST_USE seed_error *seed_teacher_parameter_count(const seed_teacher *teach
  Releases a teacher. NULL is fine.
  */
 void seed_teacher_free(seed_teacher *teacher);
+
+/*
+ Makes a teacher of an engine of the application: `callback` is given each batch of views and fills their embeddings of
+ `dim` numbers. Such a teacher serves trainers, seed_bank_fill and sessions ("output" "embedding") as any other; with an
+ engine that is slow, fill a bank once.
+
+ `identity` is a text that changes when the embeddings do, such as the engine's file and its hash: a bank of another
+ identity is stale, and a checkpoint is not resumed. `format` is SEED_BATCH_* and says how images are shown. `device` is
+ SEED_DEVICE_CPU, whatever the run's device is, or SEED_DEVICE_CUDA where "device" of `config` is a CUDA device. "mean" and
+ "std" of `config` must be the run's. The caller frees the teacher.
+
+ The callback fires on the thread that computes: the one that called seed_trainer_run, seed_trainer_step, seed_bank_fill or
+ a function of a session; a thread of the library with "nice" from 1 on. Where several calls use one teacher at the
+ same time, it fires on several threads at once. It must not throw or longjmp. It may call the library, but the
+ trainer and bank it is called for answer SEED_ERROR_BUSY. On a CUDA device the images are there when it fires, and the
+ embeddings must be there when it returns (synchronise your stream).
+
+ `user_data` is passed to the callback. `release`, which may be NULL, is called with it once, when the teacher is freed and
+ nothing that was made of it is left, on the thread that lets the last of them go; not where this function fails.
+
+ A return other than 0 fails the call that needed the embeddings with SEED_ERROR_CANCELLED, "the teacher's callback
+ returned N" and the callback's own reason; finished steps and rows of a bank stay, and another call goes on after them. A
+ row of zeros, or with NaN or infinity, is SEED_ERROR_MISMATCH.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT for a callback that is NULL, `dim` outside 1 to 65536, an empty `identity` or one of
+ more than 1024 bytes, or an unknown `format` or `device`.
+ */
+SEED_MUST_USE seed_error *seed_teacher_from_callback(seed_teacher_callback callback,
+                                       void *user_data,
+                                       seed_release_callback release,
+                                       int64_t dim,
+                                       const char *identity,
+                                       int32_t format,
+                                       int32_t device,
+                                       const seed_config *config,
+                                       seed_teacher **out);
 
 /*
  Makes a student with random weights, drawn from the configuration's "seed": `architecture` is "resnet10", "resnet18",
@@ -880,6 +1027,39 @@ SEED_MUST_USE seed_error *seed_queue_restore(const seed_queue *queue, const seed
 void seed_queue_free(seed_queue *queue);
 
 /*
+ Reads embeddings from a file: .npy, (N, D) of float16, float32 or float64, row i for image i of the data set; or
+ safetensors with a tensor "embeddings" (N, D). With "names" in the metadata of a safetensors file, a JSON list of N names
+ as seed_dataset_name has them, rows are found by name, in any order, and may be more than the data set's. Lengths of
+ rows do not matter. Which one it is shows in the file's content. The caller frees the embeddings.
+
+ Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT for a damaged or hostile file or another table.
+ */
+SEED_MUST_USE seed_error *seed_embeddings_load(const char *path,
+                                 seed_embeddings **out);
+
+/*
+ Takes a copy of `count` embeddings of `dim` floats, row after row; row i is image i's. The caller frees the embeddings.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT when there is none or `dim` is out of bounds (1 to 65536).
+ */
+SEED_MUST_USE seed_error *seed_embeddings_new(const float *rows, size_t count, size_t dim, seed_embeddings **out);
+
+/*
+ The number of rows.
+ */
+SEED_MUST_USE seed_error *seed_embeddings_count(const seed_embeddings *embeddings, size_t *out);
+
+/*
+ The width of a row; set "embedding_dim" to it before making the student.
+ */
+SEED_MUST_USE seed_error *seed_embeddings_dim(const seed_embeddings *embeddings, int64_t *out);
+
+/*
+ Releases embeddings. NULL is fine.
+ */
+void seed_embeddings_free(seed_embeddings *embeddings);
+
+/*
  Makes a run that distils `teacher` into `student`. `queue` NULL: a new one of "queue_capacity". `dataset` NULL: the
  application brings its own batches by seed_trainer_step, and "steps" must be set. The caller frees the trainer.
 
@@ -905,6 +1085,23 @@ SEED_MUST_USE seed_error *seed_trainer_new_with_bank(const seed_config *config,
                                        const seed_queue *queue,
                                        const seed_dataset *dataset,
                                        seed_trainer **out);
+
+/*
+ As seed_trainer_new, but every view of an image has one target: the image's own row of `embeddings`. Rows are found by
+ the names of the images where the embeddings have names (seed_dataset_name), else row i is image i's. An image may lack a
+ row, or have one of zeros, only where it cannot be read. seed_trainer_step is refused.
+
+ The target does not follow the crop, as it does with a teacher or a bank, so keep the views mild ("view.crop_scale_min"
+ near 1); where the teacher can be run here, seed_bank_fill learns more from it.
+
+ Errors: SEED_ERROR_MISMATCH when images have no row, listing their names, or the widths differ.
+ */
+SEED_MUST_USE seed_error *seed_trainer_new_with_embeddings(const seed_config *config,
+                                             const seed_student *student,
+                                             const seed_embeddings *embeddings,
+                                             const seed_queue *queue,
+                                             const seed_dataset *dataset,
+                                             seed_trainer **out);
 
 /*
  Distils until the end of the run, or for `max_steps` more steps (0: no limit), and writes one of SEED_OUTCOME_* to

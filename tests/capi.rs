@@ -86,6 +86,17 @@ fn a_station_s_needs_hold_in_c99_and_cpp17() {
 }
 
 #[test]
+fn teachers_of_other_kinds_hold_in_c99_and_cpp17() {
+    for cpp in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["tensor.pt", "dict.pt", "half.npy", "single.npy", "named.safetensors"] {
+            fs::copy(root().join("tests/golden/teachers").join(name), folder.path().join(name)).unwrap();
+        }
+        run(&compile(&root().join("tests/capi/teachers.c"), cpp, folder.path()), folder.path());
+    }
+}
+
+#[test]
 fn the_examples_compile_and_the_small_one_runs() {
     let folder = tempfile::tempdir().unwrap();
     let embed = compile(&root().join("examples/c/embed.c"), false, folder.path());

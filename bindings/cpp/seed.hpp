@@ -100,6 +100,18 @@ enum class PixelFormat : std::int32_t {
   PlanarF32 = SEED_PIXEL_PLANAR_F32,
 };
 
+/// How an engine is shown batches; the SEED_BATCH_* of seed.h.
+enum class BatchFormat : std::int32_t {
+  FloatNchw = SEED_BATCH_FLOAT_NCHW,
+  Uint8Nhwc = SEED_BATCH_UINT8_NHWC,
+};
+
+/// Where an engine is shown batches; the SEED_DEVICE_* of seed.h.
+enum class BatchDevice : std::int32_t {
+  Cpu = SEED_DEVICE_CPU,
+  Cuda = SEED_DEVICE_CUDA,
+};
+
 /// How Trainer::run ended; the SEED_OUTCOME_* of seed.h.
 enum class Outcome : std::int32_t {
   Finished = SEED_OUTCOME_FINISHED,
@@ -116,6 +128,14 @@ using KnnResult = seed_knn_result;
 /// Receives a report of a run, on the thread that called Trainer::run. Return true to go on, false to end the run after
 /// this step. What it throws comes out of Trainer::run once the run has ended.
 using ProgressFunction = std::function<bool(const Progress &)>;
+
+/// A batch for an engine that is the teacher; see seed_teacher_batch in seed.h.
+using TeacherBatch = seed_teacher_batch;
+
+/// Fills `batch.embeddings` and returns true. False or an exception fails the call that needed them, whose error then has the
+/// exception's what(). It is called on the thread that computes, possibly on several at once, and may use libseed, but not
+/// the trainer or bank it is called for.
+using TeacherFunction = std::function<bool(TeacherBatch &batch)>;
 
 /// Receives how many images of how many are done, on the thread that called. Return true to go on, false to cancel.
 using CountFunction = std::function<bool(std::size_t done, std::size_t total)>;
@@ -399,6 +419,27 @@ inline std::int32_t on_progress(const seed_progress *progress, void *user_data) 
 
 inline std::int32_t on_bank_progress(const seed_bank_progress *progress, void *user_data) {
   return (*static_cast<Callback<std::function<bool(const seed_bank_progress &)>> *>(user_data))(*progress);
+}
+
+// Frees a teacher's function when the library needs it no more.
+inline void on_release(void *user_data) noexcept { delete static_cast<TeacherFunction *>(user_data); }
+
+inline std::int32_t on_teacher(seed_teacher_batch *batch, void *user_data) noexcept {
+  const TeacherFunction &function = *static_cast<TeacherFunction *>(user_data);
+#ifndef SEED_NO_EXCEPTIONS
+  const char *reason = "an exception that is not a std::exception";
+  try {
+    return function(*batch) ? 0 : 1;
+  } catch (const std::exception &error) {
+    reason = nullptr;
+    std::string_view(error.what()).substr(0, batch->message_capacity - 1).copy(batch->message, batch->message_capacity);
+  } catch (...) {
+  }
+  if (reason != nullptr) std::string_view(reason).copy(batch->message, batch->message_capacity - 1);
+  return 1;
+#else
+  return function(*batch) ? 0 : 1;
+#endif
 }
 
 inline std::int32_t on_count(std::size_t done, std::size_t total, void *user_data) {
@@ -861,6 +902,31 @@ public:
     });
   }
 
+  /// Loads a TorchScript file, which is a program: load only what you would also run. `output` names the tensor to take of
+  /// a dict or a tuple; empty takes the first.
+  static Returned<Teacher> load_torchscript(const std::string &path, const Config &config,
+                                            const std::string &output = {}) {
+    return detail::make<Teacher>([&](seed_teacher **out) {
+      return seed_teacher_load_torchscript(path.c_str(), output.empty() ? nullptr : output.c_str(), config.get(), out);
+    });
+  }
+
+  /// An engine of the application that gives `dim` numbers an image. `identity` changes when its embeddings do. The teacher
+  /// and all that is made of it keep `embed`.
+  static Returned<Teacher> from_function(TeacherFunction embed, std::size_t dim, const std::string &identity,
+                                         const Config &config, BatchFormat format = BatchFormat::FloatNchw,
+                                         BatchDevice device = BatchDevice::Cpu) {
+    if (!embed) return detail::fail<Teacher>(ErrorCode::InvalidArgument, "the function is empty");
+    auto kept = std::make_unique<TeacherFunction>(std::move(embed));
+    return detail::make<Teacher>([&](seed_teacher **out) {
+      seed_error *error = seed_teacher_from_callback(
+          detail::on_teacher, kept.get(), detail::on_release, static_cast<std::int64_t>(dim), identity.c_str(),
+          static_cast<std::int32_t>(format), static_cast<std::int32_t>(device), config.get(), out);
+      if (error == nullptr) static_cast<void>(kept.release()); // the library's now
+      return error;
+    });
+  }
+
   /// The width of the embedding; set "embedding_dim" to it before making the student.
   Returned<std::size_t> dim() const {
     return detail::number<std::size_t, std::int64_t>(
@@ -870,6 +936,36 @@ public:
   /// The number of parameters.
   Returned<std::int64_t> parameter_count() const {
     return detail::number<std::int64_t>([&](std::int64_t *out) { return seed_teacher_parameter_count(get(), out); });
+  }
+};
+
+/// Embeddings that a teacher made elsewhere, one row an image.
+class Embeddings : public Handle<seed_embeddings, seed_embeddings_free> {
+public:
+  using Handle::Handle;
+
+  /// Reads a .npy file, row i for image i, or a safetensors file, where rows may have names.
+  static Returned<Embeddings> load(const std::string &path) {
+    return detail::make<Embeddings>([&](seed_embeddings **out) { return seed_embeddings_load(path.c_str(), out); });
+  }
+
+  /// Copies rows of `dim` numbers; row i is image i's.
+  static Returned<Embeddings> create(Span<const float> rows, std::size_t dim) {
+    if (dim == 0 || rows.size() % dim != 0)
+      return detail::fail<Embeddings>(ErrorCode::InvalidArgument, "the numbers are no whole rows");
+    return detail::make<Embeddings>(
+        [&](seed_embeddings **out) { return seed_embeddings_new(rows.data(), rows.size() / dim, dim, out); });
+  }
+
+  /// The number of rows.
+  Returned<std::size_t> count() const {
+    return detail::number<std::size_t>([&](std::size_t *out) { return seed_embeddings_count(get(), out); });
+  }
+
+  /// The width of a row.
+  Returned<std::size_t> dim() const {
+    return detail::number<std::size_t, std::int64_t>(
+        [&](std::int64_t *out) { return seed_embeddings_dim(get(), out); });
   }
 };
 
@@ -1106,6 +1202,24 @@ public:
     if (!queue) return detail::fail<Trainer>(ErrorCode::InvalidArgument, "the queue is empty");
     return detail::make<Trainer>([&](seed_trainer **out) {
       return seed_trainer_new_with_bank(config.get(), student.get(), bank.get(), queue.get(), dataset.get(), out);
+    });
+  }
+
+  /// Over an embedding an image in place of a teacher, with a new queue of "queue_capacity".
+  static Returned<Trainer> create(const Config &config, const Student &student, const Embeddings &embeddings,
+                                  const Dataset &dataset) {
+    return detail::make<Trainer>([&](seed_trainer **out) {
+      return seed_trainer_new_with_embeddings(config.get(), student.get(), embeddings.get(), nullptr, dataset.get(), out);
+    });
+  }
+
+  /// Over an embedding an image, with a queue of your own.
+  static Returned<Trainer> create(const Config &config, const Student &student, const Embeddings &embeddings,
+                                  const Dataset &dataset, const Queue &queue) {
+    if (!queue) return detail::fail<Trainer>(ErrorCode::InvalidArgument, "the queue is empty");
+    return detail::make<Trainer>([&](seed_trainer **out) {
+      return seed_trainer_new_with_embeddings(config.get(), student.get(), embeddings.get(), queue.get(), dataset.get(),
+                                              out);
     });
   }
 

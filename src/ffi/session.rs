@@ -140,7 +140,7 @@ pub unsafe extern "C" fn seed_session_dim(session: *const seed_session, out: *mu
 pub unsafe extern "C" fn seed_session_parameter_count(session: *const seed_session, out: *mut i64) -> *mut seed_error {
     catch(|| unsafe {
         check_out("out", out)?;
-        put(out, with(session, |session| Ok(session.current().parameter_count()))?);
+        put(out, with(session, |session| session.current().parameter_count())?);
         Ok(())
     })
 }

@@ -95,8 +95,21 @@ pub struct Session {
     pub(super) view: ViewConfig,
     pub(super) output: Output,
     dim: usize,
-    architecture: Architecture,
-    parameter_count: i64,
+    about: About,
+}
+
+/// Of what network.
+#[derive(Debug, Clone, Copy)]
+struct About {
+    /// The backbone, where it is one of ours.
+    architecture: Option<Architecture>,
+    parameter_count: Option<i64>,
+}
+
+impl About {
+    fn network(architecture: Architecture, parameter_count: i64) -> Self {
+        Self { architecture: Some(architecture), parameter_count: Some(parameter_count) }
+    }
 }
 
 impl Session {
@@ -123,22 +136,33 @@ impl Session {
             Output::Features => network.feature_dim(),
             Output::Embedding => network.output_dim(),
         };
-        Ok(Self::of(plan, view, options.output, dim, (network.architecture(), network.parameter_count())))
+        Ok(Self::of(plan, view, options.output, dim, About::network(network.architecture(), network.parameter_count())))
     }
 
-    /// A session of a teacher. It stays on its own device, whatever the options say.
+    /// A session of a teacher. It stays on its own device, whatever the options say. One that is no network of ours gives
+    /// embeddings only and computes in its own format; an application's callback is called on the thread that embeds.
     ///
     /// # Errors
-    /// As [`Session::new`].
+    /// As [`Session::new`]; `Unsupported` for the features of a teacher that is no network of ours.
     pub fn of_teacher(teacher: &Teacher, view: &ViewConfig, options: SessionOptions) -> Result<Self> {
-        let (height, width) = check(view, options.output, teacher.head())?;
+        if let Some(embedder) = teacher.embedder() {
+            if options.output == Output::Features {
+                let reason = "a teacher that is no network of libseed gives embeddings only: set \"output\" to \"embedding\"";
+                return Err(Error::new(ErrorKind::Unsupported, reason));
+            }
+            view.check()?;
+            let about = About { architecture: None, parameter_count: embedder.parameter_count() };
+            return Ok(Self::of(Plan::Embedder(Arc::clone(embedder)), view, options.output, embedder.dim(), about));
+        }
+        let (height, width) = check(view, options.output, teacher.head()?)?;
         let build = |kind, piece| teacher.fused(kind, piece, height, width);
         let plan = Plan::choose(build, options.precision, options.output, (height, width))?;
         let dim = match options.output {
-            Output::Features => teacher.feature_dim(),
+            Output::Features => teacher.feature_dim()?,
             Output::Embedding => teacher.embedding_dim(),
         };
-        Ok(Self::of(plan, view, options.output, dim, (teacher.architecture(), teacher.parameter_count())))
+        let about = About::network(teacher.architecture()?, teacher.parameter_count()?);
+        Ok(Self::of(plan, view, options.output, dim, about))
     }
 
     /// A session of a student's file ([`crate::model::student_file`]), whose header says how images are made.
@@ -150,12 +174,11 @@ impl Session {
         Self::new(&network, &header.view(), options).map_err(|error| error.context(path.display()))
     }
 
-    fn of(plan: Plan, view: &ViewConfig, output: Output, dim: i64, about: (Architecture, i64)) -> Self {
+    fn of(plan: Plan, view: &ViewConfig, output: Output, dim: i64, about: About) -> Self {
         // Widths are positive and below 2^20.
         let dim = dim as usize;
         let gather = Gather::new(view.view_len(), dim);
-        let (architecture, parameter_count) = about;
-        Self { plan, gather, view: view.clone(), output, dim, architecture, parameter_count }
+        Self { plan, gather, view: view.clone(), output, dim, about }
     }
 
     /// Numbers in a row: the width of the features or of the embedding.
@@ -168,9 +191,10 @@ impl Session {
         self.output
     }
 
-    /// Float32 or bfloat16: what products and convolutions are computed in.
+    /// Float32 or bfloat16: what products and convolutions are computed in. A teacher that is no network of ours
+    /// computes in its own format and gives float32.
     pub fn precision(&self) -> Kind {
-        self.plan.kind()
+        self.plan.kind().unwrap_or(Kind::Float)
     }
 
     /// Images that go through the network at once; all of a call's on a GPU.
@@ -180,9 +204,14 @@ impl Session {
 
     /// How it computes, for a person: "cpu, bfloat16, 8 images at once".
     pub fn describe(&self) -> String {
-        let precision = if self.plan.kind() == Kind::Float { "float32" } else { "bfloat16" };
+        let precision = match (&self.plan, self.plan.kind()) {
+            (Plan::Embedder(embedder), _) => embedder.name(),
+            (_, Some(Kind::BFloat16)) => "bfloat16",
+            _ => "float32",
+        };
         match (self.plan.device(), self.plan.piece()) {
             (Device::Cuda(index), _) => format!("cuda:{index}, {precision}"),
+            (_, 0) => format!("cpu, {precision}"),
             (_, piece) => format!("cpu, {precision}, {piece} images at once"),
         }
     }
@@ -192,14 +221,18 @@ impl Session {
         &self.view
     }
 
-    /// The backbone.
-    pub fn architecture(&self) -> Architecture {
-        self.architecture
+    /// The backbone, where it is one of ours.
+    pub fn architecture(&self) -> Option<Architecture> {
+        self.about.architecture
     }
 
     /// Number of parameters' elements, head included.
-    pub fn parameter_count(&self) -> i64 {
-        self.parameter_count
+    ///
+    /// # Errors
+    /// `Unsupported` for a teacher that only the application knows.
+    pub fn parameter_count(&self) -> Result<i64> {
+        let reason = "only the application knows how many parameters its teacher has";
+        self.about.parameter_count.ok_or_else(|| Error::new(ErrorKind::Unsupported, reason))
     }
 
     /// One row for each frame, in order: (frames, [`dim`](Session::dim)).
@@ -280,6 +313,17 @@ impl Session {
             }
             _ => views.par_chunks_exact_mut(length).enumerate().try_for_each(|(number, view)| draw_one(number, view)),
         };
+        if let Plan::Embedder(_) = self.plan {
+            // No lock may be held while an application's callback runs: it may call the library.
+            let mut views = reserve(count, length)?;
+            views.resize(count * length, 0.0);
+            draw(&mut views)?;
+            let mut rows = reserve(count, self.dim)?;
+            rows.resize(out.len(), 0.0);
+            self.forward(&views, &mut rows)?;
+            out.copy_from_slice(&rows);
+            return Ok(());
+        }
         self.gather.rows(count, draw, |views, rows| self.forward(views, rows), out)
     }
 
@@ -300,16 +344,21 @@ impl Session {
         let mut rows = reserve(total, dim)?;
         let mut loader = Loader::centred(Arc::clone(dataset), self.view.clone(), batch, workers)?;
         while let Some(batch) = loader.next() {
-            let batch = batch?;
+            let mut batch = batch?;
             let begin = rows.len();
             rows.resize(begin + batch.indices.len() * dim, 0.0);
-            self.forward(&batch.pixels, &mut rows[begin..])?;
-            for (place, view) in batch.pixels.chunks_exact(self.view.view_len()).enumerate() {
-                let index = batch.indices[place];
+            let mut broken = Vec::new();
+            for (view, &index) in batch.pixels.chunks_exact_mut(self.view.view_len()).zip(&batch.indices) {
                 // The loader gives zeros for a broken image. So may a sound black one under a mean of zero: ask.
                 if view.iter().all(|&value| value == 0.0) && dataset.load(index).is_err() {
-                    rows[index * dim..][..dim].fill(0.0);
+                    // Black, since zeros are no levels of a pixel where the mean is not zero.
+                    view.iter_mut().zip((0..3).cycle()).for_each(|(value, c)| *value = self.black(c));
+                    broken.push(index);
                 }
+            }
+            self.forward(&batch.pixels, &mut rows[begin..])?;
+            for index in broken {
+                rows[index * dim..][..dim].fill(0.0);
             }
             loader.recycle(batch);
             let done = rows.len() / dim;
@@ -319,6 +368,11 @@ impl Session {
             }
         }
         Ok(rows)
+    }
+
+    /// What level 0 of channel `c` is normalised to.
+    fn black(&self, c: usize) -> f32 {
+        -(self.view.mean[c] as f32) / self.view.std[c] as f32
     }
 
     /// Rows (B, dim) of whole views (B, H, W, 3).
@@ -338,7 +392,7 @@ impl Session {
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Session({}, {:?}, {} wide, {})", self.architecture, self.output, self.dim, self.describe())
+        write!(f, "Session({:?}, {:?}, {} wide, {})", self.about.architecture, self.output, self.dim, self.describe())
     }
 }
 

@@ -7,7 +7,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::network::check_images;
-use super::{Mode, Network};
+use super::{Architecture, Mode, Network};
 use crate::error::{Error, Result};
 use crate::torch::fused::{Builder, Program, Value};
 
@@ -16,6 +16,7 @@ pub struct Fused {
     program: Program,
     features: Value,
     output: Value,
+    architecture: Architecture,
     device: Device,
     piece: i64,
 }
@@ -25,14 +26,15 @@ impl Fused {
     /// height × width; other sizes run as well, but slower.
     ///
     /// # Errors
-    /// `InvalidArgument` for another `kind`, `OutOfMemory` or `Torch` from libtorch.
+    /// `InvalidArgument` for another `kind` and for a size that the network does not take, `OutOfMemory` or `Torch` from libtorch.
     pub fn new(network: &Network, kind: Kind, piece: i64, height: i64, width: i64) -> Result<Fused> {
-        let (device, piece) = (network.device(), piece.max(1));
+        let (architecture, device, piece) = (network.architecture(), network.device(), piece.max(1));
+        architecture.check_size(piece, height, width, Mode::Eval)?;
         let build = |onednn| {
             let mut builder = Builder::new()?;
             let (features, output) = network.lower(&mut builder)?;
             let program = builder.prepare(kind, onednn, piece, height, width)?;
-            Ok(Fused { program, features, output, device, piece })
+            Ok(Fused { program, features, output, architecture, device, piece })
         };
         if device != Device::Cpu {
             return build(false);
@@ -71,8 +73,9 @@ impl Fused {
     }
 
     fn run(&self, images: &Tensor, value: Value) -> Result<Tensor> {
-        check_images(images, self.device, Mode::Eval)?;
-        let batch = images.size()[0];
+        check_images(images, self.device)?;
+        let (batch, _, height, width) = images.size4()?;
+        self.architecture.check_size(batch, height, width, Mode::Eval)?;
         if batch <= self.piece || self.device != Device::Cpu {
             return self.program.run(images, value);
         }

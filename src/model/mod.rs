@@ -1,4 +1,4 @@
-//! Networks: backbones with torchvision's definitions and key names, heads, the frozen teacher and the student.
+//! Networks: backbones with the definitions and key names of torchvision (Vision Transformers: of DINO), heads, the frozen teacher and the student.
 //!
 //! ```text
 //! images (B,3,H,W) ─ backbone → features (B,d) ─ head → logits (B,classes) or projection (B,C) ─ unit_rows → embedding
@@ -31,15 +31,18 @@ mod load;
 mod mobilenet_v2;
 mod mobilenet_v3;
 mod names;
+mod narrow;
 mod network;
 mod noise;
 mod params;
 mod projection;
 mod published;
 mod resnet;
+mod seed_names;
 mod student;
 pub mod student_file;
 mod teacher;
+pub mod vit;
 pub mod weights;
 
 use tch::Tensor;
@@ -48,11 +51,13 @@ pub use architecture::Architecture;
 pub use fused::Fused;
 pub use head::Head;
 pub use load::{Load, LoadReport};
+pub use narrow::{Narrow, Width};
 pub use network::Network;
 pub use projection::unit_rows;
 pub use published::published_names;
 pub use student::Student;
-pub use teacher::Teacher;
+pub(crate) use teacher::embed_with;
+pub use teacher::{Application, ApplicationOptions, BatchFormat, EmbedFunction, Embedder, Teacher, TorchScript};
 
 use crate::error::Result;
 use crate::torch::fused::{Builder, Value};

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use super::seed_names::torchvision_names;
 use super::weights::rename::canonical;
 use super::weights::{HostTensor, StateDict};
 use super::{Architecture, Head, Network};
@@ -18,6 +19,7 @@ use crate::error::{Error, Result};
 /// # Errors
 /// `Mismatch` where no prefix gives a single tensor of the backbone.
 pub fn published_names(architecture: Architecture, state: StateDict) -> Result<StateDict> {
+    let state = torchvision_names(architecture, state);
     let blank = Network::blank(architecture, Head::None, tch::Device::Cpu)?;
     let wanted: HashSet<&str> = blank.entries().iter().map(|entry| entry.name.as_str()).collect();
     let prefix = best_prefix(&wanted, &state).ok_or_else(|| {

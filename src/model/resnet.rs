@@ -1,4 +1,5 @@
-//! ResNets (He et al. 2016), torchvision's v1.5: a bottleneck's stride sits in its 3×3; also w times as wide (SwAV).
+//! ResNets (He et al. 2016), torchvision's v1.5: a bottleneck's stride sits in its 3×3; also w times as wide, w = 2 and 4
+//! (SwAV) or less than 1 ([`narrow`](super::narrow)).
 //!
 //! ```text
 //! (B,3,H,W) → 7×7/2 → 3×3 max/2 → layer1..4 (64w, 128w, 256w, 512w planes; /1, /2, /2, /2) → mean → (B, 512w or 2048w)
@@ -103,9 +104,9 @@ pub(crate) struct ResNet {
 }
 
 impl ResNet {
-    /// `depths` is the number of blocks in each of the four stages; every width is `widen` times the usual one.
-    pub fn new(path: &mut Path<'_>, kind: BlockKind, depths: [usize; 4], widen: i64) -> Result<ResNet> {
-        let stem = 64 * widen;
+    /// `depths` is the number of blocks in each of the four stages; `stem` the channels of the first layer, usually 64, to
+    /// which all others are in proportion.
+    pub fn new(path: &mut Path<'_>, kind: BlockKind, depths: [usize; 4], stem: i64) -> Result<ResNet> {
         let shape = ConvShape::dense(3, stem, 7, 2);
         let stem_layer = ConvBnAct::new(path, ("conv1", "bn1"), shape, NormConfig::TORCH, Activation::Relu)?;
         let mut blocks = Vec::new();

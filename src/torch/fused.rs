@@ -48,6 +48,45 @@ unsafe extern "C" {
         activation: i32,
         output: *mut i32,
     ) -> *mut c_char;
+    fn seed_fused_linear_sum(
+        program: *mut RawProgram,
+        input: i32,
+        other: i32,
+        weight: *const C_tensor,
+        bias: *const C_tensor,
+        activation: i32,
+        output: *mut i32,
+    ) -> *mut c_char;
+    fn seed_fused_patches(
+        program: *mut RawProgram,
+        input: i32,
+        weights: *const *const C_tensor,
+        antialias: i32,
+        output: *mut i32,
+    ) -> *mut c_char;
+    fn seed_fused_layer_norm(
+        program: *mut RawProgram,
+        input: i32,
+        weight: *const C_tensor,
+        bias: *const C_tensor,
+        eps: f64,
+        output: *mut i32,
+    ) -> *mut c_char;
+    fn seed_fused_attention(program: *mut RawProgram, input: i32, heads: i64, output: *mut i32) -> *mut c_char;
+    fn seed_fused_token(program: *mut RawProgram, input: i32, number: i64, output: *mut i32) -> *mut c_char;
+    fn seed_fused_same_padding(
+        program: *mut RawProgram,
+        input: i32,
+        kernel: i64,
+        stride: i64,
+        output: *mut i32,
+    ) -> *mut c_char;
+    fn seed_fused_activation(
+        program: *mut RawProgram,
+        input: i32,
+        activation: i32,
+        output: *mut i32,
+    ) -> *mut c_char;
     fn seed_fused_prepare(
         program: *mut RawProgram,
         dtype: i32,
@@ -161,6 +200,80 @@ impl Builder {
         check(unsafe {
             seed_fused_linear(self.raw.as_ptr(), input.0, weight.as_ptr(), bias.as_ptr(), activation, &mut output)
         })?;
+        Ok(Value(output))
+    }
+
+    /// Zeros around (B, C, H, W), so that a convolution without padding gives ⌈H/stride⌉ × ⌈W/stride⌉: as few as are needed, the
+    /// odd one below and on the right (TensorFlow's "SAME").
+    pub fn same_padding(&mut self, input: Value, kernel: i64, stride: i64) -> Result<Value> {
+        let mut output = 0;
+        // SAFETY: the program lives through the call.
+        check(unsafe { seed_fused_same_padding(self.raw.as_ptr(), input.0, kernel, stride, &mut output) })?;
+        Ok(Value(output))
+    }
+
+    /// act(input), element by element. Overwrites `input`: nothing else may read it.
+    pub fn activation(&mut self, input: Value, activation: i32) -> Result<Value> {
+        let mut output = 0;
+        // SAFETY: the program lives through the call.
+        check(unsafe { seed_fused_activation(self.raw.as_ptr(), input.0, activation, &mut output) })?;
+        Ok(Value(output))
+    }
+
+    /// act(input·Wᵀ + b) + other, weight (O, I), bias (O); in the type of `other`.
+    pub fn linear_sum(
+        &mut self,
+        input: Value,
+        other: Value,
+        weight: &Tensor,
+        bias: &Tensor,
+        activation: i32,
+    ) -> Result<Value> {
+        let mut output = 0;
+        let (weight, bias) = (weight.as_ptr(), bias.as_ptr());
+        // SAFETY: program and tensors live through the call.
+        check(unsafe {
+            seed_fused_linear_sum(self.raw.as_ptr(), input.0, other.0, weight, bias, activation, &mut output)
+        })?;
+        Ok(Value(output))
+    }
+
+    /// Images (B, 3, H, W) → float32 tokens (B, F + H/p·W/p, D). `weights`: W (D, 3, p, p), b (D), the first tokens
+    /// (1, F, D), and the positions (1, G, G, D) of the others, resampled to the images' grid: bicubic, with `antialias`
+    /// filtered where it shrinks.
+    pub fn patches(&mut self, input: Value, weights: [&Tensor; 4], antialias: bool) -> Result<Value> {
+        let mut output = 0;
+        let weights = weights.map(Tensor::as_ptr);
+        // SAFETY: program and tensors live through the call; four pointers are read.
+        check(unsafe {
+            seed_fused_patches(self.raw.as_ptr(), input.0, weights.as_ptr(), i32::from(antialias), &mut output)
+        })?;
+        Ok(Value(output))
+    }
+
+    /// Layer normalisation over the last axis, weight and bias (D); reads and computes float32, gives the program's type.
+    pub fn layer_norm(&mut self, input: Value, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<Value> {
+        let mut output = 0;
+        // SAFETY: program and tensors live through the call.
+        check(unsafe {
+            seed_fused_layer_norm(self.raw.as_ptr(), input.0, weight.as_ptr(), bias.as_ptr(), eps, &mut output)
+        })?;
+        Ok(Value(output))
+    }
+
+    /// Self-attention: queries, keys and values (B, T, 3D) → (B, T, D).
+    pub fn attention(&mut self, input: Value, heads: i64) -> Result<Value> {
+        let mut output = 0;
+        // SAFETY: the program lives through the call.
+        check(unsafe { seed_fused_attention(self.raw.as_ptr(), input.0, heads, &mut output) })?;
+        Ok(Value(output))
+    }
+
+    /// Token `number` of each image: (B, T, D) → (B, D).
+    pub fn token(&mut self, input: Value, number: i64) -> Result<Value> {
+        let mut output = 0;
+        // SAFETY: the program lives through the call.
+        check(unsafe { seed_fused_token(self.raw.as_ptr(), input.0, number, &mut output) })?;
         Ok(Value(output))
     }
 

@@ -1,8 +1,10 @@
 //! The one border down to libtorch beyond tch: safe wrappers over `shim.cpp` for memory formats, autocast and the fused
-//! SGD, over `fused.cpp` for networks as fused programs, and over `dlpack.cpp`. Nothing above this module calls C++.
+//! SGD, over `fused.cpp` for networks as fused programs, and over `dlpack.cpp`, and over
+//! `script.cpp` for TorchScript. Nothing above this module calls C++.
 
 pub mod dlpack;
 pub mod fused;
+pub mod script;
 
 use std::ffi::{CStr, c_char};
 

@@ -139,9 +139,9 @@ fn header(config: &Config, precision: Kind, teacher: &Teacher, dataset: &Dataset
         library: env!("CARGO_PKG_VERSION").to_owned(),
         dim: teacher.embedding_dim().unsigned_abs(),
         teacher: BankTeacher {
-            architecture: teacher.architecture().name().to_owned(),
+            architecture: teacher.name().to_owned(),
             identity: teacher.identity()?,
-            precision: if precision == Kind::BFloat16 { "bf16" } else { "fp32" }.to_owned(),
+            precision: teacher.number_format(precision).to_owned(),
         },
         views: bank_views(config, dataset),
     })

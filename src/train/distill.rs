@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::data::{Batch, Dataset, Frame, Loader, ViewConfig};
 use crate::distill::queue::Queue;
 use crate::distill::step::{StepSettings, distill};
-use crate::distill::{Targets, Temperatures, device_views};
+use crate::distill::{ImageTargets, Targets, Temperatures, device_views};
 use crate::model::Network;
 use crate::optim::{Cosine, Sgd};
 use crate::{Error, ErrorKind, Result, device, torch};
@@ -51,8 +51,9 @@ pub struct Distillation {
 }
 
 impl Distillation {
-    /// A run from the start. `targets` is the teacher (`Arc<Teacher>`) or a bank of its embeddings (`Arc<Bank>`), which
-    /// must be finished and hold the very views of this configuration and data set. `queue` None: a new one of the
+    /// A run from the start. `targets` is the teacher (`Arc<Teacher>`), a bank of its embeddings (`Arc<Bank>`), which
+    /// must be finished and hold the very views of this configuration and data set, or an embedding for each image of the
+    /// data set (`Arc<ImageTargets>`). `queue` None: a new one of the
     /// configured capacity. `dataset` None: the application brings its own batches ([`Distillation::step_on`]), and `steps` must be configured.
     ///
     /// Errors: `Mismatch` when teacher, student, queue and configuration do not share one embedding width, or the
@@ -66,6 +67,9 @@ impl Distillation {
     ) -> Result<Self> {
         let targets = targets.into();
         config.validate()?;
+        if let Targets::Images(images) = &targets {
+            check_images(images, dataset.as_deref())?;
+        }
         if let Targets::Bank(bank) = &targets {
             check_bank(bank, &config, dataset.as_deref())?;
         }
@@ -220,9 +224,9 @@ impl Distillation {
         if frames.is_empty() {
             return Err(Error::invalid("a step takes at least one image, found none"));
         }
-        if let Targets::Bank(_) = self.targets {
+        if !matches!(self.targets, Targets::Teacher(_)) {
             return Err(Error::invalid(
-                "a run over a bank has no targets for other images: call run, or make the run with the teacher",
+                "a run over stored embeddings has no targets for other images: call run, or make the run with the teacher",
             ));
         }
         let batch = Batch::of_frames(frames, &self.config.view, self.config.seed, self.step)?;
@@ -258,7 +262,11 @@ impl Distillation {
             pieces: self.config.accumulation_steps,
             clip_norm: self.config.clip_norm,
         };
-        let target = self.targets.of_step(stored)?;
+        let asked = match stored {
+            Some(_) => None,
+            None => self.targets.asked(images, self.config.accumulation_steps)?,
+        };
+        let target = self.targets.of_step(stored.or(asked.as_ref()))?;
         let student = lock(&self.student)?;
         let mut queue = lock(&self.queue)?;
         let loss = distill(images, &student, target, &mut queue, &mut self.optimiser, &settings)?;
@@ -305,6 +313,16 @@ fn check_widths(student: &Network, targets: &Targets) -> Result<()> {
         student.output_dim(),
         targets.dim()
     )))
+}
+
+fn check_images(images: &ImageTargets, dataset: Option<&Dataset>) -> Result<()> {
+    let dataset = dataset.ok_or_else(|| {
+        Error::invalid("a run over an embedding an image needs the data set of these images, to show the student its views")
+    })?;
+    if dataset.len() == images.images() {
+        return Ok(());
+    }
+    Err(Error::mismatch(format!("embeddings of {} images for a data set of {}", images.images(), dataset.len())))
 }
 
 /// A batch as (B,3,H,W) on `device`. The loader writes NHWC, which is what channels-last means, so no pixel moves.

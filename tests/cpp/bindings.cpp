@@ -8,6 +8,8 @@
 #include <atomic>
 #include <cmath>
 #include <cstdio>
+#include <memory>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <type_traits>
@@ -110,6 +112,8 @@ void empty_objects() {
   FAILS(ErrorCode::InvalidArgument, dataset.count());
   FAILS(ErrorCode::InvalidArgument, dataset.name(0));
   FAILS(ErrorCode::InvalidArgument, teacher.dim());
+  FAILS(ErrorCode::InvalidArgument, seed::Teacher::from_function({}, 4, "nothing", good));
+  FAILS(ErrorCode::InvalidArgument, seed::Embeddings(nullptr).dim());
   FAILS(ErrorCode::InvalidArgument, student.save("/nowhere"));
   FAILS(ErrorCode::InvalidArgument, queue.push({row, 2}));
   FAILS(ErrorCode::InvalidArgument, queue.similarities({row, 2}));
@@ -224,6 +228,74 @@ void report(const seed::Dataset &dataset, const std::string &folder) {
   FAILS(ErrorCode::Io, report.write("/no/such/folder/report.html"));
 }
 
+// Teachers that are no network of libseed. The run has 8 steps of "batch_size" images.
+void teachers(const seed::Config &config, const seed::Student &student, const seed::Dataset &dataset) {
+  auto counter = std::make_shared<std::atomic<int>>(0);
+  std::weak_ptr<std::atomic<int>> alive = counter;
+  // The mean level of each of 16 bands of rows.
+  seed::TeacherFunction embed = [counter](seed::TeacherBatch &batch) {
+    CHECK(batch.struct_size == sizeof batch && batch.dim == 16 && batch.height == 32 && batch.width == 32);
+    CHECK(batch.device == SEED_DEVICE_CPU && batch.tensor != nullptr);
+    const auto *levels = static_cast<const std::uint8_t *>(batch.images);
+    const std::size_t band = 2 * 32 * 3;
+    for (std::size_t i = 0; i < batch.count * batch.dim; ++i) {
+      float sum = 1;
+      for (std::size_t k = 0; k < band; ++k) sum += levels[i * band + k];
+      batch.embeddings[i] = sum;
+    }
+    if (++*counter != 3) return true;
+#ifndef SEED_NO_EXCEPTIONS
+    throw std::runtime_error("the engine is out of paper");
+#else
+    return false;
+#endif
+  };
+  seed::Trainer trainer(nullptr);
+  {
+    auto teacher =
+        TAKE(seed::Teacher::from_function(std::move(embed), 16, "bands 1", config, seed::BatchFormat::Uint8Nhwc));
+    CHECK(TAKE(teacher.dim()) == 16);
+    FAILS(ErrorCode::Unsupported, teacher.parameter_count());
+    trainer = TAKE(seed::Trainer::create(config, student, teacher, dataset));
+    auto session = TAKE(seed::Session::from_teacher(teacher, config));
+    CHECK(TAKE(session.embed(dataset)).size() == 16 * TAKE(dataset.count()));
+  }
+  *counter = 0;
+  counter.reset();
+  CHECK(!alive.expired());
+#ifndef SEED_NO_EXCEPTIONS
+  try {
+    trainer.run();
+    CHECK(false);
+  } catch (const seed::Error &error) {
+    CHECK(error.code() == seed::ErrorCode::Cancelled);
+    CHECK(std::string(error.what()).find("returned 1: the engine is out of paper") != std::string::npos);
+  }
+#else
+  FAILS(ErrorCode::Cancelled, trainer.run());
+#endif
+  CHECK(TAKE(trainer.position()).step == 2);
+  CHECK(TAKE(trainer.run()) == seed::Outcome::Finished);
+  trainer = seed::Trainer(nullptr);
+  CHECK(alive.expired()); // the last of what held the function is gone
+
+  auto embed_nothing = [](seed::TeacherBatch &) { return true; };
+  FAILS(ErrorCode::InvalidArgument, seed::Teacher::from_function(embed_nothing, 0, "nothing", config));
+  FAILS(ErrorCode::InvalidArgument, seed::Teacher::from_function(embed_nothing, 4, "", config));
+  FAILS(ErrorCode::Io, seed::Teacher::load_torchscript("/no/such/module.pt", config));
+  FAILS(ErrorCode::Io, seed::Embeddings::load("/no/such/table.npy"));
+
+  std::vector<float> rows(16 * TAKE(dataset.count()));
+  for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<float>(i % 16 == i / 16 % 16) + .1f;
+  FAILS(ErrorCode::InvalidArgument, seed::Embeddings::create({rows.data(), 17}, 16));
+  auto embeddings = TAKE(seed::Embeddings::create({rows.data(), rows.size()}, 16));
+  CHECK(TAKE(embeddings.count()) == TAKE(dataset.count()) && TAKE(embeddings.dim()) == 16);
+  trainer = TAKE(seed::Trainer::create(config, student, embeddings, dataset));
+  CHECK(TAKE(trainer.run()) == seed::Outcome::Finished);
+  FAILS(ErrorCode::Mismatch, seed::Trainer::create(config, student,
+                                                   TAKE(seed::Embeddings::create({rows.data(), 16}, 16)), dataset));
+}
+
 struct Files {
   std::string teacher, student, checkpoint;
 };
@@ -314,6 +386,10 @@ void training(const std::string &folder) {
   CHECK(position.step == 8 && position.total_steps == 8 && TAKE(dataset.count()) == 27);
   TAKE(student.save(files.student));
   FAILS(ErrorCode::Io, trainer.resume("/no/such/checkpoint"));
+
+  teachers(config, student, dataset);
+
+  teachers(config, student, dataset);
 
   // Objects hold what they use: the trainer outlives what it was made of.
   student = seed::Student(nullptr);

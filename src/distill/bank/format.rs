@@ -36,11 +36,11 @@ const JSON_AT: usize = 16;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BankTeacher {
-    /// Name of the backbone, for a person.
+    /// Name of the backbone, "torchscript" or "application", for a person.
     pub architecture: String,
     /// `Teacher::identity`.
     pub identity: String,
-    /// Number format of its forward pass: "fp32" or "bf16".
+    /// Number format of its forward pass: "fp32" or "bf16", or what another teacher than a network of ours computes in.
     pub precision: String,
 }
 
@@ -224,7 +224,7 @@ impl BankTeacher {
     pub(super) fn check(&self, wanted: &Self) -> Result<()> {
         if self.identity != wanted.identity {
             return Err(stale(format!(
-                "its teacher is {} with SHA-256 {}, expected {} with {}",
+                "its teacher is {} with the identity {}, expected {} with {}",
                 self.architecture, self.identity, wanted.architecture, wanted.identity
             )));
         }

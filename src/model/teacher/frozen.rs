@@ -1,25 +1,19 @@
-//! The frozen teacher: embeddings of a network that never changes.
-//!
-//! ```text
-//! t = z/‖z‖,  z = head(backbone(x)) in eval mode (running statistics), outside autograd
-//! ```
+//! A network of our own that never changes, and the program of fused operations that it runs as.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
-use super::network::check_images;
-use super::published::{projection_of, published_names};
-use super::weights::{self, HostTensor, StateDict};
-use super::{Architecture, Fused, Head, Load, LoadReport, Mode, Network, unit_rows};
+use crate::model::network::check_images;
+use crate::model::weights::HostTensor;
+use crate::model::{Fused, Head, LoadReport, Mode, Network, unit_rows};
 use crate::error::{Error, Result};
 
-/// A frozen network that may be shared between threads (`Arc<Teacher>`): nothing it offers writes to its tensors.
-pub struct Teacher {
+/// A frozen network that may be shared between threads: nothing it offers writes to its tensors.
+pub(super) struct Frozen {
     network: Network,
-    report: LoadReport,
+    pub report: LoadReport,
     /// The program of the last format and size, which a run asks for in every step.
     program: Mutex<Option<(ProgramKey, Arc<Fused>)>>,
 }
@@ -35,59 +29,36 @@ const PIECE_PIXELS: i64 = 8 * 224 * 224;
 // its tensors can be taken. A teacher keeps
 // its network to itself: `&self` offers only forward passes in eval mode without autograd, which read the tensors, and
 // copies of them. libtorch allows concurrent reads, and a handle's reference count is atomic.
-unsafe impl Sync for Teacher {}
+unsafe impl Sync for Frozen {}
 
-impl Teacher {
+impl Frozen {
     /// Freezes `network`. Handles to its tensors that were taken before must not be written to any more, which is why the
     /// network should come straight from where it was made.
     ///
     /// # Errors
     /// `InvalidArgument` for a network with a classifier: its logits are not an embedding.
-    pub fn new(network: Network) -> Result<Teacher> {
+    pub fn new(network: Network) -> Result<Frozen> {
         if let Head::Classifier { .. } = network.head() {
             return Err(Error::invalid("a teacher needs a projection head or none, not a classifier"));
         }
         network.freeze()?;
-        Ok(Teacher { network, report: LoadReport::default(), program: Mutex::new(None) })
-    }
-
-    /// A teacher from weights under torchvision's names or those of a published checkpoint
-    /// ([`published_names`]). A projection head in the weights is kept; a classifier is not, and then the
-    /// embedding is the normalised features.
-    ///
-    /// # Errors
-    /// Those of [`Network::load`].
-    pub fn from_state(architecture: Architecture, state: StateDict, device: Device) -> Result<Teacher> {
-        let state = published_names(architecture, state)?;
-        let head = projection_of(&state).unwrap_or(Head::None);
-        let network = Network::blank(architecture, head, device)?;
-        let report = network.load(&state, Load::Everything)?;
-        Ok(Teacher { report, ..Teacher::new(network)? })
-    }
-
-    /// A teacher from a file of weights (safetensors or a torch checkpoint).
-    ///
-    /// # Errors
-    /// Those of [`weights::read`] and [`from_state`](Teacher::from_state); they name the file.
-    pub fn from_file(architecture: Architecture, path: &Path, device: Device) -> Result<Teacher> {
-        let state = weights::read(path)?;
-        Teacher::from_state(architecture, state, device).map_err(|error| error.context(path.display()))
+        Ok(Frozen { network, report: LoadReport::default(), program: Mutex::new(None) })
     }
 
     /// The same teacher with channels-last weights; embeddings change by rounding only.
-    pub fn into_channels_last(self) -> Result<Teacher> {
+    pub fn into_channels_last(self) -> Result<Frozen> {
         self.network.to_channels_last()?;
         Ok(self)
     }
 
     /// The same teacher on another device.
-    pub fn into_device(mut self, device: Device) -> Result<Teacher> {
+    pub fn into_device(mut self, device: Device) -> Result<Frozen> {
         self.program = Mutex::new(None);
         self.network.to_device(device)?;
         Ok(self)
     }
 
-    /// Embeddings: (B, 3, H, W) → (B, [`embedding_dim`](Teacher::embedding_dim)), float32 unit rows, outside autograd.
+    /// Embeddings: (B, 3, H, W) → (B, [`embedding_dim`](Frozen::embedding_dim)), float32 unit rows, outside autograd.
     ///
     /// # Errors
     /// Those of [`Network::features`].
@@ -96,13 +67,13 @@ impl Teacher {
         unit_rows(&self.network.forward(images, Mode::Eval)?)
     }
 
-    /// As [`embed`](Teacher::embed), by a program of fused operations in `kind` (float32 or bfloat16) that is made at the first
+    /// As [`embed`](Frozen::embed), by a program of fused operations in `kind` (float32 or bfloat16) that is made at the first
     /// call and kept for further images of the same size. Equals `embed` but for rounding.
     ///
     /// # Errors
     /// Those of [`Network::features`] and [`Fused::new`].
     pub fn embed_fused(&self, images: &Tensor, kind: Kind) -> Result<Tensor> {
-        check_images(images, self.device(), Mode::Eval)?;
+        check_images(images, self.network.device())?;
         let (_, _, height, width) = images.size4()?;
         let program = self.program(kind, height, width)?;
         unit_rows(&program.forward(images)?)
@@ -122,61 +93,25 @@ impl Teacher {
     }
 
     /// Backbone features before the head, not normalised: (B, 3, H, W) → (B, feature_dim), outside autograd.
-    ///
-    /// # Errors
-    /// Those of [`Network::features`].
     pub fn features(&self, images: &Tensor) -> Result<Tensor> {
         let _guard = tch::no_grad_guard();
         self.network.features(images, Mode::Eval)
     }
 
-    /// A copy of the teacher as a program of fused operations; see [`Fused::new`].
-    ///
-    /// # Errors
-    /// Those of [`Fused::new`].
+    /// A copy as a program of fused operations; see [`Fused::new`].
     pub fn fused(&self, kind: Kind, piece: i64, height: i64, width: i64) -> Result<Fused> {
         Fused::new(&self.network, kind, piece, height, width)
     }
 
-    /// Width of the embeddings.
-    pub fn embedding_dim(&self) -> i64 {
-        self.network.output_dim()
-    }
-
-    /// Width of the features.
-    pub fn feature_dim(&self) -> i64 {
-        self.network.feature_dim()
-    }
-
-    /// The backbone's name.
-    pub fn architecture(&self) -> Architecture {
-        self.network.architecture()
-    }
-
-    /// The head.
-    pub fn head(&self) -> Head {
-        self.network.head()
-    }
-
-    /// Where the tensors lie.
-    pub fn device(&self) -> Device {
-        self.network.device()
-    }
-
-    /// Number of parameters' elements.
-    pub fn parameter_count(&self) -> i64 {
-        self.network.parameter_count()
-    }
-
-    /// What loading the weights left aside; empty for a teacher that was not loaded.
-    pub fn report(&self) -> &LoadReport {
-        &self.report
+    /// The network, for what does not change it.
+    pub fn network(&self) -> &Network {
+        &self.network
     }
 
     /// SHA-256 over architecture, names and values in lower-case hex: the same weights give the same text.
     pub fn identity(&self) -> Result<String> {
         let mut hash = Sha256::new();
-        hash.update(self.architecture().name());
+        hash.update(self.network.architecture().name());
         for (name, tensor) in self.to_state()? {
             hash.update(&name);
             hash.update(&tensor.bytes);
@@ -187,23 +122,5 @@ impl Teacher {
     /// A copy of every tensor in host memory, in state order.
     pub fn to_state(&self) -> Result<Vec<(String, HostTensor)>> {
         self.network.to_state()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_teacher_can_be_shared() {
-        fn shared<T: Send + Sync>() {}
-        shared::<Teacher>();
-    }
-
-    #[test]
-    fn a_classifier_is_not_a_teacher() {
-        let head = Head::Classifier { classes: 2 };
-        let network = Network::new(Architecture::MobileNetV3Small, head, 0, Device::Cpu).unwrap();
-        assert!(Teacher::new(network).is_err());
     }
 }
