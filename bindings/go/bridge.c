@@ -38,6 +38,15 @@ seed_error *seed_go_bank_fill(const char *path, const seed_config *config, const
                         outcome);
 }
 
+static int32_t on_embed(seed_teacher_batch *batch, void *handle) { return seedGoEmbed(batch, (uintptr_t)handle); }
+
+static void on_release(void *handle) { seedGoRelease((uintptr_t)handle); }
+
+seed_error *seed_go_teacher_from_callback(uintptr_t handle, int64_t dim, const char *identity, int32_t format,
+                                          int32_t device, const seed_config *config, seed_teacher **out) {
+  return seed_teacher_from_callback(on_embed, (void *)handle, on_release, dim, identity, format, device, config, out);
+}
+
 static seed_error *shaped(seed_error *error, const seed_image *image, seed_go_shape *shape) {
   if (!error) *shape = (seed_go_shape){image->width, image->height, image->row_stride, image->format};
   return error;

@@ -13,6 +13,8 @@ seed_error *seed_go_session_embed_dataset(const seed_session *session, const see
 seed_error *seed_go_bank_fill(const char *path, const seed_config *config, const seed_teacher *teacher,
                               const seed_dataset *dataset, uint64_t max_rows, uintptr_t handle,
                               const seed_cancel_token *cancel, int32_t *outcome);
+seed_error *seed_go_teacher_from_callback(uintptr_t handle, int64_t dim, const char *identity, int32_t format,
+                                          int32_t device, const seed_config *config, seed_teacher **out);
 seed_error *seed_go_log_set(int32_t level);
 
 // A seed_image without its pointer, which C must not leave in Go's memory.

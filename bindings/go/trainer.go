@@ -74,6 +74,27 @@ func NewTrainerWithBank(config *Config, student *Student, bank *Bank, queue *Que
 		})
 }
 
+// NewTrainerWithEmbeddings is NewTrainer where every view of an image has one target: the image's own row of a table. Rows
+// are found by the names of the images where the table has names, else row i is image i's. An image may lack a row, or have
+// one of zeros, only where it cannot be read. Step is refused.
+//
+// The target does not follow the crop, as it does with a teacher or a bank, so keep the views mild ("view.crop_scale_min"
+// near 1); where the teacher can be run here, [FillBank] learns more from it.
+//
+// Errors: [ErrMismatch] when images have no row, listing their names, or the widths differ.
+func NewTrainerWithEmbeddings(config *Config, student *Student, table *EmbeddingTable, queue *Queue, dataset *Dataset) (*Trainer, error) {
+	targets, err := table.inner().acquire()
+	if err != nil {
+		return nil, err
+	}
+	defer table.handle.release()
+	return newTrainer(config, student, queue, dataset,
+		func(settings *C.seed_config, learner *C.seed_student, rows *C.seed_queue, images *C.seed_dataset,
+			out **C.seed_trainer) *C.seed_error {
+			return C.seed_trainer_new_with_embeddings(settings, learner, targets, rows, images, out)
+		})
+}
+
 func newTrainer(config *Config, student *Student, queue *Queue, dataset *Dataset,
 	construct func(*C.seed_config, *C.seed_student, *C.seed_queue, *C.seed_dataset, **C.seed_trainer) *C.seed_error,
 ) (*Trainer, error) {
