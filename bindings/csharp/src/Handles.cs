@@ -108,6 +108,11 @@ namespace LibSeed
         protected override void Free(IntPtr value) => DlpackLayout.Delete(value);
     }
 
+    internal sealed class EmbeddingsHandle : SeedHandle
+    {
+        protected override void Free(IntPtr value) => Native.seed_embeddings_free(value);
+    }
+
     internal sealed class QueueHandle : SeedHandle
     {
         internal static readonly QueueHandle None = new QueueHandle();

@@ -18,6 +18,24 @@ namespace LibSeed
     }
 
     [StructLayout(LayoutKind.Sequential)]
+    internal struct TeacherBatchLayout
+    {
+        internal UIntPtr struct_size;
+        internal IntPtr images;
+        internal UIntPtr count;
+        internal uint height;
+        internal uint width;
+        internal int format;
+        internal int device;
+        internal int device_index;
+        internal UIntPtr dim;
+        internal IntPtr embeddings;
+        internal IntPtr tensor;
+        internal IntPtr message;
+        internal UIntPtr message_capacity;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
     internal struct ProgressLayout
     {
         internal UIntPtr struct_size;
@@ -69,6 +87,12 @@ namespace LibSeed
 
     [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
     internal delegate void LogCallback(int level, IntPtr message, IntPtr userData);
+
+    [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+    internal delegate int TeacherCallback(IntPtr batch, IntPtr userData);
+
+    [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+    internal delegate void ReleaseCallback(IntPtr userData);
 
     [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
     internal delegate int ProgressCallback(IntPtr progress, IntPtr userData);

@@ -15,6 +15,7 @@ namespace LibSeed
 
         internal const uint AbiVersion = 1;
         internal const int DeviceCpu = 0;
+        internal const int DeviceCuda = 1;
 
         // Before the first call, wherever it comes from. An explicit static constructor is not run later than that.
         static Native()
@@ -108,10 +109,17 @@ namespace LibSeed
         internal static extern IntPtr seed_teacher_load(byte[] path, byte[] architecture, ConfigHandle config,
             out IntPtr result);
         [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_teacher_load_torchscript(byte[] path, byte[] output, ConfigHandle config,
+            out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_teacher_dim(TeacherHandle teacher, out long result);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_teacher_parameter_count(TeacherHandle teacher, out long result);
         [DllImport(Seed, CallingConvention = C)] internal static extern void seed_teacher_free(IntPtr teacher);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_teacher_from_callback(TeacherCallback callback, IntPtr userData,
+            ReleaseCallback release, long dim, byte[] identity, int format, int device, ConfigHandle config,
+            out IntPtr result);
 
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_student_new(byte[] architecture, ConfigHandle config, out IntPtr result);
@@ -155,11 +163,24 @@ namespace LibSeed
         [DllImport(Seed, CallingConvention = C)] internal static extern void seed_queue_free(IntPtr queue);
 
         [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_embeddings_load(byte[] path, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_embeddings_new(float* rows, UIntPtr count, UIntPtr dim, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_embeddings_count(EmbeddingsHandle embeddings, out UIntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_embeddings_dim(EmbeddingsHandle embeddings, out long result);
+        [DllImport(Seed, CallingConvention = C)] internal static extern void seed_embeddings_free(IntPtr embeddings);
+
+        [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_trainer_new(ConfigHandle config, StudentHandle student,
             TeacherHandle teacher, QueueHandle queue, DatasetHandle dataset, out IntPtr result);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_trainer_new_with_bank(ConfigHandle config, StudentHandle student,
             BankHandle bank, QueueHandle queue, DatasetHandle dataset, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_trainer_new_with_embeddings(ConfigHandle config, StudentHandle student,
+            EmbeddingsHandle embeddings, QueueHandle queue, DatasetHandle dataset, out IntPtr result);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_trainer_run(TrainerHandle trainer, ulong maxSteps, ProgressCallback callback,
             IntPtr userData, CancelTokenHandle cancel, out int outcome);
