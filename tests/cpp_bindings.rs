@@ -164,6 +164,42 @@ fn the_examples_distil_embed_and_inspect() {
     assert!(text.contains("step 12 on ") && text.contains("is most like frame"), "{text}");
 }
 
+/// The first block of a language in a page that holds a word, its includes apart from the rest.
+fn code_of(page: &str, language: &str, word: &str) -> (String, String) {
+    let text = fs::read_to_string(root().join(page)).unwrap();
+    let block = text
+        .split(&format!("```{language}\n"))
+        .skip(1)
+        .filter_map(|rest| rest.split("\n```").next())
+        .find(|block| block.contains(word))
+        .unwrap_or_else(|| panic!("{page} has no {language} code with {word}"));
+    let (includes, rest): (Vec<&str>, Vec<&str>) = block.lines().partition(|line| line.starts_with("#include"));
+    (includes.join("\n"), rest.join("\n"))
+}
+
+#[test]
+fn the_code_of_the_pages_compiles() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |name: &str, compiler: &str, flags: &[&str], text: String| {
+        let source = folder.path().join(name);
+        fs::write(&source, text).unwrap();
+        let mut command = Command::new(compiler);
+        command.args(flags).arg("-fsyntax-only").arg("-I").arg(root().join("include"));
+        command.arg("-I").arg(root().join("bindings/cpp")).arg(source);
+        expect_success(name, &command.output().unwrap());
+    };
+    let (includes, body) = code_of("docs/c.md", "c", "seed_init");
+    let progress = "int32_t on_progress(const seed_progress *progress, void *user_data);";
+    // A page leaves out what is done with the errors.
+    let flags = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-Wno-unused-result"];
+    check("page.c", "cc", &flags, format!("{includes}\n#include <stdlib.h>\n{progress}\nvoid f(void) {{\n{body}\n}}\n"));
+    let flags = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-Wno-unused-variable"];
+    let (includes, body) = code_of("docs/cpp.md", "cpp", "int main");
+    check("page.cpp", "c++", &flags, format!("{includes}\n{body}\n"));
+    let (includes, body) = code_of("README.md", "cpp", "seed::init");
+    check("readme.cpp", "c++", &flags, format!("{includes}\nint main() {{\n{body}\n}}\n"));
+}
+
 /// Where Debian has OpenCV's headers; its opencv4.pc comes with a far larger package.
 const OPENCV: &str = "/usr/include/opencv4";
 

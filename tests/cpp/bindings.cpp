@@ -389,8 +389,6 @@ void training(const std::string &folder) {
 
   teachers(config, student, dataset);
 
-  teachers(config, student, dataset);
-
   // Objects hold what they use: the trainer outlives what it was made of.
   student = seed::Student(nullptr);
   teacher = seed::Teacher(nullptr);
