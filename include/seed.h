@@ -220,6 +220,76 @@ struct DLManagedTensorVersioned;
 #define SEED_OUTCOME_CANCELLED 2
 
 /*
+ Nothing follows the features.
+ */
+#define SEED_HEAD_NONE 0
+
+/*
+ Linear, ReLU, linear.
+ */
+#define SEED_HEAD_PROJECTION 1
+
+/*
+ Linear, batch norm, ReLU, linear.
+ */
+#define SEED_HEAD_NORMED_PROJECTION 2
+
+/*
+ A linear layer to classes.
+ */
+#define SEED_HEAD_CLASSIFIER 3
+
+/*
+ An ONNX model, operator set 17, with a free batch size.
+ */
+#define SEED_EXPORT_ONNX 1
+
+/*
+ A TorchScript module, for torch::jit::load and torch.jit.load.
+ */
+#define SEED_EXPORT_TORCHSCRIPT 2
+
+/*
+ safetensors with torchvision's names; a projection stands in place of the classifier's last linear layer.
+ */
+#define SEED_EXPORT_TORCHVISION 3
+
+/*
+ safetensors with torchvision's names, without the head.
+ */
+#define SEED_EXPORT_BACKBONE 4
+
+/*
+ The network takes float32 (B, 3, H, W), red, green, blue, normalised by the caller with the student's mean and std.
+ */
+#define SEED_EXPORT_INPUT_NORMALISED 0
+
+/*
+ The network takes float32 (B, 3, H, W) in [0, 1] and normalises.
+ */
+#define SEED_EXPORT_INPUT_UNIT 1
+
+/*
+ The network takes bytes (B, H, W, 3), red, green, blue, and does the rest.
+ */
+#define SEED_EXPORT_INPUT_BYTES 2
+
+/*
+ The network gives "embedding" (B, C), unit rows; with a classifier "logits".
+ */
+#define SEED_EXPORT_OUTPUT_EMBEDDING 0
+
+/*
+ The network gives "features" (B, D), not normalised.
+ */
+#define SEED_EXPORT_OUTPUT_FEATURES 1
+
+/*
+ Both, the embedding first.
+ */
+#define SEED_EXPORT_OUTPUT_BOTH 2
+
+/*
  A finished or unfinished bank that is open for reading; its file is locked against seed_bank_fill. Trainers hold what
  they use. All functions but seed_bank_free may be called from several threads at once.
  */
@@ -255,6 +325,11 @@ typedef struct seed_embeddings seed_embeddings;
 typedef struct seed_error seed_error;
 
 /*
+ What a network is, as it was when this was made. All functions but seed_model_free may be called from several threads at once.
+ */
+typedef struct seed_model seed_model;
+
+/*
  A first-in-first-out queue of K unit rows of width C. Trainers hold what they use. All functions but seed_queue_free
  may be called from several threads at once; they wait for a step that is using the queue.
  */
@@ -274,8 +349,8 @@ typedef struct seed_session seed_session;
 
 /*
  A compact network with a projection head. Trainers share it; sessions take a copy of its weights as they are when the
- session is made. All functions but seed_student_free may be called from several threads at once; they wait for a step
- that is writing the weights.
+ session is made. All functions but seed_student_free and seed_student_load_weights may be called from several threads at
+ once; they wait for a step that is writing the weights.
  */
 typedef struct seed_student seed_student;
 
@@ -536,6 +611,83 @@ typedef int32_t (*seed_bank_callback)(const seed_bank_progress *progress, void *
  Receives how many images of how many are done, on the thread that called; a return other than 0 cancels.
  */
 typedef int32_t (*seed_count_callback)(size_t done, size_t total, void *user_data);
+
+/*
+ A network in figures. Set struct_size to sizeof(seed_model_info) first.
+ */
+typedef struct {
+  /*
+   sizeof(seed_model_info).
+   */
+  size_t struct_size;
+  /*
+   Numbers that a run learns, head included, running statistics not.
+   */
+  int64_t parameters;
+  /*
+   Multiplications with addition for one image of this size, head included, as torchvision counts them (GMac times 10⁹);
+   0 where the network has an operation that cannot be counted.
+   */
+  uint64_t multiply_adds;
+  /*
+   Width of the features before the head.
+   */
+  int64_t feature_dim;
+  /*
+   Width of the embedding; with a classifier the number of classes, without a head feature_dim.
+   */
+  int64_t embedding_dim;
+  /*
+   Subtracted from red, green and blue in [0, 1].
+   */
+  double mean[3];
+  /*
+   Divides red, green and blue afterwards.
+   */
+  double std[3];
+  /*
+   Pixels in a row of the network's images; others are resized and cropped to this size.
+   */
+  uint32_t input_width;
+  /*
+   Rows of the network's images.
+   */
+  uint32_t input_height;
+  /*
+   Channels of the network's images.
+   */
+  uint32_t input_channels;
+  /*
+   SEED_HEAD_*.
+   */
+  int32_t head;
+} seed_model_info;
+
+/*
+ How a student is exported. Set all of it to 0 and struct_size to sizeof(seed_export_options) first.
+ */
+typedef struct {
+  /*
+   sizeof(seed_export_options).
+   */
+  size_t struct_size;
+  /*
+   SEED_EXPORT_ONNX, _TORCHSCRIPT, _TORCHVISION or _BACKBONE.
+   */
+  int32_t format;
+  /*
+   SEED_EXPORT_INPUT_*; a file of weights has no input.
+   */
+  int32_t input;
+  /*
+   SEED_EXPORT_OUTPUT_*; a file of weights has no outputs.
+   */
+  int32_t outputs;
+  /*
+   0.
+   */
+  int32_t reserved;
+} seed_export_options;
 
 /*
  What seed_knn_evaluate found. Set struct_size to sizeof(seed_knn_result) first.
@@ -817,6 +969,22 @@ SEED_MUST_USE seed_error *seed_dataset_skipped(const seed_dataset *dataset,
 void seed_dataset_free(seed_dataset *dataset);
 
 /*
+ Says what a file of weights holds, as JSON, by the rule of seed_config_get_string: "format" ("safetensors", "torch_zip" or
+ "torch_legacy"), "metadata" (the texts in the file) and "states", one for each state dict, with the keys it lies "under", the
+ number of "tensors" and "elements", the element "types", the "first_names", and "networks": each architecture whose weights
+ all are there, by names and shapes, with "architecture" (for seed_teacher_load and seed_student_new), "layout" (whose names
+ they are), "prefix" (what stands before each name) and "head" ("kind" and widths). Where there is none, "nearest" is the
+ architecture that has the largest share of its tensors there. The file is read as data, and its tensors' bytes are not read.
+ May be called from several threads at once.
+
+ Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT for a damaged or hostile file, SEED_ERROR_BUFFER_TOO_SMALL.
+ */
+SEED_MUST_USE seed_error *seed_weights_describe(const char *path,
+                                  char *buffer,
+                                  size_t capacity,
+                                  size_t *length);
+
+/*
  Reads a teacher's weights from a safetensors file or a torch checkpoint (.pt, .pth, .pth.tar; zip or legacy format),
  which is read as data: nothing in it is executed. Without a projection head in the file the embedding is the backbone's
  features. `architecture` as for seed_student_new; "device" comes from `config`. The caller frees it.
@@ -916,9 +1084,47 @@ SEED_MUST_USE seed_error *seed_student_new(const char *architecture,
 SEED_MUST_USE seed_error *seed_student_load(const char *path, const seed_config *config, seed_student **out);
 
 /*
+ Lets the student start from earlier weights, before it is trained: ImageNet's as torchvision, timm or Hugging Face publish
+ them, another student's, or a checkpoint of SEED's (its student) and other self-supervised methods. The file is safetensors or a
+ torch checkpoint, is read as data, and must hold the whole backbone of the student's architecture. A projection head in it
+ is taken if it has the student's widths, and else the student keeps its own. All or nothing. Image size, mean and std stay
+ those of the student: set them to what the weights were trained with. What was done is told by seed_student_weights_report.
+ Wants the handle alone; a run that trains the student goes on from the new weights with its next step.
+
+ Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT for a damaged or hostile file, SEED_ERROR_MISMATCH listing missing, unexpected and
+ misshapen keys and the architecture whose weights they are, SEED_ERROR_BUSY. The student is as it was then.
+ */
+SEED_MUST_USE seed_error *seed_student_load_weights(seed_student *student,
+                                      const char *path);
+
+/*
+ What the last seed_student_load_weights of this student did, as JSON, by the rule of seed_config_get_string: "layout" (whose
+ names the file had), "prefix" (what was taken off each name), "head" (whether the file's was taken), "loaded" and "converted"
+ (numbers of tensors), "defaulted" (counters that the file lacks) and "ignored" (the file's tensors that were not used).
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT where none were loaded, SEED_ERROR_BUFFER_TOO_SMALL.
+ */
+SEED_MUST_USE seed_error *seed_student_weights_report(const seed_student *student,
+                                        char *buffer,
+                                        size_t capacity,
+                                        size_t *length);
+
+/*
  Writes the student to a safetensors file with torchvision's key names, atomically.
  */
 SEED_MUST_USE seed_error *seed_student_save(const seed_student *student, const char *path);
+
+/*
+ Notes where the student comes from, for every file that is written of it: `json` under `key`, any JSON value; null removes the
+ key. Scores, a line's name, a date. A run notes its teacher, the number of images, steps, loss and settings by itself under
+ "distillation", the library its version under "library"; these two cannot be set. seed_model_provenance reads all of it.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT for text that is no JSON, an empty or reserved key, or more than 256 KiB in all; nothing is
+ changed then.
+ */
+SEED_MUST_USE seed_error *seed_student_set_provenance(const seed_student *student,
+                                        const char *key,
+                                        const char *json);
 
 /*
  The number of parameters, projection head included.
@@ -1322,6 +1528,94 @@ SEED_MUST_USE seed_error *seed_session_embed_dataset(const seed_session *session
  Releases a session. NULL is fine.
  */
 void seed_session_free(seed_session *session);
+
+/*
+ The number of architectures that seed_student_new and seed_teacher_load know.
+ */
+SEED_MUST_USE seed_error *seed_architecture_count(size_t *out);
+
+/*
+ The name of architecture `index`, from 0, such as "resnet18", by the rule of seed_config_get_string. seed_model_new tells more
+ of it.
+ */
+SEED_MUST_USE seed_error *seed_architecture_name(size_t index,
+                                   char *buffer,
+                                   size_t capacity,
+                                   size_t *length);
+
+/*
+ Describes the student that seed_student_new would make of that architecture and configuration, without making it: image size,
+ "embedding_dim", "projection_hidden", mean and std come from `config`. It takes milliseconds and hardly any memory. The
+ caller frees it.
+ */
+SEED_MUST_USE seed_error *seed_model_new(const char *architecture,
+                           const seed_config *config,
+                           seed_model **out);
+
+/*
+ Describes the network in a file without reading its weights: a student that seed_student_save wrote, or a file of
+ seed_student_export of any format. Nothing in the file is executed. The caller frees it.
+
+ Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT for a file that libseed did not write or that is damaged.
+ */
+SEED_MUST_USE seed_error *seed_model_open(const char *path, seed_model **out);
+
+/*
+ Describes a student, its provenance as it is now. The caller frees it.
+ */
+SEED_MUST_USE seed_error *seed_model_from_student(const seed_student *student, seed_model **out);
+
+/*
+ Describes a teacher for images of the configuration's size, mean and std, which a teacher itself does not have. The caller
+ frees it.
+ */
+SEED_MUST_USE seed_error *seed_model_from_teacher(const seed_teacher *teacher,
+                                    const seed_config *config,
+                                    seed_model **out);
+
+/*
+ Describes the network that a session runs now. The caller frees it.
+ */
+SEED_MUST_USE seed_error *seed_model_from_session(const seed_session *session, seed_model **out);
+
+/*
+ The figures of the network.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT where info->struct_size is not sizeof(seed_model_info).
+ */
+SEED_MUST_USE seed_error *seed_model_get_info(const seed_model *model, seed_model_info *info);
+
+/*
+ The name of the architecture, such as "resnet18", by the rule of seed_config_get_string.
+ */
+SEED_MUST_USE seed_error *seed_model_architecture(const seed_model *model, char *buffer, size_t capacity, size_t *length);
+
+/*
+ Where the network comes from, a JSON object, by the rule of seed_config_get_string: "library", "distillation" (teacher, images,
+ steps, loss, settings) and what the application set by seed_student_set_provenance. "{}" where nothing is known.
+ */
+SEED_MUST_USE seed_error *seed_model_provenance(const seed_model *model,
+                                  char *buffer,
+                                  size_t capacity,
+                                  size_t *length);
+
+/*
+ Releases a model. NULL is fine.
+ */
+void seed_model_free(seed_model *model);
+
+/*
+ Writes the student as it is now for other programs, to the student's image size and any batch size; a run may go on meanwhile.
+ The file carries the student's description and provenance, which seed_model_open reads. It is checked before it is in place:
+ weights and ONNX models are read back and compared, TorchScript modules are run against the student. On an error what stood
+ at `path` is as it was. docs/export.md has a use of each format.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT for options out of bounds and a student that has diverged; SEED_ERROR_UNSUPPORTED for
+ an operation that the format lacks here, naming it, and an ONNX model of 2 GB and more; SEED_ERROR_IO.
+ */
+SEED_MUST_USE seed_error *seed_student_export(const seed_student *student,
+                                const char *path,
+                                const seed_export_options *options);
 
 /*
  Weighted kNN (votes exp(similarity/.07)) over `splits` random splits of `count` vectors of `dim` floats into 2/3

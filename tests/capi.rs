@@ -86,6 +86,11 @@ fn a_station_s_needs_hold_in_c99_and_cpp17() {
 }
 
 #[test]
+fn weights_of_others_hold_in_c99_and_cpp17() {
+    holds_in_c99_and_cpp17("weights.c");
+}
+
+#[test]
 fn teachers_of_other_kinds_hold_in_c99_and_cpp17() {
     for cpp in [false, true] {
         let folder = tempfile::tempdir().unwrap();
@@ -94,6 +99,11 @@ fn teachers_of_other_kinds_hold_in_c99_and_cpp17() {
         }
         run(&compile(&root().join("tests/capi/teachers.c"), cpp, folder.path()), folder.path());
     }
+}
+
+#[test]
+fn students_are_described_and_exported_in_c99_and_cpp17() {
+    holds_in_c99_and_cpp17("export.c");
 }
 
 #[test]

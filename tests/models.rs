@@ -94,7 +94,10 @@ fn outputs_are_torchvisions() {
             // Of the deepest networks training is not stored: float32 itself is too rough for it. Of timm's it is not either.
             let Some(expected) = golden.get(&format!("{architecture}.{what}")) else {
                 assert!(
-                    matches!(architecture.name(), "resnet101" | "resnet152" | "tf_efficientnet_b0" | "tf_efficientnet_b1"),
+                    matches!(
+                        architecture.name(),
+                        "resnet101" | "resnet152" | "tf_efficientnet_b0" | "tf_efficientnet_b1"
+                    ),
                     "{architecture} {what}"
                 );
                 return;

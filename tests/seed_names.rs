@@ -74,7 +74,8 @@ fn imagenet_weights_of_that_layout_load_without_their_classifier() {
 #[test]
 fn another_definition_does_not_take_them() {
     // torchvision's networks have the same shapes; the names are what keeps the two apart.
-    for (theirs, ours) in [("tf_efficientnet_b0", "efficientnet_b0"), ("seed_mobilenet_v3_large", "mobilenet_v3_large")] {
+    for (theirs, ours) in [("tf_efficientnet_b0", "efficientnet_b0"), ("seed_mobilenet_v3_large", "mobilenet_v3_large")]
+    {
         let state = seeds_state(&network(theirs, Head::Projection { hidden: 24, dim: 16 }), "");
         assert!(Student::from_state(Architecture::parse(ours).unwrap(), state, Device::Cpu).is_err());
     }

@@ -170,7 +170,9 @@ fn modules_that_do_not_fit_say_what_they_give() {
     refused("a joined batch", ErrorKind::Mismatch, script(&joined, ""));
     let wide = traced(folder, "Wide", &mut |images| images.flatten(1, 3).repeat([1, 100]));
     refused("a row of 96,000", ErrorKind::Mismatch, script(&wide, ""));
-    let fixed = traced(folder, "Fixed", &mut |images| images.flatten(1, 3).matmul(&Tensor::ones([960, 2], (Kind::Float, Device::Cpu))));
+    let fixed = traced(folder, "Fixed", &mut |images| {
+        images.flatten(1, 3).matmul(&Tensor::ones([960, 2], (Kind::Float, Device::Cpu)))
+    });
     script(&fixed, "").unwrap();
     let other = TorchScript::load(&fixed, "", (24, 24), Device::Cpu).map(drop);
     let message = refused("another size of image", ErrorKind::Mismatch, other);
@@ -182,8 +184,16 @@ fn modules_that_do_not_fit_say_what_they_give() {
     refused("a name for one tensor", ErrorKind::Mismatch, script(&golden("tensor.pt"), "pooled"));
 
     // Rows without a direction are told when they come.
-    let zeros = script(&traced(folder, "Zeros", &mut |images| images.mean_dim([2i64, 3].as_slice(), false, Kind::Float).relu()), "").unwrap();
-    let message = refused("zeros", ErrorKind::Mismatch, zeros.embed(&Tensor::full([3, 3, 16, 20], -1.0, (Kind::Float, Device::Cpu))));
+    let zeros = script(
+        &traced(folder, "Zeros", &mut |images| images.mean_dim([2i64, 3].as_slice(), false, Kind::Float).relu()),
+        "",
+    )
+    .unwrap();
+    let message = refused(
+        "zeros",
+        ErrorKind::Mismatch,
+        zeros.embed(&Tensor::full([3, 3, 16, 20], -1.0, (Kind::Float, Device::Cpu))),
+    );
     assert!(message.contains("torchscript") && message.contains("zeros only for image 0 of a batch of 3"), "{message}");
 }
 
@@ -197,7 +207,8 @@ fn hostile_files_are_errors() {
     assert!(message.contains("plain.zip.pt") && message.contains("torch.jit.save"), "{message}");
     refused("a folder", ErrorKind::Format, script(folder.path(), ""));
     refused("nothing", ErrorKind::Io, script(&folder.path().join("none.pt"), ""));
-    for (what, bytes) in [("empty", Vec::new()), ("text", b"hello".to_vec()), ("half", good[..good.len() / 2].to_vec())] {
+    for (what, bytes) in [("empty", Vec::new()), ("text", b"hello".to_vec()), ("half", good[..good.len() / 2].to_vec())]
+    {
         std::fs::write(&path, bytes).unwrap();
         let message = refused(what, ErrorKind::Format, script(&path, ""));
         assert!(message.contains("hostile.pt"), "{message}");
@@ -427,7 +438,9 @@ fn broken_images_need_no_embedding_and_shift_none() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, level: u8| {
         let path = folder.path().join(name);
-        image::GrayImage::from_fn(24, 24, |x, y| image::Luma([level.wrapping_mul(x as u8 ^ y as u8)])).save(&path).unwrap();
+        image::GrayImage::from_fn(24, 24, |x, y| image::Luma([level.wrapping_mul(x as u8 ^ y as u8)]))
+            .save(&path)
+            .unwrap();
         path
     };
     let files = vec![file("0.png", 3), file("1.png", 7), file("2.png", 11)];

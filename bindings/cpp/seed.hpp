@@ -119,6 +119,49 @@ enum class Outcome : std::int32_t {
   Cancelled = SEED_OUTCOME_CANCELLED,
 };
 
+/// What Student::export_to writes; the SEED_EXPORT_* of seed.h.
+enum class ExportFormat : std::int32_t {
+  Onnx = SEED_EXPORT_ONNX,
+  TorchScript = SEED_EXPORT_TORCHSCRIPT,
+  Torchvision = SEED_EXPORT_TORCHVISION,
+  Backbone = SEED_EXPORT_BACKBONE,
+};
+
+/// What an exported network takes; the SEED_EXPORT_INPUT_* of seed.h.
+enum class ExportInput : std::int32_t {
+  Normalised = SEED_EXPORT_INPUT_NORMALISED,
+  Unit = SEED_EXPORT_INPUT_UNIT,
+  Bytes = SEED_EXPORT_INPUT_BYTES,
+};
+
+/// What an exported network gives; the SEED_EXPORT_OUTPUT_* of seed.h.
+enum class ExportOutputs : std::int32_t {
+  Embedding = SEED_EXPORT_OUTPUT_EMBEDDING,
+  Features = SEED_EXPORT_OUTPUT_FEATURES,
+  Both = SEED_EXPORT_OUTPUT_BOTH,
+};
+
+/// How a student is exported.
+struct ExportOptions {
+  /// What is written.
+  ExportFormat format = ExportFormat::Onnx;
+  /// What the network takes; files of weights have no input.
+  ExportInput input = ExportInput::Normalised;
+  /// What the network gives; files of weights have no outputs.
+  ExportOutputs outputs = ExportOutputs::Embedding;
+};
+
+/// What follows the features of a network; the SEED_HEAD_* of seed.h.
+enum class HeadKind : std::int32_t {
+  None = SEED_HEAD_NONE,
+  Projection = SEED_HEAD_PROJECTION,
+  NormedProjection = SEED_HEAD_NORMED_PROJECTION,
+  Classifier = SEED_HEAD_CLASSIFIER,
+};
+
+/// A network in figures; `head` is one of HeadKind.
+using ModelInfo = seed_model_info;
+
 /// One report of a run.
 using Progress = seed_progress;
 
@@ -939,6 +982,13 @@ public:
   }
 };
 
+/// What a file of weights holds, as JSON: format, texts, and for each state dict the architectures whose weights it has.
+inline Returned<std::string> describe_weights(const std::string &path) {
+  return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+    return seed_weights_describe(path.c_str(), buffer, capacity, length);
+  });
+}
+
 /// Embeddings that a teacher made elsewhere, one row an image.
 class Embeddings : public Handle<seed_embeddings, seed_embeddings_free> {
 public:
@@ -986,8 +1036,34 @@ public:
         [&](seed_student **out) { return seed_student_load(path.c_str(), config.get(), out); });
   }
 
+  /// Starts from earlier weights: torchvision's, timm's, Hugging Face's, another student's, SEED's; all or nothing. The head
+  /// stays where the file's has other widths.
+  Returned<void> load_weights(const std::string &path) {
+    return detail::settle(seed_student_load_weights(get(), path.c_str()));
+  }
+
+  /// What the last load_weights did, as JSON: "layout", "prefix", "head", "loaded", "converted", "defaulted", "ignored".
+  Returned<std::string> weights_report() const {
+    return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_student_weights_report(get(), buffer, capacity, length);
+    });
+  }
+
   /// Writes the student to a safetensors file, atomically.
   Returned<void> save(const std::string &path) const { return detail::settle(seed_student_save(get(), path.c_str())); }
+
+  /// Writes the student for other programs, atomically and checked; docs/export.md has a use of each format.
+  Returned<void> export_to(const std::string &path, const ExportOptions &options) const {
+    const seed_export_options raw{sizeof(seed_export_options), static_cast<std::int32_t>(options.format),
+                                  static_cast<std::int32_t>(options.input),
+                                  static_cast<std::int32_t>(options.outputs), 0};
+    return detail::settle(seed_student_export(get(), path.c_str(), &raw));
+  }
+
+  /// Notes where the student comes from, for every file that is written of it: a JSON value under `key`; "null" removes it.
+  Returned<void> set_provenance(const std::string &key, const std::string &json) const {
+    return detail::settle(seed_student_set_provenance(get(), key.c_str(), json.c_str()));
+  }
 
   /// The number of parameters, projection head included.
   Returned<std::int64_t> parameter_count() const {
@@ -1385,6 +1461,77 @@ public:
         cancel == nullptr ? nullptr : cancel->get(), detail::place(out, none), out.size(), &length);
     callback.rethrow(error);
     return detail::settle(error, length);
+  }
+};
+
+/// The names of the networks that can be made.
+inline Returned<std::vector<std::string>> architectures() {
+  std::size_t count = 0;
+  std::vector<std::string> names;
+  seed_error *error = seed_architecture_count(&count);
+  while (error == nullptr && names.size() < count) {
+    std::string name;
+    error = detail::fill(name, [&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_architecture_name(names.size(), buffer, capacity, length);
+    });
+    if (!name.empty()) name.pop_back(); // the NUL
+    names.push_back(std::move(name));
+  }
+  return detail::settle(error, std::move(names));
+}
+
+/// A network in figures and words, as it was when this was made.
+class Model : public Handle<seed_model, seed_model_free> {
+public:
+  using Handle::Handle;
+
+  /// The student that Student::create would make, without making it.
+  static Returned<Model> of_architecture(const std::string &architecture, const Config &config) {
+    return detail::make<Model>(
+        [&](seed_model **out) { return seed_model_new(architecture.c_str(), config.get(), out); });
+  }
+
+  /// The network in a file of Student::save or Student::export_to; its weights are not read.
+  static Returned<Model> open(const std::string &path) {
+    return detail::make<Model>([&](seed_model **out) { return seed_model_open(path.c_str(), out); });
+  }
+
+  /// A student, its provenance as it is now.
+  static Returned<Model> of(const Student &student) {
+    return detail::make<Model>([&](seed_model **out) { return seed_model_from_student(student.get(), out); });
+  }
+
+  /// A teacher, for images of the configuration's size.
+  static Returned<Model> of(const Teacher &teacher, const Config &config) {
+    return detail::make<Model>(
+        [&](seed_model **out) { return seed_model_from_teacher(teacher.get(), config.get(), out); });
+  }
+
+  /// The network that a session runs now.
+  static Returned<Model> of(const Session &session) {
+    return detail::make<Model>([&](seed_model **out) { return seed_model_from_session(session.get(), out); });
+  }
+
+  /// The figures.
+  Returned<ModelInfo> info() const {
+    ModelInfo info{};
+    info.struct_size = sizeof info;
+    seed_error *error = seed_model_get_info(get(), &info);
+    return detail::settle(error, info);
+  }
+
+  /// The name of the architecture.
+  Returned<std::string> architecture() const {
+    return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_model_architecture(get(), buffer, capacity, length);
+    });
+  }
+
+  /// Where the network comes from, a JSON object.
+  Returned<std::string> provenance() const {
+    return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_model_provenance(get(), buffer, capacity, length);
+    });
   }
 };
 

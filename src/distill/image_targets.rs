@@ -52,7 +52,9 @@ impl ImageEmbeddings {
     pub fn new(numbers: &[f32], dim: usize) -> Result<Self> {
         if !(1..=MAX_DIM).contains(&dim) || numbers.is_empty() || !numbers.len().is_multiple_of(dim) {
             let count = numbers.len();
-            return Err(Error::invalid(format!("{count} numbers are no rows of {dim}, expected rows of 1 to {MAX_DIM}")));
+            return Err(Error::invalid(format!(
+                "{count} numbers are no rows of {dim}, expected rows of 1 to {MAX_DIM}"
+            )));
         }
         Self::of(&Tensor::f_from_slice(numbers)?.f_view([-1, dim as i64])?, None)
     }

@@ -22,10 +22,7 @@ handle!(seed_embeddings, Arc<ImageEmbeddings>);
 ///
 /// Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT for a damaged or hostile file or another table.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn seed_embeddings_load(
-    path: *const c_char,
-    out: *mut *mut seed_embeddings,
-) -> *mut seed_error {
+pub unsafe extern "C" fn seed_embeddings_load(path: *const c_char, out: *mut *mut seed_embeddings) -> *mut seed_error {
     // SAFETY: passed on from the C caller, as in every function of this file.
     catch(|| unsafe {
         let path = Path::new(text("path", path)?);

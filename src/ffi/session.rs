@@ -35,7 +35,7 @@ pub struct SessionInner {
 
 impl SessionInner {
     /// What runs now. A call takes it once and keeps it to its end.
-    fn current(&self) -> Arc<Session> {
+    pub(super) fn current(&self) -> Arc<Session> {
         // Nothing that may panic runs under the lock.
         Arc::clone(&self.session.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -85,8 +85,9 @@ pub unsafe extern "C" fn seed_session_from_student(
 ) -> *mut seed_error {
     catch(|| unsafe {
         put_new(out, || {
-            let (network, view) = with(student, |student| Ok((Arc::clone(&student.network), student.header.view())))?;
-            with(config, |config| make(config, |options| Session::new(&*lock(&network)?, &view, options)))
+            let (network, header) = with(student, |student| Ok((Arc::clone(&student.network), student.header())))?;
+            let open = |options| Session::new(&*lock(&network)?, &header.view(), options);
+            with(config, |config| make(config, |options| Ok(open(options)?.with_provenance(header.provenance.clone()))))
         })
     })
 }

@@ -127,7 +127,9 @@ pub unsafe extern "C" fn seed_teacher_from_callback(
                         "device is SEED_DEVICE_CUDA, but the configuration's \"device\" is {run:?}; take SEED_DEVICE_CPU"
                     )));
                 }
-                (other, _) => return Err(Error::invalid(format!("device is {other}, expected SEED_DEVICE_* (0 or 1)"))),
+                (other, _) => {
+                    return Err(Error::invalid(format!("device is {other}, expected SEED_DEVICE_* (0 or 1)")));
+                }
             };
             let (mean, std) = (config.view.mean, config.view.std);
             let options = ApplicationOptions { dim, identity, format: layout, at, device: run, mean, std };

@@ -108,11 +108,12 @@ pub unsafe extern "C" fn seed_trainer_new(
     // SAFETY: passed on from the C caller, as in every function of this file.
     catch(|| unsafe {
         let config = with(config, |config| Ok(config.clone()))?;
-        let student = with(student, |student| Ok(Arc::clone(&student.network)))?;
+        let (student, provenance) =
+            with(student, |student| Ok((Arc::clone(&student.network), Arc::clone(&student.provenance))))?;
         let teacher = with(teacher, |teacher| Ok(Arc::clone(teacher)))?;
         let queue = if queue.is_null() { None } else { Some(with(queue, |queue| Ok(Arc::clone(queue)))?) };
         let dataset = if dataset.is_null() { None } else { Some(with(dataset, |dataset| Ok(Arc::clone(dataset)))?) };
-        put_new(out, || Distillation::new(config, student, teacher, queue, dataset))
+        put_new(out, || Ok(Distillation::new(config, student, teacher, queue, dataset)?.recorded_in(provenance)))
     })
 }
 
@@ -132,11 +133,12 @@ pub unsafe extern "C" fn seed_trainer_new_with_bank(
 ) -> *mut seed_error {
     catch(|| unsafe {
         let config = with(config, |config| Ok(config.clone()))?;
-        let student = with(student, |student| Ok(Arc::clone(&student.network)))?;
+        let (student, provenance) =
+            with(student, |student| Ok((Arc::clone(&student.network), Arc::clone(&student.provenance))))?;
         let bank = with(bank, |bank| Ok(Arc::clone(bank)))?;
         let queue = if queue.is_null() { None } else { Some(with(queue, |queue| Ok(Arc::clone(queue)))?) };
         let dataset = with(dataset, |dataset| Ok(Arc::clone(dataset)))?;
-        put_new(out, || Distillation::new(config, student, bank, queue, Some(dataset)))
+        put_new(out, || Ok(Distillation::new(config, student, bank, queue, Some(dataset))?.recorded_in(provenance)))
     })
 }
 

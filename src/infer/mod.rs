@@ -6,4 +6,5 @@ mod session;
 mod tensor;
 
 pub use plan::BEARABLE;
+pub(crate) use plan::calibration_images;
 pub use session::{Output, Session, SessionOptions};

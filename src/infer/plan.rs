@@ -151,7 +151,7 @@ fn clock(program: &Fused, images: &Tensor, output: Output) -> Result<Duration> {
 
 /// Pictures with the spectrum of photographs (amplitude falls with frequency), normalised, always the same:
 /// (count, 3, height, width), channels-last.
-fn calibration_images(count: i64, height: i64, width: i64) -> Result<Tensor> {
+pub(crate) fn calibration_images(count: i64, height: i64, width: i64) -> Result<Tensor> {
     let (images, rows, columns) = (count.max(0) as usize, height.max(0) as usize, width.max(0) as usize);
     let mut values: Vec<f32> = Vec::new();
     values

@@ -28,6 +28,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rayon::prelude::*;
+use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 
 use super::gather::{Gather, ROOM};
@@ -36,7 +37,7 @@ use crate::data::render::render_centred;
 use crate::data::{Dataset, FrameView, Loader, Scratch, ViewConfig};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::student_file::load_student;
-use crate::model::{Architecture, Fused, Head, Network, Teacher};
+use crate::model::{Architecture, Description, Fused, Head, Network, Teacher};
 
 /// Frames of one call from which on several threads draw them: fewer are drawn sooner than threads wake up.
 const DRAWN_BY_ONE: usize = 4;
@@ -95,21 +96,8 @@ pub struct Session {
     pub(super) view: ViewConfig,
     pub(super) output: Output,
     dim: usize,
-    about: About,
-}
-
-/// Of what network.
-#[derive(Debug, Clone, Copy)]
-struct About {
-    /// The backbone, where it is one of ours.
-    architecture: Option<Architecture>,
-    parameter_count: Option<i64>,
-}
-
-impl About {
-    fn network(architecture: Architecture, parameter_count: i64) -> Self {
-        Self { architecture: Some(architecture), parameter_count: Some(parameter_count) }
-    }
+    /// The network in figures, where it is one of ours.
+    description: Option<Description>,
 }
 
 impl Session {
@@ -136,7 +124,8 @@ impl Session {
             Output::Features => network.feature_dim(),
             Output::Embedding => network.output_dim(),
         };
-        Ok(Self::of(plan, view, options.output, dim, About::network(network.architecture(), network.parameter_count())))
+        let description = Description::new(network.architecture(), network.head(), view, json!({}))?;
+        Ok(Self::of(plan, view, options.output, dim, Some(description)))
     }
 
     /// A session of a teacher. It stays on its own device, whatever the options say. One that is no network of ours gives
@@ -147,12 +136,12 @@ impl Session {
     pub fn of_teacher(teacher: &Teacher, view: &ViewConfig, options: SessionOptions) -> Result<Self> {
         if let Some(embedder) = teacher.embedder() {
             if options.output == Output::Features {
-                let reason = "a teacher that is no network of libseed gives embeddings only: set \"output\" to \"embedding\"";
+                let reason =
+                    "a teacher that is no network of libseed gives embeddings only: set \"output\" to \"embedding\"";
                 return Err(Error::new(ErrorKind::Unsupported, reason));
             }
             view.check()?;
-            let about = About { architecture: None, parameter_count: embedder.parameter_count() };
-            return Ok(Self::of(Plan::Embedder(Arc::clone(embedder)), view, options.output, embedder.dim(), about));
+            return Ok(Self::of(Plan::Embedder(Arc::clone(embedder)), view, options.output, embedder.dim(), None));
         }
         let (height, width) = check(view, options.output, teacher.head()?)?;
         let build = |kind, piece| teacher.fused(kind, piece, height, width);
@@ -161,8 +150,8 @@ impl Session {
             Output::Features => teacher.feature_dim()?,
             Output::Embedding => teacher.embedding_dim(),
         };
-        let about = About::network(teacher.architecture()?, teacher.parameter_count()?);
-        Ok(Self::of(plan, view, options.output, dim, about))
+        let description = Description::new(teacher.architecture()?, teacher.head()?, view, json!({}))?;
+        Ok(Self::of(plan, view, options.output, dim, Some(description)))
     }
 
     /// A session of a student's file ([`crate::model::student_file`]), whose header says how images are made.
@@ -171,14 +160,24 @@ impl Session {
     /// Those of [`load_student`] and [`Session::new`].
     pub fn open(path: &Path, options: SessionOptions) -> Result<Self> {
         let (network, header) = load_student(path)?;
-        Self::new(&network, &header.view(), options).map_err(|error| error.context(path.display()))
+        let session = Self::new(&network, &header.view(), options).map_err(|error| error.context(path.display()))?;
+        Ok(session.with_provenance(header.provenance))
     }
 
-    fn of(plan: Plan, view: &ViewConfig, output: Output, dim: i64, about: About) -> Self {
+    /// The same session, which says that its network comes from there.
+    #[must_use]
+    pub fn with_provenance(mut self, provenance: Value) -> Self {
+        if let Some(description) = &mut self.description {
+            description.provenance = provenance;
+        }
+        self
+    }
+
+    fn of(plan: Plan, view: &ViewConfig, output: Output, dim: i64, description: Option<Description>) -> Self {
         // Widths are positive and below 2^20.
         let dim = dim as usize;
         let gather = Gather::new(view.view_len(), dim);
-        Self { plan, gather, view: view.clone(), output, dim, about }
+        Self { plan, gather, view: view.clone(), output, dim, description }
     }
 
     /// Numbers in a row: the width of the features or of the embedding.
@@ -223,7 +222,7 @@ impl Session {
 
     /// The backbone, where it is one of ours.
     pub fn architecture(&self) -> Option<Architecture> {
-        self.about.architecture
+        self.description.as_ref().map(|description| description.architecture)
     }
 
     /// Number of parameters' elements, head included.
@@ -231,8 +230,21 @@ impl Session {
     /// # Errors
     /// `Unsupported` for a teacher that only the application knows.
     pub fn parameter_count(&self) -> Result<i64> {
+        let found = match &self.plan {
+            Plan::Embedder(embedder) => embedder.parameter_count(),
+            _ => self.description.as_ref().map(|description| description.parameters),
+        };
         let reason = "only the application knows how many parameters its teacher has";
-        self.about.parameter_count.ok_or_else(|| Error::new(ErrorKind::Unsupported, reason))
+        found.ok_or_else(|| Error::new(ErrorKind::Unsupported, reason))
+    }
+
+    /// The network in figures.
+    ///
+    /// # Errors
+    /// `Unsupported` for a teacher that is no network of ours.
+    pub fn description(&self) -> Result<&Description> {
+        let reason = "a teacher that is no network of libseed cannot be described";
+        self.description.as_ref().ok_or_else(|| Error::new(ErrorKind::Unsupported, reason))
     }
 
     /// One row for each frame, in order: (frames, [`dim`](Session::dim)).
@@ -392,7 +404,8 @@ impl Session {
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Session({:?}, {:?}, {} wide, {})", self.about.architecture, self.output, self.dim, self.describe())
+        let architecture = self.architecture().map(Architecture::name);
+        write!(f, "Session({architecture:?}, {:?}, {} wide, {})", self.output, self.dim, self.describe())
     }
 }
 

@@ -34,6 +34,20 @@ pub(crate) enum Activation {
 }
 
 impl Activation {
+    /// The activation that an operation of a [`Graph`](crate::torch::graph::Graph) names by its number.
+    pub fn numbered(number: i32) -> Option<Activation> {
+        let all = [
+            Activation::Identity,
+            Activation::Relu,
+            Activation::Relu6,
+            Activation::Hardswish,
+            Activation::Hardsigmoid,
+            Activation::Silu,
+            Activation::Sigmoid,
+        ];
+        all.into_iter().find(|&activation| activation as i32 == number)
+    }
+
     /// Takes `x` over, since most activations write in place: `x` must come fresh out of an operation whose backward does
     /// not need its result (convolution, batch norm, linear).
     pub fn apply(self, mut x: Tensor, mode: Mode) -> Result<Tensor> {

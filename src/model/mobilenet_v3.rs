@@ -200,7 +200,8 @@ impl MobileNetV3 {
         }
         let shape = ConvShape::pointwise(input, 6 * input);
         let last = ConvBnAct::new(&mut path.at(blocks.len() + 1), ("0", "1"), shape, norm, HS)?;
-        let widen = Linear::new(&mut root.at("classifier").at(0), 6 * input, channels(width), LinearInitial::MobileNet)?;
+        let widen =
+            Linear::new(&mut root.at("classifier").at(0), 6 * input, channels(width), LinearInitial::MobileNet)?;
         Ok(MobileNetV3 { stem, blocks, last, widen })
     }
 }

@@ -23,9 +23,12 @@
 //! Nothing here changes libtorch's thread-local grad mode beyond a guard that restores it.
 
 mod architecture;
+mod cost;
+mod description;
 mod efficientnet;
 mod fused;
 mod head;
+mod initial;
 mod layers;
 mod load;
 mod mobilenet_v2;
@@ -36,28 +39,33 @@ mod network;
 mod noise;
 mod params;
 mod projection;
+pub mod provenance;
 mod published;
 mod resnet;
-mod seed_names;
 mod student;
 pub mod student_file;
 mod teacher;
 pub mod vit;
 pub mod weights;
+mod weights_summary;
 
 use tch::Tensor;
 
 pub use architecture::Architecture;
+pub use description::{Description, IMAGE_CHANNELS};
 pub use fused::Fused;
 pub use head::Head;
+pub use initial::{InitialWeights, start_from};
+pub(crate) use layers::Activation;
 pub use load::{Load, LoadReport};
 pub use narrow::{Narrow, Width};
 pub use network::Network;
 pub use projection::unit_rows;
-pub use published::published_names;
+pub use published::{Published, published, published_names};
 pub use student::Student;
 pub(crate) use teacher::embed_with;
 pub use teacher::{Application, ApplicationOptions, BatchFormat, EmbedFunction, Embedder, Teacher, TorchScript};
+pub use weights_summary::describe;
 
 use crate::error::Result;
 use crate::torch::fused::{Builder, Value};

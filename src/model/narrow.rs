@@ -113,7 +113,8 @@ mod tests {
 
     #[test]
     fn channels_round_as_in_torchvision() {
-        let rounded: Vec<i64> = [4, 18, 24, 30, 36, 60, 72, 120, 144, 168, 240].map(|c| round_to_eight(c as f64)).to_vec();
+        let rounded: Vec<i64> =
+            [4, 18, 24, 30, 36, 60, 72, 120, 144, 168, 240].map(|c| round_to_eight(c as f64)).to_vec();
         assert_eq!(rounded, [8, 24, 24, 32, 40, 64, 72, 120, 144, 168, 240]);
         // 0.75·88 = 66 → 64; 0.25·24 = 6 → 8; 0.75·24 = 18 → 16, which is too little, → 24.
         assert_eq!([66.0, 6.0, 18.0, 10.0].map(round_to_eight), [64, 8, 24, 16]);

@@ -15,6 +15,7 @@ use super::weights::{HostTensor, StateDict};
 use super::{Architecture, Backbone, Mode};
 use crate::error::{Error, Result};
 use crate::torch::fused::{Builder, Value};
+use crate::torch::graph::Graph;
 
 /// A network. See the [module](super) for the rules on threads and grad mode.
 pub struct Network {
@@ -38,6 +39,11 @@ impl Network {
     /// A network of zeros, for tensors that are about to be read from somewhere else.
     pub(crate) fn blank(architecture: Architecture, head: Head, device: Device) -> Result<Network> {
         Network::build(architecture, head, Filling::Zeros, device)
+    }
+
+    /// A network of shapes without numbers, which costs no memory: to be counted and lowered, not to be run.
+    pub(crate) fn shape_only(architecture: Architecture, head: Head) -> Result<Network> {
+        Network::build(architecture, head, Filling::Shapes, Device::Cpu)
     }
 
     fn build(architecture: Architecture, head: Head, filling: Filling, device: Device) -> Result<Network> {
@@ -81,6 +87,14 @@ impl Network {
     pub(crate) fn lower(&self, builder: &mut Builder) -> Result<(Value, Value)> {
         let features = self.backbone.lower(builder)?;
         Ok((features, self.head_layers.lower(builder, features)?))
+    }
+
+    /// The network in eval mode as a list of operations with batch norm folded into their weights, and the values of its
+    /// features and of its output. Linear layers' weights are the network's own tensors: read them before it learns on.
+    pub(crate) fn graph(&self) -> Result<(Graph, Value, Value)> {
+        let mut builder = Builder::new()?;
+        let (features, output) = self.lower(&mut builder)?;
+        Ok((builder.into_graph(), features, output))
     }
 
     /// Width of the features.

@@ -11,6 +11,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::data::random::{Purpose, generator};
 use crate::error::Result;
+use crate::torch;
 
 /// What a tensor starts from.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -44,6 +45,8 @@ pub(crate) enum Filling {
     Random { seed: u64 },
     /// Zeros in place of random numbers, for a network that is about to be overwritten.
     Zeros,
+    /// No numbers at all, for a network that is only counted. Its tensors have no device that tch knows.
+    Shapes,
 }
 
 /// Collects the tensors while a network is built and keeps them afterwards.
@@ -79,6 +82,7 @@ impl Store {
 
     fn add(&mut self, name: String, shape: &[i64], kind: Kind, initial: Initial, role: Role) -> Result<Tensor> {
         let tensor = match (initial, self.filling) {
+            (_, Filling::Shapes) => torch::shape_only(shape, kind)?,
             (Initial::Constant(value), _) => {
                 // The handle that `f_fill_` returns is the filled tensor itself.
                 Tensor::f_zeros(shape, (kind, self.device))?.f_fill_(value)?

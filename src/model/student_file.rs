@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tch::Device;
 
+use super::provenance::provenance_text;
 use super::weights::{self, StateDict, write_safetensors};
 use super::{Architecture, Head, Load, Network};
 use crate::data::ViewConfig;
@@ -28,6 +29,9 @@ use crate::error::{Error, ErrorKind, Result};
 pub const FORMAT: &str = "libseed.student.1";
 /// How it begins in every version.
 const FAMILY: &str = "libseed.student.";
+
+/// What `format` says in a file for other programs (`export`), which has the same keys but not a student's tensors.
+pub const EXPORT_FORMAT: &str = "libseed.export.1";
 
 /// What a student's file says about it besides the weights.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,6 +66,26 @@ impl StudentHeader {
         }
     }
 
+    /// The header as a file's metadata, `format` being [`FORMAT`] or [`EXPORT_FORMAT`].
+    ///
+    /// # Errors
+    /// `Config` where the view is out of bounds, `InvalidArgument` where the provenance is larger than
+    /// [`MAX_PROVENANCE`](super::provenance::MAX_PROVENANCE).
+    pub fn texts(&self, format: &str) -> Result<BTreeMap<String, String>> {
+        self.view().check()?;
+        let texts = [
+            ("format", format.to_owned()),
+            ("architecture", self.architecture.name().to_owned()),
+            ("head", json_text(&HeadText::from(self.head))?),
+            ("width", self.width.to_string()),
+            ("height", self.height.to_string()),
+            ("mean", json_text(&self.mean)?),
+            ("std", json_text(&self.std)?),
+            ("provenance", provenance_text(&self.provenance)?),
+        ];
+        Ok(texts.into_iter().map(|(key, text)| (key.to_owned(), text)).collect())
+    }
+
     /// Size and normalisation as a view configuration; the augmentations are the default ones.
     pub fn view(&self) -> ViewConfig {
         let Self { width, height, mean, std, .. } = *self;
@@ -72,7 +96,7 @@ impl StudentHeader {
 /// A [`Head`] as the file writes it.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-enum HeadText {
+pub(super) enum HeadText {
     None,
     Classifier { classes: i64 },
     Projection { hidden: i64, dim: i64 },
@@ -116,20 +140,16 @@ pub fn save_student(path: &Path, network: &Network, header: &StudentHeader) -> R
             network.head()
         )));
     }
-    header.view().check()?;
-    let head = json_text(&HeadText::from(header.head))?;
-    let texts = [
-        ("format", FORMAT.to_owned()),
-        ("architecture", header.architecture.name().to_owned()),
-        ("head", head),
-        ("width", header.width.to_string()),
-        ("height", header.height.to_string()),
-        ("mean", json_text(&header.mean)?),
-        ("std", json_text(&header.std)?),
-        ("provenance", json_text(&header.provenance)?),
-    ];
-    let metadata: BTreeMap<String, String> = texts.into_iter().map(|(key, text)| (key.to_owned(), text)).collect();
-    write_safetensors(path, &network.to_state()?, &metadata)
+    write_safetensors(path, &network.to_state()?, &header.texts(FORMAT)?)
+}
+
+/// What a student's file, or one that was exported from a student, says about itself: safetensors, ONNX or TorchScript. The
+/// weights are not read, and nothing in the file is executed.
+///
+/// # Errors
+/// `Io`; `Format` for a file of another kind, without libseed's metadata or with damaged one; `Unsupported` for a later version.
+pub fn read_about(path: &Path) -> Result<StudentHeader> {
+    read_header(path, &weights::read_metadata(path)?, &[FORMAT, EXPORT_FORMAT])
 }
 
 /// Reads a file of [`save_student`]: the network on the CPU, and its header.
@@ -139,7 +159,7 @@ pub fn save_student(path: &Path, network: &Network, header: &StudentHeader) -> R
 /// format; `Mismatch` listing tensors that do not fit the architecture.
 pub fn load_student(path: &Path) -> Result<(Network, StudentHeader)> {
     let state = weights::read(path)?;
-    let header = read_header(path, &state.metadata)?;
+    let header = read_header(path, &state.metadata, &[FORMAT])?;
     check_head(path, &header, &state)?;
     let network = Network::blank(header.architecture, header.head, Device::Cpu)?;
     network.load(&state, Load::Everything).map_err(|error| error.context(path.display()))?;
@@ -147,11 +167,17 @@ pub fn load_student(path: &Path) -> Result<(Network, StudentHeader)> {
     Ok((network, header))
 }
 
-fn read_header(path: &Path, metadata: &BTreeMap<String, String>) -> Result<StudentHeader> {
+fn read_header(path: &Path, metadata: &BTreeMap<String, String>, formats: &[&str]) -> Result<StudentHeader> {
     let missing = |key: &str| Error::format(path, format!("no student of libseed: metadata key \"{key}\" is missing"));
     let text = |key: &str| metadata.get(key).map(String::as_str).ok_or_else(|| missing(key));
     match text("format")? {
-        FORMAT => {}
+        known if formats.contains(&known) => {}
+        EXPORT_FORMAT => {
+            return Err(Error::format(
+                path,
+                "this file was exported for other programs; a student is loaded from the file that it was saved to",
+            ));
+        }
         other if other.starts_with(FAMILY) => {
             return Err(Error::new(
                 ErrorKind::Unsupported,

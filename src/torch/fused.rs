@@ -7,6 +7,7 @@ use tch::{Kind, Tensor};
 use torch_sys::C_tensor;
 
 use super::check;
+use super::graph::{Graph, Operation};
 use crate::{Error, Result};
 
 /// The opaque program of `fused.cpp`.
@@ -81,12 +82,7 @@ unsafe extern "C" {
         stride: i64,
         output: *mut i32,
     ) -> *mut c_char;
-    fn seed_fused_activation(
-        program: *mut RawProgram,
-        input: i32,
-        activation: i32,
-        output: *mut i32,
-    ) -> *mut c_char;
+    fn seed_fused_activation(program: *mut RawProgram, input: i32, activation: i32, output: *mut i32) -> *mut c_char;
     fn seed_fused_prepare(
         program: *mut RawProgram,
         dtype: i32,
@@ -107,6 +103,13 @@ unsafe extern "C" {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Value(i32);
 
+impl Value {
+    /// 0 for the images, then in the order of the operations.
+    pub fn number(self) -> i32 {
+        self.0
+    }
+}
+
 /// The batch of images, (B, 3, H, W).
 pub const IMAGES: Value = Value(0);
 
@@ -121,9 +124,11 @@ pub struct ConvGeometry {
     pub groups: i64,
 }
 
-/// A program that is being built. Activations are the numbers of `model::layers::Activation`.
+/// A program that is being built, and the list of what it was told. Activations are the numbers of
+/// `model::layers::Activation`.
 pub struct Builder {
     raw: NonNull<RawProgram>,
+    graph: Graph,
 }
 
 impl Builder {
@@ -133,7 +138,7 @@ impl Builder {
         // SAFETY: a valid place for one pointer.
         check(unsafe { seed_fused_new(&mut raw) })?;
         let raw = NonNull::new(raw).ok_or_else(|| Error::invalid("the fused program was not made"))?;
-        Ok(Self { raw })
+        Ok(Self { raw, graph: Graph::default() })
     }
 
     /// act(conv(input) + other), weight (O, I/groups, k, k), bias (O).
@@ -164,7 +169,9 @@ impl Builder {
                 &mut output,
             )
         })?;
-        Ok(Value(output))
+        let (weight, bias) = (weight.shallow_clone(), bias.shallow_clone());
+        let other = (other >= 0).then_some(Value(other));
+        Ok(self.record(Operation::Conv { input, other, weight, bias, geometry, activation }, output))
     }
 
     /// 3×3 maxima, stride 2, padding 1.
@@ -172,17 +179,18 @@ impl Builder {
         let mut output = 0;
         // SAFETY: the program lives through the call.
         check(unsafe { seed_fused_max_pool(self.raw.as_ptr(), input.0, &mut output) })?;
-        Ok(Value(output))
+        Ok(self.record(Operation::MaxPool { input }, output))
     }
 
     /// x·gate(W₂·inner(W₁·mean(x) + b₁) + b₂), `weights` W₁ (S, C), b₁, W₂ (C, S), b₂. Overwrites `input`: nothing else
     /// may read it.
     pub fn squeeze(&mut self, input: Value, weights: [&Tensor; 4], inner: i32, gate: i32) -> Result<Value> {
         let mut output = 0;
-        let weights = weights.map(Tensor::as_ptr);
+        let pointers = weights.map(Tensor::as_ptr);
         // SAFETY: program and tensors live through the call; four pointers are read.
-        check(unsafe { seed_fused_squeeze(self.raw.as_ptr(), input.0, weights.as_ptr(), inner, gate, &mut output) })?;
-        Ok(Value(output))
+        check(unsafe { seed_fused_squeeze(self.raw.as_ptr(), input.0, pointers.as_ptr(), inner, gate, &mut output) })?;
+        let weights = weights.map(Tensor::shallow_clone);
+        Ok(self.record(Operation::Squeeze { input, weights, inner, gate }, output))
     }
 
     /// Mean over the image: (B, C, H, W) → (B, C).
@@ -190,7 +198,7 @@ impl Builder {
         let mut output = 0;
         // SAFETY: the program lives through the call.
         check(unsafe { seed_fused_mean(self.raw.as_ptr(), input.0, &mut output) })?;
-        Ok(Value(output))
+        Ok(self.record(Operation::Mean { input }, output))
     }
 
     /// act(input·Wᵀ + b), weight (O, I), bias (O).
@@ -200,7 +208,18 @@ impl Builder {
         check(unsafe {
             seed_fused_linear(self.raw.as_ptr(), input.0, weight.as_ptr(), bias.as_ptr(), activation, &mut output)
         })?;
-        Ok(Value(output))
+        let (weight, bias) = (weight.shallow_clone(), bias.shallow_clone());
+        Ok(self.record(Operation::Linear { input, weight, bias, activation }, output))
+    }
+
+    fn record(&mut self, operation: Operation, output: i32) -> Value {
+        self.graph.push(operation, Value(output));
+        Value(output)
+    }
+
+    /// The list of what was told, in place of a program that runs.
+    pub fn into_graph(mut self) -> Graph {
+        std::mem::take(&mut self.graph)
     }
 
     /// Zeros around (B, C, H, W), so that a convolution without padding gives ⌈H/stride⌉ × ⌈W/stride⌉: as few as are needed, the
@@ -209,7 +228,7 @@ impl Builder {
         let mut output = 0;
         // SAFETY: the program lives through the call.
         check(unsafe { seed_fused_same_padding(self.raw.as_ptr(), input.0, kernel, stride, &mut output) })?;
-        Ok(Value(output))
+        Ok(self.record(Operation::SamePadding { input, kernel, stride }, output))
     }
 
     /// act(input), element by element. Overwrites `input`: nothing else may read it.
@@ -217,7 +236,7 @@ impl Builder {
         let mut output = 0;
         // SAFETY: the program lives through the call.
         check(unsafe { seed_fused_activation(self.raw.as_ptr(), input.0, activation, &mut output) })?;
-        Ok(Value(output))
+        Ok(self.record(Operation::Activation { input, activation }, output))
     }
 
     /// act(input·Wᵀ + b) + other, weight (O, I), bias (O); in the type of `other`.
@@ -235,7 +254,7 @@ impl Builder {
         check(unsafe {
             seed_fused_linear_sum(self.raw.as_ptr(), input.0, other.0, weight, bias, activation, &mut output)
         })?;
-        Ok(Value(output))
+        Ok(self.record(Operation::Unrecorded { name: "a linear layer with a shortcut" }, output))
     }
 
     /// Images (B, 3, H, W) → float32 tokens (B, F + H/p·W/p, D). `weights`: W (D, 3, p, p), b (D), the first tokens
@@ -248,7 +267,7 @@ impl Builder {
         check(unsafe {
             seed_fused_patches(self.raw.as_ptr(), input.0, weights.as_ptr(), i32::from(antialias), &mut output)
         })?;
-        Ok(Value(output))
+        Ok(self.record(Operation::Unrecorded { name: "patches as tokens" }, output))
     }
 
     /// Layer normalisation over the last axis, weight and bias (D); reads and computes float32, gives the program's type.
@@ -258,7 +277,7 @@ impl Builder {
         check(unsafe {
             seed_fused_layer_norm(self.raw.as_ptr(), input.0, weight.as_ptr(), bias.as_ptr(), eps, &mut output)
         })?;
-        Ok(Value(output))
+        Ok(self.record(Operation::Unrecorded { name: "layer normalisation" }, output))
     }
 
     /// Self-attention: queries, keys and values (B, T, 3D) → (B, T, D).
@@ -266,7 +285,7 @@ impl Builder {
         let mut output = 0;
         // SAFETY: the program lives through the call.
         check(unsafe { seed_fused_attention(self.raw.as_ptr(), input.0, heads, &mut output) })?;
-        Ok(Value(output))
+        Ok(self.record(Operation::Unrecorded { name: "attention" }, output))
     }
 
     /// Token `number` of each image: (B, T, D) → (B, D).
@@ -274,12 +293,12 @@ impl Builder {
         let mut output = 0;
         // SAFETY: the program lives through the call.
         check(unsafe { seed_fused_token(self.raw.as_ptr(), input.0, number, &mut output) })?;
-        Ok(Value(output))
+        Ok(self.record(Operation::Unrecorded { name: "one token of many" }, output))
     }
 
     /// The finished program, its weights in `kind` (float32 or bfloat16). With `onednn` the weights are packed for images
     /// (batch, 3, height, width), on the CPU only; other sizes run as well, but slower.
-    pub fn prepare(self, kind: Kind, onednn: bool, batch: i64, height: i64, width: i64) -> Result<Program> {
+    pub fn prepare(mut self, kind: Kind, onednn: bool, batch: i64, height: i64, width: i64) -> Result<Program> {
         let dtype = match kind {
             Kind::Float => 6, // c10::ScalarType::Float
             Kind::BFloat16 => 15,
@@ -287,6 +306,8 @@ impl Builder {
         };
         // SAFETY: the program lives through the call.
         check(unsafe { seed_fused_prepare(self.raw.as_ptr(), dtype, i32::from(onednn), batch, height, width) })?;
+        // A program has its own copies of the weights.
+        self.graph = Graph::default();
         Ok(Program { builder: self })
     }
 }

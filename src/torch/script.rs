@@ -82,9 +82,8 @@ impl Script {
         let _off = Autocast::enter(self.device, tch::Kind::Float)?;
         let mut tensor = std::ptr::null_mut();
         // SAFETY: module, images and name live through the call; the shim allocates the tensor that `from_ptr` takes over.
-        let message = unsafe {
-            seed_shim_script_forward(self.module.as_ptr(), images.as_ptr(), name.as_ptr(), &mut tensor)
-        };
+        let message =
+            unsafe { seed_shim_script_forward(self.module.as_ptr(), images.as_ptr(), name.as_ptr(), &mut tensor) };
         if message.is_null() {
             // SAFETY: as above.
             return Ok(unsafe { Tensor::from_ptr(tensor) });

@@ -9,6 +9,7 @@ use super::background::in_background;
 use super::bank::check_bank;
 use super::cancel::CancelToken;
 use super::progress::{Control, Meter, Progress};
+use super::record::Record;
 use crate::config::Config;
 use crate::data::{Batch, Dataset, Frame, Loader, ViewConfig};
 use crate::distill::queue::Queue;
@@ -48,6 +49,7 @@ pub struct Distillation {
     pub(super) step: u64,
     // Losses whose values were not read yet, so that no step waits for the device.
     pub(super) unread: Vec<Tensor>,
+    pub(super) record: Option<Record>,
 }
 
 impl Distillation {
@@ -111,8 +113,22 @@ impl Distillation {
         }
         let base = config.learning_rate * config.batch_size as f64 / 256.0;
         let schedule = Cosine { base, warmup: config.warmup_steps, total };
-        let unread = Vec::new();
-        Ok(Self { config, device, precision, targets, student, queue, optimiser, dataset, schedule, step: 0, unread })
+        let (unread, record) = (Vec::new(), None);
+        let step = 0;
+        Ok(Self {
+            config,
+            device,
+            precision,
+            targets,
+            student,
+            queue,
+            optimiser,
+            dataset,
+            schedule,
+            step,
+            unread,
+            record,
+        })
     }
 
     /// Steps made, resumed ones included.
@@ -177,6 +193,7 @@ impl Distillation {
             let (paused, ended) = cancel.wait();
             meter.leave_out(paused);
             if ended {
+                self.note(None)?;
                 self.checkpoint_if_configured()?;
                 return Ok(Outcome::Cancelled);
             }
@@ -201,6 +218,7 @@ impl Distillation {
                     waiting_share: lap.waiting_share,
                     skipped_images: dataset.skipped().len() as u64,
                 };
+                self.note(Some(progress.loss))?;
                 if observe(progress) == Control::Stop {
                     self.checkpoint_if_configured()?;
                     return Ok(Outcome::Cancelled);
@@ -232,7 +250,9 @@ impl Distillation {
         let batch = Batch::of_frames(frames, &self.config.view, self.config.seed, self.step)?;
         let images = upload(&batch, &self.config.view, self.device)?;
         self.distill_once(&images, None)?;
-        self.read_loss()
+        let loss = self.read_loss()?;
+        self.note(Some(loss))?;
+        Ok(loss)
     }
 
     /// Leaves the device to others for the share of time that `duty_cycle` does not claim, after a step begun at `start`.
@@ -317,7 +337,9 @@ fn check_widths(student: &Network, targets: &Targets) -> Result<()> {
 
 fn check_images(images: &ImageTargets, dataset: Option<&Dataset>) -> Result<()> {
     let dataset = dataset.ok_or_else(|| {
-        Error::invalid("a run over an embedding an image needs the data set of these images, to show the student its views")
+        Error::invalid(
+            "a run over an embedding an image needs the data set of these images, to show the student its views",
+        )
     })?;
     if dataset.len() == images.images() {
         return Ok(());

@@ -5,6 +5,7 @@ pub mod bank;
 pub mod cancel;
 pub mod distill;
 pub mod progress;
+mod record;
 mod resume;
 
 pub use bank::{BankProgress, fill_bank};

@@ -4,6 +4,7 @@
 
 #include "check.hpp"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cmath>
@@ -104,6 +105,7 @@ void empty_objects() {
   seed::Trainer trainer(nullptr);
   seed::CancelToken token(nullptr);
   seed::Session session(nullptr);
+  seed::Model model(nullptr);
   seed::Report report(nullptr);
   auto pixels = stripes(8, 8, 2);
   seed::ImageView image(pixels.data(), 8, 8, seed::PixelFormat::Mono8);
@@ -126,6 +128,11 @@ void empty_objects() {
   FAILS(ErrorCode::InvalidArgument, session.embed(image));
   FAILS(ErrorCode::InvalidArgument, session.embed(dataset));
   FAILS(ErrorCode::InvalidArgument, session.describe());
+  FAILS(ErrorCode::InvalidArgument, student.export_to("/nowhere", {}));
+  FAILS(ErrorCode::InvalidArgument, student.set_provenance("key", "1"));
+  FAILS(ErrorCode::InvalidArgument, model.info());
+  FAILS(ErrorCode::InvalidArgument, model.provenance());
+  FAILS(ErrorCode::InvalidArgument, seed::Model::of(session));
   FAILS(ErrorCode::InvalidArgument, seed::Session::from_student(student, good));
   FAILS(ErrorCode::InvalidArgument, report.add_paragraph("text"));
 }
@@ -395,6 +402,12 @@ void training(const std::string &folder) {
   trainer = seed::Trainer(nullptr);
   student = TAKE(seed::Student::load(files.student, config));
   CHECK(TAKE(student.dim()) == 16);
+  FAILS(ErrorCode::InvalidArgument, student.weights_report());
+  TAKE(student.load_weights(files.teacher));
+  CHECK(TAKE(student.weights_report()).find("\"head\":true") != std::string::npos);
+  CHECK(TAKE(seed::describe_weights(files.teacher)).find("mobilenet_v3_small") != std::string::npos);
+  FAILS(ErrorCode::Io, student.load_weights("/no/such/file"));
+  FAILS(ErrorCode::Io, seed::describe_weights("/no/such/file"));
   report(dataset, folder);
 }
 
@@ -462,6 +475,42 @@ void sessions(const std::string &folder) {
   CHECK(equal == 3);
 }
 
+void models(const std::string &folder) {
+  auto config = TAKE(seed::Config::create({{"precision", "fp32"}, {"embedding_dim", 16}}));
+  const auto names = TAKE(seed::architectures());
+  CHECK(names.size() > 10 && std::count(names.begin(), names.end(), "resnet18") == 1);
+  auto planned = TAKE(seed::Model::of_architecture("resnet18", config));
+  CHECK(TAKE(planned.info()).input_width == 224 && TAKE(planned.info()).feature_dim == 512);
+  FAILS(ErrorCode::InvalidArgument, seed::Model::of_architecture("resnet19", config));
+
+  auto student = TAKE(seed::Student::load(folder + "/student.safetensors", config));
+  TAKE(student.set_provenance("line", "{\"name\": \"press 4\"}"));
+  FAILS(ErrorCode::InvalidArgument, student.set_provenance("line", "press 4"));
+  auto model = TAKE(seed::Model::of(student));
+  const auto info = TAKE(model.info());
+  CHECK(TAKE(model.architecture()) == "mobilenet_v3_small" && info.embedding_dim == 16 && info.input_width == 32);
+  CHECK(static_cast<seed::HeadKind>(info.head) == seed::HeadKind::Projection && info.multiply_adds > 0);
+  const auto provenance = TAKE(model.provenance());
+  CHECK(provenance.find("press 4") != std::string::npos && provenance.find("\"step\":8") != std::string::npos);
+
+  seed::ExportOptions options;
+  options.input = seed::ExportInput::Bytes;
+  options.outputs = seed::ExportOutputs::Both;
+  for (auto format : {seed::ExportFormat::Onnx, seed::ExportFormat::TorchScript, seed::ExportFormat::Torchvision,
+                      seed::ExportFormat::Backbone}) {
+    options.format = format;
+    TAKE(student.export_to(folder + "/exported", options));
+    auto exported = TAKE(seed::Model::open(folder + "/exported"));
+    CHECK(TAKE(exported.provenance()) == provenance && TAKE(exported.info()).parameters == info.parameters);
+  }
+  FAILS(ErrorCode::Io, student.export_to("/no/such/folder/student", options));
+  FAILS(ErrorCode::Io, seed::Model::open("/no/such/file"));
+  auto session = TAKE(seed::Session::from_student(student, config));
+  CHECK(TAKE(TAKE(seed::Model::of(session)).provenance()) == provenance);
+  auto teacher = TAKE(seed::Teacher::load(folder + "/teacher.safetensors", "mobilenet_v3_small", config));
+  CHECK(TAKE(TAKE(seed::Model::of(teacher, config)).info()).input_height == 224);
+}
+
 void logging() {
   std::atomic<int> lines{0};
   auto broken = TAKE(seed::Dataset::open_files({"/no/such/file.png"}));
@@ -497,6 +546,7 @@ int main(int count, char **words) {
   judging();
   training(words[1]);
   sessions(words[1]);
+  models(words[1]);
   logging();
   if (failures == 0) std::printf("bindings: all checks passed\n");
   return failures != 0;

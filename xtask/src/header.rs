@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::{Outcome, root};
 
 /// The files of src/ffi in the order in which the header tells of them.
-const FILES: [&str; 18] = [
+const FILES: [&str; 21] = [
     "init",
     "error",
     "log",
@@ -15,6 +15,7 @@ const FILES: [&str; 18] = [
     "cancel",
     "image",
     "dataset",
+    "weights",
     "teacher",
     "teacher_callback",
     "student",
@@ -23,6 +24,8 @@ const FILES: [&str; 18] = [
     "trainer",
     "bank",
     "session",
+    "model",
+    "export",
     "eval",
     "report",
 ];

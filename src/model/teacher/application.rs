@@ -91,7 +91,8 @@ impl Application {
             values.f_view([1, 1, 1, 3])
         };
         let nhwc = images.f_permute([0, 2, 3, 1])?;
-        let exact = nhwc.f_mul(&numbers(self.options.std)?)?.f_add(&numbers(self.options.mean)?)?.f_mul_scalar(255.0)?;
+        let exact =
+            nhwc.f_mul(&numbers(self.options.std)?)?.f_add(&numbers(self.options.mean)?)?.f_mul_scalar(255.0)?;
         let levels = exact.f_round()?.f_clamp(0.0, 255.0)?;
         let apart = exact.f_sub(&levels)?.f_abs()?.f_max()?.f_double_value(&[])?;
         if apart.is_nan() || apart > NEAR {

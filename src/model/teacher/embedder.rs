@@ -48,7 +48,8 @@ pub(super) fn check_rows(rows: &Tensor, who: &str) -> Result<()> {
     // An infinity, or a number that is none, stands in the sum of its row's squares too.
     let squares = rows.f_square()?.f_sum_dim_intlist([1i64].as_slice(), false, Kind::Double)?; // (B)
     let squares = Vec::<f64>::try_from(&squares)?;
-    let Some(row) = squares.iter().position(|square| !square.is_finite() || *square <= f64::from(f32::MIN_POSITIVE)) else {
+    let Some(row) = squares.iter().position(|square| !square.is_finite() || *square <= f64::from(f32::MIN_POSITIVE))
+    else {
         return Ok(());
     };
     let what = if squares[row].is_finite() { "zeros only" } else { "infinity or NaN" };

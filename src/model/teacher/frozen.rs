@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
+use crate::error::{Error, Result};
 use crate::model::network::check_images;
 use crate::model::weights::HostTensor;
 use crate::model::{Fused, Head, LoadReport, Mode, Network, unit_rows};
-use crate::error::{Error, Result};
 
 /// A frozen network that may be shared between threads: nothing it offers writes to its tensors.
 pub(super) struct Frozen {

@@ -39,7 +39,10 @@ impl TorchScript {
         // What is hashed is what is loaded, even while somebody else writes the file.
         let bytes = std::fs::read(path).map_err(|error| Error::io("read", path, &error))?;
         if !bytes.starts_with(b"PK\x03\x04") {
-            return Err(Error::format(path, "no TorchScript file: it is no zip archive; write one with torch.jit.save"));
+            return Err(Error::format(
+                path,
+                "no TorchScript file: it is no zip archive; write one with torch.jit.save",
+            ));
         }
         let script = Script::load(&bytes, device).map_err(|error| {
             let hint = "is it a file of torch.jit.save? weights alone are loaded by their architecture's name";

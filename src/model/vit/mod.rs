@@ -90,14 +90,7 @@ impl VisionTransformer {
 impl Backbone for VisionTransformer {
     fn features(&self, images: &Tensor, mode: Mode) -> Result<Tensor> {
         let patch = self.shape.patch();
-        let grid = images.f_conv2d(
-            &self.patch_weight,
-            Some(&self.patch_bias),
-            [patch, patch],
-            [0, 0],
-            [1, 1],
-            1,
-        )?; // (B, D, H/p, W/p)
+        let grid = images.f_conv2d(&self.patch_weight, Some(&self.patch_bias), [patch, patch], [0, 0], [1, 1], 1)?; // (B, D, H/p, W/p)
         let (batch, _, rows, columns) = grid.size4()?;
         let positions = positions::resample(&self.patch_positions()?, rows, columns, self.shape.antialias())?;
         let patches = grid.f_flatten(2, -1)?.f_transpose(1, 2)?.f_add(&positions.f_flatten(1, 2)?)?; // (B, N, D)

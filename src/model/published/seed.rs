@@ -15,46 +15,18 @@
 //!
 //! In the first EfficientNet block, which does not widen, K counts from 0 at the depthwise convolution.
 
-use std::collections::BTreeMap;
+use super::layout::{Target, whole};
+use crate::model::Architecture;
 
-use super::Architecture;
-use super::weights::{HostTensor, StateDict};
-
-/// The state with torchvision's names where it holds `architecture` in SEED's layout; any other comes back unchanged. What
-/// does not belong to the network keeps its name, and so does a prefix such as `module.student.`.
-pub(crate) fn torchvision_names(architecture: Architecture, state: StateDict) -> StateDict {
-    let (mark, rename): (&str, &dyn Fn(&str) -> Option<String>) = match architecture {
-        Architecture::SeedMobileNetV3Large => ("features.4.conv.5.fc.0.weight", &mobilenet),
-        Architecture::TfEfficientNetB0 => ("_blocks.15._project_conv.weight", &|name| efficientnet(&B0, name)),
-        Architecture::TfEfficientNetB1 => ("_blocks.22._project_conv.weight", &|name| efficientnet(&B1, name)),
-        _ => return state,
+/// torchvision's name of a tensor in SEED's layout; names that are the same stay. `None` for networks that SEED has no layout of.
+pub(super) fn target(architecture: Architecture, name: &str) -> Option<Target> {
+    let renamed = match architecture {
+        Architecture::SeedMobileNetV3Large => mobilenet(name),
+        Architecture::TfEfficientNetB0 => efficientnet(&B0, name),
+        Architecture::TfEfficientNetB1 => efficientnet(&B1, name),
+        _ => return None,
     };
-    // A query encoder and a key encoder may both be there: each is renamed under its own prefix.
-    let prefixes: Vec<String> =
-        state.tensors.keys().filter_map(|name| name.strip_suffix(mark)).map(str::to_owned).collect();
-    if prefixes.is_empty() {
-        return state;
-    }
-    log::info!("the names are those of SEED's own {architecture} and were changed to torchvision's");
-    let StateDict { tensors, metadata } = state;
-    let mut renamed = BTreeMap::new();
-    for (name, tensor) in tensors {
-        let prefix = prefixes.iter().filter(|prefix| name.starts_with(prefix.as_str())).max_by_key(|prefix| prefix.len());
-        let new = prefix.and_then(|prefix| Some(format!("{prefix}{}", rename(&name[prefix.len()..])?)));
-        match new {
-            Some(new) => renamed.insert(new, as_convolution(&name, tensor)),
-            None => renamed.insert(name, tensor),
-        };
-    }
-    StateDict { tensors: renamed, metadata }
-}
-
-/// SEED's squeeze-and-excitation is linear, (O, I); torchvision's a convolution, (O, I, 1, 1).
-fn as_convolution(name: &str, mut tensor: HostTensor) -> HostTensor {
-    if name.contains(".fc.") && tensor.shape.len() == 2 {
-        tensor.shape.extend([1, 1]);
-    }
-    tensor
+    whole(renamed.unwrap_or_else(|| name.to_owned()))
 }
 
 fn mobilenet(name: &str) -> Option<String> {
