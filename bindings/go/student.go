@@ -5,15 +5,14 @@ import "C"
 
 // Student is a compact network with a projection head. Trainers share it; sessions take a copy of its weights as they are
 // when the session is made. Any number of goroutines may use it at once; they wait for a step that is writing the weights.
+// LoadWeights wants it alone.
 type Student struct {
 	_      noCopy
 	handle *handle[*C.seed_student]
 }
 
-// NewStudent makes a student with random weights, drawn from the configuration's "seed". The architecture is "resnet10",
-// "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet50w2", "resnet50w4" (SwAV's wide ones),
-// "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0" or "efficientnet_b1"; "embedding_dim",
-// "projection_hidden", "device", image size, mean and std come from config.
+// NewStudent makes a student with random weights, drawn from the configuration's "seed", of one of [Architectures].
+// "embedding_dim", "projection_hidden", "device", image size, mean and std come from config.
 func NewStudent(architecture string, config *Config) (*Student, error) {
 	return newStudent("architecture", architecture, config,
 		func(name *C.char, settings *C.seed_config, out **C.seed_student) *C.seed_error {
