@@ -113,6 +113,11 @@ namespace LibSeed
         protected override void Free(IntPtr value) => Native.seed_embeddings_free(value);
     }
 
+    internal sealed class ModelHandle : SeedHandle
+    {
+        protected override void Free(IntPtr value) => Native.seed_model_free(value);
+    }
+
     internal sealed class QueueHandle : SeedHandle
     {
         internal static readonly QueueHandle None = new QueueHandle();

@@ -17,6 +17,43 @@ namespace LibSeed
         internal int device;
     }
 
+    // double[3]
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct Triple
+    {
+        internal double red;
+        internal double green;
+        internal double blue;
+
+        internal double[] ToArray() => new[] { red, green, blue };
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct ModelInfoLayout
+    {
+        internal UIntPtr struct_size;
+        internal long parameters;
+        internal ulong multiply_adds;
+        internal long feature_dim;
+        internal long embedding_dim;
+        internal Triple mean;
+        internal Triple std;
+        internal uint input_width;
+        internal uint input_height;
+        internal uint input_channels;
+        internal int head;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct ExportOptionsLayout
+    {
+        internal UIntPtr struct_size;
+        internal int format;
+        internal int input;
+        internal int outputs;
+        internal int reserved;
+    }
+
     [StructLayout(LayoutKind.Sequential)]
     internal struct TeacherBatchLayout
     {

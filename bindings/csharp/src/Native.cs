@@ -131,7 +131,45 @@ namespace LibSeed
         internal static extern IntPtr seed_student_parameter_count(StudentHandle student, out long result);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_student_dim(StudentHandle student, out long result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_weights_describe(byte[] path, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_student_load_weights(StudentHandle student, byte[] path);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_student_weights_report(StudentHandle student, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_student_set_provenance(StudentHandle student, byte[] key, byte[] json);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_student_export(StudentHandle student, byte[] path,
+            ref ExportOptionsLayout options);
         [DllImport(Seed, CallingConvention = C)] internal static extern void seed_student_free(IntPtr student);
+
+        [DllImport(Seed, CallingConvention = C)] internal static extern IntPtr seed_architecture_count(out UIntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_architecture_name(UIntPtr index, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
+
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_model_new(byte[] architecture, ConfigHandle config, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)] internal static extern IntPtr seed_model_open(byte[] path, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_model_from_student(StudentHandle student, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_model_from_teacher(TeacherHandle teacher, ConfigHandle config,
+            out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_model_from_session(SessionHandle session, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_model_get_info(ModelHandle model, ref ModelInfoLayout info);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_model_architecture(ModelHandle model, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_model_provenance(ModelHandle model, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)] internal static extern void seed_model_free(IntPtr model);
 
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_queue_new(UIntPtr capacity, UIntPtr dim, ulong seed, out IntPtr result);

@@ -23,6 +23,7 @@ namespace LibSeed.Tests
             { "uint64_t", new[] { typeof(ulong) } },
             { "size_t", new[] { typeof(UIntPtr) } },
             { "double", new[] { typeof(double) } },
+            { "double[3]", new[] { typeof(Triple) } },
             { "void*", new[] { typeof(IntPtr) } },
             { "char*", new[] { typeof(byte[]), typeof(IntPtr) } },
             { "char**", new[] { typeof(IntPtr[]) } },
@@ -39,6 +40,8 @@ namespace LibSeed.Tests
             { "seed_image*", new[] { typeof(ImageLayout*), typeof(ImageLayout).MakeByRefType() } },
             { "seed_memory*", new[] { typeof(MemoryLayout).MakeByRefType() } },
             { "seed_knn_result*", new[] { typeof(KnnLayout).MakeByRefType() } },
+            { "seed_model_info*", new[] { typeof(ModelInfoLayout).MakeByRefType() } },
+            { "seed_export_options*", new[] { typeof(ExportOptionsLayout).MakeByRefType() } },
             { "seed_teacher_batch*", new[] { typeof(IntPtr) } },
             { "seed_progress*", new[] { typeof(IntPtr) } },
             { "seed_bank_progress*", new[] { typeof(IntPtr) } },
@@ -54,6 +57,8 @@ namespace LibSeed.Tests
         {
             { "seed_image", typeof(ImageLayout) },
             { "seed_memory", typeof(MemoryLayout) },
+            { "seed_model_info", typeof(ModelInfoLayout) },
+            { "seed_export_options", typeof(ExportOptionsLayout) },
             { "seed_teacher_batch", typeof(TeacherBatchLayout) },
             { "seed_progress", typeof(ProgressLayout) },
             { "seed_bank_progress", typeof(BankProgressLayout) },
@@ -126,11 +131,14 @@ namespace LibSeed.Tests
                 {
                     var own = layout.Value.GetField(field.Name, BindingFlags.Instance | BindingFlags.NonPublic);
                     Expect.True(own != null, layout.Key + " has the field " + field.Name);
-                    Expect.True(Fits(field.Type, own.FieldType, true), layout.Key + "." + field.Name + " is a " + field.Type);
-                    var size = Marshal.SizeOf(own.FieldType);
+                    var type = field.Count == 1 ? field.Type : field.Type + "[" + field.Count + "]";
+                    Expect.True(Fits(type, own.FieldType, true), layout.Key + "." + field.Name + " is a " + type);
+                    // Each of an array's places has the size that C aligns by.
+                    var whole = Marshal.SizeOf(own.FieldType);
+                    var size = whole / field.Count;
                     offset = (offset + size - 1) / size * size;
                     Expect.Equal(offset, (int)Marshal.OffsetOf(layout.Value, field.Name));
-                    offset += size;
+                    offset += whole;
                     widest = Math.Max(widest, size);
                 }
                 Expect.Equal((offset + widest - 1) / widest * widest, Marshal.SizeOf(layout.Value));
@@ -165,6 +173,11 @@ namespace LibSeed.Tests
             Same(typeof(PixelFormat), Header.Numbers("SEED_PIXEL_"), null);
             Same(typeof(Outcome), Header.Numbers("SEED_OUTCOME_"), null);
             Same(typeof(BatchFormat), Header.Numbers("SEED_BATCH_"), null);
+            Same(typeof(HeadKind), Header.Numbers("SEED_HEAD_"), null);
+            Same(typeof(ExportInput), Header.Numbers("SEED_EXPORT_INPUT_"), null);
+            Same(typeof(ExportOutputs), Header.Numbers("SEED_EXPORT_OUTPUT_"), null);
+            Same(typeof(ExportFormat), Header.Numbers("SEED_EXPORT_").Where(number => !number.Key.Contains("PUT_"))
+                .ToDictionary(number => number.Key, number => number.Value), null);
             Expect.Equal(Header.Numbers("SEED_ABI_")["VERSION"], (int)Native.AbiVersion);
             Expect.Equal(Header.Numbers("SEED_DEVICE_")["CPU"], Native.DeviceCpu);
             Expect.Equal(Header.Numbers("SEED_DEVICE_")["CUDA"], Native.DeviceCuda);
