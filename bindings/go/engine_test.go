@@ -152,17 +152,18 @@ func TestEngineOnOtherThreads(t *testing.T) {
 // The engine is kept as long as something was made of it, and no longer.
 func TestEngineIsReleased(t *testing.T) {
 	config := smallConfig(t)
-	kept := &struct{ numbers [1000]int }{}
 	gone := make(chan struct{})
-	runtime.AddCleanup(kept, func(gone chan struct{}) { close(gone) }, gone)
-	teacher := must[*seed.Teacher](t)(seed.TeacherFromEngine(seed.Engine{Dim: dim, Identity: "kept", Format: seed.Uint8NHWC,
-		Embed: func(batch *seed.TeacherBatch) error {
-			kept.numbers[0]++
-			return bands(batch)
-		}}, config))
-	trainer := must[*seed.Trainer](t)(seed.NewTrainer(config, newStudent(t, config), teacher, nil, eightImages(t)))
-	kept = nil
-	ok(t, teacher.Close())
+	trainer := func() *seed.Trainer {
+		kept := &struct{ numbers [1000]int }{}
+		runtime.AddCleanup(kept, func(gone chan struct{}) { close(gone) }, gone)
+		teacher := must[*seed.Teacher](t)(seed.TeacherFromEngine(seed.Engine{Dim: dim, Identity: "kept", Format: seed.Uint8NHWC,
+			Embed: func(batch *seed.TeacherBatch) error {
+				kept.numbers[0]++
+				return bands(batch)
+			}}, config))
+		defer teacher.Close()
+		return must[*seed.Trainer](t)(seed.NewTrainer(config, newStudent(t, config), teacher, nil, eightImages(t)))
+	}()
 	runtime.GC()
 	if outcome, err := trainer.Run(t.Context(), 2, nil); outcome != seed.Paused || err != nil {
 		t.Fatalf("%v, %v", outcome, err)
