@@ -16,7 +16,8 @@ namespace LibSeed.Tests
         private static void Bands(TeacherBatch batch)
         {
             var size = batch.Height / batch.Dim * batch.Width * 3;
-            var levels = batch.Bytes;
+            // Mono's compiler cannot say how .NET indexes a ReadOnlySpan.
+            var levels = batch.Bytes.ToArray();
             var rows = batch.Embeddings;
             for (var i = 0; i < rows.Length; i++)
             {
@@ -85,10 +86,11 @@ namespace LibSeed.Tests
                 var tensor = batch.TakeTensor();
                 Expect.True(tensor != IntPtr.Zero && batch.TakeTensor() == IntPtr.Zero, "a tensor that is handed out once");
                 DlpackLayout.Delete(tensor);
+                var levels = batch.Floats.ToArray();
                 var rows = batch.Embeddings;
                 for (var i = 0; i < rows.Length; i++)
                 {
-                    rows[i] = 1 + batch.Floats[i];
+                    rows[i] = 1 + levels[i];
                 }
             }, Fixtures.Dim, "floats", config))
             using (var student = Fixtures.NewStudent(config))
