@@ -149,6 +149,7 @@ pub const KEYS: &[(&str, Slot)] = &[
     ("progress_every", Slot::Int(|c| &mut c.progress_every, 1, 1 << 40)),
     ("image_width", Slot::Side(|c| &mut c.view.width, 8, 4096)),
     ("image_height", Slot::Side(|c| &mut c.view.height, 8, 4096)),
+    ("image_channels", Slot::Side(|c| &mut c.view.channels, 1, 3)),
     ("view.crop_scale_min", Slot::Float(|c| &mut c.view.crop_scale_min, 1e-4, 1.0)),
     ("view.crop_scale_max", Slot::Float(|c| &mut c.view.crop_scale_max, 1e-4, 1.0)),
     ("view.crop_ratio_min", Slot::Float(|c| &mut c.view.crop_ratio_min, 0.01, 100.0)),
@@ -290,6 +291,9 @@ impl Config {
                     format!("{low_key} is {low}, above {high_key}, which is {high}; expected min ≤ max"),
                 ));
             }
+        }
+        if self.view.channels == 2 {
+            return Err(Error::new(ErrorKind::Config, "image_channels is 2, expected 3 or 1"));
         }
         Ok(())
     }

@@ -107,6 +107,11 @@ fn students_are_described_and_exported_in_c99_and_cpp17() {
 }
 
 #[test]
+fn networks_go_by_their_names_in_c99_and_cpp17() {
+    holds_in_c99_and_cpp17("networks.c");
+}
+
+#[test]
 fn the_examples_compile_and_the_small_one_runs() {
     let folder = tempfile::tempdir().unwrap();
     let embed = compile(&root().join("examples/c/embed.c"), false, folder.path());

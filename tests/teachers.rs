@@ -257,9 +257,9 @@ fn pixels_come_back_as_they_were() {
     let frames = dataset_of(5);
     losses(&mut run_over(Arc::new(teacher), &config(), Arc::clone(&frames)).unwrap()).unwrap();
     let view = config().view;
-    let mut loader = seed::data::Loader::repeated_views(frames, view.clone(), 0, 0, 4, 0..6, 1).unwrap();
+    let loader = seed::data::Loader::repeated_views(frames, view.clone(), 0, 0, 4, 0..6, 1).unwrap();
     let mut numbers = Vec::new();
-    while let Some(batch) = loader.next() {
+    for batch in loader {
         numbers.extend(batch.unwrap().pixels);
     }
     let seen = seen.lock().unwrap();
@@ -285,8 +285,8 @@ fn an_engine_that_fails_loses_nothing() {
 
     for bad in [0.0, f64::NAN, f64::INFINITY] {
         let embed = move |_: &Tensor, embeddings: &Tensor| {
-            embeddings.shallow_clone().fill_(1.0);
-            embeddings.get(2).fill_(bad);
+            let _ = embeddings.shallow_clone().fill_(1.0);
+            let _ = embeddings.get(2).fill_(bad);
             Ok(())
         };
         let teacher = Application::new(Box::new(embed), options(BatchFormat::FloatNchw)).unwrap();

@@ -105,7 +105,7 @@ def knn(vectors, labels, splits, k=10, temperature=.07):
         nearest = np.argsort(-similarity, axis=1)[:, :k]
         votes = np.zeros((len(queries), labels.max() + 1))
         weights = np.exp(np.take_along_axis(similarity, nearest, 1) / temperature)
-        for place in range(k):
+        for place in range(nearest.shape[1]):
             votes[np.arange(len(queries)), labels[gallery][nearest[:, place]]] += weights[:, place]
         right, truth = votes.argmax(1) == labels[queries], labels[queries]
         scores.append([right.mean(), np.mean([right[truth == label].mean() for label in np.unique(truth)])])

@@ -21,13 +21,15 @@ impl Comparison {
     /// `count` pictures of the student's size; `network` lies on the CPU.
     pub fn new(network: &Network, header: &StudentHeader, options: &Options, count: i64) -> Result<Comparison> {
         // About ±2, brought to levels 0 to 255.
-        let pictures = calibration_images(count, i64::from(header.height), i64::from(header.width))?;
+        let pictures =
+            calibration_images(count, i64::from(header.channels), i64::from(header.height), i64::from(header.width))?;
         let levels = pictures.f_mul_scalar(50.0)?.f_add_scalar(128.0)?.f_round()?.f_clamp(0.0, 255.0)?;
-        let unit = levels.f_div_scalar(255.0)?; // (B, 3, H, W)
-        let per_channel = |values: &[f64; 3]| -> Result<Tensor> {
-            Ok(Tensor::f_from_slice(values)?.f_to_kind(Kind::Float)?.f_view([1, 3, 1, 1])?)
+        let unit = levels.f_div_scalar(255.0)?; // (B, C, H, W)
+        let per_channel = |values: &[f64]| -> Result<Tensor> {
+            Ok(Tensor::f_from_slice(values)?.f_to_kind(Kind::Float)?.f_view([1, -1, 1, 1])?)
         };
-        let normalised = unit.f_sub(&per_channel(&header.mean)?)?.f_div(&per_channel(&header.std)?)?;
+        let (mean, std) = header.view().normal();
+        let normalised = unit.f_sub(&per_channel(&mean)?)?.f_div(&per_channel(&std)?)?;
         let features = network.features(&normalised, Mode::Eval)?;
         let output = network.head_forward(features.shallow_clone(), Mode::Eval)?;
         let output = if has_unit_rows(network.head()) { unit_rows(&output)? } else { output };

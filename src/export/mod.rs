@@ -31,6 +31,7 @@ mod check;
 mod onnx;
 mod onnx_file;
 mod onnx_proto;
+mod onnx_tokens;
 mod safetensors;
 mod torchscript;
 

@@ -6,22 +6,23 @@
 //! | maxima | MaxPool |
 //! | squeeze and excitation | GlobalAveragePool, Conv 1×1, activation, Conv 1×1, activation, Mul |
 //! | mean | GlobalAveragePool, Flatten |
-//! | linear | Gemm, activation |
+//! | linear | Gemm, of tokens MatMul and Add; activation |
+//! | "SAME" padding | Pad |
+//! | patches, layer norm, attention, token | [`super::onnx_tokens`] |
 //! | unit rows | ReduceL2, Max with 1e-12, Div |
 //! | normalisation | Transpose and Cast for bytes, Sub, Div |
 
-use std::collections::BTreeMap;
+use tch::Tensor;
 
 use super::onnx_proto::{Attribute, FLOAT, Graph, INT64, Node, UINT8, ValueInfo, Weights};
 use super::{Input, Options, has_unit_rows, output_names};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::student_file::StudentHeader;
 use crate::model::weights::{HostTensor, HostType};
-use crate::model::{Activation, Network};
+use crate::model::{Activation, Count, Network, count, same_padding};
 use crate::torch::fused::ConvGeometry;
 use crate::torch::graph;
-use crate::torch::graph::{Operation, same_padding};
-use tch::Tensor;
+use crate::torch::graph::Operation;
 
 /// The name of the input.
 const IMAGES: &str = "images";
@@ -35,12 +36,12 @@ const LARGEST: usize = i32::MAX as usize;
 /// `Unsupported` for an operation that is not known here, naming it, and for 2 GB of weights and more.
 pub(super) fn graph(network: &Network, header: &StudentHeader, options: &Options) -> Result<Graph> {
     let (operations, features, output) = network.graph()?;
-    operations.check_recorded()?;
+    let channels = i64::from(header.channels);
     let (height, width) = (i64::from(header.height), i64::from(header.width));
-    let mut writer = Writer { sizes: operations.map_sizes(height, width)?, ..Writer::default() };
+    let mut writer = Writer::new(count(&operations, height, width)?);
     let input = match options.input {
-        Input::Bytes => ValueInfo::batch_of(IMAGES, UINT8, &[height, width, 3]),
-        _ => ValueInfo::batch_of(IMAGES, FLOAT, &[3, height, width]),
+        Input::Bytes => ValueInfo::batch_of(IMAGES, UINT8, &[height, width, channels]),
+        _ => ValueInfo::batch_of(IMAGES, FLOAT, &[channels, height, width]),
     };
     let first = writer.input(header, options.input)?;
     let name = |value: i32| if value == 0 { first.clone() } else { format!("x{value}") };
@@ -71,18 +72,20 @@ pub(super) fn graph(network: &Network, header: &StudentHeader, options: &Options
 }
 
 /// Nodes and weights so far.
-#[derive(Default)]
-struct Writer {
+pub(super) struct Writer {
     nodes: Vec<Node>,
     weights: Vec<Weights>,
     bytes: usize,
-    /// Height and width of every value's map, by its number.
-    sizes: BTreeMap<i32, (i64, i64)>,
+    pub sizes: Count,
 }
 
 impl Writer {
+    fn new(sizes: Count) -> Self {
+        Self { nodes: Vec::new(), weights: Vec::new(), bytes: 0, sizes }
+    }
+
     /// Appends a node with one output and gives the output's name back.
-    fn node(&mut self, op_type: &str, inputs: &[&str], output: &str, attribute: Vec<Attribute>) -> String {
+    pub fn node(&mut self, op_type: &str, inputs: &[&str], output: &str, attribute: Vec<Attribute>) -> String {
         self.nodes.push(Node {
             input: inputs.iter().map(|&input| input.to_owned()).collect(),
             output: vec![output.to_owned()],
@@ -94,7 +97,7 @@ impl Writer {
     }
 
     /// Adds float32 weights of that shape and gives their name back.
-    fn weights(&mut self, name: String, tensor: &Tensor, dims: &[i64]) -> Result<String> {
+    pub fn weights(&mut self, name: String, tensor: &Tensor, dims: &[i64]) -> Result<String> {
         let host = HostTensor::from_tensor(&tensor.f_to_kind(tch::Kind::Float)?)?;
         debug_assert_eq!(host.dtype, HostType::F32);
         self.bytes = self.bytes.saturating_add(host.bytes.len());
@@ -109,16 +112,17 @@ impl Writer {
         Ok(name)
     }
 
-    /// Whole numbers that a node takes as an input.
-    fn numbers(&mut self, name: &str, values: &[i64]) -> Result<String> {
-        let raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        let dims = vec![values.len() as i64];
-        self.weights.push(Weights { dims, data_type: INT64, name: name.to_owned(), raw_data });
-        Ok(name.to_owned())
+    /// Whole numbers under a name, once: (count), or a scalar where `dims` is empty.
+    pub fn integers(&mut self, name: &str, values: &[i64], dims: &[i64]) -> String {
+        if !self.weights.iter().any(|weights| weights.name == name) {
+            let raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            self.weights.push(Weights { dims: dims.to_vec(), data_type: INT64, name: name.to_owned(), raw_data });
+        }
+        name.to_owned()
     }
 
     /// A number under a name, once.
-    fn scalar(&mut self, name: &str, value: f32) -> Result<String> {
+    pub fn scalar(&mut self, name: &str, value: f32) -> Result<String> {
         if self.weights.iter().any(|weights| weights.name == name) {
             return Ok(name.to_owned());
         }
@@ -135,11 +139,12 @@ impl Writer {
                 (self.node("Cast", &[&planes], "levels", vec![Attribute::int("to", i64::from(FLOAT))]), 255.0)
             }
         };
-        let mut channels = |name: &str, values: [f64; 3]| {
-            let values = values.map(|value| (value * scale) as f32);
-            self.weights(name.to_owned(), &Tensor::f_from_slice(&values)?, &[1, 3, 1, 1])
+        let mut channels = |name: &str, values: &[f64]| {
+            let values: Vec<f32> = values.iter().map(|value| (value * scale) as f32).collect();
+            self.weights(name.to_owned(), &Tensor::f_from_slice(&values)?, &[1, values.len() as i64, 1, 1])
         };
-        let (mean, std) = (channels("mean", header.mean)?, channels("std", header.std)?);
+        let (mean, std) = header.view().normal();
+        let (mean, std) = (channels("mean", &mean)?, channels("std", &std)?);
         let centred = self.node("Sub", &[&images, &mean], "centred", Vec::new());
         Ok(self.node("Div", &[&centred, &std], "normalised", Vec::new()))
     }
@@ -201,6 +206,42 @@ impl Writer {
                 let mean = self.node("GlobalAveragePool", &[&x], &format!("{output}_mean"), Vec::new());
                 self.node("Flatten", &[&mean], &output, vec![Attribute::int("axis", 1)]);
             }
+            Operation::Linear { input, weight, bias, activation } if self.sizes.map(*input)?.height > 1 => {
+                self.linear_of_tokens((y, &name(input.number())), weight, bias, *activation, &output)?;
+            }
+            Operation::LinearSum { input, other, weight, bias, activation } => {
+                let product = format!("{output}_product");
+                self.linear_of_tokens((y, &name(input.number())), weight, bias, *activation, &product)?;
+                self.node("Add", &[&product, &name(other.number())], &output, Vec::new());
+            }
+            Operation::SamePadding { input, kernel, stride } => {
+                let map = self.sizes.map(*input)?;
+                let (rows, columns) =
+                    (same_padding(map.height, *kernel, *stride), same_padding(map.width, *kernel, *stride));
+                let pads = [0, 0, rows.0, columns.0, 0, 0, rows.1, columns.1];
+                let pads = self.integers(&format!("pads{y}"), &pads, &[8]);
+                self.node("Pad", &[&name(input.number()), &pads], &output, Vec::new());
+            }
+            Operation::Activation { input, activation } => {
+                let (x, activation) = (name(input.number()), super::activation(*activation)?);
+                match activation {
+                    Activation::Identity => self.node("Identity", &[&x], &output, Vec::new()),
+                    other => self.activate(other, &x, &output)?,
+                };
+            }
+            Operation::Patches { input, weights, antialias } => {
+                self.patches(y, (*input, &name(input.number())), weights, *antialias, &output)?;
+            }
+            Operation::LayerNorm { input, weight, bias, eps } => {
+                self.layer_norm(y, &name(input.number()), (weight, bias), *eps, &output)?;
+            }
+            Operation::Attention { input, heads } => {
+                self.attention((*input, &name(input.number())), *heads, &output)?;
+            }
+            Operation::Token { input, number } => {
+                let number = self.integers(&format!("number{number}"), &[*number], &[]);
+                self.node("Gather", &[&name(input.number()), &number], &output, vec![Attribute::int("axis", 1)]);
+            }
             Operation::Linear { input, weight, bias, activation } => {
                 let x = name(input.number());
                 let activation = super::activation(*activation)?;
@@ -210,25 +251,6 @@ impl Writer {
                 let sum = self.node("Gemm", &[&x, &w, &b], &before(activation, &output), transposed);
                 self.activate(activation, &sum, &output)?;
             }
-            Operation::SamePadding { input, kernel, stride } => {
-                let &(height, width) = self
-                    .sizes
-                    .get(&input.number())
-                    .ok_or_else(|| Error::new(ErrorKind::Internal, format!("value {} has no size", input.number())))?;
-                let ((top, bottom), (left, right)) =
-                    (same_padding(height, *kernel, *stride), same_padding(width, *kernel, *stride));
-                let pads = self.numbers(&format!("p{y}"), &[0, 0, top, left, 0, 0, bottom, right])?;
-                self.node("Pad", &[&name(input.number()), &pads], &output, Vec::new());
-            }
-            Operation::Activation { input, activation } => {
-                let x = name(input.number());
-                let activation = super::activation(*activation)?;
-                if activation == Activation::Identity {
-                    self.node("Identity", &[&x], &output, Vec::new());
-                } else {
-                    self.activate(activation, &x, &output)?;
-                }
-            }
             Operation::Unrecorded { name } => {
                 return Err(Error::new(ErrorKind::Unsupported, format!("{name} cannot be written as ONNX")));
             }
@@ -237,7 +259,7 @@ impl Writer {
     }
 
     /// The activation of `x` as `output`, unless there is none and `x` is `output` already; gives `output`.
-    fn activate(&mut self, activation: Activation, x: &str, output: &str) -> Result<String> {
+    pub fn activate(&mut self, activation: Activation, x: &str, output: &str) -> Result<String> {
         Ok(match activation {
             Activation::Identity => output.to_owned(),
             Activation::Relu => self.node("Relu", &[x], output, Vec::new()),
@@ -256,24 +278,21 @@ impl Writer {
             }
             Activation::Sigmoid => self.node("Sigmoid", &[x], output, Vec::new()),
             Activation::Gelu => {
-                // x/2 · (1 + erf(x/√2)); operator set 17 has no Gelu.
-                let (root, one, half) = (
-                    self.scalar("root_two", std::f32::consts::SQRT_2)?,
-                    self.scalar("one", 1.0)?,
-                    self.scalar("half", 0.5)?,
-                );
+                // x · Φ(x) = x · (1 + erf(x/√2)) / 2
+                let (root, one, half) =
+                    (self.scalar("root", 2f32.sqrt())?, self.scalar("one", 1.0)?, self.scalar("half", 0.5)?);
                 let scaled = self.node("Div", &[x, &root], &format!("{output}_scaled"), Vec::new());
                 let erf = self.node("Erf", &[&scaled], &format!("{output}_erf"), Vec::new());
-                let above = self.node("Add", &[&erf, &one], &format!("{output}_above"), Vec::new());
-                let whole = self.node("Mul", &[x, &above], &format!("{output}_whole"), Vec::new());
-                self.node("Mul", &[&whole, &half], output, Vec::new())
+                let sum = self.node("Add", &[&erf, &one], &format!("{output}_twice_share"), Vec::new());
+                let share = self.node("Mul", &[&sum, &half], &format!("{output}_share"), Vec::new());
+                self.node("Mul", &[x, &share], output, Vec::new())
             }
         })
     }
 }
 
 /// What the value before an activation is called: `output` itself where nothing follows.
-fn before(activation: Activation, output: &str) -> String {
+pub(super) fn before(activation: Activation, output: &str) -> String {
     if activation == Activation::Identity { output.to_owned() } else { format!("{output}_sum") }
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use prost::Message;
 
 use super::onnx;
-use super::onnx_proto::{Entry, FLOAT, Graph, Model, OperatorSet};
+use super::onnx_proto::{Entry, FLOAT, Graph, INT64, Model, OperatorSet};
 use super::{Options, check::Comparison};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::student_file::StudentHeader;
@@ -58,7 +58,12 @@ fn check_graph(graph: &Graph) -> Result<()> {
     let mut known = BTreeSet::new();
     for weights in &graph.initializer {
         let elements = weights.dims.iter().try_fold(1usize, |all, &side| all.checked_mul(usize::try_from(side).ok()?));
-        if weights.data_type != FLOAT || elements.and_then(|all| all.checked_mul(4)) != Some(weights.raw_data.len()) {
+        let bytes = match weights.data_type {
+            FLOAT => elements.and_then(|all| all.checked_mul(4)),
+            INT64 => elements.and_then(|all| all.checked_mul(8)),
+            _ => None,
+        };
+        if bytes != Some(weights.raw_data.len()) {
             return Err(damaged(&format!(
                 "{} has {} bytes for {:?}",
                 weights.name,
@@ -108,7 +113,8 @@ mod tests {
     #[test]
     fn a_graph_that_cannot_be_computed_is_refused() {
         check_graph(&sound()).unwrap();
-        let breaks: [(fn(&mut Graph), &str); 5] = [
+        type Break = fn(&mut Graph);
+        let breaks: [(Break, &str); 5] = [
             (|graph| graph.node.swap(0, 1), "reads a"),
             (|graph| graph.node[1].output[0] = "a".to_owned(), "a is made twice"),
             (|graph| graph.initializer[0].raw_data.truncate(7), "7 bytes"),

@@ -20,9 +20,9 @@ use super::{Input, Options, has_unit_rows};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::student_file::StudentHeader;
 use crate::model::weights::{self, SCRIPT_EXTRA};
-use crate::model::{Activation, Network};
+use crate::model::{Activation, Count, Network, count, resample_positions};
+use crate::torch::compile;
 use crate::torch::graph::{Node, Operation};
-use crate::torch::script_writer;
 
 /// Writes the module and, before it is in place, loads it and runs it for two batch sizes.
 pub(super) fn write(
@@ -36,7 +36,7 @@ pub(super) fn write(
     let extra = serde_json::to_string(texts)
         .map_err(|error| Error::invalid(format!("the metadata cannot be written as JSON: {error}")))?;
     weights::atomic::replace_checked(path, |_, temporary| {
-        script_writer::save(&module.source, &module.buffers, SCRIPT_EXTRA, &extra, temporary)?;
+        compile::save(&module.source, &module.buffers, SCRIPT_EXTRA, &extra, temporary)?;
         let loaded = CModule::load(temporary)?;
         for batch in [1, 3] {
             let comparison = Comparison::new(network, header, options, batch)?;
@@ -61,6 +61,31 @@ fn run(module: &CModule, images: &Tensor) -> Result<Vec<Tensor>> {
     }
 }
 
+/// Methods for what takes more than an expression, each behind the call that asks for it.
+const METHODS: [(&str, &str); 2] = [
+    (
+        "self.same_padding(",
+        "\
+def same_padding(self, x: Tensor, kernel: int, stride: int) -> Tensor:
+    rows = max((x.size(2) + stride - 1) // stride * stride - stride + kernel - x.size(2), 0)
+    columns = max((x.size(3) + stride - 1) // stride * stride - stride + kernel - x.size(3), 0)
+    return torch.constant_pad_nd(x, [columns // 2, columns - columns // 2, rows // 2, rows - rows // 2], 0.)
+",
+    ),
+    (
+        "self.attention(",
+        "\
+def attention(self, qkv: Tensor, heads: int) -> Tensor:
+    batch = qkv.size(0)
+    tokens = qkv.size(1)
+    width = qkv.size(2) // 3
+    parts = qkv.view([batch, tokens, 3, heads, width // heads]).permute([2, 0, 3, 1, 4])
+    rows = torch.scaled_dot_product_attention(parts[0], parts[1], parts[2])
+    return rows.transpose(1, 2).reshape([batch, tokens, width])
+",
+    ),
+];
+
 /// Source text and buffers.
 struct Module {
     source: String,
@@ -71,6 +96,8 @@ impl Module {
     fn of(network: &Network, header: &StudentHeader, options: &Options) -> Result<Module> {
         let (graph, features, output) = network.graph()?;
         graph.check_recorded()?;
+        // Positions are those of the student's size; maps may have any.
+        let sizes = count(&graph, i64::from(header.height), i64::from(header.width))?;
         let mut module = Module { source: String::new(), buffers: Vec::new() };
         module.line(if options.outputs.embedding() && options.outputs.features() {
             "def forward(self, images: Tensor) -> Tuple[Tensor, Tensor]:"
@@ -79,7 +106,7 @@ impl Module {
         });
         module.input(header, options.input)?;
         for node in graph.nodes() {
-            module.node(node)?;
+            module.node(node, &sizes)?;
         }
         let embedding = if has_unit_rows(network.head()) {
             let rows = output.number();
@@ -95,6 +122,9 @@ impl Module {
             (true, false) => format!("    return {embedding}"),
             (false, _) => format!("    return {features}"),
         });
+        let needed = METHODS.iter().filter(|(call, _)| module.source.contains(call));
+        module.source =
+            needed.map(|&(_, method)| method).chain([module.source.as_str()]).collect::<Vec<_>>().join("\n");
         Ok(module)
     }
 
@@ -119,9 +149,10 @@ impl Module {
                 255.0
             }
         };
-        for (name, values) in [("mean", header.mean), ("std", header.std)] {
-            let scaled = values.map(|value| (value * scale) as f32);
-            self.buffers.push((name.to_owned(), Tensor::f_from_slice(&scaled)?.f_view([1, 3, 1, 1])?));
+        let (mean, std) = header.view().normal();
+        for (name, values) in [("mean", mean), ("std", std)] {
+            let scaled: Vec<f32> = values.iter().map(|value| (value * scale) as f32).collect();
+            self.buffers.push((name.to_owned(), Tensor::f_from_slice(&scaled)?.f_view([1, -1, 1, 1])?));
         }
         self.line("    x0 = (levels - self.mean) / self.std");
         Ok(())
@@ -135,7 +166,7 @@ impl Module {
         Ok(expression)
     }
 
-    fn node(&mut self, node: &Node) -> Result<()> {
+    fn node(&mut self, node: &Node, sizes: &Count) -> Result<()> {
         let y = node.output.number();
         let expression = match &node.operation {
             Operation::Conv { input, other, weight, bias, geometry, activation } => {
@@ -164,19 +195,35 @@ impl Module {
                 let (weight, bias) = (self.buffer(format!("w{y}"), weight)?, self.buffer(format!("b{y}"), bias)?);
                 activated(*activation, format!("torch.linear(x{}, {weight}, {bias})", input.number()))?
             }
+            Operation::LinearSum { input, other, weight, bias, activation } => {
+                let (weight, bias) = (self.buffer(format!("w{y}"), weight)?, self.buffer(format!("b{y}"), bias)?);
+                let product = activated(*activation, format!("torch.linear(x{}, {weight}, {bias})", input.number()))?;
+                format!("{product} + x{}", other.number())
+            }
             Operation::SamePadding { input, kernel, stride } => {
-                let x = input.number();
-                // The map's size as the images come.
-                let sides = [2, 3].map(|axis| format!("x{x}.size({axis})"));
-                let zeros = sides.map(|side| {
-                    format!("max(((({side} + {stride} - 1) // {stride}) - 1) * {stride} + {kernel} - {side}, 0)")
-                });
-                self.line(&format!("    v{y} = {}", zeros[0]));
-                self.line(&format!("    h{y} = {}", zeros[1]));
-                let pads = format!("[h{y} // 2, h{y} - h{y} // 2, v{y} // 2, v{y} - v{y} // 2]");
-                format!("torch.constant_pad_nd(x{x}, {pads}, 0.)")
+                format!("self.same_padding(x{}, {kernel}, {stride})", input.number())
             }
             Operation::Activation { input, activation } => activated(*activation, format!("x{}", input.number()))?,
+            Operation::Patches { input, weights, antialias } => {
+                let [w, b, first, table] = weights;
+                let (_, _, p, q) = w.size4()?;
+                let map = sizes.map(*input)?;
+                let positions =
+                    resample_positions(table, map.height / p, map.width / q, *antialias)?.f_flatten(1, 2)?;
+                let (w, b) = (self.buffer(format!("w{y}"), w)?, self.buffer(format!("b{y}"), b)?);
+                let (f, n) = (self.buffer(format!("f{y}"), first)?, self.buffer(format!("n{y}"), &positions)?);
+                let x = input.number();
+                self.line(&format!("    p{y} = torch.conv2d(x{x}, {w}, {b}, [{p}, {q}], [0, 0], [1, 1], 1)"));
+                self.line(&format!("    p{y} = p{y}.flatten(2).transpose(1, 2) + {n}"));
+                format!("torch.cat([{f}.expand([p{y}.size(0), -1, -1]), p{y}], 1)")
+            }
+            Operation::LayerNorm { input, weight, bias, eps } => {
+                let (weight, bias) = (self.buffer(format!("w{y}"), weight)?, self.buffer(format!("b{y}"), bias)?);
+                let width = sizes.map(*input)?.channels;
+                format!("torch.layer_norm(x{}, [{width}], {weight}, {bias}, {eps:e})", input.number())
+            }
+            Operation::Attention { input, heads } => format!("self.attention(x{}, {heads})", input.number()),
+            Operation::Token { input, number } => format!("torch.select(x{}, 1, {number})", input.number()),
             Operation::Unrecorded { name } => {
                 return Err(Error::new(ErrorKind::Unsupported, format!("{name} cannot be written as TorchScript")));
             }

@@ -14,7 +14,7 @@ use super::student::seed_student;
 use super::teacher::seed_teacher;
 use crate::Error;
 use crate::model::student_file::read_about;
-use crate::model::{Architecture, Description, Head, IMAGE_CHANNELS};
+use crate::model::{Architecture, Description, Head};
 
 /// Nothing follows the features.
 pub const SEED_HEAD_NONE: i32 = 0;
@@ -31,12 +31,12 @@ pub const SEED_HEAD_CLASSIFIER: i32 = 3;
 pub struct seed_model_info {
     /// sizeof(seed_model_info).
     pub struct_size: usize,
-    /// Numbers that a run learns, head included, running statistics not.
+    /// Numbers that a run learns, head included, running statistics not; 0 where only the application knows, of a teacher of its own.
     pub parameters: i64,
     /// Multiplications with addition for one image of this size, head included, as torchvision counts them (GMac times 10⁹);
-    /// 0 where the network has an operation that cannot be counted.
+    /// 0 where they cannot be counted: of a teacher that is no network of libseed.
     pub multiply_adds: u64,
-    /// Width of the features before the head.
+    /// Width of the features before the head; 0 for a teacher that is no network of libseed.
     pub feature_dim: i64,
     /// Width of the embedding; with a classifier the number of classes, without a head feature_dim.
     pub embedding_dim: i64,
@@ -154,7 +154,7 @@ pub unsafe extern "C" fn seed_model_from_teacher(
             let teacher = with(teacher, |teacher| Ok(Arc::clone(teacher)))?;
             with(config, |config| {
                 config.validate()?;
-                Description::new(teacher.architecture()?, teacher.head()?, &config.view, serde_json::json!({}))
+                Description::of_teacher(&teacher, &config.view)
             })
         })
     })
@@ -166,7 +166,7 @@ pub unsafe extern "C" fn seed_model_from_session(
     session: *const seed_session,
     out: *mut *mut seed_model,
 ) -> *mut seed_error {
-    catch(|| unsafe { put_new(out, || with(session, |session| session.current().description().cloned())) })
+    catch(|| unsafe { put_new(out, || with(session, |session| Ok(session.current().description().clone()))) })
 }
 
 /// The figures of the network.
@@ -192,15 +192,15 @@ pub unsafe extern "C" fn seed_model_get_info(model: *const seed_model, info: *mu
 fn figures(model: &Description) -> seed_model_info {
     seed_model_info {
         struct_size: size_of::<seed_model_info>(),
-        parameters: model.parameters,
+        parameters: model.parameters.unwrap_or(0),
         multiply_adds: model.multiply_adds.unwrap_or(0),
-        feature_dim: model.feature_dim,
+        feature_dim: model.feature_dim.unwrap_or(0),
         embedding_dim: model.output_dim,
         mean: model.mean,
         std: model.std,
         input_width: model.width,
         input_height: model.height,
-        input_channels: IMAGE_CHANNELS,
+        input_channels: model.channels,
         head: match model.head {
             Head::None => SEED_HEAD_NONE,
             Head::Projection { .. } => SEED_HEAD_PROJECTION,
@@ -210,7 +210,8 @@ fn figures(model: &Description) -> seed_model_info {
     }
 }
 
-/// The name of the architecture, such as "resnet18", by the rule of seed_config_get_string.
+/// The name of the architecture, such as "resnet18", by the rule of seed_config_get_string; "torchscript" or "application" for a
+/// teacher that is no network of libseed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_model_architecture(
     model: *const seed_model,
@@ -219,7 +220,7 @@ pub unsafe extern "C" fn seed_model_architecture(
     length: *mut usize,
 ) -> *mut seed_error {
     catch(|| unsafe {
-        let name = with(model, |model| Ok(model.architecture.name().to_owned()))?;
+        let name = with(model, |model| Ok(model.name.clone()))?;
         fill_text(&name, buffer, capacity, length)
     })
 }

@@ -45,10 +45,16 @@ impl StudentInner {
 pub struct seed_student(pub(super) Guarded<StudentInner>);
 handle!(seed_student, StudentInner);
 
-/// Makes a student with random weights, drawn from the configuration's "seed": `architecture` is "resnet10", "resnet18",
-/// "resnet34", "resnet50", "resnet101", "resnet152", "resnet50w2", "resnet50w4" (SwAV's wide ones), "mobilenet_v2",
-/// "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0" or "efficientnet_b1"; "embedding_dim", "projection_hidden",
-/// "device", image size, mean and std come from `config`. The caller frees it.
+/// Makes a student with random weights, drawn from the configuration's "seed": `architecture` is
+/// - "resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", or SwAV's "resnet50w2", "resnet50w4";
+/// - "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0", "efficientnet_b1";
+/// - as SEED trained them "seed_mobilenet_v3_large", "tf_efficientnet_b0", "tf_efficientnet_b1";
+/// - narrow with "_w0.25", "_w0.5" or "_w0.75" behind a ResNet up to 50 or a MobileNet: "resnet18_w0.5";
+/// - "vit_small_patch16" and so on: "small", "base" or "large", "patch8", "patch16" (DINO), "patch14_dinov2" or
+///   "patch14_reg4_dinov2"; image width and height must be multiples of the patch.
+///
+/// "embedding_dim", "projection_hidden", "device", image size, channels, mean and std come from `config`. With
+/// "image_channels" 1 the network takes one grey channel; teachers still see three. The caller frees it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_student_new(
     architecture: *const c_char,
@@ -64,7 +70,8 @@ pub unsafe extern "C" fn seed_student_new(
                 // Both are bounded by 65536 in the configuration.
                 let head =
                     Head::Projection { hidden: config.projection_hidden as i64, dim: config.embedding_dim as i64 };
-                let network = Network::new(architecture, head, config.seed, device::parse(&config.device)?)?;
+                let (channels, device) = (i64::from(config.view.channels), device::parse(&config.device)?);
+                let network = Network::with_channels(architecture, head, channels, config.seed, device)?;
                 let header = StudentHeader::new(&network, &config.view);
                 Ok(StudentInner::new(network, header))
             })

@@ -161,13 +161,14 @@ pub unsafe extern "C" fn seed_trainer_new_with_embeddings(
 ) -> *mut seed_error {
     catch(|| unsafe {
         let config = with(config, |config| Ok(config.clone()))?;
-        let student = with(student, |student| Ok(Arc::clone(&student.network)))?;
+        let (student, provenance) =
+            with(student, |student| Ok((Arc::clone(&student.network), Arc::clone(&student.provenance))))?;
         let embeddings = with(embeddings, |embeddings| Ok(Arc::clone(embeddings)))?;
         let queue = if queue.is_null() { None } else { Some(with(queue, |queue| Ok(Arc::clone(queue)))?) };
         let dataset = with(dataset, |dataset| Ok(Arc::clone(dataset)))?;
         put_new(out, || {
             let targets = Arc::new(ImageTargets::new(embeddings, &dataset)?);
-            Distillation::new(config, student, targets, queue, Some(dataset))
+            Ok(Distillation::new(config, student, targets, queue, Some(dataset))?.recorded_in(provenance))
         })
     })
 }

@@ -65,7 +65,7 @@ impl Plan {
         if single.device() != Device::Cpu {
             return Ok(Plan::Programs { single, several: None, kind });
         }
-        let images = calibration_images(PIECES[PIECES.len() - 1], height, width)?;
+        let images = calibration_images(PIECES[PIECES.len() - 1], single.channels(), height, width)?;
         let mut best: Option<(Duration, Fused)> = None;
         for piece in PIECES {
             let program = build(kind, piece)?;
@@ -79,7 +79,7 @@ impl Plan {
         Ok(Plan::Programs { single, several: best.map(|(_, program)| program), kind })
     }
 
-    /// images (B, 3, H, W) on the CPU or the plan's device → rows (B, d), float32.
+    /// images (B, C, H, W) on the CPU or the plan's device → rows (B, d), float32.
     pub fn run(&self, images: &Tensor, output: Output) -> Result<Tensor> {
         let images = torch::copy_to(images, self.device())?;
         match self {
@@ -128,7 +128,7 @@ fn bearable(build: &impl Fn(Kind, i64) -> Result<Fused>, output: Output, height:
         return Ok(Kind::Float);
     }
     let rough = build(Kind::BFloat16, CALIBRATION)?;
-    let images = calibration_images(CALIBRATION, height, width)?.f_to_device(exact.device())?;
+    let images = calibration_images(CALIBRATION, exact.channels(), height, width)?.f_to_device(exact.device())?;
     let (a, b) = (rows(&exact, &images, output)?, rows(&rough, &images, output)?);
     let cosine = Tensor::f_cosine_similarity(&a, &b, 1, 1e-12)?.f_min()?.f_double_value(&[])?;
     let kind = if cosine >= BEARABLE { Kind::BFloat16 } else { Kind::Float };
@@ -150,8 +150,8 @@ fn clock(program: &Fused, images: &Tensor, output: Output) -> Result<Duration> {
 }
 
 /// Pictures with the spectrum of photographs (amplitude falls with frequency), normalised, always the same:
-/// (count, 3, height, width), channels-last.
-pub(crate) fn calibration_images(count: i64, height: i64, width: i64) -> Result<Tensor> {
+/// (count, channels, height, width), channels-last; the first `channels` of three.
+pub(crate) fn calibration_images(count: i64, channels: i64, height: i64, width: i64) -> Result<Tensor> {
     let (images, rows, columns) = (count.max(0) as usize, height.max(0) as usize, width.max(0) as usize);
     let mut values: Vec<f32> = Vec::new();
     values
@@ -189,5 +189,8 @@ pub(crate) fn calibration_images(count: i64, height: i64, width: i64) -> Result<
             }
         }
     }
-    Ok(Tensor::f_from_slice(&values)?.f_view([count, height, width, 3])?.f_permute([0, 3, 1, 2])?)
+    Ok(Tensor::f_from_slice(&values)?
+        .f_view([count, height, width, 3])?
+        .f_narrow(3, 0, channels)?
+        .f_permute([0, 3, 1, 2])?)
 }

@@ -96,12 +96,12 @@ pub struct Session {
     pub(super) view: ViewConfig,
     pub(super) output: Output,
     dim: usize,
-    /// The network in figures, where it is one of ours.
-    description: Option<Description>,
+    description: Description,
 }
 
 impl Session {
-    /// A session of a copy of `network` as it is now. Of `view`, the size, mean and deviation are used. Tries out which way
+    /// A session of a copy of `network` as it is now. Of `view`, the size, mean and deviation are used; whether views are grey
+    /// is the network's matter. Tries out which way
     /// of computing is the fastest, which takes some tens of forward passes.
     ///
     /// # Errors
@@ -117,6 +117,7 @@ impl Session {
             moved = copy;
             &moved
         };
+        let view = &ViewConfig { channels: if network.channels() == 1 { 1 } else { 3 }, ..view.clone() };
         let (height, width) = check(view, options.output, network.head())?;
         let build = |kind, piece| Fused::new(network, kind, piece, height, width);
         let plan = Plan::choose(build, options.precision, options.output, (height, width))?;
@@ -125,7 +126,7 @@ impl Session {
             Output::Embedding => network.output_dim(),
         };
         let description = Description::new(network.architecture(), network.head(), view, json!({}))?;
-        Ok(Self::of(plan, view, options.output, dim, Some(description)))
+        Ok(Self::of(plan, view, options.output, dim, description))
     }
 
     /// A session of a teacher. It stays on its own device, whatever the options say. One that is no network of ours gives
@@ -134,14 +135,21 @@ impl Session {
     /// # Errors
     /// As [`Session::new`]; `Unsupported` for the features of a teacher that is no network of ours.
     pub fn of_teacher(teacher: &Teacher, view: &ViewConfig, options: SessionOptions) -> Result<Self> {
+        let view = &ViewConfig { channels: 3, ..view.clone() };
         if let Some(embedder) = teacher.embedder() {
             if options.output == Output::Features {
                 let reason =
                     "a teacher that is no network of libseed gives embeddings only: set \"output\" to \"embedding\"";
                 return Err(Error::new(ErrorKind::Unsupported, reason));
             }
-            view.check()?;
-            return Ok(Self::of(Plan::Embedder(Arc::clone(embedder)), view, options.output, embedder.dim(), None));
+            let description = Description::of_teacher(teacher, view)?;
+            return Ok(Self::of(
+                Plan::Embedder(Arc::clone(embedder)),
+                view,
+                options.output,
+                embedder.dim(),
+                description,
+            ));
         }
         let (height, width) = check(view, options.output, teacher.head()?)?;
         let build = |kind, piece| teacher.fused(kind, piece, height, width);
@@ -150,8 +158,7 @@ impl Session {
             Output::Features => teacher.feature_dim()?,
             Output::Embedding => teacher.embedding_dim(),
         };
-        let description = Description::new(teacher.architecture()?, teacher.head()?, view, json!({}))?;
-        Ok(Self::of(plan, view, options.output, dim, Some(description)))
+        Ok(Self::of(plan, view, options.output, dim, Description::of_teacher(teacher, view)?))
     }
 
     /// A session of a student's file ([`crate::model::student_file`]), whose header says how images are made.
@@ -167,13 +174,11 @@ impl Session {
     /// The same session, which says that its network comes from there.
     #[must_use]
     pub fn with_provenance(mut self, provenance: Value) -> Self {
-        if let Some(description) = &mut self.description {
-            description.provenance = provenance;
-        }
+        self.description.provenance = provenance;
         self
     }
 
-    fn of(plan: Plan, view: &ViewConfig, output: Output, dim: i64, description: Option<Description>) -> Self {
+    fn of(plan: Plan, view: &ViewConfig, output: Output, dim: i64, description: Description) -> Self {
         // Widths are positive and below 2^20.
         let dim = dim as usize;
         let gather = Gather::new(view.view_len(), dim);
@@ -222,7 +227,7 @@ impl Session {
 
     /// The backbone, where it is one of ours.
     pub fn architecture(&self) -> Option<Architecture> {
-        self.description.as_ref().map(|description| description.architecture)
+        self.description.architecture
     }
 
     /// Number of parameters' elements, head included.
@@ -230,21 +235,13 @@ impl Session {
     /// # Errors
     /// `Unsupported` for a teacher that only the application knows.
     pub fn parameter_count(&self) -> Result<i64> {
-        let found = match &self.plan {
-            Plan::Embedder(embedder) => embedder.parameter_count(),
-            _ => self.description.as_ref().map(|description| description.parameters),
-        };
         let reason = "only the application knows how many parameters its teacher has";
-        found.ok_or_else(|| Error::new(ErrorKind::Unsupported, reason))
+        self.description.parameters.ok_or_else(|| Error::new(ErrorKind::Unsupported, reason))
     }
 
     /// The network in figures.
-    ///
-    /// # Errors
-    /// `Unsupported` for a teacher that is no network of ours.
-    pub fn description(&self) -> Result<&Description> {
-        let reason = "a teacher that is no network of libseed cannot be described";
-        self.description.as_ref().ok_or_else(|| Error::new(ErrorKind::Unsupported, reason))
+    pub fn description(&self) -> &Description {
+        &self.description
     }
 
     /// One row for each frame, in order: (frames, [`dim`](Session::dim)).
@@ -387,13 +384,14 @@ impl Session {
         -(self.view.mean[c] as f32) / self.view.std[c] as f32
     }
 
-    /// Rows (B, dim) of whole views (B, H, W, 3).
+    /// Rows (B, dim) of whole views (B, H, W, C).
     fn forward(&self, pixels: &[f32], rows: &mut [f32]) -> Result<()> {
         let (height, width) = (i64::from(self.view.height), i64::from(self.view.width));
         let batch = (pixels.len() / self.view.view_len()) as i64;
         // The permuted view of NHWC memory is a channels-last NCHW tensor.
-        let size = [batch, 3, height, width];
-        let strides = [height * width * 3, 1, width * 3, 3];
+        let channels = i64::from(self.view.channels);
+        let size = [batch, channels, height, width];
+        let strides = [height * width * channels, 1, width * channels, channels];
         // SAFETY: the numbers live and stand still until the end of this function; the tensor is only read, and nothing that
         // is made of it outlives the copy into `rows`.
         let images = unsafe { Tensor::f_from_blob(pixels.as_ptr().cast(), &size, &strides, Kind::Float, Device::Cpu) }?;
@@ -404,8 +402,7 @@ impl Session {
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let architecture = self.architecture().map(Architecture::name);
-        write!(f, "Session({architecture:?}, {:?}, {} wide, {})", self.output, self.dim, self.describe())
+        write!(f, "Session({}, {:?}, {} wide, {})", self.description.name, self.output, self.dim, self.describe())
     }
 }
 

@@ -138,7 +138,7 @@ impl EfficientNet {
         let norm = origin.norm();
         let depth = |stage: usize| (STAGES[stage].4 as f64 * deepen).ceil() as usize;
         let mut path = path.at("features");
-        let shape = ConvShape::dense(3, 32, 3, 2).padded(origin.padding());
+        let shape = ConvShape::dense(path.image_channels(), 32, 3, 2).padded(origin.padding());
         let stem = ConvBnAct::new(&mut path.at(0), ("0", "1"), shape, norm, Activation::Silu)?;
         let total = (0..STAGES.len()).map(depth).sum::<usize>() as f64;
         let mut blocks = Vec::new();

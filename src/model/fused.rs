@@ -18,6 +18,7 @@ pub struct Fused {
     output: Value,
     architecture: Architecture,
     device: Device,
+    channels: i64,
     piece: i64,
 }
 
@@ -29,12 +30,13 @@ impl Fused {
     /// `InvalidArgument` for another `kind` and for a size that the network does not take, `OutOfMemory` or `Torch` from libtorch.
     pub fn new(network: &Network, kind: Kind, piece: i64, height: i64, width: i64) -> Result<Fused> {
         let (architecture, device, piece) = (network.architecture(), network.device(), piece.max(1));
+        let channels = network.channels();
         architecture.check_size(piece, height, width, Mode::Eval)?;
         let build = |onednn| {
             let mut builder = Builder::new()?;
             let (features, output) = network.lower(&mut builder)?;
             let program = builder.prepare(kind, onednn, piece, height, width)?;
-            Ok(Fused { program, features, output, architecture, device, piece })
+            Ok(Fused { program, features, output, architecture, device, channels, piece })
         };
         if device != Device::Cpu {
             return build(false);
@@ -67,13 +69,18 @@ impl Fused {
         self.piece
     }
 
+    /// Channels of the images.
+    pub fn channels(&self) -> i64 {
+        self.channels
+    }
+
     /// Where the weights lie.
     pub fn device(&self) -> Device {
         self.device
     }
 
     fn run(&self, images: &Tensor, value: Value) -> Result<Tensor> {
-        check_images(images, self.device)?;
+        check_images(images, self.device, self.channels)?;
         let (batch, _, height, width) = images.size4()?;
         self.architecture.check_size(batch, height, width, Mode::Eval)?;
         if batch <= self.piece || self.device != Device::Cpu {

@@ -44,6 +44,7 @@ impl Activation {
             Activation::Hardsigmoid,
             Activation::Silu,
             Activation::Sigmoid,
+            Activation::Gelu,
         ];
         all.into_iter().find(|&activation| activation as i32 == number)
     }

@@ -78,7 +78,7 @@ impl MobileNetV2 {
         let channels = |full: i64| round_to_eight(full as f64 * widen);
         let mut path = path.at("features");
         let mut input = channels(32);
-        let shape = ConvShape::dense(3, input, 3, 2);
+        let shape = ConvShape::dense(path.image_channels(), input, 3, 2);
         let stem = ConvBnAct::new(&mut path.at(0), ("0", "1"), shape, NORM, Activation::Relu6)?;
         let mut blocks = Vec::new();
         for (expansion, output, depth, first_stride) in STAGES {

@@ -190,7 +190,7 @@ impl MobileNetV3 {
         };
         let mut path = root.at("features");
         let mut input = channels(16);
-        let shape = ConvShape::dense(3, input, 3, 2);
+        let shape = ConvShape::dense(path.image_channels(), input, 3, 2);
         let stem = ConvBnAct::new(&mut path.at(0), ("0", "1"), shape, norm, HS)?;
         let mut blocks = Vec::with_capacity(rows.len());
         for row in rows {

@@ -27,6 +27,7 @@ mod cost;
 mod description;
 mod efficientnet;
 mod fused;
+mod grey;
 mod head;
 mod initial;
 mod layers;
@@ -52,8 +53,10 @@ mod weights_summary;
 use tch::Tensor;
 
 pub use architecture::Architecture;
-pub use description::{Description, IMAGE_CHANNELS};
+pub(crate) use cost::{Count, count, same_padding};
+pub use description::Description;
 pub use fused::Fused;
+pub use grey::fold_stem;
 pub use head::Head;
 pub use initial::{InitialWeights, start_from};
 pub(crate) use layers::Activation;
@@ -65,6 +68,7 @@ pub use published::{Published, published, published_names};
 pub use student::Student;
 pub(crate) use teacher::embed_with;
 pub use teacher::{Application, ApplicationOptions, BatchFormat, EmbedFunction, Embedder, Teacher, TorchScript};
+pub(crate) use vit::resample as resample_positions;
 pub use weights_summary::describe;
 
 use crate::error::Result;

@@ -33,37 +33,70 @@ impl Network {
     /// # Errors
     /// `InvalidArgument` for a head's width out of bounds; `OutOfMemory`, `Device` or `Torch` from libtorch.
     pub fn new(architecture: Architecture, head: Head, seed: u64, device: Device) -> Result<Network> {
-        Network::build(architecture, head, Filling::Random { seed }, device)
+        Network::build(architecture, head, 3, Filling::Random { seed }, device)
+    }
+
+    /// As [`new`](Network::new), for images of one channel where `channels` is 1: (B, 1, H, W).
+    ///
+    /// # Errors
+    /// Those of `new`, and `InvalidArgument` where `channels` is neither 3 nor 1.
+    pub fn with_channels(
+        architecture: Architecture,
+        head: Head,
+        channels: i64,
+        seed: u64,
+        device: Device,
+    ) -> Result<Network> {
+        Network::build(architecture, head, channels, Filling::Random { seed }, device)
     }
 
     /// A network of zeros, for tensors that are about to be read from somewhere else.
     pub(crate) fn blank(architecture: Architecture, head: Head, device: Device) -> Result<Network> {
-        Network::build(architecture, head, Filling::Zeros, device)
+        Network::build(architecture, head, 3, Filling::Zeros, device)
     }
 
     /// A network of shapes without numbers, which costs no memory: to be counted and lowered, not to be run.
-    pub(crate) fn shape_only(architecture: Architecture, head: Head) -> Result<Network> {
-        Network::build(architecture, head, Filling::Shapes, Device::Cpu)
+    pub(crate) fn shape_only(architecture: Architecture, head: Head, channels: i64) -> Result<Network> {
+        Network::build(architecture, head, channels, Filling::Shapes, Device::Cpu)
     }
 
-    fn build(architecture: Architecture, head: Head, filling: Filling, device: Device) -> Result<Network> {
+    /// As [`blank`](Network::blank), for images of `channels` channels.
+    pub(crate) fn blank_with_channels(
+        architecture: Architecture,
+        head: Head,
+        channels: i64,
+        device: Device,
+    ) -> Result<Network> {
+        Network::build(architecture, head, channels, Filling::Zeros, device)
+    }
+
+    fn build(
+        architecture: Architecture,
+        head: Head,
+        channels: i64,
+        filling: Filling,
+        device: Device,
+    ) -> Result<Network> {
+        if channels != 3 && channels != 1 {
+            return Err(Error::invalid(format!("a network takes images of 3 channels or 1, not {channels}")));
+        }
         let features = architecture.feature_dim();
         let head = head.resolved(features)?;
-        let mut store = Store::new(filling, device);
+        let mut store = Store::new(filling, channels, device);
         let mut root = store.root();
         let backbone = backbone(&mut root, architecture)?;
         let head_layers = HeadLayers::new(&mut root, architecture, head)?;
         Ok(Network { architecture, head, backbone, head_layers, store })
     }
 
-    /// Backbone features: (B, 3, H, W) → (B, [`feature_dim`](Network::feature_dim)).
+    /// Backbone features: (B, 3, H, W), or (B, 1, H, W) with one channel, → (B, [`feature_dim`](Network::feature_dim)).
     ///
     /// # Errors
-    /// `InvalidArgument` where `images` is not a non-empty floating-point (B, 3, H, W) on the network's device; where H or W is
+    /// `InvalidArgument` where `images` is not a non-empty floating-point (B, [`channels`](Network::channels), H, W) on the network's device; where H or W is
     /// no multiple of a Vision Transformer's patch; or where training gives batch norm only one value per channel
     /// (B·⌈H/32⌉·⌈W/32⌉ = 1). Nothing has been written then.
     pub fn features(&self, images: &Tensor, mode: Mode) -> Result<Tensor> {
-        check_images(images, self.device())?;
+        check_images(images, self.device(), self.channels())?;
         let (batch, _, height, width) = images.size4()?;
         self.architecture.check_size(batch, height, width, mode)?;
         self.backbone.features(images, mode)
@@ -119,6 +152,11 @@ impl Network {
     /// The head, a projection's hidden width filled in.
     pub fn head(&self) -> Head {
         self.head
+    }
+
+    /// Channels of the images: 3, or 1 of a grey network.
+    pub fn channels(&self) -> i64 {
+        self.store.image_channels()
     }
 
     /// Where the tensors lie.
@@ -215,7 +253,7 @@ impl Network {
     /// An equal network that shares nothing: same values, device, memory format and `requires_grad`.
     pub fn deep_copy(&self) -> Result<Network> {
         let _guard = tch::no_grad_guard();
-        let copy = Network::blank(self.architecture, self.head, self.device())?;
+        let copy = Network::blank_with_channels(self.architecture, self.head, self.channels(), self.device())?;
         for (to, from) in copy.store.entries().iter().zip(self.store.entries()) {
             // A copying conversion to the same type keeps the strides.
             let values = from.tensor.f_detach()?.f_to_dtype(from.tensor.f_kind()?, false, true)?;
@@ -267,15 +305,15 @@ fn boxed(backbone: impl Backbone + 'static) -> Box<dyn Backbone> {
     Box::new(backbone)
 }
 
-/// Refuses what is not a non-empty floating-point (B, 3, H, W) on `device`.
-pub(super) fn check_images(images: &Tensor, device: Device) -> Result<()> {
+/// Refuses what is not a non-empty floating-point (B, channels, H, W) on `device`.
+pub(super) fn check_images(images: &Tensor, device: Device, channels: i64) -> Result<()> {
     if !images.defined() {
         return Err(Error::invalid("the tensor of images is undefined"));
     }
     let kind = images.f_kind()?;
     let size = images.size();
-    if !matches!(*size.as_slice(), [batch, 3, height, width] if batch > 0 && height > 0 && width > 0) {
-        return Err(Error::invalid(format!("images must be (B, 3, H, W) and not empty, got {size:?}")));
+    if !matches!(*size.as_slice(), [batch, c, height, width] if batch > 0 && c == channels && height > 0 && width > 0) {
+        return Err(Error::invalid(format!("images must be (B, {channels}, H, W) and not empty, got {size:?}")));
     }
     if !matches!(kind, Kind::Float | Kind::Half | Kind::BFloat16) {
         return Err(Error::invalid(format!("images must be float32 (or half under autocast), got {kind:?}")));

@@ -54,12 +54,14 @@ pub(crate) struct Store {
     entries: Vec<Entry>,
     filling: Filling,
     device: Device,
+    image_channels: i64,
     noise_layers: u64,
 }
 
 impl Store {
-    pub fn new(filling: Filling, device: Device) -> Store {
-        Store { entries: Vec::new(), filling, device, noise_layers: 0 }
+    /// For a network that takes images of `image_channels` numbers a pixel.
+    pub fn new(filling: Filling, image_channels: i64, device: Device) -> Store {
+        Store { entries: Vec::new(), filling, device, image_channels, noise_layers: 0 }
     }
 
     /// The place of the outermost module.
@@ -73,6 +75,10 @@ impl Store {
 
     pub fn device(&self) -> Device {
         self.device
+    }
+
+    pub fn image_channels(&self) -> i64 {
+        self.image_channels
     }
 
     /// Notes that the tensors were moved; they are moved by whoever calls this.
@@ -145,6 +151,11 @@ impl Path<'_> {
         self.store.add(key, shape, kind, Initial::Constant(value), Role::Buffer)
     }
 
+    /// Numbers of a pixel of the images: what the first layer takes.
+    pub fn image_channels(&self) -> i64 {
+        self.store.image_channels
+    }
+
     /// The next number for a layer that draws noise while training.
     pub fn noise_layer(&mut self) -> u64 {
         let number = self.store.noise_layers;
@@ -187,7 +198,7 @@ mod tests {
 
     #[test]
     fn keys_nest_and_keep_their_order() {
-        let mut store = Store::new(Filling::Zeros, Device::Cpu);
+        let mut store = Store::new(Filling::Zeros, 3, Device::Cpu);
         let mut root = store.root();
         let mut layer = root.at("layer1");
         let weight = layer.at(0).parameter("weight", &[2, 3], Initial::Normal { std: 1.0 }).unwrap();

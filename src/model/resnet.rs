@@ -107,7 +107,7 @@ impl ResNet {
     /// `depths` is the number of blocks in each of the four stages; `stem` the channels of the first layer, usually 64, to
     /// which all others are in proportion.
     pub fn new(path: &mut Path<'_>, kind: BlockKind, depths: [usize; 4], stem: i64) -> Result<ResNet> {
-        let shape = ConvShape::dense(3, stem, 7, 2);
+        let shape = ConvShape::dense(path.image_channels(), stem, 7, 2);
         let stem_layer = ConvBnAct::new(path, ("conv1", "bn1"), shape, NormConfig::TORCH, Activation::Relu)?;
         let mut blocks = Vec::new();
         let mut input = stem;

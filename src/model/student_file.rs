@@ -6,6 +6,7 @@
 //! | `architecture` | torchvision's name |
 //! | `head` | JSON: `{"kind":"projection","hidden":1024,"dim":128}`, `{"kind":"classifier","classes":10}` or `{"kind":"none"}` |
 //! | `width`, `height` | size of the views in pixels |
+//! | `channels` | `1` for grey views; absent: 3 |
 //! | `mean`, `std` | JSON: three numbers each, red, green, blue in [0, 1] |
 //! | `provenance` | JSON object: where it comes from (library version, teacher, settings, scores) |
 //!
@@ -44,6 +45,8 @@ pub struct StudentHeader {
     pub width: u32,
     /// Rows of a view.
     pub height: u32,
+    /// Numbers of a view's pixel: 3, or 1 of a grey network.
+    pub channels: u32,
     /// Subtracted from red, green and blue in [0, 1].
     pub mean: [f64; 3],
     /// Divides red, green and blue afterwards.
@@ -60,6 +63,7 @@ impl StudentHeader {
             head: network.head(),
             width: view.width,
             height: view.height,
+            channels: if network.channels() == 1 { 1 } else { 3 },
             mean: view.mean,
             std: view.std,
             provenance: json!({ "library": concat!("libseed ", env!("CARGO_PKG_VERSION")) }),
@@ -83,13 +87,15 @@ impl StudentHeader {
             ("std", json_text(&self.std)?),
             ("provenance", provenance_text(&self.provenance)?),
         ];
-        Ok(texts.into_iter().map(|(key, text)| (key.to_owned(), text)).collect())
+        // Not written for three, which is what earlier versions of this library read.
+        let channels = (self.channels == 1).then(|| ("channels", "1".to_owned()));
+        Ok(texts.into_iter().chain(channels).map(|(key, text)| (key.to_owned(), text)).collect())
     }
 
     /// Size and normalisation as a view configuration; the augmentations are the default ones.
     pub fn view(&self) -> ViewConfig {
-        let Self { width, height, mean, std, .. } = *self;
-        ViewConfig { width, height, mean, std, ..ViewConfig::default() }
+        let Self { width, height, channels, mean, std, .. } = *self;
+        ViewConfig { width, height, channels, mean, std, ..ViewConfig::default() }
     }
 }
 
@@ -131,14 +137,14 @@ impl From<HeadText> for Head {
 /// `Mismatch` where the header is of another network, `Config` where its view is out of bounds, `Io` from writing; what
 /// stood at `path` is as it was then.
 pub fn save_student(path: &Path, network: &Network, header: &StudentHeader) -> Result<()> {
-    if (header.architecture, header.head) != (network.architecture(), network.head()) {
-        return Err(Error::mismatch(format!(
-            "the header is of {} with {:?}, the network is {} with {:?}",
-            header.architecture,
-            header.head,
-            network.architecture(),
-            network.head()
-        )));
+    let (of_header, of_network) = (
+        (header.architecture, header.head, i64::from(header.channels)),
+        (network.architecture(), network.head(), network.channels()),
+    );
+    if of_header != of_network {
+        let [header, network] = [of_header, of_network]
+            .map(|(architecture, head, channels)| format!("{architecture} with {head:?} for {channels} channels"));
+        return Err(Error::mismatch(format!("the header is of {header}, the network is {network}")));
     }
     write_safetensors(path, &network.to_state()?, &header.texts(FORMAT)?)
 }
@@ -161,7 +167,8 @@ pub fn load_student(path: &Path) -> Result<(Network, StudentHeader)> {
     let state = weights::read(path)?;
     let header = read_header(path, &state.metadata, &[FORMAT])?;
     check_head(path, &header, &state)?;
-    let network = Network::blank(header.architecture, header.head, Device::Cpu)?;
+    let channels = i64::from(header.channels);
+    let network = Network::blank_with_channels(header.architecture, header.head, channels, Device::Cpu)?;
     network.load(&state, Load::Everything).map_err(|error| error.context(path.display()))?;
     check_finite(path, &network)?;
     Ok((network, header))
@@ -197,6 +204,11 @@ fn read_header(path: &Path, metadata: &BTreeMap<String, String>, formats: &[&str
         head: Head::from(head).resolved(architecture.feature_dim()).map_err(|error| Error::format(path, error))?,
         width: side("width")?,
         height: side("height")?,
+        channels: match metadata.get("channels").map(String::as_str) {
+            None | Some("3") => 3,
+            Some("1") => 1,
+            Some(other) => return Err(Error::format(path, format!("channels is {other:?}, expected 3 or 1"))),
+        },
         mean: json_value(path, "mean", text("mean")?)?,
         std: json_value(path, "std", text("std")?)?,
         provenance: json_value(path, "provenance", text("provenance")?)?,
@@ -326,6 +338,8 @@ mod tests {
                 "classifier.3.weight [1000, 1024], found none",
             ),
             ("width", Some("0"), ErrorKind::Format, "width is 0"),
+            ("channels", Some("2"), ErrorKind::Format, "channels is \"2\", expected 3 or 1"),
+            ("channels", Some("1"), ErrorKind::Mismatch, "features.0.0.weight (expected [16, 1, 3, 3]"),
             ("height", Some("4294967296"), ErrorKind::Format, "height is"),
             ("width", Some(&long), ErrorKind::Format, "width is"),
             ("mean", Some("[0.1,0.2]"), ErrorKind::Format, "mean is"),

@@ -324,7 +324,7 @@ char *seed_fused_token(Program *program, int32_t input, int64_t number, int32_t 
   return guarded([&] { *output = add(*program, {Token, input, -1, 0, Identity, Identity, 1, 0, 1, {}, {}, number}); });
 }
 
-// Ends the building: converts the weights to `dtype` and, with `onednn`, packs them for images (batch, 3, height, width);
+// Ends the building: converts the weights to `dtype` and, with `onednn`, packs them for images (batch, C, height, width);
 // other sizes run as well, but slower. Before this the program does not run.
 char *seed_fused_prepare(Program *program, int32_t dtype, int32_t onednn, int64_t batch, int64_t height,
                          int64_t width) {
@@ -335,7 +335,14 @@ char *seed_fused_prepare(Program *program, int32_t dtype, int32_t onednn, int64_
     program->last_use.assign(program->values, -1);
     // Sizes of the values, for packing.
     std::vector<std::vector<int64_t>> sizes(program->values);
-    sizes[0] = {batch, 3, height, width};
+    // The first operation with weights is the one that reads the images' channels.
+    int64_t channels = 3;
+    for (const Operation &op : program->operations) {
+      if (op.kind != Conv && op.kind != Patches) continue;
+      channels = op.weights[0].size(1) * op.groups;
+      break;
+    }
+    sizes[0] = {batch, channels, height, width};
     for (size_t i = 0; i < program->operations.size(); ++i) {
       Operation &op = program->operations[i];
       program->last_use[op.input] = static_cast<int32_t>(i);

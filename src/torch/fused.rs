@@ -249,12 +249,11 @@ impl Builder {
         activation: i32,
     ) -> Result<Value> {
         let mut output = 0;
-        let (weight, bias) = (weight.as_ptr(), bias.as_ptr());
+        let (w, b) = (weight.as_ptr(), bias.as_ptr());
         // SAFETY: program and tensors live through the call.
-        check(unsafe {
-            seed_fused_linear_sum(self.raw.as_ptr(), input.0, other.0, weight, bias, activation, &mut output)
-        })?;
-        Ok(self.record(Operation::Unrecorded { name: "a linear layer with a shortcut" }, output))
+        check(unsafe { seed_fused_linear_sum(self.raw.as_ptr(), input.0, other.0, w, b, activation, &mut output) })?;
+        let (weight, bias) = (weight.shallow_clone(), bias.shallow_clone());
+        Ok(self.record(Operation::LinearSum { input, other, weight, bias, activation }, output))
     }
 
     /// Images (B, 3, H, W) → float32 tokens (B, F + H/p·W/p, D). `weights`: W (D, 3, p, p), b (D), the first tokens
@@ -262,12 +261,13 @@ impl Builder {
     /// filtered where it shrinks.
     pub fn patches(&mut self, input: Value, weights: [&Tensor; 4], antialias: bool) -> Result<Value> {
         let mut output = 0;
-        let weights = weights.map(Tensor::as_ptr);
+        let pointers = weights.map(Tensor::as_ptr);
         // SAFETY: program and tensors live through the call; four pointers are read.
         check(unsafe {
-            seed_fused_patches(self.raw.as_ptr(), input.0, weights.as_ptr(), i32::from(antialias), &mut output)
+            seed_fused_patches(self.raw.as_ptr(), input.0, pointers.as_ptr(), i32::from(antialias), &mut output)
         })?;
-        Ok(self.record(Operation::Unrecorded { name: "patches as tokens" }, output))
+        let weights = weights.map(Tensor::shallow_clone);
+        Ok(self.record(Operation::Patches { input, weights, antialias }, output))
     }
 
     /// Layer normalisation over the last axis, weight and bias (D); reads and computes float32, gives the program's type.
@@ -277,7 +277,8 @@ impl Builder {
         check(unsafe {
             seed_fused_layer_norm(self.raw.as_ptr(), input.0, weight.as_ptr(), bias.as_ptr(), eps, &mut output)
         })?;
-        Ok(self.record(Operation::Unrecorded { name: "layer normalisation" }, output))
+        let (weight, bias) = (weight.shallow_clone(), bias.shallow_clone());
+        Ok(self.record(Operation::LayerNorm { input, weight, bias, eps }, output))
     }
 
     /// Self-attention: queries, keys and values (B, T, 3D) → (B, T, D).
@@ -285,7 +286,7 @@ impl Builder {
         let mut output = 0;
         // SAFETY: the program lives through the call.
         check(unsafe { seed_fused_attention(self.raw.as_ptr(), input.0, heads, &mut output) })?;
-        Ok(self.record(Operation::Unrecorded { name: "attention" }, output))
+        Ok(self.record(Operation::Attention { input, heads }, output))
     }
 
     /// Token `number` of each image: (B, T, D) → (B, D).
@@ -293,11 +294,11 @@ impl Builder {
         let mut output = 0;
         // SAFETY: the program lives through the call.
         check(unsafe { seed_fused_token(self.raw.as_ptr(), input.0, number, &mut output) })?;
-        Ok(self.record(Operation::Unrecorded { name: "one token of many" }, output))
+        Ok(self.record(Operation::Token { input, number }, output))
     }
 
     /// The finished program, its weights in `kind` (float32 or bfloat16). With `onednn` the weights are packed for images
-    /// (batch, 3, height, width), on the CPU only; other sizes run as well, but slower.
+    /// (batch, C, height, width), on the CPU only; other sizes run as well, but slower.
     pub fn prepare(mut self, kind: Kind, onednn: bool, batch: i64, height: i64, width: i64) -> Result<Program> {
         let dtype = match kind {
             Kind::Float => 6, // c10::ScalarType::Float

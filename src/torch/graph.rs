@@ -3,8 +3,6 @@
 //! The C++ program runs a network; this list is for those who write it down (`export`) or count it (`model::cost`). The tensors
 //! are handles: what they refer to must not be written to while the list is read.
 
-use std::collections::BTreeMap;
-
 use tch::Tensor;
 
 use super::fused::{ConvGeometry, IMAGES, Value};
@@ -60,21 +58,69 @@ pub enum Operation {
         /// After the sum.
         activation: i32,
     },
-    /// Zeros around the map, by [`same_padding`], for a convolution without padding.
+    /// act(input·Wᵀ + b) + other, weight (O, I), bias (O).
+    LinearSum {
+        /// (B, T, I).
+        input: Value,
+        /// (B, T, O), added after the activation.
+        other: Value,
+        /// (O, I).
+        weight: Tensor,
+        /// (O).
+        bias: Tensor,
+        /// Before the sum.
+        activation: i32,
+    },
+    /// Zeros around a map, as few as a convolution without padding needs to give ⌈H/stride⌉ × ⌈W/stride⌉, the odd one below and
+    /// on the right.
     SamePadding {
         /// (B, C, H, W).
         input: Value,
         /// Side of the convolution's kernel.
         kernel: i64,
-        /// The convolution's stride.
+        /// Stride of the convolution.
         stride: i64,
     },
-    /// act(input), element by element.
+    /// act(input).
     Activation {
-        /// Any shape.
+        /// Of any shape.
         input: Value,
         /// Which one.
         activation: i32,
+    },
+    /// Images (B, 3, H, W) → tokens (B, F + H/p·W/p, D).
+    Patches {
+        /// (B, 3, H, W).
+        input: Value,
+        /// W (D, 3, p, p), b (D), the first tokens (1, F, D), positions of the others (1, G, G, D).
+        weights: [Tensor; 4],
+        /// Whether positions that shrink are filtered.
+        antialias: bool,
+    },
+    /// Layer normalisation over the last axis.
+    LayerNorm {
+        /// (…, D).
+        input: Value,
+        /// (D).
+        weight: Tensor,
+        /// (D).
+        bias: Tensor,
+        /// Added to the variance.
+        eps: f64,
+    },
+    /// Self-attention: (B, T, 3D) → (B, T, D).
+    Attention {
+        /// Queries, keys and values.
+        input: Value,
+        /// Heads that D is divided into.
+        heads: i64,
+    },
+    /// One token of each image: (B, T, D) → (B, D).
+    Token {
+        /// (B, T, D).
+        input: Value,
+        /// Which one.
+        number: i64,
     },
     /// An operation that programs run and nobody can write down yet.
     Unrecorded {
@@ -88,12 +134,15 @@ impl Operation {
     pub fn inputs(&self) -> impl Iterator<Item = Value> {
         let (first, second) = match self {
             Self::Conv { input, other, .. } => (Some(*input), *other),
-            Self::MaxPool { input }
-            | Self::Squeeze { input, .. }
-            | Self::Mean { input }
-            | Self::Linear { input, .. }
+            Self::MaxPool { input } | Self::Squeeze { input, .. } | Self::Mean { input } => (Some(*input), None),
+            Self::LinearSum { input, other, .. } => (Some(*input), Some(*other)),
+            Self::Linear { input, .. }
             | Self::SamePadding { input, .. }
-            | Self::Activation { input, .. } => (Some(*input), None),
+            | Self::Activation { input, .. }
+            | Self::Patches { input, .. }
+            | Self::LayerNorm { input, .. }
+            | Self::Attention { input, .. }
+            | Self::Token { input, .. } => (Some(*input), None),
             Self::Unrecorded { .. } => (None, None),
         };
         first.into_iter().chain(second)
@@ -154,57 +203,6 @@ impl Graph {
     }
 }
 
-impl Graph {
-    /// Height and width of every value's map for images of height × width, by the value's number; (1, 1) for rows.
-    ///
-    /// # Errors
-    /// `Unsupported` as [`check_recorded`](Graph::check_recorded), `InvalidArgument` where a map is empty.
-    pub fn map_sizes(&self, height: i64, width: i64) -> Result<BTreeMap<i32, (i64, i64)>> {
-        self.check_recorded()?;
-        let mut sizes = BTreeMap::from([(IMAGES.number(), (height, width))]);
-        for node in &self.nodes {
-            let input = node.operation.inputs().next().and_then(|input| sizes.get(&input.number()));
-            let &(height, width) =
-                input.ok_or_else(|| Error::new(ErrorKind::Internal, "an operation without an input"))?;
-            let both = |side: &dyn Fn(i64) -> Result<i64>| Ok::<_, Error>((side(height)?, side(width)?));
-            let size = match &node.operation {
-                Operation::Conv { weight, geometry, .. } => {
-                    let (_, _, kernel_height, kernel_width) = weight.size4()?;
-                    (moved(height, kernel_height, *geometry)?, moved(width, kernel_width, *geometry)?)
-                }
-                Operation::MaxPool { .. } => {
-                    both(&|side| moved(side, 3, ConvGeometry { stride: 2, padding: 1, groups: 1 }))?
-                }
-                Operation::SamePadding { kernel, stride, .. } => both(&|side| {
-                    let (before, after) = same_padding(side, *kernel, *stride);
-                    Ok(before + side + after)
-                })?,
-                Operation::Squeeze { .. } | Operation::Activation { .. } => (height, width),
-                Operation::Mean { .. } | Operation::Linear { .. } | Operation::Unrecorded { .. } => (1, 1),
-            };
-            sizes.insert(node.output.number(), size);
-        }
-        Ok(sizes)
-    }
-}
-
-/// Places of a kernel along a side of `length` pixels.
-fn moved(length: i64, kernel: i64, geometry: ConvGeometry) -> Result<i64> {
-    let places = (length + 2 * geometry.padding - kernel).div_euclid(geometry.stride.max(1)) + 1;
-    if places < 1 {
-        return Err(Error::invalid(format!("a side of {length} pixels has no place for a kernel of {kernel}")));
-    }
-    Ok(places)
-}
-
-/// Zeros before and behind a side of `length` pixels, so that a kernel has ⌈length/stride⌉ places: TensorFlow's "SAME".
-pub fn same_padding(length: i64, kernel: i64, stride: i64) -> (i64, i64) {
-    let stride = stride.max(1);
-    let places = (length + stride - 1).div_euclid(stride);
-    let zeros = ((places - 1) * stride + kernel - length).max(0);
-    (zeros / 2, zeros - zeros / 2)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::fused::Builder;
@@ -222,15 +220,6 @@ mod tests {
         graph.check_recorded().unwrap();
         assert_eq!(graph.nodes().iter().map(|node| node.output).collect::<Vec<_>>(), [conv, mean, linear]);
         assert_eq!(graph.nodes()[2].operation.inputs().collect::<Vec<_>>(), [mean]);
-    }
-
-    #[test]
-    fn same_padding_gives_a_place_for_each_stride() {
-        for (length, kernel, stride, expected) in
-            [(224, 3, 2, (0, 1)), (225, 3, 2, (1, 1)), (7, 5, 1, (2, 2)), (4, 1, 2, (0, 0))]
-        {
-            assert_eq!(same_padding(length, kernel, stride), expected);
-        }
     }
 
     #[test]

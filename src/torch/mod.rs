@@ -1,12 +1,12 @@
 //! The one border down to libtorch beyond tch: safe wrappers over `shim.cpp` for memory formats, autocast and the fused
-//! SGD, over `fused.cpp` for networks as fused programs, over `script.cpp` and `script_writer.cpp` for TorchScript, and over
-//! `dlpack.cpp`. Nothing above this module calls C++.
+//! SGD, over `fused.cpp` for networks as fused programs, over `dlpack.cpp`, and over `script.cpp` and `compile.cpp` for
+//! TorchScript. Nothing above this module calls C++.
 
+pub mod compile;
 pub mod dlpack;
 pub mod fused;
 pub mod graph;
 pub mod script;
-pub mod script_writer;
 
 use std::ffi::{CStr, c_char};
 

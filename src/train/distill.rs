@@ -90,6 +90,13 @@ impl Distillation {
                     teacher_device
                 )));
             }
+            if student.channels() != i64::from(config.view.channels) {
+                return Err(Error::mismatch(format!(
+                    "the student takes images of {} channels, but image_channels is {}; make the two the same",
+                    student.channels(),
+                    config.view.channels
+                )));
+            }
             student.to_channels_last()?;
             Sgd::new(student.parameters(), config.momentum, config.weight_decay)?
         };
@@ -199,7 +206,7 @@ impl Distillation {
             }
             let start = Instant::now();
             let batch = batch?;
-            let images = upload(&batch, &self.config.view, self.device)?; // (B,3,H,W), channels-last
+            let images = upload(&batch, &self.config.view, self.device)?; // (B,C,H,W), channels-last
             let stored = self.targets.stored(&batch, self.device)?; // (B,C) over a bank
             loader.recycle(batch);
             self.distill_once(&images, stored.as_ref())?;
@@ -269,7 +276,7 @@ impl Distillation {
         Ok(())
     }
 
-    /// One step on `images` (B,3,H,W), normalised float32 on the run's device, with `stored` targets or the teacher's.
+    /// One step on `images` (B,C,H,W), normalised float32 on the run's device, with `stored` targets or the teacher's.
     fn distill_once(&mut self, images: &Tensor, stored: Option<&Tensor>) -> Result<()> {
         let settings = StepSettings {
             temperatures: Temperatures {
@@ -281,6 +288,7 @@ impl Distillation {
             noise: self.config.seed ^ self.step.wrapping_mul(0x9e37_79b9_7f4a_7c15),
             pieces: self.config.accumulation_steps,
             clip_norm: self.config.clip_norm,
+            colours: colours(&self.config.view),
         };
         let asked = match stored {
             Some(_) => None,
@@ -324,6 +332,11 @@ pub fn lock<T>(shared: &Mutex<T>) -> Result<MutexGuard<'_, T>> {
     shared.lock().map_err(|_| Error::new(ErrorKind::Poisoned, "an earlier panic left this object in an unknown state"))
 }
 
+/// How the teacher's colours are made of grey views; none where the views have colours.
+pub(super) fn colours(view: &ViewConfig) -> Option<[(f64, f64); 3]> {
+    (view.channels == 1).then(|| view.colours_of_grey())
+}
+
 fn check_widths(student: &Network, targets: &Targets) -> Result<()> {
     if student.output_dim() == targets.dim() {
         return Ok(());
@@ -347,14 +360,14 @@ fn check_images(images: &ImageTargets, dataset: Option<&Dataset>) -> Result<()> 
     Err(Error::mismatch(format!("embeddings of {} images for a data set of {}", images.images(), dataset.len())))
 }
 
-/// A batch as (B,3,H,W) on `device`. The loader writes NHWC, which is what channels-last means, so no pixel moves.
+/// A batch as (B,C,H,W) on `device`, C the view's channels. The loader writes NHWC, which is what channels-last means, so no pixel moves.
 /// Where the workers made crops only, the views are finished there.
 pub(super) fn upload(batch: &Batch, view: &ViewConfig, device: Device) -> Result<Tensor> {
     if let Some(crops) = &batch.crops {
         return device_views::finish(crops, view, device);
     }
     let (height, width) = (i64::from(batch.height), i64::from(batch.width));
-    let nhwc = Tensor::f_from_slice(&batch.pixels)?.f_view([-1, height, width, 3])?;
+    let nhwc = Tensor::f_from_slice(&batch.pixels)?.f_view([-1, height, width, i64::from(view.channels)])?;
     Ok(torch::copy_to(&nhwc, device)?.f_permute([0, 3, 1, 2])?)
 }
 

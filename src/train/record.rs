@@ -68,7 +68,6 @@ fn teacher_of(targets: &Targets) -> Result<Value> {
             "identity": teacher.identity()?,
             "architecture": teacher.name(),
         }),
-        Targets::Images(images) => json!({ "identity": images.identity() }),
         Targets::Bank(bank) => {
             let teacher = &bank.header().teacher;
             json!({
@@ -77,5 +76,6 @@ fn teacher_of(targets: &Targets) -> Result<Value> {
                 "bank": { "precision": teacher.precision },
             })
         }
+        Targets::Images(_) => json!({ "identity": targets.identity()? }),
     })
 }

@@ -41,7 +41,7 @@ static void architectures(void) {
   char name[64];
   size_t length = 0;
   OK(seed_architecture_count(&count));
-  CHECK(count >= 13);
+  CHECK(count >= 40);
   for (i = 0; i < count; ++i) {
     seed_model *model = NULL;
     seed_model_info info;
@@ -51,7 +51,8 @@ static void architectures(void) {
     OK(seed_model_architecture(model, found, sizeof found, &length));
     CHECK(strcmp(name, found) == 0);
     info = info_of(model);
-    CHECK(info.parameters > 1000000 && info.embedding_dim == 128 && info.feature_dim >= 128);
+    CHECK(info.parameters > 100000 && info.embedding_dim == 128 && info.feature_dim >= 128);
+    CHECK(info.multiply_adds > 1000000);
     CHECK(info.input_width == 224 && info.input_height == 224 && info.input_channels == 3);
     CHECK(info.head == SEED_HEAD_PROJECTION && info.mean[0] == 0.485 && info.std[2] == 0.225);
     if (strcmp(name, "resnet18") == 0) {

@@ -11,7 +11,7 @@ enum { DIM = 6, SIDE = 32, IMAGES = 9 };
 
 /* An engine of the application: what it is given, what it is asked to do wrong, and what it has seen. */
 struct engine {
-  seed_trainer *trainer;
+  seed_trainer *trainer, *other;
   seed_student *student;
   const char *bank;
   const seed_config *config;
@@ -50,6 +50,11 @@ static int32_t embed(seed_teacher_batch *batch, void *user_data) {
     FAILS(SEED_ERROR_BUSY, seed_trainer_position(engine->trainer, &step, &total));
     FAILS(SEED_ERROR_BUSY, seed_trainer_run(engine->trainer, 0, NULL, NULL, NULL, NULL));
     OK(seed_student_save(engine->student, file));
+    if (call == 0) { /* a whole other run within the call */
+      int32_t outcome = -1;
+      OK(seed_trainer_run(engine->other, 0, NULL, NULL, NULL, &outcome));
+      CHECK(outcome == SEED_OUTCOME_FINISHED);
+    }
   } else if (engine->dataset != NULL) {
     FAILS(SEED_ERROR_BUSY,
           seed_bank_fill(engine->bank, engine->config, engine->teacher, engine->dataset, 0, NULL, NULL, NULL, NULL));
@@ -74,6 +79,22 @@ static void says(seed_error *error, int32_t code, const char *words) {
     CHECK(0);
   }
   FAILS(code, error);
+}
+
+/* A run of another student over an embedding an image. */
+static seed_trainer *run_over_a_table(seed_config *config, seed_dataset *dataset) {
+  float rows[IMAGES * DIM];
+  seed_embeddings *table = NULL;
+  seed_student *student = NULL;
+  seed_trainer *trainer = NULL;
+  size_t i;
+  for (i = 0; i < IMAGES * DIM; ++i) rows[i] = i % DIM == i / DIM % DIM ? 3.0f : 0.5f;
+  OK(seed_embeddings_new(rows, IMAGES, DIM, &table));
+  OK(seed_student_new("mobilenet_v3_small", config, &student));
+  OK(seed_trainer_new_with_embeddings(config, student, table, NULL, dataset, &trainer));
+  seed_embeddings_free(table); /* the trainer holds both */
+  seed_student_free(student);
+  return trainer;
 }
 
 static void callbacks(seed_config *config, seed_dataset *dataset, const char *bank_file, int32_t format) {
@@ -117,6 +138,7 @@ static void callbacks(seed_config *config, seed_dataset *dataset, const char *ba
   OK(seed_trainer_new(config, student, teacher, NULL, dataset, &trainer));
   engine.student = student;
   engine.trainer = trainer;
+  engine.other = run_over_a_table(config, dataset);
   engine.fail_at = 2;
   engine.zero_at = 4;
   engine.keep_at = 1;
@@ -130,6 +152,7 @@ static void callbacks(seed_config *config, seed_dataset *dataset, const char *ba
   OK(seed_trainer_run(trainer, 0, NULL, NULL, NULL, &outcome));
   CHECK(outcome == SEED_OUTCOME_FINISHED);
   engine.trainer = NULL;
+  seed_trainer_free(engine.other);
 
   /* The tensor that was taken over outlives its call; a session takes it as any other. */
   CHECK(engine.kept != NULL);

@@ -5,20 +5,36 @@ use std::path::{Path, PathBuf};
 use seed::model::{Architecture, Head, Mode, Network};
 use tch::{Device, Kind, Tensor};
 
-/// The architectures that are students: not the wide and deep ones, which differ in depth and width only.
+/// The architectures that are students: not the wide and deep ones, which differ in depth and width only; of the Vision
+/// Transformers one with registers and LayerScale and one without.
 pub fn students() -> impl Iterator<Item = Architecture> {
-    Architecture::all().iter().copied().filter(|network| {
-        network.feature_dim() <= 2048 && !matches!(network, Architecture::ResNet101 | Architecture::ResNet152)
+    let vits = ["vit_small_patch16", "vit_small_patch14_reg4_dinov2"];
+    Architecture::all().iter().copied().filter(move |network| match network {
+        Architecture::ViT(_) => vits.contains(&network.name()),
+        Architecture::ResNet101 | Architecture::ResNet152 => false,
+        other => other.feature_dim() <= 2048,
     })
+}
+
+/// Height and width of a network's pictures: whole patches where it takes patches.
+pub fn size(architecture: Architecture) -> (i64, i64) {
+    if architecture.name().contains("patch14") { (70, 84) } else { (64, 80) }
 }
 
 /// A network whose running statistics are those of real activations and whose head is not at its start.
 pub fn trained(architecture: Architecture, head: Head) -> Network {
     let network = Network::new(architecture, head, 5, Device::Cpu).unwrap();
     let _no_grad = tch::no_grad_guard();
+    let (height, width) = size(architecture);
     for noise in 0..3 {
-        let images = normalised(&levels(8, 64, 64), &[0.5, 0.45, 0.4], &[0.2, 0.22, 0.25]) + 0.1 * noise as f64;
+        let images = normalised(&levels(8, height, width), &[0.5, 0.45, 0.4], &[0.2, 0.22, 0.25]) + 0.1 * noise as f64;
         let _output = network.forward(&images, Mode::Train { noise }).unwrap();
+    }
+    if let Architecture::ViT(_) = architecture {
+        // LayerScale starts at 1e-5, which would hide the blocks.
+        for (_, mut gamma) in network.parameters().into_iter().filter(|(name, _)| name.ends_with("gamma")) {
+            let _same = gamma.fill_(0.5);
+        }
     }
     network
 }

@@ -275,8 +275,11 @@ impl BankViews {
         let found = serde_json::to_value(&self.settings).map_err(internal)?;
         let text = serde_json::to_string(&wanted.settings).map_err(internal)?;
         let expected: Value = serde_json::from_str(&text).map_err(internal)?;
-        for (key, value) in expected.as_object().into_iter().flatten() {
-            if found.get(key) != Some(value) {
+        // A setting that is not written has its usual value, on either side.
+        let keys = found.as_object().into_iter().chain(expected.as_object()).flat_map(|settings| settings.keys());
+        for key in keys {
+            let value = expected.get(key).unwrap_or(&Value::Null);
+            if found.get(key).unwrap_or(&Value::Null) != value {
                 let found = found.get(key).unwrap_or(&Value::Null);
                 return Err(stale(format!("its views were drawn with {key} {found}, the setting is {value}")));
             }

@@ -171,7 +171,7 @@ pub(crate) fn every_best(shapes: &Shapes<'_>) -> Result<Vec<Fit>> {
         return Ok(found);
     }
     for &architecture in Architecture::all() {
-        let outline = Outline::of(&Network::shape_only(architecture, Head::None)?);
+        let outline = Outline::of(&Network::shape_only(architecture, Head::None, 3)?);
         let mut places = BTreeSet::new();
         for side in [Side::Student, Side::Teacher] {
             if let Some(fit) = best(&outline, shapes, side)

@@ -71,7 +71,7 @@ pub fn published(architecture: Architecture, state: StateDict, side: Side) -> Re
             "{found} tensors, more than any network has; at most {MOST_TENSORS} are read"
         )));
     }
-    let network = Network::shape_only(architecture, Head::None)?;
+    let network = Network::shape_only(architecture, Head::None, 3)?;
     let outline = Outline::of(&network);
     let shapes: Shapes<'_> =
         state.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.shape.as_slice())).collect();

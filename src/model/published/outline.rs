@@ -87,7 +87,7 @@ mod tests {
     use crate::model::Head;
 
     fn network(architecture: Architecture) -> Network {
-        Network::shape_only(architecture, Head::None).unwrap()
+        Network::shape_only(architecture, Head::None, 3).unwrap()
     }
 
     #[test]

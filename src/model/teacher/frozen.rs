@@ -36,10 +36,13 @@ impl Frozen {
     /// network should come straight from where it was made.
     ///
     /// # Errors
-    /// `InvalidArgument` for a network with a classifier: its logits are not an embedding.
+    /// `InvalidArgument` for a network with a classifier, whose logits are not an embedding, and for one of grey images.
     pub fn new(network: Network) -> Result<Frozen> {
         if let Head::Classifier { .. } = network.head() {
             return Err(Error::invalid("a teacher needs a projection head or none, not a classifier"));
+        }
+        if network.channels() != 3 {
+            return Err(Error::invalid("a teacher sees three channels, of grey frames too; this network takes one"));
         }
         network.freeze()?;
         Ok(Frozen { network, report: LoadReport::default(), program: Mutex::new(None) })
@@ -73,7 +76,7 @@ impl Frozen {
     /// # Errors
     /// Those of [`Network::features`] and [`Fused::new`].
     pub fn embed_fused(&self, images: &Tensor, kind: Kind) -> Result<Tensor> {
-        check_images(images, self.network.device())?;
+        check_images(images, self.network.device(), self.network.channels())?;
         let (_, _, height, width) = images.size4()?;
         let program = self.program(kind, height, width)?;
         unit_rows(&program.forward(images)?)

@@ -283,9 +283,9 @@ impl Teacher {
 /// # Errors
 /// Those of [`Teacher::embed`].
 pub(crate) fn embed_with(embedder: &dyn Embedder, images: &Tensor) -> Result<Tensor> {
-    check_images(images, embedder.device())?;
-    let _guard = tch::no_grad_guard();
-    let rows = embedder.embed(images)?;
+    check_images(images, embedder.device(), 3)?;
+    // No guard that switches gradients off stays while an application's callback runs: it may train another student.
+    let rows = embedder.embed(images)?.f_detach()?;
     check_rows(&rows, &format!("teacher ({})", embedder.name()))?;
     unit_rows(&rows)
 }

@@ -27,6 +27,7 @@ use tch::Tensor;
 
 use block::{Block, LayerNorm};
 
+pub(crate) use positions::resample;
 pub use shape::{ViT, ViTKind, ViTSize};
 
 use super::params::{Initial, Path};
@@ -43,7 +44,7 @@ pub(crate) struct VisionTransformer {
     class_token: Tensor,       // (1, 1, D)
     positions: Tensor,         // (1, 1 + G², D), the class token's first
     registers: Option<Tensor>, // (1, R, D)
-    patch_weight: Tensor,      // (D, 3, p, p)
+    patch_weight: Tensor,      // (D, 3, p, p), grey (D, 1, p, p)
     patch_bias: Tensor,        // (D)
     blocks: Vec<Block>,
     norm: LayerNorm,
@@ -51,7 +52,7 @@ pub(crate) struct VisionTransformer {
 
 impl VisionTransformer {
     pub fn new(root: &mut Path<'_>, shape: ViT) -> Result<VisionTransformer> {
-        let (width, patch, grid) = (shape.width(), shape.patch(), shape.grid());
+        let (width, patch, grid, channels) = (shape.width(), shape.patch(), shape.grid(), root.image_channels());
         let small = Initial::Normal { std: SPREAD };
         let class_token = root.parameter("cls_token", &[1, 1, width], small)?;
         let positions = root.parameter("pos_embed", &[1, 1 + grid * grid, width], small)?;
@@ -62,8 +63,8 @@ impl VisionTransformer {
         let mut path = root.at("patch_embed");
         let mut path = path.at("proj");
         // torch's own start of a convolution, which DINO leaves as it is: U(±1/√fan-in).
-        let uniform = Initial::Uniform { bound: 1.0 / ((3 * patch * patch) as f64).sqrt() };
-        let patch_weight = path.parameter("weight", &[width, 3, patch, patch], uniform)?;
+        let uniform = Initial::Uniform { bound: 1.0 / ((channels * patch * patch) as f64).sqrt() };
+        let patch_weight = path.parameter("weight", &[width, channels, patch, patch], uniform)?;
         let patch_bias = path.parameter("bias", &[width], uniform)?;
         let mut path = root.at("blocks");
         let blocks = (0..shape.depth()).map(|number| Block::new(&mut path.at(number), shape)).collect::<Result<_>>()?;

@@ -16,7 +16,7 @@ use tch::{Kind, Tensor};
 use crate::error::Result;
 
 /// (1, G, G, D) → (1, rows, columns, D).
-pub(super) fn resample(table: &Tensor, rows: i64, columns: i64, antialias: bool) -> Result<Tensor> {
+pub(crate) fn resample(table: &Tensor, rows: i64, columns: i64, antialias: bool) -> Result<Tensor> {
     if table.size()[1..3] == [rows, columns] {
         return Ok(table.shallow_clone());
     }

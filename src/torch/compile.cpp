@@ -12,7 +12,7 @@ extern "C" {
 
 // Compiles `source` (TorchScript, methods of a module) over `count` buffers `names[i]` = `tensors[i]` and writes the module to
 // `path`, with `extra` as the extra file `extra_name`. The module is in eval mode. No global state is touched.
-char *seed_script_save(const char *source, const char *const *names, const at::Tensor *const *tensors, size_t count,
+char *seed_compile_script(const char *source, const char *const *names, const at::Tensor *const *tensors, size_t count,
                        const char *extra_name, const char *extra, const char *path) {
   return guarded([&] {
     torch::jit::Module module("__torch__.SeedStudent");

@@ -1,4 +1,4 @@
-//! TorchScript modules from source text and tensors: the safe side of `script_writer.cpp`.
+//! TorchScript modules from source text and tensors: the safe side of `compile.cpp`.
 
 use std::ffi::{CString, c_char};
 use std::os::unix::ffi::OsStrExt;
@@ -11,7 +11,7 @@ use super::check;
 use crate::{Error, Result};
 
 unsafe extern "C" {
-    fn seed_script_save(
+    fn seed_compile_script(
         source: *const c_char,
         names: *const *const c_char,
         tensors: *const *const C_tensor,
@@ -38,7 +38,7 @@ pub fn save(source: &str, buffers: &[(String, Tensor)], extra_name: &str, extra:
     let path = text(path.as_os_str().as_bytes())?;
     // SAFETY: all texts end in NUL and live through the call, as do the tensors; both lists have `len` elements.
     check(unsafe {
-        seed_script_save(
+        seed_compile_script(
             source.as_ptr(),
             name_pointers.as_ptr(),
             tensors.as_ptr().cast(),
