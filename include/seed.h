@@ -349,8 +349,8 @@ typedef struct seed_session seed_session;
 
 /*
  A compact network with a projection head. Trainers share it; sessions take a copy of its weights as they are when the
- session is made. All functions but seed_student_free may be called from several threads at once; they wait for a step
- that is writing the weights.
+ session is made. All functions but seed_student_free and seed_student_load_weights may be called from several threads at
+ once; they wait for a step that is writing the weights.
  */
 typedef struct seed_student seed_student;
 
@@ -969,6 +969,22 @@ SEED_MUST_USE seed_error *seed_dataset_skipped(const seed_dataset *dataset,
 void seed_dataset_free(seed_dataset *dataset);
 
 /*
+ Says what a file of weights holds, as JSON, by the rule of seed_config_get_string: "format" ("safetensors", "torch_zip" or
+ "torch_legacy"), "metadata" (the texts in the file) and "states", one for each state dict, with the keys it lies "under", the
+ number of "tensors" and "elements", the element "types", the "first_names", and "networks": each architecture whose weights
+ all are there, by names and shapes, with "architecture" (for seed_teacher_load and seed_student_new), "layout" (whose names
+ they are), "prefix" (what stands before each name) and "head" ("kind" and widths). Where there is none, "nearest" is the
+ architecture that has the largest share of its tensors there. The file is read as data, and its tensors' bytes are not read.
+ May be called from several threads at once.
+
+ Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT for a damaged or hostile file, SEED_ERROR_BUFFER_TOO_SMALL.
+ */
+SEED_MUST_USE seed_error *seed_weights_describe(const char *path,
+                                  char *buffer,
+                                  size_t capacity,
+                                  size_t *length);
+
+/*
  Reads a teacher's weights from a safetensors file or a torch checkpoint (.pt, .pth, .pth.tar; zip or legacy format),
  which is read as data: nothing in it is executed. Without a projection head in the file the embedding is the backbone's
  features. `architecture` as for seed_student_new; "device" comes from `config`. The caller frees it.
@@ -1053,19 +1069,49 @@ SEED_MUST_USE seed_error *seed_teacher_from_callback(seed_teacher_callback callb
                                        seed_teacher **out);
 
 /*
- Makes a student with random weights, drawn from the configuration's "seed": `architecture` is "resnet10", "resnet18",
- "resnet34", "resnet50", "resnet101", "resnet152", "resnet50w2", "resnet50w4" (SwAV's wide ones), "mobilenet_v2",
- "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0" or "efficientnet_b1"; "embedding_dim", "projection_hidden",
- "device", image size, mean and std come from `config`. The caller frees it.
+ Makes a student with random weights, drawn from the configuration's "seed": `architecture` is
+ - "resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", or SwAV's "resnet50w2", "resnet50w4";
+ - "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0", "efficientnet_b1";
+ - as SEED trained them "seed_mobilenet_v3_large", "tf_efficientnet_b0", "tf_efficientnet_b1";
+ - narrow with "_w0.25", "_w0.5" or "_w0.75" behind a ResNet up to 50 or a MobileNet: "resnet18_w0.5";
+ - "vit_small_patch16" and so on: "small", "base" or "large", "patch8", "patch16" (DINO), "patch14_dinov2" or
+   "patch14_reg4_dinov2"; image width and height must be multiples of the patch.
+
+ "embedding_dim", "projection_hidden", "device", image size, channels, mean and std come from `config`. With
+ "image_channels" 1 the network takes one grey channel; teachers still see three. The caller frees it.
  */
-SEED_MUST_USE seed_error *seed_student_new(const char *architecture,
-                             const seed_config *config,
-                             seed_student **out);
+SEED_MUST_USE seed_error *seed_student_new(const char *architecture, const seed_config *config, seed_student **out);
 
 /*
  Reads a student that seed_student_save wrote, to the configuration's "device". Image size, mean and std are the file's.
  */
 SEED_MUST_USE seed_error *seed_student_load(const char *path, const seed_config *config, seed_student **out);
+
+/*
+ Lets the student start from earlier weights, before it is trained: ImageNet's as torchvision, timm or Hugging Face publish
+ them, another student's, or a checkpoint of SEED's (its student) and other self-supervised methods. The file is safetensors or a
+ torch checkpoint, is read as data, and must hold the whole backbone of the student's architecture. A projection head in it
+ is taken if it has the student's widths, and else the student keeps its own. All or nothing. Image size, mean and std stay
+ those of the student: set them to what the weights were trained with. What was done is told by seed_student_weights_report.
+ Wants the handle alone; a run that trains the student goes on from the new weights with its next step.
+
+ Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT for a damaged or hostile file, SEED_ERROR_MISMATCH listing missing, unexpected and
+ misshapen keys and the architecture whose weights they are, SEED_ERROR_BUSY. The student is as it was then.
+ */
+SEED_MUST_USE seed_error *seed_student_load_weights(seed_student *student,
+                                      const char *path);
+
+/*
+ What the last seed_student_load_weights of this student did, as JSON, by the rule of seed_config_get_string: "layout" (whose
+ names the file had), "prefix" (what was taken off each name), "head" (whether the file's was taken), "loaded" and "converted"
+ (numbers of tensors), "defaulted" (counters that the file lacks) and "ignored" (the file's tensors that were not used).
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT where none were loaded, SEED_ERROR_BUFFER_TOO_SMALL.
+ */
+SEED_MUST_USE seed_error *seed_student_weights_report(const seed_student *student,
+                                        char *buffer,
+                                        size_t capacity,
+                                        size_t *length);
 
 /*
  Writes the student to a safetensors file with torchvision's key names, atomically.

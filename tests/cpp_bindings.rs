@@ -192,7 +192,12 @@ fn the_code_of_the_pages_compiles() {
     let progress = "int32_t on_progress(const seed_progress *progress, void *user_data);";
     // A page leaves out what is done with the errors.
     let flags = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-Wno-unused-result"];
-    check("page.c", "cc", &flags, format!("{includes}\n#include <stdlib.h>\n{progress}\nvoid f(void) {{\n{body}\n}}\n"));
+    check(
+        "page.c",
+        "cc",
+        &flags,
+        format!("{includes}\n#include <stdlib.h>\n{progress}\nvoid f(void) {{\n{body}\n}}\n"),
+    );
     let flags = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-Wno-unused-variable"];
     let (includes, body) = code_of("docs/cpp.md", "cpp", "int main");
     check("page.cpp", "c++", &flags, format!("{includes}\n{body}\n"));
