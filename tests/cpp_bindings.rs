@@ -65,14 +65,16 @@ fn quiet(program: &Path) -> Command {
     command
 }
 
-/// Runs the checks of tests/cpp/bindings.cpp in a folder of its own, which then holds teacher.safetensors (a
-/// mobilenet_v3_small) and student.safetensors.
+/// Runs the checks of tests/cpp in a folder of their own, which then holds teacher.safetensors (a mobilenet_v3_small) and
+/// student.safetensors.
 fn check_bindings(flags: &[&str]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let program = compile("tests/cpp/bindings.cpp", flags, folder.path());
-    let output = quiet(&program).arg(folder.path()).output().unwrap();
-    let text = expect_success(&format!("bindings {flags:?}"), &output);
-    assert!(text.contains("all checks passed"), "{text}");
+    for source in ["tests/cpp/station.cpp", "tests/cpp/bindings.cpp"] {
+        let program = compile(source, flags, folder.path());
+        let output = quiet(&program).arg(folder.path()).output().unwrap();
+        let text = expect_success(&format!("{source} {flags:?}"), &output);
+        assert!(text.contains("all checks passed"), "{text}");
+    }
     folder
 }
 
@@ -130,11 +132,20 @@ fn the_examples_distil_embed_and_inspect() {
     let teacher = folder.path().join("teacher.safetensors");
     let student = folder.path().join("distilled.safetensors");
 
-    let program = compile("examples/cpp/folder.cpp", &["-std=c++17"], folder.path());
-    let arguments = [images.as_os_str(), teacher.as_os_str(), "mobilenet_v3_small".as_ref(), student.as_os_str()];
-    let output = quiet(&program).args(arguments).args(["32", "2"]).output().unwrap();
-    let text = expect_success("folder", &output);
-    assert!(text.contains("columns/0.png is like "), "{text}");
+    // In C and in C++ the same program: the students are the same to the last byte, and so is what they find alike.
+    let lines =
+        [("examples/c/folder.c", "-std=c99"), ("examples/cpp/folder.cpp", "-std=c++17")].map(|(source, standard)| {
+            let program = compile(source, &[standard], folder.path());
+            let arguments =
+                [images.as_os_str(), teacher.as_os_str(), "mobilenet_v3_small".as_ref(), student.as_os_str()];
+            let output = quiet(&program).args(arguments).args(["32", "6", "4"]).output().unwrap();
+            let text = expect_success(source, &output);
+            let found: Vec<&str> = text.lines().filter(|line| line.contains(" is most like ")).collect();
+            assert!(text.contains("step 6/6") && found.len() == 5 && found[0].starts_with("columns/0.png"), "{text}");
+            (found.join("\n"), fs::read(&student).unwrap())
+        });
+    assert_eq!(lines[0].0, lines[1].0);
+    assert!(lines[0].1 == lines[1].1, "the students of C and C++ differ");
 
     let program = compile("examples/cpp/inspect.cpp", &["-std=c++17"], folder.path());
     let frames = folder.path().join("frames.raw");
@@ -173,6 +184,47 @@ fn the_store_takes_a_line_of_frames() {
     assert!(text.contains("80 pushed, ") && text.contains(" of class columns"), "{text}");
     // What the signal says is up to a student that was hardly trained; tests/trust.rs asks that.
     assert_eq!(text.matches("threshold").count(), 2, "{text}");
+}
+
+/// The first block of a language in a page that holds a word, its includes apart from the rest.
+fn code_of(page: &str, language: &str, word: &str) -> (String, String) {
+    let text = fs::read_to_string(root().join(page)).unwrap();
+    let block = text
+        .split(&format!("```{language}\n"))
+        .skip(1)
+        .filter_map(|rest| rest.split("\n```").next())
+        .find(|block| block.contains(word))
+        .unwrap_or_else(|| panic!("{page} has no {language} code with {word}"));
+    let (includes, rest): (Vec<&str>, Vec<&str>) = block.lines().partition(|line| line.starts_with("#include"));
+    (includes.join("\n"), rest.join("\n"))
+}
+
+#[test]
+fn the_code_of_the_pages_compiles() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |name: &str, compiler: &str, flags: &[&str], text: String| {
+        let source = folder.path().join(name);
+        fs::write(&source, text).unwrap();
+        let mut command = Command::new(compiler);
+        command.args(flags).arg("-fsyntax-only").arg("-I").arg(root().join("include"));
+        command.arg("-I").arg(root().join("bindings/cpp")).arg(source);
+        expect_success(name, &command.output().unwrap());
+    };
+    let (includes, body) = code_of("docs/c.md", "c", "seed_init");
+    let progress = "int32_t on_progress(const seed_progress *progress, void *user_data);";
+    // A page leaves out what is done with the errors.
+    let flags = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-Wno-unused-result"];
+    check(
+        "page.c",
+        "cc",
+        &flags,
+        format!("{includes}\n#include <stdlib.h>\n{progress}\nvoid f(void) {{\n{body}\n}}\n"),
+    );
+    let flags = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-Wno-unused-variable"];
+    let (includes, body) = code_of("docs/cpp.md", "cpp", "int main");
+    check("page.cpp", "c++", &flags, format!("{includes}\n{body}\n"));
+    let (includes, body) = code_of("README.md", "cpp", "seed::init");
+    check("readme.cpp", "c++", &flags, format!("{includes}\nint main() {{\n{body}\n}}\n"));
 }
 
 /// Where Debian has OpenCV's headers; its opencv4.pc comes with a far larger package.

@@ -917,14 +917,14 @@ struct Nearest {
 /// @cond
 namespace detail {
 
-// A call that gives neighbours by the rule of seed_neighbours_in; `count`·`k` numbers.
-template <class Ask> Returned<Nearest> nearest(std::size_t count, std::size_t k, Ask &&ask) {
+// A call that gives neighbours by the rule of seed_neighbours_in.
+template <class Ask> Returned<Nearest> nearest(Ask &&ask) {
   Nearest result;
   std::size_t length = 0;
-  seed_error *error = ask(nullptr, nullptr, 0, &length); // which checks count·k
+  seed_error *error = ask(nullptr, nullptr, 0, &length); // which checks k, before memory is taken
   if (error == nullptr && length > 0) {
-    result.indices.resize(count * k);
-    result.similarities.resize(count * k);
+    result.indices.resize(length);
+    result.similarities.resize(length);
     error = ask(result.indices.data(), result.similarities.data(), result.indices.size(), &length);
   }
   return settle(error, std::move(result));
@@ -1143,11 +1143,10 @@ public:
   Returned<Nearest> nearest(Rows queries, std::size_t k) const {
     if (detail::ragged(queries))
       return detail::fail<Nearest>(ErrorCode::InvalidArgument, detail::raggedness("queries", queries));
-    return detail::nearest(
-        queries.count(), k, [&](std::uint32_t *indices, float *cosines, std::size_t capacity, std::size_t *length) {
-          return seed_queue_nearest(get(), queries.values.data(), queries.count(), queries.dim, k, indices, cosines,
-                                    capacity, length);
-        });
+    return detail::nearest([&](std::uint32_t *indices, float *cosines, std::size_t capacity, std::size_t *length) {
+      return seed_queue_nearest(get(), queries.values.data(), queries.count(), queries.dim, k, indices, cosines,
+                                capacity, length);
+    });
   }
 
   /// A copy of the queue as it is now, for restore.
@@ -1285,11 +1284,30 @@ public:
     });
   }
 
+  /// Over a bank, with a queue of your own.
+  static Returned<Trainer> create(const Config &config, const Student &student, const Bank &bank,
+                                  const Dataset &dataset, const Queue &queue) {
+    if (!queue) return detail::fail<Trainer>(ErrorCode::InvalidArgument, "the queue is empty");
+    return detail::make<Trainer>([&](seed_trainer **out) {
+      return seed_trainer_new_with_bank(config.get(), student.get(), bank.get(), queue.get(), dataset.get(), out);
+    });
+  }
+
   /// Over an embedding an image in place of a teacher, with a new queue of "queue_capacity".
   static Returned<Trainer> create(const Config &config, const Student &student, const Embeddings &embeddings,
                                   const Dataset &dataset) {
     return detail::make<Trainer>([&](seed_trainer **out) {
       return seed_trainer_new_with_embeddings(config.get(), student.get(), embeddings.get(), nullptr, dataset.get(), out);
+    });
+  }
+
+  /// Over an embedding an image, with a queue of your own.
+  static Returned<Trainer> create(const Config &config, const Student &student, const Embeddings &embeddings,
+                                  const Dataset &dataset, const Queue &queue) {
+    if (!queue) return detail::fail<Trainer>(ErrorCode::InvalidArgument, "the queue is empty");
+    return detail::make<Trainer>([&](seed_trainer **out) {
+      return seed_trainer_new_with_embeddings(config.get(), student.get(), embeddings.get(), queue.get(), dataset.get(),
+                                              out);
     });
   }
 
@@ -1808,11 +1826,10 @@ inline Returned<Nearest> neighbours_in(Rows queries, Rows gallery, std::size_t k
   if (queries.dim != gallery.dim)
     return detail::fail<Nearest>(ErrorCode::InvalidArgument, "queries are " + std::to_string(queries.dim) +
                                                                  " wide, the gallery is " + std::to_string(gallery.dim));
-  return detail::nearest(
-      queries.count(), k, [&](std::uint32_t *indices, float *cosines, std::size_t capacity, std::size_t *length) {
-        return seed_neighbours_in(queries.values.data(), queries.count(), gallery.values.data(), gallery.count(),
-                                  queries.dim, k, indices, cosines, capacity, length);
-      });
+  return detail::nearest([&](std::uint32_t *indices, float *cosines, std::size_t capacity, std::size_t *length) {
+    return seed_neighbours_in(queries.values.data(), queries.count(), gallery.values.data(), gallery.count(),
+                              queries.dim, k, indices, cosines, capacity, length);
+  });
 }
 
 /// The share of each image's `k` nearest by the teacher that are among its k nearest by the student, 0 to 1.

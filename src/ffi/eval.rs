@@ -3,6 +3,7 @@
 use super::border::catch;
 use super::error::seed_error;
 use super::pointers::{answer_size, array, check_out, product, put};
+use crate::eval::neighbours::check_k;
 use crate::eval::{Embeddings, KnnConfig, agreement, evaluate_splits, nearest, nearest_to};
 use crate::{Error, Result};
 
@@ -76,6 +77,8 @@ pub unsafe extern "C" fn seed_neighbours(
     length: *mut usize,
 ) -> *mut seed_error {
     catch(|| unsafe {
+        // Before the size is answered: the caller takes that much memory.
+        check_k(k, count.saturating_sub(1), "other embeddings")?;
         let needed = product("the result", count, k)?;
         if !answer_size(needed, buffer, capacity, length)? {
             return Ok(());
@@ -128,6 +131,8 @@ pub(super) unsafe fn nearest_into(
     k: usize,
     places: Places,
 ) -> Result<()> {
+    // Before the size is answered, as in seed_neighbours.
+    check_k(k, gallery.len().checked_div(dim).unwrap_or(0), "embeddings to choose from")?;
     let needed = product("the result", count, k)?;
     // SAFETY: by contract.
     unsafe {

@@ -2,14 +2,13 @@
 //
 //   bindings FOLDER      (an empty folder to write to)
 
-#include "seed.hpp"
+#include "check.hpp"
 
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -18,70 +17,6 @@
 #include <vector>
 
 namespace {
-
-int failures = 0;
-
-void check(bool condition, const char *text, int line) {
-  if (condition) return;
-  std::fprintf(stderr, "line %d: %s is false\n", line, text);
-  ++failures;
-}
-#define CHECK(...) check((__VA_ARGS__), #__VA_ARGS__, __LINE__)
-
-void expect(seed::ErrorCode expected, const seed::Error &error, int line) {
-  if (error.code() == expected && std::string(error.what()).size() >= 8) return;
-  std::fprintf(stderr, "line %d: code %d, expected %d: %s\n", line, static_cast<int>(error.code()),
-               static_cast<int>(expected), error.what());
-  ++failures;
-}
-
-#ifdef SEED_NO_EXCEPTIONS
-
-template <class T> T take(seed::Result<T> result, int line) {
-  if (!result) {
-    std::fprintf(stderr, "line %d: %s\n", line, result.error().what());
-    std::exit(1);
-  }
-  return std::move(result).value();
-}
-void take(const seed::Status &status, int line) {
-  if (status) return;
-  std::fprintf(stderr, "line %d: %s\n", line, status.error().what());
-  std::exit(1);
-}
-#define TAKE(...) take((__VA_ARGS__), __LINE__)
-#define FAILS(code, ...)                                                                                               \
-  do {                                                                                                                 \
-    auto outcome_ = (__VA_ARGS__);                                                                                     \
-    CHECK(!outcome_);                                                                                                  \
-    expect((code), outcome_.error(), __LINE__);                                                                        \
-  } while (0)
-
-#else
-
-#define TAKE(...) (__VA_ARGS__)
-#define FAILS(code, ...)                                                                                               \
-  do {                                                                                                                 \
-    try {                                                                                                              \
-      (void)(__VA_ARGS__);                                                                                             \
-      std::fprintf(stderr, "line %d: %s did not throw\n", __LINE__, #__VA_ARGS__);                                     \
-      ++failures;                                                                                                      \
-    } catch (const seed::Error &error_) {                                                                              \
-      expect((code), error_, __LINE__);                                                                                \
-    }                                                                                                                  \
-  } while (0)
-
-#endif
-
-using seed::ErrorCode;
-
-// A grey frame of the application's, in stripes of the given period.
-std::vector<std::uint8_t> stripes(unsigned width, unsigned height, unsigned period) {
-  std::vector<std::uint8_t> pixels(width * height);
-  for (unsigned y = 0; y < height; ++y)
-    for (unsigned x = 0; x < width; ++x) pixels[y * width + x] = (x / period + y / (2 * period)) % 2 ? 220 : 40;
-  return pixels;
-}
 
 // What seed.hpp asks of a cv::Mat, without OpenCV.
 struct Matrix {
@@ -119,7 +54,8 @@ template <class T> constexpr bool moves_only() {
 }
 static_assert(moves_only<seed::Config>() && moves_only<seed::Dataset>() && moves_only<seed::Teacher>() &&
               moves_only<seed::Student>() && moves_only<seed::Queue>() && moves_only<seed::Trainer>() &&
-              moves_only<seed::CancelToken>() && moves_only<seed::Session>() && moves_only<seed::Report>());
+              moves_only<seed::CancelToken>() && moves_only<seed::Session>() && moves_only<seed::Report>() &&
+              moves_only<seed::Bank>());
 
 void start() {
   FAILS(ErrorCode::NotInitialized, seed::Config::create());
@@ -457,8 +393,6 @@ void training(const std::string &folder) {
   CHECK(position.step == 8 && position.total_steps == 8 && TAKE(dataset.count()) == 27);
   TAKE(student.save(files.student));
   FAILS(ErrorCode::Io, trainer.resume("/no/such/checkpoint"));
-
-  teachers(config, student, dataset);
 
   teachers(config, student, dataset);
 
