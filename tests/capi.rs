@@ -1,66 +1,16 @@
 //! The C ABI from C: programs of tests/capi and examples, compiled as C99 and as C++17 with every warning an error, run
 //! against the library of this build, and under valgrind. A sweep passes NULL to every exported function.
 
+mod programs;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// libseed.so lies beside the test's own executable.
-fn library_folder() -> PathBuf {
-    let executable = std::env::current_exe().unwrap();
-    let deps = executable.parent().unwrap();
-    for folder in [deps, deps.parent().unwrap()] {
-        if folder.join("libseed.so").exists() {
-            return folder.to_path_buf();
-        }
-    }
-    panic!("libseed.so is not beside {}", executable.display());
-}
-
-/// The folder of libtorch_cpu.so, out of libseed.so's own run path.
-fn libtorch_folder() -> PathBuf {
-    std::env::var_os("LIBTORCH").map_or_else(|| root().join("third_party/libtorch"), PathBuf::from).join("lib")
-}
+use programs::{expect_success, library_folder, quiet, root};
 
 fn compile(source: &Path, cpp: bool, folder: &Path) -> PathBuf {
-    let (variable, default, standard) = if cpp { ("CXX", "c++", "-std=c++17") } else { ("CC", "cc", "-std=c99") };
-    let stem = source.file_stem().unwrap().to_string_lossy().into_owned();
-    let program = folder.join(format!("{stem}-{}", if cpp { "cpp" } else { "c" }));
-    let (seed, torch) = (library_folder(), libtorch_folder());
-    let mut command = Command::new(std::env::var(variable).unwrap_or_else(|_| default.to_owned()));
-    command.args([standard, "-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I"]).arg(root().join("include"));
-    if cpp {
-        command.args(["-x", "c++"]);
-    }
-    command.arg(source).arg("-o").arg(&program).args(["-x", "none", "-L"]).arg(&seed).args(["-lseed", "-lm"]);
-    for flag in ["-rpath", "-rpath-link"] {
-        for place in [&seed, &torch] {
-            command.arg(format!("-Wl,{flag},{}", place.display()));
-        }
-    }
-    expect_success(&format!("compiling {}", source.display()), &command.output().unwrap());
-    program
-}
-
-fn expect_success(what: &str, output: &Output) {
-    assert!(
-        output.status.success(),
-        "{what} failed ({}):\n{}{}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-}
-
-/// A program without cargo's library path, which may lead to the library of an earlier build.
-fn quiet(program: &Path) -> Command {
-    let mut command = Command::new(program);
-    command.env_remove("LD_LIBRARY_PATH");
-    command
+    programs::compile(source, &[if cpp { "-std=c++17" } else { "-std=c99" }], folder)
 }
 
 fn run(program: &Path, argument: &Path) {
