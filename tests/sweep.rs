@@ -15,7 +15,7 @@ use prototypes::{Prototype, functions, header};
 type Outcome<T = ()> = Result<T, String>;
 
 /// (function or "*", parameter): the header says that it may be NULL.
-const MAY_BE_NULL: [(&str, &str); 19] = [
+const MAY_BE_NULL: &[(&str, &str)] = &[
     ("*", "cancel"),
     ("*", "outcome"),
     ("*", "user_data"),
@@ -38,7 +38,11 @@ const MAY_BE_NULL: [(&str, &str); 19] = [
 ];
 
 /// (function or "*", parameter, a good value): what is not chosen by type alone.
-const GOOD: [(&str, &str, &str); 47] = [
+const GOOD: &[(&str, &str, &str)] = &[
+    // What was filled into the bank must not grow.
+    ("seed_dataset_push", "dataset", "g_pushed"),
+    ("seed_dataset_push_encoded", "dataset", "g_pushed"),
+    ("seed_config_set_float", "value", ".5"),
     ("seed_config_set_int", "key", "\"batch_size\""),
     ("seed_config_get_int", "key", "\"batch_size\""),
     ("seed_config_set_float", "key", "\"momentum\""),
@@ -113,6 +117,10 @@ fn handle(kind: &str) -> Option<&str> {
 
 fn good(function: &str, parameter: &str) -> String {
     let (kind, name) = split(parameter);
+    let known = |wanted: &str| GOOD.iter().find(|(of, given, _)| *of == wanted && *given == name);
+    if let Some((_, _, value)) = known(function) {
+        return (*value).to_owned();
+    }
     if kind.ends_with("**") && kind.starts_with("seed_") {
         return format!("&o_{}", kind.trim_end_matches(['*', ' ']));
     }
@@ -146,9 +154,7 @@ fn good(function: &str, parameter: &str) -> String {
     if !by_kind.is_empty() {
         return by_kind.to_owned();
     }
-    let known = GOOD.iter().find(|(of, given, _)| *of == function && *given == name);
-    let known = known.or_else(|| GOOD.iter().find(|(of, given, _)| *of == "*" && *given == name));
-    match known {
+    match known("*") {
         Some((_, _, value)) => (*value).to_owned(),
         None if kind == "const char *" => "\"text\"".to_owned(),
         None => panic!("{function}: say in tests/sweep.rs what a good {parameter} is"),

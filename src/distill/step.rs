@@ -65,13 +65,14 @@ pub fn distill<'a>(
         if settings.clip_norm > 0.0 {
             let _norm = optimiser.clip_gradients(settings.clip_norm)?; // unread, so that nothing waits
         }
+        optimiser.step(settings.learning_rate)?;
         Ok(out)
     });
     let (loss, target) = result.inspect_err(|_| {
-        // The first error is the one to tell; a second one here adds nothing.
+        // The next backward pass would add to what stays behind. The first error is the one to tell; a second one here
+        // adds nothing.
         let _ = optimiser.drop_gradients();
     })?;
-    optimiser.step(settings.learning_rate)?;
     queue.push(&target)?;
     Ok(loss)
 }

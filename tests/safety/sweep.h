@@ -14,6 +14,7 @@
 static seed_config *g_seed_config;
 static seed_cancel_token *g_seed_cancel_token;
 static seed_dataset *g_seed_dataset;
+static seed_dataset *g_pushed; /* of frames, and growing */
 static seed_teacher *g_seed_teacher;
 static seed_student *g_seed_student;
 static seed_queue *g_seed_queue;
@@ -213,6 +214,7 @@ static void set_up(const char *folder) {
   write_teacher(g_seed_config, p_teacher);
   OK(seed_cancel_token_new(&g_seed_cancel_token));
   OK(seed_dataset_open_folder(p_images, &g_seed_dataset));
+  OK(seed_dataset_new(&g_pushed));
   OK(seed_teacher_load(p_teacher, "mobilenet_v3_small", g_seed_config, &g_seed_teacher));
   OK(seed_student_new("mobilenet_v3_small", g_seed_config, &g_seed_student));
   OK(seed_queue_new(10, DIM, 1, &g_seed_queue));
@@ -231,6 +233,7 @@ static void tear_down(void) {
   seed_config_free(g_seed_config);
   seed_cancel_token_free(g_seed_cancel_token);
   seed_dataset_free(g_seed_dataset);
+  seed_dataset_free(g_pushed);
   seed_teacher_free(g_seed_teacher);
   seed_student_free(g_seed_student);
   seed_queue_free(g_seed_queue);
