@@ -13,6 +13,7 @@ pub mod eval;
 pub mod ffi;
 pub mod infer;
 pub mod machine;
+pub mod memory;
 pub mod model;
 pub mod optim;
 pub mod torch;

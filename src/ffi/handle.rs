@@ -80,7 +80,8 @@ pub(super) unsafe fn free<H: Handle>(handle: *mut H) {
     }
     // SAFETY: by contract.
     let tag = unsafe { &(*handle).inner().tag };
-    if tag.swap(0, Ordering::AcqRel) != tag_of(H::NAME) {
+    // Nothing is written where the tag is another: that memory is not ours, or not any more.
+    if tag.compare_exchange(tag_of(H::NAME), 0, Ordering::AcqRel, Ordering::Acquire).is_err() {
         ::log::error!("{}_free was given something else, or the same handle twice; it is left alone", H::NAME);
         return;
     }

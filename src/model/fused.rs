@@ -8,7 +8,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::network::check_images;
 use super::{Mode, Network};
-use crate::error::{Error, Result};
+use crate::error::{ErrorKind, Result};
 use crate::torch::fused::{Builder, Program, Value};
 
 /// An immutable copy of a network, for eval mode only; may be shared between threads.
@@ -28,20 +28,21 @@ impl Fused {
     /// `InvalidArgument` for another `kind`, `OutOfMemory` or `Torch` from libtorch.
     pub fn new(network: &Network, kind: Kind, piece: i64, height: i64, width: i64) -> Result<Fused> {
         let (device, piece) = (network.device(), piece.max(1));
-        let build = |onednn| {
+        let lowered = || -> Result<(Builder, Value, Value)> {
             let mut builder = Builder::new()?;
             let (features, output) = network.lower(&mut builder)?;
-            let program = builder.prepare(kind, onednn, piece, height, width)?;
-            Ok(Fused { program, features, output, device, piece })
+            Ok((builder, features, output))
         };
-        if device != Device::Cpu {
-            return build(false);
-        }
-        build(true).or_else(|error: Error| {
-            // A libtorch without oneDNN, or a CPU that it does not serve in this format.
-            log::warn!("no fused operators on this CPU, going on without: {error}");
-            build(false)
-        })
+        let (builder, features, output) = lowered()?;
+        let program = match builder.prepare(kind, device == Device::Cpu, piece, height, width) {
+            // A libtorch without oneDNN, or a CPU that it does not serve in this format. Too little memory is neither.
+            Err(error) if device == Device::Cpu && error.kind() == ErrorKind::Torch => {
+                log::warn!("no fused operators on this CPU, going on without: {error}");
+                lowered()?.0.prepare(kind, false, piece, height, width)?
+            }
+            prepared => prepared?,
+        };
+        Ok(Fused { program, features, output, device, piece })
     }
 
     /// Backbone features: (B, 3, H, W) floating point → (B, d) float32.

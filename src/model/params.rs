@@ -11,6 +11,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::data::random::{Purpose, generator};
 use crate::error::Result;
+use crate::memory::room;
 
 /// What a tensor starts from.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -86,7 +87,7 @@ impl Store {
             (_, Filling::Zeros) => Tensor::f_zeros(shape, (kind, self.device))?,
             (random, Filling::Random { seed }) => {
                 let elements = shape.iter().product::<i64>() as usize;
-                let values = draw(random, seed, self.entries.len() as u64, elements);
+                let values = draw(random, seed, self.entries.len() as u64, elements)?;
                 Tensor::f_from_slice(&values)?.f_view(shape)?.f_to_device(self.device)?
             }
         };
@@ -99,7 +100,7 @@ impl Store {
 }
 
 /// Random values of tensor number `number`, in float32 as torch draws them.
-fn draw(initial: Initial, seed: u64, number: u64, elements: usize) -> Vec<f32> {
+fn draw(initial: Initial, seed: u64, number: u64, elements: usize) -> Result<Vec<f32>> {
     let mut random = generator(seed, number, 0, Purpose::Initialise);
     let mut value = || match initial {
         Initial::Constant(value) => value as f32,
@@ -113,7 +114,9 @@ fn draw(initial: Initial, seed: u64, number: u64, elements: usize) -> Vec<f32> {
             ((2.0 * unit - 1.0) * bound) as f32
         }
     };
-    (0..elements).map(|_| value()).collect()
+    let mut values = room(elements, "the first weights")?;
+    values.extend((0..elements).map(|_| value()));
+    Ok(values)
 }
 
 /// A place in the tree of modules: the store and the key's part so far.

@@ -1,6 +1,8 @@
 /* What the safety programs work with: a teacher file, images in a folder and in memory, and one object of every kind. The
  * networks are the smallest there are and see images of 32 pixels. */
+#ifndef _DEFAULT_SOURCE
 #define _DEFAULT_SOURCE
+#endif
 #include "check.h"
 
 #include <stdlib.h>

@@ -34,7 +34,7 @@ use self::fault::{Checked, Fault};
 use self::gather::{Checkpoint, Gather};
 
 pub use self::host::{HostTensor, HostType, StateDict};
-pub use self::safetensors::write_safetensors;
+pub use self::safetensors::{write_borrowed, write_safetensors};
 
 use crate::error::{Error, Result};
 
