@@ -86,7 +86,12 @@ pub unsafe extern "C" fn seed_session_from_student(
     catch(|| unsafe {
         put_new(out, || {
             let (network, view) = with(student, |student| Ok((Arc::clone(&student.network), student.header.view())))?;
-            with(config, |config| make(config, |options| Session::new(&*lock(&network)?, &view, options)))
+            with(config, |config| {
+                make(config, |options| {
+                    let network = lock(&network)?;
+                    torch::caught(|| Session::new(&network, &view, options))
+                })
+            })
         })
     })
 }
