@@ -36,6 +36,27 @@ fn a_station_s_needs_hold_in_c99_and_cpp17() {
 }
 
 #[test]
+fn structs_lie_as_old_programs_know_them() {
+    // No struct and no field may be forgotten.
+    let header = fs::read_to_string(root().join("include/seed.h")).unwrap();
+    let checked = fs::read_to_string(root().join("tests/capi/layout.c")).unwrap();
+    let (mut structs, mut fields) = (0, 0);
+    for part in header.split("typedef struct {").skip(1) {
+        let (body, rest) = part.split_once("\n} ").expect("cbindgen ends a struct so");
+        let name = rest.split_once(';').unwrap().0;
+        assert!(checked.contains(&format!("SIZE({name}, ")), "tests/capi/layout.c lacks the size of {name}");
+        structs += 1;
+        for line in body.lines().filter(|line| line.ends_with(';')) {
+            let field = line.trim_end_matches(';').rsplit([' ', '*']).next().unwrap();
+            assert!(checked.contains(&format!("FIELD({name}, {field}, ")), "tests/capi/layout.c lacks {name}.{field}");
+            fields += 1;
+        }
+    }
+    assert!(structs >= 5 && fields >= 37, "the header has shrunk to {structs} structs and {fields} fields");
+    holds_in_c99_and_cpp17("layout.c");
+}
+
+#[test]
 fn the_examples_compile_and_the_small_one_runs() {
     let folder = tempfile::tempdir().unwrap();
     let embed = compile(&root().join("examples/c/embed.c"), false, folder.path());
