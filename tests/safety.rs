@@ -140,6 +140,36 @@ fn every_fault_below_is_an_error_above() {
     }
 }
 
+/// ThreadSanitizer over the handles' locks, which every call goes through; see tests/safety/boundary/main.rs.
+#[test]
+fn the_thread_sanitizer_finds_nothing_in_the_handles() {
+    let folder = tempfile::tempdir().unwrap();
+    let rustc = |arguments: &[&str]| {
+        // A sanitizer needs a switch that a stable compiler hides; nothing of the library is built this way.
+        let mut command = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+        command.env("RUSTC_BOOTSTRAP", "1").args(["--edition", "2024", "-Awarnings"]).args(arguments);
+        expect_success(&format!("rustc {arguments:?}"), &command.current_dir(folder.path()).output().unwrap());
+    };
+    let log = "#[macro_export]\nmacro_rules! error { ($($any:tt)*) => { eprintln!($($any)*) } }\n";
+    std::fs::write(folder.path().join("log.rs"), log).unwrap();
+    rustc(&["--crate-type", "rlib", "--crate-name", "log", "log.rs"]);
+    let source = root().join("tests/safety/boundary/main.rs");
+    for (name, race) in [("sound", false), ("racing", true)] {
+        let mut flags = vec!["-O", "-g", "-Zsanitizer=thread", "-Cunsafe-allow-abi-mismatch=sanitizer"];
+        flags.extend(["--target", "x86_64-unknown-linux-gnu", "--extern", "log=liblog.rlib", "-o", name]);
+        flags.extend(race.then_some(["--cfg", "race"]).into_iter().flatten());
+        flags.push(source.to_str().unwrap());
+        rustc(&flags);
+        let output = quiet(&folder.path().join(name)).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        if race {
+            assert!(!output.status.success() && errors.contains("data race"), "no sanitizer: {errors}");
+        } else {
+            expect_success("the handles' locks under the thread sanitizer", &output);
+        }
+    }
+}
+
 /// gcc's AddressSanitizer over the programs: a caller's mistakes, and errors of the library in memory of malloc.
 #[test]
 fn the_address_sanitizer_finds_nothing() {
@@ -165,23 +195,30 @@ fn the_address_sanitizer_finds_nothing() {
     }
 }
 
-/// valgrind over a program of everything, one step each; it sees the library's own reads and writes too.
+/// valgrind over the programs: it sees the library's own reads, writes and leaks. The program of misuse takes minutes and
+/// runs only where SEED_SWEEP asks for long sweeps.
 #[test]
-fn valgrind_finds_nothing_in_misuse_and_use() {
+fn valgrind_finds_nothing() {
     if Command::new("valgrind").arg("--version").output().is_err() {
         return skipped("valgrind is not installed");
     }
     let folder = tempfile::tempdir().unwrap();
-    let program = program("misuse.c", &["-std=c99", "-DLIVE_HANDLES_ONLY"], folder.path());
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let output = quiet(Path::new("valgrind"))
-        .args(["--quiet", "--error-exitcode=9", "--leak-check=full", "--errors-for-leak-kinds=definite"])
-        .arg(format!("--suppressions={}", root().join("tests/capi/valgrind.supp").display()))
-        .arg(program)
-        .arg(folder.path())
-        .env("ATEN_CPU_CAPABILITY", "default") // valgrind 3.19 does not know AVX-512
-        .env("OMP_NUM_THREADS", "1")
-        .output()
-        .unwrap();
-    expect_success("misuse under valgrind", &output);
+    let mut programs = vec![compile(&root().join("examples/c/doctor.c"), &["-std=c99", "-ldl"], folder.path())];
+    if std::env::var_os("SEED_SWEEP").is_some() {
+        programs.push(program("misuse.c", &["-std=c99", "-DLIVE_HANDLES_ONLY"], folder.path()));
+    }
+    for program in programs {
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let output = quiet(Path::new("valgrind"))
+            .args(["--quiet", "--error-exitcode=9", "--leak-check=full", "--show-leak-kinds=definite"])
+            .arg("--errors-for-leak-kinds=definite")
+            .arg(format!("--suppressions={}", root().join("tests/capi/valgrind.supp").display()))
+            .arg(&program)
+            .arg(folder.path())
+            .env("ATEN_CPU_CAPABILITY", "default") // valgrind 3.19 does not know AVX-512
+            .env("OMP_NUM_THREADS", "1")
+            .output()
+            .unwrap();
+        expect_success(&format!("{} under valgrind", program.display()), &output);
+    }
 }
