@@ -160,6 +160,10 @@ impl Path<'_> {
 mod tests {
     use super::*;
 
+    fn draw(initial: Initial, seed: u64, number: u64, elements: usize) -> Vec<f32> {
+        super::draw(initial, seed, number, elements).unwrap()
+    }
+
     fn moments(values: &[f32]) -> (f64, f64) {
         let mean = values.iter().map(|&v| f64::from(v)).sum::<f64>() / values.len() as f64;
         let variance = values.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / values.len() as f64;
