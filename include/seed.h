@@ -290,6 +290,91 @@ struct DLManagedTensorVersioned;
 #define SEED_EXPORT_OUTPUT_BOTH 2
 
 /*
+ The frames that were pushed last stay.
+ */
+#define SEED_STORE_KEEP_NEWEST 1
+
+/*
+ A uniform sample of all frames that were pushed stays, the same for the same seed.
+ */
+#define SEED_STORE_KEEP_RESERVOIR 2
+
+/*
+ Frames that are far from their nearest stored neighbour by the cosine of their embeddings stay.
+ */
+#define SEED_STORE_KEEP_NOVEL 3
+
+/*
+ Lossless PNG, 16 bits of grey included.
+ */
+#define SEED_STORE_PNG 1
+
+/*
+ JPEG of 8 bits.
+ */
+#define SEED_STORE_JPEG 2
+
+/*
+ BMP, of images that were pushed encoded.
+ */
+#define SEED_STORE_BMP 3
+
+/*
+ TIFF, of images that were pushed encoded.
+ */
+#define SEED_STORE_TIFF 4
+
+/*
+ Frames with a label or without.
+ */
+#define SEED_STORE_EITHER 0
+
+/*
+ Frames without a label.
+ */
+#define SEED_STORE_UNLABELLED 1
+
+/*
+ Frames with any label.
+ */
+#define SEED_STORE_LABELLED 2
+
+/*
+ Frames of one class.
+ */
+#define SEED_STORE_OF_CLASS 3
+
+/*
+ What a frame is called.
+ */
+#define SEED_STORE_TEXT_NAME 1
+
+/*
+ What was kept with it.
+ */
+#define SEED_STORE_TEXT_METADATA 2
+
+/*
+ What its class is called.
+ */
+#define SEED_STORE_TEXT_LABEL 3
+
+/*
+ KL is worse.
+ */
+#define SEED_WORSE_KL 1
+
+/*
+ Overlap is worse.
+ */
+#define SEED_WORSE_OVERLAP 2
+
+/*
+ Cosine is worse.
+ */
+#define SEED_WORSE_COSINE 4
+
+/*
  A finished or unfinished bank that is open for reading; its file is locked against seed_bank_fill. Trainers hold what
  they use. All functions but seed_bank_free may be called from several threads at once.
  */
@@ -311,6 +396,12 @@ typedef struct seed_config seed_config;
  seed_dataset_free may be called from several threads at once, pushing while a trainer reads included.
  */
 typedef struct seed_dataset seed_dataset;
+
+/*
+ A sample of a student's embeddings from good days, which batches of later days are compared with. All functions but
+ seed_drift_free may be called from several threads at once.
+ */
+typedef struct seed_drift seed_drift;
 
 /*
  A table of embeddings, one row an image, that a teacher made elsewhere. Never changes; trainers hold what they use. All
@@ -346,6 +437,13 @@ typedef struct seed_report seed_report;
  seed_session_free may be called from several threads at once.
  */
 typedef struct seed_session seed_session;
+
+/*
+ A bounded store of frames on disk: the line pushes, a thread of the store's encodes and writes, and any number of threads and
+ processes read meanwhile. One process writes. The file is an SQLite data base (docs/store.md). All functions but
+ seed_store_free may be called from several threads at once.
+ */
+typedef struct seed_store seed_store;
 
 /*
  A compact network with a projection head. Trainers share it; sessions take a copy of its weights as they are when the
@@ -690,6 +788,236 @@ typedef struct {
 } seed_export_options;
 
 /*
+ How a store is opened. Set struct_size to sizeof(seed_store_options); 0 elsewhere is the default.
+ */
+typedef struct {
+  /*
+   sizeof(seed_store_options).
+   */
+  size_t struct_size;
+  /*
+   Most bytes of images, embeddings and texts; the file is a few per cent larger. Default: 8 GiB.
+   */
+  uint64_t max_bytes;
+  /*
+   Most frames. Default: no limit.
+   */
+  uint64_t max_frames;
+  /*
+   Unlabelled frames older than this are let go. Default: no limit.
+   */
+  uint64_t max_age_seconds;
+  /*
+   Of the reservoir's choice.
+   */
+  uint64_t seed;
+  /*
+   Most bytes of pixels that wait for the store's thread. Default: 256 MiB.
+   */
+  uint64_t queue_bytes;
+  /*
+   Most frames that wait for the store's thread, up to 65536. Default: 32.
+   */
+  uint32_t queue_frames;
+  /*
+   SEED_STORE_KEEP_*. Default: the newest. Novel needs max_frames, at most 1048576. Labelled frames stay before all others.
+   */
+  int32_t keep;
+  /*
+   SEED_STORE_PNG (the default) or SEED_STORE_JPEG.
+   */
+  int32_t encoding;
+  /*
+   1 to 100. Default: 90.
+   */
+  int32_t jpeg_quality;
+} seed_store_options;
+
+/*
+ What goes with a frame. Set struct_size to sizeof(seed_store_entry); NULL and 0 elsewhere are fine.
+ */
+typedef struct {
+  /*
+   sizeof(seed_store_entry).
+   */
+  size_t struct_size;
+  /*
+   What the frame is called; need not be unique.
+   */
+  const char *name;
+  /*
+   Whatever shall be kept with it, JSON say.
+   */
+  const char *metadata;
+  /*
+   Microseconds since 1970, UTC; 0: the clock's now.
+   */
+  int64_t time_us;
+  /*
+   embedding_dim floats, kept with length 1. All of a store must be as wide and come from one network.
+   */
+  const float *embedding;
+  /*
+   Their number; 0: no embedding.
+   */
+  size_t embedding_dim;
+  /*
+   The frame's class, from 0 on, if has_label is not 0.
+   */
+  int64_t label;
+  /*
+   What the class is called.
+   */
+  const char *label_text;
+  /*
+   Whether the frame has a label.
+   */
+  int32_t has_label;
+} seed_store_entry;
+
+/*
+ Which frames are listed. Set struct_size to sizeof(seed_store_filter); 0 elsewhere asks for all.
+ */
+typedef struct {
+  /*
+   sizeof(seed_store_filter).
+   */
+  size_t struct_size;
+  /*
+   Smallest id.
+   */
+  int64_t first_id;
+  /*
+   Largest id; 0: no bound.
+   */
+  int64_t last_id;
+  /*
+   Earliest time, in microseconds since 1970; 0: no bound.
+   */
+  int64_t from_us;
+  /*
+   Latest time; 0: no bound.
+   */
+  int64_t until_us;
+  /*
+   The class, for SEED_STORE_OF_CLASS.
+   */
+  int64_t label;
+  /*
+   Only the last so many of them; 0: all.
+   */
+  uint64_t last;
+  /*
+   SEED_STORE_EITHER, _UNLABELLED, _LABELLED or _OF_CLASS.
+   */
+  int32_t labelled;
+} seed_store_filter;
+
+/*
+ A stored frame. Set struct_size to sizeof(seed_store_record) first.
+ */
+typedef struct {
+  /*
+   sizeof(seed_store_record).
+   */
+  size_t struct_size;
+  /*
+   Its number.
+   */
+  int64_t id;
+  /*
+   Microseconds since 1970, UTC.
+   */
+  int64_t time_us;
+  /*
+   Its class; −1 where it has no label.
+   */
+  int64_t label;
+  /*
+   Length of the encoded image.
+   */
+  uint64_t bytes;
+  /*
+   Pixels a row.
+   */
+  uint32_t width;
+  /*
+   Rows.
+   */
+  uint32_t height;
+  /*
+   1 or 3.
+   */
+  uint32_t channels;
+  /*
+   8 or 16 bits a sample, as it is stored.
+   */
+  uint32_t bits;
+  /*
+   CRC-32 of the encoded image.
+   */
+  uint32_t crc32;
+  /*
+   SEED_STORE_PNG, _JPEG, _BMP or _TIFF.
+   */
+  int32_t encoding;
+} seed_store_record;
+
+/*
+ What a store has done since it was opened, and holds. Set struct_size to sizeof(seed_store_stats) first.
+ */
+typedef struct {
+  /*
+   sizeof(seed_store_stats).
+   */
+  size_t struct_size;
+  /*
+   Frames that were offered: the sum of stored, dropped, passed_over, failed and queue_frames.
+   */
+  uint64_t pushed;
+  /*
+   Written, some of which may have gone since.
+   */
+  uint64_t stored;
+  /*
+   Found no room in the queue in time.
+   */
+  uint64_t dropped;
+  /*
+   Not chosen by the reservoir or as novel.
+   */
+  uint64_t passed_over;
+  /*
+   Could not be encoded or written; the log says why.
+   */
+  uint64_t failed;
+  /*
+   Have made room for others or were too old.
+   */
+  uint64_t evicted;
+  /*
+   Wait for the store's thread.
+   */
+  uint64_t queue_frames;
+  /*
+   Bytes of pixels that wait.
+   */
+  uint64_t queue_bytes;
+  /*
+   Frames in the store.
+   */
+  uint64_t frames;
+  /*
+   What they count for against max_bytes.
+   */
+  uint64_t bytes;
+  /*
+   Of the file and its write-ahead log.
+   */
+  uint64_t file_bytes;
+} seed_store_stats;
+
+/*
  What seed_knn_evaluate found. Set struct_size to sizeof(seed_knn_result) first.
  */
 typedef struct {
@@ -714,6 +1042,202 @@ typedef struct {
    */
   double balanced_recall_deviation;
 } seed_knn_result;
+
+/*
+ What a batch says. Set struct_size to sizeof(seed_drift_signal) first.
+ */
+typedef struct {
+  /*
+   sizeof(seed_drift_signal).
+   */
+  size_t struct_size;
+  /*
+   Energy distance of the batch from the reference; about 0 when nothing has changed.
+   */
+  double energy;
+  /*
+   What one of a hundred batches of the reference's own rows exceeds.
+   */
+  double threshold;
+  /*
+   Share of the reference's own batches that reach this energy, from 1/1000 on.
+   */
+  double p_value;
+  /*
+   Mean of 1 − cosine to the nearest reference row.
+   */
+  double nearest;
+  /*
+   The same of the reference's own rows.
+   */
+  double nearest_reference;
+  /*
+   Share of the batch that is farther from the reference than 99 % of its own rows.
+   */
+  double outside;
+  /*
+   1 when the energy is above the threshold, else 0.
+   */
+  int32_t raised;
+} seed_drift_signal;
+
+/*
+ A mean and its 95 % confidence interval.
+ */
+typedef struct {
+  /*
+   The mean.
+   */
+  double value;
+  /*
+   The interval's lower end.
+   */
+  double low;
+  /*
+   The interval's upper end.
+   */
+  double high;
+} seed_interval;
+
+/*
+ How well a student reproduces its teacher. Set struct_size to sizeof(seed_fidelity) first.
+ */
+typedef struct {
+  /*
+   sizeof(seed_fidelity).
+   */
+  size_t struct_size;
+  /*
+   Frames that were measured.
+   */
+  size_t frames;
+  /*
+   Neighbours of the overlap.
+   */
+  size_t k;
+  /*
+   Embeddings of the queue.
+   */
+  size_t queue;
+  /*
+   Of the student's softmax.
+   */
+  double temperature_student;
+  /*
+   Of the teacher's softmax.
+   */
+  double temperature_teacher;
+  /*
+   Mean Kullback–Leibler divergence of the student's softmax over the queue from the teacher's, in nats.
+   */
+  seed_interval kl;
+  /*
+   Mean share of the teacher's k nearest among the student's, 0 to 1.
+   */
+  seed_interval overlap;
+  /*
+   Mean cosine between both embeddings, −1 to 1.
+   */
+  seed_interval cosine;
+} seed_fidelity;
+
+/*
+ By how much a new student may be worse than the old. Set struct_size to sizeof(seed_gate_options); 0 elsewhere is the default.
+ */
+typedef struct {
+  /*
+   sizeof(seed_gate_options).
+   */
+  size_t struct_size;
+  /*
+   Neighbours of overlap and of kNN. Default: 10.
+   */
+  size_t k;
+  /*
+   As it was distilled. Default: 0.2.
+   */
+  double temperature_student;
+  /*
+   As it was distilled. Default: 0.01.
+   */
+  double temperature_teacher;
+  /*
+   Share of the old student's KL that the new one's may be above it. Default: 0.1.
+   */
+  double kl_margin;
+  /*
+   By how much the overlap may be below. Default: 0.02.
+   */
+  double overlap_margin;
+  /*
+   By how much the balanced recall may be below. Default: 0.02.
+   */
+  double recall_margin;
+  /*
+   How many times the old latency is allowed. Default: 1.1.
+   */
+  double latency_factor;
+  /*
+   Of the intervals and the parts of the reference set.
+   */
+  uint64_t seed;
+} seed_gate_options;
+
+/*
+ One thing that must hold for a new student.
+ */
+typedef struct {
+  /*
+   Of the old student.
+   */
+  double old_value;
+  /*
+   Of the new student.
+   */
+  double new_value;
+  /*
+   New less old, frame by frame.
+   */
+  seed_interval difference;
+  /*
+   What the worse bound of the difference must keep to.
+   */
+  double limit;
+  /*
+   1 when it does, else 0.
+   */
+  int32_t holds;
+} seed_criterion;
+
+/*
+ What the gate says. Set struct_size to sizeof(seed_verdict) first.
+ */
+typedef struct {
+  /*
+   sizeof(seed_verdict).
+   */
+  size_t struct_size;
+  /*
+   Mean KL to the teacher, in nats.
+   */
+  seed_criterion kl;
+  /*
+   Mean overlap with the teacher's neighbours.
+   */
+  seed_criterion overlap;
+  /*
+   Balanced recall of kNN on the reference set.
+   */
+  seed_criterion recall;
+  /*
+   Median time of one frame, in milliseconds.
+   */
+  seed_criterion latency;
+  /*
+   1 when all four hold, else 0.
+   */
+  int32_t passes;
+} seed_verdict;
 
 #ifdef __cplusplus
 extern "C" {
@@ -1129,6 +1653,15 @@ SEED_MUST_USE seed_error *seed_student_save(const seed_student *student, const c
 SEED_MUST_USE seed_error *seed_student_set_provenance(const seed_student *student,
                                         const char *key,
                                         const char *json);
+
+/*
+ The student's provenance as a JSON object into `buffer`: NULL asks for the size; too small a buffer is left alone; `*length`
+ receives the bytes needed, the NUL included.
+ */
+SEED_MUST_USE seed_error *seed_student_provenance(const seed_student *student,
+                                    char *buffer,
+                                    size_t capacity,
+                                    size_t *length);
 
 /*
  The number of parameters, projection head included.
@@ -1626,7 +2159,211 @@ SEED_MUST_USE seed_error *seed_student_export(const seed_student *student,
                                 const seed_export_options *options);
 
 /*
- Weighted kNN (votes exp(similarity/.07)) over `splits` random splits of `count` vectors of `dim` floats into 2/3
+ Opens the store in the file `path` to write, and makes it where there is none; `options` NULL means all defaults. Beside it lie
+ `path`.lock and, while it is open, `path`-wal and `path`-shm. It must be on a local disk. The caller frees it with
+ seed_store_free.
+
+ Errors: SEED_ERROR_BUSY when another store writes to it, here or in another process; SEED_ERROR_IO; SEED_ERROR_FORMAT when the
+ file is no store; SEED_ERROR_MISMATCH for another version's, or when novel frames are to be kept and stored ones have no
+ embedding.
+ */
+SEED_MUST_USE seed_error *seed_store_open(const char *path,
+                            const seed_store_options *options,
+                            seed_store **out);
+
+/*
+ Opens the store in the file `path` to read, whether or not a process writes to it. Functions that change the store answer
+ SEED_ERROR_INVALID_ARGUMENT. The caller frees it with seed_store_free.
+
+ Errors: SEED_ERROR_IO when there is no such file, SEED_ERROR_FORMAT when it is no store, SEED_ERROR_MISMATCH for another version's.
+ */
+SEED_MUST_USE seed_error *seed_store_open_to_read(const char *path,
+                                    seed_store **out);
+
+/*
+ Stores what waits and closes; what a full disk keeps from being stored is tried once more and lost then, which the log says. Call
+ seed_store_flush before to be sure. NULL is fine. Data sets of the store live on.
+ */
+void seed_store_free(seed_store *store);
+
+/*
+ Frames without an embedding get that of `session`, as it is now, in the store's thread from now on; NULL ends it. After
+ seed_session_swap the store goes on with the old network: embeddings of two networks cannot be compared.
+
+ Errors: SEED_ERROR_MISMATCH when the store has embeddings of another width.
+ */
+SEED_MUST_USE seed_error *seed_store_set_session(const seed_store *store, const seed_session *session);
+
+/*
+ Copies a frame into the store's queue and returns; encoding and writing happen in the store's thread. `entry` may be NULL.
+ Where the queue is full it waits up to `wait_ms` milliseconds for room (0: not at all; UINT32_MAX: for ever). `*id` (may be NULL)
+ receives the number under which the frame will be stored, from 1 on and never given twice, or 0 when it was not taken: there was
+ no room, or the reservoir passes it over; seed_store_stats_now counts both.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT for an image that is not sound or larger than queue_bytes, and where novel frames are kept and
+ there is neither an embedding nor a session; SEED_ERROR_MISMATCH for an embedding of another width.
+ */
+SEED_MUST_USE seed_error *seed_store_push(const seed_store *store,
+                            const seed_image *image,
+                            const seed_store_entry *entry,
+                            uint32_t wait_ms,
+                            int64_t *id);
+
+/*
+ As seed_store_push for `length` bytes of JPEG, PNG, BMP or TIFF, which are stored as they are. One that does not decode counts as
+ failed.
+ */
+SEED_MUST_USE seed_error *seed_store_push_encoded(const seed_store *store,
+                                    const uint8_t *bytes,
+                                    size_t length,
+                                    const seed_store_entry *entry,
+                                    uint32_t wait_ms,
+                                    int64_t *id);
+
+/*
+ Waits until all frames that were pushed before are stored and synced to the disk: they survive the end of the process, and of
+ power where the disk keeps its word.
+
+ Errors: SEED_ERROR_IO when that cannot be done now, with the reason; the frames wait and are tried again.
+ */
+SEED_MUST_USE seed_error *seed_store_flush(const seed_store *store);
+
+/*
+ Gives frame `id` the class `label`, from 0 on, called `label_text` (may be NULL), once all that was pushed before is stored; a
+ negative `label` takes the label away. Labelled frames are not let go for their age, and for others only when all are labelled.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT when there is no such frame, SEED_ERROR_IO.
+ */
+SEED_MUST_USE seed_error *seed_store_set_label(const seed_store *store,
+                                 int64_t id,
+                                 int64_t label,
+                                 const char *label_text);
+
+/*
+ Removes `count` frames, all or none; those that are not there are fine.
+
+ Errors: SEED_ERROR_IO.
+ */
+SEED_MUST_USE seed_error *seed_store_remove(const seed_store *store, const int64_t *ids, size_t count);
+
+/*
+ The ids of the frames that `filter` (NULL: all) lets through, ascending, into `buffer`: NULL asks for the size; too small a buffer
+ is left alone; `*length` receives the ids needed. A frame that was just pushed is there after seed_store_flush.
+ */
+SEED_MUST_USE seed_error *seed_store_list(const seed_store *store,
+                            const seed_store_filter *filter,
+                            int64_t *buffer,
+                            size_t capacity,
+                            size_t *length);
+
+/*
+ What is known of frame `id`; `*record` has its struct_size set.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT when it is not there, as for every function that takes an id.
+ */
+SEED_MUST_USE seed_error *seed_store_describe(const seed_store *store, int64_t id, seed_store_record *record);
+
+/*
+ A text of frame `id`, `which` of SEED_STORE_TEXT_*, into `buffer`: NULL asks for the size; too small a buffer is left alone;
+ `*length` receives the bytes needed, the NUL included.
+ */
+SEED_MUST_USE seed_error *seed_store_text(const seed_store *store,
+                            int64_t id,
+                            int32_t which,
+                            char *buffer,
+                            size_t capacity,
+                            size_t *length);
+
+/*
+ The pixels of frame `id`, by the rule of seed_image_decode.
+
+ Errors: SEED_ERROR_FORMAT when the image is damaged.
+ */
+SEED_MUST_USE seed_error *seed_store_pixels(const seed_store *store,
+                              int64_t id,
+                              seed_image *image,
+                              uint8_t *buffer,
+                              size_t capacity,
+                              size_t *length);
+
+/*
+ The file of frame `id`, PNG or JPEG say, into `buffer`: NULL asks for the size; too small a buffer is left alone; `*length`
+ receives the bytes needed.
+
+ Errors: SEED_ERROR_FORMAT when the bytes are not those that were stored.
+ */
+SEED_MUST_USE seed_error *seed_store_encoded(const seed_store *store,
+                               int64_t id,
+                               uint8_t *buffer,
+                               size_t capacity,
+                               size_t *length);
+
+/*
+ The embedding of frame `id`, of length 1, into `buffer` by the rule of seed_store_encoded; no floats where it has none.
+ */
+SEED_MUST_USE seed_error *seed_store_embedding(const seed_store *store, int64_t id, float *buffer, size_t capacity, size_t *length);
+
+/*
+ The classes of `count` frames, −1 where there is none, into `labels`, which holds as many.
+ */
+SEED_MUST_USE seed_error *seed_store_labels(const seed_store *store, const int64_t *ids, size_t count, int64_t *labels);
+
+/*
+ Makes a data set of `count` frames in this order, or of all that are there now where `ids` is NULL; image i is frame ids[i]. It
+ reads the store when an image is asked for, and may outlive the handle. The store may grow meanwhile: what comes later is not in the
+ data set, and a frame that has gone is skipped, counted and named like a broken file. The caller frees it with seed_dataset_free.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT when there is no frame, or one of `ids` is not there.
+ */
+SEED_MUST_USE seed_error *seed_dataset_open_store(const seed_store *store,
+                                    const int64_t *ids,
+                                    size_t count,
+                                    seed_dataset **out);
+
+/*
+ What the store has done since it was opened, and holds; `*stats` has its struct_size set. Cheap for the one that writes; a reader
+ counts all frames.
+ */
+SEED_MUST_USE seed_error *seed_store_stats_now(const seed_store *store,
+                                 seed_store_stats *stats);
+
+/*
+ What keeps the store's thread from storing at the moment, a full disk say, by the rule of seed_store_text; an empty text when
+ nothing does.
+ */
+SEED_MUST_USE seed_error *seed_store_trouble(const seed_store *store,
+                               char *buffer,
+                               size_t capacity,
+                               size_t *length);
+
+/*
+ Looks at every page of the store in the file `path` and decodes every image; others may use it meanwhile. `callback` (may be NULL)
+ is told how many of how many frames are done, on this thread. Success means that the store is sound.
+
+ Errors: SEED_ERROR_FORMAT with the number of problems and the first hundred of them; SEED_ERROR_CANCELLED; SEED_ERROR_IO.
+ */
+SEED_MUST_USE seed_error *seed_store_check(const char *path,
+                             seed_count_callback callback,
+                             void *user_data);
+
+/*
+ Copies every sound frame, with its number, label and embedding, from the store in the file `path`, which nobody writes to, into a
+ new store in the file `new_path`. `callback` as for seed_store_check. `*saved` and `*lost` receive the numbers of frames, and
+ `*list_damaged` (may be NULL) 1 where the list of frames is itself damaged, so that nobody knows how many more there were, else 0.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT when `new_path` exists; SEED_ERROR_BUSY; SEED_ERROR_CANCELLED; SEED_ERROR_IO; SEED_ERROR_FORMAT
+ when the old store cannot even be opened.
+ */
+SEED_MUST_USE seed_error *seed_store_repair(const char *path,
+                              const char *new_path,
+                              seed_count_callback callback,
+                              void *user_data,
+                              uint64_t *saved,
+                              uint64_t *lost,
+                              int32_t *list_damaged);
+
+/*
+ Weighted kNN (votes exp(similarity/.07)) over `splits` (1 to 10,000) random splits of `count` vectors of `dim` floats into 2/3
  gallery and 1/3 queries. `labels` are class numbers from 0. The splits depend on `seed`, `count` and nothing else, so
  different networks are judged on the same ones.
  */
@@ -1678,6 +2415,87 @@ SEED_MUST_USE seed_error *seed_agreement(const float *student,
                            size_t count,
                            size_t k,
                            double *share);
+
+/*
+ Makes a reference of `count` embeddings of `dim` floats, at least 20, better some hundreds; of more than 4096, as many at even
+ distances are used. The caller frees it with seed_drift_free.
+ */
+SEED_MUST_USE seed_error *seed_drift_new(const float *embeddings,
+                           size_t count,
+                           size_t dim,
+                           seed_drift **out);
+
+/*
+ Reads a reference that seed_drift_save wrote. The caller frees it with seed_drift_free.
+ */
+SEED_MUST_USE seed_error *seed_drift_load(const char *path, seed_drift **out);
+
+/*
+ Writes the reference to a file (safetensors), atomically: keep it beside the student.
+ */
+SEED_MUST_USE seed_error *seed_drift_save(const seed_drift *drift, const char *path);
+
+/*
+ What a batch of `count` of the same student's embeddings says, 2 to half of the reference's rows; `*signal` has its struct_size
+ set. The first batch of a size takes longest.
+
+ Errors: SEED_ERROR_MISMATCH for another width.
+ */
+SEED_MUST_USE seed_error *seed_drift_measure(const seed_drift *drift,
+                               const float *embeddings,
+                               size_t count,
+                               size_t dim,
+                               seed_drift_signal *signal);
+
+/*
+ Releases a reference. NULL is fine.
+ */
+void seed_drift_free(seed_drift *drift);
+
+/*
+ Measures a student by its teacher: `count` embeddings of `dim` floats of both for the same frames, against `queue_count` embeddings
+ of the teacher's. Temperatures of 0 are the paper's, .2 and .01. `*result` has its struct_size set. Keep the result when the student
+ is made (seed_student_set_provenance) and measure again with the same queue and as many frames of today.
+ */
+SEED_MUST_USE seed_error *seed_fidelity_measure(const float *student,
+                                  const float *teacher,
+                                  size_t count,
+                                  size_t dim,
+                                  const float *queue,
+                                  size_t queue_count,
+                                  size_t k,
+                                  double temperature_student,
+                                  double temperature_teacher,
+                                  uint64_t seed,
+                                  seed_fidelity *result);
+
+/*
+ Which figures have become worse since `then`, so that the intervals do not touch: a sum of SEED_WORSE_*, 0 for none.
+
+ Errors: SEED_ERROR_MISMATCH when the two were not measured alike.
+ */
+SEED_MUST_USE seed_error *seed_fidelity_compare(const seed_fidelity *then, const seed_fidelity *now, int32_t *worse);
+
+/*
+ Compares a new student with the old: on `frames`, by how well each agrees with the teacher; on `reference`, whose `label_count`
+ images have the classes `labels`, by kNN; and by their latency. All three sessions give embeddings ("output" "embedding") of one
+ width. `options` may be NULL. `callback` (may be NULL) is told how many of how many images are embedded, on this thread; a return
+ other than 0 cancels. `*verdict` has its struct_size set. Nothing is changed: seed_session_swap puts the new student in, and the same
+ call puts the old one back.
+
+ Errors: SEED_ERROR_MISMATCH for widths that differ, SEED_ERROR_CANCELLED.
+ */
+SEED_MUST_USE seed_error *seed_gate_judge(const seed_session *old_session,
+                            const seed_session *new_session,
+                            const seed_session *teacher,
+                            const seed_dataset *frames,
+                            const seed_dataset *reference,
+                            const int64_t *labels,
+                            size_t label_count,
+                            const seed_gate_options *options,
+                            seed_count_callback callback,
+                            void *user_data,
+                            seed_verdict *verdict);
 
 /*
  Makes an empty report. The caller frees it with seed_report_free.

@@ -73,7 +73,8 @@ impl Error {
         Self::new(ErrorKind::Mismatch, message)
     }
 
-    /// An operating-system error while doing `what` ("read", "create", …) to `path`.
+    /// An operating-system error while doing `what` ("read", "create", …) to `path`: `Io`, or `OutOfMemory` where the system
+    /// has none.
     pub fn io(what: &str, path: impl Into<PathBuf>, source: &std::io::Error) -> Self {
         let path = path.into();
         let hint = match source.kind() {
@@ -82,7 +83,11 @@ impl Error {
             std::io::ErrorKind::NotFound => "; check the path",
             _ => "",
         };
-        Self::new(ErrorKind::Io, format!("cannot {what} {}: {source}{hint}", path.display()))
+        let kind = match source.kind() {
+            std::io::ErrorKind::OutOfMemory => ErrorKind::OutOfMemory,
+            _ => ErrorKind::Io,
+        };
+        Self::new(kind, format!("cannot {what} {}: {source}{hint}", path.display()))
     }
 
     /// What a program acts on.
@@ -110,7 +115,8 @@ impl From<tch::TchError> for Error {
         let reason = text.lines().next().unwrap_or("unknown").trim().to_owned();
         let no_memory = text.contains("out of memory")
             || text.contains("can't allocate memory")
-            || text.contains("not enough memory");
+            || text.contains("not enough memory")
+            || text.contains("std::bad_alloc");
         let kind = if no_memory { ErrorKind::OutOfMemory } else { ErrorKind::Torch };
         Self::new(kind, format!("libtorch: {reason}"))
     }

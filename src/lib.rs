@@ -15,6 +15,7 @@ pub mod ffi;
 pub mod gate;
 pub mod infer;
 pub mod machine;
+pub mod memory;
 pub mod model;
 pub mod optim;
 pub mod store;

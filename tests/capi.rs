@@ -1,66 +1,16 @@
 //! The C ABI from C: programs of tests/capi and examples, compiled as C99 and as C++17 with every warning an error, run
 //! against the library of this build, and under valgrind. A sweep passes NULL to every exported function.
 
+mod programs;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// libseed.so lies beside the test's own executable.
-fn library_folder() -> PathBuf {
-    let executable = std::env::current_exe().unwrap();
-    let deps = executable.parent().unwrap();
-    for folder in [deps, deps.parent().unwrap()] {
-        if folder.join("libseed.so").exists() {
-            return folder.to_path_buf();
-        }
-    }
-    panic!("libseed.so is not beside {}", executable.display());
-}
-
-/// The folder of libtorch_cpu.so, out of libseed.so's own run path.
-fn libtorch_folder() -> PathBuf {
-    std::env::var_os("LIBTORCH").map_or_else(|| root().join("third_party/libtorch"), PathBuf::from).join("lib")
-}
+use programs::{expect_success, library_folder, quiet, root};
 
 fn compile(source: &Path, cpp: bool, folder: &Path) -> PathBuf {
-    let (variable, default, standard) = if cpp { ("CXX", "c++", "-std=c++17") } else { ("CC", "cc", "-std=c99") };
-    let stem = source.file_stem().unwrap().to_string_lossy().into_owned();
-    let program = folder.join(format!("{stem}-{}", if cpp { "cpp" } else { "c" }));
-    let (seed, torch) = (library_folder(), libtorch_folder());
-    let mut command = Command::new(std::env::var(variable).unwrap_or_else(|_| default.to_owned()));
-    command.args([standard, "-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I"]).arg(root().join("include"));
-    if cpp {
-        command.args(["-x", "c++"]);
-    }
-    command.arg(source).arg("-o").arg(&program).args(["-x", "none", "-L"]).arg(&seed).args(["-lseed", "-lm"]);
-    for flag in ["-rpath", "-rpath-link"] {
-        for place in [&seed, &torch] {
-            command.arg(format!("-Wl,{flag},{}", place.display()));
-        }
-    }
-    expect_success(&format!("compiling {}", source.display()), &command.output().unwrap());
-    program
-}
-
-fn expect_success(what: &str, output: &Output) {
-    assert!(
-        output.status.success(),
-        "{what} failed ({}):\n{}{}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-}
-
-/// A program without cargo's library path, which may lead to the library of an earlier build.
-fn quiet(program: &Path) -> Command {
-    let mut command = Command::new(program);
-    command.env_remove("LD_LIBRARY_PATH");
-    command
+    programs::compile(source, &[if cpp { "-std=c++17" } else { "-std=c99" }], folder)
 }
 
 fn run(program: &Path, argument: &Path) {
@@ -109,6 +59,27 @@ fn students_are_described_and_exported_in_c99_and_cpp17() {
 #[test]
 fn networks_go_by_their_names_in_c99_and_cpp17() {
     holds_in_c99_and_cpp17("networks.c");
+}
+
+#[test]
+fn structs_lie_as_old_programs_know_them() {
+    // No struct and no field may be forgotten.
+    let header = fs::read_to_string(root().join("include/seed.h")).unwrap();
+    let checked = fs::read_to_string(root().join("tests/capi/layout.c")).unwrap();
+    let (mut structs, mut fields) = (0, 0);
+    for part in header.split("typedef struct {").skip(1) {
+        let (body, rest) = part.split_once("\n} ").expect("cbindgen ends a struct so");
+        let name = rest.split_once(';').unwrap().0;
+        assert!(checked.contains(&format!("SIZE({name}, ")), "tests/capi/layout.c lacks the size of {name}");
+        structs += 1;
+        for line in body.lines().filter(|line| line.ends_with(';')) {
+            let field = line.trim_end_matches(';').rsplit([' ', '*']).next().unwrap();
+            assert!(checked.contains(&format!("FIELD({name}, {field}, ")), "tests/capi/layout.c lacks {name}.{field}");
+            fields += 1;
+        }
+    }
+    assert!(structs >= 5 && fields >= 37, "the header has shrunk to {structs} structs and {fields} fields");
+    holds_in_c99_and_cpp17("layout.c");
 }
 
 #[test]

@@ -1,67 +1,22 @@
 //! C++ over the C ABI: seed.hpp has all of seed.h; its checks hold in every build of it; the examples and seed-doctor run.
 
+mod programs;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
 use image::{GrayImage, Luma};
+use programs::{expect_success, library_folder, root};
 
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// libseed.so lies beside the test's own executable.
-fn library_folder() -> PathBuf {
-    let executable = std::env::current_exe().unwrap();
-    let deps = executable.parent().unwrap();
-    for folder in [deps, deps.parent().unwrap()] {
-        if folder.join("libseed.so").exists() {
-            return folder.to_path_buf();
-        }
-    }
-    panic!("libseed.so is not beside {}", executable.display());
-}
-
-fn libtorch_folder() -> PathBuf {
-    std::env::var_os("LIBTORCH").map_or_else(|| root().join("third_party/libtorch"), PathBuf::from).join("lib")
-}
-
-fn expect_success(what: &str, output: &Output) -> String {
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(
-        output.status.success(),
-        "{what} failed ({}):\n{text}{}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    );
-    text
-}
-
-/// Compiles `source` with every warning an error and links libseed; `flags` come last, libraries among them included.
 fn compile(source: &str, flags: &[&str], folder: &Path) -> PathBuf {
-    let source = root().join(source);
-    let c = source.extension().is_some_and(|extension| extension == "c");
-    let (variable, default) = if c { ("CC", "cc") } else { ("CXX", "c++") };
-    let program = folder.join(source.file_stem().unwrap());
-    let (seed, torch) = (library_folder(), libtorch_folder());
-    let mut command = Command::new(std::env::var(variable).unwrap_or_else(|_| default.to_owned()));
-    command.args(["-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-pthread", "-I"]).arg(root().join("include"));
-    command.arg("-I").arg(root().join("bindings/cpp")).arg(&source).arg("-o").arg(&program).args(flags);
-    command.arg("-L").arg(&seed).args(["-lseed", "-lm"]);
-    for flag in ["-rpath", "-rpath-link"] {
-        for place in [&seed, &torch] {
-            command.arg(format!("-Wl,{flag},{}", place.display()));
-        }
-    }
-    expect_success(&format!("compiling {}", source.display()), &command.output().unwrap());
-    program
+    programs::compile(&root().join(source), flags, folder)
 }
 
-/// A program without cargo's library path, which may lead to the library of an earlier build. One thread computes: these
-/// programs run side by side, and OpenMP's threads spin while they wait for each other.
+/// One thread computes: these programs run side by side, and OpenMP's threads spin while they wait for each other.
 fn quiet(program: &Path) -> Command {
-    let mut command = Command::new(program);
-    command.env_remove("LD_LIBRARY_PATH").env("OMP_NUM_THREADS", "1");
+    let mut command = programs::quiet(program);
+    command.env("OMP_NUM_THREADS", "1");
     command
 }
 

@@ -75,8 +75,8 @@ fn write_folder(draft: &Path, contents: &Contents) -> Result<()> {
     manifest.files.clear();
     for (name, state) in contents.files() {
         let file = draft.join(name);
-        let tensors: Vec<_> = state.tensors.iter().map(|(name, tensor)| (name.clone(), tensor.clone())).collect();
-        weights::write_safetensors(&file, &tensors, &state.metadata)?;
+        let tensors: Vec<_> = state.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
+        weights::write_borrowed(&file, &tensors, &state.metadata)?;
         manifest.files.insert(name.to_owned(), record(&file)?);
     }
     let json = serde_json::to_vec_pretty(&manifest)

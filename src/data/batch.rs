@@ -9,6 +9,7 @@ use super::random::{Purpose, generator};
 use super::render::{Scratch, crop_scaled, render};
 use super::scale::ScaledFrame;
 use crate::error::Result;
+use crate::memory::filled;
 
 /// The views of one step.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,7 +79,7 @@ impl Batch {
     /// One view of each frame, of any sizes, with the randomness of (seed, step, place in the batch).
     ///
     /// # Errors
-    /// None of a checked `config`.
+    /// `OutOfMemory`; no other of a checked `config`.
     pub fn of_frames(frames: &[Frame], config: &ViewConfig, seed: u64, step: u64) -> Result<Self> {
         let mut scratch = Scratch::new();
         let params = |place: usize, frame: &Frame| {
@@ -87,7 +88,7 @@ impl Batch {
         };
         let (width, height, view_len) = (config.width, config.height, config.view_len());
         if config.on_device() {
-            let mut levels = vec![0u8; frames.len() * view_len];
+            let mut levels = filled(0u8, frames.len().saturating_mul(view_len), "a batch")?;
             let mut drawn = Vec::with_capacity(frames.len());
             for (index, (frame, out)) in frames.iter().zip(levels.chunks_exact_mut(view_len)).enumerate() {
                 let params = params(index, frame);
@@ -97,7 +98,7 @@ impl Batch {
             }
             return Ok(Self::of_crops(levels, &drawn, width, height, step));
         }
-        let mut pixels = vec![0f32; frames.len() * view_len];
+        let mut pixels = filled(0f32, frames.len().saturating_mul(view_len), "a batch")?;
         for (place, (frame, out)) in frames.iter().zip(pixels.chunks_exact_mut(view_len)).enumerate() {
             render(frame, &params(place, frame), config, out, &mut scratch)?;
         }

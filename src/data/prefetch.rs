@@ -15,6 +15,7 @@ use super::lock;
 use super::random::permutation;
 use super::render::Scratch;
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory::filled;
 
 /// Batches that are being filled or wait for the consumer. Two would do were every view equally dear; a third evens
 /// out slow files.
@@ -131,9 +132,11 @@ impl<T: Copy + Default + Send + 'static, M: Send + 'static> Prefetch<T, M> {
         let mut prefetch = Self { shared, workers: Vec::new() };
         for number in 0..workers {
             let (shared, draw) = (Arc::clone(&prefetch.shared), Arc::clone(&draw));
+            // Here, where an error can still be told.
+            let view = filled(T::default(), shared.plan.view_len, "a view")?;
             let worker = std::thread::Builder::new()
                 .name(format!("seed-loader-{number}"))
-                .spawn(move || shared.work(&*draw))
+                .spawn(move || shared.work(view, &*draw))
                 .map_err(|error| Error::new(ErrorKind::Io, format!("cannot start loader thread {number}: {error}")))?;
             prefetch.workers.push(worker);
         }
@@ -188,9 +191,8 @@ impl<T, M> Drop for Prefetch<T, M> {
 }
 
 impl<T: Copy + Default, M> Shared<T, M> {
-    fn work(&self, draw: &impl Fn(Slot, &mut [T], &mut Scratch) -> Result<M>) {
+    fn work(&self, mut view: Vec<T>, draw: &impl Fn(Slot, &mut [T], &mut Scratch) -> Result<M>) {
         let mut scratch = Scratch::new();
-        let mut view = vec![T::default(); self.plan.view_len];
         while let Some(job) = self.take() {
             // After a panic the scratch is replaced, and the view is not copied: nothing half-done is seen again.
             let outcome = match catch_unwind(AssertUnwindSafe(|| draw(job.slot, &mut view, &mut scratch))) {

@@ -234,7 +234,11 @@ impl Scratch {
         config: &ViewConfig,
     ) -> Result<usize> {
         let failed = |error: &dyn std::fmt::Display| Error::new(ErrorKind::Internal, format!("resize: {error}"));
-        self.image.resize(config.width as usize * config.height as usize * P::size(), 0);
+        let bytes = config.width as usize * config.height as usize * P::size();
+        self.image
+            .try_reserve(bytes.saturating_sub(self.image.len()))
+            .map_err(|_| Error::new(ErrorKind::OutOfMemory, format!("cannot allocate {bytes} bytes for a view")))?;
+        self.image.resize(bytes, 0);
         let whole =
             TypedImageRef::<P>::from_buffer(frame.width(), frame.height(), frame.pixels()).map_err(|e| failed(&e))?;
         let mut view =

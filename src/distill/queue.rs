@@ -10,6 +10,7 @@ use rand_distr::{Distribution, StandardNormal};
 use tch::{Device, Kind, Tensor};
 
 use crate::data::random::{Purpose, generator};
+use crate::memory::room;
 use crate::model::unit_rows;
 use crate::model::weights::{self, HostTensor};
 use crate::{Error, Result};
@@ -41,7 +42,8 @@ impl Queue {
         let _no_grad = tch::no_grad_guard();
         let numbers = size_of_rows(capacity, width)?;
         let mut generator = generator(seed, 0, 0, Purpose::Queue);
-        let noise: Vec<f32> = (0..numbers).map(|_| StandardNormal.sample(&mut generator)).collect();
+        let mut noise: Vec<f32> = room(numbers as usize, "the queue")?;
+        noise.extend((0..numbers).map(|_| -> f32 { StandardNormal.sample(&mut generator) }));
         let rows = Tensor::f_from_slice(&noise)?.f_reshape([capacity, width])?;
         Ok(Self { rows: unit_rows(&rows)?.f_to_device(device)?, pointer: 0, filled: 0 })
     }

@@ -14,7 +14,7 @@ use super::queue::Queue;
 use crate::Result;
 use crate::model::{Mode, Network, Teacher, unit_rows};
 use crate::optim::Sgd;
-use crate::torch::Autocast;
+use crate::torch::{Autocast, caught};
 
 /// The numbers that one step needs beside its networks.
 #[derive(Debug, Clone, Copy)]
@@ -63,17 +63,19 @@ pub fn distill<'a>(
     optimiser: &mut Sgd,
     settings: &StepSettings,
 ) -> Result<Tensor> {
-    let result = accumulate(images, student, target.into(), queue, settings).and_then(|out| {
+    let result = caught(|| {
+        let out = accumulate(images, student, target.into(), queue, settings)?;
         if settings.clip_norm > 0.0 {
             let _norm = optimiser.clip_gradients(settings.clip_norm)?; // unread, so that nothing waits
         }
+        optimiser.step(settings.learning_rate)?;
         Ok(out)
     });
     let (loss, target) = result.inspect_err(|_| {
-        // The first error is the one to tell; a second one here adds nothing.
+        // The next backward pass would add to what stays behind. The first error is the one to tell; a second one here
+        // adds nothing.
         let _ = optimiser.drop_gradients();
     })?;
-    optimiser.step(settings.learning_rate)?;
     queue.push(&target)?;
     Ok(loss)
 }

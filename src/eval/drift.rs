@@ -84,7 +84,7 @@ impl DriftReference {
             )));
         }
         let n = found.min(MAX_REFERENCE);
-        let unit = embeddings.unit_rows();
+        let unit = embeddings.unit_rows()?;
         let rows: Vec<f32> = (0..n).flat_map(|i| unit[i * found / n * dim..][..dim].iter().copied()).collect();
         let table = matrix(&rows, dim)?;
         let cosines = numbers(&table.f_matmul(&table.f_transpose(0, 1)?)?)?;
@@ -148,7 +148,7 @@ impl DriftReference {
                 n / 2
             )));
         }
-        let table = matrix(&batch.unit_rows(), self.dim)?;
+        let table = matrix(&batch.unit_rows()?, self.dim)?;
         let to_reference = numbers(&table.f_matmul(&matrix(&self.rows, self.dim)?.f_transpose(0, 1)?)?)?;
         let back = |rows: &[f64]| Tensor::f_from_slice(rows)?.f_view([-1, self.dim as i64]);
         let white = table.f_matmul(&back(&self.whitening)?)?;

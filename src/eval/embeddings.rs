@@ -1,6 +1,7 @@
 //! A borrowed table of embeddings, (N, D) row-major float32, checked once.
 
 use crate::error::{Error, Result};
+use crate::memory::room;
 
 /// The shortest length a row is divided by, as torch's `F.normalize`: a row of zeros stays zeros.
 const SHORTEST: f64 = 1e-12;
@@ -65,21 +66,24 @@ impl<'a> Embeddings<'a> {
     }
 
     /// A copy whose rows have length 1, (N, D). Lengths are summed in float64, so that no finite row overflows.
-    pub fn unit_rows(&self) -> Vec<f32> {
-        let mut unit = Vec::with_capacity(self.values.len());
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub fn unit_rows(&self) -> Result<Vec<f32>> {
+        let mut unit = room(self.values.len(), "normalised embeddings")?;
         for row in self.rows() {
             let length = row.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt().max(SHORTEST);
             unit.extend(row.iter().map(|&value| (f64::from(value) / length) as f32));
         }
-        unit
+        Ok(unit)
     }
 
     /// A copy of the given rows in the given order, (numbers.len(), D).
     ///
     /// # Errors
-    /// `InvalidArgument` where a row does not exist.
+    /// `InvalidArgument` where a row does not exist, `OutOfMemory`.
     pub fn select(&self, numbers: &[usize]) -> Result<Vec<f32>> {
-        let mut chosen = Vec::with_capacity(numbers.len() * self.dim);
+        let mut chosen = room(numbers.len().saturating_mul(self.dim), "a part of the embeddings")?;
         for &number in numbers {
             let row = self.row(number).ok_or_else(|| {
                 Error::invalid(format!("there is no embedding {number}, there are {} (numbered from 0)", self.len()))
@@ -114,7 +118,7 @@ mod tests {
     #[test]
     fn rows_get_length_one_even_when_tiny_huge_or_zero() {
         let values = [3e30f32, 4e30, 3e-10, 4e-10, 0.0, 0.0];
-        let unit = Embeddings::new(&values, 2).unwrap().unit_rows();
+        let unit = Embeddings::new(&values, 2).unwrap().unit_rows().unwrap();
         for (value, expected) in unit.iter().zip([0.6f32, 0.8, 0.6, 0.8, 0.0, 0.0]) {
             assert!((value - expected).abs() < 1e-7, "{unit:?}");
         }

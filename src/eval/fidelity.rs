@@ -163,8 +163,8 @@ fn divergences(
     let double = |rows: &[f32]| -> Result<Tensor> {
         Ok(Tensor::f_from_slice(rows)?.f_view([-1, dim as i64])?.f_to_kind(Kind::Double)?)
     };
-    let (s_rows, t_rows) = (student.unit_rows(), teacher.unit_rows());
-    let queue_columns = double(&queue.unit_rows())?.f_transpose(0, 1)?; // (C, K)
+    let (s_rows, t_rows) = (student.unit_rows()?, teacher.unit_rows()?);
+    let queue_columns = double(&queue.unit_rows()?)?.f_transpose(0, 1)?; // (C, K)
     let block = (BLOCK_ELEMENTS / (queue.len() + 1)).max(1) * dim;
     let mut found = Vec::with_capacity(teacher.len());
     for (s, t) in s_rows.chunks(block).zip(t_rows.chunks(block)) {

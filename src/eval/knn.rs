@@ -24,6 +24,9 @@ use super::{Embeddings, nearest_to};
 use crate::data::random::{Purpose, generator, shuffle};
 use crate::error::{Error, Result};
 
+/// The most splits that are made. Beyond some tens more splits tell nothing new, and a slip must not compute for a week.
+pub const MAX_SPLITS: u32 = 10_000;
+
 /// How [`evaluate_splits`] votes and splits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KnnConfig {
@@ -31,7 +34,7 @@ pub struct KnnConfig {
     pub k: usize,
     /// τ, above 0: the smaller, the more the very nearest decide.
     pub temperature: f64,
-    /// How many random splits into gallery and queries are made, at least 1.
+    /// How many random splits into gallery and queries are made, 1 to [`MAX_SPLITS`].
     pub splits: u32,
     /// Share of the images in the gallery, between 0 and 1; the others are queries.
     pub gallery_fraction: f64,
@@ -190,11 +193,11 @@ pub fn evaluate(
 /// Scores over random splits of one labelled set into gallery and queries.
 ///
 /// # Errors
-/// `InvalidArgument` where no split is asked for, the fraction leaves gallery or queries empty, or as [`evaluate`].
+/// `InvalidArgument` where no split or more than [`MAX_SPLITS`] are asked for, the fraction leaves gallery or queries empty, or as [`evaluate`].
 pub fn evaluate_splits(embeddings: &Embeddings<'_>, labels: &[i64], config: &KnnConfig) -> Result<SplitScores> {
     check_labels("data set", labels, embeddings)?;
-    if config.splits == 0 {
-        return Err(Error::invalid("the number of splits is 0, expected at least 1"));
+    if !(1..=MAX_SPLITS).contains(&config.splits) {
+        return Err(Error::invalid(format!("the number of splits is {}, expected 1 to {MAX_SPLITS}", config.splits)));
     }
     let cut = gallery_size(embeddings.len(), config.gallery_fraction)?;
     let mut splits = Vec::new();
@@ -308,7 +311,9 @@ mod tests {
         let error = evaluate_splits(&rows, &[0, -1, 0], &config).unwrap_err();
         assert!(error.message().starts_with("label 1 of the data set is -1"), "{error}");
         assert!(evaluate_splits(&rows, &[0, 0], &config).is_err());
-        assert!(evaluate_splits(&rows, &[0, 0, 0], &KnnConfig { splits: 0, ..config.clone() }).is_err());
+        for splits in [0, MAX_SPLITS + 1] {
+            assert!(evaluate_splits(&rows, &[0, 0, 0], &KnnConfig { splits, ..config.clone() }).is_err());
+        }
         assert_eq!(evaluate_splits(&rows, &[i64::MAX; 3], &config).unwrap().accuracy.mean, 1.0);
     }
 

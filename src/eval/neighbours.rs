@@ -20,6 +20,7 @@ use tch::Tensor;
 
 use super::Embeddings;
 use crate::error::{Error, Result};
+use crate::memory::{filled, room};
 
 /// Similarities held at once: 16 MiB of float32.
 const BLOCK_ELEMENTS: usize = 4 << 20;
@@ -103,10 +104,11 @@ fn search(queries: &Embeddings<'_>, gallery: &Embeddings<'_>, k: usize, skip_sel
     let _guard = tch::no_grad_guard();
     let (columns, dim) = (gallery.len(), gallery.dim());
     let block_rows = (BLOCK_ELEMENTS / columns).clamp(1, BLOCK_ROWS);
-    let unit_queries = queries.unit_rows();
-    let gallery_columns = matrix(&gallery.unit_rows(), dim)?.f_transpose(0, 1)?; // (D, N)
-    let mut similarities = vec![0f32; block_rows.min(queries.len()) * columns];
-    let mut found = Neighbours { k, indices: Vec::new(), similarities: Vec::new() };
+    let unit_queries = queries.unit_rows()?;
+    let gallery_columns = matrix(&gallery.unit_rows()?, dim)?.f_transpose(0, 1)?; // (D, N)
+    let mut similarities = filled(0f32, block_rows.min(queries.len()) * columns, "similarities")?;
+    let total = queries.len().saturating_mul(k);
+    let mut found = Neighbours { k, indices: room(total, "neighbours")?, similarities: room(total, "neighbours")? };
     let mut best = Best::new(k);
     for (block, rows) in unit_queries.chunks(block_rows * dim).enumerate() {
         let product = matrix(rows, dim)?.f_matmul(&gallery_columns)?; // (b, N)

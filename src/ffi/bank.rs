@@ -10,7 +10,7 @@ use super::config::seed_config;
 use super::dataset::seed_dataset;
 use super::error::seed_error;
 use super::handle::{Guarded, free, handle, with};
-use super::pointers::{check_out, fill_text, put, put_new, text};
+use super::pointers::{check_optional, check_out, fill_text, put, put_new, text};
 use super::teacher::seed_teacher;
 use super::trainer::outcome_code;
 use crate::distill::bank::{Bank, predicted_bytes};
@@ -104,9 +104,7 @@ pub unsafe extern "C" fn seed_bank_fill(
         let teacher = with(teacher, |teacher| Ok(Arc::clone(teacher)))?;
         let dataset = with(dataset, |dataset| Ok(Arc::clone(dataset)))?;
         let cancel = if cancel.is_null() { CancelToken::new() } else { with(cancel, |token| Ok(token.clone()))? };
-        if !outcome.is_null() {
-            check_out("outcome", outcome)?;
-        }
+        check_optional("outcome", outcome)?;
         let limit = (max_rows > 0).then_some(max_rows);
         let result = fill_bank(path, &config, &teacher, &dataset, limit, &cancel, |progress| match callback {
             Some(call) if call(&seed_bank_progress::from(progress), user_data) != 0 => Control::Stop,
@@ -160,10 +158,11 @@ pub unsafe extern "C" fn seed_bank_rows(
     total: *mut u64,
 ) -> *mut seed_error {
     catch(|| unsafe {
+        check_optional("finished", finished)?;
+        check_optional("total", total)?;
         let (done, all) = with(bank, |bank| Ok(bank.rows()))?;
-        for (name, out, number) in [("finished", finished, done), ("total", total, all)] {
+        for (out, number) in [(finished, done), (total, all)] {
             if !out.is_null() {
-                check_out(name, out)?;
                 put(out, number);
             }
         }

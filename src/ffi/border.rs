@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::error::{raise, seed_error};
 use super::init;
+use crate::torch::caught;
 use crate::{Error, ErrorKind, Result};
 
 thread_local! {
@@ -41,7 +42,7 @@ pub(super) fn catch(body: impl FnOnce() -> Result<()>) -> *mut seed_error {
 pub(super) fn catch_always(body: impl FnOnce() -> Result<()>) -> *mut seed_error {
     let result = catch_unwind(AssertUnwindSafe(|| {
         let _inside = Inside::enter();
-        body()
+        caught(body)
     }));
     match result {
         Ok(Ok(())) => std::ptr::null_mut(),

@@ -8,7 +8,7 @@ use super::border::catch;
 use super::error::seed_error;
 use super::handle::{Guarded, free, handle, with};
 use super::image::{fill_image, seed_image};
-use super::pointers::{array, check_out, fill_text, put, put_new, text};
+use super::pointers::{array, check_optional, check_out, fill_text, put, put_new, text};
 use crate::Error;
 use crate::data::Dataset;
 use crate::data::decode::decode_bytes;
@@ -65,7 +65,7 @@ pub unsafe extern "C" fn seed_dataset_push(
     index: *mut usize,
 ) -> *mut seed_error {
     catch(|| unsafe {
-        check_place(index)?;
+        check_optional("index", index)?;
         let image = array("image", image, 1)?;
         let frame = image[0].view()?;
         let number = with(dataset, |dataset| {
@@ -94,7 +94,7 @@ pub unsafe extern "C" fn seed_dataset_push_encoded(
     index: *mut usize,
 ) -> *mut seed_error {
     catch(|| unsafe {
-        check_place(index)?;
+        check_optional("index", index)?;
         let bytes = array("bytes", bytes, length)?;
         let number = with(dataset, |dataset| {
             let own;
@@ -184,11 +184,6 @@ pub unsafe extern "C" fn seed_dataset_skipped(
         })?;
         fill_text(&line, buffer, capacity, length)
     })
-}
-
-/// Checks the place for a number that may be NULL, before anything is pushed.
-fn check_place(index: *mut usize) -> crate::Result<()> {
-    if index.is_null() { Ok(()) } else { check_out("index", index) }
 }
 
 /// Releases a data set. NULL is fine.

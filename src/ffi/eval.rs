@@ -23,7 +23,7 @@ pub struct seed_knn_result {
     pub balanced_recall_deviation: f64,
 }
 
-/// Weighted kNN (votes exp(similarity/.07)) over `splits` random splits of `count` vectors of `dim` floats into 2/3
+/// Weighted kNN (votes exp(similarity/.07)) over `splits` (1 to 10,000) random splits of `count` vectors of `dim` floats into 2/3
 /// gallery and 1/3 queries. `labels` are class numbers from 0. The splits depend on `seed`, `count` and nothing else, so
 /// different networks are judged on the same ones.
 #[unsafe(no_mangle)]

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{RwLock, TryLockError};
 
 use super::border::catch_void;
+use crate::torch::caught;
 use crate::{Error, ErrorKind, Result};
 
 /// The inside of a handle. The layout is C's so that the tag comes first whatever T is: a handle of another type is
@@ -80,7 +81,8 @@ pub(super) unsafe fn free<H: Handle>(handle: *mut H) {
     }
     // SAFETY: by contract.
     let tag = unsafe { &(*handle).inner().tag };
-    if tag.swap(0, Ordering::AcqRel) != tag_of(H::NAME) {
+    // Nothing is written where the tag is another: that memory is not ours, or not any more.
+    if tag.compare_exchange(tag_of(H::NAME), 0, Ordering::AcqRel, Ordering::Acquire).is_err() {
         ::log::error!("{}_free was given something else, or the same handle twice; it is left alone", H::NAME);
         return;
     }
@@ -146,7 +148,7 @@ pub(super) unsafe fn with<H: Handle, R>(handle: *const H, body: impl FnOnce(&H::
     let inner = unsafe { inside(handle) }?;
     let value = inner.value.try_read().map_err(refused::<H, _>)?;
     let _poison = PoisonOnPanic(&inner.poisoned);
-    body(&value)
+    caught(|| body(&value))
 }
 
 /// Runs `body` on the value alone.
@@ -161,7 +163,7 @@ pub(super) unsafe fn with_mut<H: Handle, R>(
     let inner = unsafe { inside(handle.cast_const()) }?;
     let mut value = inner.value.try_write().map_err(refused::<H, _>)?;
     let _poison = PoisonOnPanic(&inner.poisoned);
-    body(&mut value)
+    caught(|| body(&mut value))
 }
 
 #[cfg(test)]

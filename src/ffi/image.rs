@@ -2,7 +2,7 @@
 
 use super::border::catch;
 use super::error::seed_error;
-use super::pointers::{array, check_out, fill, put};
+use super::pointers::{array, check_optional, fill, put};
 use crate::data::decode::decode_bytes;
 use crate::data::{Frame, FrameView, PixelFormat};
 use crate::{Error, ErrorKind, Result};
@@ -132,9 +132,7 @@ pub(super) unsafe fn fill_image(
 ) -> Result<()> {
     // SAFETY: by contract.
     unsafe {
-        if !image.is_null() {
-            check_out("image", image)?;
-        }
+        check_optional("image", image)?;
         fill(frame.pixels(), buffer, capacity, length)?;
         if !image.is_null() {
             put(

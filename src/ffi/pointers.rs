@@ -59,6 +59,11 @@ pub(super) fn check_out<T>(name: &str, pointer: *mut T) -> Result<()> {
     Ok(())
 }
 
+/// [`check_out`] for a place that may be NULL when the result is not wanted.
+pub(super) fn check_optional<T>(name: &str, pointer: *mut T) -> Result<()> {
+    if pointer.is_null() { Ok(()) } else { check_out(name, pointer) }
+}
+
 /// Writes a result.
 ///
 /// # Safety

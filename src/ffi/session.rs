@@ -86,8 +86,13 @@ pub unsafe extern "C" fn seed_session_from_student(
     catch(|| unsafe {
         put_new(out, || {
             let (network, header) = with(student, |student| Ok((Arc::clone(&student.network), student.header())))?;
-            let open = |options| Session::new(&*lock(&network)?, &header.view(), options);
-            with(config, |config| make(config, |options| Ok(open(options)?.with_provenance(header.provenance.clone()))))
+            with(config, |config| {
+                make(config, |options| {
+                    let network = lock(&network)?;
+                    let session = torch::caught(|| Session::new(&network, &header.view(), options))?;
+                    Ok(session.with_provenance(header.provenance.clone()))
+                })
+            })
         })
     })
 }

@@ -13,7 +13,7 @@ use super::embeddings::seed_embeddings;
 use super::error::seed_error;
 use super::handle::{Guarded, free, handle, with, with_mut};
 use super::image::{seed_image, views};
-use super::pointers::{check_out, put, put_new, text};
+use super::pointers::{check_optional, check_out, put, put_new, text};
 use super::queue::seed_queue;
 use super::student::seed_student;
 use super::teacher::seed_teacher;
@@ -188,6 +188,7 @@ pub unsafe extern "C" fn seed_trainer_run(
 ) -> *mut seed_error {
     catch(|| unsafe {
         let cancel = if cancel.is_null() { CancelToken::new() } else { with(cancel, |token| Ok(token.clone()))? };
+        check_optional("outcome", outcome)?;
         let limit = (max_steps > 0).then_some(max_steps);
         let result = with_mut(trainer, |trainer| {
             trainer.run(limit, &cancel, |progress| match callback {
@@ -196,7 +197,6 @@ pub unsafe extern "C" fn seed_trainer_run(
             })
         })?;
         if !outcome.is_null() {
-            check_out("outcome", outcome)?;
             put(outcome, outcome_code(result));
         }
         Ok(())
@@ -213,10 +213,10 @@ pub unsafe extern "C" fn seed_trainer_step(
     loss: *mut f64,
 ) -> *mut seed_error {
     catch(|| unsafe {
+        check_optional("loss", loss)?;
         let frames = views(images, count)?.iter().map(|view| view.to_frame()).collect::<crate::Result<Vec<_>>>()?;
         let value = with_mut(trainer, |trainer| trainer.step_on(&frames))?;
         if !loss.is_null() {
-            check_out("loss", loss)?;
             put(loss, value);
         }
         Ok(())

@@ -36,6 +36,7 @@ use super::plan::Plan;
 use crate::data::render::render_centred;
 use crate::data::{Dataset, FrameView, Loader, Scratch, ViewConfig};
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory::room;
 use crate::model::student_file::load_student;
 use crate::model::{Architecture, Description, Fused, Head, Network, Teacher};
 
@@ -417,8 +418,5 @@ fn check(view: &ViewConfig, output: Output, head: Head) -> Result<(i64, i64)> {
 
 /// An empty vector with room for all rows, or an error where an ordinary allocation would end the process.
 fn reserve(rows: usize, dim: usize) -> Result<Vec<f32>> {
-    let mut values = Vec::new();
-    let room = rows.checked_mul(dim).ok_or(()).and_then(|numbers| values.try_reserve_exact(numbers).map_err(drop));
-    room.map_err(|()| Error::new(ErrorKind::OutOfMemory, format!("cannot allocate {rows} rows of {dim} numbers")))?;
-    Ok(values)
+    room(rows.saturating_mul(dim), "the rows of the images")
 }

@@ -8,7 +8,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::network::check_images;
 use super::{Architecture, Mode, Network};
-use crate::error::{Error, Result};
+use crate::error::{ErrorKind, Result};
 use crate::torch::fused::{Builder, Program, Value};
 
 /// An immutable copy of a network, for eval mode only; may be shared between threads.
@@ -32,20 +32,21 @@ impl Fused {
         let (architecture, device, piece) = (network.architecture(), network.device(), piece.max(1));
         let channels = network.channels();
         architecture.check_size(piece, height, width, Mode::Eval)?;
-        let build = |onednn| {
+        let lowered = || -> Result<(Builder, Value, Value)> {
             let mut builder = Builder::new()?;
             let (features, output) = network.lower(&mut builder)?;
-            let program = builder.prepare(kind, onednn, piece, height, width)?;
-            Ok(Fused { program, features, output, architecture, device, channels, piece })
+            Ok((builder, features, output))
         };
-        if device != Device::Cpu {
-            return build(false);
-        }
-        build(true).or_else(|error: Error| {
-            // A libtorch without oneDNN, or a CPU that it does not serve in this format.
-            log::warn!("no fused operators on this CPU, going on without: {error}");
-            build(false)
-        })
+        let (builder, features, output) = lowered()?;
+        let program = match builder.prepare(kind, device == Device::Cpu, piece, height, width) {
+            // A libtorch without oneDNN, or a CPU that it does not serve in this format. Too little memory is neither.
+            Err(error) if device == Device::Cpu && error.kind() == ErrorKind::Torch => {
+                log::warn!("no fused operators on this CPU, going on without: {error}");
+                lowered()?.0.prepare(kind, false, piece, height, width)?
+            }
+            prepared => prepared?,
+        };
+        Ok(Fused { program, features, output, architecture, device, channels, piece })
     }
 
     /// Backbone features: (B, 3, H, W) floating point → (B, d) float32.

@@ -12,6 +12,7 @@ use super::params::{Entry, Role};
 use super::weights::{HostTensor, HostType, StateDict};
 use super::{Architecture, Head, Network};
 use crate::error::{Error, Result};
+use crate::memory::filled;
 
 /// How many misfits of one sort an error lists.
 const LISTED: usize = 10;
@@ -227,7 +228,7 @@ fn to_host(entry: &Entry) -> Result<HostTensor> {
     let (dtype, kind) = if is_float(entry) { (HostType::F32, Kind::Float) } else { (HostType::I64, Kind::Int64) };
     let values = entry.tensor.f_detach()?.f_to_device(Device::Cpu)?.f_to_kind(kind)?.f_contiguous()?;
     let elements = values.numel();
-    let mut bytes = vec![0u8; elements * kind.elt_size_in_bytes()];
+    let mut bytes = filled(0u8, elements * kind.elt_size_in_bytes(), "a tensor of weights")?;
     values.f_copy_data_u8(&mut bytes, elements)?;
     // A tensor's sides are never negative.
     let shape = values.size().iter().map(|&side| side as usize).collect();

@@ -11,6 +11,7 @@ use super::Mode;
 use super::params::Path;
 use crate::data::random::{Purpose, generator};
 use crate::error::Result;
+use crate::memory::room;
 
 /// What one number of the mask covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,19 +50,21 @@ impl RandomDrop {
             Grain::Element => x.size(),
             Grain::Row => x.size().iter().enumerate().map(|(axis, &side)| if axis == 0 { side } else { 1 }).collect(),
         };
-        let values = mask(self.probability, noise, self.layer, shape.iter().product::<i64>() as usize);
+        let values = mask(self.probability, noise, self.layer, shape.iter().product::<i64>() as usize)?;
         let mask = Tensor::f_from_slice(&values)?.f_view(shape.as_slice())?;
         Ok(x.f_mul(&mask.f_to_device(x.device())?.f_to_kind(x.f_kind()?)?)?)
     }
 }
 
 /// A number survives where a uniform 32-bit word lies below `(1 − p)·2³²`; survivors are scaled to keep the expectation.
-fn mask(probability: f64, noise: u64, layer: u64, elements: usize) -> Vec<f32> {
+fn mask(probability: f64, noise: u64, layer: u64, elements: usize) -> Result<Vec<f32>> {
     let survival = 1.0 - probability;
     let threshold = survival * (1u64 << 32) as f64;
     let scale = (1.0 / survival) as f32;
     let mut random = generator(noise, layer, 0, Purpose::Noise);
-    (0..elements).map(|_| if f64::from(random.next_u32()) < threshold { scale } else { 0.0 }).collect()
+    let mut values = room(elements, "a mask of noise")?;
+    values.extend((0..elements).map(|_| if f64::from(random.next_u32()) < threshold { scale } else { 0.0 }));
+    Ok(values)
 }
 
 #[cfg(test)]
@@ -70,13 +73,14 @@ mod tests {
 
     #[test]
     fn masks_keep_the_expectation_and_can_be_replayed() {
-        let values = mask(0.2, 9, 1, 100_000);
+        let mask = |noise, layer| mask(0.2, noise, layer, 100_000).unwrap();
+        let values = mask(9, 1);
         assert!(values.iter().all(|&value| value == 0.0 || value == 1.25));
         let mean = values.iter().map(|&value| f64::from(value)).sum::<f64>() / values.len() as f64;
         assert!((mean - 1.0).abs() < 0.01, "{mean}");
-        assert_eq!(values, mask(0.2, 9, 1, 100_000));
-        assert_ne!(values, mask(0.2, 9, 2, 100_000));
-        assert_ne!(values, mask(0.2, 10, 1, 100_000));
+        assert_eq!(values, mask(9, 1));
+        assert_ne!(values, mask(9, 2));
+        assert_ne!(values, mask(10, 1));
     }
 
     #[test]

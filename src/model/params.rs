@@ -11,6 +11,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::data::random::{Purpose, generator};
 use crate::error::Result;
+use crate::memory::room;
 use crate::torch;
 
 /// What a tensor starts from.
@@ -96,7 +97,7 @@ impl Store {
             (_, Filling::Zeros) => Tensor::f_zeros(shape, (kind, self.device))?,
             (random, Filling::Random { seed }) => {
                 let elements = shape.iter().product::<i64>() as usize;
-                let values = draw(random, seed, self.entries.len() as u64, elements);
+                let values = draw(random, seed, self.entries.len() as u64, elements)?;
                 Tensor::f_from_slice(&values)?.f_view(shape)?.f_to_device(self.device)?
             }
         };
@@ -109,7 +110,7 @@ impl Store {
 }
 
 /// Random values of tensor number `number`, in float32 as torch draws them.
-fn draw(initial: Initial, seed: u64, number: u64, elements: usize) -> Vec<f32> {
+fn draw(initial: Initial, seed: u64, number: u64, elements: usize) -> Result<Vec<f32>> {
     let mut random = generator(seed, number, 0, Purpose::Initialise);
     let mut value = || match initial {
         Initial::Constant(value) => value as f32,
@@ -123,7 +124,9 @@ fn draw(initial: Initial, seed: u64, number: u64, elements: usize) -> Vec<f32> {
             ((2.0 * unit - 1.0) * bound) as f32
         }
     };
-    (0..elements).map(|_| value()).collect()
+    let mut values = room(elements, "the first weights")?;
+    values.extend((0..elements).map(|_| value()));
+    Ok(values)
 }
 
 /// A place in the tree of modules: the store and the key's part so far.
@@ -171,6 +174,10 @@ impl Path<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn draw(initial: Initial, seed: u64, number: u64, elements: usize) -> Vec<f32> {
+        super::draw(initial, seed, number, elements).unwrap()
+    }
 
     fn moments(values: &[f32]) -> (f64, f64) {
         let mean = values.iter().map(|&v| f64::from(v)).sum::<f64>() / values.len() as f64;

@@ -9,6 +9,7 @@ pub mod graph;
 pub mod script;
 
 use std::ffi::{CStr, c_char};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use tch::{Device, Kind, Tensor};
 use torch_sys::C_tensor;
@@ -73,6 +74,26 @@ fn check(message: *mut c_char) -> Result<()> {
     }
     // SAFETY: a non-NULL return of the shim is a message that we own.
     Err(Error::from(tch::TchError::Torch(unsafe { take(message) })))
+}
+
+/// What `body` gives, with the panics of tch's own `unwrap`s turned into the errors that they are.
+///
+/// An operation of tch with a number among its arguments panics when libtorch refuses, its `f_` form too: the number becomes
+/// a `Scalar`, which is dropped before the error is looked at, and whose drop takes the error and unwraps it (tch 0.24,
+/// `wrappers/scalar.rs`). Unwinding leaves things as an early return does, so what `body` works on needs no other care, but
+/// locks and handles must be outside of `body`, or they are poisoned. Other panics pass.
+pub fn caught<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map_or("", String::as_str);
+        match text.strip_prefix("called `Result::unwrap()` on an `Err` value: Torch(\"") {
+            // What follows is escaped: a line of the message ends at a backslash.
+            Some(message) => {
+                let line = message.split(['\\', '"']).next().unwrap_or("unknown");
+                Err(Error::from(tch::TchError::Torch(line.to_owned())))
+            }
+            None => resume_unwind(panic),
+        }
+    })
 }
 
 /// The version of the libtorch that this process has loaded, such as "2.11.0".
@@ -250,6 +271,17 @@ mod tests {
     #[test]
     fn the_runtime_is_the_libtorch_of_the_headers() {
         assert!(runtime_version().unwrap().starts_with(LIBTORCH_VERSION));
+    }
+
+    #[test]
+    fn a_refused_operation_with_a_number_is_an_error() {
+        let words = Tensor::from_slice(&[1i64, 2]);
+        // A fractional power of whole numbers cannot be written back into them.
+        let error = caught(|| Ok(words.shallow_clone().f_pow_(0.5)?)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Torch);
+        assert!(error.message().contains("can't be cast"), "{error}");
+        let other = catch_unwind(|| caught::<()>(|| panic!("on purpose")));
+        assert!(other.is_err());
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::data::loader::Loader;
 use crate::distill::bank::format::{BLOCK_ROWS, FORMAT};
 use crate::distill::bank::{Bank, BankTeacher, BankViews, BankWriter, Header};
 use crate::distill::step::for_teacher;
+use crate::memory::filled;
 use crate::model::Teacher;
 use crate::{Error, Result, device};
 
@@ -181,7 +182,7 @@ fn embed(
     }
     let halves = Tensor::f_cat(&rows, 0)?.f_to_kind(Kind::Half)?.f_to_device(tch::Device::Cpu)?.f_contiguous()?;
     let count = halves.numel();
-    let mut bytes = vec![0; count * 2];
+    let mut bytes = filled(0, count * 2, "rows of the bank")?;
     halves.f_copy_data_u8(&mut bytes, count)?;
     Ok(bytes)
 }

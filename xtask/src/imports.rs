@@ -4,23 +4,24 @@ use std::path::Path;
 
 /// The modules that each module may name as `crate::…`, lowest first. A module may always name itself; ffi names all, and
 /// nothing names ffi.
-const ALLOWED: [(&str, &[&str]); 16] = [
+const ALLOWED: [(&str, &[&str]); 17] = [
     ("error", &[]),
-    ("torch", &["error"]),
-    ("device", &["error", "torch"]),
-    ("machine", &["error", "torch", "device"]),
-    ("data", &["error"]),
-    ("store", &["error", "data"]),
-    ("config", &["error", "data"]),
-    ("model", &["error", "torch", "device", "data"]),
-    ("optim", &["error", "torch"]),
-    ("distill", &["error", "torch", "data", "model", "optim"]),
-    ("checkpoint", &["error", "model"]),
-    ("train", &["error", "torch", "device", "data", "config", "model", "optim", "distill", "checkpoint"]),
-    ("eval", &["error", "data"]),
-    ("infer", &["error", "torch", "device", "data", "config", "model"]),
-    ("gate", &["error", "data", "eval", "infer"]),
-    ("export", &["error", "torch", "device", "data", "config", "model", "infer"]),
+    ("memory", &["error"]),
+    ("torch", &["error", "memory"]),
+    ("device", &["error", "memory", "torch"]),
+    ("machine", &["error", "memory", "torch", "device"]),
+    ("data", &["error", "memory"]),
+    ("store", &["error", "memory", "data"]),
+    ("config", &["error", "memory", "data"]),
+    ("model", &["error", "memory", "torch", "device", "data"]),
+    ("optim", &["error", "memory", "torch"]),
+    ("distill", &["error", "memory", "torch", "data", "model", "optim"]),
+    ("checkpoint", &["error", "memory", "model"]),
+    ("train", &["error", "memory", "torch", "device", "data", "config", "model", "optim", "distill", "checkpoint"]),
+    ("eval", &["error", "memory", "data"]),
+    ("infer", &["error", "memory", "torch", "device", "data", "config", "model"]),
+    ("gate", &["error", "memory", "data", "eval", "infer"]),
+    ("export", &["error", "memory", "torch", "device", "data", "config", "model", "infer"]),
 ];
 
 /// Every import of `source` that goes up, as "file:line: sentence". `file` is relative to src.

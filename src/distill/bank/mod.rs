@@ -27,6 +27,7 @@ use tch::{Kind, Tensor};
 use self::format::{BLOCK_ROWS, HEADER_BYTES, Layout, checksum, read_mark};
 use crate::data::Slot;
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory::{filled, room};
 
 pub use self::format::{BankTeacher, BankViews, Header, predicted_bytes};
 pub use self::writer::BankWriter;
@@ -138,7 +139,7 @@ impl Bank {
             return Err(self.damaged(format!("it had {} bytes when opened and has {length} now", self.layout.total)));
         }
         let width = self.layout.row_bytes as usize - 4;
-        let mut halves = Vec::with_capacity(slots.len() * width);
+        let mut halves = room(slots.len().saturating_mul(width), "a batch of targets")?;
         for (slot, &shown) in slots.iter().zip(shown) {
             let views = &self.header.views;
             let row = slot.view.checked_mul(views.images).and_then(|row| row.checked_add(slot.index as u64));
@@ -192,7 +193,8 @@ impl Bank {
 
 /// Whether a block has its checksum and holds finite numbers only. Errors are those of reading.
 fn block_is_sound(path: &Path, file: &File, layout: &Layout, block: u64) -> Result<bool> {
-    let (mut rows, mut sum) = (vec![0; (layout.rows_of(block) * layout.row_bytes) as usize], [0; 4]);
+    let bytes = (layout.rows_of(block) * layout.row_bytes) as usize;
+    let (mut rows, mut sum) = (filled(0, bytes, "a block of the bank")?, [0; 4]);
     file.read_exact_at(&mut rows, layout.row_at(block * BLOCK_ROWS))
         .and_then(|()| file.read_exact_at(&mut sum, layout.checksum_at(block)))
         .map_err(|error| Error::io("read", path, &error))?;

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use super::format::{BLOCK_ROWS, Header, Layout, checksum, mark, read_mark};
 use super::{block_is_sound, lock, open, read_header};
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory::room;
 
 /// Time between two syncs. A kill costs at most what was made in it.
 const COMMIT_EVERY: Duration = Duration::from_secs(2);
@@ -111,7 +112,7 @@ impl BankWriter {
                 self.layout.rows
             )));
         }
-        let mut rows = Vec::with_capacity(shown.len() * (width + 4));
+        let mut rows = room(shown.len().saturating_mul(width + 4), "rows of the bank")?;
         for (half, &image) in halves.chunks_exact(width).zip(shown) {
             rows.extend_from_slice(half);
             let image = u32::try_from(image).map_err(|_| Error::invalid(format!("image {image} is above 32 bits")))?;

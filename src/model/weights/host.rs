@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory::filled;
 
 /// Element types that weights come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -136,7 +137,7 @@ impl HostTensor {
         // `size` panics for an undefined tensor alone, which the calls before would have refused.
         let shape = here.size().into_iter().map(|length| length as usize).collect::<Vec<_>>();
         let count = shape.iter().product::<usize>();
-        let mut bytes = vec![0; count * dtype.size()];
+        let mut bytes = filled(0, count * dtype.size(), "a tensor of weights")?;
         if count > 0 {
             here.f_copy_data_u8(&mut bytes, count)?;
         }

@@ -38,7 +38,7 @@ use self::rebuild::TensorRef;
 pub use self::about::{SCRIPT_EXTRA, read_metadata};
 pub use self::contents::{Contents, StateOutline, TensorOutline, contents};
 pub use self::host::{HostTensor, HostType, StateDict};
-pub use self::safetensors::write_safetensors;
+pub use self::safetensors::{write_borrowed, write_safetensors};
 
 use crate::error::{Error, Result};
 

@@ -107,10 +107,18 @@ pub fn write_safetensors(
     tensors: &[(String, HostTensor)],
     metadata: &BTreeMap<String, String>,
 ) -> Result<()> {
+    write_borrowed(path, &tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect::<Vec<_>>(), metadata)
+}
+
+/// [`write_safetensors`] of tensors that belong to someone else, since a copy of a large network may not fit.
+///
+/// # Errors
+/// As [`write_safetensors`].
+pub fn write_borrowed(path: &Path, tensors: &[(&str, &HostTensor)], metadata: &BTreeMap<String, String>) -> Result<()> {
     let mut names = BTreeSet::new();
     for (name, tensor) in tensors {
         tensor.check().map_err(|error| error.context(format!("tensor {name:?}")))?;
-        if name == "__metadata__" || name.len() > MAX_NAME || !names.insert(name) {
+        if *name == "__metadata__" || name.len() > MAX_NAME || !names.insert(name) {
             return Err(Error::invalid(format!("{name:?} cannot name a tensor: it is taken, reserved or too long")));
         }
     }
