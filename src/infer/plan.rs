@@ -101,6 +101,7 @@ fn rows(program: &Fused, images: &Tensor, output: Output) -> Result<Tensor> {
     match output {
         Output::Features => program.features(images),
         Output::Embedding => crate::model::unit_rows(&program.forward(images)?),
+        Output::Logits => program.forward(images),
     }
 }
 

@@ -53,6 +53,8 @@ pub enum Output {
     Features,
     /// The projection divided by its length (without a head: the features divided by theirs): what was distilled.
     Embedding,
+    /// A classifier's logits. Sessions of the C ABI have no such output; see [`Classifier`](super::Classifier).
+    Logits,
 }
 
 impl Output {
@@ -94,7 +96,7 @@ pub struct Session {
     gather: Gather,
     pub(super) view: ViewConfig,
     pub(super) output: Output,
-    dim: usize,
+    pub(super) dim: usize,
     architecture: Architecture,
     parameter_count: i64,
 }
@@ -121,7 +123,7 @@ impl Session {
         let plan = Plan::choose(build, options.precision, options.output, (height, width))?;
         let dim = match options.output {
             Output::Features => network.feature_dim(),
-            Output::Embedding => network.output_dim(),
+            Output::Embedding | Output::Logits => network.output_dim(),
         };
         Ok(Self::of(plan, view, options.output, dim, (network.architecture(), network.parameter_count())))
     }
@@ -136,7 +138,7 @@ impl Session {
         let plan = Plan::choose(build, options.precision, options.output, (height, width))?;
         let dim = match options.output {
             Output::Features => teacher.feature_dim(),
-            Output::Embedding => teacher.embedding_dim(),
+            Output::Embedding | Output::Logits => teacher.embedding_dim(),
         };
         Ok(Self::of(plan, view, options.output, dim, (teacher.architecture(), teacher.parameter_count())))
     }
@@ -347,6 +349,9 @@ fn check(view: &ViewConfig, output: Output, head: Head) -> Result<(i64, i64)> {
     view.check()?;
     if output == Output::Embedding && matches!(head, Head::Classifier { .. }) {
         return Err(Error::invalid("a network with a classifier has no embedding; ask for its features"));
+    }
+    if output == Output::Logits && !matches!(head, Head::Classifier { .. }) {
+        return Err(Error::invalid(format!("logits need a network with a classifier, this one has {head:?}")));
     }
     Ok((i64::from(view.height), i64::from(view.width)))
 }

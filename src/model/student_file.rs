@@ -107,6 +107,12 @@ impl From<HeadText> for Head {
 /// `Mismatch` where the header is of another network, `Config` where its view is out of bounds, `Io` from writing; what
 /// stood at `path` is as it was then.
 pub fn save_student(path: &Path, network: &Network, header: &StudentHeader) -> Result<()> {
+    save_with(path, network, header, StateDict::default())
+}
+
+/// As [`save_student`], with further tensors and metadata beside the student's. Whoever adds some gives them names that no
+/// network has.
+pub(crate) fn save_with(path: &Path, network: &Network, header: &StudentHeader, extra: StateDict) -> Result<()> {
     if (header.architecture, header.head) != (network.architecture(), network.head()) {
         return Err(Error::mismatch(format!(
             "the header is of {} with {:?}, the network is {} with {:?}",
@@ -128,8 +134,11 @@ pub fn save_student(path: &Path, network: &Network, header: &StudentHeader) -> R
         ("std", json_text(&header.std)?),
         ("provenance", json_text(&header.provenance)?),
     ];
-    let metadata: BTreeMap<String, String> = texts.into_iter().map(|(key, text)| (key.to_owned(), text)).collect();
-    write_safetensors(path, &network.to_state()?, &metadata)
+    let mut metadata = extra.metadata;
+    metadata.extend(texts.into_iter().map(|(key, text)| (key.to_owned(), text)));
+    let mut tensors = network.to_state()?;
+    tensors.extend(extra.tensors);
+    write_safetensors(path, &tensors, &metadata)
 }
 
 /// Reads a file of [`save_student`]: the network on the CPU, and its header.
@@ -138,13 +147,24 @@ pub fn save_student(path: &Path, network: &Network, header: &StudentHeader) -> R
 /// `Io`; `Format` naming the file, the key, what was expected and what was found; `Unsupported` for a later version of the
 /// format; `Mismatch` listing tensors that do not fit the architecture.
 pub fn load_student(path: &Path) -> Result<(Network, StudentHeader)> {
-    let state = weights::read(path)?;
+    let (network, header, _) = load_with(path, "")?;
+    Ok((network, header))
+}
+
+/// As [`load_student`]; tensors whose names begin with `prefix` (none where it is empty) and all metadata come beside it.
+pub(crate) fn load_with(path: &Path, prefix: &str) -> Result<(Network, StudentHeader, StateDict)> {
+    let mut state = weights::read(path)?;
+    let mut extra = StateDict { metadata: state.metadata.clone(), ..StateDict::default() };
+    if !prefix.is_empty() {
+        let (own, others) = state.tensors.into_iter().partition(|(name, _)| !name.starts_with(prefix));
+        (state.tensors, extra.tensors) = (own, others);
+    }
     let header = read_header(path, &state.metadata)?;
     check_head(path, &header, &state)?;
     let network = Network::blank(header.architecture, header.head, Device::Cpu)?;
     network.load(&state, Load::Everything).map_err(|error| error.context(path.display()))?;
     check_finite(path, &network)?;
-    Ok((network, header))
+    Ok((network, header, extra))
 }
 
 fn read_header(path: &Path, metadata: &BTreeMap<String, String>) -> Result<StudentHeader> {

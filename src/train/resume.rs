@@ -98,6 +98,7 @@ impl Distillation {
                 "progress_every",
                 "duty_cycle",
                 "nice",
+                "finetune",
             ];
             if free.contains(&key.as_str()) {
                 continue;

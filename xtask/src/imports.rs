@@ -15,9 +15,12 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("optim", &["error", "torch"]),
     ("distill", &["error", "torch", "data", "model", "optim"]),
     ("checkpoint", &["error", "model"]),
-    ("train", &["error", "torch", "device", "data", "config", "model", "optim", "distill", "checkpoint"]),
     ("eval", &["error", "data"]),
-    ("infer", &["error", "torch", "device", "data", "config", "model"]),
+    ("infer", &["error", "torch", "device", "data", "config", "model", "eval"]),
+    (
+        "train",
+        &["error", "torch", "device", "data", "config", "model", "optim", "distill", "checkpoint", "eval", "infer"],
+    ),
     ("export", &["error", "torch", "device", "data", "config", "model", "infer"]),
 ];
 
