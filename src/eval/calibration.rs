@@ -1,26 +1,29 @@
 //! Calibration: probabilities that mean what they say.
 //!
 //! ```text
-//! p = softmax(z/T)      T = argmin over T > 0 of NLL(T) = mean_i logsumexp_c(z_ic/T) − z_iy/T
+//! p = softmax(z/T)      T = argmin over T > 0 of mean_i logsumexp_c(z_ic/T) − Σ_c q_ic·z_ic/T
+//! q = (n + 1)/(n + 2) for the true class, the rest of 1 spread over the others, n images
 //! ECE = Σ_bins (images in the bin / all) · |share of hits − mean confidence|
 //! ```
 //!
 //! One number T, fitted on images that were not trained on (Guo et al., "On calibration of modern neural networks", ICML
-//! 2017). NLL is convex in β = 1/T, so its derivative mean_i Σ_c p_ic·z_ic − z_iy grows with β and is bisected.
+//! 2017). The targets q are Platt's ("Probabilistic outputs for support vector machines", 1999): with one-hot ones, a few
+//! images that are all right would make T vanish and every answer certain. The loss is convex in β = 1/T, so its derivative
+//! mean_i Σ_c (p_ic − q_ic)·z_ic grows with β and is bisected.
 //!
 //! ```
 //! use seed::eval::calibration::{fit_temperature, probabilities};
-//! // Right three times of four, whatever the logits claim.
+//! // Right three times of four, whatever the logits claim: 5/6 of .75 and 1/6 of .25.
 //! let logits = [9.0, 0.0, 9.0, 0.0, 9.0, 0.0, 9.0, 0.0];
 //! let temperature = fit_temperature(&logits, 2, &[0, 0, 0, 1])?;
-//! assert!((probabilities(&logits, 2, temperature)[0] - 0.75).abs() < 1e-4);
+//! assert!((probabilities(&logits, 2, temperature)[0] - 2.0 / 3.0).abs() < 1e-4);
 //! # Ok::<(), seed::Error>(())
 //! ```
 
 use crate::error::{Error, Result};
 
-/// The smallest temperature that is fitted; perfectly separated images would take 0.
-pub const COLDEST: f64 = 1e-2;
+/// The smallest temperature that is fitted.
+pub const COLDEST: f64 = 1e-3;
 /// The largest temperature that is fitted; logits that mislead would take infinity.
 pub const HOTTEST: f64 = 1e3;
 
@@ -60,17 +63,21 @@ pub fn negative_log_likelihood(logits: &[f32], classes: usize, truth: &[usize], 
     Ok(sum / truth.len() as f64)
 }
 
-/// T that makes softmax(z/T) most likely on `truth`, between [`COLDEST`] and [`HOTTEST`].
+/// T by which softmax(z/T) is nearest to the targets q of `truth`, between [`COLDEST`] and [`HOTTEST`].
 ///
 /// # Errors
 /// `InvalidArgument` where logits and truth do not fit together.
 pub fn fit_temperature(logits: &[f32], classes: usize, truth: &[usize]) -> Result<f64> {
     check(logits, classes, truth)?;
+    let doubt = 1.0 / (truth.len() as f64 + 2.0); // 1 − q of the true class
+    let of_others = doubt / (classes as f64 - 1.0).max(1.0);
     let slope = |beta: f64| -> f64 {
         let of_row = |(row, &truth): (&[f32], &usize)| {
             let exponents = exponents(row, beta);
             let mean: f64 = exponents.iter().zip(row).map(|(e, &z)| e * f64::from(z)).sum::<f64>();
-            mean / exponents.iter().sum::<f64>() - f64::from(row[truth])
+            let wanted = f64::from(row[truth]);
+            let others: f64 = row.iter().map(|&z| f64::from(z)).sum::<f64>() - wanted;
+            mean / exponents.iter().sum::<f64>() - (1.0 - doubt) * wanted - of_others * others
         };
         logits.chunks_exact(classes).zip(truth).map(of_row).sum()
     };
@@ -81,7 +88,7 @@ pub fn fit_temperature(logits: &[f32], classes: usize, truth: &[usize]) -> Resul
     if slope(high.exp()) <= 0.0 {
         return Ok(COLDEST);
     }
-    // 60 halvings of an interval of 12 in the logarithm leave less than a double resolves.
+    // 60 halvings of an interval of 14 in the logarithm leave less than a double resolves.
     for _ in 0..60 {
         let middle = 0.5 * (low + high);
         if slope(middle.exp()) < 0.0 {
@@ -127,9 +134,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn separated_and_misleading_logits_reach_the_bounds() {
-        assert_eq!(fit_temperature(&[5.0, 0.0, 0.0, 5.0], 2, &[0, 1]).unwrap(), COLDEST);
-        assert_eq!(fit_temperature(&[5.0, 0.0, 0.0, 5.0], 2, &[1, 0]).unwrap(), HOTTEST);
+    fn few_images_that_are_all_right_do_not_make_certain() {
+        let logits = [5.0, 0.0, 0.0, 5.0];
+        let temperature = fit_temperature(&logits, 2, &[0, 1]).unwrap();
+        assert!((probabilities(&logits, 2, temperature)[0] - 0.75).abs() < 1e-5, "(2 + 1)/(2 + 2)");
+        assert_eq!(fit_temperature(&logits, 2, &[1, 0]).unwrap(), HOTTEST, "misleading logits are worth nothing");
     }
 
     #[test]
