@@ -205,6 +205,21 @@ struct DLManagedTensorVersioned;
 #define SEED_OUTCOME_CANCELLED 2
 
 /*
+ The backbone embeds the labelled images; done and total count images.
+ */
+#define SEED_STAGE_EMBEDDING 0
+
+/*
+ The linear classifier is fitted; done and total count values of the penalty.
+ */
+#define SEED_STAGE_LINEAR 1
+
+/*
+ All layers learn; done and total count steps.
+ */
+#define SEED_STAGE_FULL 2
+
+/*
  A finished or unfinished bank that is open for reading; its file is locked against seed_bank_fill. Trainers hold what
  they use. All functions but seed_bank_free may be called from several threads at once.
  */
@@ -214,6 +229,12 @@ typedef struct seed_bank seed_bank;
  Ends or pauses long calls at their next step. One token may serve several calls.
  */
 typedef struct seed_cancel_token seed_cancel_token;
+
+/*
+ A network that says which class an image is of, how sure it is, and when it is not. It never changes; all functions but
+ seed_classifier_free may be called from several threads at once.
+ */
+typedef struct seed_classifier seed_classifier;
 
 /*
  Settings of a run or a session, under string keys; docs/abi.md lists them with bounds and defaults. Objects made with a
@@ -445,6 +466,62 @@ typedef int32_t (*seed_bank_callback)(const seed_bank_progress *progress, void *
  Receives how many images of how many are done, on the thread that called; a return other than 0 cancels.
  */
 typedef int32_t (*seed_count_callback)(size_t done, size_t total, void *user_data);
+
+/*
+ One report of seed_classifier_fit.
+ */
+typedef struct {
+  /*
+   sizeof(seed_finetune_progress) of the library.
+   */
+  size_t struct_size;
+  /*
+   SEED_STAGE_*: what is being done.
+   */
+  int32_t stage;
+  /*
+   0.
+   */
+  int32_t reserved;
+  /*
+   How much of it is done.
+   */
+  uint64_t done;
+  /*
+   How much there is to do at most.
+   */
+  uint64_t total;
+  /*
+   Passes over the images so far (SEED_STAGE_FULL).
+   */
+  uint64_t epoch;
+  /*
+   Mean loss of the last pass (SEED_STAGE_FULL); NaN where there is none.
+   */
+  double loss;
+  /*
+   Calibrated loss on the held-out images, the last that was measured; NaN where there is none.
+   */
+  double held_out_loss;
+  /*
+   Share of the held-out images that got their class then; NaN where there is none.
+   */
+  double held_out_accuracy;
+  /*
+   Estimated seconds to the end of this stage.
+   */
+  double eta_seconds;
+  /*
+   Seconds since the call began.
+   */
+  double elapsed_seconds;
+} seed_finetune_progress;
+
+/*
+ Receives a report on the thread that called seed_classifier_fit; it is valid during the call. A return other than 0 ends
+ the fit with the best classifier so far.
+ */
+typedef int32_t (*seed_finetune_callback)(const seed_finetune_progress *progress, void *user_data);
 
 /*
  What seed_knn_evaluate found. Set struct_size to sizeof(seed_knn_result) first.
@@ -724,6 +801,29 @@ SEED_MUST_USE seed_error *seed_dataset_skipped(const seed_dataset *dataset,
  Releases a data set. NULL is fine.
  */
 void seed_dataset_free(seed_dataset *dataset);
+
+/*
+ A label for each image of the data set: the number of its class, which is the first folder of its name; −1 for an image
+ outside of all folders. Classes are numbered by their names in order. Into `buffer` by the rule of seed_neighbours.
+ */
+SEED_MUST_USE seed_error *seed_dataset_class_labels(const seed_dataset *dataset,
+                                      int32_t *buffer,
+                                      size_t capacity,
+                                      size_t *length);
+
+/*
+ How many classes seed_dataset_class_labels tells apart.
+ */
+SEED_MUST_USE seed_error *seed_dataset_class_count(const seed_dataset *dataset, size_t *out);
+
+/*
+ The name of class `index` of seed_dataset_class_labels, its folder's, by the rule of seed_config_get_string.
+ */
+SEED_MUST_USE seed_error *seed_dataset_class_name(const seed_dataset *dataset,
+                                    size_t index,
+                                    char *buffer,
+                                    size_t capacity,
+                                    size_t *length);
 
 /*
  Reads a teacher's weights from a safetensors file or a torch checkpoint (.pt, .pth, .pth.tar; zip or legacy format),
@@ -1127,6 +1227,144 @@ SEED_MUST_USE seed_error *seed_session_embed_dataset(const seed_session *session
 void seed_session_free(seed_session *session);
 
 /*
+ Opens a file of seed_classifier_save. "device" and "precision" come from `config`. The caller frees the classifier.
+
+ Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT for a file that is damaged, hostile or no classifier's.
+ */
+SEED_MUST_USE seed_error *seed_classifier_open(const char *path, const seed_config *config, seed_classifier **out);
+
+/*
+ Writes the classifier to one safetensors file, atomically: network with torchvision's key names, classes, temperature,
+ threshold and what the held-out images said.
+ */
+SEED_MUST_USE seed_error *seed_classifier_save(const seed_classifier *classifier, const char *path);
+
+/*
+ The number of classes.
+ */
+SEED_MUST_USE seed_error *seed_classifier_class_count(const seed_classifier *classifier, size_t *out);
+
+/*
+ The name of class `index`, by the rule of seed_config_get_string.
+ */
+SEED_MUST_USE seed_error *seed_classifier_class_name(const seed_classifier *classifier,
+                                       size_t index,
+                                       char *buffer,
+                                       size_t capacity,
+                                       size_t *length);
+
+/*
+ What is known about the classifier as a JSON object, by the rule of seed_config_get_string: "names", "temperature",
+ "threshold", "held_out" (accuracy, recalls, AUROC, calibration error, coverage and risk of the threshold, confusion
+ matrix; null where no image was held out) and "training".
+ */
+SEED_MUST_USE seed_error *seed_classifier_describe(const seed_classifier *classifier, char *buffer, size_t capacity, size_t *length);
+
+/*
+ The confusion matrix of the held-out images: K·K counts into `buffer`, true class by row, answered class by column, by the
+ rule of seed_neighbours. No counts where no image was held out.
+ */
+SEED_MUST_USE seed_error *seed_classifier_confusion(const seed_classifier *classifier,
+                                      uint64_t *buffer,
+                                      size_t capacity,
+                                      size_t *length);
+
+/*
+ The same as a table of comma-separated values with the classes' names, by the rule of seed_config_get_string.
+ */
+SEED_MUST_USE seed_error *seed_classifier_confusion_csv(const seed_classifier *classifier,
+                                          char *buffer,
+                                          size_t capacity,
+                                          size_t *length);
+
+/*
+ Classifies `count` images of any sizes. Each of the four arrays may be NULL: `classes` receives `count` class numbers,
+ `confidences` as many probabilities of these, `unsure` 1 where that lies below the classifier's threshold and 0 else, and
+ `probabilities` count·K numbers, image after image.
+ */
+SEED_MUST_USE seed_error *seed_classifier_classify(const seed_classifier *classifier,
+                                     const seed_image *images,
+                                     size_t count,
+                                     int32_t *classes,
+                                     float *confidences,
+                                     uint8_t *unsure,
+                                     float *probabilities);
+
+/*
+ Classifies all images of a data set, in order. The arrays are as for seed_classifier_classify, with room for `capacity`
+ images; a broken image gets class −1, is unsure, and its numbers are 0. `callback`, `user_data` and `cancel` may be NULL.
+
+ Errors: SEED_ERROR_BUFFER_TOO_SMALL when the data set has more images than `capacity`; SEED_ERROR_CANCELLED when the
+ callback or the token ended it. The arrays are left alone then.
+ */
+SEED_MUST_USE seed_error *seed_classifier_classify_dataset(const seed_classifier *classifier,
+                                             const seed_dataset *dataset,
+                                             seed_count_callback callback,
+                                             void *user_data,
+                                             const seed_cancel_token *cancel,
+                                             int32_t *classes,
+                                             float *confidences,
+                                             uint8_t *unsure,
+                                             float *probabilities,
+                                             size_t capacity);
+
+/*
+ How well the classifier does on the labelled images of a data set that it has not learned from, as a JSON object with
+ "images", "accuracy", "balanced_recall", "recalls", "auroc", "nll", "calibration_error", "selected" (coverage and risk of
+ the threshold) and "confusion", by the rule of seed_config_get_string (each call embeds the images). `labels` are as for
+ seed_classifier_fit; broken images are left out. `callback`, `user_data` and `cancel` may be NULL.
+
+ Errors: SEED_ERROR_CANCELLED when the callback or the token ended it.
+ */
+SEED_MUST_USE seed_error *seed_classifier_judge(const seed_classifier *classifier,
+                                  const seed_dataset *dataset,
+                                  const int32_t *labels,
+                                  size_t label_count,
+                                  seed_count_callback callback,
+                                  void *user_data,
+                                  const seed_cancel_token *cancel,
+                                  char *buffer,
+                                  size_t capacity,
+                                  size_t *length);
+
+/*
+ Releases a classifier. NULL is fine.
+ */
+void seed_classifier_free(seed_classifier *classifier);
+
+/*
+ Makes a classifier of a copy of `student` (its features and their backbone) and the labelled images of `dataset`, by the
+ settings "finetune.…" of `config` (docs/finetune.md). `labels` has one number for each image of the data set: its class, or
+ −1 for none; seed_dataset_class_labels makes them of folders. `names` are `class_count` texts, all different.
+
+ Instead of `student`, `earlier` may be given: then the fit starts from that classifier's backbone and classes, whose names
+ must come first; new ones follow. Exactly one of both is not NULL. `teacher` (may be NULL) is what "finetune.anchor" draws
+ the student to; without one it is the student as it was.
+
+ `callback`, `user_data`, `cancel` and `outcome` may be NULL. `*outcome` receives SEED_OUTCOME_FINISHED, or
+ SEED_OUTCOME_CANCELLED when the token or the callback ended it: `*out` is the best classifier so far then. The caller
+ frees it.
+
+ Errors: SEED_ERROR_CANCELLED when it was ended before there was any classifier; SEED_ERROR_INVALID_ARGUMENT for labels or
+ names that do not fit, or images of fewer than two classes; SEED_ERROR_MISMATCH for a teacher, an earlier classifier or a
+ checkpoint ("finetune.checkpoint_path") that does not fit.
+ */
+SEED_MUST_USE seed_error *seed_classifier_fit(const seed_config *config,
+                                const seed_student *student,
+                                const seed_classifier *earlier,
+                                const seed_teacher *teacher,
+                                const seed_dataset *dataset,
+                                const int32_t *labels,
+                                size_t label_count,
+                                const char *const *names,
+                                size_t class_count,
+                                seed_finetune_callback callback,
+                                void *user_data,
+                                const seed_cancel_token *cancel,
+                                int32_t *outcome,
+                                seed_classifier **out);
+
+/*
  Weighted kNN (votes exp(similarity/.07)) over `splits` random splits of `count` vectors of `dim` floats into 2/3
  gallery and 1/3 queries. `labels` are class numbers from 0. The splits depend on `seed`, `count` and nothing else, so
  different networks are judged on the same ones.
@@ -1226,6 +1464,16 @@ SEED_MUST_USE seed_error *seed_report_add_neighbours(seed_report *report,
                                        const uint32_t *left,
                                        const char *right_name,
                                        const uint32_t *right);
+
+/*
+ Adds the confusion matrix of a classifier's held-out images as a table: true class by row, answered class by column, and
+ each class's recall.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT when no image was held out.
+ */
+SEED_MUST_USE seed_error *seed_report_add_confusion(seed_report *report,
+                                      const char *title,
+                                      const seed_classifier *classifier);
 
 /*
  Writes the report to an HTML file, atomically. More may be added and written again.

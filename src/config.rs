@@ -3,10 +3,12 @@
 //!
 //! [`keys`] is the one list of what can be set; the C ABI, JSON and the documentation all go by it.
 
+mod anomaly;
 mod finetune;
 
 use serde::{Deserialize, Serialize};
 
+pub use anomaly::AnomalyConfig;
 pub use finetune::FinetuneConfig;
 
 use crate::data::ViewConfig;
@@ -75,6 +77,8 @@ pub struct Config {
     pub view: ViewConfig,
     /// Fine-tuning.
     pub finetune: FinetuneConfig,
+    /// Anomaly detection.
+    pub anomaly: AnomalyConfig,
 }
 
 impl Default for Config {
@@ -108,6 +112,7 @@ impl Default for Config {
             progress_every: 10,
             view: ViewConfig::default(),
             finetune: FinetuneConfig::default(),
+            anomaly: AnomalyConfig::default(),
         }
     }
 }
@@ -181,7 +186,7 @@ const KEYS: &[(&str, Slot)] = &[
 
 /// Every key that can be set, with its place.
 pub fn keys() -> impl Iterator<Item = &'static (&'static str, Slot)> {
-    KEYS.iter().chain(finetune::KEYS)
+    KEYS.iter().chain(finetune::KEYS).chain(anomaly::KEYS)
 }
 
 /// A setting's value.

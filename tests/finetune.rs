@@ -265,8 +265,9 @@ fn new_classes_join_and_the_old_ones_keep_their_weights() {
 
 #[test]
 fn an_anchor_keeps_the_embedding_near_the_teachers() {
-    let frames: Vec<f32> = (0..4).flat_map(|n| picture(n % 3, n)[..1024].to_vec()).map(|v| f32::from(v) / 128.0 - 1.0).collect();
-    let probe = Tensor::from_slice(&frames).view([4, 1, 32, 32]).expand([4, 3, 32, 32], false).contiguous();
+    let pixels: Vec<f32> =
+        (0..24).flat_map(|n| picture(n % 2, n / 2)).map(|level| (f32::from(level) / 255.0 - 0.45) / 0.225).collect();
+    let probe = Tensor::from_slice(&pixels).view([24, 1, 40, 40]).expand([24, 3, 40, 40], false).contiguous();
     // The backbone's features tell how far the run went; a projection is not kept in a classifier.
     let features = |network: &Network| {
         let _no_grad = tch::no_grad_guard();
@@ -275,7 +276,7 @@ fn an_anchor_keeps_the_embedding_near_the_teachers() {
     let drawn = || {
         let network = Network::new(Architecture::ResNet10, Head::None, 3, Device::Cpu).unwrap();
         // Running statistics of images that it knows: those of a fresh network would change with the first step.
-        for noise in 0..60 {
+        for noise in 0..40 {
             let _no_grad = tch::no_grad_guard();
             let _features = network.features(&probe, Mode::Train { noise }).unwrap();
         }
@@ -295,8 +296,8 @@ fn an_anchor_keeps_the_embedding_near_the_teachers() {
         let after = features(&classifier.network().unwrap());
         1.0 - Tensor::cosine_similarity(&before, &after, 1, 1e-12).mean(tch::Kind::Double).double_value(&[])
     };
-    let (free, held) = (moved(0.0), moved(5.0));
-    assert!(held < 0.9 * free, "with the anchor {held}, without {free}");
+    let (free, held) = (moved(0.0), moved(20.0));
+    assert!(held < 0.8 * free, "with the anchor {held}, without {free}");
 
     // A teacher whose embedding has another width does not fit.
     let wide = Network::new(Architecture::ResNet10, Head::Projection { hidden: 8, dim: 24 }, 1, Device::Cpu).unwrap();

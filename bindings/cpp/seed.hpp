@@ -117,6 +117,20 @@ using KnnResult = seed_knn_result;
 /// this step. What it throws comes out of Trainer::run once the run has ended.
 using ProgressFunction = std::function<bool(const Progress &)>;
 
+/// One report of Classifier::fit.
+using FinetuneProgress = seed_finetune_progress;
+
+/// What Classifier::fit is doing; the SEED_STAGE_* of seed.h.
+enum class Stage : std::int32_t {
+  Embedding = SEED_STAGE_EMBEDDING,
+  Linear = SEED_STAGE_LINEAR,
+  Full = SEED_STAGE_FULL,
+};
+
+/// Receives a report of Classifier::fit, on the thread that called. Return true to go on, false to end the fit with the best
+/// classifier so far. What it throws comes out of Classifier::fit.
+using FinetuneFunction = std::function<bool(const FinetuneProgress &)>;
+
 /// Receives how many images of how many are done, on the thread that called. Return true to go on, false to cancel.
 using CountFunction = std::function<bool(std::size_t done, std::size_t total)>;
 
@@ -399,6 +413,10 @@ inline std::int32_t on_progress(const seed_progress *progress, void *user_data) 
 
 inline std::int32_t on_bank_progress(const seed_bank_progress *progress, void *user_data) {
   return (*static_cast<Callback<std::function<bool(const seed_bank_progress &)>> *>(user_data))(*progress);
+}
+
+inline std::int32_t on_finetune(const seed_finetune_progress *progress, void *user_data) {
+  return (*static_cast<Callback<FinetuneFunction> *>(user_data))(*progress);
 }
 
 inline std::int32_t on_count(std::size_t done, std::size_t total, void *user_data) {
@@ -788,6 +806,27 @@ public:
   Returned<Picture> pixels(std::size_t index) const {
     return detail::picture([&](seed_image *image, std::uint8_t *buffer, std::size_t capacity, std::size_t *length) {
       return seed_dataset_pixels(get(), index, image, buffer, capacity, length);
+    });
+  }
+
+  /// A label for each image: the number of its class, which is the first folder of its name; -1 for an image outside of all.
+  Returned<std::vector<std::int32_t>> class_labels() const {
+    std::vector<std::int32_t> result;
+    seed_error *error = detail::fill(result, [&](std::int32_t *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_dataset_class_labels(get(), buffer, capacity, length);
+    });
+    return detail::settle(error, std::move(result));
+  }
+
+  /// How many classes class_labels tells apart.
+  Returned<std::size_t> class_count() const {
+    return detail::number<std::size_t>([&](std::size_t *out) { return seed_dataset_class_count(get(), out); });
+  }
+
+  /// The name of class `index` of class_labels, its folder's.
+  Returned<std::string> class_name(std::size_t index) const {
+    return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_dataset_class_name(get(), index, buffer, capacity, length);
     });
   }
 
@@ -1266,6 +1305,202 @@ public:
   }
 };
 
+/// The answers to some images, in order.
+struct Verdicts {
+  /// Class numbers; -1 for a broken image of a data set.
+  std::vector<std::int32_t> classes;
+  /// Their probabilities.
+  std::vector<float> confidences;
+  /// 1 where that lies below the classifier's threshold, 0 else.
+  std::vector<std::uint8_t> unsure;
+  /// The probabilities of all classes, image after image.
+  std::vector<float> probabilities;
+};
+
+/// A network that says which class an image is of, how sure it is, and when it is not. It never changes; all its functions
+/// may run on several threads at once.
+class Classifier : public Handle<seed_classifier, seed_classifier_free> {
+public:
+  using Handle::Handle;
+
+  /// What Classifier::fit may be given besides.
+  struct FitOptions {
+    const Teacher *teacher = nullptr;     ///< What "finetune.anchor" draws the student to.
+    FinetuneFunction on_progress = {};    ///< Receives reports; may be empty.
+    const CancelToken *cancel = nullptr;  ///< Ends or pauses the fit.
+    Outcome *outcome = nullptr;           ///< Receives Finished, or Cancelled for the best classifier so far.
+  };
+
+  /// Makes a classifier of a copy of `student` and the labelled images of `dataset`, by the settings "finetune.…". `labels`
+  /// has a class for each image, or -1 for none.
+  static Returned<Classifier> fit(const Config &config, const Student &student, const Dataset &dataset,
+                                  Span<const std::int32_t> labels, const std::vector<std::string> &names,
+                                  const FitOptions &options) {
+    if (!student) return detail::fail<Classifier>(ErrorCode::InvalidArgument, "the student is empty");
+    return fit_from(config, student.get(), nullptr, dataset, labels, names, options);
+  }
+
+  /// The same without options.
+  static Returned<Classifier> fit(const Config &config, const Student &student, const Dataset &dataset,
+                                  Span<const std::int32_t> labels, const std::vector<std::string> &names) {
+    return fit(config, student, dataset, labels, names, FitOptions());
+  }
+
+  /// The same from an earlier classifier's backbone and classes, whose names come first; new ones follow.
+  static Returned<Classifier> fit(const Config &config, const Classifier &earlier, const Dataset &dataset,
+                                  Span<const std::int32_t> labels, const std::vector<std::string> &names,
+                                  const FitOptions &options) {
+    if (!earlier) return detail::fail<Classifier>(ErrorCode::InvalidArgument, "the earlier classifier is empty");
+    return fit_from(config, nullptr, earlier.get(), dataset, labels, names, options);
+  }
+
+  /// The same without options.
+  static Returned<Classifier> fit(const Config &config, const Classifier &earlier, const Dataset &dataset,
+                                  Span<const std::int32_t> labels, const std::vector<std::string> &names) {
+    return fit(config, earlier, dataset, labels, names, FitOptions());
+  }
+
+  /// Opens a file that save wrote.
+  static Returned<Classifier> open(const std::string &path, const Config &config) {
+    return detail::make<Classifier>(
+        [&](seed_classifier **out) { return seed_classifier_open(path.c_str(), config.get(), out); });
+  }
+
+  /// Writes the classifier to one safetensors file, atomically.
+  Returned<void> save(const std::string &path) const {
+    return detail::settle(seed_classifier_save(get(), path.c_str()));
+  }
+
+  /// The number of classes.
+  Returned<std::size_t> class_count() const {
+    return detail::number<std::size_t>([&](std::size_t *out) { return seed_classifier_class_count(get(), out); });
+  }
+
+  /// The name of class `index`.
+  Returned<std::string> class_name(std::size_t index) const {
+    return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_classifier_class_name(get(), index, buffer, capacity, length);
+    });
+  }
+
+  /// What is known about the classifier, as JSON.
+  Returned<std::string> describe() const {
+    return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_classifier_describe(get(), buffer, capacity, length);
+    });
+  }
+
+  /// Counts of the held-out images, true class by row, answered class by column; empty where none was held out.
+  Returned<std::vector<std::uint64_t>> confusion() const {
+    std::vector<std::uint64_t> result;
+    seed_error *error = detail::fill(result, [&](std::uint64_t *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_classifier_confusion(get(), buffer, capacity, length);
+    });
+    return detail::settle(error, std::move(result));
+  }
+
+  /// The same as comma-separated values with the classes' names.
+  Returned<std::string> confusion_csv() const {
+    return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_classifier_confusion_csv(get(), buffer, capacity, length);
+    });
+  }
+
+  /// Classifies images of any sizes.
+  Returned<Verdicts> classify(Span<const ImageView> images) const {
+    Verdicts verdicts;
+    std::size_t classes = 0;
+    seed_error *error = seed_classifier_class_count(get(), &classes);
+    if (error == nullptr) {
+      make_room(verdicts, images.size(), classes);
+      error = seed_classifier_classify(get(), images.data(), images.size(), verdicts.classes.data(),
+                                       verdicts.confidences.data(), verdicts.unsure.data(),
+                                       verdicts.probabilities.data());
+    }
+    return detail::settle(error, std::move(verdicts));
+  }
+
+  /// Classifies one image.
+  Returned<Verdicts> classify(const ImageView &image) const { return classify(Span<const ImageView>(&image, 1)); }
+
+  /// Classifies all images of a data set, in order.
+  Returned<Verdicts> classify(const Dataset &dataset, const CountFunction &on_count = {},
+                              const CancelToken *cancel = nullptr) const {
+    if (cancel != nullptr && !*cancel)
+      return detail::fail<Verdicts>(ErrorCode::InvalidArgument, "the cancel token is empty");
+    Verdicts verdicts;
+    std::size_t classes = 0, count = 0;
+    detail::Callback<CountFunction> callback(on_count);
+    seed_error *error = seed_classifier_class_count(get(), &classes);
+    if (error == nullptr) error = seed_dataset_count(dataset.get(), &count);
+    if (error == nullptr) {
+      make_room(verdicts, count, classes);
+      error = seed_classifier_classify_dataset(
+          get(), dataset.get(), on_count ? detail::on_count : nullptr, &callback,
+          cancel == nullptr ? nullptr : cancel->get(), verdicts.classes.data(), verdicts.confidences.data(),
+          verdicts.unsure.data(), verdicts.probabilities.data(), count);
+    }
+    callback.rethrow(error);
+    return detail::settle(error, std::move(verdicts));
+  }
+
+  /// How well the classifier does on labelled images that it has not learned from, as JSON.
+  Returned<std::string> judge(const Dataset &dataset, Span<const std::int32_t> labels,
+                              const CountFunction &on_count = {}, const CancelToken *cancel = nullptr) const {
+    if (cancel != nullptr && !*cancel)
+      return detail::fail<std::string>(ErrorCode::InvalidArgument, "the cancel token is empty");
+    detail::Callback<CountFunction> callback(on_count);
+    // Every call embeds the images, so the first one gets room that is enough but for very many classes.
+    std::string result(std::size_t{1} << 16, '\0');
+    std::size_t length = 0;
+    const auto ask = [&] {
+      return seed_classifier_judge(get(), dataset.get(), labels.data(), labels.size(),
+                                   on_count ? detail::on_count : nullptr, &callback,
+                                   cancel == nullptr ? nullptr : cancel->get(), &result[0], result.size(), &length);
+    };
+    seed_error *error = ask();
+    if (error != nullptr && seed_error_code(error) == SEED_ERROR_BUFFER_TOO_SMALL) {
+      seed_error_free(error);
+      result.resize(length);
+      error = ask();
+    }
+    callback.rethrow(error);
+    if (error == nullptr) result.resize(length - 1); // without the NUL
+    return detail::settle(error, std::move(result));
+  }
+
+private:
+  static void make_room(Verdicts &verdicts, std::size_t images, std::size_t classes) {
+    verdicts.classes.resize(images);
+    verdicts.confidences.resize(images);
+    verdicts.unsure.resize(images);
+    verdicts.probabilities.resize(images * classes);
+  }
+
+  static Returned<Classifier> fit_from(const Config &config, const seed_student *student,
+                                       const seed_classifier *earlier, const Dataset &dataset,
+                                       Span<const std::int32_t> labels, const std::vector<std::string> &names,
+                                       const FitOptions &options) {
+    // NULL means "none" to the library, so an empty object must not get there.
+    if ((options.teacher != nullptr && !*options.teacher) || (options.cancel != nullptr && !*options.cancel))
+      return detail::fail<Classifier>(ErrorCode::InvalidArgument, "the teacher or cancel token is empty");
+    std::vector<const char *> texts;
+    texts.reserve(names.size());
+    for (const std::string &name : names) texts.push_back(name.c_str());
+    detail::Callback<FinetuneFunction> callback(options.on_progress);
+    std::int32_t outcome = SEED_OUTCOME_FINISHED;
+    seed_classifier *made = nullptr;
+    seed_error *error = seed_classifier_fit(
+        config.get(), student, earlier, options.teacher == nullptr ? nullptr : options.teacher->get(), dataset.get(),
+        labels.data(), labels.size(), texts.data(), texts.size(), options.on_progress ? detail::on_finetune : nullptr,
+        &callback, options.cancel == nullptr ? nullptr : options.cancel->get(), &outcome, &made);
+    Classifier classifier(made);
+    callback.rethrow(error);
+    if (error == nullptr && options.outcome != nullptr) *options.outcome = static_cast<Outcome>(outcome);
+    return detail::settle(error, std::move(classifier));
+  }
+};
+
 /// Weighted kNN over `splits` random splits of the vectors into 2/3 gallery and 1/3 queries; `labels` are class numbers
 /// from 0, one a vector.
 inline Returned<KnnResult> knn(Rows embeddings, Span<const std::int64_t> labels, std::size_t k,
@@ -1368,6 +1603,11 @@ public:
     return detail::settle(seed_report_add_neighbours(get(), title.c_str(), dataset.get(), queries.data(),
                                                      queries.size(), left.size() / queries.size(), left_name.c_str(),
                                                      left.data(), right_name.c_str(), right.data()));
+  }
+
+  /// Adds the confusion matrix of a classifier's held-out images as a table.
+  Returned<void> add_confusion(const std::string &title, const Classifier &classifier) {
+    return detail::settle(seed_report_add_confusion(get(), title.c_str(), classifier.get()));
   }
 
   /// Writes the report to an HTML file, atomically.

@@ -21,6 +21,7 @@ pub mod dataset;
 pub mod decode;
 pub mod frame;
 mod jpeg;
+pub mod labels;
 pub mod loader;
 mod prefetch;
 pub mod random;

@@ -89,14 +89,34 @@ impl Confusion {
         recalls.iter().sum::<f64>() / recalls.len().max(1) as f64
     }
 
+    /// As a table for people: a head of "true class", the names and "recall", then a row for each true class.
+    ///
+    /// # Errors
+    /// `InvalidArgument` where there are not as many names as classes.
+    pub fn to_table(&self, names: &[String]) -> Result<(Vec<String>, Vec<Vec<String>>)> {
+        self.check_names(names)?;
+        let head = ["true class".to_owned()].into_iter().chain(names.iter().cloned()).chain(["recall".to_owned()]);
+        let row = |(class, name): (usize, &String)| {
+            let recall = self.recall(class).map_or_else(|| "–".to_owned(), |recall| format!("{recall:.3}"));
+            let counts = self.row(class).iter().map(u64::to_string);
+            [name.clone()].into_iter().chain(counts).chain([recall]).collect()
+        };
+        Ok((head.collect(), names.iter().enumerate().map(row).collect()))
+    }
+
+    fn check_names(&self, names: &[String]) -> Result<()> {
+        if names.len() != self.classes {
+            return Err(Error::invalid(format!("{} names for {} classes", names.len(), self.classes)));
+        }
+        Ok(())
+    }
+
     /// As a table of comma-separated values (RFC 4180): a head of the names, then a row for each true class.
     ///
     /// # Errors
     /// `InvalidArgument` where there are not as many names as classes.
     pub fn to_csv(&self, names: &[String]) -> Result<String> {
-        if names.len() != self.classes {
-            return Err(Error::invalid(format!("{} names for {} classes", names.len(), self.classes)));
-        }
+        self.check_names(names)?;
         let mut table = String::from("truth \\ predicted");
         for name in names {
             table += &format!(",{}", quoted(name));

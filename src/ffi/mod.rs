@@ -10,14 +10,17 @@
 pub mod bank;
 pub mod border;
 pub mod cancel;
+pub mod classifier;
 pub mod config;
 pub mod dataset;
 pub mod device;
 pub mod error;
 pub mod eval;
+pub mod finetune;
 pub mod handle;
 pub mod image;
 pub mod init;
+pub mod labels;
 pub mod log;
 pub mod pointers;
 pub mod queue;

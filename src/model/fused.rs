@@ -9,13 +9,14 @@ use tch::{Device, Kind, Tensor};
 use super::network::check_images;
 use super::{Mode, Network};
 use crate::error::{Error, Result};
-use crate::torch::fused::{Builder, Program, Value};
+use crate::torch::fused::{Builder, Program, Stage, Value};
 
 /// An immutable copy of a network, for eval mode only; may be shared between threads.
 pub struct Fused {
     program: Program,
     features: Value,
     output: Value,
+    stages: Vec<Stage>,
     device: Device,
     piece: i64,
 }
@@ -31,8 +32,9 @@ impl Fused {
         let build = |onednn| {
             let mut builder = Builder::new()?;
             let (features, output) = network.lower(&mut builder)?;
+            let stages = builder.stages().to_vec();
             let program = builder.prepare(kind, onednn, piece, height, width)?;
-            Ok(Fused { program, features, output, device, piece })
+            Ok(Fused { program, features, output, stages, device, piece })
         };
         if device != Device::Cpu {
             return build(false);
@@ -60,6 +62,20 @@ impl Fused {
         self.run(images, self.output)
     }
 
+    /// The feature maps inside that can be asked for, from the image on; none for some backbones.
+    pub fn stages(&self) -> &[Stage] {
+        &self.stages
+    }
+
+    /// Feature maps (B, C, ⌈H/stride⌉, ⌈W/stride⌉), float32, of (B, 3, H, W), by one pass that goes no further than it must.
+    ///
+    /// # Errors
+    /// As [`Network::features`].
+    pub fn maps(&self, images: &Tensor, stages: &[Stage]) -> Result<Vec<Tensor>> {
+        let values: Vec<Value> = stages.iter().map(|stage| stage.value).collect();
+        self.run_many(images, &values)
+    }
+
     /// Images that go through at once.
     pub fn piece(&self) -> i64 {
         self.piece
@@ -71,16 +87,23 @@ impl Fused {
     }
 
     fn run(&self, images: &Tensor, value: Value) -> Result<Tensor> {
+        let mut values = self.run_many(images, &[value])?;
+        values.pop().ok_or_else(|| Error::invalid("the fused program gave nothing"))
+    }
+
+    fn run_many(&self, images: &Tensor, values: &[Value]) -> Result<Vec<Tensor>> {
         check_images(images, self.device, Mode::Eval)?;
         let batch = images.size()[0];
         if batch <= self.piece || self.device != Device::Cpu {
-            return self.program.run(images, value);
+            return self.program.run_many(images, values);
         }
-        let mut rows = Vec::with_capacity(batch as usize / self.piece as usize + 1);
+        let mut parts: Vec<Vec<Tensor>> = values.iter().map(|_| Vec::new()).collect();
         for start in (0..batch).step_by(self.piece as usize) {
             let piece = images.f_narrow(0, start, self.piece.min(batch - start))?;
-            rows.push(self.program.run(&piece, value)?);
+            for (parts, part) in parts.iter_mut().zip(self.program.run_many(&piece, values)?) {
+                parts.push(part);
+            }
         }
-        Ok(Tensor::f_cat(&rows, 0)?)
+        parts.iter().map(|parts| Ok(Tensor::f_cat(parts, 0)?)).collect()
     }
 }

@@ -10,6 +10,7 @@
 use tch::Tensor;
 
 use super::layers::{Activation, ConvBnAct, ConvShape, NormConfig, global_average};
+use super::maps::Maps;
 use super::params::Path;
 use super::{Backbone, Mode};
 use crate::error::Result;
@@ -69,6 +70,7 @@ pub(crate) struct MobileNetV2 {
     stem: ConvBnAct,
     blocks: Vec<InvertedResidual>,
     last: ConvBnAct,
+    maps: Maps,
 }
 
 impl MobileNetV2 {
@@ -78,17 +80,19 @@ impl MobileNetV2 {
         let stem = ConvBnAct::new(&mut path.at(0), ("0", "1"), shape, NORM, Activation::Relu6)?;
         let mut blocks = Vec::new();
         let mut input = 32;
+        let mut maps = Maps::new(2);
         for (expansion, output, depth, first_stride) in STAGES {
             for number in 0..depth {
                 let stride = if number == 0 { first_stride } else { 1 };
                 let mut path = path.at(blocks.len() + 1);
                 blocks.push(InvertedResidual::new(&mut path, input, output, stride, expansion)?);
                 input = output;
+                maps.block(blocks.len(), output, stride);
             }
         }
         let shape = ConvShape::pointwise(input, 1280);
         let last = ConvBnAct::new(&mut path.at(blocks.len() + 1), ("0", "1"), shape, NORM, Activation::Relu6)?;
-        Ok(MobileNetV2 { stem, blocks, last })
+        Ok(MobileNetV2 { stem, blocks, last, maps })
     }
 }
 
@@ -103,8 +107,9 @@ impl Backbone for MobileNetV2 {
 
     fn lower(&self, builder: &mut Builder) -> Result<Value> {
         let mut x = self.stem.lower(builder, IMAGES)?;
-        for block in &self.blocks {
+        for (number, block) in self.blocks.iter().enumerate() {
             x = block.lower(builder, x)?;
+            self.maps.mark(builder, number, x);
         }
         x = self.last.lower(builder, x)?;
         builder.mean(x)

@@ -28,6 +28,7 @@ mod fused;
 mod head;
 mod layers;
 mod load;
+mod maps;
 mod mobilenet_v2;
 mod mobilenet_v3;
 mod names;
@@ -55,6 +56,7 @@ pub use student::Student;
 pub use teacher::Teacher;
 
 use crate::error::Result;
+pub use crate::torch::fused::Stage;
 use crate::torch::fused::{Builder, Value};
 
 /// How a forward pass treats batch norm, dropout and stochastic depth.

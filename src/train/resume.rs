@@ -99,6 +99,7 @@ impl Distillation {
                 "duty_cycle",
                 "nice",
                 "finetune",
+                "anomaly",
             ];
             if free.contains(&key.as_str()) {
                 continue;

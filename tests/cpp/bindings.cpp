@@ -116,7 +116,8 @@ template <class T> constexpr bool moves_only() {
 }
 static_assert(moves_only<seed::Config>() && moves_only<seed::Dataset>() && moves_only<seed::Teacher>() &&
               moves_only<seed::Student>() && moves_only<seed::Queue>() && moves_only<seed::Trainer>() &&
-              moves_only<seed::CancelToken>() && moves_only<seed::Session>() && moves_only<seed::Report>());
+              moves_only<seed::CancelToken>() && moves_only<seed::Session>() && moves_only<seed::Classifier>() &&
+              moves_only<seed::Report>());
 
 void start() {
   FAILS(ErrorCode::NotInitialized, seed::Config::create());
@@ -475,6 +476,70 @@ void logging() {
   CHECK(lines > 0);
 }
 
+void classifying(const std::string &folder) {
+  auto config = TAKE(seed::Config::create(
+      {{"image_width", 32}, {"image_height", 32}, {"device", "cpu"}, {"workers", 1}, {"embedding_dim", 8}}));
+  auto student = TAKE(seed::Student::create("mobilenet_v3_small", config));
+  auto frames = TAKE(seed::Dataset::create());
+  std::vector<std::vector<std::uint8_t>> pixels;
+  for (unsigned i = 0; i < 24; ++i) {
+    const bool upright = i % 2 == 0;
+    std::vector<std::uint8_t> frame(40 * 40);
+    for (unsigned at = 0; at < frame.size(); ++at)
+      frame[at] = ((upright ? at % 40 : at / 40) + i / 2 % 4) / (3 + i / 8) % 2 ? 220 : 40;
+    TAKE(frames.push(seed::ImageView(frame.data(), 40, 40, seed::PixelFormat::Mono8),
+                     (upright ? "columns/" : "rows/") + std::to_string(i)));
+    pixels.push_back(std::move(frame));
+  }
+  CHECK(TAKE(frames.class_count()) == 2);
+  CHECK(TAKE(frames.class_name(0)) == "columns" && TAKE(frames.class_name(1)) == "rows");
+  FAILS(ErrorCode::InvalidArgument, frames.class_name(2));
+  auto labels = TAKE(frames.class_labels());
+  CHECK(labels.size() == 24 && labels[0] == 0 && labels[1] == 1);
+
+  int reports = 0;
+  seed::Outcome outcome = seed::Outcome::Paused;
+  seed::Classifier::FitOptions options;
+  options.on_progress = [&reports](const seed::FinetuneProgress &progress) {
+    CHECK(progress.struct_size == sizeof progress && progress.done <= progress.total);
+    ++reports;
+    return true;
+  };
+  options.outcome = &outcome;
+  const std::vector<std::string> names{"columns", "rows"};
+  auto classifier = TAKE(seed::Classifier::fit(config, student, frames, labels, names, options));
+  CHECK(outcome == seed::Outcome::Finished && reports > 1);
+  CHECK(TAKE(classifier.class_count()) == 2 && TAKE(classifier.class_name(1)) == "rows");
+  CHECK(TAKE(classifier.confusion()).size() == 4);
+  CHECK(TAKE(classifier.confusion_csv()).find("columns") != std::string::npos);
+  CHECK(TAKE(classifier.describe()).find("\"temperature\"") != std::string::npos);
+  CHECK(TAKE(classifier.judge(frames, labels)).find("\"balanced_recall\"") != std::string::npos);
+
+  TAKE(classifier.save(folder + "/classifier.safetensors"));
+  auto opened = TAKE(seed::Classifier::open(folder + "/classifier.safetensors", config));
+  FAILS(ErrorCode::Format, seed::Classifier::open(folder + "/student.safetensors", config));
+  auto all = TAKE(opened.classify(frames));
+  auto one = TAKE(opened.classify(seed::ImageView(pixels[3].data(), 40, 40, seed::PixelFormat::Mono8)));
+  CHECK(all.classes.size() == 24 && all.probabilities.size() == 48 && one.classes.size() == 1);
+  CHECK(one.classes[0] == all.classes[3] && std::fabs(one.confidences[0] - all.confidences[3]) < 1e-3f);
+  CHECK(std::fabs(one.probabilities[0] + one.probabilities[1] - 1) < 1e-5f);
+
+  // A third class joins; the names that are known must come first.
+  FAILS(ErrorCode::Mismatch, seed::Classifier::fit(config, classifier, frames, labels, {"rows", "columns"}));
+  for (std::size_t i = 0; i < 6; ++i) labels[i] = 2;
+  auto three = TAKE(seed::Classifier::fit(config, classifier, frames, labels, {"columns", "rows", "new"}));
+  CHECK(TAKE(three.class_count()) == 3);
+  FAILS(ErrorCode::InvalidArgument, seed::Classifier::fit(config, student, frames, labels, names));
+
+  auto cancel = TAKE(seed::CancelToken::create());
+  TAKE(cancel.trigger());
+  options.cancel = &cancel;
+  FAILS(ErrorCode::Cancelled, seed::Classifier::fit(config, student, frames, labels, {"a", "b", "c"}, options));
+  FAILS(ErrorCode::Cancelled, opened.classify(frames, {}, &cancel));
+  auto report = TAKE(seed::Report::create("classes"));
+  TAKE(report.add_confusion("confusion", classifier));
+}
+
 } // namespace
 
 int main(int count, char **words) {
@@ -487,6 +552,7 @@ int main(int count, char **words) {
   judging();
   training(words[1]);
   sessions(words[1]);
+  classifying(words[1]);
   logging();
   if (failures == 0) std::printf("bindings: all checks passed\n");
   return failures != 0;

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use crate::{Outcome, root};
 
 /// The files of src/ffi in the order in which the header tells of them.
-const FILES: [&str; 16] = [
-    "init", "error", "log", "device", "config", "cancel", "image", "dataset", "teacher", "student", "queue", "trainer",
-    "bank", "session", "eval", "report",
+const FILES: [&str; 19] = [
+    "init", "error", "log", "device", "config", "cancel", "image", "dataset", "labels", "teacher", "student", "queue",
+    "trainer", "bank", "session", "classifier", "finetune", "eval", "report",
 ];
 
 /// Writes both files, or compares them with what would be written.
