@@ -7,6 +7,7 @@
 // The names are C's, and what the caller must keep to stands in C's words, for the header.
 #![allow(non_camel_case_types, clippy::missing_safety_doc)]
 
+pub mod anomaly;
 pub mod bank;
 pub mod border;
 pub mod cancel;
@@ -16,6 +17,7 @@ pub mod dataset;
 pub mod device;
 pub mod error;
 pub mod eval;
+pub mod feature_map;
 pub mod finetune;
 pub mod handle;
 pub mod image;

@@ -24,7 +24,7 @@ use crate::{Error, Result, device, torch};
 
 /// A snapshot of a network that turns images into vectors. It changes by seed_session_swap only; all functions but
 /// seed_session_free may be called from several threads at once.
-pub struct seed_session(Guarded<SessionInner>);
+pub struct seed_session(pub(super) Guarded<SessionInner>);
 handle!(seed_session, SessionInner);
 
 /// A session that can be exchanged, with the number of threads that prepare its images.
@@ -35,7 +35,7 @@ pub struct SessionInner {
 
 impl SessionInner {
     /// What runs now. A call takes it once and keeps it to its end.
-    fn current(&self) -> Arc<Session> {
+    pub(super) fn current(&self) -> Arc<Session> {
         // Nothing that may panic runs under the lock.
         Arc::clone(&self.session.read().unwrap_or_else(PoisonError::into_inner))
     }

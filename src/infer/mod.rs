@@ -1,11 +1,14 @@
 //! Using a network: frames in; features, embeddings or verdicts out.
 
+pub mod anomaly;
 pub mod classifier;
+mod feature_maps;
 mod gather;
 mod plan;
 mod session;
 mod tensor;
 
+pub use anomaly::AnomalyDetector;
 pub use classifier::{Classifier, ClassifierHeader, Verdicts};
 pub use plan::BEARABLE;
 pub use session::{Output, Session, SessionOptions};

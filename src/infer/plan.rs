@@ -11,7 +11,7 @@ use tch::{Device, Kind, Tensor};
 use super::Output;
 use crate::data::random::{Purpose, generator};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::Fused;
+use crate::model::{Fused, Stage};
 use crate::{device, torch};
 
 /// Smallest cosine between rows in bfloat16 and float32 for which "auto" takes bfloat16.
@@ -79,6 +79,20 @@ impl Plan {
             Some(several) if images.size()[0] > 1 => rows(several, &images, output),
             _ => rows(&self.single, &images, output),
         }
+    }
+
+    /// images (B, 3, H, W) on the CPU or the plan's device → maps (B, C, h, w) of the stages, float32.
+    pub fn maps(&self, images: &Tensor, stages: &[Stage]) -> Result<Vec<Tensor>> {
+        let images = torch::copy_to(images, self.device())?;
+        match &self.several {
+            Some(several) if images.size()[0] > 1 => several.maps(&images, stages),
+            _ => self.single.maps(&images, stages),
+        }
+    }
+
+    /// The feature maps that can be asked for; all programs of a plan number them alike.
+    pub fn stages(&self) -> &[Stage] {
+        self.single.stages()
     }
 
     /// Number format of products and convolutions.

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use crate::{Outcome, root};
 
 /// The files of src/ffi in the order in which the header tells of them.
-const FILES: [&str; 19] = [
+const FILES: [&str; 21] = [
     "init", "error", "log", "device", "config", "cancel", "image", "dataset", "labels", "teacher", "student", "queue",
-    "trainer", "bank", "session", "classifier", "finetune", "eval", "report",
+    "trainer", "bank", "session", "feature_map", "classifier", "finetune", "anomaly", "eval", "report",
 ];
 
 /// Writes both files, or compares them with what would be written.
