@@ -220,6 +220,12 @@ struct DLManagedTensorVersioned;
 #define SEED_STAGE_FULL 2
 
 /*
+ A memory of good parts that says how far an image is from all of them, and where. All functions but seed_anomaly_free may
+ be called from several threads at once, seed_anomaly_add among them.
+ */
+typedef struct seed_anomaly seed_anomaly;
+
+/*
  A finished or unfinished bank that is open for reading; its file is locked against seed_bank_fill. Trainers hold what
  they use. All functions but seed_bank_free may be called from several threads at once.
  */
@@ -548,6 +554,40 @@ typedef struct {
    */
   double balanced_recall_deviation;
 } seed_knn_result;
+
+/*
+ What seed_linear_evaluate found. Set struct_size to sizeof(seed_linear_result) first.
+ */
+typedef struct {
+  /*
+   sizeof(seed_linear_result).
+   */
+  size_t struct_size;
+  /*
+   Share of test images with the right class, mean over the splits.
+   */
+  double accuracy_mean;
+  /*
+   Its standard deviation.
+   */
+  double accuracy_deviation;
+  /*
+   Mean of the classes' recalls, mean over the splits.
+   */
+  double balanced_recall_mean;
+  /*
+   Its standard deviation.
+   */
+  double balanced_recall_deviation;
+  /*
+   Mean over classes of the AUROC against all others, mean over the splits.
+   */
+  double auroc_mean;
+  /*
+   Its standard deviation.
+   */
+  double auroc_deviation;
+} seed_linear_result;
 
 #ifdef __cplusplus
 extern "C" {
@@ -1227,6 +1267,39 @@ SEED_MUST_USE seed_error *seed_session_embed_dataset(const seed_session *session
 void seed_session_free(seed_session *session);
 
 /*
+ How many feature maps of the session's network can be asked for; 0 for some backbones.
+ */
+SEED_MUST_USE seed_error *seed_session_stage_count(const seed_session *session, size_t *out);
+
+/*
+ Feature map `index`, counted from the image on: its name ("layer2", "features.6") into `buffer`, by the rule of
+ seed_config_get_string, its channels, and how many pixels of the input stand for one of the map in both directions: it is
+ ⌈height/stride⌉ × ⌈width/stride⌉. `channels` and `stride` may be NULL.
+ */
+SEED_MUST_USE seed_error *seed_session_stage(const seed_session *session,
+                               size_t index,
+                               int64_t *channels,
+                               int64_t *stride,
+                               char *buffer,
+                               size_t capacity,
+                               size_t *length);
+
+/*
+ The feature maps of `count` images at the stage `name`: count·channels·height·width floats, (image, channel, row, column),
+ into `buffer`, by the rule of seed_session_embed. The images are resized and cropped as for seed_session_embed. What lies
+ behind the stage is not computed.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT for an unknown name, listing those that there are.
+ */
+SEED_MUST_USE seed_error *seed_session_feature_map(const seed_session *session,
+                                     const char *name,
+                                     const seed_image *images,
+                                     size_t count,
+                                     float *buffer,
+                                     size_t capacity,
+                                     size_t *length);
+
+/*
  Opens a file of seed_classifier_save. "device" and "precision" come from `config`. The caller frees the classifier.
 
  Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT for a file that is damaged, hostile or no classifier's.
@@ -1365,6 +1438,89 @@ SEED_MUST_USE seed_error *seed_classifier_fit(const seed_config *config,
                                 seed_classifier **out);
 
 /*
+ Learns the images of `good`, all of good parts, by the features of `student` and the settings "anomaly.…", "seed",
+ "device" and "precision" of `config` (docs/anomaly.md). A part of the images, "anomaly.held_out", is not learned but sets
+ the threshold for "anomaly.false_alarm_rate". Broken images are left out. `callback`, `user_data` and `cancel` may be NULL.
+ The caller frees the detector.
+
+ Errors: SEED_ERROR_CANCELLED when the callback or the token ended it; SEED_ERROR_INVALID_ARGUMENT when there is no sound
+ image or a feature map is unknown; SEED_ERROR_UNSUPPORTED when the backbone has none.
+ */
+SEED_MUST_USE seed_error *seed_anomaly_fit(const seed_config *config,
+                             const seed_student *student,
+                             const seed_dataset *good,
+                             seed_count_callback callback,
+                             void *user_data,
+                             const seed_cancel_token *cancel,
+                             seed_anomaly **out);
+
+/*
+ Learns further images of good parts, while the detector goes on judging: the memory grows by what it does not cover, up to
+ its "anomaly.memory_max", and "anomaly.held_out" of the images join those that set the threshold. Calls under way end with
+ what they began with. `callback`, `user_data` and `cancel` may be NULL.
+
+ Errors: as seed_anomaly_fit; nothing has changed then.
+ */
+SEED_MUST_USE seed_error *seed_anomaly_add(const seed_anomaly *anomaly,
+                             const seed_config *config,
+                             const seed_dataset *good,
+                             seed_count_callback callback,
+                             void *user_data,
+                             const seed_cancel_token *cancel);
+
+/*
+ Opens a file of seed_anomaly_save. "device" and "precision" come from `config`. The caller frees the detector.
+
+ Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT for a file that is damaged, hostile or no detector's.
+ */
+SEED_MUST_USE seed_error *seed_anomaly_open(const char *path, const seed_config *config, seed_anomaly **out);
+
+/*
+ Writes the detector to one safetensors file, atomically: backbone, memory, held-out scores and settings.
+ */
+SEED_MUST_USE seed_error *seed_anomaly_save(const seed_anomaly *anomaly, const char *path);
+
+/*
+ The score above which an image is an alarm, and the false-alarm rate that it keeps on good parts: the one that was asked
+ for, or 1/(n + 1) where n held-out parts are too few for it. Infinite and 0 where none was held out. Both may be NULL.
+ */
+SEED_MUST_USE seed_error *seed_anomaly_threshold(const seed_anomaly *anomaly,
+                                   float *threshold,
+                                   double *rate);
+
+/*
+ What is known about the detector as a JSON object, by the rule of seed_config_get_string: "settings", "patches" and
+ "patch_dim" of the memory, "held_out" (their number), "threshold" and "rate" (null where none was held out).
+ */
+SEED_MUST_USE seed_error *seed_anomaly_describe(const seed_anomaly *anomaly, char *buffer, size_t capacity, size_t *length);
+
+/*
+ Scores `count` images of any sizes: `count` numbers into `scores`, and 1 for an alarm or 0 into `alarms`; each may be NULL.
+ */
+SEED_MUST_USE seed_error *seed_anomaly_score(const seed_anomaly *anomaly,
+                               const seed_image *images,
+                               size_t count,
+                               float *scores,
+                               uint8_t *alarms);
+
+/*
+ The heat map of one image in its own pixels: width·height distances, row after row, into `buffer`, by the rule of
+ seed_neighbours. `score` and `alarm` (each may be NULL) are as for seed_anomaly_score.
+ */
+SEED_MUST_USE seed_error *seed_anomaly_map(const seed_anomaly *anomaly,
+                             const seed_image *image,
+                             float *buffer,
+                             size_t capacity,
+                             size_t *length,
+                             float *score,
+                             uint8_t *alarm);
+
+/*
+ Releases a detector. NULL is fine.
+ */
+void seed_anomaly_free(seed_anomaly *anomaly);
+
+/*
  Weighted kNN (votes exp(similarity/.07)) over `splits` random splits of `count` vectors of `dim` floats into 2/3
  gallery and 1/3 queries. `labels` are class numbers from 0. The splits depend on `seed`, `count` and nothing else, so
  different networks are judged on the same ones.
@@ -1417,6 +1573,51 @@ SEED_MUST_USE seed_error *seed_agreement(const float *student,
                            size_t count,
                            size_t k,
                            double *share);
+
+/*
+ AUROC: how often a positive image scores higher than a negative one, ties counting half. `positives` holds 1 (or anything
+ but 0) for a positive and 0 for a negative, `count` of both.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT when there is no positive or no negative, or a score is NaN.
+ */
+SEED_MUST_USE seed_error *seed_auroc(const float *scores,
+                       const uint8_t *positives,
+                       size_t count,
+                       double *value);
+
+/*
+ PRO, per-region overlap: how much of each defect heat maps cover, whatever the defect's size, as the normalised area under
+ the curve over false-positive rates up to `limit` (usual: 0.3). `scores` and `masks` (0: good pixel) hold the pixels of
+ `count` images one after the other, row after row; `widths` and `heights` their sides.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT when there is no defect or no good pixel, or a score is NaN.
+ */
+SEED_MUST_USE seed_error *seed_region_overlap(const float *scores,
+                                const uint8_t *masks,
+                                const uint32_t *widths,
+                                const uint32_t *heights,
+                                size_t count,
+                                double limit,
+                                double *value);
+
+/*
+ The linear protocol: logistic regression on frozen features, `count` vectors of `dim` floats, over `splits` random splits.
+ A third of each class is for testing; of the others the share `label_fraction` is learned from, at least one a class (1: the
+ linear protocol; .01, .1: few labels). `labels` are class numbers from 0, −1 for a vector to be left out. The splits depend
+ on `seed` and the labels alone, so different networks are judged on the same ones. `recalls` (may be NULL) receives the
+ mean recall of each of the `class_count` classes, which is the highest label + 1. `cancel` may be NULL.
+ */
+SEED_MUST_USE seed_error *seed_linear_evaluate(const float *features,
+                                 size_t count,
+                                 size_t dim,
+                                 const int32_t *labels,
+                                 uint32_t splits,
+                                 uint64_t seed,
+                                 double label_fraction,
+                                 const seed_cancel_token *cancel,
+                                 seed_linear_result *result,
+                                 double *recalls,
+                                 size_t class_count);
 
 /*
  Makes an empty report. The caller frees it with seed_report_free.

@@ -1238,6 +1238,40 @@ public:
     return detail::number<std::int64_t>([&](std::int64_t *out) { return seed_session_parameter_count(get(), out); });
   }
 
+  /// A feature map inside the network.
+  struct Stage {
+    std::string name;          ///< "layer2", "features.6".
+    std::int64_t channels = 0; ///< Its channels.
+    std::int64_t stride = 0;   ///< Pixels of the input for one of the map: it is ceil(height/stride) x ceil(width/stride).
+  };
+
+  /// The number of feature maps that can be asked for.
+  Returned<std::size_t> stage_count() const {
+    return detail::number<std::size_t>([&](std::size_t *out) { return seed_session_stage_count(get(), out); });
+  }
+
+  /// Feature map `index`, counted from the image on.
+  Returned<Stage> stage(std::size_t index) const {
+    Stage found;
+    std::size_t length = 0;
+    seed_error *error = seed_session_stage(get(), index, &found.channels, &found.stride, nullptr, 0, &length);
+    if (error == nullptr) {
+      found.name.resize(length);
+      error = seed_session_stage(get(), index, nullptr, nullptr, &found.name[0], length, &length);
+    }
+    if (error == nullptr) found.name.resize(length - 1); // without the NUL
+    return detail::settle(error, std::move(found));
+  }
+
+  /// The feature maps of images at the stage `name`: (image, channel, row, column).
+  Returned<std::vector<float>> feature_map(const std::string &name, Span<const ImageView> images) const {
+    std::vector<float> result;
+    seed_error *error = detail::fill(result, [&](float *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_session_feature_map(get(), name.c_str(), images.data(), images.size(), buffer, capacity, length);
+    });
+    return detail::settle(error, std::move(result));
+  }
+
   /// Exchanges what the two sessions run, between two calls; the same call again goes back.
   Returned<void> swap(const Session &other) const { return detail::settle(seed_session_swap(get(), other.get())); }
 
@@ -1304,6 +1338,136 @@ public:
     return detail::settle(error, length);
   }
 };
+
+/// How far some images are from all good parts, in order.
+struct AnomalyScores {
+  /// The image scores.
+  std::vector<float> scores;
+  /// 1 where that lies above the threshold, 0 else.
+  std::vector<std::uint8_t> alarms;
+};
+
+/// Where an image is far from all good parts.
+struct HeatMap {
+  /// width·height distances in the image's own pixels, row after row.
+  std::vector<float> distances;
+  /// The image score.
+  float score = 0;
+  /// Whether that lies above the threshold.
+  bool alarm = false;
+};
+
+/// A memory of good parts that says how far an image is from all of them, and where. All its functions may run on several
+/// threads at once, add among them.
+class Anomaly : public Handle<seed_anomaly, seed_anomaly_free> {
+public:
+  using Handle::Handle;
+
+  /// A score and the false-alarm rate that it keeps.
+  struct Threshold {
+    float score = 0; ///< Images that score higher are alarms; infinite where no part was held out.
+    double rate = 0; ///< The rate on good parts.
+  };
+
+  /// Learns images of good parts by a student's features and the settings "anomaly.…".
+  static Returned<Anomaly> fit(const Config &config, const Student &student, const Dataset &good,
+                               const CountFunction &on_count = {}, const CancelToken *cancel = nullptr) {
+    if (cancel != nullptr && !*cancel)
+      return detail::fail<Anomaly>(ErrorCode::InvalidArgument, "the cancel token is empty");
+    detail::Callback<CountFunction> callback(on_count);
+    seed_anomaly *made = nullptr;
+    seed_error *error = seed_anomaly_fit(config.get(), student.get(), good.get(), on_count ? detail::on_count : nullptr,
+                                         &callback, cancel == nullptr ? nullptr : cancel->get(), &made);
+    Anomaly anomaly(made);
+    callback.rethrow(error);
+    return detail::settle(error, std::move(anomaly));
+  }
+
+  /// Learns further images of good parts while others judge.
+  Returned<void> add(const Config &config, const Dataset &good, const CountFunction &on_count = {},
+                     const CancelToken *cancel = nullptr) const {
+    if (cancel != nullptr && !*cancel)
+      return detail::fail<void>(ErrorCode::InvalidArgument, "the cancel token is empty");
+    detail::Callback<CountFunction> callback(on_count);
+    seed_error *error = seed_anomaly_add(get(), config.get(), good.get(), on_count ? detail::on_count : nullptr,
+                                         &callback, cancel == nullptr ? nullptr : cancel->get());
+    callback.rethrow(error);
+    return detail::settle(error);
+  }
+
+  /// Opens a file that save wrote.
+  static Returned<Anomaly> open(const std::string &path, const Config &config) {
+    return detail::make<Anomaly>(
+        [&](seed_anomaly **out) { return seed_anomaly_open(path.c_str(), config.get(), out); });
+  }
+
+  /// Writes the detector to one safetensors file, atomically.
+  Returned<void> save(const std::string &path) const { return detail::settle(seed_anomaly_save(get(), path.c_str())); }
+
+  /// The score above which an image is an alarm, and the false-alarm rate that it keeps.
+  Returned<Threshold> threshold() const {
+    Threshold found;
+    seed_error *error = seed_anomaly_threshold(get(), &found.score, &found.rate);
+    return detail::settle(error, found);
+  }
+
+  /// What is known about the detector, as JSON.
+  Returned<std::string> describe() const {
+    return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_anomaly_describe(get(), buffer, capacity, length);
+    });
+  }
+
+  /// Scores images of any sizes.
+  Returned<AnomalyScores> score(Span<const ImageView> images) const {
+    AnomalyScores found;
+    found.scores.resize(images.size());
+    found.alarms.resize(images.size());
+    seed_error *error =
+        seed_anomaly_score(get(), images.data(), images.size(), found.scores.data(), found.alarms.data());
+    return detail::settle(error, std::move(found));
+  }
+
+  /// Scores one image.
+  Returned<AnomalyScores> score(const ImageView &image) const { return score(Span<const ImageView>(&image, 1)); }
+
+  /// The heat map of one image.
+  Returned<HeatMap> map(const ImageView &image) const {
+    HeatMap found;
+    std::uint8_t alarm = 0;
+    seed_error *error =
+        detail::fill(found.distances, [&](float *buffer, std::size_t capacity, std::size_t *length) {
+          return seed_anomaly_map(get(), &image, buffer, capacity, length, &found.score, &alarm);
+        });
+    found.alarm = alarm != 0;
+    return detail::settle(error, std::move(found));
+  }
+};
+
+/// AUROC: how often a positive image scores higher than a negative one. `positives` has 1 for a positive, 0 for a negative.
+inline Returned<double> auroc(Span<const float> scores, Span<const std::uint8_t> positives) {
+  if (scores.size() != positives.size())
+    return detail::fail<double>(ErrorCode::InvalidArgument, std::to_string(scores.size()) + " scores for " +
+                                                                std::to_string(positives.size()) + " images");
+  return detail::number<double>(
+      [&](double *out) { return seed_auroc(scores.data(), positives.data(), scores.size(), out); });
+}
+
+/// PRO, per-region overlap, up to the false-positive rate `limit`. `scores` and `masks` hold the pixels of all images one
+/// after the other, `widths` and `heights` the images' sides.
+inline Returned<double> region_overlap(Span<const float> scores, Span<const std::uint8_t> masks,
+                                       Span<const std::uint32_t> widths, Span<const std::uint32_t> heights,
+                                       double limit = 0.3) {
+  std::uint64_t pixels = 0;
+  for (std::size_t i = 0; i < widths.size() && i < heights.size(); ++i) pixels += std::uint64_t{widths[i]} * heights[i];
+  if (widths.size() != heights.size() || scores.size() != pixels || masks.size() != pixels)
+    return detail::fail<double>(ErrorCode::InvalidArgument, std::to_string(scores.size()) + " scores and " +
+                                                                std::to_string(masks.size()) + " mask pixels for " +
+                                                                std::to_string(pixels) + " pixels of images");
+  return detail::number<double>([&](double *out) {
+    return seed_region_overlap(scores.data(), masks.data(), widths.data(), heights.data(), widths.size(), limit, out);
+  });
+}
 
 /// The answers to some images, in order.
 struct Verdicts {
@@ -1515,6 +1679,47 @@ inline Returned<KnnResult> knn(Rows embeddings, Span<const std::int64_t> labels,
   seed_error *error = seed_knn_evaluate(embeddings.values.data(), embeddings.count(), embeddings.dim, labels.data(), k,
                                         splits, seed, &result);
   return detail::settle(error, result);
+}
+
+/// What seed::linear found.
+struct LinearResult {
+  double accuracy_mean = 0;             ///< Share of test images with the right class, mean over the splits.
+  double accuracy_deviation = 0;        ///< Its standard deviation.
+  double balanced_recall_mean = 0;      ///< Mean of the classes' recalls, mean over the splits.
+  double balanced_recall_deviation = 0; ///< Its standard deviation.
+  double auroc_mean = 0;                ///< Mean over classes of the AUROC against all others, mean over the splits.
+  double auroc_deviation = 0;           ///< Its standard deviation.
+  std::vector<double> recalls;          ///< Mean recall of each class.
+};
+
+/// The linear protocol on frozen features, over `splits` random splits into 2/3 and 1/3 of each class; of the labels of the
+/// first part, the share `label_fraction` is learned from. `labels` are class numbers from 0, -1 for a vector to be left out.
+inline Returned<LinearResult> linear(Rows features, Span<const std::int32_t> labels, std::uint32_t splits = 5,
+                                     std::uint64_t seed = 0, double label_fraction = 1,
+                                     const CancelToken *cancel = nullptr) {
+  if (detail::ragged(features))
+    return detail::fail<LinearResult>(ErrorCode::InvalidArgument, detail::raggedness("features", features));
+  if (labels.size() != features.count())
+    return detail::fail<LinearResult>(ErrorCode::InvalidArgument, std::to_string(labels.size()) + " labels for " +
+                                                                      std::to_string(features.count()) + " vectors");
+  if (cancel != nullptr && !*cancel)
+    return detail::fail<LinearResult>(ErrorCode::InvalidArgument, "the cancel token is empty");
+  std::int32_t highest = -1;
+  for (const std::int32_t label : labels) highest = label > highest ? label : highest;
+  LinearResult found;
+  found.recalls.resize(static_cast<std::size_t>(highest + 1));
+  seed_linear_result result{};
+  result.struct_size = sizeof result;
+  seed_error *error = seed_linear_evaluate(
+      features.values.data(), features.count(), features.dim, labels.data(), splits, seed, label_fraction,
+      cancel == nullptr ? nullptr : cancel->get(), &result, found.recalls.data(), found.recalls.size());
+  found.accuracy_mean = result.accuracy_mean;
+  found.accuracy_deviation = result.accuracy_deviation;
+  found.balanced_recall_mean = result.balanced_recall_mean;
+  found.balanced_recall_deviation = result.balanced_recall_deviation;
+  found.auroc_mean = result.auroc_mean;
+  found.auroc_deviation = result.auroc_deviation;
+  return detail::settle(error, std::move(found));
 }
 
 /// The `k` nearest of each vector by cosine, itself left out, nearest first: count·k numbers.

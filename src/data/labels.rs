@@ -35,7 +35,8 @@ impl FolderLabels {
     pub fn of(images: &Dataset) -> Result<Self> {
         let mut folders = Vec::with_capacity(images.len());
         for i in 0..images.len() {
-            folders.push(images.name(i)?.split_once('/').map(|(folder, _)| folder.to_owned()).filter(|f| !f.is_empty()));
+            folders
+                .push(images.name(i)?.split_once('/').map(|(folder, _)| folder.to_owned()).filter(|f| !f.is_empty()));
         }
         let names: Vec<String> = folders.iter().flatten().cloned().collect::<BTreeSet<_>>().into_iter().collect();
         if i32::try_from(names.len()).is_err() {

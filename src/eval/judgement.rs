@@ -40,21 +40,17 @@ pub struct Judgement {
 ///
 /// # Errors
 /// `InvalidArgument` where logits and truth do not fit together or there is no image.
-pub fn judge(
-    logits: &[f32],
-    classes: usize,
-    truth: &[usize],
-    temperature: f64,
-    threshold: f64,
-) -> Result<Judgement> {
+pub fn judge(logits: &[f32], classes: usize, truth: &[usize], temperature: f64, threshold: f64) -> Result<Judgement> {
     let nll = negative_log_likelihood(logits, classes, truth, temperature)?;
     let calibrated = probabilities(logits, classes, temperature);
     let answers = answers(&calibrated, classes);
     let predicted: Vec<usize> = answers.iter().map(|&(class, _)| class).collect();
     let correct: Vec<bool> = predicted.iter().zip(truth).map(|(predicted, truth)| predicted == truth).collect();
     let confidence: Vec<f64> = answers.iter().map(|&(_, confidence)| confidence).collect();
-    let raw: Vec<f64> =
-        self::answers(&probabilities(logits, classes, 1.0), classes).iter().map(|&(_, confidence)| confidence).collect();
+    let raw: Vec<f64> = self::answers(&probabilities(logits, classes, 1.0), classes)
+        .iter()
+        .map(|&(_, confidence)| confidence)
+        .collect();
     let confusion = Confusion::of(&predicted, truth, classes)?;
     Ok(Judgement {
         images: truth.len(),

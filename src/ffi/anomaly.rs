@@ -171,8 +171,8 @@ pub unsafe extern "C" fn seed_anomaly_describe(
                 "computes": anomaly.describe(),
             }))
         })?;
-        let text = serde_json::to_string_pretty(&about)
-            .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
+        let text =
+            serde_json::to_string_pretty(&about).map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
         fill_text(&text, buffer, capacity, length)
     })
 }

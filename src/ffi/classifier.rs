@@ -241,9 +241,8 @@ pub unsafe extern "C" fn seed_classifier_classify_dataset(
         let cancel = if cancel.is_null() { CancelToken::new() } else { with(cancel, |token| Ok(token.clone()))? };
         let dataset = with(dataset, |dataset| Ok(Arc::clone(dataset)))?;
         with(classifier, |classifier| {
-            let mut progress = |done, total| {
-                !cancel.wait().1 && callback.is_none_or(|call| call(done, total, user_data) == 0)
-            };
+            let mut progress =
+                |done, total| !cancel.wait().1 && callback.is_none_or(|call| call(done, total, user_data) == 0);
             if dataset.len() > capacity {
                 return Err(Error::new(
                     ErrorKind::BufferTooSmall,
@@ -285,9 +284,8 @@ pub unsafe extern "C" fn seed_classifier_judge(
         let dataset = with(dataset, |dataset| Ok(Arc::clone(dataset)))?;
         let labels = array("labels", labels, label_count)?;
         let text = with(classifier, |classifier| {
-            let mut progress = |done, total| {
-                !cancel.wait().1 && callback.is_none_or(|call| call(done, total, user_data) == 0)
-            };
+            let mut progress =
+                |done, total| !cancel.wait().1 && callback.is_none_or(|call| call(done, total, user_data) == 0);
             json(&classifier.judge(&dataset, labels, CHUNK, 0, &mut progress)?)
         })?;
         fill_text(&text, buffer, capacity, length)

@@ -123,9 +123,7 @@ pub unsafe extern "C" fn seed_classifier_fit(
         }
         let config = with(config, |config| Ok(config.clone()))?;
         let start = match (student.is_null(), earlier.is_null()) {
-            (false, true) => {
-                with(student, |student| Start::student(&*lock(&student.network)?, &student.header))?
-            }
+            (false, true) => with(student, |student| Start::student(&*lock(&student.network)?, &student.header))?,
             (true, false) => Start::classifier(&*with(earlier, |earlier| Ok(Arc::clone(earlier)))?)?,
             _ => return Err(Error::invalid("give either a student or an earlier classifier, the other is NULL")),
         };

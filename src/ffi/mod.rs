@@ -25,6 +25,7 @@ pub mod init;
 pub mod labels;
 pub mod log;
 pub mod pointers;
+pub mod probe;
 pub mod queue;
 pub mod report;
 pub mod session;

@@ -178,7 +178,10 @@ impl Classifier {
         options: SessionOptions,
     ) -> Result<Self> {
         let Head::Classifier { classes } = network.head() else {
-            return Err(Error::invalid(format!("a classifier needs a classifier as its head, not {:?}", network.head())));
+            return Err(Error::invalid(format!(
+                "a classifier needs a classifier as its head, not {:?}",
+                network.head()
+            )));
         };
         header.check(classes)?;
         let session = Session::new(&network, view, SessionOptions { output: Output::Logits, ..options })?;

@@ -144,8 +144,8 @@ mod tests {
         let top = z.iter().copied().fold(f64::MIN, f64::max);
         let weights: Vec<f64> = z.iter().map(|z| (z - top).exp()).collect();
         let sum: f64 = weights.iter().sum();
-        let gradient =
-            (0..p.len()).map(|j| weights.iter().enumerate().map(|(i, w)| w / sum * row(i, j)).sum::<f64>() + 1e-3 * p[j]);
+        let gradient = (0..p.len())
+            .map(|j| weights.iter().enumerate().map(|(i, w)| w / sum * row(i, j)).sum::<f64>() + 1e-3 * p[j]);
         (top + sum.ln() + 0.5e-3 * dot(p, p), gradient.collect())
     }
 

@@ -117,6 +117,7 @@ template <class T> constexpr bool moves_only() {
 static_assert(moves_only<seed::Config>() && moves_only<seed::Dataset>() && moves_only<seed::Teacher>() &&
               moves_only<seed::Student>() && moves_only<seed::Queue>() && moves_only<seed::Trainer>() &&
               moves_only<seed::CancelToken>() && moves_only<seed::Session>() && moves_only<seed::Classifier>() &&
+              moves_only<seed::Anomaly>() &&
               moves_only<seed::Report>());
 
 void start() {
@@ -540,6 +541,82 @@ void classifying(const std::string &folder) {
   TAKE(report.add_confusion("confusion", classifier));
 }
 
+void anomalies(const std::string &folder) {
+  auto config = TAKE(seed::Config::create({{"image_width", 64},
+                                           {"image_height", 64},
+                                           {"device", "cpu"},
+                                           {"embedding_dim", 8},
+                                           {"anomaly.held_out", 0.5},
+                                           {"anomaly.false_alarm_rate", 0.2},
+                                           {"anomaly.memory_share", 0.1}}));
+  auto student = TAKE(seed::Student::create("resnet10", config));
+  auto session = TAKE(seed::Session::from_student(student, config));
+  CHECK(TAKE(session.stage_count()) == 4);
+  auto stage = TAKE(session.stage(1));
+  CHECK(stage.name == "layer2" && stage.channels == 128 && stage.stride == 8);
+  FAILS(ErrorCode::InvalidArgument, session.stage(4));
+
+  auto good = TAKE(seed::Dataset::create());
+  const auto part = [](unsigned number, bool scratch) {
+    std::vector<std::uint8_t> pixels(64 * 48);
+    for (unsigned at = 0; at < pixels.size(); ++at)
+      pixels[at] = static_cast<std::uint8_t>(scratch && at / 64 > 20 && at / 64 < 26 && at % 64 > 30 ? 250 : 100 + (at % 64 + number) % 20);
+    return pixels;
+  };
+  for (unsigned i = 0; i < 20; ++i) {
+    const auto pixels = part(i, false);
+    TAKE(good.push(seed::ImageView(pixels.data(), 64, 48, seed::PixelFormat::Mono8)));
+  }
+  std::size_t told = 0;
+  auto detector = TAKE(seed::Anomaly::fit(config, student, good, [&told](std::size_t done, std::size_t total) {
+    CHECK(done <= total && total == 20);
+    told = done;
+    return true;
+  }));
+  CHECK(told == 20);
+  const auto threshold = TAKE(detector.threshold());
+  CHECK(threshold.score > 0 && std::fabs(threshold.rate - 0.2) < 1e-9);
+  CHECK(TAKE(detector.describe()).find("\"layer3\"") != std::string::npos);
+  const auto sound = part(4, false), scratched = part(4, true);
+  const std::vector<seed::ImageView> images{{sound.data(), 64, 48, seed::PixelFormat::Mono8},
+                                            {scratched.data(), 64, 48, seed::PixelFormat::Mono8}};
+  CHECK(TAKE(session.feature_map("layer2", images)).size() == 2 * 128 * 8 * 8);
+  FAILS(ErrorCode::InvalidArgument, session.feature_map("layer9", images));
+  const auto found = TAKE(detector.score(images));
+  CHECK(found.scores[1] > 2 * found.scores[0] && found.alarms[1] == 1);
+  const auto map = TAKE(detector.map(images[1]));
+  CHECK(map.distances.size() == 64 * 48 && map.alarm && std::fabs(map.score - found.scores[1]) < 1e-3f * map.score);
+
+  TAKE(detector.save(folder + "/good.safetensors"));
+  auto opened = TAKE(seed::Anomaly::open(folder + "/good.safetensors", config));
+  CHECK(std::fabs(TAKE(opened.score(images[1])).scores[0] - found.scores[1]) < 1e-3f * map.score);
+  FAILS(ErrorCode::Format, seed::Anomaly::open(folder + "/student.safetensors", config));
+  auto more = TAKE(seed::Dataset::create());
+  TAKE(more.push(images[1]));
+  TAKE(opened.add(config, more));
+  CHECK(TAKE(opened.score(images[1])).scores[0] < 0.5f * map.score);
+  FAILS(ErrorCode::Cancelled, opened.add(config, more, [](std::size_t, std::size_t) { return false; }));
+
+  const std::vector<float> scores{0.1f, 0.4f, 0.35f, 0.8f};
+  CHECK(TAKE(seed::auroc(scores, std::vector<std::uint8_t>{0, 0, 1, 1})) == 0.75);
+  FAILS(ErrorCode::InvalidArgument, seed::auroc(scores, std::vector<std::uint8_t>{1, 1, 1, 1}));
+  FAILS(ErrorCode::InvalidArgument, seed::auroc(scores, std::vector<std::uint8_t>{1}));
+  std::vector<float> rows;
+  std::vector<std::int32_t> labels;
+  for (int i = 0; i < 40; ++i) {
+    labels.push_back(i % 2);
+    rows.insert(rows.end(), {static_cast<float>(i % 2 * 3 + i % 5), static_cast<float>(i % 7), static_cast<float>(i % 2)});
+  }
+  const auto probe = TAKE(seed::linear({rows, 3}, labels, 3, 1));
+  CHECK(probe.accuracy_mean == 1 && probe.auroc_mean == 1 && probe.recalls == std::vector<double>({1, 1}));
+  FAILS(ErrorCode::InvalidArgument, seed::linear({rows, 3}, labels, 3, 1, 0));
+  FAILS(ErrorCode::InvalidArgument, seed::linear({rows, 3}, std::vector<std::int32_t>(40, 0)));
+  const std::vector<std::uint8_t> mask{0, 0, 0, 1};
+  const std::vector<std::uint32_t> two{2};
+  CHECK(TAKE(seed::region_overlap(scores, mask, two, two)) == 1);
+  FAILS(ErrorCode::InvalidArgument, seed::region_overlap(scores, mask, two, std::vector<std::uint32_t>{3}));
+}
+
 } // namespace
 
 int main(int count, char **words) {
@@ -553,6 +630,7 @@ int main(int count, char **words) {
   training(words[1]);
   sessions(words[1]);
   classifying(words[1]);
+  anomalies(words[1]);
   logging();
   if (failures == 0) std::printf("bindings: all checks passed\n");
   return failures != 0;

@@ -6,9 +6,29 @@ use std::path::PathBuf;
 use crate::{Outcome, root};
 
 /// The files of src/ffi in the order in which the header tells of them.
-const FILES: [&str; 21] = [
-    "init", "error", "log", "device", "config", "cancel", "image", "dataset", "labels", "teacher", "student", "queue",
-    "trainer", "bank", "session", "feature_map", "classifier", "finetune", "anomaly", "eval", "report",
+const FILES: [&str; 22] = [
+    "init",
+    "error",
+    "log",
+    "device",
+    "config",
+    "cancel",
+    "image",
+    "dataset",
+    "labels",
+    "teacher",
+    "student",
+    "queue",
+    "trainer",
+    "bank",
+    "session",
+    "feature_map",
+    "classifier",
+    "finetune",
+    "anomaly",
+    "eval",
+    "probe",
+    "report",
 ];
 
 /// Writes both files, or compares them with what would be written.

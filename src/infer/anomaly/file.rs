@@ -76,7 +76,8 @@ pub(super) fn load(path: &Path) -> Result<Contents> {
     let text = extra.metadata.get(KEY).ok_or_else(|| {
         wrong(format!("no anomaly detector of libseed: metadata key {KEY:?} is missing (is it a student?)"))
     })?;
-    let settings: Settings = serde_json::from_str(text).map_err(|error| wrong(format!("{KEY} is not sound: {error}")))?;
+    let settings: Settings =
+        serde_json::from_str(text).map_err(|error| wrong(format!("{KEY} is not sound: {error}")))?;
     for (key, value, low, high) in [
         ("neighbours", f64::from(settings.neighbours), 1.0, 1024.0),
         ("blur_sigma", settings.blur_sigma, 0.0, 100.0),
@@ -97,7 +98,10 @@ pub(super) fn load(path: &Path) -> Result<Contents> {
         let size = tensor.size();
         if tensor.kind() != Kind::Float || size.len() != dims || size.contains(&0) {
             let kind = tensor.kind();
-            return Err(Error::format(path, format!("{PREFIX}{name} is {kind:?} {size:?}, expected {dims} sides of Float")));
+            return Err(Error::format(
+                path,
+                format!("{PREFIX}{name} is {kind:?} {size:?}, expected {dims} sides of Float"),
+            ));
         }
         if tensor.f_isfinite()?.f_all()?.f_int64_value(&[])? == 0 {
             return Err(Error::format(path, format!("{PREFIX}{name} holds NaN or infinite numbers")));

@@ -11,6 +11,8 @@
 
 mod coreset;
 mod file;
+#[cfg(test)]
+mod golden;
 mod nearest;
 mod patches;
 mod score;
@@ -95,7 +97,12 @@ impl AnomalyDetector {
         let settings = &config.anomaly;
         let (session, network, student) = prepare(network, view, options)?;
         let names = match settings.layers.is_empty() {
-            true => session.stages().iter().filter(|stage| [8, 16].contains(&stage.stride)).map(|s| s.name.clone()).collect(),
+            true => session
+                .stages()
+                .iter()
+                .filter(|stage| [8, 16].contains(&stage.stride))
+                .map(|s| s.name.clone())
+                .collect(),
             false => settings.layers.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>(),
         };
         let stages = stages(&session, &names)?;
@@ -285,7 +292,8 @@ impl Memory {
             let rows = patches.rows.f_narrow(0, image * of_image, of_image)?;
             let neighbours = i64::from(self.settings.neighbours);
             let scored = score::score(&rows, (patches.height, patches.width), &self.rows, neighbours)?;
-            let map = size.map(|size| score::heat_map(&scored.distances, size, self.settings.blur_sigma)).transpose()?;
+            let map =
+                size.map(|size| score::heat_map(&scored.distances, size, self.settings.blur_sigma)).transpose()?;
             Ok((scored.score, map))
         };
         (0..patches.images).map(each).collect()
@@ -327,7 +335,8 @@ fn patches_of(session: &Session, stages: &[Stage], frames: &[&Frame]) -> Result<
         render(frame, &ViewParams::plain(frame.width(), frame.height()), &session.view, view, scratch)
     })?;
     let maps = session.plan.maps(&images_of(&views, &session.view)?, stages)?;
-    let maps: Vec<Tensor> = maps.iter().map(|map| map.f_to_device(Device::Cpu)).collect::<std::result::Result<_, _>>()?;
+    let maps: Vec<Tensor> =
+        maps.iter().map(|map| map.f_to_device(Device::Cpu)).collect::<std::result::Result<_, _>>()?;
     patches(&maps)
 }
 

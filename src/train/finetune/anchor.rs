@@ -63,8 +63,7 @@ impl Anchor {
             queue.push(&teacher.embed(&upload(&batch, view, device)?)?)?;
             loader.recycle(batch);
         }
-        let temperatures =
-            Temperatures { student: config.temperature_student, teacher: config.temperature_teacher };
+        let temperatures = Temperatures { student: config.temperature_student, teacher: config.temperature_teacher };
         Ok(Some(Anchor { strength, temperatures, teacher, queue }))
     }
 
@@ -89,5 +88,58 @@ impl Anchor {
     /// What a checkpoint must agree in.
     pub fn identity(&self) -> Result<String> {
         self.teacher.identity()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::Device;
+
+    use super::*;
+    use crate::data::Frame;
+    use crate::model::{Architecture, Head};
+
+    #[test]
+    fn the_pull_has_the_gradient_of_the_loss_written_out() {
+        let dataset = Dataset::in_memory();
+        for number in 0..5usize {
+            let pixels = (0..32 * 32).map(|place| (place * (2 * number + 3) % 251) as u8).collect();
+            dataset.push_frame(&number.to_string(), Frame::new(32, 32, 1, pixels).unwrap()).unwrap();
+        }
+        let (dataset, view) = (Arc::new(dataset), ViewConfig { width: 32, height: 32, ..ViewConfig::default() });
+        let network = |seed| {
+            let head = Head::Projection { hidden: 16, dim: 8 };
+            Network::new(Architecture::ResNet10, head, seed, Device::Cpu).unwrap()
+        };
+        let mut config = Config { workers: 1, temperature_teacher: 0.1, ..Config::default() };
+        config.finetune.anchor = 3.0;
+        let (student, teacher) = (network(1), Arc::new(Teacher::new(network(2)).unwrap()));
+        let anchor = Anchor::new(&config, Some(teacher), &student, &dataset, &view).unwrap().unwrap();
+        assert_eq!((anchor.queue.capacity(), anchor.queue.len()), (5, 5), "no noise, the images' own rows");
+
+        let images = Tensor::rand([4, 3, 32, 32], (Kind::Float, Device::Cpu));
+        let gradients = |loss: Tensor| -> Vec<Tensor> {
+            loss.backward();
+            let parameters = student.parameters();
+            let found = parameters.iter().map(|(_, parameter)| parameter.grad().copy()).collect();
+            parameters.into_iter().for_each(|(_, mut parameter)| parameter.zero_grad());
+            found
+        };
+        let features = || student.features(&images, Mode::Eval).unwrap();
+        let (pull, value, rows) = anchor.pull(&student, &features(), &images, Mode::Eval).unwrap();
+        let found = gradients(pull);
+
+        let (s, d) = (unit_rows(&student.head_forward(features(), Mode::Eval).unwrap()).unwrap(), anchor.queue.rows());
+        let logits = |x: &Tensor, temperature: f64| {
+            let own = (x * &rows).sum_dim_intlist([1i64].as_slice(), true, Kind::Float);
+            Tensor::cat(&[own, x.matmul(&d.tr())], 1) / temperature
+        };
+        let target = logits(&rows, 0.1).softmax(1, Kind::Float);
+        let loss: Tensor = (target * logits(&s, 0.2).log_softmax(1, Kind::Float)).sum(Kind::Float) * (-3.0 / 4.0);
+        assert!((loss.double_value(&[]) - value.double_value(&[])).abs() < 1e-4);
+        for (a, b) in found.iter().zip(gradients(loss)) {
+            let scale = b.abs().max().double_value(&[]).max(1e-6);
+            assert!((a - &b).abs().max().double_value(&[]) < 1e-3 * scale);
+        }
     }
 }

@@ -95,7 +95,8 @@ impl Full {
         if let Some(best) = &self.best {
             tensors.extend(named("best", best.network.to_state()?));
             if !best.logits.is_empty() {
-                tensors.push(("best_logits".to_owned(), HostTensor::from_tensor(&Tensor::f_from_slice(&best.logits)?)?));
+                tensors
+                    .push(("best_logits".to_owned(), HostTensor::from_tensor(&Tensor::f_from_slice(&best.logits)?)?));
             }
         }
         let mut queue = None;

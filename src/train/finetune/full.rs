@@ -118,11 +118,7 @@ impl Full {
         Ok(full)
     }
 
-    pub fn run(
-        mut self,
-        run: &mut Run<'_>,
-        report: &mut dyn FnMut(FinetuneProgress) -> Control,
-    ) -> Result<Done> {
+    pub fn run(mut self, run: &mut Run<'_>, report: &mut dyn FnMut(FinetuneProgress) -> Control) -> Result<Done> {
         let (config, settings) = (run.config, &run.config.finetune);
         let images = self.train.1.len() as u64;
         let batch = settings.batch_size.min(images).max(2);
@@ -278,13 +274,8 @@ impl Full {
 /// The views that are learned from. Those of distillation hide too much of an image to judge it by: a scratch at the border
 /// is outside most crops.
 fn augmented(view: &ViewConfig, config: &Config) -> ViewConfig {
-    let own = ViewConfig {
-        width: view.width,
-        height: view.height,
-        mean: view.mean,
-        std: view.std,
-        ..config.view.clone()
-    };
+    let own =
+        ViewConfig { width: view.width, height: view.height, mean: view.mean, std: view.std, ..config.view.clone() };
     if config.finetune.augmentation == "views" {
         return own;
     }

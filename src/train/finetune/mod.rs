@@ -14,6 +14,7 @@ mod anchor;
 mod checkpoint;
 mod full;
 pub mod linear;
+pub mod probe;
 mod progress;
 pub mod split;
 mod start;
