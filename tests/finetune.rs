@@ -176,6 +176,17 @@ fn all_layers_learn_and_the_best_pass_is_kept() {
     assert!(losses.iter().all(|&loss| kept <= loss + 1e-12), "{kept} is not the best of {losses:?}");
 }
 
+#[test]
+fn a_run_that_diverges_keeps_the_linear_classifier() {
+    let mut config = config("full");
+    config.finetune.learning_rate = 1e30; // beyond what a key takes
+    let (classifier, outcome) = fit(&config, start(), &[16, 16]).unwrap();
+    assert_eq!(outcome, Outcome::Finished);
+    let training = &classifier.header().training;
+    assert_eq!((&training["diverged"], &training["best_epoch"]), (&true.into(), &0.into()), "{training}");
+    assert!(hits(&classifier, 0) + hits(&classifier, 1) >= 16);
+}
+
 /// Runs the full mode to its end, or until `passes` were made.
 fn full_run(config: &Config, passes: u64) -> Result<(Classifier, Outcome)> {
     let (dataset, labels) = images(&[12, 12]);

@@ -23,7 +23,7 @@ use crate::optim::{Cosine, Sgd};
 use crate::torch::Autocast;
 use crate::train::distill::{to_usize, upload};
 use crate::train::progress::Control;
-use crate::{Error, ErrorKind, Result, device};
+use crate::{Result, device};
 
 /// Images that are judged at once.
 const CHUNK: usize = 32;
@@ -42,6 +42,8 @@ pub(super) struct Done {
     pub epochs: u64,
     /// The pass that was the best; 0: the linear classifier.
     pub best_epoch: u64,
+    /// Whether it ended because the loss was no number any more.
+    pub diverged: bool,
     /// None where no pass was better than the linear classifier.
     pub best: Option<Best>,
 }
@@ -60,6 +62,7 @@ pub(super) struct Full {
     /// Of the last pass.
     pub(super) last: Score,
     pub(super) identity: String,
+    diverged: bool,
     precision: Kind,
     weights: Vec<f64>,
     view: ViewConfig,
@@ -105,6 +108,7 @@ impl Full {
             epoch: 0,
             last: score,
             identity: String::new(),
+            diverged: false,
             network,
             weight,
             bias,
@@ -148,7 +152,10 @@ impl Full {
                 self.epoch = done / steps;
                 let loss = Tensor::f_stack(&losses, 0)?.f_mean(None)?.f_double_value(&[])?;
                 losses.clear();
-                self.judge(loss, run.classes(), config)?;
+                if !self.judge(loss, run.classes(), config)? {
+                    self.diverged = true;
+                    break;
+                }
                 self.save(&settings.checkpoint_path)?;
                 let elapsed = began.elapsed().as_secs_f64();
                 let progress = FinetuneProgress {
@@ -171,7 +178,7 @@ impl Full {
         if !run.stop.asked {
             self.forget(&settings.checkpoint_path);
         }
-        Ok(Done { epochs: self.epoch, best_epoch: self.best_epoch, best: self.best })
+        Ok(Done { epochs: self.epoch, best_epoch: self.best_epoch, diverged: self.diverged, best: self.best })
     }
 
     /// Whether the best pass is long ago. Without held-out images the last one is always the best.
@@ -226,18 +233,19 @@ impl Full {
         Ok((told, target))
     }
 
-    /// Measures the network as it is after a pass, and keeps it where it is the best.
-    fn judge(&mut self, loss: f64, classes: usize, config: &Config) -> Result<()> {
-        if !loss.is_finite() {
-            return Err(Error::new(
-                ErrorKind::Torch,
-                format!(
-                    "the loss is {loss} in pass {}: fine-tuning has diverged; lower finetune.learning_rate (now {})",
-                    self.epoch, config.finetune.learning_rate
-                ),
-            ));
-        }
+    /// Measures the network as it is after a pass, and keeps it where it is the best. False where it has diverged: what was the
+    /// best before stays, and nothing better will come.
+    fn judge(&mut self, loss: f64, classes: usize, config: &Config) -> Result<bool> {
         let logits = self.held_out_logits(config)?;
+        if !loss.is_finite() || logits.iter().any(|logit| !logit.is_finite()) {
+            log::warn!(
+                "fine-tuning has diverged in pass {} (loss {loss}); the best before is kept, lower finetune.learning_rate \
+                 (now {})",
+                self.epoch,
+                config.finetune.learning_rate
+            );
+            return Ok(false);
+        }
         self.last = Score::of(&logits, classes, &self.held_out.1)?;
         let no_measure = self.held_out.1.is_empty();
         if no_measure || self.last.loss < self.best_score.loss {
@@ -246,7 +254,7 @@ impl Full {
             self.best = Some(Best { network, logits, score: self.last });
             (self.best_score, self.best_epoch) = (self.last, self.epoch);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Logits (N, K) of the middles of the held-out images.

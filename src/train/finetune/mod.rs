@@ -190,12 +190,13 @@ impl<'a> Run<'a> {
         let (layer, penalty, mut score) = self.fit_linear(&train, &held_out, known.as_ref(), report)?;
         let mut logits = floats(&layer.logits(&held_out.features)?)?;
         let mut network = with_classifier(&start.network, &layer)?;
-        let mut epochs = None;
+        let (mut epochs, mut diverged) = (None, false);
         let student = start.provenance.clone();
         if settings.mode == "full" && !self.stop.asked {
             let full = Full::new(&mut self, start, &layer, score, (&train, &held_out))?;
             let done = full.run(&mut self, report)?;
             epochs = Some((done.epochs, done.best_epoch));
+            diverged = done.diverged;
             if let Some(best) = done.best {
                 (network, logits, score) = (best.network, best.logits, best.score);
             }
@@ -210,6 +211,7 @@ impl<'a> Run<'a> {
             "epochs": epochs.map(|(all, _)| all),
             "best_epoch": epochs.map(|(_, best)| best),
             "held_out_loss": score.loss.is_finite().then_some(score.loss),
+            "diverged": diverged,
             "cancelled": outcome == Outcome::Cancelled,
             "student": student,
         });
