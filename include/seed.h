@@ -220,6 +220,21 @@ struct DLManagedTensorVersioned;
 #define SEED_OUTCOME_CANCELLED 2
 
 /*
+ The backbone embeds the labelled images; done and total count images.
+ */
+#define SEED_STAGE_EMBEDDING 0
+
+/*
+ The linear classifier is fitted; done and total count values of the penalty.
+ */
+#define SEED_STAGE_LINEAR 1
+
+/*
+ All layers learn; done and total count steps.
+ */
+#define SEED_STAGE_FULL 2
+
+/*
  Nothing follows the features.
  */
 #define SEED_HEAD_NONE 0
@@ -375,6 +390,12 @@ struct DLManagedTensorVersioned;
 #define SEED_WORSE_COSINE 4
 
 /*
+ A memory of good parts that says how far an image is from all of them, and where. All functions but seed_anomaly_free may
+ be called from several threads at once, seed_anomaly_add among them.
+ */
+typedef struct seed_anomaly seed_anomaly;
+
+/*
  A finished or unfinished bank that is open for reading; its file is locked against seed_bank_fill. Trainers hold what
  they use. All functions but seed_bank_free may be called from several threads at once.
  */
@@ -384,6 +405,12 @@ typedef struct seed_bank seed_bank;
  Ends or pauses long calls at their next step. One token may serve several calls.
  */
 typedef struct seed_cancel_token seed_cancel_token;
+
+/*
+ A network that says which class an image is of, how sure it is, and when it is not. It never changes; all functions but
+ seed_classifier_free may be called from several threads at once.
+ */
+typedef struct seed_classifier seed_classifier;
 
 /*
  Settings of a run or a session, under string keys; docs/abi.md lists them with bounds and defaults. Objects made with a
@@ -709,6 +736,62 @@ typedef int32_t (*seed_bank_callback)(const seed_bank_progress *progress, void *
  Receives how many images of how many are done, on the thread that called; a return other than 0 cancels.
  */
 typedef int32_t (*seed_count_callback)(size_t done, size_t total, void *user_data);
+
+/*
+ One report of seed_classifier_fit.
+ */
+typedef struct {
+  /*
+   sizeof(seed_finetune_progress) of the library.
+   */
+  size_t struct_size;
+  /*
+   SEED_STAGE_*: what is being done.
+   */
+  int32_t stage;
+  /*
+   0.
+   */
+  int32_t reserved;
+  /*
+   How much of it is done.
+   */
+  uint64_t done;
+  /*
+   How much there is to do at most.
+   */
+  uint64_t total;
+  /*
+   Passes over the images so far (SEED_STAGE_FULL).
+   */
+  uint64_t epoch;
+  /*
+   Mean loss of the last pass (SEED_STAGE_FULL); NaN where there is none.
+   */
+  double loss;
+  /*
+   Calibrated loss on the held-out images, the last that was measured; NaN where there is none.
+   */
+  double held_out_loss;
+  /*
+   Share of the held-out images that got their class then; NaN where there is none.
+   */
+  double held_out_accuracy;
+  /*
+   Estimated seconds to the end of this stage.
+   */
+  double eta_seconds;
+  /*
+   Seconds since the call began.
+   */
+  double elapsed_seconds;
+} seed_finetune_progress;
+
+/*
+ Receives a report on the thread that called seed_classifier_fit; it is valid during the call. A return other than 0 ends
+ the fit with the best classifier so far.
+ */
+typedef int32_t (*seed_finetune_callback)(const seed_finetune_progress *progress, void *user_data);
 
 /*
  A network in figures. Set struct_size to sizeof(seed_model_info) first.
@@ -1042,6 +1125,40 @@ typedef struct {
    */
   double balanced_recall_deviation;
 } seed_knn_result;
+
+/*
+ What seed_linear_evaluate found. Set struct_size to sizeof(seed_linear_result) first.
+ */
+typedef struct {
+  /*
+   sizeof(seed_linear_result).
+   */
+  size_t struct_size;
+  /*
+   Share of test images with the right class, mean over the splits.
+   */
+  double accuracy_mean;
+  /*
+   Its standard deviation.
+   */
+  double accuracy_deviation;
+  /*
+   Mean of the classes' recalls, mean over the splits.
+   */
+  double balanced_recall_mean;
+  /*
+   Its standard deviation.
+   */
+  double balanced_recall_deviation;
+  /*
+   Mean over classes of the AUROC against all others, mean over the splits.
+   */
+  double auroc_mean;
+  /*
+   Its standard deviation.
+   */
+  double auroc_deviation;
+} seed_linear_result;
 
 /*
  What a batch says. Set struct_size to sizeof(seed_drift_signal) first.
@@ -1491,6 +1608,29 @@ SEED_MUST_USE seed_error *seed_dataset_skipped(const seed_dataset *dataset,
  Releases a data set. NULL is fine.
  */
 void seed_dataset_free(seed_dataset *dataset);
+
+/*
+ A label for each image of the data set: the number of its class, which is the first folder of its name; −1 for an image
+ outside of all folders. Classes are numbered by their names in order. Into `buffer` by the rule of seed_neighbours.
+ */
+SEED_MUST_USE seed_error *seed_dataset_class_labels(const seed_dataset *dataset,
+                                      int32_t *buffer,
+                                      size_t capacity,
+                                      size_t *length);
+
+/*
+ How many classes seed_dataset_class_labels tells apart.
+ */
+SEED_MUST_USE seed_error *seed_dataset_class_count(const seed_dataset *dataset, size_t *out);
+
+/*
+ The name of class `index` of seed_dataset_class_labels, its folder's, by the rule of seed_config_get_string.
+ */
+SEED_MUST_USE seed_error *seed_dataset_class_name(const seed_dataset *dataset,
+                                    size_t index,
+                                    char *buffer,
+                                    size_t capacity,
+                                    size_t *length);
 
 /*
  Says what a file of weights holds, as JSON, by the rule of seed_config_get_string: "format" ("safetensors", "torch_zip" or
@@ -2067,6 +2207,260 @@ SEED_MUST_USE seed_error *seed_session_embed_dataset(const seed_session *session
 void seed_session_free(seed_session *session);
 
 /*
+ How many feature maps of the session's network can be asked for; 0 for some backbones.
+ */
+SEED_MUST_USE seed_error *seed_session_stage_count(const seed_session *session, size_t *out);
+
+/*
+ Feature map `index`, counted from the image on: its name ("layer2", "features.6") into `buffer`, by the rule of
+ seed_config_get_string, its channels, and how many pixels of the input stand for one of the map in both directions: it is
+ ⌈height/stride⌉ × ⌈width/stride⌉. `channels` and `stride` may be NULL.
+ */
+SEED_MUST_USE seed_error *seed_session_stage(const seed_session *session,
+                               size_t index,
+                               int64_t *channels,
+                               int64_t *stride,
+                               char *buffer,
+                               size_t capacity,
+                               size_t *length);
+
+/*
+ The feature maps of `count` images at the stage `name`: count·channels·height·width floats, (image, channel, row, column),
+ into `buffer`, by the rule of seed_session_embed. The images are resized and cropped as for seed_session_embed. What lies
+ behind the stage is not computed.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT for an unknown name, listing those that there are.
+ */
+SEED_MUST_USE seed_error *seed_session_feature_map(const seed_session *session,
+                                     const char *name,
+                                     const seed_image *images,
+                                     size_t count,
+                                     float *buffer,
+                                     size_t capacity,
+                                     size_t *length);
+
+/*
+ Opens a file of seed_classifier_save. "device" and "precision" come from `config`. The caller frees the classifier.
+
+ Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT for a file that is damaged, hostile or no classifier's.
+ */
+SEED_MUST_USE seed_error *seed_classifier_open(const char *path, const seed_config *config, seed_classifier **out);
+
+/*
+ Writes the classifier to one safetensors file, atomically: network with torchvision's key names, classes, temperature,
+ threshold and what the held-out images said.
+ */
+SEED_MUST_USE seed_error *seed_classifier_save(const seed_classifier *classifier, const char *path);
+
+/*
+ The number of classes.
+ */
+SEED_MUST_USE seed_error *seed_classifier_class_count(const seed_classifier *classifier, size_t *out);
+
+/*
+ The name of class `index`, by the rule of seed_config_get_string.
+ */
+SEED_MUST_USE seed_error *seed_classifier_class_name(const seed_classifier *classifier,
+                                       size_t index,
+                                       char *buffer,
+                                       size_t capacity,
+                                       size_t *length);
+
+/*
+ What is known about the classifier as a JSON object, by the rule of seed_config_get_string: "names", "temperature",
+ "threshold", "held_out" (accuracy, recalls, AUROC, calibration error, coverage and risk of the threshold, confusion
+ matrix; null where no image was held out) and "training".
+ */
+SEED_MUST_USE seed_error *seed_classifier_describe(const seed_classifier *classifier, char *buffer, size_t capacity, size_t *length);
+
+/*
+ The confusion matrix of the held-out images: K·K counts into `buffer`, true class by row, answered class by column, by the
+ rule of seed_neighbours. No counts where no image was held out.
+ */
+SEED_MUST_USE seed_error *seed_classifier_confusion(const seed_classifier *classifier,
+                                      uint64_t *buffer,
+                                      size_t capacity,
+                                      size_t *length);
+
+/*
+ The same as a table of comma-separated values with the classes' names, by the rule of seed_config_get_string.
+ */
+SEED_MUST_USE seed_error *seed_classifier_confusion_csv(const seed_classifier *classifier,
+                                          char *buffer,
+                                          size_t capacity,
+                                          size_t *length);
+
+/*
+ Classifies `count` images of any sizes. Each of the four arrays may be NULL: `classes` receives `count` class numbers,
+ `confidences` as many probabilities of these, `unsure` 1 where that lies below the classifier's threshold and 0 else, and
+ `probabilities` count·K numbers, image after image.
+ */
+SEED_MUST_USE seed_error *seed_classifier_classify(const seed_classifier *classifier,
+                                     const seed_image *images,
+                                     size_t count,
+                                     int32_t *classes,
+                                     float *confidences,
+                                     uint8_t *unsure,
+                                     float *probabilities);
+
+/*
+ Classifies all images of a data set, in order. The arrays are as for seed_classifier_classify, with room for `capacity`
+ images; a broken image gets class −1, is unsure, and its numbers are 0. `callback`, `user_data` and `cancel` may be NULL.
+
+ Errors: SEED_ERROR_BUFFER_TOO_SMALL when the data set has more images than `capacity`; SEED_ERROR_CANCELLED when the
+ callback or the token ended it. The arrays are left alone then.
+ */
+SEED_MUST_USE seed_error *seed_classifier_classify_dataset(const seed_classifier *classifier,
+                                             const seed_dataset *dataset,
+                                             seed_count_callback callback,
+                                             void *user_data,
+                                             const seed_cancel_token *cancel,
+                                             int32_t *classes,
+                                             float *confidences,
+                                             uint8_t *unsure,
+                                             float *probabilities,
+                                             size_t capacity);
+
+/*
+ How well the classifier does on the labelled images of a data set that it has not learned from, as a JSON object with
+ "images", "accuracy", "balanced_recall", "recalls", "auroc", "nll", "calibration_error", "selected" (coverage and risk of
+ the threshold) and "confusion", by the rule of seed_config_get_string (each call embeds the images). `labels` are as for
+ seed_classifier_fit; broken images are left out. `callback`, `user_data` and `cancel` may be NULL.
+
+ Errors: SEED_ERROR_CANCELLED when the callback or the token ended it.
+ */
+SEED_MUST_USE seed_error *seed_classifier_judge(const seed_classifier *classifier,
+                                  const seed_dataset *dataset,
+                                  const int32_t *labels,
+                                  size_t label_count,
+                                  seed_count_callback callback,
+                                  void *user_data,
+                                  const seed_cancel_token *cancel,
+                                  char *buffer,
+                                  size_t capacity,
+                                  size_t *length);
+
+/*
+ Releases a classifier. NULL is fine.
+ */
+void seed_classifier_free(seed_classifier *classifier);
+
+/*
+ Makes a classifier of a copy of `student` (its features and their backbone) and the labelled images of `dataset`, by the
+ settings "finetune.…" of `config` (docs/finetune.md). `labels` has one number for each image of the data set: its class, or
+ −1 for none; seed_dataset_class_labels makes them of folders. `names` are `class_count` texts, all different.
+
+ Instead of `student`, `earlier` may be given: then the fit starts from that classifier's backbone and classes, whose names
+ must come first; new ones follow. Exactly one of both is not NULL. `teacher` (may be NULL) is what "finetune.anchor" draws
+ the student to; without one it is the student as it was.
+
+ `callback`, `user_data`, `cancel` and `outcome` may be NULL. `*outcome` receives SEED_OUTCOME_FINISHED, or
+ SEED_OUTCOME_CANCELLED when the token or the callback ended it: `*out` is the best classifier so far then. The caller
+ frees it.
+
+ Errors: SEED_ERROR_CANCELLED when it was ended before there was any classifier; SEED_ERROR_INVALID_ARGUMENT for labels or
+ names that do not fit, or images of fewer than two classes; SEED_ERROR_MISMATCH for a teacher, an earlier classifier or a
+ checkpoint ("finetune.checkpoint_path") that does not fit.
+ */
+SEED_MUST_USE seed_error *seed_classifier_fit(const seed_config *config,
+                                const seed_student *student,
+                                const seed_classifier *earlier,
+                                const seed_teacher *teacher,
+                                const seed_dataset *dataset,
+                                const int32_t *labels,
+                                size_t label_count,
+                                const char *const *names,
+                                size_t class_count,
+                                seed_finetune_callback callback,
+                                void *user_data,
+                                const seed_cancel_token *cancel,
+                                int32_t *outcome,
+                                seed_classifier **out);
+
+/*
+ Learns the images of `good`, all of good parts, by the features of `student` and the settings "anomaly.…", "seed",
+ "device" and "precision" of `config` (docs/anomaly.md). A part of the images, "anomaly.held_out", is not learned but sets
+ the threshold for "anomaly.false_alarm_rate". Broken images are left out. `callback`, `user_data` and `cancel` may be NULL.
+ The caller frees the detector.
+
+ Errors: SEED_ERROR_CANCELLED when the callback or the token ended it; SEED_ERROR_INVALID_ARGUMENT when there is no sound
+ image or a feature map is unknown; SEED_ERROR_UNSUPPORTED when the backbone has none.
+ */
+SEED_MUST_USE seed_error *seed_anomaly_fit(const seed_config *config,
+                             const seed_student *student,
+                             const seed_dataset *good,
+                             seed_count_callback callback,
+                             void *user_data,
+                             const seed_cancel_token *cancel,
+                             seed_anomaly **out);
+
+/*
+ Learns further images of good parts, while the detector goes on judging: the memory grows by what it does not cover, up to
+ its "anomaly.memory_max", and "anomaly.held_out" of the images join those that set the threshold. Calls under way end with
+ what they began with. `callback`, `user_data` and `cancel` may be NULL.
+
+ Errors: as seed_anomaly_fit; nothing has changed then.
+ */
+SEED_MUST_USE seed_error *seed_anomaly_add(const seed_anomaly *anomaly,
+                             const seed_config *config,
+                             const seed_dataset *good,
+                             seed_count_callback callback,
+                             void *user_data,
+                             const seed_cancel_token *cancel);
+
+/*
+ Opens a file of seed_anomaly_save. "device" and "precision" come from `config`. The caller frees the detector.
+
+ Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT for a file that is damaged, hostile or no detector's.
+ */
+SEED_MUST_USE seed_error *seed_anomaly_open(const char *path, const seed_config *config, seed_anomaly **out);
+
+/*
+ Writes the detector to one safetensors file, atomically: backbone, memory, held-out scores and settings.
+ */
+SEED_MUST_USE seed_error *seed_anomaly_save(const seed_anomaly *anomaly, const char *path);
+
+/*
+ The score above which an image is an alarm, and the false-alarm rate that it keeps on good parts: the one that was asked
+ for, or 1/(n + 1) where n held-out parts are too few for it. Infinite and 0 where none was held out. Both may be NULL.
+ */
+SEED_MUST_USE seed_error *seed_anomaly_threshold(const seed_anomaly *anomaly,
+                                   float *threshold,
+                                   double *rate);
+
+/*
+ What is known about the detector as a JSON object, by the rule of seed_config_get_string: "settings", "patches" and
+ "patch_dim" of the memory, "held_out" (their number), "threshold" and "rate" (null where none was held out).
+ */
+SEED_MUST_USE seed_error *seed_anomaly_describe(const seed_anomaly *anomaly, char *buffer, size_t capacity, size_t *length);
+
+/*
+ Scores `count` images of any sizes: `count` numbers into `scores`, and 1 for an alarm or 0 into `alarms`; each may be NULL.
+ */
+SEED_MUST_USE seed_error *seed_anomaly_score(const seed_anomaly *anomaly,
+                               const seed_image *images,
+                               size_t count,
+                               float *scores,
+                               uint8_t *alarms);
+
+/*
+ The heat map of one image in its own pixels: width·height distances, row after row, into `buffer`, by the rule of
+ seed_neighbours. `score` and `alarm` (each may be NULL) are as for seed_anomaly_score.
+ */
+SEED_MUST_USE seed_error *seed_anomaly_map(const seed_anomaly *anomaly,
+                             const seed_image *image,
+                             float *buffer,
+                             size_t capacity,
+                             size_t *length,
+                             float *score,
+                             uint8_t *alarm);
+
+/*
+ Releases a detector. NULL is fine.
+ */
+void seed_anomaly_free(seed_anomaly *anomaly);
+
+/*
  The number of architectures that seed_student_new and seed_teacher_load know.
  */
 SEED_MUST_USE seed_error *seed_architecture_count(size_t *out);
@@ -2417,6 +2811,51 @@ SEED_MUST_USE seed_error *seed_agreement(const float *student,
                            double *share);
 
 /*
+ AUROC: how often a positive image scores higher than a negative one, ties counting half. `positives` holds 1 (or anything
+ but 0) for a positive and 0 for a negative, `count` of both.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT when there is no positive or no negative, or a score is NaN.
+ */
+SEED_MUST_USE seed_error *seed_auroc(const float *scores,
+                       const uint8_t *positives,
+                       size_t count,
+                       double *value);
+
+/*
+ PRO, per-region overlap: how much of each defect heat maps cover, whatever the defect's size, as the normalised area under
+ the curve over false-positive rates up to `limit` (usual: 0.3). `scores` and `masks` (0: good pixel) hold the pixels of
+ `count` images one after the other, row after row; `widths` and `heights` their sides.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT when there is no defect or no good pixel, or a score is NaN.
+ */
+SEED_MUST_USE seed_error *seed_region_overlap(const float *scores,
+                                const uint8_t *masks,
+                                const uint32_t *widths,
+                                const uint32_t *heights,
+                                size_t count,
+                                double limit,
+                                double *value);
+
+/*
+ The linear protocol: logistic regression on frozen features, `count` vectors of `dim` floats, over `splits` random splits.
+ A third of each class is for testing; of the others the share `label_fraction` is learned from, at least one a class (1: the
+ linear protocol; .01, .1: few labels). `labels` are class numbers from 0, −1 for a vector to be left out. The splits depend
+ on `seed` and the labels alone, so different networks are judged on the same ones. `recalls` (may be NULL) receives the
+ mean recall of each of the `class_count` classes, which is the highest label + 1. `cancel` may be NULL.
+ */
+SEED_MUST_USE seed_error *seed_linear_evaluate(const float *features,
+                                 size_t count,
+                                 size_t dim,
+                                 const int32_t *labels,
+                                 uint32_t splits,
+                                 uint64_t seed,
+                                 double label_fraction,
+                                 const seed_cancel_token *cancel,
+                                 seed_linear_result *result,
+                                 double *recalls,
+                                 size_t class_count);
+
+/*
  Makes a reference of `count` embeddings of `dim` floats, at least 20, better some hundreds; of more than 4096, as many at even
  distances are used. The caller frees it with seed_drift_free.
  */
@@ -2543,6 +2982,16 @@ SEED_MUST_USE seed_error *seed_report_add_neighbours(seed_report *report,
                                        const uint32_t *left,
                                        const char *right_name,
                                        const uint32_t *right);
+
+/*
+ Adds the confusion matrix of a classifier's held-out images as a table: true class by row, answered class by column, and
+ each class's recall.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT when no image was held out.
+ */
+SEED_MUST_USE seed_error *seed_report_add_confusion(seed_report *report,
+                                      const char *title,
+                                      const seed_classifier *classifier);
 
 /*
  Writes the report to an HTML file, atomically. More may be added and written again.

@@ -42,7 +42,7 @@ fn seed_hpp_has_everything_of_seed_h() {
         bindings.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
     let constants = header.lines().filter_map(|line| line.strip_prefix("#define ")?.split_whitespace().next());
     let constants = constants.filter(|name| {
-        ["SEED_OK", "SEED_ERROR_", "SEED_LOG_", "SEED_PIXEL_", "SEED_DEVICE_", "SEED_OUTCOME_"]
+        ["SEED_OK", "SEED_ERROR_", "SEED_LOG_", "SEED_PIXEL_", "SEED_DEVICE_", "SEED_OUTCOME_", "SEED_STAGE_"]
             .iter()
             .any(|start| name.starts_with(start))
     });
@@ -180,6 +180,61 @@ fn the_code_of_the_pages_compiles() {
     check("page.cpp", "c++", &flags, format!("{includes}\n{body}\n"));
     let (includes, body) = code_of("README.md", "cpp", "seed::init");
     check("readme.cpp", "c++", &flags, format!("{includes}\nint main() {{\n{body}\n}}\n"));
+}
+
+#[test]
+fn the_examples_classify_find_anomalies_and_evaluate() {
+    let folder = check_bindings(&["-std=c++17"]);
+    let images = labelled_images(folder.path());
+    let file = |name: &str| folder.path().join(name);
+    let run = |source: &str, arguments: &[&std::ffi::OsStr]| {
+        let program = compile(source, &["-std=c++17"], folder.path());
+        let output = quiet(&program).args(arguments).current_dir(folder.path()).output().unwrap();
+        expect_success(source, &output)
+    };
+    let (student, classifier) = (file("student.safetensors"), file("both.safetensors"));
+    let settings = ["finetune.mode=full", "finetune.epochs=2", "finetune.batch_size=4", "device=cpu"];
+    let words = |first: &[&Path], more: &[&'static str]| -> Vec<std::ffi::OsString> {
+        let more = more.iter().map(|word| std::ffi::OsString::from(*word));
+        first.iter().map(|path| path.as_os_str().to_owned()).chain(more).collect()
+    };
+    let call = |source: &str, words: &[std::ffi::OsString]| {
+        run(source, &words.iter().map(|word| word.as_os_str()).collect::<Vec<_>>())
+    };
+    let text = call("examples/cpp/finetune.cpp", &words(&[&student, &images, &classifier, &images], &settings));
+    assert!(text.contains("\"balanced_recall\"") && text.contains("12 test images are unsure"), "{text}");
+    assert!(fs::read_to_string(file("confusion.html")).unwrap().contains("<th scope=\"col\" class=\"number\">recall"));
+    // A folder more: the classes that are known stay the first.
+    fs::create_dir(images.join("plain")).unwrap();
+    for number in 0..4u8 {
+        GrayImage::from_pixel(40, 40, Luma([100 + number])).save(images.join(format!("plain/{number}.png"))).unwrap();
+    }
+    let text = call("examples/cpp/finetune.cpp", &words(&[&student, &images, &classifier, &images], &settings));
+    let places = ["\"columns\"", "\"rows\"", "\"plain\""].map(|name| text.find(name).unwrap());
+    assert!(places[0] < places[1] && places[1] < places[2], "{text}");
+
+    let detector = file("good.safetensors");
+    let masks = file("masks");
+    fs::create_dir_all(masks.join("columns")).unwrap();
+    for number in 0..6 {
+        let picture = GrayImage::from_fn(40, 40, |x, y| Luma([if x > 10 && y > 20 { 255 } else { 0 }]));
+        picture.save(masks.join(format!("columns/{number}.png"))).unwrap();
+    }
+    let mut arguments = words(&[&student, &images], &["rows"]);
+    arguments.extend(words(&[&detector, &masks], &["device=cpu", "anomaly.memory_share=0.5"]));
+    let text = call("examples/cpp/anomaly.cpp", &arguments);
+    assert!(text.contains("image AUROC") && text.contains("PRO") && text.contains("ms a frame"), "{text}");
+
+    let network = std::ffi::OsString::from(format!("student:{}", student.display()));
+    for (protocol, expected) in [("knn", "10-NN"), ("linear", "linear on 100 %"), ("few", "10 % of the labels")] {
+        let arguments = [protocol.into(), network.clone(), images.clone().into(), "runs=2".into()];
+        let text = call("examples/cpp/evaluate.cpp", &arguments);
+        assert!(text.contains(expected) && text.contains("balanced recall"), "{text}");
+    }
+    let mut arguments = vec!["full".into(), network, images.into(), "runs=1".into()];
+    arguments.extend(settings.map(std::ffi::OsString::from));
+    let text = call("examples/cpp/evaluate.cpp", &arguments);
+    assert!(text.contains("all layers fine-tuned on 100 %") && text.contains("AUROC"), "{text}");
 }
 
 /// Where Debian has OpenCV's headers; its opencv4.pc comes with a far larger package.

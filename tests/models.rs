@@ -4,7 +4,7 @@
 mod hashed;
 
 use hashed::{between, images, key_line, read_golden, read_keys, relative};
-use seed::model::{Architecture, Head, Mode, Narrow, Network, Width};
+use seed::model::{Architecture, Fused, Head, Mode, Narrow, Network, Width};
 use tch::{Device, Kind, Tensor};
 
 const CLASSES: i64 = 10;
@@ -280,4 +280,39 @@ fn a_deep_copy_is_equal_and_shares_nothing() {
     let _moved = copy.features(&images(0, 2, 64, 64), Mode::Train { noise: 0 }).unwrap();
     assert_eq!(network.features(&images(0, 2, 64, 64), Mode::Eval).unwrap(), before);
     assert_ne!(copy.features(&images(0, 2, 64, 64), Mode::Eval).unwrap(), before);
+}
+
+#[test]
+fn feature_maps_are_torchvisions() {
+    let golden = read_golden("anomaly.safetensors");
+    for (architecture, names) in [
+        (Architecture::ResNet10, &["layer1", "layer2", "layer3", "layer4"][..]),
+        (Architecture::ResNet50, &["layer1", "layer2", "layer3", "layer4"]),
+        (Architecture::MobileNetV2, &["features.1", "features.3", "features.6", "features.13", "features.17"]),
+        (Architecture::MobileNetV3Small, &["features.1", "features.3", "features.8", "features.11"]),
+        (Architecture::EfficientNetB0, &["features.1", "features.2", "features.3", "features.5", "features.7"]),
+    ] {
+        let network = classifier(architecture);
+        fill(&network);
+        let program = Fused::new(&network, Kind::Float, 1, 75, 101).unwrap();
+        let stages = program.stages();
+        assert_eq!(stages.iter().map(|stage| stage.name.as_str()).collect::<Vec<_>>(), names, "{architecture}");
+        let images = images(5, 1, 75, 101);
+        let twice = Tensor::cat(&[&images, &images], 0).contiguous();
+        // All in one pass, then each alone, which ends earlier; two images go through one after the other.
+        let all = program.maps(&twice, stages).unwrap();
+        for (stage, map) in stages.iter().zip(&all) {
+            let alone = program.maps(&images, std::slice::from_ref(stage)).unwrap();
+            let sides = [75i64, 101].map(|side| (side + stage.stride - 1) / stage.stride);
+            assert_eq!(alone[0].size(), [1, stage.channels, sides[0], sides[1]], "{architecture} {}", stage.name);
+            for (what, axis) in [("rows", 2i64), ("columns", 1)] {
+                let expected = &golden[&format!("{architecture}.{}.{what}", stage.name)];
+                for map in [map.select(0, 1), alone[0].select(0, 0)] {
+                    let found = map.mean_dim([axis].as_slice(), false, Kind::Float);
+                    let error = relative(&found, expected);
+                    assert!(error < TOLERANCE, "{architecture} {} {what}: {error:e}", stage.name);
+                }
+            }
+        }
+    }
 }

@@ -180,6 +180,20 @@ using TeacherBatch = seed_teacher_batch;
 /// the trainer or bank it is called for.
 using TeacherFunction = std::function<bool(TeacherBatch &batch)>;
 
+/// One report of Classifier::fit.
+using FinetuneProgress = seed_finetune_progress;
+
+/// What Classifier::fit is doing; the SEED_STAGE_* of seed.h.
+enum class Stage : std::int32_t {
+  Embedding = SEED_STAGE_EMBEDDING,
+  Linear = SEED_STAGE_LINEAR,
+  Full = SEED_STAGE_FULL,
+};
+
+/// Receives a report of Classifier::fit, on the thread that called. Return true to go on, false to end the fit with the best
+/// classifier so far. What it throws comes out of Classifier::fit.
+using FinetuneFunction = std::function<bool(const FinetuneProgress &)>;
+
 /// Receives how many images of how many are done, on the thread that called. Return true to go on, false to cancel.
 using CountFunction = std::function<bool(std::size_t done, std::size_t total)>;
 
@@ -483,6 +497,10 @@ inline std::int32_t on_teacher(seed_teacher_batch *batch, void *user_data) noexc
 #else
   return function(*batch) ? 0 : 1;
 #endif
+}
+
+inline std::int32_t on_finetune(const seed_finetune_progress *progress, void *user_data) {
+  return (*static_cast<Callback<FinetuneFunction> *>(user_data))(*progress);
 }
 
 inline std::int32_t on_count(std::size_t done, std::size_t total, void *user_data) {
@@ -872,6 +890,27 @@ public:
   Returned<Picture> pixels(std::size_t index) const {
     return detail::picture([&](seed_image *image, std::uint8_t *buffer, std::size_t capacity, std::size_t *length) {
       return seed_dataset_pixels(get(), index, image, buffer, capacity, length);
+    });
+  }
+
+  /// A label for each image: the number of its class, which is the first folder of its name; -1 for an image outside of all.
+  Returned<std::vector<std::int32_t>> class_labels() const {
+    std::vector<std::int32_t> result;
+    seed_error *error = detail::fill(result, [&](std::int32_t *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_dataset_class_labels(get(), buffer, capacity, length);
+    });
+    return detail::settle(error, std::move(result));
+  }
+
+  /// How many classes class_labels tells apart.
+  Returned<std::size_t> class_count() const {
+    return detail::number<std::size_t>([&](std::size_t *out) { return seed_dataset_class_count(get(), out); });
+  }
+
+  /// The name of class `index` of class_labels, its folder's.
+  Returned<std::string> class_name(std::size_t index) const {
+    return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_dataset_class_name(get(), index, buffer, capacity, length);
     });
   }
 
@@ -1409,6 +1448,40 @@ public:
     return detail::number<std::int64_t>([&](std::int64_t *out) { return seed_session_parameter_count(get(), out); });
   }
 
+  /// A feature map inside the network.
+  struct Stage {
+    std::string name;          ///< "layer2", "features.6".
+    std::int64_t channels = 0; ///< Its channels.
+    std::int64_t stride = 0;   ///< Pixels of the input for one of the map: it is ceil(height/stride) x ceil(width/stride).
+  };
+
+  /// The number of feature maps that can be asked for.
+  Returned<std::size_t> stage_count() const {
+    return detail::number<std::size_t>([&](std::size_t *out) { return seed_session_stage_count(get(), out); });
+  }
+
+  /// Feature map `index`, counted from the image on.
+  Returned<Stage> stage(std::size_t index) const {
+    Stage found;
+    std::size_t length = 0;
+    seed_error *error = seed_session_stage(get(), index, &found.channels, &found.stride, nullptr, 0, &length);
+    if (error == nullptr) {
+      found.name.resize(length);
+      error = seed_session_stage(get(), index, nullptr, nullptr, &found.name[0], length, &length);
+    }
+    if (error == nullptr) found.name.resize(length - 1); // without the NUL
+    return detail::settle(error, std::move(found));
+  }
+
+  /// The feature maps of images at the stage `name`: (image, channel, row, column).
+  Returned<std::vector<float>> feature_map(const std::string &name, Span<const ImageView> images) const {
+    std::vector<float> result;
+    seed_error *error = detail::fill(result, [&](float *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_session_feature_map(get(), name.c_str(), images.data(), images.size(), buffer, capacity, length);
+    });
+    return detail::settle(error, std::move(result));
+  }
+
   /// Exchanges what the two sessions run, between two calls; the same call again goes back.
   Returned<void> swap(const Session &other) const { return detail::settle(seed_session_swap(get(), other.get())); }
 
@@ -1791,6 +1864,332 @@ private:
   }
 };
 
+/// How far some images are from all good parts, in order.
+struct AnomalyScores {
+  /// The image scores.
+  std::vector<float> scores;
+  /// 1 where that lies above the threshold, 0 else.
+  std::vector<std::uint8_t> alarms;
+};
+
+/// Where an image is far from all good parts.
+struct HeatMap {
+  /// width·height distances in the image's own pixels, row after row.
+  std::vector<float> distances;
+  /// The image score.
+  float score = 0;
+  /// Whether that lies above the threshold.
+  bool alarm = false;
+};
+
+/// A memory of good parts that says how far an image is from all of them, and where. All its functions may run on several
+/// threads at once, add among them.
+class Anomaly : public Handle<seed_anomaly, seed_anomaly_free> {
+public:
+  using Handle::Handle;
+
+  /// A score and the false-alarm rate that it keeps.
+  struct Threshold {
+    float score = 0; ///< Images that score higher are alarms; infinite where no part was held out.
+    double rate = 0; ///< The rate on good parts.
+  };
+
+  /// Learns images of good parts by a student's features and the settings "anomaly.…".
+  static Returned<Anomaly> fit(const Config &config, const Student &student, const Dataset &good,
+                               const CountFunction &on_count = {}, const CancelToken *cancel = nullptr) {
+    if (cancel != nullptr && !*cancel)
+      return detail::fail<Anomaly>(ErrorCode::InvalidArgument, "the cancel token is empty");
+    detail::Callback<CountFunction> callback(on_count);
+    seed_anomaly *made = nullptr;
+    seed_error *error = seed_anomaly_fit(config.get(), student.get(), good.get(), on_count ? detail::on_count : nullptr,
+                                         &callback, cancel == nullptr ? nullptr : cancel->get(), &made);
+    Anomaly anomaly(made);
+    callback.rethrow(error);
+    return detail::settle(error, std::move(anomaly));
+  }
+
+  /// Learns further images of good parts while others judge.
+  Returned<void> add(const Config &config, const Dataset &good, const CountFunction &on_count = {},
+                     const CancelToken *cancel = nullptr) const {
+    if (cancel != nullptr && !*cancel)
+      return detail::fail<void>(ErrorCode::InvalidArgument, "the cancel token is empty");
+    detail::Callback<CountFunction> callback(on_count);
+    seed_error *error = seed_anomaly_add(get(), config.get(), good.get(), on_count ? detail::on_count : nullptr,
+                                         &callback, cancel == nullptr ? nullptr : cancel->get());
+    callback.rethrow(error);
+    return detail::settle(error);
+  }
+
+  /// Opens a file that save wrote.
+  static Returned<Anomaly> open(const std::string &path, const Config &config) {
+    return detail::make<Anomaly>(
+        [&](seed_anomaly **out) { return seed_anomaly_open(path.c_str(), config.get(), out); });
+  }
+
+  /// Writes the detector to one safetensors file, atomically.
+  Returned<void> save(const std::string &path) const { return detail::settle(seed_anomaly_save(get(), path.c_str())); }
+
+  /// The score above which an image is an alarm, and the false-alarm rate that it keeps.
+  Returned<Threshold> threshold() const {
+    Threshold found;
+    seed_error *error = seed_anomaly_threshold(get(), &found.score, &found.rate);
+    return detail::settle(error, found);
+  }
+
+  /// What is known about the detector, as JSON.
+  Returned<std::string> describe() const {
+    return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_anomaly_describe(get(), buffer, capacity, length);
+    });
+  }
+
+  /// Scores images of any sizes.
+  Returned<AnomalyScores> score(Span<const ImageView> images) const {
+    AnomalyScores found;
+    found.scores.resize(images.size());
+    found.alarms.resize(images.size());
+    seed_error *error =
+        seed_anomaly_score(get(), images.data(), images.size(), found.scores.data(), found.alarms.data());
+    return detail::settle(error, std::move(found));
+  }
+
+  /// Scores one image.
+  Returned<AnomalyScores> score(const ImageView &image) const { return score(Span<const ImageView>(&image, 1)); }
+
+  /// The heat map of one image.
+  Returned<HeatMap> map(const ImageView &image) const {
+    HeatMap found;
+    std::uint8_t alarm = 0;
+    seed_error *error =
+        detail::fill(found.distances, [&](float *buffer, std::size_t capacity, std::size_t *length) {
+          return seed_anomaly_map(get(), &image, buffer, capacity, length, &found.score, &alarm);
+        });
+    found.alarm = alarm != 0;
+    return detail::settle(error, std::move(found));
+  }
+};
+
+/// AUROC: how often a positive image scores higher than a negative one. `positives` has 1 for a positive, 0 for a negative.
+inline Returned<double> auroc(Span<const float> scores, Span<const std::uint8_t> positives) {
+  if (scores.size() != positives.size())
+    return detail::fail<double>(ErrorCode::InvalidArgument, std::to_string(scores.size()) + " scores for " +
+                                                                std::to_string(positives.size()) + " images");
+  return detail::number<double>(
+      [&](double *out) { return seed_auroc(scores.data(), positives.data(), scores.size(), out); });
+}
+
+/// PRO, per-region overlap, up to the false-positive rate `limit`. `scores` and `masks` hold the pixels of all images one
+/// after the other, `widths` and `heights` the images' sides.
+inline Returned<double> region_overlap(Span<const float> scores, Span<const std::uint8_t> masks,
+                                       Span<const std::uint32_t> widths, Span<const std::uint32_t> heights,
+                                       double limit = 0.3) {
+  std::uint64_t pixels = 0;
+  for (std::size_t i = 0; i < widths.size() && i < heights.size(); ++i) pixels += std::uint64_t{widths[i]} * heights[i];
+  if (widths.size() != heights.size() || scores.size() != pixels || masks.size() != pixels)
+    return detail::fail<double>(ErrorCode::InvalidArgument, std::to_string(scores.size()) + " scores and " +
+                                                                std::to_string(masks.size()) + " mask pixels for " +
+                                                                std::to_string(pixels) + " pixels of images");
+  return detail::number<double>([&](double *out) {
+    return seed_region_overlap(scores.data(), masks.data(), widths.data(), heights.data(), widths.size(), limit, out);
+  });
+}
+
+/// The answers to some images, in order.
+struct Verdicts {
+  /// Class numbers; -1 for a broken image of a data set.
+  std::vector<std::int32_t> classes;
+  /// Their probabilities.
+  std::vector<float> confidences;
+  /// 1 where that lies below the classifier's threshold, 0 else.
+  std::vector<std::uint8_t> unsure;
+  /// The probabilities of all classes, image after image.
+  std::vector<float> probabilities;
+};
+
+/// A network that says which class an image is of, how sure it is, and when it is not. It never changes; all its functions
+/// may run on several threads at once.
+class Classifier : public Handle<seed_classifier, seed_classifier_free> {
+public:
+  using Handle::Handle;
+
+  /// What Classifier::fit may be given besides.
+  struct FitOptions {
+    const Teacher *teacher = nullptr;     ///< What "finetune.anchor" draws the student to.
+    FinetuneFunction on_progress = {};    ///< Receives reports; may be empty.
+    const CancelToken *cancel = nullptr;  ///< Ends or pauses the fit.
+    Outcome *outcome = nullptr;           ///< Receives Finished, or Cancelled for the best classifier so far.
+  };
+
+  /// Makes a classifier of a copy of `student` and the labelled images of `dataset`, by the settings "finetune.…". `labels`
+  /// has a class for each image, or -1 for none.
+  static Returned<Classifier> fit(const Config &config, const Student &student, const Dataset &dataset,
+                                  Span<const std::int32_t> labels, const std::vector<std::string> &names,
+                                  const FitOptions &options) {
+    if (!student) return detail::fail<Classifier>(ErrorCode::InvalidArgument, "the student is empty");
+    return fit_from(config, student.get(), nullptr, dataset, labels, names, options);
+  }
+
+  /// The same without options.
+  static Returned<Classifier> fit(const Config &config, const Student &student, const Dataset &dataset,
+                                  Span<const std::int32_t> labels, const std::vector<std::string> &names) {
+    return fit(config, student, dataset, labels, names, FitOptions());
+  }
+
+  /// The same from an earlier classifier's backbone and classes, whose names come first; new ones follow.
+  static Returned<Classifier> fit(const Config &config, const Classifier &earlier, const Dataset &dataset,
+                                  Span<const std::int32_t> labels, const std::vector<std::string> &names,
+                                  const FitOptions &options) {
+    if (!earlier) return detail::fail<Classifier>(ErrorCode::InvalidArgument, "the earlier classifier is empty");
+    return fit_from(config, nullptr, earlier.get(), dataset, labels, names, options);
+  }
+
+  /// The same without options.
+  static Returned<Classifier> fit(const Config &config, const Classifier &earlier, const Dataset &dataset,
+                                  Span<const std::int32_t> labels, const std::vector<std::string> &names) {
+    return fit(config, earlier, dataset, labels, names, FitOptions());
+  }
+
+  /// Opens a file that save wrote.
+  static Returned<Classifier> open(const std::string &path, const Config &config) {
+    return detail::make<Classifier>(
+        [&](seed_classifier **out) { return seed_classifier_open(path.c_str(), config.get(), out); });
+  }
+
+  /// Writes the classifier to one safetensors file, atomically.
+  Returned<void> save(const std::string &path) const {
+    return detail::settle(seed_classifier_save(get(), path.c_str()));
+  }
+
+  /// The number of classes.
+  Returned<std::size_t> class_count() const {
+    return detail::number<std::size_t>([&](std::size_t *out) { return seed_classifier_class_count(get(), out); });
+  }
+
+  /// The name of class `index`.
+  Returned<std::string> class_name(std::size_t index) const {
+    return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_classifier_class_name(get(), index, buffer, capacity, length);
+    });
+  }
+
+  /// What is known about the classifier, as JSON.
+  Returned<std::string> describe() const {
+    return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_classifier_describe(get(), buffer, capacity, length);
+    });
+  }
+
+  /// Counts of the held-out images, true class by row, answered class by column; empty where none was held out.
+  Returned<std::vector<std::uint64_t>> confusion() const {
+    std::vector<std::uint64_t> result;
+    seed_error *error = detail::fill(result, [&](std::uint64_t *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_classifier_confusion(get(), buffer, capacity, length);
+    });
+    return detail::settle(error, std::move(result));
+  }
+
+  /// The same as comma-separated values with the classes' names.
+  Returned<std::string> confusion_csv() const {
+    return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_classifier_confusion_csv(get(), buffer, capacity, length);
+    });
+  }
+
+  /// Classifies images of any sizes.
+  Returned<Verdicts> classify(Span<const ImageView> images) const {
+    Verdicts verdicts;
+    std::size_t classes = 0;
+    seed_error *error = seed_classifier_class_count(get(), &classes);
+    if (error == nullptr) {
+      make_room(verdicts, images.size(), classes);
+      error = seed_classifier_classify(get(), images.data(), images.size(), verdicts.classes.data(),
+                                       verdicts.confidences.data(), verdicts.unsure.data(),
+                                       verdicts.probabilities.data());
+    }
+    return detail::settle(error, std::move(verdicts));
+  }
+
+  /// Classifies one image.
+  Returned<Verdicts> classify(const ImageView &image) const { return classify(Span<const ImageView>(&image, 1)); }
+
+  /// Classifies all images of a data set, in order.
+  Returned<Verdicts> classify(const Dataset &dataset, const CountFunction &on_count = {},
+                              const CancelToken *cancel = nullptr) const {
+    if (cancel != nullptr && !*cancel)
+      return detail::fail<Verdicts>(ErrorCode::InvalidArgument, "the cancel token is empty");
+    Verdicts verdicts;
+    std::size_t classes = 0, count = 0;
+    detail::Callback<CountFunction> callback(on_count);
+    seed_error *error = seed_classifier_class_count(get(), &classes);
+    if (error == nullptr) error = seed_dataset_count(dataset.get(), &count);
+    if (error == nullptr) {
+      make_room(verdicts, count, classes);
+      error = seed_classifier_classify_dataset(
+          get(), dataset.get(), on_count ? detail::on_count : nullptr, &callback,
+          cancel == nullptr ? nullptr : cancel->get(), verdicts.classes.data(), verdicts.confidences.data(),
+          verdicts.unsure.data(), verdicts.probabilities.data(), count);
+    }
+    callback.rethrow(error);
+    return detail::settle(error, std::move(verdicts));
+  }
+
+  /// How well the classifier does on labelled images that it has not learned from, as JSON.
+  Returned<std::string> judge(const Dataset &dataset, Span<const std::int32_t> labels,
+                              const CountFunction &on_count = {}, const CancelToken *cancel = nullptr) const {
+    if (cancel != nullptr && !*cancel)
+      return detail::fail<std::string>(ErrorCode::InvalidArgument, "the cancel token is empty");
+    detail::Callback<CountFunction> callback(on_count);
+    // Every call embeds the images, so the first one gets room that is enough but for very many classes.
+    std::string result(std::size_t{1} << 16, '\0');
+    std::size_t length = 0;
+    const auto ask = [&] {
+      return seed_classifier_judge(get(), dataset.get(), labels.data(), labels.size(),
+                                   on_count ? detail::on_count : nullptr, &callback,
+                                   cancel == nullptr ? nullptr : cancel->get(), &result[0], result.size(), &length);
+    };
+    seed_error *error = ask();
+    if (error != nullptr && seed_error_code(error) == SEED_ERROR_BUFFER_TOO_SMALL) {
+      seed_error_free(error);
+      result.resize(length);
+      error = ask();
+    }
+    callback.rethrow(error);
+    if (error == nullptr) result.resize(length - 1); // without the NUL
+    return detail::settle(error, std::move(result));
+  }
+
+private:
+  static void make_room(Verdicts &verdicts, std::size_t images, std::size_t classes) {
+    verdicts.classes.resize(images);
+    verdicts.confidences.resize(images);
+    verdicts.unsure.resize(images);
+    verdicts.probabilities.resize(images * classes);
+  }
+
+  static Returned<Classifier> fit_from(const Config &config, const seed_student *student,
+                                       const seed_classifier *earlier, const Dataset &dataset,
+                                       Span<const std::int32_t> labels, const std::vector<std::string> &names,
+                                       const FitOptions &options) {
+    // NULL means "none" to the library, so an empty object must not get there.
+    if ((options.teacher != nullptr && !*options.teacher) || (options.cancel != nullptr && !*options.cancel))
+      return detail::fail<Classifier>(ErrorCode::InvalidArgument, "the teacher or cancel token is empty");
+    std::vector<const char *> texts;
+    texts.reserve(names.size());
+    for (const std::string &name : names) texts.push_back(name.c_str());
+    detail::Callback<FinetuneFunction> callback(options.on_progress);
+    std::int32_t outcome = SEED_OUTCOME_FINISHED;
+    seed_classifier *made = nullptr;
+    seed_error *error = seed_classifier_fit(
+        config.get(), student, earlier, options.teacher == nullptr ? nullptr : options.teacher->get(), dataset.get(),
+        labels.data(), labels.size(), texts.data(), texts.size(), options.on_progress ? detail::on_finetune : nullptr,
+        &callback, options.cancel == nullptr ? nullptr : options.cancel->get(), &outcome, &made);
+    Classifier classifier(made);
+    callback.rethrow(error);
+    if (error == nullptr && options.outcome != nullptr) *options.outcome = static_cast<Outcome>(outcome);
+    return detail::settle(error, std::move(classifier));
+  }
+};
+
 /// Weighted kNN over `splits` random splits of the vectors into 2/3 gallery and 1/3 queries; `labels` are class numbers
 /// from 0, one a vector.
 inline Returned<KnnResult> knn(Rows embeddings, Span<const std::int64_t> labels, std::size_t k,
@@ -1805,6 +2204,47 @@ inline Returned<KnnResult> knn(Rows embeddings, Span<const std::int64_t> labels,
   seed_error *error = seed_knn_evaluate(embeddings.values.data(), embeddings.count(), embeddings.dim, labels.data(), k,
                                         splits, seed, &result);
   return detail::settle(error, result);
+}
+
+/// What seed::linear found.
+struct LinearResult {
+  double accuracy_mean = 0;             ///< Share of test images with the right class, mean over the splits.
+  double accuracy_deviation = 0;        ///< Its standard deviation.
+  double balanced_recall_mean = 0;      ///< Mean of the classes' recalls, mean over the splits.
+  double balanced_recall_deviation = 0; ///< Its standard deviation.
+  double auroc_mean = 0;                ///< Mean over classes of the AUROC against all others, mean over the splits.
+  double auroc_deviation = 0;           ///< Its standard deviation.
+  std::vector<double> recalls;          ///< Mean recall of each class.
+};
+
+/// The linear protocol on frozen features, over `splits` random splits into 2/3 and 1/3 of each class; of the labels of the
+/// first part, the share `label_fraction` is learned from. `labels` are class numbers from 0, -1 for a vector to be left out.
+inline Returned<LinearResult> linear(Rows features, Span<const std::int32_t> labels, std::uint32_t splits = 5,
+                                     std::uint64_t seed = 0, double label_fraction = 1,
+                                     const CancelToken *cancel = nullptr) {
+  if (detail::ragged(features))
+    return detail::fail<LinearResult>(ErrorCode::InvalidArgument, detail::raggedness("features", features));
+  if (labels.size() != features.count())
+    return detail::fail<LinearResult>(ErrorCode::InvalidArgument, std::to_string(labels.size()) + " labels for " +
+                                                                      std::to_string(features.count()) + " vectors");
+  if (cancel != nullptr && !*cancel)
+    return detail::fail<LinearResult>(ErrorCode::InvalidArgument, "the cancel token is empty");
+  std::int32_t highest = -1;
+  for (const std::int32_t label : labels) highest = label > highest ? label : highest;
+  LinearResult found;
+  found.recalls.resize(static_cast<std::size_t>(highest + 1));
+  seed_linear_result result{};
+  result.struct_size = sizeof result;
+  seed_error *error = seed_linear_evaluate(
+      features.values.data(), features.count(), features.dim, labels.data(), splits, seed, label_fraction,
+      cancel == nullptr ? nullptr : cancel->get(), &result, found.recalls.data(), found.recalls.size());
+  found.accuracy_mean = result.accuracy_mean;
+  found.accuracy_deviation = result.accuracy_deviation;
+  found.balanced_recall_mean = result.balanced_recall_mean;
+  found.balanced_recall_deviation = result.balanced_recall_deviation;
+  found.auroc_mean = result.auroc_mean;
+  found.auroc_deviation = result.auroc_deviation;
+  return detail::settle(error, std::move(found));
 }
 
 /// The `k` nearest of each vector by cosine, itself left out, nearest first: count·k numbers.
@@ -1980,6 +2420,11 @@ public:
     return detail::settle(seed_report_add_neighbours(get(), title.c_str(), dataset.get(), queries.data(),
                                                      queries.size(), left.size() / queries.size(), left_name.c_str(),
                                                      left.data(), right_name.c_str(), right.data()));
+  }
+
+  /// Adds the confusion matrix of a classifier's held-out images as a table.
+  Returned<void> add_confusion(const std::string &title, const Classifier &classifier) {
+    return detail::settle(seed_report_add_confusion(get(), title.c_str(), classifier.get()));
   }
 
   /// Writes the report to an HTML file, atomically.

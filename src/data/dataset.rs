@@ -164,6 +164,20 @@ impl Dataset {
         Self { images: RwLock::new(images), cache: Mutex::new(cache), broken: Mutex::new(broken) }
     }
 
+    /// The images `numbers` of this one, in that order, as a data set of its own: names and files are the same, pushed
+    /// frames are shared. What is found to be broken there is recorded there.
+    ///
+    /// # Errors
+    /// `InvalidArgument` where there is no such image.
+    pub fn subset(&self, numbers: &[usize]) -> Result<Self> {
+        let mut chosen = Self::new(Vec::new(), Broken::default());
+        for &number in numbers {
+            let (name, source) = self.image(number, |image| (image.name.clone(), image.source.clone()))?;
+            chosen.images.get_mut().unwrap_or_else(PoisonError::into_inner).push(Image { name, source });
+        }
+        Ok(chosen)
+    }
+
     /// Appends a copy of `frame` and gives its number. Loaders that already run keep the length they started with.
     ///
     /// # Errors

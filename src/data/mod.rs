@@ -22,6 +22,7 @@ pub mod decode;
 pub mod encode;
 pub mod frame;
 mod jpeg;
+pub mod labels;
 pub mod loader;
 mod prefetch;
 pub mod random;

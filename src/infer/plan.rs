@@ -12,7 +12,7 @@ use tch::{Device, Kind, Tensor};
 use super::Output;
 use crate::data::random::{Purpose, generator};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Embedder, Fused, embed_with};
+use crate::model::{Embedder, Fused, Stage, embed_with};
 use crate::{device, torch};
 
 /// Smallest cosine between rows in bfloat16 and float32 for which "auto" takes bfloat16.
@@ -89,6 +89,30 @@ impl Plan {
         }
     }
 
+    /// images (B, C, H, W) on the CPU or the plan's device → maps (B, C, h, w) of the stages, float32.
+    ///
+    /// # Errors
+    /// `Unsupported` for a teacher that is no network of ours.
+    pub fn maps(&self, images: &Tensor, stages: &[Stage]) -> Result<Vec<Tensor>> {
+        let images = torch::copy_to(images, self.device())?;
+        match self {
+            Plan::Programs { several: Some(several), .. } if images.size()[0] > 1 => several.maps(&images, stages),
+            Plan::Programs { single, .. } => single.maps(&images, stages),
+            Plan::Embedder(_) => {
+                let reason = "a teacher that is no network of libseed has no feature maps to give";
+                Err(Error::new(ErrorKind::Unsupported, reason))
+            }
+        }
+    }
+
+    /// The feature maps that can be asked for; all programs of a plan number them alike.
+    pub fn stages(&self) -> &[Stage] {
+        match self {
+            Plan::Programs { single, .. } => single.stages(),
+            Plan::Embedder(_) => &[],
+        }
+    }
+
     /// Number format of products and convolutions, where it is known.
     pub fn kind(&self) -> Option<Kind> {
         match self {
@@ -118,6 +142,7 @@ fn rows(program: &Fused, images: &Tensor, output: Output) -> Result<Tensor> {
     match output {
         Output::Features => program.features(images),
         Output::Embedding => crate::model::unit_rows(&program.forward(images)?),
+        Output::Logits => program.forward(images),
     }
 }
 

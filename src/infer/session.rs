@@ -55,6 +55,8 @@ pub enum Output {
     Features,
     /// The projection divided by its length (without a head: the features divided by theirs): what was distilled.
     Embedding,
+    /// A classifier's logits. Sessions of the C ABI have no such output; see [`Classifier`](super::Classifier).
+    Logits,
 }
 
 impl Output {
@@ -96,7 +98,7 @@ pub struct Session {
     gather: Gather,
     pub(super) view: ViewConfig,
     pub(super) output: Output,
-    dim: usize,
+    pub(super) dim: usize,
     description: Description,
 }
 
@@ -124,7 +126,7 @@ impl Session {
         let plan = Plan::choose(build, options.precision, options.output, (height, width))?;
         let dim = match options.output {
             Output::Features => network.feature_dim(),
-            Output::Embedding => network.output_dim(),
+            Output::Embedding | Output::Logits => network.output_dim(),
         };
         let description = Description::new(network.architecture(), network.head(), view, json!({}))?;
         Ok(Self::of(plan, view, options.output, dim, description))
@@ -138,7 +140,7 @@ impl Session {
     pub fn of_teacher(teacher: &Teacher, view: &ViewConfig, options: SessionOptions) -> Result<Self> {
         let view = &ViewConfig { channels: 3, ..view.clone() };
         if let Some(embedder) = teacher.embedder() {
-            if options.output == Output::Features {
+            if options.output != Output::Embedding {
                 let reason =
                     "a teacher that is no network of libseed gives embeddings only: set \"output\" to \"embedding\"";
                 return Err(Error::new(ErrorKind::Unsupported, reason));
@@ -157,7 +159,7 @@ impl Session {
         let plan = Plan::choose(build, options.precision, options.output, (height, width))?;
         let dim = match options.output {
             Output::Features => teacher.feature_dim()?,
-            Output::Embedding => teacher.embedding_dim(),
+            Output::Embedding | Output::Logits => teacher.embedding_dim(),
         };
         Ok(Self::of(plan, view, options.output, dim, Description::of_teacher(teacher, view)?))
     }
@@ -412,6 +414,9 @@ fn check(view: &ViewConfig, output: Output, head: Head) -> Result<(i64, i64)> {
     view.check()?;
     if output == Output::Embedding && matches!(head, Head::Classifier { .. }) {
         return Err(Error::invalid("a network with a classifier has no embedding; ask for its features"));
+    }
+    if output == Output::Logits && !matches!(head, Head::Classifier { .. }) {
+        return Err(Error::invalid(format!("logits need a network with a classifier, this one has {head:?}")));
     }
     Ok((i64::from(view.height), i64::from(view.width)))
 }

@@ -14,6 +14,7 @@
 use tch::Tensor;
 
 use super::layers::{Activation, ConvBnAct, ConvShape, NormConfig, Padding, SqueezeExcitation, global_average};
+use super::maps::Maps;
 use super::noise::RandomDrop;
 use super::params::Path;
 use super::{Backbone, Mode};
@@ -130,6 +131,7 @@ pub(crate) struct EfficientNet {
     stem: ConvBnAct,
     blocks: Vec<MbConv>,
     last: ConvBnAct,
+    maps: Maps,
 }
 
 impl EfficientNet {
@@ -143,6 +145,7 @@ impl EfficientNet {
         let total = (0..STAGES.len()).map(depth).sum::<usize>() as f64;
         let mut blocks = Vec::new();
         let mut input = 32;
+        let mut maps = Maps::new(2);
         for (stage, (expansion, kernel, first_stride, output, _)) in STAGES.into_iter().enumerate() {
             let mut path = path.at(stage + 1);
             for number in 0..depth(stage) {
@@ -151,12 +154,13 @@ impl EfficientNet {
                 let shape = MbShape { input, output, expansion, kernel, stride };
                 blocks.push(MbConv::new(&mut path.at(number), &shape, origin, drop)?);
                 input = output;
+                maps.block(stage + 1, output, stride);
             }
         }
         let shape = ConvShape::pointwise(input, 4 * input);
         let path = &mut path.at(STAGES.len() + 1);
         let last = ConvBnAct::new(path, ("0", "1"), shape, norm, Activation::Silu)?;
-        Ok(EfficientNet { stem, blocks, last })
+        Ok(EfficientNet { stem, blocks, last, maps })
     }
 }
 
@@ -171,8 +175,9 @@ impl Backbone for EfficientNet {
 
     fn lower(&self, builder: &mut Builder) -> Result<Value> {
         let mut x = self.stem.lower(builder, IMAGES)?;
-        for block in &self.blocks {
+        for (number, block) in self.blocks.iter().enumerate() {
             x = block.lower(builder, x)?;
+            self.maps.mark(builder, number, x);
         }
         x = self.last.lower(builder, x)?;
         builder.mean(x)

@@ -8,8 +8,8 @@ use tch::{Device, Kind, Tensor};
 
 use super::network::check_images;
 use super::{Architecture, Mode, Network};
-use crate::error::{ErrorKind, Result};
-use crate::torch::fused::{Builder, Program, Value};
+use crate::error::{Error, ErrorKind, Result};
+use crate::torch::fused::{Builder, Program, Stage, Value};
 
 /// An immutable copy of a network, for eval mode only; may be shared between threads.
 pub struct Fused {
@@ -17,6 +17,7 @@ pub struct Fused {
     features: Value,
     output: Value,
     architecture: Architecture,
+    stages: Vec<Stage>,
     device: Device,
     channels: i64,
     piece: i64,
@@ -38,6 +39,7 @@ impl Fused {
             Ok((builder, features, output))
         };
         let (builder, features, output) = lowered()?;
+        let stages = builder.stages().to_vec();
         let program = match builder.prepare(kind, device == Device::Cpu, piece, height, width) {
             // A libtorch without oneDNN, or a CPU that it does not serve in this format. Too little memory is neither.
             Err(error) if device == Device::Cpu && error.kind() == ErrorKind::Torch => {
@@ -46,7 +48,7 @@ impl Fused {
             }
             prepared => prepared?,
         };
-        Ok(Fused { program, features, output, architecture, device, channels, piece })
+        Ok(Fused { program, features, output, architecture, stages, device, channels, piece })
     }
 
     /// Backbone features: (B, 3, H, W) floating point → (B, d) float32.
@@ -65,6 +67,20 @@ impl Fused {
         self.run(images, self.output)
     }
 
+    /// The feature maps inside that can be asked for, from the image on; none for some backbones.
+    pub fn stages(&self) -> &[Stage] {
+        &self.stages
+    }
+
+    /// Feature maps (B, C, ⌈H/stride⌉, ⌈W/stride⌉), float32, of (B, 3, H, W), by one pass that goes no further than it must.
+    ///
+    /// # Errors
+    /// As [`Network::features`].
+    pub fn maps(&self, images: &Tensor, stages: &[Stage]) -> Result<Vec<Tensor>> {
+        let values: Vec<Value> = stages.iter().map(|stage| stage.value).collect();
+        self.run_many(images, &values)
+    }
+
     /// Images that go through at once.
     pub fn piece(&self) -> i64 {
         self.piece
@@ -81,17 +97,24 @@ impl Fused {
     }
 
     fn run(&self, images: &Tensor, value: Value) -> Result<Tensor> {
+        let mut values = self.run_many(images, &[value])?;
+        values.pop().ok_or_else(|| Error::invalid("the fused program gave nothing"))
+    }
+
+    fn run_many(&self, images: &Tensor, values: &[Value]) -> Result<Vec<Tensor>> {
         check_images(images, self.device, self.channels)?;
         let (batch, _, height, width) = images.size4()?;
         self.architecture.check_size(batch, height, width, Mode::Eval)?;
         if batch <= self.piece || self.device != Device::Cpu {
-            return self.program.run(images, value);
+            return self.program.run_many(images, values);
         }
-        let mut rows = Vec::with_capacity(batch as usize / self.piece as usize + 1);
+        let mut parts: Vec<Vec<Tensor>> = values.iter().map(|_| Vec::new()).collect();
         for start in (0..batch).step_by(self.piece as usize) {
             let piece = images.f_narrow(0, start, self.piece.min(batch - start))?;
-            rows.push(self.program.run(&piece, value)?);
+            for (parts, part) in parts.iter_mut().zip(self.program.run_many(&piece, values)?) {
+                parts.push(part);
+            }
         }
-        Ok(Tensor::f_cat(&rows, 0)?)
+        parts.iter().map(|parts| Ok(Tensor::f_cat(parts, 0)?)).collect()
     }
 }

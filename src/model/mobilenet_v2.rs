@@ -10,6 +10,7 @@
 use tch::Tensor;
 
 use super::layers::{Activation, ConvBnAct, ConvShape, NormConfig, global_average};
+use super::maps::Maps;
 use super::narrow::round_to_eight;
 use super::params::Path;
 use super::{Backbone, Mode};
@@ -70,6 +71,7 @@ pub(crate) struct MobileNetV2 {
     stem: ConvBnAct,
     blocks: Vec<InvertedResidual>,
     last: ConvBnAct,
+    maps: Maps,
 }
 
 impl MobileNetV2 {
@@ -81,6 +83,7 @@ impl MobileNetV2 {
         let shape = ConvShape::dense(path.image_channels(), input, 3, 2);
         let stem = ConvBnAct::new(&mut path.at(0), ("0", "1"), shape, NORM, Activation::Relu6)?;
         let mut blocks = Vec::new();
+        let mut maps = Maps::new(2);
         for (expansion, output, depth, first_stride) in STAGES {
             let output = channels(output);
             for number in 0..depth {
@@ -88,11 +91,12 @@ impl MobileNetV2 {
                 let mut path = path.at(blocks.len() + 1);
                 blocks.push(InvertedResidual::new(&mut path, input, output, stride, expansion)?);
                 input = output;
+                maps.block(blocks.len(), output, stride);
             }
         }
         let shape = ConvShape::pointwise(input, round_to_eight(1280.0 * widen.max(1.0)));
         let last = ConvBnAct::new(&mut path.at(blocks.len() + 1), ("0", "1"), shape, NORM, Activation::Relu6)?;
-        Ok(MobileNetV2 { stem, blocks, last })
+        Ok(MobileNetV2 { stem, blocks, last, maps })
     }
 }
 
@@ -107,8 +111,9 @@ impl Backbone for MobileNetV2 {
 
     fn lower(&self, builder: &mut Builder) -> Result<Value> {
         let mut x = self.stem.lower(builder, IMAGES)?;
-        for block in &self.blocks {
+        for (number, block) in self.blocks.iter().enumerate() {
             x = block.lower(builder, x)?;
+            self.maps.mark(builder, number, x);
         }
         x = self.last.lower(builder, x)?;
         builder.mean(x)

@@ -15,6 +15,7 @@ use tch::Tensor;
 use super::layers::{
     Activation, ConvBnAct, ConvShape, Linear, LinearInitial, NormConfig, SqueezeExcitation, global_average,
 };
+use super::maps::Maps;
 use super::narrow::round_to_eight;
 use super::params::Path;
 use super::{Backbone, Mode};
@@ -177,6 +178,7 @@ pub(crate) struct MobileNetV3 {
     blocks: Vec<InvertedResidual>,
     last: ConvBnAct,
     widen: Linear,
+    maps: Maps,
 }
 
 impl MobileNetV3 {
@@ -193,16 +195,18 @@ impl MobileNetV3 {
         let shape = ConvShape::dense(path.image_channels(), input, 3, 2);
         let stem = ConvBnAct::new(&mut path.at(0), ("0", "1"), shape, norm, HS)?;
         let mut blocks = Vec::with_capacity(rows.len());
+        let mut maps = Maps::new(2);
         for row in rows {
             let row = Row { expanded: channels(row.expanded), output: channels(row.output), ..*row };
             blocks.push(InvertedResidual::new(&mut path.at(blocks.len() + 1), input, &row, origin)?);
             input = row.output;
+            maps.block(blocks.len(), row.output, row.stride);
         }
         let shape = ConvShape::pointwise(input, 6 * input);
         let last = ConvBnAct::new(&mut path.at(blocks.len() + 1), ("0", "1"), shape, norm, HS)?;
         let widen =
             Linear::new(&mut root.at("classifier").at(0), 6 * input, channels(width), LinearInitial::MobileNet)?;
-        Ok(MobileNetV3 { stem, blocks, last, widen })
+        Ok(MobileNetV3 { stem, blocks, last, widen, maps })
     }
 }
 
@@ -218,8 +222,9 @@ impl Backbone for MobileNetV3 {
 
     fn lower(&self, builder: &mut Builder) -> Result<Value> {
         let mut x = self.stem.lower(builder, IMAGES)?;
-        for block in &self.blocks {
+        for (number, block) in self.blocks.iter().enumerate() {
             x = block.lower(builder, x)?;
+            self.maps.mark(builder, number, x);
         }
         x = self.last.lower(builder, x)?;
         x = builder.mean(x)?;

@@ -32,6 +32,7 @@ mod head;
 mod initial;
 mod layers;
 mod load;
+mod maps;
 mod mobilenet_v2;
 mod mobilenet_v3;
 mod names;
@@ -72,6 +73,7 @@ pub(crate) use vit::resample as resample_positions;
 pub use weights_summary::describe;
 
 use crate::error::Result;
+pub use crate::torch::fused::Stage;
 use crate::torch::fused::{Builder, Value};
 
 /// How a forward pass treats batch norm, dropout and stochastic depth.

@@ -101,6 +101,8 @@ impl Block {
 pub(crate) struct ResNet {
     stem: ConvBnAct,
     blocks: Vec<Block>,
+    /// For each of the four stages the number of blocks up to its end, and its channels.
+    ends: [(usize, i64); 4],
 }
 
 impl ResNet {
@@ -110,6 +112,7 @@ impl ResNet {
         let shape = ConvShape::dense(path.image_channels(), stem, 7, 2);
         let stem_layer = ConvBnAct::new(path, ("conv1", "bn1"), shape, NormConfig::TORCH, Activation::Relu)?;
         let mut blocks = Vec::new();
+        let mut ends = [(0, 0); 4];
         let mut input = stem;
         for (stage, depth) in depths.into_iter().enumerate() {
             let planes = stem << stage;
@@ -119,8 +122,9 @@ impl ResNet {
                 blocks.push(Block::new(&mut path.at(number), kind, input, planes, stride)?);
                 input = planes * kind.expansion();
             }
+            ends[stage] = (blocks.len(), input);
         }
-        Ok(ResNet { stem: stem_layer, blocks })
+        Ok(ResNet { stem: stem_layer, blocks, ends })
     }
 }
 
@@ -137,8 +141,11 @@ impl Backbone for ResNet {
     fn lower(&self, builder: &mut Builder) -> Result<Value> {
         let mut x = self.stem.lower(builder, IMAGES)?;
         x = builder.max_pool(x)?;
-        for block in &self.blocks {
+        for (number, block) in self.blocks.iter().enumerate() {
             x = block.lower(builder, x)?;
+            if let Some(stage) = self.ends.iter().position(|&(end, _)| end == number + 1) {
+                builder.mark(format!("layer{}", stage + 1), self.ends[stage].1, 4 << stage, x);
+            }
         }
         builder.mean(x)
     }

@@ -137,6 +137,12 @@ impl From<HeadText> for Head {
 /// `Mismatch` where the header is of another network, `Config` where its view is out of bounds, `Io` from writing; what
 /// stood at `path` is as it was then.
 pub fn save_student(path: &Path, network: &Network, header: &StudentHeader) -> Result<()> {
+    save_with(path, network, header, StateDict::default())
+}
+
+/// As [`save_student`], with further tensors and metadata beside the student's. Whoever adds some gives them names that no
+/// network has.
+pub(crate) fn save_with(path: &Path, network: &Network, header: &StudentHeader, extra: StateDict) -> Result<()> {
     let (of_header, of_network) = (
         (header.architecture, header.head, i64::from(header.channels)),
         (network.architecture(), network.head(), network.channels()),
@@ -146,7 +152,11 @@ pub fn save_student(path: &Path, network: &Network, header: &StudentHeader) -> R
             .map(|(architecture, head, channels)| format!("{architecture} with {head:?} for {channels} channels"));
         return Err(Error::mismatch(format!("the header is of {header}, the network is {network}")));
     }
-    write_safetensors(path, &network.to_state()?, &header.texts(FORMAT)?)
+    let mut metadata = extra.metadata;
+    metadata.extend(header.texts(FORMAT)?);
+    let mut tensors = network.to_state()?;
+    tensors.extend(extra.tensors);
+    write_safetensors(path, &tensors, &metadata)
 }
 
 /// What a student's file, or one that was exported from a student, says about itself: safetensors, ONNX or TorchScript. The
@@ -164,14 +174,25 @@ pub fn read_about(path: &Path) -> Result<StudentHeader> {
 /// `Io`; `Format` naming the file, the key, what was expected and what was found; `Unsupported` for a later version of the
 /// format; `Mismatch` listing tensors that do not fit the architecture.
 pub fn load_student(path: &Path) -> Result<(Network, StudentHeader)> {
-    let state = weights::read(path)?;
+    let (network, header, _) = load_with(path, "")?;
+    Ok((network, header))
+}
+
+/// As [`load_student`]; tensors whose names begin with `prefix` (none where it is empty) and all metadata come beside it.
+pub(crate) fn load_with(path: &Path, prefix: &str) -> Result<(Network, StudentHeader, StateDict)> {
+    let mut state = weights::read(path)?;
+    let mut extra = StateDict { metadata: state.metadata.clone(), ..StateDict::default() };
+    if !prefix.is_empty() {
+        let (own, others) = state.tensors.into_iter().partition(|(name, _)| !name.starts_with(prefix));
+        (state.tensors, extra.tensors) = (own, others);
+    }
     let header = read_header(path, &state.metadata, &[FORMAT])?;
     check_head(path, &header, &state)?;
     let channels = i64::from(header.channels);
     let network = Network::blank_with_channels(header.architecture, header.head, channels, Device::Cpu)?;
     network.load(&state, Load::Everything).map_err(|error| error.context(path.display()))?;
     check_finite(path, &network)?;
-    Ok((network, header))
+    Ok((network, header, extra))
 }
 
 fn read_header(path: &Path, metadata: &BTreeMap<String, String>, formats: &[&str]) -> Result<StudentHeader> {

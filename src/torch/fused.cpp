@@ -380,25 +380,38 @@ char *seed_fused_prepare(Program *program, int32_t dtype, int32_t onednn, int64_
   });
 }
 
-// images (B, 3, H, W), channels-last, on the device of the weights → value number `output` as float32. The program itself
-// is only read: several threads may run it.
-char *seed_fused_run(const Program *program, const at::Tensor *images, int32_t output, at::Tensor **result) {
+// images (B, 3, H, W), channels-last, on the device of the weights → the values of the numbers `outputs` as float32, in their
+// order. The program itself is only read: several threads may run it.
+char *seed_fused_run(const Program *program, const at::Tensor *images, const int32_t *outputs, size_t count,
+                     at::Tensor **results) {
   return guarded([&] {
     at::NoGradGuard no_grad;
     at::AutoDispatchBelowADInplaceOrView below_autograd;
     TORCH_CHECK(!program->last_use.empty(), "fused program: not prepared");
-    TORCH_CHECK(output > 0 && output < program->values, "fused program: there is no value ", output);
+    // What is asked for stays until the end; nothing may be computed in its place.
+    std::vector<bool> wanted(program->values);
+    int32_t last = 0;
+    for (size_t i = 0; i < count; ++i) {
+      TORCH_CHECK(outputs[i] > 0 && outputs[i] < program->values, "fused program: there is no value ", outputs[i]);
+      wanted[outputs[i]] = true;
+      last = std::max(last, outputs[i]);
+    }
     std::vector<at::Tensor> values(program->values);
     values[0] = images->to(program->dtype);
     for (size_t i = 0; i < program->operations.size(); ++i) {
       const Operation &op = program->operations[i];
-      auto ends = [&](int32_t value) { return value > 0 && program->last_use[value] == static_cast<int32_t>(i); };
+      auto ends = [&](int32_t value) {
+        return value > 0 && !wanted[value] && program->last_use[value] == static_cast<int32_t>(i);
+      };
       step(*program, op, values, op.other >= 0 && ends(op.other) && op.other != op.input);
-      if (op.output == output) break;
+      if (op.output == last) break;
       if (ends(op.input)) values[op.input].reset();
       if (op.other >= 0 && ends(op.other)) values[op.other].reset();
     }
-    *result = new at::Tensor(values[output].to(at::kFloat));
+    std::vector<std::unique_ptr<at::Tensor>> given;
+    for (size_t i = 0; i < count; ++i)
+      given.push_back(std::make_unique<at::Tensor>(values[outputs[i]].to(at::kFloat)));
+    for (size_t i = 0; i < count; ++i) results[i] = given[i].release();
   });
 }
 

@@ -94,8 +94,9 @@ unsafe extern "C" {
     fn seed_fused_run(
         program: *const RawProgram,
         images: *const C_tensor,
-        output: i32,
-        result: *mut *mut C_tensor,
+        outputs: *const i32,
+        count: usize,
+        results: *mut *mut C_tensor,
     ) -> *mut c_char;
 }
 
@@ -124,11 +125,24 @@ pub struct ConvGeometry {
     pub groups: i64,
 }
 
+/// A feature map inside a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stage {
+    /// torchvision's name of the module that gives it: "layer2", "features.6".
+    pub name: String,
+    /// Channels.
+    pub channels: i64,
+    /// Pixels of the image to one of the map, in both directions; the map is ⌈H/stride⌉ × ⌈W/stride⌉.
+    pub stride: i64,
+    pub(crate) value: Value,
+}
+
 /// A program that is being built, and the list of what it was told. Activations are the numbers of
 /// `model::layers::Activation`.
 pub struct Builder {
     raw: NonNull<RawProgram>,
     graph: Graph,
+    stages: Vec<Stage>,
 }
 
 impl Builder {
@@ -138,7 +152,17 @@ impl Builder {
         // SAFETY: a valid place for one pointer.
         check(unsafe { seed_fused_new(&mut raw) })?;
         let raw = NonNull::new(raw).ok_or_else(|| Error::invalid("the fused program was not made"))?;
-        Ok(Self { raw, graph: Graph::default() })
+        Ok(Self { raw, graph: Graph::default(), stages: Vec::new() })
+    }
+
+    /// Names `value` as a feature map that can be asked for.
+    pub fn mark(&mut self, name: String, channels: i64, stride: i64, value: Value) {
+        self.stages.push(Stage { name, channels, stride, value });
+    }
+
+    /// What was marked, from the image on.
+    pub fn stages(&self) -> &[Stage] {
+        &self.stages
     }
 
     /// act(conv(input) + other), weight (O, I/groups, k, k), bias (O).
@@ -334,9 +358,25 @@ impl Program {
     /// Runs on `images` (B, 3, H, W) floating point, channels-last, on the weights' device, until `output` is known; gives it as
     /// float32.
     pub fn run(&self, images: &Tensor, output: Value) -> Result<Tensor> {
-        let mut result = std::ptr::null_mut();
-        // SAFETY: program and images live through the call; the shim allocates the tensor that `from_ptr` takes over.
-        check(unsafe { seed_fused_run(self.builder.raw.as_ptr(), images.as_ptr(), output.0, &mut result) })?;
-        Ok(unsafe { Tensor::from_ptr(result) })
+        let mut outputs = self.run_many(images, &[output])?;
+        outputs.pop().ok_or_else(|| Error::invalid("the fused program gave nothing"))
+    }
+
+    /// As [`run`](Program::run), of several values in one pass.
+    pub fn run_many(&self, images: &Tensor, outputs: &[Value]) -> Result<Vec<Tensor>> {
+        let numbers: Vec<i32> = outputs.iter().map(|value| value.0).collect();
+        let mut results = vec![std::ptr::null_mut(); outputs.len()];
+        // SAFETY: program and images live through the call, both lists hold as many places as are said; the shim allocates the
+        // tensors that `from_ptr` takes over, all of them or none.
+        check(unsafe {
+            seed_fused_run(
+                self.builder.raw.as_ptr(),
+                images.as_ptr(),
+                numbers.as_ptr(),
+                numbers.len(),
+                results.as_mut_ptr(),
+            )
+        })?;
+        Ok(results.into_iter().map(|result| unsafe { Tensor::from_ptr(result) }).collect())
     }
 }

@@ -10,8 +10,18 @@ use crate::model::weights::{HostTensor, StateDict};
 use crate::{Error, ErrorKind, Result};
 
 /// Where and how fast a run works may change between nights, not what it computes.
-pub(super) const FREE_SETTINGS: [&str; 8] =
-    ["device", "workers", "cache_mib", "checkpoint_every", "checkpoint_path", "progress_every", "duty_cycle", "nice"];
+pub(super) const FREE_SETTINGS: [&str; 10] = [
+    "device",
+    "workers",
+    "cache_mib",
+    "checkpoint_every",
+    "checkpoint_path",
+    "progress_every",
+    "duty_cycle",
+    "nice",
+    "finetune",
+    "anomaly",
+];
 
 impl Distillation {
     pub(super) fn checkpoint_if_configured(&self) -> Result<()> {

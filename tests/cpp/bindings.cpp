@@ -55,7 +55,7 @@ template <class T> constexpr bool moves_only() {
 static_assert(moves_only<seed::Config>() && moves_only<seed::Dataset>() && moves_only<seed::Teacher>() &&
               moves_only<seed::Student>() && moves_only<seed::Queue>() && moves_only<seed::Trainer>() &&
               moves_only<seed::CancelToken>() && moves_only<seed::Session>() && moves_only<seed::Report>() &&
-              moves_only<seed::Bank>());
+              moves_only<seed::Bank>() && moves_only<seed::Classifier>() && moves_only<seed::Anomaly>());
 
 void start() {
   FAILS(ErrorCode::NotInitialized, seed::Config::create());
@@ -704,6 +704,146 @@ void logging() {
   CHECK(lines > 0);
 }
 
+void classifying(const std::string &folder) {
+  auto config = TAKE(seed::Config::create(
+      {{"image_width", 32}, {"image_height", 32}, {"device", "cpu"}, {"workers", 1}, {"embedding_dim", 8}}));
+  auto student = TAKE(seed::Student::create("mobilenet_v3_small", config));
+  auto frames = TAKE(seed::Dataset::create());
+  std::vector<std::vector<std::uint8_t>> pixels;
+  for (unsigned i = 0; i < 24; ++i) {
+    const bool upright = i % 2 == 0;
+    std::vector<std::uint8_t> frame(40 * 40);
+    for (unsigned at = 0; at < frame.size(); ++at)
+      frame[at] = ((upright ? at % 40 : at / 40) + i / 2 % 4) / (3 + i / 8) % 2 ? 220 : 40;
+    TAKE(frames.push(seed::ImageView(frame.data(), 40, 40, seed::PixelFormat::Mono8),
+                     (upright ? "columns/" : "rows/") + std::to_string(i)));
+    pixels.push_back(std::move(frame));
+  }
+  CHECK(TAKE(frames.class_count()) == 2);
+  CHECK(TAKE(frames.class_name(0)) == "columns" && TAKE(frames.class_name(1)) == "rows");
+  FAILS(ErrorCode::InvalidArgument, frames.class_name(2));
+  auto labels = TAKE(frames.class_labels());
+  CHECK(labels.size() == 24 && labels[0] == 0 && labels[1] == 1);
+
+  int reports = 0;
+  seed::Outcome outcome = seed::Outcome::Paused;
+  seed::Classifier::FitOptions options;
+  options.on_progress = [&reports](const seed::FinetuneProgress &progress) {
+    CHECK(progress.struct_size == sizeof progress && progress.done <= progress.total);
+    ++reports;
+    return true;
+  };
+  options.outcome = &outcome;
+  const std::vector<std::string> names{"columns", "rows"};
+  auto classifier = TAKE(seed::Classifier::fit(config, student, frames, labels, names, options));
+  CHECK(outcome == seed::Outcome::Finished && reports > 1);
+  CHECK(TAKE(classifier.class_count()) == 2 && TAKE(classifier.class_name(1)) == "rows");
+  CHECK(TAKE(classifier.confusion()).size() == 4);
+  CHECK(TAKE(classifier.confusion_csv()).find("columns") != std::string::npos);
+  CHECK(TAKE(classifier.describe()).find("\"temperature\"") != std::string::npos);
+  CHECK(TAKE(classifier.judge(frames, labels)).find("\"balanced_recall\"") != std::string::npos);
+
+  TAKE(classifier.save(folder + "/classifier.safetensors"));
+  auto opened = TAKE(seed::Classifier::open(folder + "/classifier.safetensors", config));
+  FAILS(ErrorCode::Format, seed::Classifier::open(folder + "/student.safetensors", config));
+  auto all = TAKE(opened.classify(frames));
+  auto one = TAKE(opened.classify(seed::ImageView(pixels[3].data(), 40, 40, seed::PixelFormat::Mono8)));
+  CHECK(all.classes.size() == 24 && all.probabilities.size() == 48 && one.classes.size() == 1);
+  CHECK(one.classes[0] == all.classes[3] && std::fabs(one.confidences[0] - all.confidences[3]) < 1e-3f);
+  CHECK(std::fabs(one.probabilities[0] + one.probabilities[1] - 1) < 1e-5f);
+
+  // A third class joins; the names that are known must come first.
+  FAILS(ErrorCode::Mismatch, seed::Classifier::fit(config, classifier, frames, labels, {"rows", "columns"}));
+  for (std::size_t i = 0; i < 6; ++i) labels[i] = 2;
+  auto three = TAKE(seed::Classifier::fit(config, classifier, frames, labels, {"columns", "rows", "new"}));
+  CHECK(TAKE(three.class_count()) == 3);
+  FAILS(ErrorCode::InvalidArgument, seed::Classifier::fit(config, student, frames, labels, names));
+
+  auto cancel = TAKE(seed::CancelToken::create());
+  TAKE(cancel.trigger());
+  options.cancel = &cancel;
+  FAILS(ErrorCode::Cancelled, seed::Classifier::fit(config, student, frames, labels, {"a", "b", "c"}, options));
+  FAILS(ErrorCode::Cancelled, opened.classify(frames, {}, &cancel));
+  auto report = TAKE(seed::Report::create("classes"));
+  TAKE(report.add_confusion("confusion", classifier));
+}
+
+void anomalies(const std::string &folder) {
+  auto config = TAKE(seed::Config::create({{"image_width", 64},
+                                           {"image_height", 64},
+                                           {"device", "cpu"},
+                                           {"embedding_dim", 8},
+                                           {"anomaly.held_out", 0.5},
+                                           {"anomaly.false_alarm_rate", 0.2},
+                                           {"anomaly.memory_share", 0.1}}));
+  auto student = TAKE(seed::Student::create("resnet10", config));
+  auto session = TAKE(seed::Session::from_student(student, config));
+  CHECK(TAKE(session.stage_count()) == 4);
+  auto stage = TAKE(session.stage(1));
+  CHECK(stage.name == "layer2" && stage.channels == 128 && stage.stride == 8);
+  FAILS(ErrorCode::InvalidArgument, session.stage(4));
+
+  auto good = TAKE(seed::Dataset::create());
+  const auto part = [](unsigned number, bool scratch) {
+    std::vector<std::uint8_t> pixels(64 * 48);
+    for (unsigned at = 0; at < pixels.size(); ++at)
+      pixels[at] = static_cast<std::uint8_t>(scratch && at / 64 > 20 && at / 64 < 26 && at % 64 > 30 ? 250 : 100 + (at % 64 + number) % 20);
+    return pixels;
+  };
+  for (unsigned i = 0; i < 20; ++i) {
+    const auto pixels = part(i, false);
+    TAKE(good.push(seed::ImageView(pixels.data(), 64, 48, seed::PixelFormat::Mono8)));
+  }
+  std::size_t told = 0;
+  auto detector = TAKE(seed::Anomaly::fit(config, student, good, [&told](std::size_t done, std::size_t total) {
+    CHECK(done <= total && total == 20);
+    told = done;
+    return true;
+  }));
+  CHECK(told == 20);
+  const auto threshold = TAKE(detector.threshold());
+  CHECK(threshold.score > 0 && std::fabs(threshold.rate - 0.2) < 1e-9);
+  CHECK(TAKE(detector.describe()).find("\"layer3\"") != std::string::npos);
+  const auto sound = part(4, false), scratched = part(4, true);
+  const std::vector<seed::ImageView> images{{sound.data(), 64, 48, seed::PixelFormat::Mono8},
+                                            {scratched.data(), 64, 48, seed::PixelFormat::Mono8}};
+  CHECK(TAKE(session.feature_map("layer2", images)).size() == 2 * 128 * 8 * 8);
+  FAILS(ErrorCode::InvalidArgument, session.feature_map("layer9", images));
+  const auto found = TAKE(detector.score(images));
+  CHECK(found.scores[1] > 2 * found.scores[0] && found.alarms[1] == 1);
+  const auto map = TAKE(detector.map(images[1]));
+  CHECK(map.distances.size() == 64 * 48 && map.alarm && std::fabs(map.score - found.scores[1]) < 1e-3f * map.score);
+
+  TAKE(detector.save(folder + "/good.safetensors"));
+  auto opened = TAKE(seed::Anomaly::open(folder + "/good.safetensors", config));
+  CHECK(std::fabs(TAKE(opened.score(images[1])).scores[0] - found.scores[1]) < 1e-3f * map.score);
+  FAILS(ErrorCode::Format, seed::Anomaly::open(folder + "/student.safetensors", config));
+  auto more = TAKE(seed::Dataset::create());
+  TAKE(more.push(images[1]));
+  TAKE(opened.add(config, more));
+  CHECK(TAKE(opened.score(images[1])).scores[0] < 0.5f * map.score);
+  FAILS(ErrorCode::Cancelled, opened.add(config, more, [](std::size_t, std::size_t) { return false; }));
+
+  const std::vector<float> scores{0.1f, 0.4f, 0.35f, 0.8f};
+  CHECK(TAKE(seed::auroc(scores, std::vector<std::uint8_t>{0, 0, 1, 1})) == 0.75);
+  FAILS(ErrorCode::InvalidArgument, seed::auroc(scores, std::vector<std::uint8_t>{1, 1, 1, 1}));
+  FAILS(ErrorCode::InvalidArgument, seed::auroc(scores, std::vector<std::uint8_t>{1}));
+  std::vector<float> rows;
+  std::vector<std::int32_t> labels;
+  for (int i = 0; i < 40; ++i) {
+    labels.push_back(i % 2);
+    rows.insert(rows.end(), {static_cast<float>(i % 2 * 3 + i % 5), static_cast<float>(i % 7), static_cast<float>(i % 2)});
+  }
+  const auto probe = TAKE(seed::linear({rows, 3}, labels, 3, 1));
+  CHECK(probe.accuracy_mean == 1 && probe.auroc_mean == 1 && probe.recalls == std::vector<double>({1, 1}));
+  FAILS(ErrorCode::InvalidArgument, seed::linear({rows, 3}, labels, 3, 1, 0));
+  FAILS(ErrorCode::InvalidArgument, seed::linear({rows, 3}, std::vector<std::int32_t>(40, 0)));
+  const std::vector<std::uint8_t> mask{0, 0, 0, 1};
+  const std::vector<std::uint32_t> two{2};
+  CHECK(TAKE(seed::region_overlap(scores, mask, two, two)) == 1);
+  FAILS(ErrorCode::InvalidArgument, seed::region_overlap(scores, mask, two, std::vector<std::uint32_t>{3}));
+}
+
 } // namespace
 
 int main(int count, char **words) {
@@ -719,6 +859,8 @@ int main(int count, char **words) {
   models(words[1]);
   store(words[1]);
   trust(words[1]);
+  classifying(words[1]);
+  anomalies(words[1]);
   logging();
   if (failures == 0) std::printf("bindings: all checks passed\n");
   return failures != 0;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::{Outcome, root};
 
 /// The files of src/ffi in the order in which the header tells of them.
-const FILES: [&str; 25] = [
+const FILES: [&str; 31] = [
     "init",
     "error",
     "log",
@@ -15,6 +15,7 @@ const FILES: [&str; 25] = [
     "cancel",
     "image",
     "dataset",
+    "labels",
     "weights",
     "teacher",
     "teacher_callback",
@@ -24,11 +25,16 @@ const FILES: [&str; 25] = [
     "trainer",
     "bank",
     "session",
+    "feature_map",
+    "classifier",
+    "finetune",
+    "anomaly",
     "model",
     "export",
     "store",
     "stored",
     "eval",
+    "probe",
     "drift",
     "gate",
     "report",
