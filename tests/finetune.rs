@@ -21,7 +21,7 @@ fn picture(class: usize, number: usize) -> Vec<u8> {
     let (period, shift) = (3 + number % 3, number / 3 % 4);
     let dark = 20 + (number * 17 % 60) as u8;
     let draw = |x: usize, y: usize| {
-        let on = |place: usize| (place + shift) / period % 2 == 0;
+        let on = |place: usize| ((place + shift) / period).is_multiple_of(2);
         let lit = match class {
             0 => on(x),
             1 => on(y),
