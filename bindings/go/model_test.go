@@ -39,6 +39,9 @@ func TestExport(t *testing.T) {
 	ok(t, student.SetProvenance("line", map[string]any{"name": "Presse ü", "score": .75}))
 	ok(t, student.SetProvenance("gone", 1))
 	ok(t, student.SetProvenance("gone", nil))
+	if noted := must[string](t)(student.Provenance()); !strings.Contains(noted, "Presse ü") || strings.Contains(noted, "gone") {
+		t.Errorf("%s", noted)
+	}
 	fails(t, seed.ErrInvalidArgument, student.SetProvenance("library", 1))
 	fails(t, seed.ErrInvalidArgument, student.SetProvenance("", 1))
 	fails(t, seed.ErrInvalidArgument, student.SetProvenance("line", make(chan int)))
@@ -134,5 +137,6 @@ func TestWeights(t *testing.T) {
 	closed(t, (*seed.Student)(nil).LoadWeights(file))
 	closed(t, second((*seed.Student)(nil).WeightsReport()))
 	closed(t, (*seed.Student)(nil).SetProvenance("a", 1))
+	closed(t, second((*seed.Student)(nil).Provenance()))
 	closed(t, (*seed.Student)(nil).Export(file, seed.ExportOptions{}))
 }

@@ -65,6 +65,18 @@ func (s *Student) WeightsReport() (string, error) {
 	})
 }
 
+// Provenance is what SetProvenance and the student's runs have noted, a JSON object.
+func (s *Student) Provenance() (string, error) {
+	object, err := s.inner().acquire()
+	if err != nil {
+		return "", err
+	}
+	defer s.handle.release()
+	return fillText(func(buffer *C.char, capacity C.size_t, length *C.size_t) *C.seed_error {
+		return C.seed_student_provenance(object, buffer, capacity, length)
+	})
+}
+
 // SetProvenance notes where the student comes from, for every file that is written of it: scores, a line's name, a date. The
 // value goes through encoding/json; nil removes the key. A run notes its teacher, the number of images, steps, loss and
 // settings by itself under "distillation", the library its version under "library"; these two cannot be set.

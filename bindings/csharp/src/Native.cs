@@ -142,6 +142,9 @@ namespace LibSeed
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_student_set_provenance(StudentHandle student, byte[] key, byte[] json);
         [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_student_provenance(StudentHandle student, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_student_export(StudentHandle student, byte[] path,
             ref ExportOptionsLayout options);
         [DllImport(Seed, CallingConvention = C)] internal static extern void seed_student_free(IntPtr student);

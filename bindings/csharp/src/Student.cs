@@ -101,6 +101,10 @@ namespace LibSeed
         public string WeightsReport() => Filling.Text((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
             Native.seed_student_weights_report(Handle, buffer, capacity, out length));
 
+        /// <summary>What <see cref="SetProvenance"/> and the student's runs have noted, a JSON object.</summary>
+        public string Provenance => Filling.Text((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
+            Native.seed_student_provenance(Handle, buffer, capacity, out length));
+
         /// <summary>
         /// Notes where the student comes from, for every file that is written of it: scores, a line's name, a date. A run notes
         /// its teacher, the number of images, steps, loss and settings by itself under "distillation", the library its version

@@ -65,6 +65,16 @@ namespace LibSeed.Tests
             { "seed_knn_result", typeof(KnnLayout) },
         };
 
+        // Beginnings of what C# has no words for yet: the frame store, and the judging of drift and students. The list may only
+        // shrink.
+        private static readonly string[] NotYet =
+        {
+            "seed_store_", "seed_dataset_open_store", "seed_drift_", "seed_fidelity", "seed_gate_", "seed_interval", "seed_criterion",
+            "seed_verdict",
+        };
+
+        private static bool IsWanted(string name) => !NotYet.Any(start => name.StartsWith(start, StringComparison.Ordinal));
+
         [Test]
         public static void EveryFunctionIsThere()
         {
@@ -72,7 +82,8 @@ namespace LibSeed.Tests
             var wanted = Header.Functions().Select(function => function.Name).OrderBy(name => name, StringComparer.Ordinal)
                 .ToArray();
             Expect.True(wanted.Length >= 100, "at least 100 functions in seed.h, found " + wanted.Length);
-            Expect.Equal("", string.Join(", ", wanted.Except(declared)));
+            Expect.Equal("", string.Join(", ", wanted.Where(IsWanted).Except(declared)));
+            Expect.Equal("", string.Join(", ", declared.Where(name => !IsWanted(name))));
             Expect.Equal("", string.Join(", ", declared.Except(wanted)));
         }
 
@@ -123,7 +134,7 @@ namespace LibSeed.Tests
         public static void StructsHaveTheHeadersLayout()
         {
             var structs = Header.Structs();
-            Expect.Equal(string.Join(" ", structs.Keys.OrderBy(name => name)), string.Join(" ", Layouts.Keys.OrderBy(name => name)));
+            Expect.Equal(string.Join(" ", structs.Keys.Where(IsWanted).OrderBy(name => name)), string.Join(" ", Layouts.Keys.OrderBy(name => name)));
             foreach (var layout in Layouts)
             {
                 int offset = 0, widest = 1;

@@ -38,6 +38,7 @@ namespace LibSeed.Tests
                 student.SetProvenance("line", "{\"name\": \"Presse ü\"}");
                 student.SetProvenance("gone", "1");
                 student.SetProvenance("gone", "null");
+                Expect.Holds("Presse ü", student.Provenance);
                 Expect.Fails(ErrorCode.InvalidArgument, () => student.SetProvenance("library", "1"));
                 Expect.Fails(ErrorCode.InvalidArgument, () => student.SetProvenance("line", "Presse"));
                 Expect.Throws<ArgumentNullException>(() => student.SetProvenance("line", null));
@@ -82,6 +83,7 @@ namespace LibSeed.Tests
                 {
                     () => Model.Of(student), () => Model.Of(session), () => student.LoadWeights("a"), () => student.WeightsReport(),
                     () => student.SetProvenance("a", "1"), () => student.Export("a"),
+                    () => student.Provenance.ToString(),
                 })
                 {
                     Expect.Throws<ObjectDisposedException>(use);
