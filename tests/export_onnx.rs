@@ -3,10 +3,10 @@
 //! be there in CI. SEED_PYTHON names another Python than python3.
 
 mod pictures;
+mod programs;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use seed::data::ViewConfig;
 use seed::export::{Format, Input, Options, Outputs, export};
@@ -20,18 +20,9 @@ use pictures::{levels, normalised, size, students, trained};
 
 /// The checking program with what `kind` needs, or None where this machine lacks it.
 fn checker(kind: &str) -> Option<impl Fn(&Path)> {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let command = move || {
-        let python = std::env::var_os("SEED_PYTHON").unwrap_or_else(|| "python3".into());
-        let mut command = Command::new(python);
-        // The test's own libtorch must not be taken for Python's.
-        command.env_remove("LD_LIBRARY_PATH").env("OMP_NUM_THREADS", "1");
-        // Where .ci/run installs what a bare Python lacks.
-        let tools = root.join("target/tools/onnx");
-        if tools.exists() {
-            command.env("PYTHONPATH", tools);
-        }
-        command.arg(root.join("tests/python/check_export.py"));
+    let command = || {
+        let mut command = programs::python();
+        command.env("OMP_NUM_THREADS", "1").arg(programs::root().join("tests/python/check_export.py"));
         command
     };
     let kind = kind.to_owned();

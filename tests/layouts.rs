@@ -3,11 +3,13 @@
 //! `tests/golden/make_layouts.py` writes the names and what timm and transformers compute, and checkpoints in torch's formats with
 //! the wrappers of MoCo-v2, SwAV, SimCLR, SEED, DINO and timm.
 
+mod programs;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use seed::ErrorKind;
+use seed::data::ViewConfig;
 use seed::model::weights::{HostTensor, HostType, Side, StateDict, read_side, write_safetensors};
 use seed::model::{Architecture, Head, Mode, Network, Student, Teacher, describe, published, start_from};
 use tch::{Device, Tensor};
@@ -190,7 +192,7 @@ fn a_student_starts_from_weights_of_imagenet_and_keeps_its_head() {
     let network = Network::new(architecture, Head::Projection { hidden: 8, dim: 4 }, 3, Device::Cpu).unwrap();
     let head = |network: &Network| network.parameters().into_iter().filter(|(name, _)| name.starts_with("projection."));
     let before: Vec<_> = head(&network).map(|(name, tensor)| (name, tensor.copy())).collect();
-    let done = start_from(&network, &path).unwrap();
+    let done = start_from(&network, &path, &ViewConfig::default()).unwrap();
     assert_eq!((done.layout, done.prefix.as_str(), done.head), ("timm", "", false));
     assert_eq!(done.ignored, ["classifier.3.bias", "classifier.3.weight"]);
     assert_eq!(done.loaded, network.tensors().len() - before.len());
@@ -205,7 +207,7 @@ fn a_student_starts_from_weights_of_imagenet_and_keeps_its_head() {
 fn a_student_of_seed_goes_on_with_its_head_or_not_at_all() {
     let path = &checkpoints("seed_student")[0];
     let network = Network::new(TEN, Head::Projection { hidden: 512, dim: 128 }, 3, Device::Cpu).unwrap();
-    let done = start_from(&network, path).unwrap();
+    let done = start_from(&network, path, &ViewConfig::default()).unwrap();
     assert_eq!((done.prefix.as_str(), done.head, done.defaulted.len()), ("student.", true, 0));
     assert_eq!((done.loaded, done.converted), (76, 64));
     assert!(network.parameters().iter().all(|(_, tensor)| tensor.min().double_value(&[]) == 1.0));
@@ -213,7 +215,7 @@ fn a_student_of_seed_goes_on_with_its_head_or_not_at_all() {
     let wider =
         Network::new(Architecture::ResNet18, Head::Projection { hidden: 512, dim: 128 }, 3, Device::Cpu).unwrap();
     let before = wider.deep_copy().unwrap();
-    let error = start_from(&wider, path).unwrap_err();
+    let error = start_from(&wider, path, &ViewConfig::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Mismatch);
     assert!(
         error.message().contains("the weights are those of resnet10 under \"student.\", not of resnet18"),
@@ -258,8 +260,7 @@ torch.save({"images": images, "embedding": embedding}, folder + "/expected.pt")
 #[test]
 fn a_whole_checkpoint_of_moco_embeds_as_it_does_in_pytorch() {
     let folder = tempfile::tempdir().unwrap();
-    let python = std::env::var("SEED_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let made = Command::new(&python).args(["-c", MOCO]).arg(folder.path()).output();
+    let made = programs::python().args(["-c", MOCO]).arg(folder.path()).output();
     if !made.as_ref().is_ok_and(|output| output.status.success()) {
         let reason = made.map_or_else(
             |error| error.to_string(),
@@ -267,8 +268,8 @@ fn a_whole_checkpoint_of_moco_embeds_as_it_does_in_pytorch() {
         );
         // Another failure than that of the import is a failure of this test.
         let absent = reason.contains("No module named 'torch") || reason.contains("No such file");
-        assert!(absent, "{python}: {reason}");
-        eprintln!("SKIPPED: {python} has no torch and torchvision ({reason}); name one that has with SEED_PYTHON");
+        assert!(absent, "{reason}");
+        eprintln!("SKIPPED: no Python with torch and torchvision ({reason}); SEED_PYTHON may name one");
         return;
     }
     let expected = read_side(&folder.path().join("expected.pt"), Side::Teacher).unwrap().tensors;

@@ -51,8 +51,8 @@ impl<'a> From<&'a Teacher> for Target<'a> {
     }
 }
 
-/// One step on `images` (B,3,H,W), or (B,1,H,W) of a student with one channel, normalised, on the networks' device. Returns the loss, 0-dim, unread: reading it
-/// waits for the device.
+/// One step on `images` (B,3,H,W), or (B,1,H,W) of a student with one channel, normalised, on the networks' device. Returns
+/// the loss, 0-dim, unread: reading it waits for the device.
 ///
 /// On an error before the update the weights are as they were, and no gradient stays behind.
 pub fn distill<'a>(

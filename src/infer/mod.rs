@@ -5,6 +5,7 @@ pub mod classifier;
 mod feature_maps;
 mod gather;
 mod plan;
+mod rows;
 mod session;
 mod tensor;
 

@@ -34,7 +34,7 @@ use tch::{Device, Kind, Tensor};
 use super::gather::{Gather, ROOM};
 use super::plan::Plan;
 use crate::data::render::render_centred;
-use crate::data::{Dataset, FrameView, Loader, Scratch, ViewConfig};
+use crate::data::{FrameView, Scratch, ViewConfig};
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::room;
 use crate::model::student_file::load_student;
@@ -339,56 +339,8 @@ impl Session {
         self.gather.rows(count, draw, |views, rows| self.forward(views, rows), out)
     }
 
-    /// One row for each image of the data set, in its order: (images, [`dim`](Session::dim)). A broken image has a row of zeros
-    /// and stands in [`Dataset::skipped`]. `batch` frames at a time are loaded by `workers` threads (0 = one per core).
-    /// `progress` is told how many of how many are done, on this thread, and stops it by returning false.
-    ///
-    /// # Errors
-    /// `Cancelled` where `progress` stops it; those of [`Loader::centred`]; `OutOfMemory` or `Torch` from libtorch.
-    pub fn embed_dataset(
-        &self,
-        dataset: &Arc<Dataset>,
-        batch: usize,
-        workers: usize,
-        progress: &mut dyn FnMut(usize, usize) -> bool,
-    ) -> Result<Vec<f32>> {
-        let (total, dim) = (dataset.len(), self.dim());
-        let mut rows = reserve(total, dim)?;
-        let mut loader = Loader::centred(Arc::clone(dataset), self.view.clone(), batch, workers)?;
-        while let Some(batch) = loader.next() {
-            let mut batch = batch?;
-            let begin = rows.len();
-            rows.resize(begin + batch.indices.len() * dim, 0.0);
-            let mut broken = Vec::new();
-            for (view, &index) in batch.pixels.chunks_exact_mut(self.view.view_len()).zip(&batch.indices) {
-                // The loader gives zeros for a broken image. So may a sound black one under a mean of zero: ask.
-                if view.iter().all(|&value| value == 0.0) && dataset.load(index).is_err() {
-                    // Black, since zeros are no levels of a pixel where the mean is not zero.
-                    view.iter_mut().zip((0..3).cycle()).for_each(|(value, c)| *value = self.black(c));
-                    broken.push(index);
-                }
-            }
-            self.forward(&batch.pixels, &mut rows[begin..])?;
-            for index in broken {
-                rows[index * dim..][..dim].fill(0.0);
-            }
-            loader.recycle(batch);
-            let done = rows.len() / dim;
-            if !progress(done, total) {
-                let message = format!("embedding was stopped after {done} of {total} images");
-                return Err(Error::new(ErrorKind::Cancelled, message));
-            }
-        }
-        Ok(rows)
-    }
-
-    /// What level 0 of channel `c` is normalised to.
-    fn black(&self, c: usize) -> f32 {
-        -(self.view.mean[c] as f32) / self.view.std[c] as f32
-    }
-
     /// Rows (B, dim) of whole views (B, H, W, C).
-    fn forward(&self, pixels: &[f32], rows: &mut [f32]) -> Result<()> {
+    pub(super) fn forward(&self, pixels: &[f32], rows: &mut [f32]) -> Result<()> {
         let (height, width) = (i64::from(self.view.height), i64::from(self.view.width));
         let batch = (pixels.len() / self.view.view_len()) as i64;
         // The permuted view of NHWC memory is a channels-last NCHW tensor.
@@ -422,6 +374,6 @@ fn check(view: &ViewConfig, output: Output, head: Head) -> Result<(i64, i64)> {
 }
 
 /// An empty vector with room for all rows, or an error where an ordinary allocation would end the process.
-fn reserve(rows: usize, dim: usize) -> Result<Vec<f32>> {
+pub(super) fn reserve(rows: usize, dim: usize) -> Result<Vec<f32>> {
     room(rows.saturating_mul(dim), "the rows of the images")
 }

@@ -13,7 +13,7 @@ use super::record::Record;
 use crate::config::Config;
 use crate::data::{Batch, Dataset, Frame, Loader, ViewConfig};
 use crate::distill::queue::Queue;
-use crate::distill::step::{StepSettings, distill};
+use crate::distill::step::{StepSettings, distill, for_teacher};
 use crate::distill::{ImageTargets, Targets, Temperatures, device_views};
 use crate::model::Network;
 use crate::optim::{Cosine, Sgd};
@@ -292,7 +292,7 @@ impl Distillation {
         };
         let asked = match stored {
             Some(_) => None,
-            None => self.targets.asked(images, self.config.accumulation_steps)?,
+            None => self.targets.asked(&for_teacher(images, settings.colours)?, self.config.accumulation_steps)?,
         };
         let target = self.targets.of_step(stored.or(asked.as_ref()))?;
         let student = lock(&self.student)?;

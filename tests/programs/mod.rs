@@ -67,3 +67,15 @@ pub fn quiet(program: &Path) -> Command {
     command.env_remove("LD_LIBRARY_PATH");
     command
 }
+
+/// SEED_PYTHON, or python3 with what .ci/run installs for it; without the test's own libtorch, which must not be taken for
+/// Python's.
+pub fn python() -> Command {
+    let mut command = Command::new(std::env::var_os("SEED_PYTHON").unwrap_or_else(|| "python3".into()));
+    command.env_remove("LD_LIBRARY_PATH");
+    let tools = root().join("target/tools/onnx");
+    if tools.exists() {
+        command.env("PYTHONPATH", tools);
+    }
+    command
+}
