@@ -269,7 +269,7 @@ fn the_doctor_says_what_is_loaded_and_whether_it_computes() {
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stdout).contains("Point TMPDIR to a folder"), "{output:?}");
     let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(left, ["doctor"], "the doctor leaves nothing behind");
+    assert_eq!(left, ["doctor-c"], "the doctor leaves nothing behind");
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub(super) enum Plan {
     /// Programs of a network of ours.
     Programs {
         /// Packed for one image.
-        single: Fused,
+        single: Box<Fused>,
         /// Packed for a piece of several; the CPU only.
         several: Option<Fused>,
         /// Number format of products and convolutions.
@@ -63,7 +63,7 @@ impl Plan {
         };
         let single = build(kind, 1)?;
         if single.device() != Device::Cpu {
-            return Ok(Plan::Programs { single, several: None, kind });
+            return Ok(Plan::Programs { single: Box::new(single), several: None, kind });
         }
         let images = calibration_images(PIECES[PIECES.len() - 1], single.channels(), height, width)?;
         let mut best: Option<(Duration, Fused)> = None;
@@ -76,7 +76,7 @@ impl Plan {
         }
         // The passes above warmed libtorch up for pieces; this one does for single images.
         clock(&single, &images.f_narrow(0, 0, 1)?, output)?;
-        Ok(Plan::Programs { single, several: best.map(|(_, program)| program), kind })
+        Ok(Plan::Programs { single: Box::new(single), several: best.map(|(_, program)| program), kind })
     }
 
     /// images (B, C, H, W) on the CPU or the plan's device → rows (B, d), float32.

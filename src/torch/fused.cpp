@@ -409,8 +409,11 @@ char *seed_fused_run(const Program *program, const at::Tensor *images, const int
       if (op.other >= 0 && ends(op.other)) values[op.other].reset();
     }
     std::vector<std::unique_ptr<at::Tensor>> given;
-    for (size_t i = 0; i < count; ++i)
-      given.push_back(std::make_unique<at::Tensor>(values[outputs[i]].to(at::kFloat)));
+    for (size_t i = 0; i < count; ++i) {
+      // The format is named, since libtorch looks at the value of an absent one as well, which valgrind reports.
+      at::Tensor rows = values[outputs[i]].to(at::kFloat, false, false, at::MemoryFormat::Preserve);
+      given.push_back(std::make_unique<at::Tensor>(std::move(rows)));
+    }
     for (size_t i = 0; i < count; ++i) results[i] = given[i].release();
   });
 }

@@ -107,13 +107,9 @@ mod tests {
     }
 
     #[test]
-    fn an_outline_is_the_network_without_its_memory() {
-        let network = network(Architecture::ResNet50W4);
-        assert_eq!(Outline::of(&network).shape("layer4.0.conv2.weight"), Some(&[2048, 2048, 3, 3][..]));
-        // Elements from the first to the last that the strides reach.
-        let reach =
-            |tensor: &Tensor| tensor.size().iter().zip(tensor.stride()).map(|(n, step)| (n - 1) * step).sum::<i64>();
-        let held: i64 = network.entries().iter().map(|entry| 1 + reach(&entry.tensor)).sum();
-        assert!(held < 1 << 20, "{held} numbers are held");
+    fn an_outline_has_the_shapes_of_the_widest_network() {
+        let outline = Outline::of(&network(Architecture::ResNet50W4));
+        assert_eq!(outline.shape("layer4.0.conv2.weight"), Some(&[2048, 2048, 3, 3][..]));
+        assert_eq!(outline.shape("layer5.0.conv2.weight"), None);
     }
 }

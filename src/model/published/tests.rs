@@ -17,9 +17,11 @@ fn numbered(shapes: &[(String, Vec<usize>)]) -> BTreeMap<String, HostTensor> {
     shapes.iter().enumerate().map(|(number, (name, shape))| (name.clone(), tensor(number, shape))).collect()
 }
 
-/// The cases of tests/golden/transformers.txt: name, tensors of the file, tensors that must come of it.
-fn transformers() -> Vec<(String, Vec<(String, Vec<usize>)>, BTreeMap<String, Vec<usize>>)> {
-    let mut cases: Vec<(String, Vec<(String, Vec<usize>)>, BTreeMap<String, Vec<usize>>)> = Vec::new();
+/// A case of tests/golden/transformers.txt: name, tensors of the file, tensors that must come of it.
+type Case = (String, Vec<(String, Vec<usize>)>, BTreeMap<String, Vec<usize>>);
+
+fn transformers() -> Vec<Case> {
+    let mut cases: Vec<Case> = Vec::new();
     for line in include_str!("../../../tests/golden/transformers.txt").lines() {
         if let Some(case) = line.strip_prefix("# ") {
             cases.push((case.to_owned(), Vec::new(), BTreeMap::new()));
