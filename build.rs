@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    for file in ["shim.cpp", "fused.cpp", "dlpack.cpp", "guarded.h"] {
+    for file in ["shim.cpp", "fused.cpp", "dlpack.cpp", "script.cpp", "compile.cpp", "guarded.h"] {
         println!("cargo:rerun-if-changed=src/torch/{file}");
     }
     // torch-sys declares `links = "tch"` and publishes the folder of libtorch's shared libraries.
@@ -29,6 +29,8 @@ fn main() {
         .file("src/torch/shim.cpp")
         .file("src/torch/fused.cpp")
         .file("src/torch/dlpack.cpp")
+        .file("src/torch/script.cpp")
+        .file("src/torch/compile.cpp")
         .compile("seed_shim");
     println!("cargo:rerun-if-changed=src/data/jpeg.c");
     // mozjpeg-sys declares `links = "jpeg"` and publishes the folders of its headers.

@@ -36,6 +36,7 @@ fn main() -> seed::Result<()> {
             noise: step as u64,
             pieces: 1,
             clip_norm: 0.0,
+            colours: None,
         };
         let loss = distill(&images, &student, &teacher, &mut queue, &mut optimiser, &settings)?;
         loss.f_double_value(&[])?; // waits for the device

@@ -190,6 +190,21 @@ struct DLManagedTensorVersioned;
 #define SEED_DEVICE_CPU 0
 
 /*
+ Batches are (B, 3, H, W) floats, normalised by "mean" and "std".
+ */
+#define SEED_BATCH_FLOAT_NCHW 1
+
+/*
+ Batches are (B, H, W, 3) bytes: red, green and blue levels, exactly those that were normalised.
+ */
+#define SEED_BATCH_UINT8_NHWC 2
+
+/*
+ Batches are on the CUDA device of the run, and embeddings are expected there.
+ */
+#define SEED_DEVICE_CUDA 1
+
+/*
  The last step of the run was made.
  */
 #define SEED_OUTCOME_FINISHED 0
@@ -205,6 +220,182 @@ struct DLManagedTensorVersioned;
 #define SEED_OUTCOME_CANCELLED 2
 
 /*
+ The backbone embeds the labelled images; done and total count images.
+ */
+#define SEED_STAGE_EMBEDDING 0
+
+/*
+ The linear classifier is fitted; done and total count values of the penalty.
+ */
+#define SEED_STAGE_LINEAR 1
+
+/*
+ All layers learn; done and total count steps.
+ */
+#define SEED_STAGE_FULL 2
+
+/*
+ Nothing follows the features.
+ */
+#define SEED_HEAD_NONE 0
+
+/*
+ Linear, ReLU, linear.
+ */
+#define SEED_HEAD_PROJECTION 1
+
+/*
+ Linear, batch norm, ReLU, linear.
+ */
+#define SEED_HEAD_NORMED_PROJECTION 2
+
+/*
+ A linear layer to classes.
+ */
+#define SEED_HEAD_CLASSIFIER 3
+
+/*
+ An ONNX model, operator set 17, with a free batch size.
+ */
+#define SEED_EXPORT_ONNX 1
+
+/*
+ A TorchScript module, for torch::jit::load and torch.jit.load.
+ */
+#define SEED_EXPORT_TORCHSCRIPT 2
+
+/*
+ safetensors with torchvision's names; a projection stands in place of the classifier's last linear layer.
+ */
+#define SEED_EXPORT_TORCHVISION 3
+
+/*
+ safetensors with torchvision's names, without the head.
+ */
+#define SEED_EXPORT_BACKBONE 4
+
+/*
+ The network takes float32 (B, 3, H, W), red, green, blue, normalised by the caller with the student's mean and std.
+ */
+#define SEED_EXPORT_INPUT_NORMALISED 0
+
+/*
+ The network takes float32 (B, 3, H, W) in [0, 1] and normalises.
+ */
+#define SEED_EXPORT_INPUT_UNIT 1
+
+/*
+ The network takes bytes (B, H, W, 3), red, green, blue, and does the rest.
+ */
+#define SEED_EXPORT_INPUT_BYTES 2
+
+/*
+ The network gives "embedding" (B, C), unit rows; with a classifier "logits".
+ */
+#define SEED_EXPORT_OUTPUT_EMBEDDING 0
+
+/*
+ The network gives "features" (B, D), not normalised.
+ */
+#define SEED_EXPORT_OUTPUT_FEATURES 1
+
+/*
+ Both, the embedding first.
+ */
+#define SEED_EXPORT_OUTPUT_BOTH 2
+
+/*
+ The frames that were pushed last stay.
+ */
+#define SEED_STORE_KEEP_NEWEST 1
+
+/*
+ A uniform sample of all frames that were pushed stays, the same for the same seed.
+ */
+#define SEED_STORE_KEEP_RESERVOIR 2
+
+/*
+ Frames that are far from their nearest stored neighbour by the cosine of their embeddings stay.
+ */
+#define SEED_STORE_KEEP_NOVEL 3
+
+/*
+ Lossless PNG, 16 bits of grey included.
+ */
+#define SEED_STORE_PNG 1
+
+/*
+ JPEG of 8 bits.
+ */
+#define SEED_STORE_JPEG 2
+
+/*
+ BMP, of images that were pushed encoded.
+ */
+#define SEED_STORE_BMP 3
+
+/*
+ TIFF, of images that were pushed encoded.
+ */
+#define SEED_STORE_TIFF 4
+
+/*
+ Frames with a label or without.
+ */
+#define SEED_STORE_EITHER 0
+
+/*
+ Frames without a label.
+ */
+#define SEED_STORE_UNLABELLED 1
+
+/*
+ Frames with any label.
+ */
+#define SEED_STORE_LABELLED 2
+
+/*
+ Frames of one class.
+ */
+#define SEED_STORE_OF_CLASS 3
+
+/*
+ What a frame is called.
+ */
+#define SEED_STORE_TEXT_NAME 1
+
+/*
+ What was kept with it.
+ */
+#define SEED_STORE_TEXT_METADATA 2
+
+/*
+ What its class is called.
+ */
+#define SEED_STORE_TEXT_LABEL 3
+
+/*
+ KL is worse.
+ */
+#define SEED_WORSE_KL 1
+
+/*
+ Overlap is worse.
+ */
+#define SEED_WORSE_OVERLAP 2
+
+/*
+ Cosine is worse.
+ */
+#define SEED_WORSE_COSINE 4
+
+/*
+ A memory of good parts that says how far an image is from all of them, and where. All functions but seed_anomaly_free may
+ be called from several threads at once, seed_anomaly_add among them.
+ */
+typedef struct seed_anomaly seed_anomaly;
+
+/*
  A finished or unfinished bank that is open for reading; its file is locked against seed_bank_fill. Trainers hold what
  they use. All functions but seed_bank_free may be called from several threads at once.
  */
@@ -214,6 +405,12 @@ typedef struct seed_bank seed_bank;
  Ends or pauses long calls at their next step. One token may serve several calls.
  */
 typedef struct seed_cancel_token seed_cancel_token;
+
+/*
+ A network that says which class an image is of, how sure it is, and when it is not. It never changes; all functions but
+ seed_classifier_free may be called from several threads at once.
+ */
+typedef struct seed_classifier seed_classifier;
 
 /*
  Settings of a run or a session, under string keys; docs/abi.md lists them with bounds and defaults. Objects made with a
@@ -228,10 +425,27 @@ typedef struct seed_config seed_config;
 typedef struct seed_dataset seed_dataset;
 
 /*
+ A sample of a student's embeddings from good days, which batches of later days are compared with. All functions but
+ seed_drift_free may be called from several threads at once.
+ */
+typedef struct seed_drift seed_drift;
+
+/*
+ A table of embeddings, one row an image, that a teacher made elsewhere. Never changes; trainers hold what they use. All
+ functions but seed_embeddings_free may be called from several threads at once.
+ */
+typedef struct seed_embeddings seed_embeddings;
+
+/*
  An error: a code for the program and a message for a person. Functions return NULL for success; what is not NULL
  belongs to the caller and is released by seed_error_free.
  */
 typedef struct seed_error seed_error;
+
+/*
+ What a network is, as it was when this was made. All functions but seed_model_free may be called from several threads at once.
+ */
+typedef struct seed_model seed_model;
 
 /*
  A first-in-first-out queue of K unit rows of width C. Trainers hold what they use. All functions but seed_queue_free
@@ -252,15 +466,23 @@ typedef struct seed_report seed_report;
 typedef struct seed_session seed_session;
 
 /*
+ A bounded store of frames on disk: the line pushes, a thread of the store's encodes and writes, and any number of threads and
+ processes read meanwhile. One process writes. The file is an SQLite data base (docs/store.md). All functions but
+ seed_store_free may be called from several threads at once.
+ */
+typedef struct seed_store seed_store;
+
+/*
  A compact network with a projection head. Trainers share it; sessions take a copy of its weights as they are when the
- session is made. All functions but seed_student_free may be called from several threads at once; they wait for a step
- that is writing the weights.
+ session is made. All functions but seed_student_free and seed_student_load_weights may be called from several threads at
+ once; they wait for a step that is writing the weights.
  */
 typedef struct seed_student seed_student;
 
 /*
- A frozen network in eval mode. Trainers and sessions hold what they use. All functions but seed_teacher_free may be
- called from several threads at once.
+ What is learned from: a frozen network, a TorchScript file, or an engine of the application
+ (seed_teacher_from_callback). Trainers and sessions hold what they use. All functions but seed_teacher_free may be called
+ from several threads at once.
  */
 typedef struct seed_teacher seed_teacher;
 
@@ -339,6 +561,75 @@ typedef struct {
    */
   int32_t device;
 } seed_image;
+
+/*
+ A batch for a teacher's callback. Everything in it is valid during the call only.
+ */
+typedef struct {
+  /*
+   sizeof(seed_teacher_batch) of the library.
+   */
+  size_t struct_size;
+  /*
+   The first number of B images, which lie one after another without gaps; to be read only.
+   */
+  const void *images;
+  /*
+   B, at most "batch_size" of the run divided by "accumulation_steps"; a last batch may be smaller.
+   */
+  size_t count;
+  /*
+   H.
+   */
+  uint32_t height;
+  /*
+   W.
+   */
+  uint32_t width;
+  /*
+   SEED_BATCH_*.
+   */
+  int32_t format;
+  /*
+   SEED_DEVICE_*: where `images` and `embeddings` are.
+   */
+  int32_t device;
+  /*
+   Number of the CUDA device; 0 on the CPU.
+   */
+  int32_t device_index;
+  /*
+   D.
+   */
+  size_t dim;
+  /*
+   Where B·D floats are expected, row after row; they are divided by their rows' lengths afterwards.
+   */
+  float *embeddings;
+  /*
+   The same images as a DLPack tensor. Whoever takes it over writes NULL here, calls its deleter later, and must not
+   write to it; else the library releases it after the call.
+   */
+  struct DLManagedTensorVersioned *tensor;
+  /*
+   Where a reason may be written, ending in NUL, before returning something else than 0.
+   */
+  char *message;
+  /*
+   Bytes of `message`, the NUL included.
+   */
+  size_t message_capacity;
+} seed_teacher_batch;
+
+/*
+ Fills `embeddings` of a batch and returns 0; another number fails the call that asked for them.
+ */
+typedef int32_t (*seed_teacher_callback)(seed_teacher_batch *batch, void *user_data);
+
+/*
+ Is told that `user_data` is not needed any more.
+ */
+typedef void (*seed_release_callback)(void *user_data);
 
 /*
  One report of a run.
@@ -447,6 +738,369 @@ typedef int32_t (*seed_bank_callback)(const seed_bank_progress *progress, void *
 typedef int32_t (*seed_count_callback)(size_t done, size_t total, void *user_data);
 
 /*
+ One report of seed_classifier_fit.
+ */
+typedef struct {
+  /*
+   sizeof(seed_finetune_progress) of the library.
+   */
+  size_t struct_size;
+  /*
+   SEED_STAGE_*: what is being done.
+   */
+  int32_t stage;
+  /*
+   0.
+   */
+  int32_t reserved;
+  /*
+   How much of it is done.
+   */
+  uint64_t done;
+  /*
+   How much there is to do at most.
+   */
+  uint64_t total;
+  /*
+   Passes over the images so far (SEED_STAGE_FULL).
+   */
+  uint64_t epoch;
+  /*
+   Mean loss of the last pass (SEED_STAGE_FULL); NaN where there is none.
+   */
+  double loss;
+  /*
+   Calibrated loss on the held-out images, the last that was measured; NaN where there is none.
+   */
+  double held_out_loss;
+  /*
+   Share of the held-out images that got their class then; NaN where there is none.
+   */
+  double held_out_accuracy;
+  /*
+   Estimated seconds to the end of this stage.
+   */
+  double eta_seconds;
+  /*
+   Seconds since the call began.
+   */
+  double elapsed_seconds;
+} seed_finetune_progress;
+
+/*
+ Receives a report on the thread that called seed_classifier_fit; it is valid during the call. A return other than 0 ends
+ the fit with the best classifier so far.
+ */
+typedef int32_t (*seed_finetune_callback)(const seed_finetune_progress *progress, void *user_data);
+
+/*
+ A network in figures. Set struct_size to sizeof(seed_model_info) first.
+ */
+typedef struct {
+  /*
+   sizeof(seed_model_info).
+   */
+  size_t struct_size;
+  /*
+   Numbers that a run learns, head included, running statistics not; 0 where only the application knows, of a teacher of its own.
+   */
+  int64_t parameters;
+  /*
+   Multiplications with addition for one image of this size, head included, as torchvision counts them (GMac times 10⁹);
+   0 where they cannot be counted: of a teacher that is no network of libseed.
+   */
+  uint64_t multiply_adds;
+  /*
+   Width of the features before the head; 0 for a teacher that is no network of libseed.
+   */
+  int64_t feature_dim;
+  /*
+   Width of the embedding; with a classifier the number of classes, without a head feature_dim.
+   */
+  int64_t embedding_dim;
+  /*
+   Subtracted from red, green and blue in [0, 1].
+   */
+  double mean[3];
+  /*
+   Divides red, green and blue afterwards.
+   */
+  double std[3];
+  /*
+   Pixels in a row of the network's images; others are resized and cropped to this size.
+   */
+  uint32_t input_width;
+  /*
+   Rows of the network's images.
+   */
+  uint32_t input_height;
+  /*
+   Channels of the network's images.
+   */
+  uint32_t input_channels;
+  /*
+   SEED_HEAD_*.
+   */
+  int32_t head;
+} seed_model_info;
+
+/*
+ How a student is exported. Set all of it to 0 and struct_size to sizeof(seed_export_options) first.
+ */
+typedef struct {
+  /*
+   sizeof(seed_export_options).
+   */
+  size_t struct_size;
+  /*
+   SEED_EXPORT_ONNX, _TORCHSCRIPT, _TORCHVISION or _BACKBONE.
+   */
+  int32_t format;
+  /*
+   SEED_EXPORT_INPUT_*; a file of weights has no input.
+   */
+  int32_t input;
+  /*
+   SEED_EXPORT_OUTPUT_*; a file of weights has no outputs.
+   */
+  int32_t outputs;
+  /*
+   0.
+   */
+  int32_t reserved;
+} seed_export_options;
+
+/*
+ How a store is opened. Set struct_size to sizeof(seed_store_options); 0 elsewhere is the default.
+ */
+typedef struct {
+  /*
+   sizeof(seed_store_options).
+   */
+  size_t struct_size;
+  /*
+   Most bytes of images, embeddings and texts; the file is a few per cent larger. Default: 8 GiB.
+   */
+  uint64_t max_bytes;
+  /*
+   Most frames. Default: no limit.
+   */
+  uint64_t max_frames;
+  /*
+   Unlabelled frames older than this are let go. Default: no limit.
+   */
+  uint64_t max_age_seconds;
+  /*
+   Of the reservoir's choice.
+   */
+  uint64_t seed;
+  /*
+   Most bytes of pixels that wait for the store's thread. Default: 256 MiB.
+   */
+  uint64_t queue_bytes;
+  /*
+   Most frames that wait for the store's thread, up to 65536. Default: 32.
+   */
+  uint32_t queue_frames;
+  /*
+   SEED_STORE_KEEP_*. Default: the newest. Novel needs max_frames, at most 1048576. Labelled frames stay before all others.
+   */
+  int32_t keep;
+  /*
+   SEED_STORE_PNG (the default) or SEED_STORE_JPEG.
+   */
+  int32_t encoding;
+  /*
+   1 to 100. Default: 90.
+   */
+  int32_t jpeg_quality;
+} seed_store_options;
+
+/*
+ What goes with a frame. Set struct_size to sizeof(seed_store_entry); NULL and 0 elsewhere are fine.
+ */
+typedef struct {
+  /*
+   sizeof(seed_store_entry).
+   */
+  size_t struct_size;
+  /*
+   What the frame is called; need not be unique.
+   */
+  const char *name;
+  /*
+   Whatever shall be kept with it, JSON say.
+   */
+  const char *metadata;
+  /*
+   Microseconds since 1970, UTC; 0: the clock's now.
+   */
+  int64_t time_us;
+  /*
+   embedding_dim floats, kept with length 1. All of a store must be as wide and come from one network.
+   */
+  const float *embedding;
+  /*
+   Their number; 0: no embedding.
+   */
+  size_t embedding_dim;
+  /*
+   The frame's class, from 0 on, if has_label is not 0.
+   */
+  int64_t label;
+  /*
+   What the class is called.
+   */
+  const char *label_text;
+  /*
+   Whether the frame has a label.
+   */
+  int32_t has_label;
+} seed_store_entry;
+
+/*
+ Which frames are listed. Set struct_size to sizeof(seed_store_filter); 0 elsewhere asks for all.
+ */
+typedef struct {
+  /*
+   sizeof(seed_store_filter).
+   */
+  size_t struct_size;
+  /*
+   Smallest id.
+   */
+  int64_t first_id;
+  /*
+   Largest id; 0: no bound.
+   */
+  int64_t last_id;
+  /*
+   Earliest time, in microseconds since 1970; 0: no bound.
+   */
+  int64_t from_us;
+  /*
+   Latest time; 0: no bound.
+   */
+  int64_t until_us;
+  /*
+   The class, for SEED_STORE_OF_CLASS.
+   */
+  int64_t label;
+  /*
+   Only the last so many of them; 0: all.
+   */
+  uint64_t last;
+  /*
+   SEED_STORE_EITHER, _UNLABELLED, _LABELLED or _OF_CLASS.
+   */
+  int32_t labelled;
+} seed_store_filter;
+
+/*
+ A stored frame. Set struct_size to sizeof(seed_store_record) first.
+ */
+typedef struct {
+  /*
+   sizeof(seed_store_record).
+   */
+  size_t struct_size;
+  /*
+   Its number.
+   */
+  int64_t id;
+  /*
+   Microseconds since 1970, UTC.
+   */
+  int64_t time_us;
+  /*
+   Its class; −1 where it has no label.
+   */
+  int64_t label;
+  /*
+   Length of the encoded image.
+   */
+  uint64_t bytes;
+  /*
+   Pixels a row.
+   */
+  uint32_t width;
+  /*
+   Rows.
+   */
+  uint32_t height;
+  /*
+   1 or 3.
+   */
+  uint32_t channels;
+  /*
+   8 or 16 bits a sample, as it is stored.
+   */
+  uint32_t bits;
+  /*
+   CRC-32 of the encoded image.
+   */
+  uint32_t crc32;
+  /*
+   SEED_STORE_PNG, _JPEG, _BMP or _TIFF.
+   */
+  int32_t encoding;
+} seed_store_record;
+
+/*
+ What a store has done since it was opened, and holds. Set struct_size to sizeof(seed_store_stats) first.
+ */
+typedef struct {
+  /*
+   sizeof(seed_store_stats).
+   */
+  size_t struct_size;
+  /*
+   Frames that were offered: the sum of stored, dropped, passed_over, failed and queue_frames.
+   */
+  uint64_t pushed;
+  /*
+   Written, some of which may have gone since.
+   */
+  uint64_t stored;
+  /*
+   Found no room in the queue in time.
+   */
+  uint64_t dropped;
+  /*
+   Not chosen by the reservoir or as novel.
+   */
+  uint64_t passed_over;
+  /*
+   Could not be encoded or written; the log says why.
+   */
+  uint64_t failed;
+  /*
+   Have made room for others or were too old.
+   */
+  uint64_t evicted;
+  /*
+   Wait for the store's thread.
+   */
+  uint64_t queue_frames;
+  /*
+   Bytes of pixels that wait.
+   */
+  uint64_t queue_bytes;
+  /*
+   Frames in the store.
+   */
+  uint64_t frames;
+  /*
+   What they count for against max_bytes.
+   */
+  uint64_t bytes;
+  /*
+   Of the file and its write-ahead log.
+   */
+  uint64_t file_bytes;
+} seed_store_stats;
+
+/*
  What seed_knn_evaluate found. Set struct_size to sizeof(seed_knn_result) first.
  */
 typedef struct {
@@ -471,6 +1125,236 @@ typedef struct {
    */
   double balanced_recall_deviation;
 } seed_knn_result;
+
+/*
+ What seed_linear_evaluate found. Set struct_size to sizeof(seed_linear_result) first.
+ */
+typedef struct {
+  /*
+   sizeof(seed_linear_result).
+   */
+  size_t struct_size;
+  /*
+   Share of test images with the right class, mean over the splits.
+   */
+  double accuracy_mean;
+  /*
+   Its standard deviation.
+   */
+  double accuracy_deviation;
+  /*
+   Mean of the classes' recalls, mean over the splits.
+   */
+  double balanced_recall_mean;
+  /*
+   Its standard deviation.
+   */
+  double balanced_recall_deviation;
+  /*
+   Mean over classes of the AUROC against all others, mean over the splits.
+   */
+  double auroc_mean;
+  /*
+   Its standard deviation.
+   */
+  double auroc_deviation;
+} seed_linear_result;
+
+/*
+ What a batch says. Set struct_size to sizeof(seed_drift_signal) first.
+ */
+typedef struct {
+  /*
+   sizeof(seed_drift_signal).
+   */
+  size_t struct_size;
+  /*
+   Energy distance of the batch from the reference; about 0 when nothing has changed.
+   */
+  double energy;
+  /*
+   What one of a hundred batches of the reference's own rows exceeds.
+   */
+  double threshold;
+  /*
+   Share of the reference's own batches that reach this energy, from 1/1000 on.
+   */
+  double p_value;
+  /*
+   Mean of 1 − cosine to the nearest reference row.
+   */
+  double nearest;
+  /*
+   The same of the reference's own rows.
+   */
+  double nearest_reference;
+  /*
+   Share of the batch that is farther from the reference than 99 % of its own rows.
+   */
+  double outside;
+  /*
+   1 when the energy is above the threshold, else 0.
+   */
+  int32_t raised;
+} seed_drift_signal;
+
+/*
+ A mean and its 95 % confidence interval.
+ */
+typedef struct {
+  /*
+   The mean.
+   */
+  double value;
+  /*
+   The interval's lower end.
+   */
+  double low;
+  /*
+   The interval's upper end.
+   */
+  double high;
+} seed_interval;
+
+/*
+ How well a student reproduces its teacher. Set struct_size to sizeof(seed_fidelity) first.
+ */
+typedef struct {
+  /*
+   sizeof(seed_fidelity).
+   */
+  size_t struct_size;
+  /*
+   Frames that were measured.
+   */
+  size_t frames;
+  /*
+   Neighbours of the overlap.
+   */
+  size_t k;
+  /*
+   Embeddings of the queue.
+   */
+  size_t queue;
+  /*
+   Of the student's softmax.
+   */
+  double temperature_student;
+  /*
+   Of the teacher's softmax.
+   */
+  double temperature_teacher;
+  /*
+   Mean Kullback–Leibler divergence of the student's softmax over the queue from the teacher's, in nats.
+   */
+  seed_interval kl;
+  /*
+   Mean share of the teacher's k nearest among the student's, 0 to 1.
+   */
+  seed_interval overlap;
+  /*
+   Mean cosine between both embeddings, −1 to 1.
+   */
+  seed_interval cosine;
+} seed_fidelity;
+
+/*
+ By how much a new student may be worse than the old. Set struct_size to sizeof(seed_gate_options); 0 elsewhere is the default.
+ */
+typedef struct {
+  /*
+   sizeof(seed_gate_options).
+   */
+  size_t struct_size;
+  /*
+   Neighbours of overlap and of kNN. Default: 10.
+   */
+  size_t k;
+  /*
+   As it was distilled. Default: 0.2.
+   */
+  double temperature_student;
+  /*
+   As it was distilled. Default: 0.01.
+   */
+  double temperature_teacher;
+  /*
+   Share of the old student's KL that the new one's may be above it. Default: 0.1.
+   */
+  double kl_margin;
+  /*
+   By how much the overlap may be below. Default: 0.02.
+   */
+  double overlap_margin;
+  /*
+   By how much the balanced recall may be below. Default: 0.02.
+   */
+  double recall_margin;
+  /*
+   How many times the old latency is allowed. Default: 1.1.
+   */
+  double latency_factor;
+  /*
+   Of the intervals and the parts of the reference set.
+   */
+  uint64_t seed;
+} seed_gate_options;
+
+/*
+ One thing that must hold for a new student.
+ */
+typedef struct {
+  /*
+   Of the old student.
+   */
+  double old_value;
+  /*
+   Of the new student.
+   */
+  double new_value;
+  /*
+   New less old, frame by frame.
+   */
+  seed_interval difference;
+  /*
+   What the worse bound of the difference must keep to.
+   */
+  double limit;
+  /*
+   1 when it does, else 0.
+   */
+  int32_t holds;
+} seed_criterion;
+
+/*
+ What the gate says. Set struct_size to sizeof(seed_verdict) first.
+ */
+typedef struct {
+  /*
+   sizeof(seed_verdict).
+   */
+  size_t struct_size;
+  /*
+   Mean KL to the teacher, in nats.
+   */
+  seed_criterion kl;
+  /*
+   Mean overlap with the teacher's neighbours.
+   */
+  seed_criterion overlap;
+  /*
+   Balanced recall of kNN on the reference set.
+   */
+  seed_criterion recall;
+  /*
+   Median time of one frame, in milliseconds.
+   */
+  seed_criterion latency;
+  /*
+   1 when all four hold, else 0.
+   */
+  int32_t passes;
+} seed_verdict;
 
 #ifdef __cplusplus
 extern "C" {
@@ -726,6 +1610,45 @@ SEED_MUST_USE seed_error *seed_dataset_skipped(const seed_dataset *dataset,
 void seed_dataset_free(seed_dataset *dataset);
 
 /*
+ A label for each image of the data set: the number of its class, which is the first folder of its name; −1 for an image
+ outside of all folders. Classes are numbered by their names in order. Into `buffer` by the rule of seed_neighbours.
+ */
+SEED_MUST_USE seed_error *seed_dataset_class_labels(const seed_dataset *dataset,
+                                      int32_t *buffer,
+                                      size_t capacity,
+                                      size_t *length);
+
+/*
+ How many classes seed_dataset_class_labels tells apart.
+ */
+SEED_MUST_USE seed_error *seed_dataset_class_count(const seed_dataset *dataset, size_t *out);
+
+/*
+ The name of class `index` of seed_dataset_class_labels, its folder's, by the rule of seed_config_get_string.
+ */
+SEED_MUST_USE seed_error *seed_dataset_class_name(const seed_dataset *dataset,
+                                    size_t index,
+                                    char *buffer,
+                                    size_t capacity,
+                                    size_t *length);
+
+/*
+ Says what a file of weights holds, as JSON, by the rule of seed_config_get_string: "format" ("safetensors", "torch_zip" or
+ "torch_legacy"), "metadata" (the texts in the file) and "states", one for each state dict, with the keys it lies "under", the
+ number of "tensors" and "elements", the element "types", the "first_names", and "networks": each architecture whose weights
+ all are there, by names and shapes, with "architecture" (for seed_teacher_load and seed_student_new), "layout" (whose names
+ they are), "prefix" (what stands before each name) and "head" ("kind" and widths). Where there is none, "nearest" is the
+ architecture that has the largest share of its tensors there. The file is read as data, and its tensors' bytes are not read.
+ May be called from several threads at once.
+
+ Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT for a damaged or hostile file, SEED_ERROR_BUFFER_TOO_SMALL.
+ */
+SEED_MUST_USE seed_error *seed_weights_describe(const char *path,
+                                  char *buffer,
+                                  size_t capacity,
+                                  size_t *length);
+
+/*
  Reads a teacher's weights from a safetensors file or a torch checkpoint (.pt, .pth, .pth.tar; zip or legacy format),
  which is read as data: nothing in it is executed. Without a projection head in the file the embedding is the backbone's
  features. `architecture` as for seed_student_new; "device" comes from `config`. The caller frees it.
@@ -739,12 +1662,32 @@ SEED_MUST_USE seed_error *seed_teacher_load(const char *path,
                               seed_teacher **out);
 
 /*
+ Makes a teacher of a TorchScript file, written by torch.jit.save: any PyTorch network that takes float images
+ (B, 3, H, W), normalised by "mean" and "std" of the run, and gives floating-point rows (B, D), or (B, D, 1, 1). Where it
+ gives a tuple, a list or a dict, `output` says which tensor to take, by its key, field or number from 0; NULL takes the
+ first. It is put into eval mode, frozen, moved to the "device" of `config` and tried on images of "image_width" and
+ "image_height", which tells D. It computes in the type of its weights, whatever "precision" says. The caller frees it.
+
+ A TorchScript file is a program, unlike a file of weights: what it contains is run in this process, with all rights of
+ this process. Load only what you would also run.
+
+ Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT when the file is no TorchScript module, SEED_ERROR_MISMATCH when it refuses such
+ images or gives something else, with what it gave.
+ */
+SEED_MUST_USE seed_error *seed_teacher_load_torchscript(const char *path,
+                                          const char *output,
+                                          const seed_config *config,
+                                          seed_teacher **out);
+
+/*
  The width of the teacher's embedding; set "embedding_dim" to it before making the student.
  */
 SEED_MUST_USE seed_error *seed_teacher_dim(const seed_teacher *teacher, int64_t *out);
 
 /*
  The number of parameters.
+
+ Errors: SEED_ERROR_UNSUPPORTED for an engine of the application, which libseed cannot look into.
  */
 SEED_MUST_USE seed_error *seed_teacher_parameter_count(const seed_teacher *teacher, int64_t *out);
 
@@ -754,14 +1697,54 @@ SEED_MUST_USE seed_error *seed_teacher_parameter_count(const seed_teacher *teach
 void seed_teacher_free(seed_teacher *teacher);
 
 /*
- Makes a student with random weights, drawn from the configuration's "seed": `architecture` is "resnet10", "resnet18",
- "resnet34", "resnet50", "resnet101", "resnet152", "resnet50w2", "resnet50w4" (SwAV's wide ones), "mobilenet_v2",
- "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0" or "efficientnet_b1"; "embedding_dim", "projection_hidden",
- "device", image size, mean and std come from `config`. The caller frees it.
+ Makes a teacher of an engine of the application: `callback` is given each batch of views and fills their embeddings of
+ `dim` numbers. Such a teacher serves trainers, seed_bank_fill and sessions ("output" "embedding") as any other; with an
+ engine that is slow, fill a bank once.
+
+ `identity` is a text that changes when the embeddings do, such as the engine's file and its hash: a bank of another
+ identity is stale, and a checkpoint is not resumed. `format` is SEED_BATCH_* and says how images are shown. `device` is
+ SEED_DEVICE_CPU, whatever the run's device is, or SEED_DEVICE_CUDA where "device" of `config` is a CUDA device. "mean" and
+ "std" of `config` must be the run's. The caller frees the teacher.
+
+ The callback fires on the thread that computes: the one that called seed_trainer_run, seed_trainer_step, seed_bank_fill or
+ a function of a session; a thread of the library with "nice" from 1 on. Where several calls use one teacher at the
+ same time, it fires on several threads at once. It must not throw or longjmp. It may call the library, but the
+ trainer and bank it is called for answer SEED_ERROR_BUSY. On a CUDA device the images are there when it fires, and the
+ embeddings must be there when it returns (synchronise your stream).
+
+ `user_data` is passed to the callback. `release`, which may be NULL, is called with it once, when the teacher is freed and
+ nothing that was made of it is left, on the thread that lets the last of them go; not where this function fails.
+
+ A return other than 0 fails the call that needed the embeddings with SEED_ERROR_CANCELLED, "the teacher's callback
+ returned N" and the callback's own reason; finished steps and rows of a bank stay, and another call goes on after them. A
+ row of zeros, or with NaN or infinity, is SEED_ERROR_MISMATCH.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT for a callback that is NULL, `dim` outside 1 to 65536, an empty `identity` or one of
+ more than 1024 bytes, or an unknown `format` or `device`.
  */
-SEED_MUST_USE seed_error *seed_student_new(const char *architecture,
-                             const seed_config *config,
-                             seed_student **out);
+SEED_MUST_USE seed_error *seed_teacher_from_callback(seed_teacher_callback callback,
+                                       void *user_data,
+                                       seed_release_callback release,
+                                       int64_t dim,
+                                       const char *identity,
+                                       int32_t format,
+                                       int32_t device,
+                                       const seed_config *config,
+                                       seed_teacher **out);
+
+/*
+ Makes a student with random weights, drawn from the configuration's "seed": `architecture` is
+ - "resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", or SwAV's "resnet50w2", "resnet50w4";
+ - "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0", "efficientnet_b1";
+ - as SEED trained them "seed_mobilenet_v3_large", "tf_efficientnet_b0", "tf_efficientnet_b1";
+ - narrow with "_w0.25", "_w0.5" or "_w0.75" behind a ResNet up to 50 or a MobileNet: "resnet18_w0.5";
+ - "vit_small_patch16" and so on: "small", "base" or "large", "patch8", "patch16" (DINO), "patch14_dinov2" or
+   "patch14_reg4_dinov2"; image width and height must be multiples of the patch.
+
+ "embedding_dim", "projection_hidden", "device", image size, channels, mean and std come from `config`. With
+ "image_channels" 1 the network takes one grey channel; teachers still see three. The caller frees it.
+ */
+SEED_MUST_USE seed_error *seed_student_new(const char *architecture, const seed_config *config, seed_student **out);
 
 /*
  Reads a student that seed_student_save wrote, to the configuration's "device". Image size, mean and std are the file's.
@@ -769,9 +1752,56 @@ SEED_MUST_USE seed_error *seed_student_new(const char *architecture,
 SEED_MUST_USE seed_error *seed_student_load(const char *path, const seed_config *config, seed_student **out);
 
 /*
+ Lets the student start from earlier weights, before it is trained: ImageNet's as torchvision, timm or Hugging Face publish
+ them, another student's, or a checkpoint of SEED's (its student) and other self-supervised methods. The file is safetensors or a
+ torch checkpoint, is read as data, and must hold the whole backbone of the student's architecture. A projection head in it
+ is taken if it has the student's widths, and else the student keeps its own. All or nothing. Image size, mean and std stay
+ those of the student: set them to what the weights were trained with. What was done is told by seed_student_weights_report.
+ Wants the handle alone; a run that trains the student goes on from the new weights with its next step.
+
+ Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT for a damaged or hostile file, SEED_ERROR_MISMATCH listing missing, unexpected and
+ misshapen keys and the architecture whose weights they are, SEED_ERROR_BUSY. The student is as it was then.
+ */
+SEED_MUST_USE seed_error *seed_student_load_weights(seed_student *student,
+                                      const char *path);
+
+/*
+ What the last seed_student_load_weights of this student did, as JSON, by the rule of seed_config_get_string: "layout" (whose
+ names the file had), "prefix" (what was taken off each name), "head" (whether the file's was taken), "loaded" and "converted"
+ (numbers of tensors), "defaulted" (counters that the file lacks) and "ignored" (the file's tensors that were not used).
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT where none were loaded, SEED_ERROR_BUFFER_TOO_SMALL.
+ */
+SEED_MUST_USE seed_error *seed_student_weights_report(const seed_student *student,
+                                        char *buffer,
+                                        size_t capacity,
+                                        size_t *length);
+
+/*
  Writes the student to a safetensors file with torchvision's key names, atomically.
  */
 SEED_MUST_USE seed_error *seed_student_save(const seed_student *student, const char *path);
+
+/*
+ Notes where the student comes from, for every file that is written of it: `json` under `key`, any JSON value; null removes the
+ key. Scores, a line's name, a date. A run notes its teacher, the number of images, steps, loss and settings by itself under
+ "distillation", the library its version under "library"; these two cannot be set. seed_model_provenance reads all of it.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT for text that is no JSON, an empty or reserved key, or more than 256 KiB in all; nothing is
+ changed then.
+ */
+SEED_MUST_USE seed_error *seed_student_set_provenance(const seed_student *student,
+                                        const char *key,
+                                        const char *json);
+
+/*
+ The student's provenance as a JSON object into `buffer`: NULL asks for the size; too small a buffer is left alone; `*length`
+ receives the bytes needed, the NUL included.
+ */
+SEED_MUST_USE seed_error *seed_student_provenance(const seed_student *student,
+                                    char *buffer,
+                                    size_t capacity,
+                                    size_t *length);
 
 /*
  The number of parameters, projection head included.
@@ -880,6 +1910,39 @@ SEED_MUST_USE seed_error *seed_queue_restore(const seed_queue *queue, const seed
 void seed_queue_free(seed_queue *queue);
 
 /*
+ Reads embeddings from a file: .npy, (N, D) of float16, float32 or float64, row i for image i of the data set; or
+ safetensors with a tensor "embeddings" (N, D). With "names" in the metadata of a safetensors file, a JSON list of N names
+ as seed_dataset_name has them, rows are found by name, in any order, and may be more than the data set's. Lengths of
+ rows do not matter. Which one it is shows in the file's content. The caller frees the embeddings.
+
+ Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT for a damaged or hostile file or another table.
+ */
+SEED_MUST_USE seed_error *seed_embeddings_load(const char *path,
+                                 seed_embeddings **out);
+
+/*
+ Takes a copy of `count` embeddings of `dim` floats, row after row; row i is image i's. The caller frees the embeddings.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT when there is none or `dim` is out of bounds (1 to 65536).
+ */
+SEED_MUST_USE seed_error *seed_embeddings_new(const float *rows, size_t count, size_t dim, seed_embeddings **out);
+
+/*
+ The number of rows.
+ */
+SEED_MUST_USE seed_error *seed_embeddings_count(const seed_embeddings *embeddings, size_t *out);
+
+/*
+ The width of a row; set "embedding_dim" to it before making the student.
+ */
+SEED_MUST_USE seed_error *seed_embeddings_dim(const seed_embeddings *embeddings, int64_t *out);
+
+/*
+ Releases embeddings. NULL is fine.
+ */
+void seed_embeddings_free(seed_embeddings *embeddings);
+
+/*
  Makes a run that distils `teacher` into `student`. `queue` NULL: a new one of "queue_capacity". `dataset` NULL: the
  application brings its own batches by seed_trainer_step, and "steps" must be set. The caller frees the trainer.
 
@@ -905,6 +1968,23 @@ SEED_MUST_USE seed_error *seed_trainer_new_with_bank(const seed_config *config,
                                        const seed_queue *queue,
                                        const seed_dataset *dataset,
                                        seed_trainer **out);
+
+/*
+ As seed_trainer_new, but every view of an image has one target: the image's own row of `embeddings`. Rows are found by
+ the names of the images where the embeddings have names (seed_dataset_name), else row i is image i's. An image may lack a
+ row, or have one of zeros, only where it cannot be read. seed_trainer_step is refused.
+
+ The target does not follow the crop, as it does with a teacher or a bank, so keep the views mild ("view.crop_scale_min"
+ near 1); where the teacher can be run here, seed_bank_fill learns more from it.
+
+ Errors: SEED_ERROR_MISMATCH when images have no row, listing their names, or the widths differ.
+ */
+SEED_MUST_USE seed_error *seed_trainer_new_with_embeddings(const seed_config *config,
+                                             const seed_student *student,
+                                             const seed_embeddings *embeddings,
+                                             const seed_queue *queue,
+                                             const seed_dataset *dataset,
+                                             seed_trainer **out);
 
 /*
  Distils until the end of the run, or for `max_steps` more steps (0: no limit), and writes one of SEED_OUTCOME_* to
@@ -1127,6 +2207,556 @@ SEED_MUST_USE seed_error *seed_session_embed_dataset(const seed_session *session
 void seed_session_free(seed_session *session);
 
 /*
+ How many feature maps of the session's network can be asked for; 0 for some backbones.
+ */
+SEED_MUST_USE seed_error *seed_session_stage_count(const seed_session *session, size_t *out);
+
+/*
+ Feature map `index`, counted from the image on: its name ("layer2", "features.6") into `buffer`, by the rule of
+ seed_config_get_string, its channels, and how many pixels of the input stand for one of the map in both directions: it is
+ ⌈height/stride⌉ × ⌈width/stride⌉. `channels` and `stride` may be NULL.
+ */
+SEED_MUST_USE seed_error *seed_session_stage(const seed_session *session,
+                               size_t index,
+                               int64_t *channels,
+                               int64_t *stride,
+                               char *buffer,
+                               size_t capacity,
+                               size_t *length);
+
+/*
+ The feature maps of `count` images at the stage `name`: count·channels·height·width floats, (image, channel, row, column),
+ into `buffer`, by the rule of seed_session_embed. The images are resized and cropped as for seed_session_embed. What lies
+ behind the stage is not computed.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT for an unknown name, listing those that there are.
+ */
+SEED_MUST_USE seed_error *seed_session_feature_map(const seed_session *session,
+                                     const char *name,
+                                     const seed_image *images,
+                                     size_t count,
+                                     float *buffer,
+                                     size_t capacity,
+                                     size_t *length);
+
+/*
+ Opens a file of seed_classifier_save. "device" and "precision" come from `config`. The caller frees the classifier.
+
+ Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT for a file that is damaged, hostile or no classifier's.
+ */
+SEED_MUST_USE seed_error *seed_classifier_open(const char *path, const seed_config *config, seed_classifier **out);
+
+/*
+ Writes the classifier to one safetensors file, atomically: network with torchvision's key names, classes, temperature,
+ threshold and what the held-out images said.
+ */
+SEED_MUST_USE seed_error *seed_classifier_save(const seed_classifier *classifier, const char *path);
+
+/*
+ The number of classes.
+ */
+SEED_MUST_USE seed_error *seed_classifier_class_count(const seed_classifier *classifier, size_t *out);
+
+/*
+ The name of class `index`, by the rule of seed_config_get_string.
+ */
+SEED_MUST_USE seed_error *seed_classifier_class_name(const seed_classifier *classifier,
+                                       size_t index,
+                                       char *buffer,
+                                       size_t capacity,
+                                       size_t *length);
+
+/*
+ What is known about the classifier as a JSON object, by the rule of seed_config_get_string: "names", "temperature",
+ "threshold", "held_out" (accuracy, recalls, AUROC, calibration error, coverage and risk of the threshold, confusion
+ matrix; null where no image was held out) and "training".
+ */
+SEED_MUST_USE seed_error *seed_classifier_describe(const seed_classifier *classifier, char *buffer, size_t capacity, size_t *length);
+
+/*
+ The confusion matrix of the held-out images: K·K counts into `buffer`, true class by row, answered class by column, by the
+ rule of seed_neighbours. No counts where no image was held out.
+ */
+SEED_MUST_USE seed_error *seed_classifier_confusion(const seed_classifier *classifier,
+                                      uint64_t *buffer,
+                                      size_t capacity,
+                                      size_t *length);
+
+/*
+ The same as a table of comma-separated values with the classes' names, by the rule of seed_config_get_string.
+ */
+SEED_MUST_USE seed_error *seed_classifier_confusion_csv(const seed_classifier *classifier,
+                                          char *buffer,
+                                          size_t capacity,
+                                          size_t *length);
+
+/*
+ Classifies `count` images of any sizes. Each of the four arrays may be NULL: `classes` receives `count` class numbers,
+ `confidences` as many probabilities of these, `unsure` 1 where that lies below the classifier's threshold and 0 else, and
+ `probabilities` count·K numbers, image after image.
+ */
+SEED_MUST_USE seed_error *seed_classifier_classify(const seed_classifier *classifier,
+                                     const seed_image *images,
+                                     size_t count,
+                                     int32_t *classes,
+                                     float *confidences,
+                                     uint8_t *unsure,
+                                     float *probabilities);
+
+/*
+ Classifies all images of a data set, in order. The arrays are as for seed_classifier_classify, with room for `capacity`
+ images; a broken image gets class −1, is unsure, and its numbers are 0. `callback`, `user_data` and `cancel` may be NULL.
+
+ Errors: SEED_ERROR_BUFFER_TOO_SMALL when the data set has more images than `capacity`; SEED_ERROR_CANCELLED when the
+ callback or the token ended it. The arrays are left alone then.
+ */
+SEED_MUST_USE seed_error *seed_classifier_classify_dataset(const seed_classifier *classifier,
+                                             const seed_dataset *dataset,
+                                             seed_count_callback callback,
+                                             void *user_data,
+                                             const seed_cancel_token *cancel,
+                                             int32_t *classes,
+                                             float *confidences,
+                                             uint8_t *unsure,
+                                             float *probabilities,
+                                             size_t capacity);
+
+/*
+ How well the classifier does on the labelled images of a data set that it has not learned from, as a JSON object with
+ "images", "accuracy", "balanced_recall", "recalls", "auroc", "nll", "calibration_error", "selected" (coverage and risk of
+ the threshold) and "confusion", by the rule of seed_config_get_string (each call embeds the images). `labels` are as for
+ seed_classifier_fit; broken images are left out. `callback`, `user_data` and `cancel` may be NULL.
+
+ Errors: SEED_ERROR_CANCELLED when the callback or the token ended it.
+ */
+SEED_MUST_USE seed_error *seed_classifier_judge(const seed_classifier *classifier,
+                                  const seed_dataset *dataset,
+                                  const int32_t *labels,
+                                  size_t label_count,
+                                  seed_count_callback callback,
+                                  void *user_data,
+                                  const seed_cancel_token *cancel,
+                                  char *buffer,
+                                  size_t capacity,
+                                  size_t *length);
+
+/*
+ Releases a classifier. NULL is fine.
+ */
+void seed_classifier_free(seed_classifier *classifier);
+
+/*
+ Makes a classifier of a copy of `student` (its features and their backbone) and the labelled images of `dataset`, by the
+ settings "finetune.…" of `config` (docs/finetune.md). `labels` has one number for each image of the data set: its class, or
+ −1 for none; seed_dataset_class_labels makes them of folders. `names` are `class_count` texts, all different.
+
+ Instead of `student`, `earlier` may be given: then the fit starts from that classifier's backbone and classes, whose names
+ must come first; new ones follow. Exactly one of both is not NULL. `teacher` (may be NULL) is what "finetune.anchor" draws
+ the student to; without one it is the student as it was.
+
+ `callback`, `user_data`, `cancel` and `outcome` may be NULL. `*outcome` receives SEED_OUTCOME_FINISHED, or
+ SEED_OUTCOME_CANCELLED when the token or the callback ended it: `*out` is the best classifier so far then. The caller
+ frees it.
+
+ Errors: SEED_ERROR_CANCELLED when it was ended before there was any classifier; SEED_ERROR_INVALID_ARGUMENT for labels or
+ names that do not fit, or images of fewer than two classes; SEED_ERROR_MISMATCH for a teacher, an earlier classifier or a
+ checkpoint ("finetune.checkpoint_path") that does not fit.
+ */
+SEED_MUST_USE seed_error *seed_classifier_fit(const seed_config *config,
+                                const seed_student *student,
+                                const seed_classifier *earlier,
+                                const seed_teacher *teacher,
+                                const seed_dataset *dataset,
+                                const int32_t *labels,
+                                size_t label_count,
+                                const char *const *names,
+                                size_t class_count,
+                                seed_finetune_callback callback,
+                                void *user_data,
+                                const seed_cancel_token *cancel,
+                                int32_t *outcome,
+                                seed_classifier **out);
+
+/*
+ Learns the images of `good`, all of good parts, by the features of `student` and the settings "anomaly.…", "seed",
+ "device" and "precision" of `config` (docs/anomaly.md). A part of the images, "anomaly.held_out", is not learned but sets
+ the threshold for "anomaly.false_alarm_rate". Broken images are left out. `callback`, `user_data` and `cancel` may be NULL.
+ The caller frees the detector.
+
+ Errors: SEED_ERROR_CANCELLED when the callback or the token ended it; SEED_ERROR_INVALID_ARGUMENT when there is no sound
+ image or a feature map is unknown; SEED_ERROR_UNSUPPORTED when the backbone has none.
+ */
+SEED_MUST_USE seed_error *seed_anomaly_fit(const seed_config *config,
+                             const seed_student *student,
+                             const seed_dataset *good,
+                             seed_count_callback callback,
+                             void *user_data,
+                             const seed_cancel_token *cancel,
+                             seed_anomaly **out);
+
+/*
+ Learns further images of good parts, while the detector goes on judging: the memory grows by what it does not cover, up to
+ its "anomaly.memory_max", and "anomaly.held_out" of the images join those that set the threshold. Calls under way end with
+ what they began with. `callback`, `user_data` and `cancel` may be NULL.
+
+ Errors: as seed_anomaly_fit; nothing has changed then.
+ */
+SEED_MUST_USE seed_error *seed_anomaly_add(const seed_anomaly *anomaly,
+                             const seed_config *config,
+                             const seed_dataset *good,
+                             seed_count_callback callback,
+                             void *user_data,
+                             const seed_cancel_token *cancel);
+
+/*
+ Opens a file of seed_anomaly_save. "device" and "precision" come from `config`. The caller frees the detector.
+
+ Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT for a file that is damaged, hostile or no detector's.
+ */
+SEED_MUST_USE seed_error *seed_anomaly_open(const char *path, const seed_config *config, seed_anomaly **out);
+
+/*
+ Writes the detector to one safetensors file, atomically: backbone, memory, held-out scores and settings.
+ */
+SEED_MUST_USE seed_error *seed_anomaly_save(const seed_anomaly *anomaly, const char *path);
+
+/*
+ The score above which an image is an alarm, and the false-alarm rate that it keeps on good parts: the one that was asked
+ for, or 1/(n + 1) where n held-out parts are too few for it. Infinite and 0 where none was held out. Both may be NULL.
+ */
+SEED_MUST_USE seed_error *seed_anomaly_threshold(const seed_anomaly *anomaly,
+                                   float *threshold,
+                                   double *rate);
+
+/*
+ What is known about the detector as a JSON object, by the rule of seed_config_get_string: "settings", "patches" and
+ "patch_dim" of the memory, "held_out" (their number), "threshold" and "rate" (null where none was held out).
+ */
+SEED_MUST_USE seed_error *seed_anomaly_describe(const seed_anomaly *anomaly, char *buffer, size_t capacity, size_t *length);
+
+/*
+ Scores `count` images of any sizes: `count` numbers into `scores`, and 1 for an alarm or 0 into `alarms`; each may be NULL.
+ */
+SEED_MUST_USE seed_error *seed_anomaly_score(const seed_anomaly *anomaly,
+                               const seed_image *images,
+                               size_t count,
+                               float *scores,
+                               uint8_t *alarms);
+
+/*
+ The heat map of one image in its own pixels: width·height distances, row after row, into `buffer`, by the rule of
+ seed_neighbours. `score` and `alarm` (each may be NULL) are as for seed_anomaly_score.
+ */
+SEED_MUST_USE seed_error *seed_anomaly_map(const seed_anomaly *anomaly,
+                             const seed_image *image,
+                             float *buffer,
+                             size_t capacity,
+                             size_t *length,
+                             float *score,
+                             uint8_t *alarm);
+
+/*
+ Releases a detector. NULL is fine.
+ */
+void seed_anomaly_free(seed_anomaly *anomaly);
+
+/*
+ The number of architectures that seed_student_new and seed_teacher_load know.
+ */
+SEED_MUST_USE seed_error *seed_architecture_count(size_t *out);
+
+/*
+ The name of architecture `index`, from 0, such as "resnet18", by the rule of seed_config_get_string. seed_model_new tells more
+ of it.
+ */
+SEED_MUST_USE seed_error *seed_architecture_name(size_t index,
+                                   char *buffer,
+                                   size_t capacity,
+                                   size_t *length);
+
+/*
+ Describes the student that seed_student_new would make of that architecture and configuration, without making it: image size,
+ "embedding_dim", "projection_hidden", mean and std come from `config`. It takes milliseconds and hardly any memory. The
+ caller frees it.
+ */
+SEED_MUST_USE seed_error *seed_model_new(const char *architecture,
+                           const seed_config *config,
+                           seed_model **out);
+
+/*
+ Describes the network in a file without reading its weights: a student that seed_student_save wrote, or a file of
+ seed_student_export of any format. Nothing in the file is executed. The caller frees it.
+
+ Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT for a file that libseed did not write or that is damaged.
+ */
+SEED_MUST_USE seed_error *seed_model_open(const char *path, seed_model **out);
+
+/*
+ Describes a student, its provenance as it is now. The caller frees it.
+ */
+SEED_MUST_USE seed_error *seed_model_from_student(const seed_student *student, seed_model **out);
+
+/*
+ Describes a teacher for images of the configuration's size, mean and std, which a teacher itself does not have. The caller
+ frees it.
+ */
+SEED_MUST_USE seed_error *seed_model_from_teacher(const seed_teacher *teacher,
+                                    const seed_config *config,
+                                    seed_model **out);
+
+/*
+ Describes the network that a session runs now. The caller frees it.
+ */
+SEED_MUST_USE seed_error *seed_model_from_session(const seed_session *session, seed_model **out);
+
+/*
+ The figures of the network.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT where info->struct_size is not sizeof(seed_model_info).
+ */
+SEED_MUST_USE seed_error *seed_model_get_info(const seed_model *model, seed_model_info *info);
+
+/*
+ The name of the architecture, such as "resnet18", by the rule of seed_config_get_string; "torchscript" or "application" for a
+ teacher that is no network of libseed.
+ */
+SEED_MUST_USE seed_error *seed_model_architecture(const seed_model *model,
+                                    char *buffer,
+                                    size_t capacity,
+                                    size_t *length);
+
+/*
+ Where the network comes from, a JSON object, by the rule of seed_config_get_string: "library", "distillation" (teacher, images,
+ steps, loss, settings) and what the application set by seed_student_set_provenance. "{}" where nothing is known.
+ */
+SEED_MUST_USE seed_error *seed_model_provenance(const seed_model *model,
+                                  char *buffer,
+                                  size_t capacity,
+                                  size_t *length);
+
+/*
+ Releases a model. NULL is fine.
+ */
+void seed_model_free(seed_model *model);
+
+/*
+ Writes the student as it is now for other programs, to the student's image size and any batch size; a run may go on meanwhile.
+ The file carries the student's description and provenance, which seed_model_open reads. It is checked before it is in place:
+ weights and ONNX models are read back and compared, TorchScript modules are run against the student. On an error what stood
+ at `path` is as it was. docs/export.md has a use of each format.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT for options out of bounds and a student that has diverged; SEED_ERROR_UNSUPPORTED for
+ an operation that the format lacks here, naming it, and an ONNX model of 2 GB and more; SEED_ERROR_IO.
+ */
+SEED_MUST_USE seed_error *seed_student_export(const seed_student *student,
+                                const char *path,
+                                const seed_export_options *options);
+
+/*
+ Opens the store in the file `path` to write, and makes it where there is none; `options` NULL means all defaults. Beside it lie
+ `path`.lock and, while it is open, `path`-wal and `path`-shm. It must be on a local disk. The caller frees it with
+ seed_store_free.
+
+ Errors: SEED_ERROR_BUSY when another store writes to it, here or in another process; SEED_ERROR_IO; SEED_ERROR_FORMAT when the
+ file is no store; SEED_ERROR_MISMATCH for another version's, or when novel frames are to be kept and stored ones have no
+ embedding.
+ */
+SEED_MUST_USE seed_error *seed_store_open(const char *path,
+                            const seed_store_options *options,
+                            seed_store **out);
+
+/*
+ Opens the store in the file `path` to read, whether or not a process writes to it. Functions that change the store answer
+ SEED_ERROR_INVALID_ARGUMENT. The caller frees it with seed_store_free.
+
+ Errors: SEED_ERROR_IO when there is no such file, SEED_ERROR_FORMAT when it is no store, SEED_ERROR_MISMATCH for another version's.
+ */
+SEED_MUST_USE seed_error *seed_store_open_to_read(const char *path,
+                                    seed_store **out);
+
+/*
+ Stores what waits and closes; what a full disk keeps from being stored is tried once more and lost then, which the log says. Call
+ seed_store_flush before to be sure. NULL is fine. Data sets of the store live on.
+ */
+void seed_store_free(seed_store *store);
+
+/*
+ Frames without an embedding get that of `session`, as it is now, in the store's thread from now on; NULL ends it. After
+ seed_session_swap the store goes on with the old network: embeddings of two networks cannot be compared.
+
+ Errors: SEED_ERROR_MISMATCH when the store has embeddings of another width.
+ */
+SEED_MUST_USE seed_error *seed_store_set_session(const seed_store *store, const seed_session *session);
+
+/*
+ Copies a frame into the store's queue and returns; encoding and writing happen in the store's thread. `entry` may be NULL.
+ Where the queue is full it waits up to `wait_ms` milliseconds for room (0: not at all; UINT32_MAX: for ever). `*id` (may be NULL)
+ receives the number under which the frame will be stored, from 1 on and never given twice, or 0 when it was not taken: there was
+ no room, or the reservoir passes it over; seed_store_stats_now counts both.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT for an image that is not sound or larger than queue_bytes, and where novel frames are kept and
+ there is neither an embedding nor a session; SEED_ERROR_MISMATCH for an embedding of another width.
+ */
+SEED_MUST_USE seed_error *seed_store_push(const seed_store *store,
+                            const seed_image *image,
+                            const seed_store_entry *entry,
+                            uint32_t wait_ms,
+                            int64_t *id);
+
+/*
+ As seed_store_push for `length` bytes of JPEG, PNG, BMP or TIFF, which are stored as they are. One that does not decode counts as
+ failed.
+ */
+SEED_MUST_USE seed_error *seed_store_push_encoded(const seed_store *store,
+                                    const uint8_t *bytes,
+                                    size_t length,
+                                    const seed_store_entry *entry,
+                                    uint32_t wait_ms,
+                                    int64_t *id);
+
+/*
+ Waits until all frames that were pushed before are stored and synced to the disk: they survive the end of the process, and of
+ power where the disk keeps its word.
+
+ Errors: SEED_ERROR_IO when that cannot be done now, with the reason; the frames wait and are tried again.
+ */
+SEED_MUST_USE seed_error *seed_store_flush(const seed_store *store);
+
+/*
+ Gives frame `id` the class `label`, from 0 on, called `label_text` (may be NULL), once all that was pushed before is stored; a
+ negative `label` takes the label away. Labelled frames are not let go for their age, and for others only when all are labelled.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT when there is no such frame, SEED_ERROR_IO.
+ */
+SEED_MUST_USE seed_error *seed_store_set_label(const seed_store *store,
+                                 int64_t id,
+                                 int64_t label,
+                                 const char *label_text);
+
+/*
+ Removes `count` frames, all or none; those that are not there are fine.
+
+ Errors: SEED_ERROR_IO.
+ */
+SEED_MUST_USE seed_error *seed_store_remove(const seed_store *store, const int64_t *ids, size_t count);
+
+/*
+ The ids of the frames that `filter` (NULL: all) lets through, ascending, into `buffer`: NULL asks for the size; too small a buffer
+ is left alone; `*length` receives the ids needed. A frame that was just pushed is there after seed_store_flush.
+ */
+SEED_MUST_USE seed_error *seed_store_list(const seed_store *store,
+                            const seed_store_filter *filter,
+                            int64_t *buffer,
+                            size_t capacity,
+                            size_t *length);
+
+/*
+ What is known of frame `id`; `*record` has its struct_size set.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT when it is not there, as for every function that takes an id.
+ */
+SEED_MUST_USE seed_error *seed_store_describe(const seed_store *store, int64_t id, seed_store_record *record);
+
+/*
+ A text of frame `id`, `which` of SEED_STORE_TEXT_*, into `buffer`: NULL asks for the size; too small a buffer is left alone;
+ `*length` receives the bytes needed, the NUL included.
+ */
+SEED_MUST_USE seed_error *seed_store_text(const seed_store *store,
+                            int64_t id,
+                            int32_t which,
+                            char *buffer,
+                            size_t capacity,
+                            size_t *length);
+
+/*
+ The pixels of frame `id`, by the rule of seed_image_decode.
+
+ Errors: SEED_ERROR_FORMAT when the image is damaged.
+ */
+SEED_MUST_USE seed_error *seed_store_pixels(const seed_store *store,
+                              int64_t id,
+                              seed_image *image,
+                              uint8_t *buffer,
+                              size_t capacity,
+                              size_t *length);
+
+/*
+ The file of frame `id`, PNG or JPEG say, into `buffer`: NULL asks for the size; too small a buffer is left alone; `*length`
+ receives the bytes needed.
+
+ Errors: SEED_ERROR_FORMAT when the bytes are not those that were stored.
+ */
+SEED_MUST_USE seed_error *seed_store_encoded(const seed_store *store,
+                               int64_t id,
+                               uint8_t *buffer,
+                               size_t capacity,
+                               size_t *length);
+
+/*
+ The embedding of frame `id`, of length 1, into `buffer` by the rule of seed_store_encoded; no floats where it has none.
+ */
+SEED_MUST_USE seed_error *seed_store_embedding(const seed_store *store, int64_t id, float *buffer, size_t capacity, size_t *length);
+
+/*
+ The classes of `count` frames, −1 where there is none, into `labels`, which holds as many.
+ */
+SEED_MUST_USE seed_error *seed_store_labels(const seed_store *store, const int64_t *ids, size_t count, int64_t *labels);
+
+/*
+ Makes a data set of `count` frames in this order, or of all that are there now where `ids` is NULL; image i is frame ids[i]. It
+ reads the store when an image is asked for, and may outlive the handle. The store may grow meanwhile: what comes later is not in the
+ data set, and a frame that has gone is skipped, counted and named like a broken file. The caller frees it with seed_dataset_free.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT when there is no frame, or one of `ids` is not there.
+ */
+SEED_MUST_USE seed_error *seed_dataset_open_store(const seed_store *store,
+                                    const int64_t *ids,
+                                    size_t count,
+                                    seed_dataset **out);
+
+/*
+ What the store has done since it was opened, and holds; `*stats` has its struct_size set. Cheap for the one that writes; a reader
+ counts all frames.
+ */
+SEED_MUST_USE seed_error *seed_store_stats_now(const seed_store *store,
+                                 seed_store_stats *stats);
+
+/*
+ What keeps the store's thread from storing at the moment, a full disk say, by the rule of seed_store_text; an empty text when
+ nothing does.
+ */
+SEED_MUST_USE seed_error *seed_store_trouble(const seed_store *store,
+                               char *buffer,
+                               size_t capacity,
+                               size_t *length);
+
+/*
+ Looks at every page of the store in the file `path` and decodes every image; others may use it meanwhile. `callback` (may be NULL)
+ is told how many of how many frames are done, on this thread. Success means that the store is sound.
+
+ Errors: SEED_ERROR_FORMAT with the number of problems and the first hundred of them; SEED_ERROR_CANCELLED; SEED_ERROR_IO.
+ */
+SEED_MUST_USE seed_error *seed_store_check(const char *path,
+                             seed_count_callback callback,
+                             void *user_data);
+
+/*
+ Copies every sound frame, with its number, label and embedding, from the store in the file `path`, which nobody writes to, into a
+ new store in the file `new_path`. `callback` as for seed_store_check. `*saved` and `*lost` receive the numbers of frames, and
+ `*list_damaged` (may be NULL) 1 where the list of frames is itself damaged, so that nobody knows how many more there were, else 0.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT when `new_path` exists; SEED_ERROR_BUSY; SEED_ERROR_CANCELLED; SEED_ERROR_IO; SEED_ERROR_FORMAT
+ when the old store cannot even be opened.
+ */
+SEED_MUST_USE seed_error *seed_store_repair(const char *path,
+                              const char *new_path,
+                              seed_count_callback callback,
+                              void *user_data,
+                              uint64_t *saved,
+                              uint64_t *lost,
+                              int32_t *list_damaged);
+
+/*
  Weighted kNN (votes exp(similarity/.07)) over `splits` (1 to 10,000) random splits of `count` vectors of `dim` floats into 2/3
  gallery and 1/3 queries. `labels` are class numbers from 0. The splits depend on `seed`, `count` and nothing else, so
  different networks are judged on the same ones.
@@ -1181,6 +2811,132 @@ SEED_MUST_USE seed_error *seed_agreement(const float *student,
                            double *share);
 
 /*
+ AUROC: how often a positive image scores higher than a negative one, ties counting half. `positives` holds 1 (or anything
+ but 0) for a positive and 0 for a negative, `count` of both.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT when there is no positive or no negative, or a score is NaN.
+ */
+SEED_MUST_USE seed_error *seed_auroc(const float *scores,
+                       const uint8_t *positives,
+                       size_t count,
+                       double *value);
+
+/*
+ PRO, per-region overlap: how much of each defect heat maps cover, whatever the defect's size, as the normalised area under
+ the curve over false-positive rates up to `limit` (usual: 0.3). `scores` and `masks` (0: good pixel) hold the pixels of
+ `count` images one after the other, row after row; `widths` and `heights` their sides.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT when there is no defect or no good pixel, or a score is NaN.
+ */
+SEED_MUST_USE seed_error *seed_region_overlap(const float *scores,
+                                const uint8_t *masks,
+                                const uint32_t *widths,
+                                const uint32_t *heights,
+                                size_t count,
+                                double limit,
+                                double *value);
+
+/*
+ The linear protocol: logistic regression on frozen features, `count` vectors of `dim` floats, over `splits` random splits.
+ A third of each class is for testing; of the others the share `label_fraction` is learned from, at least one a class (1: the
+ linear protocol; .01, .1: few labels). `labels` are class numbers from 0, −1 for a vector to be left out. The splits depend
+ on `seed` and the labels alone, so different networks are judged on the same ones. `recalls` (may be NULL) receives the
+ mean recall of each of the `class_count` classes, which is the highest label + 1. `cancel` may be NULL.
+ */
+SEED_MUST_USE seed_error *seed_linear_evaluate(const float *features,
+                                 size_t count,
+                                 size_t dim,
+                                 const int32_t *labels,
+                                 uint32_t splits,
+                                 uint64_t seed,
+                                 double label_fraction,
+                                 const seed_cancel_token *cancel,
+                                 seed_linear_result *result,
+                                 double *recalls,
+                                 size_t class_count);
+
+/*
+ Makes a reference of `count` embeddings of `dim` floats, at least 20, better some hundreds; of more than 4096, as many at even
+ distances are used. The caller frees it with seed_drift_free.
+ */
+SEED_MUST_USE seed_error *seed_drift_new(const float *embeddings,
+                           size_t count,
+                           size_t dim,
+                           seed_drift **out);
+
+/*
+ Reads a reference that seed_drift_save wrote. The caller frees it with seed_drift_free.
+ */
+SEED_MUST_USE seed_error *seed_drift_load(const char *path, seed_drift **out);
+
+/*
+ Writes the reference to a file (safetensors), atomically: keep it beside the student.
+ */
+SEED_MUST_USE seed_error *seed_drift_save(const seed_drift *drift, const char *path);
+
+/*
+ What a batch of `count` of the same student's embeddings says, 2 to half of the reference's rows; `*signal` has its struct_size
+ set. The first batch of a size takes longest.
+
+ Errors: SEED_ERROR_MISMATCH for another width.
+ */
+SEED_MUST_USE seed_error *seed_drift_measure(const seed_drift *drift,
+                               const float *embeddings,
+                               size_t count,
+                               size_t dim,
+                               seed_drift_signal *signal);
+
+/*
+ Releases a reference. NULL is fine.
+ */
+void seed_drift_free(seed_drift *drift);
+
+/*
+ Measures a student by its teacher: `count` embeddings of `dim` floats of both for the same frames, against `queue_count` embeddings
+ of the teacher's. Temperatures of 0 are the paper's, .2 and .01. `*result` has its struct_size set. Keep the result when the student
+ is made (seed_student_set_provenance) and measure again with the same queue and as many frames of today.
+ */
+SEED_MUST_USE seed_error *seed_fidelity_measure(const float *student,
+                                  const float *teacher,
+                                  size_t count,
+                                  size_t dim,
+                                  const float *queue,
+                                  size_t queue_count,
+                                  size_t k,
+                                  double temperature_student,
+                                  double temperature_teacher,
+                                  uint64_t seed,
+                                  seed_fidelity *result);
+
+/*
+ Which figures have become worse since `then`, so that the intervals do not touch: a sum of SEED_WORSE_*, 0 for none.
+
+ Errors: SEED_ERROR_MISMATCH when the two were not measured alike.
+ */
+SEED_MUST_USE seed_error *seed_fidelity_compare(const seed_fidelity *then, const seed_fidelity *now, int32_t *worse);
+
+/*
+ Compares a new student with the old: on `frames`, by how well each agrees with the teacher; on `reference`, whose `label_count`
+ images have the classes `labels`, by kNN; and by their latency. All three sessions give embeddings ("output" "embedding") of one
+ width. `options` may be NULL. `callback` (may be NULL) is told how many of how many images are embedded, on this thread; a return
+ other than 0 cancels. `*verdict` has its struct_size set. Nothing is changed: seed_session_swap puts the new student in, and the same
+ call puts the old one back.
+
+ Errors: SEED_ERROR_MISMATCH for widths that differ, SEED_ERROR_CANCELLED.
+ */
+SEED_MUST_USE seed_error *seed_gate_judge(const seed_session *old_session,
+                            const seed_session *new_session,
+                            const seed_session *teacher,
+                            const seed_dataset *frames,
+                            const seed_dataset *reference,
+                            const int64_t *labels,
+                            size_t label_count,
+                            const seed_gate_options *options,
+                            seed_count_callback callback,
+                            void *user_data,
+                            seed_verdict *verdict);
+
+/*
  Makes an empty report. The caller frees it with seed_report_free.
  */
 SEED_MUST_USE seed_error *seed_report_new(const char *title, seed_report **out);
@@ -1226,6 +2982,16 @@ SEED_MUST_USE seed_error *seed_report_add_neighbours(seed_report *report,
                                        const uint32_t *left,
                                        const char *right_name,
                                        const uint32_t *right);
+
+/*
+ Adds the confusion matrix of a classifier's held-out images as a table: true class by row, answered class by column, and
+ each class's recall.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT when no image was held out.
+ */
+SEED_MUST_USE seed_error *seed_report_add_confusion(seed_report *report,
+                                      const char *title,
+                                      const seed_classifier *classifier);
 
 /*
  Writes the report to an HTML file, atomically. More may be added and written again.

@@ -1,9 +1,15 @@
 //! The settings of a run: plain numbers and texts under string keys. Defaults are the paper's (Fang et al., "SEED",
 //! ICLR 2021, §4.1; views: Chen et al., "MoCo v2", 2020).
 //!
-//! [`KEYS`] is the one list of what can be set; the C ABI, JSON and the documentation all go by it.
+//! [`keys`] is the one list of what can be set; the C ABI, JSON and the documentation all go by it.
+
+mod anomaly;
+mod finetune;
 
 use serde::{Deserialize, Serialize};
+
+pub use anomaly::AnomalyConfig;
+pub use finetune::FinetuneConfig;
 
 use crate::data::ViewConfig;
 use crate::data::augment::VIEW_DEVICES;
@@ -69,6 +75,10 @@ pub struct Config {
     pub progress_every: u64,
     /// The augmented views.
     pub view: ViewConfig,
+    /// Fine-tuning.
+    pub finetune: FinetuneConfig,
+    /// Anomaly detection.
+    pub anomaly: AnomalyConfig,
 }
 
 impl Default for Config {
@@ -101,6 +111,8 @@ impl Default for Config {
             checkpoint_path: String::new(),
             progress_every: 10,
             view: ViewConfig::default(),
+            finetune: FinetuneConfig::default(),
+            anomaly: AnomalyConfig::default(),
         }
     }
 }
@@ -119,8 +131,8 @@ pub enum Slot {
     Text(fn(&mut Config) -> &mut String),
 }
 
-/// Every key that can be set.
-pub const KEYS: &[(&str, Slot)] = &[
+/// Every key that can be set, but for those of the parts below; see [`keys`].
+const KEYS: &[(&str, Slot)] = &[
     ("seed", Slot::Int(|c| &mut c.seed, 0, i64::MAX as u64)),
     ("device", Slot::Text(|c| &mut c.device)),
     ("precision", Slot::Word(|c| &mut c.precision, &["auto", "fp32", "bf16"])),
@@ -149,6 +161,7 @@ pub const KEYS: &[(&str, Slot)] = &[
     ("progress_every", Slot::Int(|c| &mut c.progress_every, 1, 1 << 40)),
     ("image_width", Slot::Side(|c| &mut c.view.width, 8, 4096)),
     ("image_height", Slot::Side(|c| &mut c.view.height, 8, 4096)),
+    ("image_channels", Slot::Side(|c| &mut c.view.channels, 1, 3)),
     ("view.crop_scale_min", Slot::Float(|c| &mut c.view.crop_scale_min, 1e-4, 1.0)),
     ("view.crop_scale_max", Slot::Float(|c| &mut c.view.crop_scale_max, 1e-4, 1.0)),
     ("view.crop_ratio_min", Slot::Float(|c| &mut c.view.crop_ratio_min, 0.01, 100.0)),
@@ -171,6 +184,11 @@ pub const KEYS: &[(&str, Slot)] = &[
     ("std.g", Slot::Float(|c| &mut c.view.std[1], 1e-4, 100.0)),
     ("std.b", Slot::Float(|c| &mut c.view.std[2], 1e-4, 100.0)),
 ];
+
+/// Every key that can be set, with its place.
+pub fn keys() -> impl Iterator<Item = &'static (&'static str, Slot)> {
+    KEYS.iter().chain(finetune::KEYS).chain(anomaly::KEYS)
+}
 
 /// A setting's value.
 #[derive(Debug, Clone, PartialEq)]
@@ -243,7 +261,7 @@ impl Config {
     /// Every key with its value, as one flat JSON object.
     pub fn to_json(&self) -> Result<String> {
         let mut object = serde_json::Map::new();
-        for (key, _) in KEYS {
+        for (key, _) in keys() {
             let value = match self.get(key)? {
                 Value::Int(number) => number.into(),
                 Value::Float(number) => number.into(),
@@ -291,13 +309,16 @@ impl Config {
                 ));
             }
         }
+        if self.view.channels == 2 {
+            return Err(Error::new(ErrorKind::Config, "image_channels is 2, expected 3 or 1"));
+        }
         Ok(())
     }
 }
 
 fn slot(key: &str) -> Result<&'static Slot> {
-    KEYS.iter().find(|(name, _)| *name == key).map(|(_, slot)| slot).ok_or_else(|| {
-        let nearest = KEYS.iter().map(|(name, _)| *name).min_by_key(|name| distance(key, name)).unwrap_or("");
+    keys().find(|(name, _)| *name == key).map(|(_, slot)| slot).ok_or_else(|| {
+        let nearest = keys().map(|(name, _)| *name).min_by_key(|name| distance(key, name)).unwrap_or("");
         Error::new(ErrorKind::Config, format!("unknown key \"{key}\"; the nearest known key is \"{nearest}\""))
     })
 }

@@ -10,12 +10,15 @@ pub mod device;
 pub mod distill;
 pub mod error;
 pub mod eval;
+pub mod export;
 pub mod ffi;
+pub mod gate;
 pub mod infer;
 pub mod machine;
 pub mod memory;
 pub mod model;
 pub mod optim;
+pub mod store;
 pub mod torch;
 pub mod train;
 

@@ -257,7 +257,7 @@ fn a_stale_bank_is_refused_with_the_reason() {
         assert!(error.kind() == ErrorKind::Mismatch && error.message().contains(reason), "{error}");
     }
     let other = teacher_of(3);
-    let name = other.architecture().name();
+    let name = other.name();
     let error = bank.check_teacher(name, &other.identity().unwrap()).unwrap_err();
     assert!(error.message().contains("its teacher is resnet18"), "{error}");
     bank.check_teacher(name, &teacher().identity().unwrap()).unwrap();

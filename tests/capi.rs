@@ -36,6 +36,32 @@ fn a_station_s_needs_hold_in_c99_and_cpp17() {
 }
 
 #[test]
+fn weights_of_others_hold_in_c99_and_cpp17() {
+    holds_in_c99_and_cpp17("weights.c");
+}
+
+#[test]
+fn teachers_of_other_kinds_hold_in_c99_and_cpp17() {
+    for cpp in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["tensor.pt", "dict.pt", "half.npy", "single.npy", "named.safetensors"] {
+            fs::copy(root().join("tests/golden/teachers").join(name), folder.path().join(name)).unwrap();
+        }
+        run(&compile(&root().join("tests/capi/teachers.c"), cpp, folder.path()), folder.path());
+    }
+}
+
+#[test]
+fn students_are_described_and_exported_in_c99_and_cpp17() {
+    holds_in_c99_and_cpp17("export.c");
+}
+
+#[test]
+fn networks_go_by_their_names_in_c99_and_cpp17() {
+    holds_in_c99_and_cpp17("networks.c");
+}
+
+#[test]
 fn structs_lie_as_old_programs_know_them() {
     // No struct and no field may be forgotten.
     let header = fs::read_to_string(root().join("include/seed.h")).unwrap();

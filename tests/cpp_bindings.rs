@@ -20,14 +20,16 @@ fn quiet(program: &Path) -> Command {
     command
 }
 
-/// Runs the checks of tests/cpp/bindings.cpp in a folder of its own, which then holds teacher.safetensors (a
-/// mobilenet_v3_small) and student.safetensors.
+/// Runs the checks of tests/cpp in a folder of their own, which then holds teacher.safetensors (a mobilenet_v3_small) and
+/// student.safetensors.
 fn check_bindings(flags: &[&str]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let program = compile("tests/cpp/bindings.cpp", flags, folder.path());
-    let output = quiet(&program).arg(folder.path()).output().unwrap();
-    let text = expect_success(&format!("bindings {flags:?}"), &output);
-    assert!(text.contains("all checks passed"), "{text}");
+    for source in ["tests/cpp/station.cpp", "tests/cpp/bindings.cpp"] {
+        let program = compile(source, flags, folder.path());
+        let output = quiet(&program).arg(folder.path()).output().unwrap();
+        let text = expect_success(&format!("{source} {flags:?}"), &output);
+        assert!(text.contains("all checks passed"), "{text}");
+    }
     folder
 }
 
@@ -40,7 +42,7 @@ fn seed_hpp_has_everything_of_seed_h() {
         bindings.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
     let constants = header.lines().filter_map(|line| line.strip_prefix("#define ")?.split_whitespace().next());
     let constants = constants.filter(|name| {
-        ["SEED_OK", "SEED_ERROR_", "SEED_LOG_", "SEED_PIXEL_", "SEED_DEVICE_", "SEED_OUTCOME_"]
+        ["SEED_OK", "SEED_ERROR_", "SEED_LOG_", "SEED_PIXEL_", "SEED_DEVICE_", "SEED_OUTCOME_", "SEED_STAGE_"]
             .iter()
             .any(|start| name.starts_with(start))
     });
@@ -85,11 +87,20 @@ fn the_examples_distil_embed_and_inspect() {
     let teacher = folder.path().join("teacher.safetensors");
     let student = folder.path().join("distilled.safetensors");
 
-    let program = compile("examples/cpp/folder.cpp", &["-std=c++17"], folder.path());
-    let arguments = [images.as_os_str(), teacher.as_os_str(), "mobilenet_v3_small".as_ref(), student.as_os_str()];
-    let output = quiet(&program).args(arguments).args(["32", "2"]).output().unwrap();
-    let text = expect_success("folder", &output);
-    assert!(text.contains("columns/0.png is like "), "{text}");
+    // In C and in C++ the same program: the students are the same to the last byte, and so is what they find alike.
+    let lines =
+        [("examples/c/folder.c", "-std=c99"), ("examples/cpp/folder.cpp", "-std=c++17")].map(|(source, standard)| {
+            let program = compile(source, &[standard], folder.path());
+            let arguments =
+                [images.as_os_str(), teacher.as_os_str(), "mobilenet_v3_small".as_ref(), student.as_os_str()];
+            let output = quiet(&program).args(arguments).args(["32", "6", "4"]).output().unwrap();
+            let text = expect_success(source, &output);
+            let found: Vec<&str> = text.lines().filter(|line| line.contains(" is most like ")).collect();
+            assert!(text.contains("step 6/6") && found.len() == 5 && found[0].starts_with("columns/0.png"), "{text}");
+            (found.join("\n"), fs::read(&student).unwrap())
+        });
+    assert_eq!(lines[0].0, lines[1].0);
+    assert!(lines[0].1 == lines[1].1, "the students of C and C++ differ");
 
     let program = compile("examples/cpp/inspect.cpp", &["-std=c++17"], folder.path());
     let frames = folder.path().join("frames.raw");
@@ -106,6 +117,124 @@ fn the_examples_distil_embed_and_inspect() {
     let arguments = [teacher.as_os_str(), "mobilenet_v3_small".as_ref(), student.as_os_str()];
     let text = expect_success("camera", &quiet(&program).args(arguments).args(["32", "12"]).output().unwrap());
     assert!(text.contains("step 12 on ") && text.contains("is most like frame"), "{text}");
+}
+
+#[test]
+fn the_store_takes_a_line_of_frames() {
+    let folder = check_bindings(&["-std=c++17"]);
+    // Enough for a reference of forty and two batches of twenty.
+    let images = folder.path().join("line");
+    for number in 0..80u32 {
+        let class = if number % 2 == 0 { "columns" } else { "rows" };
+        fs::create_dir_all(images.join(class)).unwrap();
+        let picture = GrayImage::from_fn(40, 40, |x, y| {
+            let place = if class == "rows" { y } else { x };
+            Luma([if place / (2 + number % 5) % 2 == 0 { 30 } else { 180 + (number % 7) as u8 }])
+        });
+        picture.save(images.join(class).join(format!("{number:03}.png"))).unwrap();
+    }
+    let program = compile("examples/cpp/store.cpp", &["-std=c++17"], folder.path());
+    let arguments = [folder.path().join("student.safetensors"), folder.path().join("example.seed"), images];
+    let text = expect_success("store", &quiet(&program).args(arguments).arg("500").output().unwrap());
+    assert!(text.contains("80 pushed, ") && text.contains(" of class columns"), "{text}");
+    // What the signal says is up to a student that was hardly trained; tests/trust.rs asks that.
+    assert_eq!(text.matches("threshold").count(), 2, "{text}");
+}
+
+/// The first block of a language in a page that holds a word, its includes apart from the rest.
+fn code_of(page: &str, language: &str, word: &str) -> (String, String) {
+    let text = fs::read_to_string(root().join(page)).unwrap();
+    let block = text
+        .split(&format!("```{language}\n"))
+        .skip(1)
+        .filter_map(|rest| rest.split("\n```").next())
+        .find(|block| block.contains(word))
+        .unwrap_or_else(|| panic!("{page} has no {language} code with {word}"));
+    let (includes, rest): (Vec<&str>, Vec<&str>) = block.lines().partition(|line| line.starts_with("#include"));
+    (includes.join("\n"), rest.join("\n"))
+}
+
+#[test]
+fn the_code_of_the_pages_compiles() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |name: &str, compiler: &str, flags: &[&str], text: String| {
+        let source = folder.path().join(name);
+        fs::write(&source, text).unwrap();
+        let mut command = Command::new(compiler);
+        command.args(flags).arg("-fsyntax-only").arg("-I").arg(root().join("include"));
+        command.arg("-I").arg(root().join("bindings/cpp")).arg(source);
+        expect_success(name, &command.output().unwrap());
+    };
+    let (includes, body) = code_of("docs/c.md", "c", "seed_init");
+    let progress = "int32_t on_progress(const seed_progress *progress, void *user_data);";
+    // A page leaves out what is done with the errors.
+    let flags = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-Wno-unused-result"];
+    check(
+        "page.c",
+        "cc",
+        &flags,
+        format!("{includes}\n#include <stdlib.h>\n{progress}\nvoid f(void) {{\n{body}\n}}\n"),
+    );
+    let flags = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-Wno-unused-variable"];
+    let (includes, body) = code_of("docs/cpp.md", "cpp", "int main");
+    check("page.cpp", "c++", &flags, format!("{includes}\n{body}\n"));
+    let (includes, body) = code_of("README.md", "cpp", "seed::init");
+    check("readme.cpp", "c++", &flags, format!("{includes}\nint main() {{\n{body}\n}}\n"));
+}
+
+#[test]
+fn the_examples_classify_find_anomalies_and_evaluate() {
+    let folder = check_bindings(&["-std=c++17"]);
+    let images = labelled_images(folder.path());
+    let file = |name: &str| folder.path().join(name);
+    let run = |source: &str, arguments: &[&std::ffi::OsStr]| {
+        let program = compile(source, &["-std=c++17"], folder.path());
+        let output = quiet(&program).args(arguments).current_dir(folder.path()).output().unwrap();
+        expect_success(source, &output)
+    };
+    let (student, classifier) = (file("student.safetensors"), file("both.safetensors"));
+    let settings = ["finetune.mode=full", "finetune.epochs=2", "finetune.batch_size=4", "device=cpu"];
+    let words = |first: &[&Path], more: &[&'static str]| -> Vec<std::ffi::OsString> {
+        let more = more.iter().map(|word| std::ffi::OsString::from(*word));
+        first.iter().map(|path| path.as_os_str().to_owned()).chain(more).collect()
+    };
+    let call = |source: &str, words: &[std::ffi::OsString]| {
+        run(source, &words.iter().map(|word| word.as_os_str()).collect::<Vec<_>>())
+    };
+    let text = call("examples/cpp/finetune.cpp", &words(&[&student, &images, &classifier, &images], &settings));
+    assert!(text.contains("\"balanced_recall\"") && text.contains("12 test images are unsure"), "{text}");
+    assert!(fs::read_to_string(file("confusion.html")).unwrap().contains("<th scope=\"col\" class=\"number\">recall"));
+    // A folder more: the classes that are known stay the first.
+    fs::create_dir(images.join("plain")).unwrap();
+    for number in 0..4u8 {
+        GrayImage::from_pixel(40, 40, Luma([100 + number])).save(images.join(format!("plain/{number}.png"))).unwrap();
+    }
+    let text = call("examples/cpp/finetune.cpp", &words(&[&student, &images, &classifier, &images], &settings));
+    let places = ["\"columns\"", "\"rows\"", "\"plain\""].map(|name| text.find(name).unwrap());
+    assert!(places[0] < places[1] && places[1] < places[2], "{text}");
+
+    let detector = file("good.safetensors");
+    let masks = file("masks");
+    fs::create_dir_all(masks.join("columns")).unwrap();
+    for number in 0..6 {
+        let picture = GrayImage::from_fn(40, 40, |x, y| Luma([if x > 10 && y > 20 { 255 } else { 0 }]));
+        picture.save(masks.join(format!("columns/{number}.png"))).unwrap();
+    }
+    let mut arguments = words(&[&student, &images], &["rows"]);
+    arguments.extend(words(&[&detector, &masks], &["device=cpu", "anomaly.memory_share=0.5"]));
+    let text = call("examples/cpp/anomaly.cpp", &arguments);
+    assert!(text.contains("image AUROC") && text.contains("PRO") && text.contains("ms a frame"), "{text}");
+
+    let network = std::ffi::OsString::from(format!("student:{}", student.display()));
+    for (protocol, expected) in [("knn", "10-NN"), ("linear", "linear on 100 %"), ("few", "10 % of the labels")] {
+        let arguments = [protocol.into(), network.clone(), images.clone().into(), "runs=2".into()];
+        let text = call("examples/cpp/evaluate.cpp", &arguments);
+        assert!(text.contains(expected) && text.contains("balanced recall"), "{text}");
+    }
+    let mut arguments = vec!["full".into(), network, images.into(), "runs=1".into()];
+    arguments.extend(settings.map(std::ffi::OsString::from));
+    let text = call("examples/cpp/evaluate.cpp", &arguments);
+    assert!(text.contains("all layers fine-tuned on 100 %") && text.contains("AUROC"), "{text}");
 }
 
 /// Where Debian has OpenCV's headers; its opencv4.pc comes with a far larger package.

@@ -1,47 +1,22 @@
 //! The networks against torchvision: keys, parameter counts, numbers in both modes (tests/golden/make_models.py made them),
 //! and what must hold of every network: gradients everywhere, replayable randomness, one result in both memory formats.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
+mod hashed;
 
-use seed::model::{Architecture, Head, Mode, Network};
+use hashed::{between, images, key_line, read_golden, read_keys, relative};
+use seed::model::{Architecture, Fused, Head, Mode, Narrow, Network, Width};
 use tch::{Device, Kind, Tensor};
 
 const CLASSES: i64 = 10;
 const NOISE: u64 = 77;
-const IMAGE: u32 = 1_000_000;
 const TOLERANCE: f64 = 1e-4;
-
-fn golden(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
-}
-
-/// Values in `low..high` from a hash of (number, element), in float32 exactly as make_models.py computes them.
-fn between(number: u32, shape: &[i64], low: f32, high: f32) -> Tensor {
-    let count = shape.iter().product::<i64>() as u32;
-    let start = number.wrapping_mul(0x9E37_79B1);
-    let value = |element: u32| {
-        let mut x = start.wrapping_add(element.wrapping_mul(0x85EB_CA77));
-        x ^= x >> 16;
-        x = x.wrapping_mul(0x7FEB_352D);
-        x ^= x >> 15;
-        x = x.wrapping_mul(0x846C_A68B);
-        x ^= x >> 16;
-        low + (high - low) * ((x >> 8) as f32 / (1u32 << 24) as f32)
-    };
-    Tensor::from_slice(&(0..count).map(value).collect::<Vec<f32>>()).reshape(shape)
-}
-
-fn images(number: u32, batch: i64, height: i64, width: i64) -> Tensor {
-    between(IMAGE + number, &[batch, 3, height, width], -2.0, 2.0)
-}
 
 /// Weights of variance gain/fan-in; the gains are make_models.py's.
 fn fill(network: &Network) {
     let _guard = tch::no_grad_guard();
     let gain = match network.architecture() {
-        Architecture::MobileNetV2 | Architecture::MobileNetV3Large => 1.5,
-        Architecture::EfficientNetB1 => 1.7,
+        Architecture::MobileNetV2 | Architecture::MobileNetV3Large | Architecture::SeedMobileNetV3Large => 1.5,
+        Architecture::EfficientNetB1 | Architecture::TfEfficientNetB1 => 1.7,
         _ => 2.0,
     };
     for (number, (name, mut tensor)) in network.tensors().into_iter().enumerate() {
@@ -60,64 +35,69 @@ fn fill(network: &Network) {
     }
 }
 
-fn read_golden() -> HashMap<String, Tensor> {
-    Tensor::read_safetensors(golden("models.safetensors")).unwrap().into_iter().collect()
-}
-
-/// max |a − b| / max |b|.
-fn relative(found: &Tensor, expected: &Tensor) -> f64 {
-    assert_eq!(found.size(), expected.size());
-    let difference = (found - expected).abs().max().double_value(&[]);
-    difference / expected.abs().max().double_value(&[])
-}
-
 fn classifier(architecture: Architecture) -> Network {
     Network::new(architecture, Head::Classifier { classes: CLASSES }, 0, Device::Cpu).unwrap()
 }
 
-/// All architectures but the widest, which takes 1.5 GB and differs from ResNet-50w2 in one number.
+/// The architectures that make_models.py has: all convolutional ones but the widest, which takes 1.5 GB and differs from
+/// ResNet-50w2 in one number, and of the narrow ones those of every kind and width once. tests/vits.rs has the others.
 fn checked() -> impl Iterator<Item = Architecture> {
-    Architecture::all().iter().copied().filter(|&network| network != Architecture::ResNet50W4)
+    let names: Vec<String> = read_keys("torchvision_keys.txt").into_keys().collect();
+    assert_eq!(names.len(), 23);
+    names.into_iter().map(|name| Architecture::parse(&name).unwrap())
 }
 
 #[test]
 fn keys_and_shapes_are_torchvisions() {
-    let text = std::fs::read_to_string(golden("torchvision_keys.txt")).unwrap();
-    let mut expected: HashMap<String, Vec<String>> = HashMap::new();
-    let mut current = String::new();
-    for line in text.lines() {
-        if line.contains(' ') {
-            expected.get_mut(&current).unwrap().push(line.to_owned());
-        } else {
-            current = line.to_owned();
-            expected.insert(current.clone(), Vec::new());
-        }
-    }
+    let expected = read_keys("torchvision_keys.txt");
     for architecture in checked() {
         let tensors = classifier(architecture).tensors();
-        let found: Vec<String> = tensors
-            .iter()
-            .map(|(name, tensor)| {
-                let sides: Vec<String> = tensor.size().iter().map(i64::to_string).collect();
-                format!("{name} {}", sides.join(","))
-            })
-            .collect();
+        let found: Vec<String> = tensors.iter().map(|(name, tensor)| key_line(name, &tensor.size())).collect();
         assert_eq!(found, expected[architecture.name()], "{architecture}");
+    }
+}
+
+/// Counts by torchvision with 1000 classes and other widths: `sum(p.numel() for p in model.parameters())` of the models that
+/// make_models.py builds.
+#[test]
+fn narrow_networks_have_torchvisions_sizes() {
+    use Narrow::{MobileNetV2, MobileNetV3Large, MobileNetV3Small, ResNet10, ResNet18, ResNet34, ResNet50};
+    let counts = [
+        (ResNet10, [438_456, 1_487_240, 3_147_352]),
+        (ResNet18, [831_096, 3_055_880, 6_675_352]),
+        (ResNet34, [1_464_248, 5_584_776, 12_362_584]),
+        (ResNet50, [1_993_976, 6_917_640, 14_771_992]),
+        (MobileNetV2, [1_519_112, 1_968_680, 2_636_424]),
+        (MobileNetV3Small, [374_272, 917_264, 1_653_920]),
+        (MobileNetV3Large, [617_000, 1_734_576, 3_377_576]),
+    ];
+    for (network, counts) in counts {
+        for (width, expected) in [Width::Quarter, Width::Half, Width::ThreeQuarters].into_iter().zip(counts) {
+            let architecture = Architecture::Narrow(network, width);
+            let head = Head::Classifier { classes: 1000 };
+            let found = Network::new(architecture, head, 0, Device::Cpu).unwrap();
+            assert_eq!(found.parameter_count(), expected, "{architecture}");
+            let head = Network::new(architecture, Head::None, 0, Device::Cpu).unwrap();
+            assert_eq!(head.features(&images(0, 1, 64, 64), Mode::Eval).unwrap().size(), [1, found.feature_dim()]);
+        }
     }
 }
 
 #[test]
 fn outputs_are_torchvisions() {
-    let golden = read_golden();
+    let golden = read_golden("models.safetensors");
     let mut worst = Vec::new();
     for architecture in checked() {
         let network = classifier(architecture);
         fill(&network);
         let mut check = |what: &str, found: &Tensor| {
-            // Of the deepest networks training is not stored: float32 itself is too rough for it.
+            // Of the deepest networks training is not stored: float32 itself is too rough for it. Of timm's it is not either.
             let Some(expected) = golden.get(&format!("{architecture}.{what}")) else {
                 assert!(
-                    matches!(architecture, Architecture::ResNet101 | Architecture::ResNet152),
+                    matches!(
+                        architecture.name(),
+                        "resnet101" | "resnet152" | "tf_efficientnet_b0" | "tf_efficientnet_b1"
+                    ),
                     "{architecture} {what}"
                 );
                 return;
@@ -300,4 +280,39 @@ fn a_deep_copy_is_equal_and_shares_nothing() {
     let _moved = copy.features(&images(0, 2, 64, 64), Mode::Train { noise: 0 }).unwrap();
     assert_eq!(network.features(&images(0, 2, 64, 64), Mode::Eval).unwrap(), before);
     assert_ne!(copy.features(&images(0, 2, 64, 64), Mode::Eval).unwrap(), before);
+}
+
+#[test]
+fn feature_maps_are_torchvisions() {
+    let golden = read_golden("anomaly.safetensors");
+    for (architecture, names) in [
+        (Architecture::ResNet10, &["layer1", "layer2", "layer3", "layer4"][..]),
+        (Architecture::ResNet50, &["layer1", "layer2", "layer3", "layer4"]),
+        (Architecture::MobileNetV2, &["features.1", "features.3", "features.6", "features.13", "features.17"]),
+        (Architecture::MobileNetV3Small, &["features.1", "features.3", "features.8", "features.11"]),
+        (Architecture::EfficientNetB0, &["features.1", "features.2", "features.3", "features.5", "features.7"]),
+    ] {
+        let network = classifier(architecture);
+        fill(&network);
+        let program = Fused::new(&network, Kind::Float, 1, 75, 101).unwrap();
+        let stages = program.stages();
+        assert_eq!(stages.iter().map(|stage| stage.name.as_str()).collect::<Vec<_>>(), names, "{architecture}");
+        let images = images(5, 1, 75, 101);
+        let twice = Tensor::cat(&[&images, &images], 0).contiguous();
+        // All in one pass, then each alone, which ends earlier; two images go through one after the other.
+        let all = program.maps(&twice, stages).unwrap();
+        for (stage, map) in stages.iter().zip(&all) {
+            let alone = program.maps(&images, std::slice::from_ref(stage)).unwrap();
+            let sides = [75i64, 101].map(|side| (side + stage.stride - 1) / stage.stride);
+            assert_eq!(alone[0].size(), [1, stage.channels, sides[0], sides[1]], "{architecture} {}", stage.name);
+            for (what, axis) in [("rows", 2i64), ("columns", 1)] {
+                let expected = &golden[&format!("{architecture}.{}.{what}", stage.name)];
+                for map in [map.select(0, 1), alone[0].select(0, 0)] {
+                    let found = map.mean_dim([axis].as_slice(), false, Kind::Float);
+                    let error = relative(&found, expected);
+                    assert!(error < TOLERANCE, "{architecture} {} {what}: {error:e}", stage.name);
+                }
+            }
+        }
+    }
 }

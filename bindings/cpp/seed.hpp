@@ -100,12 +100,67 @@ enum class PixelFormat : std::int32_t {
   PlanarF32 = SEED_PIXEL_PLANAR_F32,
 };
 
+/// How an engine is shown batches; the SEED_BATCH_* of seed.h.
+enum class BatchFormat : std::int32_t {
+  FloatNchw = SEED_BATCH_FLOAT_NCHW,
+  Uint8Nhwc = SEED_BATCH_UINT8_NHWC,
+};
+
+/// Where an engine is shown batches; the SEED_DEVICE_* of seed.h.
+enum class BatchDevice : std::int32_t {
+  Cpu = SEED_DEVICE_CPU,
+  Cuda = SEED_DEVICE_CUDA,
+};
+
 /// How Trainer::run ended; the SEED_OUTCOME_* of seed.h.
 enum class Outcome : std::int32_t {
   Finished = SEED_OUTCOME_FINISHED,
   Paused = SEED_OUTCOME_PAUSED,
   Cancelled = SEED_OUTCOME_CANCELLED,
 };
+
+/// What Student::export_to writes; the SEED_EXPORT_* of seed.h.
+enum class ExportFormat : std::int32_t {
+  Onnx = SEED_EXPORT_ONNX,
+  TorchScript = SEED_EXPORT_TORCHSCRIPT,
+  Torchvision = SEED_EXPORT_TORCHVISION,
+  Backbone = SEED_EXPORT_BACKBONE,
+};
+
+/// What an exported network takes; the SEED_EXPORT_INPUT_* of seed.h.
+enum class ExportInput : std::int32_t {
+  Normalised = SEED_EXPORT_INPUT_NORMALISED,
+  Unit = SEED_EXPORT_INPUT_UNIT,
+  Bytes = SEED_EXPORT_INPUT_BYTES,
+};
+
+/// What an exported network gives; the SEED_EXPORT_OUTPUT_* of seed.h.
+enum class ExportOutputs : std::int32_t {
+  Embedding = SEED_EXPORT_OUTPUT_EMBEDDING,
+  Features = SEED_EXPORT_OUTPUT_FEATURES,
+  Both = SEED_EXPORT_OUTPUT_BOTH,
+};
+
+/// How a student is exported.
+struct ExportOptions {
+  /// What is written.
+  ExportFormat format = ExportFormat::Onnx;
+  /// What the network takes; files of weights have no input.
+  ExportInput input = ExportInput::Normalised;
+  /// What the network gives; files of weights have no outputs.
+  ExportOutputs outputs = ExportOutputs::Embedding;
+};
+
+/// What follows the features of a network; the SEED_HEAD_* of seed.h.
+enum class HeadKind : std::int32_t {
+  None = SEED_HEAD_NONE,
+  Projection = SEED_HEAD_PROJECTION,
+  NormedProjection = SEED_HEAD_NORMED_PROJECTION,
+  Classifier = SEED_HEAD_CLASSIFIER,
+};
+
+/// A network in figures; `head` is one of HeadKind.
+using ModelInfo = seed_model_info;
 
 /// One report of a run.
 using Progress = seed_progress;
@@ -116,6 +171,28 @@ using KnnResult = seed_knn_result;
 /// Receives a report of a run, on the thread that called Trainer::run. Return true to go on, false to end the run after
 /// this step. What it throws comes out of Trainer::run once the run has ended.
 using ProgressFunction = std::function<bool(const Progress &)>;
+
+/// A batch for an engine that is the teacher; see seed_teacher_batch in seed.h.
+using TeacherBatch = seed_teacher_batch;
+
+/// Fills `batch.embeddings` and returns true. False or an exception fails the call that needed them, whose error then has the
+/// exception's what(). It is called on the thread that computes, possibly on several at once, and may use libseed, but not
+/// the trainer or bank it is called for.
+using TeacherFunction = std::function<bool(TeacherBatch &batch)>;
+
+/// One report of Classifier::fit.
+using FinetuneProgress = seed_finetune_progress;
+
+/// What Classifier::fit is doing; the SEED_STAGE_* of seed.h.
+enum class Stage : std::int32_t {
+  Embedding = SEED_STAGE_EMBEDDING,
+  Linear = SEED_STAGE_LINEAR,
+  Full = SEED_STAGE_FULL,
+};
+
+/// Receives a report of Classifier::fit, on the thread that called. Return true to go on, false to end the fit with the best
+/// classifier so far. What it throws comes out of Classifier::fit.
+using FinetuneFunction = std::function<bool(const FinetuneProgress &)>;
 
 /// Receives how many images of how many are done, on the thread that called. Return true to go on, false to cancel.
 using CountFunction = std::function<bool(std::size_t done, std::size_t total)>;
@@ -399,6 +476,31 @@ inline std::int32_t on_progress(const seed_progress *progress, void *user_data) 
 
 inline std::int32_t on_bank_progress(const seed_bank_progress *progress, void *user_data) {
   return (*static_cast<Callback<std::function<bool(const seed_bank_progress &)>> *>(user_data))(*progress);
+}
+
+// Frees a teacher's function when the library needs it no more.
+inline void on_release(void *user_data) noexcept { delete static_cast<TeacherFunction *>(user_data); }
+
+inline std::int32_t on_teacher(seed_teacher_batch *batch, void *user_data) noexcept {
+  const TeacherFunction &function = *static_cast<TeacherFunction *>(user_data);
+#ifndef SEED_NO_EXCEPTIONS
+  const char *reason = "an exception that is not a std::exception";
+  try {
+    return function(*batch) ? 0 : 1;
+  } catch (const std::exception &error) {
+    reason = nullptr;
+    std::string_view(error.what()).substr(0, batch->message_capacity - 1).copy(batch->message, batch->message_capacity);
+  } catch (...) {
+  }
+  if (reason != nullptr) std::string_view(reason).copy(batch->message, batch->message_capacity - 1);
+  return 1;
+#else
+  return function(*batch) ? 0 : 1;
+#endif
+}
+
+inline std::int32_t on_finetune(const seed_finetune_progress *progress, void *user_data) {
+  return (*static_cast<Callback<FinetuneFunction> *>(user_data))(*progress);
 }
 
 inline std::int32_t on_count(std::size_t done, std::size_t total, void *user_data) {
@@ -791,6 +893,27 @@ public:
     });
   }
 
+  /// A label for each image: the number of its class, which is the first folder of its name; -1 for an image outside of all.
+  Returned<std::vector<std::int32_t>> class_labels() const {
+    std::vector<std::int32_t> result;
+    seed_error *error = detail::fill(result, [&](std::int32_t *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_dataset_class_labels(get(), buffer, capacity, length);
+    });
+    return detail::settle(error, std::move(result));
+  }
+
+  /// How many classes class_labels tells apart.
+  Returned<std::size_t> class_count() const {
+    return detail::number<std::size_t>([&](std::size_t *out) { return seed_dataset_class_count(get(), out); });
+  }
+
+  /// The name of class `index` of class_labels, its folder's.
+  Returned<std::string> class_name(std::size_t index) const {
+    return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_dataset_class_name(get(), index, buffer, capacity, length);
+    });
+  }
+
   /// The number of images, broken ones included.
   Returned<std::size_t> count() const {
     return detail::number<std::size_t>([&](std::size_t *out) { return seed_dataset_count(get(), out); });
@@ -833,14 +956,14 @@ struct Nearest {
 /// @cond
 namespace detail {
 
-// A call that gives neighbours by the rule of seed_neighbours_in; `count`·`k` numbers.
-template <class Ask> Returned<Nearest> nearest(std::size_t count, std::size_t k, Ask &&ask) {
+// A call that gives neighbours by the rule of seed_neighbours_in.
+template <class Ask> Returned<Nearest> nearest(Ask &&ask) {
   Nearest result;
   std::size_t length = 0;
-  seed_error *error = ask(nullptr, nullptr, 0, &length); // which checks count·k
+  seed_error *error = ask(nullptr, nullptr, 0, &length); // which checks k, before memory is taken
   if (error == nullptr && length > 0) {
-    result.indices.resize(count * k);
-    result.similarities.resize(count * k);
+    result.indices.resize(length);
+    result.similarities.resize(length);
     error = ask(result.indices.data(), result.similarities.data(), result.indices.size(), &length);
   }
   return settle(error, std::move(result));
@@ -861,6 +984,31 @@ public:
     });
   }
 
+  /// Loads a TorchScript file, which is a program: load only what you would also run. `output` names the tensor to take of
+  /// a dict or a tuple; empty takes the first.
+  static Returned<Teacher> load_torchscript(const std::string &path, const Config &config,
+                                            const std::string &output = {}) {
+    return detail::make<Teacher>([&](seed_teacher **out) {
+      return seed_teacher_load_torchscript(path.c_str(), output.empty() ? nullptr : output.c_str(), config.get(), out);
+    });
+  }
+
+  /// An engine of the application that gives `dim` numbers an image. `identity` changes when its embeddings do. The teacher
+  /// and all that is made of it keep `embed`.
+  static Returned<Teacher> from_function(TeacherFunction embed, std::size_t dim, const std::string &identity,
+                                         const Config &config, BatchFormat format = BatchFormat::FloatNchw,
+                                         BatchDevice device = BatchDevice::Cpu) {
+    if (!embed) return detail::fail<Teacher>(ErrorCode::InvalidArgument, "the function is empty");
+    auto kept = std::make_unique<TeacherFunction>(std::move(embed));
+    return detail::make<Teacher>([&](seed_teacher **out) {
+      seed_error *error = seed_teacher_from_callback(
+          detail::on_teacher, kept.get(), detail::on_release, static_cast<std::int64_t>(dim), identity.c_str(),
+          static_cast<std::int32_t>(format), static_cast<std::int32_t>(device), config.get(), out);
+      if (error == nullptr) static_cast<void>(kept.release()); // the library's now
+      return error;
+    });
+  }
+
   /// The width of the embedding; set "embedding_dim" to it before making the student.
   Returned<std::size_t> dim() const {
     return detail::number<std::size_t, std::int64_t>(
@@ -870,6 +1018,43 @@ public:
   /// The number of parameters.
   Returned<std::int64_t> parameter_count() const {
     return detail::number<std::int64_t>([&](std::int64_t *out) { return seed_teacher_parameter_count(get(), out); });
+  }
+};
+
+/// What a file of weights holds, as JSON: format, texts, and for each state dict the architectures whose weights it has.
+inline Returned<std::string> describe_weights(const std::string &path) {
+  return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+    return seed_weights_describe(path.c_str(), buffer, capacity, length);
+  });
+}
+
+/// Embeddings that a teacher made elsewhere, one row an image.
+class Embeddings : public Handle<seed_embeddings, seed_embeddings_free> {
+public:
+  using Handle::Handle;
+
+  /// Reads a .npy file, row i for image i, or a safetensors file, where rows may have names.
+  static Returned<Embeddings> load(const std::string &path) {
+    return detail::make<Embeddings>([&](seed_embeddings **out) { return seed_embeddings_load(path.c_str(), out); });
+  }
+
+  /// Copies rows of `dim` numbers; row i is image i's.
+  static Returned<Embeddings> create(Span<const float> rows, std::size_t dim) {
+    if (dim == 0 || rows.size() % dim != 0)
+      return detail::fail<Embeddings>(ErrorCode::InvalidArgument, "the numbers are no whole rows");
+    return detail::make<Embeddings>(
+        [&](seed_embeddings **out) { return seed_embeddings_new(rows.data(), rows.size() / dim, dim, out); });
+  }
+
+  /// The number of rows.
+  Returned<std::size_t> count() const {
+    return detail::number<std::size_t>([&](std::size_t *out) { return seed_embeddings_count(get(), out); });
+  }
+
+  /// The width of a row.
+  Returned<std::size_t> dim() const {
+    return detail::number<std::size_t, std::int64_t>(
+        [&](std::int64_t *out) { return seed_embeddings_dim(get(), out); });
   }
 };
 
@@ -890,8 +1075,34 @@ public:
         [&](seed_student **out) { return seed_student_load(path.c_str(), config.get(), out); });
   }
 
+  /// Starts from earlier weights: torchvision's, timm's, Hugging Face's, another student's, SEED's; all or nothing. The head
+  /// stays where the file's has other widths.
+  Returned<void> load_weights(const std::string &path) {
+    return detail::settle(seed_student_load_weights(get(), path.c_str()));
+  }
+
+  /// What the last load_weights did, as JSON: "layout", "prefix", "head", "loaded", "converted", "defaulted", "ignored".
+  Returned<std::string> weights_report() const {
+    return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_student_weights_report(get(), buffer, capacity, length);
+    });
+  }
+
   /// Writes the student to a safetensors file, atomically.
   Returned<void> save(const std::string &path) const { return detail::settle(seed_student_save(get(), path.c_str())); }
+
+  /// Writes the student for other programs, atomically and checked; docs/export.md has a use of each format.
+  Returned<void> export_to(const std::string &path, const ExportOptions &options) const {
+    const seed_export_options raw{sizeof(seed_export_options), static_cast<std::int32_t>(options.format),
+                                  static_cast<std::int32_t>(options.input),
+                                  static_cast<std::int32_t>(options.outputs), 0};
+    return detail::settle(seed_student_export(get(), path.c_str(), &raw));
+  }
+
+  /// Notes where the student comes from, for every file that is written of it: a JSON value under `key`; "null" removes it.
+  Returned<void> set_provenance(const std::string &key, const std::string &json) const {
+    return detail::settle(seed_student_set_provenance(get(), key.c_str(), json.c_str()));
+  }
 
   /// The number of parameters, projection head included.
   Returned<std::int64_t> parameter_count() const {
@@ -902,6 +1113,18 @@ public:
   Returned<std::size_t> dim() const {
     return detail::number<std::size_t, std::int64_t>(
         [&](std::int64_t *out) { return seed_student_dim(get(), out); });
+  }
+
+  /// Takes `key` out of the provenance.
+  Returned<void> remove_provenance(const std::string &key) const {
+    return detail::settle(seed_student_set_provenance(get(), key.c_str(), "null"));
+  }
+
+  /// The provenance: a JSON object.
+  Returned<std::string> provenance() const {
+    return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_student_provenance(get(), buffer, capacity, length);
+    });
   }
 };
 
@@ -959,11 +1182,10 @@ public:
   Returned<Nearest> nearest(Rows queries, std::size_t k) const {
     if (detail::ragged(queries))
       return detail::fail<Nearest>(ErrorCode::InvalidArgument, detail::raggedness("queries", queries));
-    return detail::nearest(
-        queries.count(), k, [&](std::uint32_t *indices, float *cosines, std::size_t capacity, std::size_t *length) {
-          return seed_queue_nearest(get(), queries.values.data(), queries.count(), queries.dim, k, indices, cosines,
-                                    capacity, length);
-        });
+    return detail::nearest([&](std::uint32_t *indices, float *cosines, std::size_t capacity, std::size_t *length) {
+      return seed_queue_nearest(get(), queries.values.data(), queries.count(), queries.dim, k, indices, cosines,
+                                capacity, length);
+    });
   }
 
   /// A copy of the queue as it is now, for restore.
@@ -1101,6 +1323,33 @@ public:
     });
   }
 
+  /// Over a bank, with a queue of your own.
+  static Returned<Trainer> create(const Config &config, const Student &student, const Bank &bank,
+                                  const Dataset &dataset, const Queue &queue) {
+    if (!queue) return detail::fail<Trainer>(ErrorCode::InvalidArgument, "the queue is empty");
+    return detail::make<Trainer>([&](seed_trainer **out) {
+      return seed_trainer_new_with_bank(config.get(), student.get(), bank.get(), queue.get(), dataset.get(), out);
+    });
+  }
+
+  /// Over an embedding an image in place of a teacher, with a new queue of "queue_capacity".
+  static Returned<Trainer> create(const Config &config, const Student &student, const Embeddings &embeddings,
+                                  const Dataset &dataset) {
+    return detail::make<Trainer>([&](seed_trainer **out) {
+      return seed_trainer_new_with_embeddings(config.get(), student.get(), embeddings.get(), nullptr, dataset.get(), out);
+    });
+  }
+
+  /// Over an embedding an image, with a queue of your own.
+  static Returned<Trainer> create(const Config &config, const Student &student, const Embeddings &embeddings,
+                                  const Dataset &dataset, const Queue &queue) {
+    if (!queue) return detail::fail<Trainer>(ErrorCode::InvalidArgument, "the queue is empty");
+    return detail::make<Trainer>([&](seed_trainer **out) {
+      return seed_trainer_new_with_embeddings(config.get(), student.get(), embeddings.get(), queue.get(), dataset.get(),
+                                              out);
+    });
+  }
+
   /// Without a data set: bring your own batches by step; "steps" must be set.
   static Returned<Trainer> create(const Config &config, const Student &student, const Teacher &teacher) {
     return make(config, student, teacher, nullptr, nullptr);
@@ -1199,6 +1448,40 @@ public:
     return detail::number<std::int64_t>([&](std::int64_t *out) { return seed_session_parameter_count(get(), out); });
   }
 
+  /// A feature map inside the network.
+  struct Stage {
+    std::string name;          ///< "layer2", "features.6".
+    std::int64_t channels = 0; ///< Its channels.
+    std::int64_t stride = 0;   ///< Pixels of the input for one of the map: it is ceil(height/stride) x ceil(width/stride).
+  };
+
+  /// The number of feature maps that can be asked for.
+  Returned<std::size_t> stage_count() const {
+    return detail::number<std::size_t>([&](std::size_t *out) { return seed_session_stage_count(get(), out); });
+  }
+
+  /// Feature map `index`, counted from the image on.
+  Returned<Stage> stage(std::size_t index) const {
+    Stage found;
+    std::size_t length = 0;
+    seed_error *error = seed_session_stage(get(), index, &found.channels, &found.stride, nullptr, 0, &length);
+    if (error == nullptr) {
+      found.name.resize(length);
+      error = seed_session_stage(get(), index, nullptr, nullptr, &found.name[0], length, &length);
+    }
+    if (error == nullptr) found.name.resize(length - 1); // without the NUL
+    return detail::settle(error, std::move(found));
+  }
+
+  /// The feature maps of images at the stage `name`: (image, channel, row, column).
+  Returned<std::vector<float>> feature_map(const std::string &name, Span<const ImageView> images) const {
+    std::vector<float> result;
+    seed_error *error = detail::fill(result, [&](float *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_session_feature_map(get(), name.c_str(), images.data(), images.size(), buffer, capacity, length);
+    });
+    return detail::settle(error, std::move(result));
+  }
+
   /// Exchanges what the two sessions run, between two calls; the same call again goes back.
   Returned<void> swap(const Session &other) const { return detail::settle(seed_session_swap(get(), other.get())); }
 
@@ -1266,6 +1549,647 @@ public:
   }
 };
 
+/// The names of the networks that can be made.
+inline Returned<std::vector<std::string>> architectures() {
+  std::size_t count = 0;
+  std::vector<std::string> names;
+  seed_error *error = seed_architecture_count(&count);
+  while (error == nullptr && names.size() < count) {
+    std::string name;
+    error = detail::fill(name, [&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_architecture_name(names.size(), buffer, capacity, length);
+    });
+    if (!name.empty()) name.pop_back(); // the NUL
+    names.push_back(std::move(name));
+  }
+  return detail::settle(error, std::move(names));
+}
+
+/// A network in figures and words, as it was when this was made.
+class Model : public Handle<seed_model, seed_model_free> {
+public:
+  using Handle::Handle;
+
+  /// The student that Student::create would make, without making it.
+  static Returned<Model> of_architecture(const std::string &architecture, const Config &config) {
+    return detail::make<Model>(
+        [&](seed_model **out) { return seed_model_new(architecture.c_str(), config.get(), out); });
+  }
+
+  /// The network in a file of Student::save or Student::export_to; its weights are not read.
+  static Returned<Model> open(const std::string &path) {
+    return detail::make<Model>([&](seed_model **out) { return seed_model_open(path.c_str(), out); });
+  }
+
+  /// A student, its provenance as it is now.
+  static Returned<Model> of(const Student &student) {
+    return detail::make<Model>([&](seed_model **out) { return seed_model_from_student(student.get(), out); });
+  }
+
+  /// A teacher, for images of the configuration's size.
+  static Returned<Model> of(const Teacher &teacher, const Config &config) {
+    return detail::make<Model>(
+        [&](seed_model **out) { return seed_model_from_teacher(teacher.get(), config.get(), out); });
+  }
+
+  /// The network that a session runs now.
+  static Returned<Model> of(const Session &session) {
+    return detail::make<Model>([&](seed_model **out) { return seed_model_from_session(session.get(), out); });
+  }
+
+  /// The figures.
+  Returned<ModelInfo> info() const {
+    ModelInfo info{};
+    info.struct_size = sizeof info;
+    seed_error *error = seed_model_get_info(get(), &info);
+    return detail::settle(error, info);
+  }
+
+  /// The name of the architecture.
+  Returned<std::string> architecture() const {
+    return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_model_architecture(get(), buffer, capacity, length);
+    });
+  }
+
+  /// Where the network comes from, a JSON object.
+  Returned<std::string> provenance() const {
+    return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_model_provenance(get(), buffer, capacity, length);
+    });
+  }
+};
+
+/// Which frames of a store stay when a limit is reached; the SEED_STORE_KEEP_* of seed.h.
+enum class Keep : std::int32_t {
+  Newest = SEED_STORE_KEEP_NEWEST,
+  Reservoir = SEED_STORE_KEEP_RESERVOIR,
+  Novel = SEED_STORE_KEEP_NOVEL,
+};
+
+/// How a frame of a store is encoded; the SEED_STORE_PNG … of seed.h.
+enum class Encoding : std::int32_t {
+  Png = SEED_STORE_PNG,
+  Jpeg = SEED_STORE_JPEG,
+  Bmp = SEED_STORE_BMP,
+  Tiff = SEED_STORE_TIFF,
+};
+
+/// Which labels a frame must have to be listed; the SEED_STORE_EITHER … of seed.h.
+enum class Labelled : std::int32_t {
+  Either = SEED_STORE_EITHER,
+  No = SEED_STORE_UNLABELLED,
+  Yes = SEED_STORE_LABELLED,
+  OfClass = SEED_STORE_OF_CLASS,
+};
+
+/// How a store is opened; what is left alone is the default of seed.h.
+struct StoreOptions : seed_store_options {
+  /// All defaults.
+  StoreOptions() noexcept : seed_store_options{} { struct_size = sizeof(seed_store_options); }
+};
+
+/// Which frames are listed; what is left alone bounds nothing.
+struct StoreFilter : seed_store_filter {
+  /// All frames.
+  StoreFilter() noexcept : seed_store_filter{} { struct_size = sizeof(seed_store_filter); }
+  /// All frames with these labels.
+  explicit StoreFilter(Labelled which, std::int64_t of_class = 0) noexcept : StoreFilter() {
+    labelled = static_cast<std::int32_t>(which);
+    label = of_class;
+  }
+};
+
+/// What goes with a frame into a store.
+struct StoreEntry {
+  /// What the frame is called.
+  std::string name;
+  /// Whatever shall be kept with it, JSON say.
+  std::string metadata;
+  /// Microseconds since 1970, UTC; 0: the clock's now.
+  std::int64_t time_us = 0;
+  /// Its embedding, of any length above 0; empty: none.
+  Span<const float> embedding;
+  /// Its class, from 0 on; negative: none.
+  std::int64_t label = -1;
+  /// What the class is called.
+  std::string label_text;
+};
+
+/// A bounded store of frames on disk: the line pushes from its own thread, and training reads while it grows. All functions may
+/// be called from several threads at once.
+class Store : public Handle<seed_store, seed_store_free> {
+public:
+  using Handle::Handle;
+
+  /// Opens the store in the file `path` to write, and makes it where there is none.
+  static Returned<Store> open(const std::string &path, const StoreOptions &options = {}) {
+    return detail::make<Store>([&](seed_store **out) { return seed_store_open(path.c_str(), &options, out); });
+  }
+
+  /// Opens the store in the file `path` to read, whether or not a process writes to it.
+  static Returned<Store> open_to_read(const std::string &path) {
+    return detail::make<Store>([&](seed_store **out) { return seed_store_open_to_read(path.c_str(), out); });
+  }
+
+  /// Frames without an embedding get that of `session`, as it is now, from now on.
+  Returned<void> embed_by(const Session &session) const {
+    if (!session) return detail::fail<void>(ErrorCode::InvalidArgument, "the session is empty");
+    return detail::settle(seed_store_set_session(get(), session.get()));
+  }
+
+  /// Ends embed_by.
+  Returned<void> embed_no_longer() const { return detail::settle(seed_store_set_session(get(), nullptr)); }
+
+  /// Copies a frame into the queue and gives its number, or 0 where it is not taken. Waits up to `wait_ms` for room.
+  Returned<std::int64_t> push(const ImageView &image, const StoreEntry &entry = {}, std::uint32_t wait_ms = 0) const {
+    const seed_store_entry given = of(entry);
+    return detail::number<std::int64_t>(
+        [&](std::int64_t *out) { return seed_store_push(get(), &image, &given, wait_ms, out); });
+  }
+
+  /// As push, for a JPEG, PNG, BMP or TIFF, which is stored as it is.
+  Returned<std::int64_t> push_encoded(Span<const std::uint8_t> bytes, const StoreEntry &entry = {},
+                                      std::uint32_t wait_ms = 0) const {
+    const seed_store_entry given = of(entry);
+    return detail::number<std::int64_t>([&](std::int64_t *out) {
+      return seed_store_push_encoded(get(), bytes.data(), bytes.size(), &given, wait_ms, out);
+    });
+  }
+
+  /// Waits until all that was pushed before is stored and synced.
+  Returned<void> flush() const { return detail::settle(seed_store_flush(get())); }
+
+  /// Gives frame `id` a class from 0 on, or takes it (negative).
+  Returned<void> set_label(std::int64_t id, std::int64_t label, const std::string &text = {}) const {
+    return detail::settle(seed_store_set_label(get(), id, label, text.c_str()));
+  }
+
+  /// Removes frames, all or none.
+  Returned<void> remove(Span<const std::int64_t> ids) const {
+    return detail::settle(seed_store_remove(get(), ids.data(), ids.size()));
+  }
+
+  /// The ids that `filter` lets through, ascending.
+  Returned<std::vector<std::int64_t>> list(const StoreFilter &filter = {}) const {
+    std::vector<std::int64_t> ids;
+    seed_error *error = detail::fill(ids, [&](std::int64_t *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_store_list(get(), &filter, buffer, capacity, length);
+    });
+    return detail::settle(error, std::move(ids));
+  }
+
+  /// What is known of frame `id`.
+  Returned<seed_store_record> describe(std::int64_t id) const {
+    seed_store_record record{};
+    record.struct_size = sizeof record;
+    seed_error *error = seed_store_describe(get(), id, &record);
+    return detail::settle(error, record);
+  }
+
+  /// What frame `id` is called.
+  Returned<std::string> name(std::int64_t id) const { return words(id, SEED_STORE_TEXT_NAME); }
+  /// What was kept with frame `id`.
+  Returned<std::string> metadata(std::int64_t id) const { return words(id, SEED_STORE_TEXT_METADATA); }
+  /// What the class of frame `id` is called.
+  Returned<std::string> label_text(std::int64_t id) const { return words(id, SEED_STORE_TEXT_LABEL); }
+
+  /// The pixels of frame `id`.
+  Returned<Picture> pixels(std::int64_t id) const {
+    return detail::picture([&](seed_image *image, std::uint8_t *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_store_pixels(get(), id, image, buffer, capacity, length);
+    });
+  }
+
+  /// The file of frame `id`.
+  Returned<std::vector<std::uint8_t>> encoded(std::int64_t id) const {
+    std::vector<std::uint8_t> bytes;
+    seed_error *error = detail::fill(bytes, [&](std::uint8_t *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_store_encoded(get(), id, buffer, capacity, length);
+    });
+    return detail::settle(error, std::move(bytes));
+  }
+
+  /// The embedding of frame `id`, of length 1; empty where it has none.
+  Returned<std::vector<float>> embedding(std::int64_t id) const {
+    std::vector<float> vector;
+    seed_error *error = detail::fill(vector, [&](float *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_store_embedding(get(), id, buffer, capacity, length);
+    });
+    return detail::settle(error, std::move(vector));
+  }
+
+  /// The classes of these frames, −1 where there is none.
+  Returned<std::vector<std::int64_t>> labels(Span<const std::int64_t> ids) const {
+    std::vector<std::int64_t> labels(ids.size());
+    seed_error *error = seed_store_labels(get(), ids.data(), ids.size(), labels.data());
+    return detail::settle(error, std::move(labels));
+  }
+
+  /// A data set of all frames that are there now. It may outlive this object.
+  Returned<Dataset> dataset() const {
+    return detail::make<Dataset>([&](seed_dataset **out) { return seed_dataset_open_store(get(), nullptr, 0, out); });
+  }
+
+  /// A data set of these frames, in this order.
+  Returned<Dataset> dataset(Span<const std::int64_t> ids) const {
+    std::int64_t none = 0;
+    const std::int64_t *first = ids.empty() ? &none : ids.data();
+    return detail::make<Dataset>(
+        [&](seed_dataset **out) { return seed_dataset_open_store(get(), first, ids.size(), out); });
+  }
+
+  /// What was done since it was opened, and what is there.
+  Returned<seed_store_stats> stats() const {
+    seed_store_stats stats{};
+    stats.struct_size = sizeof stats;
+    seed_error *error = seed_store_stats_now(get(), &stats);
+    return detail::settle(error, stats);
+  }
+
+  /// What keeps frames from being stored at the moment, a full disk say; empty when nothing does.
+  Returned<std::string> trouble() const {
+    return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_store_trouble(get(), buffer, capacity, length);
+    });
+  }
+
+  /// Looks at every page and image of the store in the file `path`; damage is an error that says where.
+  static Returned<void> check(const std::string &path, const CountFunction &on_progress = {}) {
+    detail::Callback<CountFunction> callback(on_progress);
+    seed_error *error = seed_store_check(path.c_str(), on_progress ? detail::on_count : nullptr, &callback);
+    callback.rethrow(error);
+    return detail::settle(error);
+  }
+
+  /// What repair found.
+  struct Salvage {
+    std::uint64_t saved = 0;   ///< Frames in the new store.
+    std::uint64_t lost = 0;    ///< Damaged frames.
+    bool list_damaged = false; ///< Whether there may have been more.
+  };
+
+  /// Copies every sound frame of the store in the file `path` into a new one.
+  static Returned<Salvage> repair(const std::string &path, const std::string &new_path,
+                                  const CountFunction &on_progress = {}) {
+    detail::Callback<CountFunction> callback(on_progress);
+    Salvage salvage;
+    std::int32_t damaged = 0;
+    seed_error *error = seed_store_repair(path.c_str(), new_path.c_str(), on_progress ? detail::on_count : nullptr,
+                                          &callback, &salvage.saved, &salvage.lost, &damaged);
+    callback.rethrow(error);
+    salvage.list_damaged = damaged != 0;
+    return detail::settle(error, salvage);
+  }
+
+private:
+  static seed_store_entry of(const StoreEntry &entry) noexcept {
+    seed_store_entry given{};
+    given.struct_size = sizeof given;
+    given.name = entry.name.c_str();
+    given.metadata = entry.metadata.c_str();
+    given.time_us = entry.time_us;
+    given.embedding = entry.embedding.data();
+    given.embedding_dim = entry.embedding.size();
+    given.has_label = entry.label >= 0 ? 1 : 0;
+    given.label = entry.label;
+    given.label_text = entry.label_text.c_str();
+    return given;
+  }
+
+  Returned<std::string> words(std::int64_t id, std::int32_t which) const {
+    return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_store_text(get(), id, which, buffer, capacity, length);
+    });
+  }
+};
+
+/// How far some images are from all good parts, in order.
+struct AnomalyScores {
+  /// The image scores.
+  std::vector<float> scores;
+  /// 1 where that lies above the threshold, 0 else.
+  std::vector<std::uint8_t> alarms;
+};
+
+/// Where an image is far from all good parts.
+struct HeatMap {
+  /// width·height distances in the image's own pixels, row after row.
+  std::vector<float> distances;
+  /// The image score.
+  float score = 0;
+  /// Whether that lies above the threshold.
+  bool alarm = false;
+};
+
+/// A memory of good parts that says how far an image is from all of them, and where. All its functions may run on several
+/// threads at once, add among them.
+class Anomaly : public Handle<seed_anomaly, seed_anomaly_free> {
+public:
+  using Handle::Handle;
+
+  /// A score and the false-alarm rate that it keeps.
+  struct Threshold {
+    float score = 0; ///< Images that score higher are alarms; infinite where no part was held out.
+    double rate = 0; ///< The rate on good parts.
+  };
+
+  /// Learns images of good parts by a student's features and the settings "anomaly.…".
+  static Returned<Anomaly> fit(const Config &config, const Student &student, const Dataset &good,
+                               const CountFunction &on_count = {}, const CancelToken *cancel = nullptr) {
+    if (cancel != nullptr && !*cancel)
+      return detail::fail<Anomaly>(ErrorCode::InvalidArgument, "the cancel token is empty");
+    detail::Callback<CountFunction> callback(on_count);
+    seed_anomaly *made = nullptr;
+    seed_error *error = seed_anomaly_fit(config.get(), student.get(), good.get(), on_count ? detail::on_count : nullptr,
+                                         &callback, cancel == nullptr ? nullptr : cancel->get(), &made);
+    Anomaly anomaly(made);
+    callback.rethrow(error);
+    return detail::settle(error, std::move(anomaly));
+  }
+
+  /// Learns further images of good parts while others judge.
+  Returned<void> add(const Config &config, const Dataset &good, const CountFunction &on_count = {},
+                     const CancelToken *cancel = nullptr) const {
+    if (cancel != nullptr && !*cancel)
+      return detail::fail<void>(ErrorCode::InvalidArgument, "the cancel token is empty");
+    detail::Callback<CountFunction> callback(on_count);
+    seed_error *error = seed_anomaly_add(get(), config.get(), good.get(), on_count ? detail::on_count : nullptr,
+                                         &callback, cancel == nullptr ? nullptr : cancel->get());
+    callback.rethrow(error);
+    return detail::settle(error);
+  }
+
+  /// Opens a file that save wrote.
+  static Returned<Anomaly> open(const std::string &path, const Config &config) {
+    return detail::make<Anomaly>(
+        [&](seed_anomaly **out) { return seed_anomaly_open(path.c_str(), config.get(), out); });
+  }
+
+  /// Writes the detector to one safetensors file, atomically.
+  Returned<void> save(const std::string &path) const { return detail::settle(seed_anomaly_save(get(), path.c_str())); }
+
+  /// The score above which an image is an alarm, and the false-alarm rate that it keeps.
+  Returned<Threshold> threshold() const {
+    Threshold found;
+    seed_error *error = seed_anomaly_threshold(get(), &found.score, &found.rate);
+    return detail::settle(error, found);
+  }
+
+  /// What is known about the detector, as JSON.
+  Returned<std::string> describe() const {
+    return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_anomaly_describe(get(), buffer, capacity, length);
+    });
+  }
+
+  /// Scores images of any sizes.
+  Returned<AnomalyScores> score(Span<const ImageView> images) const {
+    AnomalyScores found;
+    found.scores.resize(images.size());
+    found.alarms.resize(images.size());
+    seed_error *error =
+        seed_anomaly_score(get(), images.data(), images.size(), found.scores.data(), found.alarms.data());
+    return detail::settle(error, std::move(found));
+  }
+
+  /// Scores one image.
+  Returned<AnomalyScores> score(const ImageView &image) const { return score(Span<const ImageView>(&image, 1)); }
+
+  /// The heat map of one image.
+  Returned<HeatMap> map(const ImageView &image) const {
+    HeatMap found;
+    std::uint8_t alarm = 0;
+    seed_error *error =
+        detail::fill(found.distances, [&](float *buffer, std::size_t capacity, std::size_t *length) {
+          return seed_anomaly_map(get(), &image, buffer, capacity, length, &found.score, &alarm);
+        });
+    found.alarm = alarm != 0;
+    return detail::settle(error, std::move(found));
+  }
+};
+
+/// AUROC: how often a positive image scores higher than a negative one. `positives` has 1 for a positive, 0 for a negative.
+inline Returned<double> auroc(Span<const float> scores, Span<const std::uint8_t> positives) {
+  if (scores.size() != positives.size())
+    return detail::fail<double>(ErrorCode::InvalidArgument, std::to_string(scores.size()) + " scores for " +
+                                                                std::to_string(positives.size()) + " images");
+  return detail::number<double>(
+      [&](double *out) { return seed_auroc(scores.data(), positives.data(), scores.size(), out); });
+}
+
+/// PRO, per-region overlap, up to the false-positive rate `limit`. `scores` and `masks` hold the pixels of all images one
+/// after the other, `widths` and `heights` the images' sides.
+inline Returned<double> region_overlap(Span<const float> scores, Span<const std::uint8_t> masks,
+                                       Span<const std::uint32_t> widths, Span<const std::uint32_t> heights,
+                                       double limit = 0.3) {
+  std::uint64_t pixels = 0;
+  for (std::size_t i = 0; i < widths.size() && i < heights.size(); ++i) pixels += std::uint64_t{widths[i]} * heights[i];
+  if (widths.size() != heights.size() || scores.size() != pixels || masks.size() != pixels)
+    return detail::fail<double>(ErrorCode::InvalidArgument, std::to_string(scores.size()) + " scores and " +
+                                                                std::to_string(masks.size()) + " mask pixels for " +
+                                                                std::to_string(pixels) + " pixels of images");
+  return detail::number<double>([&](double *out) {
+    return seed_region_overlap(scores.data(), masks.data(), widths.data(), heights.data(), widths.size(), limit, out);
+  });
+}
+
+/// The answers to some images, in order.
+struct Verdicts {
+  /// Class numbers; -1 for a broken image of a data set.
+  std::vector<std::int32_t> classes;
+  /// Their probabilities.
+  std::vector<float> confidences;
+  /// 1 where that lies below the classifier's threshold, 0 else.
+  std::vector<std::uint8_t> unsure;
+  /// The probabilities of all classes, image after image.
+  std::vector<float> probabilities;
+};
+
+/// A network that says which class an image is of, how sure it is, and when it is not. It never changes; all its functions
+/// may run on several threads at once.
+class Classifier : public Handle<seed_classifier, seed_classifier_free> {
+public:
+  using Handle::Handle;
+
+  /// What Classifier::fit may be given besides.
+  struct FitOptions {
+    const Teacher *teacher = nullptr;     ///< What "finetune.anchor" draws the student to.
+    FinetuneFunction on_progress = {};    ///< Receives reports; may be empty.
+    const CancelToken *cancel = nullptr;  ///< Ends or pauses the fit.
+    Outcome *outcome = nullptr;           ///< Receives Finished, or Cancelled for the best classifier so far.
+  };
+
+  /// Makes a classifier of a copy of `student` and the labelled images of `dataset`, by the settings "finetune.…". `labels`
+  /// has a class for each image, or -1 for none.
+  static Returned<Classifier> fit(const Config &config, const Student &student, const Dataset &dataset,
+                                  Span<const std::int32_t> labels, const std::vector<std::string> &names,
+                                  const FitOptions &options) {
+    if (!student) return detail::fail<Classifier>(ErrorCode::InvalidArgument, "the student is empty");
+    return fit_from(config, student.get(), nullptr, dataset, labels, names, options);
+  }
+
+  /// The same without options.
+  static Returned<Classifier> fit(const Config &config, const Student &student, const Dataset &dataset,
+                                  Span<const std::int32_t> labels, const std::vector<std::string> &names) {
+    return fit(config, student, dataset, labels, names, FitOptions());
+  }
+
+  /// The same from an earlier classifier's backbone and classes, whose names come first; new ones follow.
+  static Returned<Classifier> fit(const Config &config, const Classifier &earlier, const Dataset &dataset,
+                                  Span<const std::int32_t> labels, const std::vector<std::string> &names,
+                                  const FitOptions &options) {
+    if (!earlier) return detail::fail<Classifier>(ErrorCode::InvalidArgument, "the earlier classifier is empty");
+    return fit_from(config, nullptr, earlier.get(), dataset, labels, names, options);
+  }
+
+  /// The same without options.
+  static Returned<Classifier> fit(const Config &config, const Classifier &earlier, const Dataset &dataset,
+                                  Span<const std::int32_t> labels, const std::vector<std::string> &names) {
+    return fit(config, earlier, dataset, labels, names, FitOptions());
+  }
+
+  /// Opens a file that save wrote.
+  static Returned<Classifier> open(const std::string &path, const Config &config) {
+    return detail::make<Classifier>(
+        [&](seed_classifier **out) { return seed_classifier_open(path.c_str(), config.get(), out); });
+  }
+
+  /// Writes the classifier to one safetensors file, atomically.
+  Returned<void> save(const std::string &path) const {
+    return detail::settle(seed_classifier_save(get(), path.c_str()));
+  }
+
+  /// The number of classes.
+  Returned<std::size_t> class_count() const {
+    return detail::number<std::size_t>([&](std::size_t *out) { return seed_classifier_class_count(get(), out); });
+  }
+
+  /// The name of class `index`.
+  Returned<std::string> class_name(std::size_t index) const {
+    return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_classifier_class_name(get(), index, buffer, capacity, length);
+    });
+  }
+
+  /// What is known about the classifier, as JSON.
+  Returned<std::string> describe() const {
+    return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_classifier_describe(get(), buffer, capacity, length);
+    });
+  }
+
+  /// Counts of the held-out images, true class by row, answered class by column; empty where none was held out.
+  Returned<std::vector<std::uint64_t>> confusion() const {
+    std::vector<std::uint64_t> result;
+    seed_error *error = detail::fill(result, [&](std::uint64_t *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_classifier_confusion(get(), buffer, capacity, length);
+    });
+    return detail::settle(error, std::move(result));
+  }
+
+  /// The same as comma-separated values with the classes' names.
+  Returned<std::string> confusion_csv() const {
+    return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_classifier_confusion_csv(get(), buffer, capacity, length);
+    });
+  }
+
+  /// Classifies images of any sizes.
+  Returned<Verdicts> classify(Span<const ImageView> images) const {
+    Verdicts verdicts;
+    std::size_t classes = 0;
+    seed_error *error = seed_classifier_class_count(get(), &classes);
+    if (error == nullptr) {
+      make_room(verdicts, images.size(), classes);
+      error = seed_classifier_classify(get(), images.data(), images.size(), verdicts.classes.data(),
+                                       verdicts.confidences.data(), verdicts.unsure.data(),
+                                       verdicts.probabilities.data());
+    }
+    return detail::settle(error, std::move(verdicts));
+  }
+
+  /// Classifies one image.
+  Returned<Verdicts> classify(const ImageView &image) const { return classify(Span<const ImageView>(&image, 1)); }
+
+  /// Classifies all images of a data set, in order.
+  Returned<Verdicts> classify(const Dataset &dataset, const CountFunction &on_count = {},
+                              const CancelToken *cancel = nullptr) const {
+    if (cancel != nullptr && !*cancel)
+      return detail::fail<Verdicts>(ErrorCode::InvalidArgument, "the cancel token is empty");
+    Verdicts verdicts;
+    std::size_t classes = 0, count = 0;
+    detail::Callback<CountFunction> callback(on_count);
+    seed_error *error = seed_classifier_class_count(get(), &classes);
+    if (error == nullptr) error = seed_dataset_count(dataset.get(), &count);
+    if (error == nullptr) {
+      make_room(verdicts, count, classes);
+      error = seed_classifier_classify_dataset(
+          get(), dataset.get(), on_count ? detail::on_count : nullptr, &callback,
+          cancel == nullptr ? nullptr : cancel->get(), verdicts.classes.data(), verdicts.confidences.data(),
+          verdicts.unsure.data(), verdicts.probabilities.data(), count);
+    }
+    callback.rethrow(error);
+    return detail::settle(error, std::move(verdicts));
+  }
+
+  /// How well the classifier does on labelled images that it has not learned from, as JSON.
+  Returned<std::string> judge(const Dataset &dataset, Span<const std::int32_t> labels,
+                              const CountFunction &on_count = {}, const CancelToken *cancel = nullptr) const {
+    if (cancel != nullptr && !*cancel)
+      return detail::fail<std::string>(ErrorCode::InvalidArgument, "the cancel token is empty");
+    detail::Callback<CountFunction> callback(on_count);
+    // Every call embeds the images, so the first one gets room that is enough but for very many classes.
+    std::string result(std::size_t{1} << 16, '\0');
+    std::size_t length = 0;
+    const auto ask = [&] {
+      return seed_classifier_judge(get(), dataset.get(), labels.data(), labels.size(),
+                                   on_count ? detail::on_count : nullptr, &callback,
+                                   cancel == nullptr ? nullptr : cancel->get(), &result[0], result.size(), &length);
+    };
+    seed_error *error = ask();
+    if (error != nullptr && seed_error_code(error) == SEED_ERROR_BUFFER_TOO_SMALL) {
+      seed_error_free(error);
+      result.resize(length);
+      error = ask();
+    }
+    callback.rethrow(error);
+    if (error == nullptr) result.resize(length - 1); // without the NUL
+    return detail::settle(error, std::move(result));
+  }
+
+private:
+  static void make_room(Verdicts &verdicts, std::size_t images, std::size_t classes) {
+    verdicts.classes.resize(images);
+    verdicts.confidences.resize(images);
+    verdicts.unsure.resize(images);
+    verdicts.probabilities.resize(images * classes);
+  }
+
+  static Returned<Classifier> fit_from(const Config &config, const seed_student *student,
+                                       const seed_classifier *earlier, const Dataset &dataset,
+                                       Span<const std::int32_t> labels, const std::vector<std::string> &names,
+                                       const FitOptions &options) {
+    // NULL means "none" to the library, so an empty object must not get there.
+    if ((options.teacher != nullptr && !*options.teacher) || (options.cancel != nullptr && !*options.cancel))
+      return detail::fail<Classifier>(ErrorCode::InvalidArgument, "the teacher or cancel token is empty");
+    std::vector<const char *> texts;
+    texts.reserve(names.size());
+    for (const std::string &name : names) texts.push_back(name.c_str());
+    detail::Callback<FinetuneFunction> callback(options.on_progress);
+    std::int32_t outcome = SEED_OUTCOME_FINISHED;
+    seed_classifier *made = nullptr;
+    seed_error *error = seed_classifier_fit(
+        config.get(), student, earlier, options.teacher == nullptr ? nullptr : options.teacher->get(), dataset.get(),
+        labels.data(), labels.size(), texts.data(), texts.size(), options.on_progress ? detail::on_finetune : nullptr,
+        &callback, options.cancel == nullptr ? nullptr : options.cancel->get(), &outcome, &made);
+    Classifier classifier(made);
+    callback.rethrow(error);
+    if (error == nullptr && options.outcome != nullptr) *options.outcome = static_cast<Outcome>(outcome);
+    return detail::settle(error, std::move(classifier));
+  }
+};
+
 /// Weighted kNN over `splits` random splits of the vectors into 2/3 gallery and 1/3 queries; `labels` are class numbers
 /// from 0, one a vector.
 inline Returned<KnnResult> knn(Rows embeddings, Span<const std::int64_t> labels, std::size_t k,
@@ -1280,6 +2204,47 @@ inline Returned<KnnResult> knn(Rows embeddings, Span<const std::int64_t> labels,
   seed_error *error = seed_knn_evaluate(embeddings.values.data(), embeddings.count(), embeddings.dim, labels.data(), k,
                                         splits, seed, &result);
   return detail::settle(error, result);
+}
+
+/// What seed::linear found.
+struct LinearResult {
+  double accuracy_mean = 0;             ///< Share of test images with the right class, mean over the splits.
+  double accuracy_deviation = 0;        ///< Its standard deviation.
+  double balanced_recall_mean = 0;      ///< Mean of the classes' recalls, mean over the splits.
+  double balanced_recall_deviation = 0; ///< Its standard deviation.
+  double auroc_mean = 0;                ///< Mean over classes of the AUROC against all others, mean over the splits.
+  double auroc_deviation = 0;           ///< Its standard deviation.
+  std::vector<double> recalls;          ///< Mean recall of each class.
+};
+
+/// The linear protocol on frozen features, over `splits` random splits into 2/3 and 1/3 of each class; of the labels of the
+/// first part, the share `label_fraction` is learned from. `labels` are class numbers from 0, -1 for a vector to be left out.
+inline Returned<LinearResult> linear(Rows features, Span<const std::int32_t> labels, std::uint32_t splits = 5,
+                                     std::uint64_t seed = 0, double label_fraction = 1,
+                                     const CancelToken *cancel = nullptr) {
+  if (detail::ragged(features))
+    return detail::fail<LinearResult>(ErrorCode::InvalidArgument, detail::raggedness("features", features));
+  if (labels.size() != features.count())
+    return detail::fail<LinearResult>(ErrorCode::InvalidArgument, std::to_string(labels.size()) + " labels for " +
+                                                                      std::to_string(features.count()) + " vectors");
+  if (cancel != nullptr && !*cancel)
+    return detail::fail<LinearResult>(ErrorCode::InvalidArgument, "the cancel token is empty");
+  std::int32_t highest = -1;
+  for (const std::int32_t label : labels) highest = label > highest ? label : highest;
+  LinearResult found;
+  found.recalls.resize(static_cast<std::size_t>(highest + 1));
+  seed_linear_result result{};
+  result.struct_size = sizeof result;
+  seed_error *error = seed_linear_evaluate(
+      features.values.data(), features.count(), features.dim, labels.data(), splits, seed, label_fraction,
+      cancel == nullptr ? nullptr : cancel->get(), &result, found.recalls.data(), found.recalls.size());
+  found.accuracy_mean = result.accuracy_mean;
+  found.accuracy_deviation = result.accuracy_deviation;
+  found.balanced_recall_mean = result.balanced_recall_mean;
+  found.balanced_recall_deviation = result.balanced_recall_deviation;
+  found.auroc_mean = result.auroc_mean;
+  found.auroc_deviation = result.auroc_deviation;
+  return detail::settle(error, std::move(found));
 }
 
 /// The `k` nearest of each vector by cosine, itself left out, nearest first: count·k numbers.
@@ -1301,11 +2266,10 @@ inline Returned<Nearest> neighbours_in(Rows queries, Rows gallery, std::size_t k
   if (queries.dim != gallery.dim)
     return detail::fail<Nearest>(ErrorCode::InvalidArgument, "queries are " + std::to_string(queries.dim) +
                                                                  " wide, the gallery is " + std::to_string(gallery.dim));
-  return detail::nearest(
-      queries.count(), k, [&](std::uint32_t *indices, float *cosines, std::size_t capacity, std::size_t *length) {
-        return seed_neighbours_in(queries.values.data(), queries.count(), gallery.values.data(), gallery.count(),
-                                  queries.dim, k, indices, cosines, capacity, length);
-      });
+  return detail::nearest([&](std::uint32_t *indices, float *cosines, std::size_t capacity, std::size_t *length) {
+    return seed_neighbours_in(queries.values.data(), queries.count(), gallery.values.data(), gallery.count(),
+                              queries.dim, k, indices, cosines, capacity, length);
+  });
 }
 
 /// The share of each image's `k` nearest by the teacher that are among its k nearest by the student, 0 to 1.
@@ -1319,6 +2283,94 @@ inline Returned<double> agreement(Rows student, Rows teacher, std::size_t k) {
     return seed_agreement(student.values.data(), student.dim, teacher.values.data(), teacher.dim, student.count(), k,
                           out);
   });
+}
+
+/// How well a student reproduces its teacher: see seed_fidelity.
+using Fidelity = seed_fidelity;
+/// What a batch says of drift: see seed_drift_signal.
+using DriftSignal = seed_drift_signal;
+/// What the gate says of a new student: see seed_verdict.
+using Verdict = seed_verdict;
+
+/// Measures a student by its teacher: embeddings of both for the same frames, against a queue of the teacher's. Temperatures of 0 are
+/// the paper's.
+inline Returned<Fidelity> fidelity(Rows student, Rows teacher, Rows queue, std::size_t k = 10,
+                                   double temperature_student = 0, double temperature_teacher = 0,
+                                   std::uint64_t seed = 0) {
+  for (const auto &[name, rows] : {std::pair("student", student), std::pair("teacher", teacher), std::pair("queue", queue)})
+    if (detail::ragged(rows)) return detail::fail<Fidelity>(ErrorCode::InvalidArgument, detail::raggedness(name, rows));
+  if (student.count() != teacher.count() || student.dim != teacher.dim || queue.dim != teacher.dim)
+    return detail::fail<Fidelity>(ErrorCode::InvalidArgument,
+                                  "student, teacher and queue have " + std::to_string(student.count()) + "x" +
+                                      std::to_string(student.dim) + ", " + std::to_string(teacher.count()) + "x" +
+                                      std::to_string(teacher.dim) + " and rows of " + std::to_string(queue.dim) +
+                                      " floats; the same frames and one width are expected");
+  Fidelity result{};
+  result.struct_size = sizeof result;
+  seed_error *error = seed_fidelity_measure(student.values.data(), teacher.values.data(), student.count(), student.dim,
+                                            queue.values.data(), queue.count(), k, temperature_student,
+                                            temperature_teacher, seed, &result);
+  return detail::settle(error, result);
+}
+
+/// What has become worse since `then`: a sum of SEED_WORSE_KL, SEED_WORSE_OVERLAP and SEED_WORSE_COSINE.
+inline Returned<std::int32_t> worse_since(const Fidelity &then, const Fidelity &now) {
+  return detail::number<std::int32_t>([&](std::int32_t *out) { return seed_fidelity_compare(&then, &now, out); });
+}
+
+/// A sample of a student's embeddings from good days, which later batches are compared with. All functions may be called from several
+/// threads at once.
+class Drift : public Handle<seed_drift, seed_drift_free> {
+public:
+  using Handle::Handle;
+
+  /// Of a student's embeddings, at least 20.
+  static Returned<Drift> create(Rows embeddings) {
+    if (detail::ragged(embeddings))
+      return detail::fail<Drift>(ErrorCode::InvalidArgument, detail::raggedness("embeddings", embeddings));
+    return detail::make<Drift>([&](seed_drift **out) {
+      return seed_drift_new(embeddings.values.data(), embeddings.count(), embeddings.dim, out);
+    });
+  }
+
+  /// Reads what save wrote.
+  static Returned<Drift> load(const std::string &path) {
+    return detail::make<Drift>([&](seed_drift **out) { return seed_drift_load(path.c_str(), out); });
+  }
+
+  /// Writes the reference to a file, atomically.
+  Returned<void> save(const std::string &path) const { return detail::settle(seed_drift_save(get(), path.c_str())); }
+
+  /// What a batch of the same student's embeddings says.
+  Returned<DriftSignal> measure(Rows batch) const {
+    if (detail::ragged(batch))
+      return detail::fail<DriftSignal>(ErrorCode::InvalidArgument, detail::raggedness("batch", batch));
+    DriftSignal signal{};
+    signal.struct_size = sizeof signal;
+    seed_error *error = seed_drift_measure(get(), batch.values.data(), batch.count(), batch.dim, &signal);
+    return detail::settle(error, signal);
+  }
+};
+
+/// By how much a new student may be worse; what is left alone is the default of seed.h.
+struct GateOptions : seed_gate_options {
+  /// All defaults.
+  GateOptions() noexcept : seed_gate_options{} { struct_size = sizeof(seed_gate_options); }
+};
+
+/// Whether a new student may take the old one's place: by its agreement with the teacher on `frames`, kNN on `reference`, whose classes are
+/// `labels`, and its latency. Session::swap puts it in, and the same call puts the old one back.
+inline Returned<Verdict> judge(const Session &old_session, const Session &new_session, const Session &teacher,
+                               const Dataset &frames, const Dataset &reference, Span<const std::int64_t> labels,
+                               const GateOptions &options = {}, const CountFunction &on_progress = {}) {
+  detail::Callback<CountFunction> callback(on_progress);
+  Verdict verdict{};
+  verdict.struct_size = sizeof verdict;
+  seed_error *error = seed_gate_judge(old_session.get(), new_session.get(), teacher.get(), frames.get(), reference.get(),
+                                      labels.data(), labels.size(), &options, on_progress ? detail::on_count : nullptr,
+                                      &callback, &verdict);
+  callback.rethrow(error);
+  return detail::settle(error, verdict);
 }
 
 /// A report that grows from top to bottom and becomes one HTML file. Used by one thread at a time.
@@ -1368,6 +2420,11 @@ public:
     return detail::settle(seed_report_add_neighbours(get(), title.c_str(), dataset.get(), queries.data(),
                                                      queries.size(), left.size() / queries.size(), left_name.c_str(),
                                                      left.data(), right_name.c_str(), right.data()));
+  }
+
+  /// Adds the confusion matrix of a classifier's held-out images as a table.
+  Returned<void> add_confusion(const std::string &title, const Classifier &classifier) {
+    return detail::settle(seed_report_add_confusion(get(), title.c_str(), classifier.get()));
   }
 
   /// Writes the report to an HTML file, atomically.

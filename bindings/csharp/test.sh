@@ -43,7 +43,7 @@ build() {
 }
 build -target:library -unsafe -doc:"$work/LibSeed.xml" -out:"$work/LibSeed.dll" "$root"/bindings/csharp/src/*.cs
 build -r:"$work/LibSeed.dll" -out:"$work/Distill.exe" "$root"/examples/csharp/*.cs
-build -unsafe -main:LibSeed.Tests.Program -r:"$work/LibSeed.dll" -r:System.Core.dll -out:"$work/LibSeed.Tests.exe" \
+build -unsafe -main:LibSeed.Tests.Program -r:"$work/LibSeed.dll" -r:System.Core.dll -r:System.Xml.dll -out:"$work/LibSeed.Tests.exe" \
   "$root"/bindings/csharp/tests/*.cs "$root"/examples/csharp/*.cs
 cat >"$work/net.json" <<'JSON'
 {
@@ -105,7 +105,7 @@ for runtime in $runtimes; do
   export LD_LIBRARY_PATH=$folder
   on "$runtime" "$work/LibSeed.Tests.exe" --header "$root/include/seed.h" "$@"
   if [ "$#" -eq 0 ]; then
-    for way in run embed images callback; do
+    for way in run embed images paused callback; do
       on "$runtime" "$work/LibSeed.Tests.exe" --leave "$way"
       echo "ok    a program that ends during calls: $way"
     done

@@ -6,6 +6,10 @@ static int32_t on_progress(const seed_progress *progress, void *handle) {
   return seedGoProgress((seed_progress *)progress, (uintptr_t)handle);
 }
 
+static int32_t on_rows(const seed_bank_progress *progress, void *handle) {
+  return seedGoRows((seed_bank_progress *)progress, (uintptr_t)handle);
+}
+
 static int32_t on_count(size_t done, size_t total, void *handle) {
   return seedGoCount(done, total, (uintptr_t)handle);
 }
@@ -25,6 +29,43 @@ seed_error *seed_go_session_embed_dataset(const seed_session *session, const see
                                           size_t *length) {
   return seed_session_embed_dataset(session, dataset, handle ? on_count : NULL, (void *)handle, cancel, buffer,
                                     capacity, length);
+}
+
+seed_error *seed_go_bank_fill(const char *path, const seed_config *config, const seed_teacher *teacher,
+                              const seed_dataset *dataset, uint64_t max_rows, uintptr_t handle,
+                              const seed_cancel_token *cancel, int32_t *outcome) {
+  return seed_bank_fill(path, config, teacher, dataset, max_rows, handle ? on_rows : NULL, (void *)handle, cancel,
+                        outcome);
+}
+
+static int32_t on_embed(seed_teacher_batch *batch, void *handle) { return seedGoEmbed(batch, (uintptr_t)handle); }
+
+static void on_release(void *handle) { seedGoRelease((uintptr_t)handle); }
+
+seed_error *seed_go_teacher_from_callback(uintptr_t handle, int64_t dim, const char *identity, int32_t format,
+                                          int32_t device, const seed_config *config, seed_teacher **out) {
+  return seed_teacher_from_callback(on_embed, (void *)handle, on_release, dim, identity, format, device, config, out);
+}
+
+static seed_error *shaped(seed_error *error, const seed_image *image, seed_go_shape *shape) {
+  if (!error) *shape = (seed_go_shape){image->width, image->height, image->row_stride, image->format};
+  return error;
+}
+
+seed_error *seed_go_image_decode(const uint8_t *bytes, size_t length, seed_go_shape *shape, uint8_t *buffer,
+                                 size_t capacity, size_t *needed) {
+  seed_image image = {0};
+  return shaped(seed_image_decode(bytes, length, &image, buffer, capacity, needed), &image, shape);
+}
+
+seed_error *seed_go_dataset_pixels(const seed_dataset *dataset, size_t index, seed_go_shape *shape, uint8_t *buffer,
+                                   size_t capacity, size_t *length) {
+  seed_image image = {0};
+  return shaped(seed_dataset_pixels(dataset, index, &image, buffer, capacity, length), &image, shape);
+}
+
+void seed_go_tensor_delete(struct DLManagedTensorVersioned *tensor) {
+  if (tensor->deleter) tensor->deleter(tensor);
 }
 
 seed_error *seed_go_log_set(int32_t level) { return seed_log_set_callback(level, on_line, NULL); }

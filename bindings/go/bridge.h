@@ -10,6 +10,39 @@ seed_error *seed_go_trainer_run(seed_trainer *trainer, uint64_t max_steps, uintp
 seed_error *seed_go_session_embed_dataset(const seed_session *session, const seed_dataset *dataset, uintptr_t handle,
                                           const seed_cancel_token *cancel, float *buffer, size_t capacity,
                                           size_t *length);
+seed_error *seed_go_bank_fill(const char *path, const seed_config *config, const seed_teacher *teacher,
+                              const seed_dataset *dataset, uint64_t max_rows, uintptr_t handle,
+                              const seed_cancel_token *cancel, int32_t *outcome);
+seed_error *seed_go_teacher_from_callback(uintptr_t handle, int64_t dim, const char *identity, int32_t format,
+                                          int32_t device, const seed_config *config, seed_teacher **out);
 seed_error *seed_go_log_set(int32_t level);
+
+// A seed_image without its pointer, which C must not leave in Go's memory.
+typedef struct {
+  uint32_t width, height;
+  size_t row_stride;
+  int32_t format;
+} seed_go_shape;
+
+seed_error *seed_go_image_decode(const uint8_t *bytes, size_t length, seed_go_shape *shape, uint8_t *buffer,
+                                 size_t capacity, size_t *needed);
+seed_error *seed_go_dataset_pixels(const seed_dataset *dataset, size_t index, seed_go_shape *shape, uint8_t *buffer,
+                                   size_t capacity, size_t *length);
+
+// By the layout of dlpack.h, version 1 (https://dmlc.github.io/dlpack), which it need not be there for.
+struct DLManagedTensorVersioned {
+  uint32_t major, minor;
+  void *manager;
+  void (*deleter)(struct DLManagedTensorVersioned *self);
+  uint64_t flags;
+  void *data;
+  int32_t device_type, device_id, dimensions;
+  uint8_t type_code, type_bits;
+  uint16_t type_lanes;
+  int64_t *shape, *strides;
+  uint64_t byte_offset;
+};
+
+void seed_go_tensor_delete(struct DLManagedTensorVersioned *tensor);
 
 #endif

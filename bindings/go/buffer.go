@@ -21,9 +21,8 @@ func fill[T any](call func(buffer *T, capacity C.size_t, length *C.size_t) *C.se
 		return nil, err
 	}
 	for {
-		size := unsafe.Sizeof(*new(T))
-		if uint64(length) > mostBytes/uint64(size) {
-			return nil, &Error{Code: ErrOutOfMemory, Message: fmt.Sprintf("the result has %d elements", uint64(length))}
+		if err := fits(length, unsafe.Sizeof(*new(T))); err != nil {
+			return nil, err
 		}
 		buffer := make([]T, int(length))
 		// Of an empty slice too this is not nil, which would only ask for the size again.
@@ -36,6 +35,14 @@ func fill[T any](call func(buffer *T, capacity C.size_t, length *C.size_t) *C.se
 		}
 		return buffer[:min(len(buffer), int(length))], nil
 	}
+}
+
+// fits tells whether so many elements of a size can be made.
+func fits(length C.size_t, size uintptr) error {
+	if uint64(length) > mostBytes/uint64(size) {
+		return &Error{Code: ErrOutOfMemory, Message: fmt.Sprintf("the result has %d elements", uint64(length))}
+	}
+	return nil
 }
 
 // fillText is fill for a text that ends in NUL.

@@ -4,6 +4,7 @@ package seed
 import "C"
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime"
@@ -30,9 +31,10 @@ func (p *PanicError) Unwrap() error {
 	return err
 }
 
-// callback is the Go side of a C callback during one call. At most one of report and count is set.
+// callback is the Go side of a C callback during one call. At most one of report, fill and count is set.
 type callback struct {
 	report func(Progress) error
+	fill   func(BankProgress) error
 	count  func(done, total int) error
 
 	err      error
@@ -42,7 +44,7 @@ type callback struct {
 
 // register gives the callback a number that C may hold, 0 for none, until unregister.
 func (c *callback) register() C.uintptr_t {
-	if c.report == nil && c.count == nil {
+	if c.report == nil && c.fill == nil && c.count == nil {
 		return 0
 	}
 	return C.uintptr_t(cgo.NewHandle(c))
@@ -88,6 +90,41 @@ func (c *callback) raise() {
 	}
 }
 
+// observe makes a call that gives an outcome and that ctx may end.
+func (c *callback) observe(ctx context.Context,
+	call func(handle C.uintptr_t, token *C.seed_cancel_token, outcome *C.int32_t) *C.seed_error) (Outcome, error) {
+	cancel, err := cancelBy(ctx)
+	if err != nil {
+		return Cancelled, err
+	}
+	defer cancel.free()
+	handle := c.register()
+	defer unregister(handle)
+
+	var outcome C.int32_t
+	err = check(call(handle, cancel.token, &outcome))
+	c.raise()
+	stopped, reason := c.stopped()
+	switch {
+	case err != nil:
+		// The checkpoint of a run that was to stop may fail.
+		return Cancelled, join(reason, err)
+	case stopped:
+		return Cancelled, reason
+	case Outcome(outcome) == Cancelled:
+		return Cancelled, cancelled(ctx)
+	}
+	return Outcome(outcome), nil
+}
+
+// join gives the error itself where there is only one.
+func join(first, second error) error {
+	if first == nil {
+		return second
+	}
+	return errors.Join(first, second)
+}
+
 // stopped is the error that the callback ended the call with, nil for Stop; and whether it ended it.
 func (c *callback) stopped() (bool, error) {
 	if errors.Is(c.err, Stop) {
@@ -101,6 +138,13 @@ func seedGoProgress(progress *C.seed_progress, handle C.uintptr_t) C.int32_t {
 	c := cgo.Handle(handle).Value().(*callback)
 	report := progressFrom(progress)
 	return c.call(func() error { return c.report(report) })
+}
+
+//export seedGoRows
+func seedGoRows(progress *C.seed_bank_progress, handle C.uintptr_t) C.int32_t {
+	c := cgo.Handle(handle).Value().(*callback)
+	report := bankProgressFrom(progress)
+	return c.call(func() error { return c.fill(report) })
 }
 
 //export seedGoCount

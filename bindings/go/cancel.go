@@ -8,12 +8,13 @@ import (
 	"fmt"
 )
 
-// cancel is a C token that a context triggers.
+// cancel is a C token that a context triggers, and that its pausers pause.
 type cancel struct {
 	handle *handle[*C.seed_cancel_token]
-	// token is NULL for a context that never ends.
+	// token is NULL for a context that never ends nor pauses.
 	token  *C.seed_cancel_token
 	unlink func() bool
+	pauser *Pauser
 }
 
 // cancelBy makes the token; free ends the link. It needs no goroutine of its own while the context lives.
@@ -21,7 +22,8 @@ func cancelBy(ctx context.Context) (*cancel, error) {
 	if ctx == nil {
 		return nil, invalid("the context is nil, expected one such as context.Background()")
 	}
-	if ctx.Done() == nil {
+	pauser, _ := ctx.Value(pauserKey{}).(*Pauser)
+	if ctx.Done() == nil && pauser == nil {
 		return &cancel{}, nil
 	}
 	h, err := create("cancel token", func(object *C.seed_cancel_token) { C.seed_cancel_token_free(object) },
@@ -29,19 +31,32 @@ func cancelBy(ctx context.Context) (*cancel, error) {
 	if err != nil {
 		return nil, err
 	}
-	trigger := func() {
-		// It fails only when the call has ended and the token is gone.
-		_ = with(h, func(object *C.seed_cancel_token) *C.seed_error { return C.seed_cancel_token_trigger(object) })
-	}
+	c := &cancel{handle: h, token: h.object, pauser: pauser}
 	if ctx.Err() != nil {
 		// At once, so that not a single step is made.
-		trigger()
+		c.trigger()
 	}
-	return &cancel{handle: h, token: h.object, unlink: context.AfterFunc(ctx, trigger)}, nil
+	c.unlink = context.AfterFunc(ctx, c.trigger)
+	pauser.add(c)
+	return c, nil
+}
+
+// trigger fails only when the call has ended and the token is gone; so do pause and resume.
+func (c *cancel) trigger() {
+	_ = with(c.handle, func(object *C.seed_cancel_token) *C.seed_error { return C.seed_cancel_token_trigger(object) })
+}
+
+func (c *cancel) pause() {
+	_ = with(c.handle, func(object *C.seed_cancel_token) *C.seed_error { return C.seed_cancel_token_pause(object) })
+}
+
+func (c *cancel) resume() {
+	_ = with(c.handle, func(object *C.seed_cancel_token) *C.seed_error { return C.seed_cancel_token_resume(object) })
 }
 
 func (c *cancel) free() {
 	if c.handle != nil {
+		c.pauser.remove(c)
 		c.unlink()
 		c.handle.close()
 	}

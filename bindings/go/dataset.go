@@ -101,6 +101,43 @@ func (d *Dataset) PushFrame(frame Frame, name string) (int, error) {
 	return int(index), err
 }
 
+// PushEncoded decodes a JPEG, PNG, BMP or TIFF and pushes it, as Push. The pixels are kept, not the file.
+//
+// Errors: [ErrFormat] when the bytes are no sound image.
+func (d *Dataset) PushEncoded(encoded []byte, name string) (int, error) {
+	var t texts
+	defer t.free()
+	var text *C.char
+	if name != "" {
+		text = t.add("name", name)
+	}
+	if t.err != nil {
+		return 0, t.err
+	}
+	var index C.size_t
+	err := with(d.inner(), func(object *C.seed_dataset) *C.seed_error {
+		return C.seed_dataset_push_encoded(object, octets(encoded), C.size_t(len(encoded)), text, &index)
+	})
+	return int(index), err
+}
+
+// Pixels reads image index, as [Decode] gives it.
+//
+// Errors: [ErrIO] or [ErrFormat] when the image is broken; it is counted as skipped then.
+func (d *Dataset) Pixels(index int) (Frame, error) {
+	if index < 0 {
+		return Frame{}, invalid("image %d was asked for, expected a number from 0", index)
+	}
+	object, err := d.inner().acquire()
+	if err != nil {
+		return Frame{}, err
+	}
+	defer d.handle.release()
+	return fillFrame(func(shape *C.seed_go_shape, buffer *C.uint8_t, capacity C.size_t, length *C.size_t) *C.seed_error {
+		return C.seed_go_dataset_pixels(object, C.size_t(index), shape, buffer, capacity, length)
+	})
+}
+
 // Count is the number of images, broken ones included.
 func (d *Dataset) Count() (int, error) {
 	var count C.size_t

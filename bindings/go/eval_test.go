@@ -56,6 +56,22 @@ func TestNeighbours(t *testing.T) {
 	fails(t, seed.ErrInvalidArgument, err)
 }
 
+func TestNeighboursIn(t *testing.T) {
+	gallery := seed.Embeddings{Values: []float32{1, 0, 0, 2, -1, 0}, Dim: 2}
+	nearest := must[seed.Nearest](t)(seed.NeighboursIn(seed.Embeddings{Values: []float32{.1, .5, -3, .1}, Dim: 2}, gallery, 3))
+	if !slices.Equal(slices.Concat(nearest.Indices...), []uint32{1, 0, 2, 2, 1, 0}) {
+		t.Errorf("%v", nearest.Indices)
+	}
+	if cosine := float64(nearest.Cosines[0][0]); math.Abs(cosine-.5/math.Sqrt(.26)) > 1e-6 {
+		t.Errorf("cosine %v", cosine)
+	}
+	for _, k := range []int{-1, 0, 4, math.MaxInt} {
+		fails(t, seed.ErrInvalidArgument, second(seed.NeighboursIn(gallery, gallery, k)))
+	}
+	fails(t, seed.ErrInvalidArgument, second(seed.NeighboursIn(seed.Embeddings{Values: gallery.Values, Dim: 3}, gallery, 1)))
+	fails(t, seed.ErrInvalidArgument, second(seed.NeighboursIn(gallery, seed.Embeddings{}, 1)))
+}
+
 func TestAgreement(t *testing.T) {
 	vectors, _ := clusters()
 	if share := must[float64](t)(seed.Agreement(vectors, vectors, 3)); share != 1 {

@@ -81,6 +81,18 @@ func (h *handle[P]) close() {
 	}
 }
 
+// take hands the object out: whoever called frees it. It gives the zero value where there is none, or where it is in use.
+func (h *handle[P]) take() (object P) {
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	if h.closed || h.users > 0 {
+		return object
+	}
+	h.closed = true
+	open.Add(-1)
+	return h.object
+}
+
 // drop is reached once: by the last release after close, or by close when there is no user; no acquire succeeds after.
 func (h *handle[P]) drop() {
 	h.free(h.object)

@@ -26,7 +26,7 @@ func third[A, B any](_ A, _ B, err error) error { return err }
 
 // useClosed calls every method.
 func useClosed(t *testing.T, config *seed.Config, images *seed.Dataset, teacher *seed.Teacher, student *seed.Student,
-	queue *seed.Queue, trainer *seed.Trainer, session *seed.Session, report *seed.Report) {
+	queue *seed.Queue, bank *seed.Bank, trainer *seed.Trainer, session *seed.Session, report *seed.Report) {
 	t.Helper()
 	rows := seed.Embeddings{Values: []float32{1}, Dim: 1}
 	for _, err := range []error{
@@ -34,35 +34,41 @@ func useClosed(t *testing.T, config *seed.Config, images *seed.Dataset, teacher 
 		second(config.GetInt("epochs")), second(config.GetFloat("epochs")), second(config.GetString("device")),
 		second(config.JSON()),
 		second(images.Push(stripes(2, 8, 8), "")), second(images.Count()), second(images.Name(0)), second(images.Skipped()),
+		second(images.PushEncoded(nil, "a")), second(images.Pixels(0)),
 		second(seed.LoadTeacher("a", "b", config)), second(teacher.Dim()), second(teacher.ParameterCount()),
 		second(seed.NewStudent("a", config)), second(seed.LoadStudent("a", config)), student.Save("a"),
 		second(student.Dim()), second(student.ParameterCount()),
 		queue.Save("a"), queue.Push(rows), second(queue.Length()), second(queue.Capacity()), second(queue.Dim()),
-		second(queue.Similarities(rows)),
+		second(queue.Similarities(rows)), second(queue.Nearest(rows, 1)), second(queue.Rows(0, 1)), second(queue.Snapshot()),
+		queue.Restore(queue),
+		second(seed.FillBank(t.Context(), "a", config, teacher, images, 0, nil)), bank.Verify(), third(bank.Rows()),
+		second(bank.Dim()), second(bank.Images()), second(bank.Views()), second(bank.Header()),
+		second(seed.NewTrainerWithBank(config, student, bank, queue, images)),
 		second(seed.NewTrainer(config, student, teacher, queue, images)), second(trainer.Run(t.Context(), 1, nil)),
 		second(trainer.Start(t.Context(), 1).Wait()), second(trainer.Step(stripes(2, 8, 8))), third(trainer.Position()),
 		trainer.Save("a"), trainer.Resume("a"),
 		second(seed.OpenSession("a", config)), second(seed.SessionFromStudent(student, config)),
 		second(seed.SessionFromTeacher(teacher, config)), second(session.Describe()), second(session.Dim()),
 		second(session.ParameterCount()), second(session.Embed()), second(session.EmbedInto(nil)),
+		session.Swap(session), second(session.EmbedDLPack(nil)),
 		second(session.EmbedDataset(t.Context(), images, nil)),
 		report.AddParagraph("a"), report.AddTable("a", []string{"a"}, nil), report.AddPoint(seed.Chart{}, "a", 1, 1),
 		report.AddNeighbours("a", images, nil, seed.Found{}, seed.Found{}), report.Write("a"),
 	} {
 		closed(t, err)
 	}
-	for _, object := range []io.Closer{config, images, teacher, student, queue, trainer, session, report} {
+	for _, object := range []io.Closer{config, images, teacher, student, queue, bank, trainer, session, report} {
 		ok(t, object.Close())
 	}
 }
 
 func TestNilObjects(t *testing.T) {
-	useClosed(t, nil, nil, nil, nil, nil, nil, nil, nil)
+	useClosed(t, nil, nil, nil, nil, nil, nil, nil, nil, nil)
 }
 
 func TestZeroObjects(t *testing.T) {
-	useClosed(t, &seed.Config{}, &seed.Dataset{}, &seed.Teacher{}, &seed.Student{}, &seed.Queue{}, &seed.Trainer{},
-		&seed.Session{}, &seed.Report{})
+	useClosed(t, &seed.Config{}, &seed.Dataset{}, &seed.Teacher{}, &seed.Student{}, &seed.Queue{}, &seed.Bank{},
+		&seed.Trainer{}, &seed.Session{}, &seed.Report{})
 }
 
 func TestClosedObjects(t *testing.T) {
@@ -80,16 +86,17 @@ func TestClosedObjects(t *testing.T) {
 	ok(t, student.Save(file))
 	teacher := must[*seed.Teacher](t)(seed.LoadTeacher(file, "mobilenet_v3_small", config))
 	trainer := must[*seed.Trainer](t)(seed.NewTrainer(config, student, teacher, queue, images))
+	bank := fullBank(t, config, teacher)
 	session := must[*seed.Session](t)(seed.SessionFromStudent(student, config))
 	report := must[*seed.Report](t)(seed.NewReport("a title"))
-	for _, object := range []io.Closer{config, images, teacher, student, queue, trainer, session, report} {
+	for _, object := range []io.Closer{config, images, teacher, student, queue, bank, trainer, session, report} {
 		ok(t, object.Close())
 		ok(t, object.Close())
 	}
 	if left := seed.OpenObjects() - before; left != 0 {
 		t.Errorf("%d objects are still there", left)
 	}
-	useClosed(t, config, images, teacher, student, queue, trainer, session, report)
+	useClosed(t, config, images, teacher, student, queue, bank, trainer, session, report)
 }
 
 func TestForgottenObjectsAreFreed(t *testing.T) {

@@ -115,3 +115,64 @@ func (q *Queue) Similarities(queries Embeddings) (Embeddings, error) {
 	})
 	return Embeddings{Values: values, Dim: int(capacity)}, err
 }
+
+// Nearest finds the k rows nearest to each query by cosine, nearest first, among those that were pushed.
+//
+// Errors: [ErrInvalidArgument] unless 1 ≤ k ≤ Length, [ErrMismatch] for another width.
+func (q *Queue) Nearest(queries Embeddings, k int) (Nearest, error) {
+	if err := queries.check("queries"); err != nil {
+		return Nearest{}, err
+	}
+	object, err := q.inner().acquire()
+	if err != nil {
+		return Nearest{}, err
+	}
+	defer q.handle.release()
+	return nearest(queries.Count(), k,
+		func(indices *C.uint32_t, cosines *C.float, capacity C.size_t, length *C.size_t) *C.seed_error {
+			return C.seed_queue_nearest(object, floats(queries.Values), C.size_t(queries.Count()), C.size_t(queries.Dim),
+				C.size_t(k), indices, cosines, capacity, length)
+		})
+}
+
+// Rows are count rows from row first on. Row j is column j of Similarities; rows from Length on are noise.
+func (q *Queue) Rows(first, count int) (Embeddings, error) {
+	if first < 0 || count < 0 {
+		return Embeddings{}, invalid("%d rows from %d on were asked for, expected numbers from 0", count, first)
+	}
+	object, err := q.inner().acquire()
+	if err != nil {
+		return Embeddings{}, err
+	}
+	defer q.handle.release()
+	var dim C.size_t
+	if err := check(C.seed_queue_dim(object, &dim)); err != nil {
+		return Embeddings{}, err
+	}
+	values, err := fill(func(buffer *float32, capacity C.size_t, length *C.size_t) *C.seed_error {
+		return C.seed_queue_rows(object, C.size_t(first), C.size_t(count), (*C.float)(buffer), capacity, length)
+	})
+	return Embeddings{Values: values, Dim: int(dim)}, err
+}
+
+// Snapshot is a copy of the queue as it is now, to be put back by Restore.
+func (q *Queue) Snapshot() (*Queue, error) {
+	object, err := q.inner().acquire()
+	if err != nil {
+		return nil, err
+	}
+	defer q.handle.release()
+	return newQueue(func(out **C.seed_queue) *C.seed_error { return C.seed_queue_snapshot(object, out) })
+}
+
+// Restore makes the queue what snapshot is: any queue of the same K and C, which is left as it is.
+//
+// Errors: [ErrMismatch] when K or C differ; the queue is left as it was.
+func (q *Queue) Restore(snapshot *Queue) error {
+	source, err := snapshot.inner().acquire()
+	if err != nil {
+		return err
+	}
+	defer snapshot.handle.release()
+	return with(q.inner(), func(object *C.seed_queue) *C.seed_error { return C.seed_queue_restore(object, source) })
+}

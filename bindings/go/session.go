@@ -10,8 +10,8 @@ import (
 	"unsafe"
 )
 
-// Session is a snapshot of a network that turns images into vectors. It never changes; any number of goroutines may use it
-// at once.
+// Session is a snapshot of a network that turns images into vectors. It changes by Swap only; any number of goroutines may
+// use it at once.
 type Session struct {
 	_      noCopy
 	handle *handle[*C.seed_session]
@@ -111,6 +111,21 @@ func (s *Session) ParameterCount() (int64, error) {
 	return int64(count), err
 }
 
+// Swap exchanges what two sessions run, between two calls: a running station takes a newly distilled student, and other then
+// holds the old one. The same call again goes back. Calls under way finish with what they began with; nothing waits.
+// "workers" stays with each session.
+//
+// Errors: [ErrMismatch] when their vectors differ in length or kind, since what they are compared with would no longer fit;
+// both are left as they were.
+func (s *Session) Swap(other *Session) error {
+	second, err := other.inner().acquire()
+	if err != nil {
+		return err
+	}
+	defer other.handle.release()
+	return with(s.inner(), func(object *C.seed_session) *C.seed_error { return C.seed_session_swap(object, second) })
+}
+
 // Embed gives the vectors of images of any sizes, one row each.
 func (s *Session) Embed(images ...image.Image) (Embeddings, error) {
 	frames, err := framesOf(images)
@@ -164,8 +179,8 @@ func (s *Session) EmbedInto(buffer []float32, frames ...Frame) (int, error) {
 // Errors: [ErrInvalidArgument] for an empty data set.
 //
 // progress (may be nil) receives how many images of how many are done. An error from it ends the call and is returned;
-// after [Stop] the error is [ErrCancelled], as there is no result. When ctx ends, the call ends with an error that matches
-// [ErrCancelled] and the context's cause.
+// after [Stop] the error is [ErrCancelled], as there is no result. A context of [WithPause] can pause the call. When ctx ends,
+// the call ends with an error that matches [ErrCancelled] and the context's cause.
 func (s *Session) EmbedDataset(ctx context.Context, dataset *Dataset, progress func(done, total int) error) (Embeddings, error) {
 	object, err := s.inner().acquire()
 	if err != nil {

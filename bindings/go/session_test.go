@@ -160,3 +160,33 @@ func TestEmbedEmptyAndGrowingDatasets(t *testing.T) {
 	}
 	<-done
 }
+
+func TestSessionsSwap(t *testing.T) {
+	config := smallConfig(t)
+	image := stripes(4, 40, 30)
+	var sessions [2]*seed.Session
+	var vectors [2][]float32
+	for i := range sessions {
+		ok(t, config.SetInt("seed", int64(i)))
+		sessions[i] = newSession(t, config)
+		vectors[i] = must[seed.Embeddings](t)(sessions[i].Embed(image)).Values
+	}
+	if slices.Equal(vectors[0], vectors[1]) {
+		t.Fatal("the two students are the same")
+	}
+	for round := range 3 {
+		for i := range sessions {
+			found := must[seed.Embeddings](t)(sessions[i].Embed(image)).Values
+			both := seed.Embeddings{Values: append(slices.Clone(found), vectors[(i+round)%2]...), Dim: dim}
+			if cosine := both.Cosine(0, 1); cosine < .99999 {
+				t.Errorf("after %d exchanges session %d gives another vector: cosine %v", round, i, cosine)
+			}
+		}
+		ok(t, sessions[0].Swap(sessions[1]))
+	}
+	ok(t, sessions[0].Swap(sessions[0]))
+	ok(t, config.SetInt("embedding_dim", 8))
+	fails(t, seed.ErrMismatch, sessions[0].Swap(newSession(t, config)))
+	ok(t, sessions[1].Close())
+	closed(t, sessions[0].Swap(sessions[1]))
+}

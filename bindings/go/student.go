@@ -5,13 +5,13 @@ import "C"
 
 // Student is a compact network with a projection head. Trainers share it; sessions take a copy of its weights as they are
 // when the session is made. Any number of goroutines may use it at once; they wait for a step that is writing the weights.
+// LoadWeights wants it alone.
 type Student struct {
 	_      noCopy
 	handle *handle[*C.seed_student]
 }
 
-// NewStudent makes a student with random weights, drawn from the configuration's "seed". The architecture is "resnet18",
-// "resnet34", "resnet50", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large" or "efficientnet_b0";
+// NewStudent makes a student with random weights, drawn from the configuration's "seed", of one of [Architectures].
 // "embedding_dim", "projection_hidden", "device", image size, mean and std come from config.
 func NewStudent(architecture string, config *Config) (*Student, error) {
 	return newStudent("architecture", architecture, config,

@@ -3,7 +3,7 @@ package seed
 // #include "bridge.h"
 import "C"
 
-// Teacher is a frozen network. Any number of goroutines may use it at once.
+// Teacher is what is learned from: a frozen network, a TorchScript file, or an engine of the application. Any number of goroutines may use it at once.
 type Teacher struct {
 	_      noCopy
 	handle *handle[*C.seed_teacher]
@@ -21,13 +21,46 @@ func LoadTeacher(path, architecture string, config *Config) (*Teacher, error) {
 	if t.err != nil {
 		return nil, t.err
 	}
+	return newTeacher(config, func(settings *C.seed_config, out **C.seed_teacher) *C.seed_error {
+		return C.seed_teacher_load(file, name, settings, out)
+	})
+}
+
+// LoadTorchScript makes a teacher of a TorchScript file, written by torch.jit.save: any PyTorch network that takes float
+// images (B, 3, H, W), normalised by "mean" and "std" of the run, and gives floating-point rows (B, D), or (B, D, 1, 1).
+// Where it gives a tuple, a list or a dict, output says which tensor to take, by its key, field or number from 0; "" takes
+// the first. It is put into eval mode, frozen, moved to the "device" of config and tried on images of "image_width" and
+// "image_height", which tells D. It computes in the type of its weights, whatever "precision" says.
+//
+// A TorchScript file is a program, unlike a file of weights: what it contains is run in this process, with all rights of this
+// process. Load only what you would also run.
+//
+// Errors: [ErrIO], [ErrFormat] when the file is no TorchScript module, [ErrMismatch] when it refuses such images or gives
+// something else, with what it gave.
+func LoadTorchScript(path, output string, config *Config) (*Teacher, error) {
+	var t texts
+	defer t.free()
+	file := t.add("path", path)
+	var tensor *C.char
+	if output != "" {
+		tensor = t.add("output", output)
+	}
+	if t.err != nil {
+		return nil, t.err
+	}
+	return newTeacher(config, func(settings *C.seed_config, out **C.seed_teacher) *C.seed_error {
+		return C.seed_teacher_load_torchscript(file, tensor, settings, out)
+	})
+}
+
+func newTeacher(config *Config, construct func(*C.seed_config, **C.seed_teacher) *C.seed_error) (*Teacher, error) {
 	settings, err := config.inner().acquire()
 	if err != nil {
 		return nil, err
 	}
 	defer config.handle.release()
 	h, err := create("Teacher", func(object *C.seed_teacher) { C.seed_teacher_free(object) },
-		func(out **C.seed_teacher) *C.seed_error { return C.seed_teacher_load(file, name, settings, out) })
+		func(out **C.seed_teacher) *C.seed_error { return construct(settings, out) })
 	if err != nil {
 		return nil, err
 	}
@@ -55,6 +88,8 @@ func (t *Teacher) Dim() (int, error) {
 }
 
 // ParameterCount is the number of parameters.
+//
+// Errors: [ErrUnsupported] for an engine of the application, which the library cannot look into.
 func (t *Teacher) ParameterCount() (int64, error) {
 	var count C.int64_t
 	err := with(t.inner(), func(object *C.seed_teacher) *C.seed_error {

@@ -5,7 +5,6 @@ import "C"
 
 import (
 	"context"
-	"errors"
 	"image"
 	"unsafe"
 )
@@ -45,6 +44,60 @@ type Trainer struct {
 //
 // Errors: [ErrMismatch] when the widths of the embeddings or the devices differ.
 func NewTrainer(config *Config, student *Student, teacher *Teacher, queue *Queue, dataset *Dataset) (*Trainer, error) {
+	master, err := teacher.inner().acquire()
+	if err != nil {
+		return nil, err
+	}
+	defer teacher.handle.release()
+	return newTrainer(config, student, queue, dataset,
+		func(settings *C.seed_config, learner *C.seed_student, rows *C.seed_queue, images *C.seed_dataset,
+			out **C.seed_trainer) *C.seed_error {
+			return C.seed_trainer_new(settings, learner, master, rows, images, out)
+		})
+}
+
+// NewTrainerWithBank is NewTrainer with targets out of a bank; no teacher is needed. The bank must be finished and hold the
+// views that config asks for ("view_count", "seed" and the settings of the views) of this dataset, which is not nil. The loss
+// is that of the run with the teacher in the loop, to float16 rounding. Step is refused.
+//
+// Errors: [ErrMismatch] with the reason when the bank is stale or not finished, or the widths differ.
+func NewTrainerWithBank(config *Config, student *Student, bank *Bank, queue *Queue, dataset *Dataset) (*Trainer, error) {
+	targets, err := bank.inner().acquire()
+	if err != nil {
+		return nil, err
+	}
+	defer bank.handle.release()
+	return newTrainer(config, student, queue, dataset,
+		func(settings *C.seed_config, learner *C.seed_student, rows *C.seed_queue, images *C.seed_dataset,
+			out **C.seed_trainer) *C.seed_error {
+			return C.seed_trainer_new_with_bank(settings, learner, targets, rows, images, out)
+		})
+}
+
+// NewTrainerWithEmbeddings is NewTrainer where every view of an image has one target: the image's own row of a table. Rows
+// are found by the names of the images where the table has names, else row i is image i's. An image may lack a row, or have
+// one of zeros, only where it cannot be read. Step is refused.
+//
+// The target does not follow the crop, as it does with a teacher or a bank, so keep the views mild ("view.crop_scale_min"
+// near 1); where the teacher can be run here, [FillBank] learns more from it.
+//
+// Errors: [ErrMismatch] when images have no row, listing their names, or the widths differ.
+func NewTrainerWithEmbeddings(config *Config, student *Student, table *EmbeddingTable, queue *Queue, dataset *Dataset) (*Trainer, error) {
+	targets, err := table.inner().acquire()
+	if err != nil {
+		return nil, err
+	}
+	defer table.handle.release()
+	return newTrainer(config, student, queue, dataset,
+		func(settings *C.seed_config, learner *C.seed_student, rows *C.seed_queue, images *C.seed_dataset,
+			out **C.seed_trainer) *C.seed_error {
+			return C.seed_trainer_new_with_embeddings(settings, learner, targets, rows, images, out)
+		})
+}
+
+func newTrainer(config *Config, student *Student, queue *Queue, dataset *Dataset,
+	construct func(*C.seed_config, *C.seed_student, *C.seed_queue, *C.seed_dataset, **C.seed_trainer) *C.seed_error,
+) (*Trainer, error) {
 	settings, err := config.inner().acquire()
 	if err != nil {
 		return nil, err
@@ -55,11 +108,6 @@ func NewTrainer(config *Config, student *Student, teacher *Teacher, queue *Queue
 		return nil, err
 	}
 	defer student.handle.release()
-	master, err := teacher.inner().acquire()
-	if err != nil {
-		return nil, err
-	}
-	defer teacher.handle.release()
 	var rows *C.seed_queue
 	if queue != nil {
 		if rows, err = queue.inner().acquire(); err != nil {
@@ -75,9 +123,7 @@ func NewTrainer(config *Config, student *Student, teacher *Teacher, queue *Queue
 		defer dataset.handle.release()
 	}
 	h, err := create("Trainer", func(object *C.seed_trainer) { C.seed_trainer_free(object) },
-		func(out **C.seed_trainer) *C.seed_error {
-			return C.seed_trainer_new(settings, learner, master, rows, images, out)
-		})
+		func(out **C.seed_trainer) *C.seed_error { return construct(settings, learner, rows, images, out) })
 	if err != nil {
 		return nil, err
 	}
@@ -105,45 +151,18 @@ func (t *Trainer) Close() error {
 // may be saved, and sessions may be made of it. An error from it ends the run after this step and is returned; [Stop] ends
 // it without one. It runs on a goroutine of its own while Run waits for it; the package's comment tells about panics.
 //
-// When ctx ends, the run ends after its current step with the outcome Cancelled and an error that matches [ErrCancelled]
-// and the context's cause. With any other error too the outcome is Cancelled.
+// A context of [WithPause] can pause the run. When ctx ends, the run ends after its current step with the outcome Cancelled and
+// an error that matches [ErrCancelled] and the context's cause. With any other error too the outcome is Cancelled.
 func (t *Trainer) Run(ctx context.Context, maxSteps uint64, progress func(Progress) error) (Outcome, error) {
 	object, err := t.inner().acquire()
 	if err != nil {
 		return Cancelled, err
 	}
 	defer t.handle.release()
-	cancel, err := cancelBy(ctx)
-	if err != nil {
-		return Cancelled, err
-	}
-	defer cancel.free()
 	observer := callback{report: progress}
-	handle := observer.register()
-	defer unregister(handle)
-
-	var outcome C.int32_t
-	err = check(C.seed_go_trainer_run(object, C.uint64_t(maxSteps), handle, cancel.token, &outcome))
-	observer.raise()
-	stopped, reason := observer.stopped()
-	switch {
-	case err != nil:
-		// The checkpoint of a run that was to stop may fail.
-		return Cancelled, join(reason, err)
-	case stopped:
-		return Cancelled, reason
-	case Outcome(outcome) == Cancelled:
-		return Cancelled, cancelled(ctx)
-	}
-	return Outcome(outcome), nil
-}
-
-// join gives the error itself where there is only one.
-func join(first, second error) error {
-	if first == nil {
-		return second
-	}
-	return errors.Join(first, second)
+	return observer.observe(ctx, func(handle C.uintptr_t, token *C.seed_cancel_token, outcome *C.int32_t) *C.seed_error {
+		return C.seed_go_trainer_run(object, C.uint64_t(maxSteps), handle, token, outcome)
+	})
 }
 
 // Step makes one step on images of the application's own, of any sizes; one augmented view of each is used. It gives the

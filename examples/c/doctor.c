@@ -50,8 +50,8 @@ static int versions(void) {
     printf("  note: header and library differ; that is fine as long as the ABI is the same\n");
   error = seed_init(SEED_ABI_VERSION);
   if (error == NULL) {
-    /* seed.h does not tell libtorch's version, but seed_init refuses every other than the one libseed was built with. */
-    printf("  libtorch the version that this libseed was built with\n");
+    const char *libtorch = seed_libtorch_version();
+    printf("  libtorch %s\n", libtorch != NULL ? libtorch : "of no known version");
     return 1;
   }
   advice = start_advice(seed_error_code(error));
@@ -203,45 +203,57 @@ static int computes(const char *device) {
   return good;
 }
 
-/* Whether a network can be put on `device`; if not, why, into `reason`. */
-static int usable(const char *device, char *reason, size_t capacity) {
-  seed_config *config = settings(device, 1);
-  seed_student *student = NULL;
-  seed_error *error = NULL;
-  if (config == NULL) return 0;
-  error = seed_student_new("mobilenet_v3_small", config, &student);
-  snprintf(reason, capacity, "%s", seed_error_message(error));
-  seed_error_free(error);
-  seed_student_free(student);
-  seed_config_free(config);
-  return student != NULL;
+/* A device, its name and its memory, in a line. */
+static void describe(const char *device) {
+  const double gib = 1024.0 * 1024 * 1024;
+  char name[256] = "";
+  size_t length;
+  seed_memory memory = {0};
+  memory.struct_size = sizeof memory;
+  printf("  %-7s", device);
+  if (!failed("its name", seed_device_name(device, name, sizeof name, &length))) printf(" %s", name);
+  if (!failed("its memory", seed_memory_use(device, &memory)))
+    printf(", %.1f of %.1f GiB free", (double)memory.device_free_bytes / gib, (double)memory.device_total_bytes / gib);
+  printf("\n");
+}
+
+/* Products whose result is known: the cosines of (3, 4) with the axes are .6 and .8. */
+static int multiplies(void) {
+  const float query[2] = {3, 4}, axes[4] = {1, 0, 0, 1};
+  uint32_t nearest[2] = {9, 9};
+  float cosines[2] = {0, 0};
+  size_t length;
+  if (failed("a product", seed_neighbours_in(query, 1, axes, 2, 2, 2, nearest, cosines, 2, &length))) return 0;
+  return holds(nearest[0] == 1 && nearest[1] == 0 && fabs(cosines[0] - .8) < 1e-6 && fabs(cosines[1] - .6) < 1e-6,
+               "cosines are the known ones");
 }
 
 /* Lists the devices and tests each; gives the number of those that compute wrongly. */
 static int devices(int cuda_loaded) {
-  char name[24], reason[512] = "";
-  int count = 0, wrong = 0, i;
-  /* seed.h does not list devices, so they are tried one by one. */
-  while (count < 64) {
-    snprintf(name, sizeof name, "cuda:%d", count);
-    if (!usable(name, reason, sizeof reason)) break;
-    ++count;
+  char name[24];
+  uint32_t count = 0, i;
+  int wrong = 0;
+  printf("devices\n");
+  describe("cpu");
+  if (failed("counting devices", seed_device_count(&count))) ++wrong;
+  for (i = 0; i < count; ++i) {
+    snprintf(name, sizeof name, "cuda:%u", (unsigned)i);
+    describe(name);
   }
-  printf("devices\n  cpu\n");
-  for (i = 0; i < count; ++i) printf("  cuda:%d\n", i);
   if (count == 0) {
-    printf("  no CUDA: %s\n", reason);
+    printf("  no CUDA\n");
     if (cuda_loaded)
       printf("  libtorch's CUDA part is loaded, so the driver is what is missing; nvidia-smi should list the card\n");
     else
       printf("  to use a GPU, set SEED_LIBTORCH to the folder of a CUDA libtorch of the same version\n");
   }
-  if (!computes("cpu")) {
+  printf("self-test\n");
+  if (!multiplies() || !computes("cpu")) {
     ++wrong;
     if (advice == NULL) advice = "The library loads but does not compute on this CPU. Please report this whole text.";
   }
   for (i = 0; i < count; ++i) {
-    snprintf(name, sizeof name, "cuda:%d", i);
+    snprintf(name, sizeof name, "cuda:%u", (unsigned)i);
     if (!computes(name)) {
       ++wrong;
       if (advice == NULL)

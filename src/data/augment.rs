@@ -40,6 +40,9 @@ pub struct ViewConfig {
     pub width: u32,
     /// Rows of a view.
     pub height: u32,
+    /// Numbers of a pixel: 3, or 1 for the grey views of a network with one channel.
+    #[serde(skip_serializing_if = "is_three")]
+    pub channels: u32,
     /// Smallest share of the frame's area that a crop covers.
     pub crop_scale_min: f64,
     /// Largest share of the frame's area that a crop covers.
@@ -85,6 +88,7 @@ impl Default for ViewConfig {
         Self {
             width: 224,
             height: 224,
+            channels: 3,
             crop_scale_min: 0.2,
             crop_scale_max: 1.0,
             crop_ratio_min: 3.0 / 4.0,
@@ -112,9 +116,30 @@ impl ViewConfig {
         self.device == VIEW_DEVICES[1]
     }
 
-    /// Numbers of a view, `height · width · 3`.
+    /// Numbers of a view, `height · width · channels`.
     pub fn view_len(&self) -> usize {
-        self.width as usize * self.height as usize * 3
+        self.width as usize * self.height as usize * self.channels as usize
+    }
+
+    /// Mean and deviation of a grey view: the averages of the three colours'.
+    pub fn grey_normal(&self) -> (f64, f64) {
+        let average = |[red, green, blue]: [f64; 3]| (red + green + blue) / 3.0;
+        (average(self.mean), average(self.std))
+    }
+
+    /// Mean and deviation of each of the view's channels.
+    pub fn normal(&self) -> (Vec<f64>, Vec<f64>) {
+        match self.channels {
+            1 => (vec![self.grey_normal().0], vec![self.grey_normal().1]),
+            _ => (self.mean.to_vec(), self.std.to_vec()),
+        }
+    }
+
+    /// What makes a colour of a grey view's number x, so that the grey frame is normalised as a colour one: x·scale + shift,
+    /// scale = s/s_c and shift = (m − m_c)/s_c with [`grey_normal`](ViewConfig::grey_normal)'s m and s.
+    pub fn colours_of_grey(&self) -> [(f64, f64); 3] {
+        let (mean, std) = self.grey_normal();
+        std::array::from_fn(|c| (std / self.std[c], (mean - self.mean[c]) / self.std[c]))
     }
 
     /// # Errors
@@ -122,6 +147,9 @@ impl ViewConfig {
     pub fn check(&self) -> Result<()> {
         within("width", f64::from(self.width), 1.0, f64::from(MAX_VIEW_SIDE))?;
         within("height", f64::from(self.height), 1.0, f64::from(MAX_VIEW_SIDE))?;
+        if self.channels != 3 && self.channels != 1 {
+            return Err(Error::new(ErrorKind::Config, format!("channels is {}, expected 1 or 3", self.channels)));
+        }
         within("crop_scale_max", self.crop_scale_max, 1e-6, 1.0)?;
         within("crop_scale_min", self.crop_scale_min, 1e-6, self.crop_scale_max)?;
         within("crop_ratio_max", self.crop_ratio_max, 0.01, 100.0)?;
@@ -149,6 +177,11 @@ impl ViewConfig {
         }
         Ok(())
     }
+}
+
+/// Three channels are not written, so that what was saved before there were others is still the same settings.
+fn is_three(channels: &u32) -> bool {
+    *channels == 3
 }
 
 fn within(key: &str, value: f64, low: f64, high: f64) -> Result<()> {

@@ -14,7 +14,8 @@ use crate::memory::filled;
 /// The views of one step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
-    /// (B, H, W, 3), normalised: the memory of a channels-last (B, 3, H, W) tensor. Empty where there are `crops`.
+    /// (B, H, W, C), normalised: the memory of a channels-last (B, C, H, W) tensor, C the view's channels. Empty where there
+    /// are `crops`.
     pub pixels: Vec<f32>,
     /// What the device makes the views of, where [`ViewConfig::device`] says so.
     pub crops: Option<Crops>,
@@ -49,11 +50,13 @@ pub(super) struct Cropped {
 }
 
 impl Batch {
-    /// `levels` has room for three channels for each crop, of which a grey one fills the first third.
+    /// `levels` has room for the view's channels for each crop, of which a grey one may fill the first third.
     pub(super) fn of_crops(mut levels: Vec<u8>, drawn: &[Cropped], width: u32, height: u32, step: u64) -> Self {
         let pixels = width as usize * height as usize;
         let grey = drawn.iter().all(|crop| crop.channels == 1);
-        if grey {
+        if levels.len() == drawn.len() * pixels {
+            // The views are grey: there was room for one channel only.
+        } else if grey {
             for place in 1..drawn.len() {
                 levels.copy_within(place * pixels * 3..place * pixels * 3 + pixels, place * pixels);
             }

@@ -1,4 +1,4 @@
-//! Images by number: files of a folder or a list, and frames pushed from memory, in one growing list.
+//! Images by number: files of a folder or a list, images of a store, and frames pushed from memory, in one growing list.
 //!
 //! Files are decoded when asked for, and decoded frames are kept while a byte budget lasts ([`DEFAULT_CACHE_BYTES`]).
 //! Nothing is thrown out for something newer: an epoch visits every image once in random order, so an older frame is as
@@ -15,6 +15,7 @@ use walkdir::WalkDir;
 use super::decode::{EXTENSIONS, decode_bytes, read_file};
 use super::frame::{Frame, FrameView};
 use super::scale::{Reading, ScaledFrame};
+use super::source::{EncodedImage, EncodedImages};
 use super::{jpeg, lock};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -42,9 +43,16 @@ struct Image {
     source: Source,
 }
 
+#[derive(Clone)]
 enum Source {
     File(PathBuf),
     Memory(Arc<Frame>),
+    /// Image `key` of a store, `bytes` long when the data set was made.
+    Encoded {
+        from: Arc<dyn EncodedImages>,
+        key: i64,
+        bytes: u64,
+    },
 }
 
 struct Cache {
@@ -124,6 +132,22 @@ impl Dataset {
         Ok(Self::new(named, Broken::default()))
     }
 
+    /// The given images of `store` in the given order. One that the store has let go by the time it is asked for counts as
+    /// a broken image.
+    ///
+    /// # Errors
+    /// `InvalidArgument` where there is none.
+    pub fn from_encoded(images: Vec<EncodedImage>, store: &Arc<dyn EncodedImages>) -> Result<Self> {
+        if images.is_empty() {
+            return Err(Error::invalid("no image of the store was chosen, expected at least one"));
+        }
+        let image = |image: EncodedImage| {
+            let source = Source::Encoded { from: Arc::clone(store), key: image.key, bytes: image.bytes };
+            Image { name: image.name, source }
+        };
+        Ok(Self::of_images(images.into_iter().map(image).collect(), Broken::default()))
+    }
+
     /// Nothing yet; see [`Dataset::push`].
     pub fn in_memory() -> Self {
         Self::new(Vec::new(), Broken::default())
@@ -131,9 +155,27 @@ impl Dataset {
 
     fn new(files: Vec<(String, PathBuf)>, broken: Broken) -> Self {
         let images = files.into_iter().map(|(name, path)| Image { name, source: Source::File(path) }).collect();
+        Self::of_images(images, broken)
+    }
+
+    fn of_images(images: Vec<Image>, broken: Broken) -> Self {
         let (frames, files) = (BTreeMap::new(), BTreeMap::new());
         let cache = Cache { frames, files, bytes: 0, budget: DEFAULT_CACHE_BYTES };
         Self { images: RwLock::new(images), cache: Mutex::new(cache), broken: Mutex::new(broken) }
+    }
+
+    /// The images `numbers` of this one, in that order, as a data set of its own: names and files are the same, pushed
+    /// frames are shared. What is found to be broken there is recorded there.
+    ///
+    /// # Errors
+    /// `InvalidArgument` where there is no such image.
+    pub fn subset(&self, numbers: &[usize]) -> Result<Self> {
+        let mut chosen = Self::new(Vec::new(), Broken::default());
+        for &number in numbers {
+            let (name, source) = self.image(number, |image| (image.name.clone(), image.source.clone()))?;
+            chosen.images.get_mut().unwrap_or_else(PoisonError::into_inner).push(Image { name, source });
+        }
+        Ok(chosen)
     }
 
     /// Appends a copy of `frame` and gives its number. Loaders that already run keep the length they started with.
@@ -189,13 +231,10 @@ impl Dataset {
     /// # Errors
     /// Those of [`Dataset::load`].
     pub fn load_scaled(&self, i: usize, choose: impl Fn(u32, u32) -> Reading) -> Result<ScaledFrame> {
-        let path = match self.image(i, |image| match &image.source {
-            Source::Memory(frame) => Ok(Arc::clone(frame)),
-            Source::File(path) => Err(path.clone()),
-        })? {
-            Ok(frame) => return Ok(ScaledFrame::whole(frame)),
-            Err(path) => path,
-        };
+        let source = self.image(i, |image| image.source.clone())?;
+        if let Source::Memory(frame) = source {
+            return Ok(ScaledFrame::whole(frame));
+        }
         let reading = |stored: Stored| match stored {
             Stored::Scalable(header) => choose(header.width, header.height),
             Stored::Whole => Reading::WHOLE,
@@ -209,7 +248,7 @@ impl Dataset {
             return Err(Error::new(*kind, skipped.reason.clone()));
         }
         // Decoded without a lock held: two threads may decode the same image, none waits for another.
-        match read_scaled(&path, reading) {
+        match source.read(&self.name(i)?).and_then(|(place, bytes)| read_scaled(&place, &bytes, reading)) {
             Ok((stored, reading, frame)) => {
                 let mut cache = lock(&self.cache);
                 cache.files.insert(i, stored);
@@ -244,7 +283,7 @@ impl Dataset {
     }
 
     /// Which images these are: SHA-256, in hexadecimal, over the number of images and each one's name and size in bytes
-    /// of the file, or the size and pixels of a pushed frame. Checkpoints and banks compare it before they are used. The
+    /// of the file, number and size in bytes of a store's image, or the size and pixels of a pushed frame. Checkpoints and banks compare it before they are used. The
     /// content of files is not read, so a file that was changed without changing its size is not noticed.
     pub fn identity(&self) -> String {
         let images = self.images.read().unwrap_or_else(PoisonError::into_inner);
@@ -256,6 +295,10 @@ impl Dataset {
             hash.update(image.name.as_bytes());
             match &image.source {
                 Source::File(path) => word(&mut hash, std::fs::metadata(path).map_or(u64::MAX, |found| found.len())),
+                Source::Encoded { key, bytes, .. } => {
+                    word(&mut hash, *key as u64);
+                    word(&mut hash, *bytes);
+                }
                 Source::Memory(frame) => {
                     for number in [frame.width(), frame.height(), u32::from(frame.channels())] {
                         word(&mut hash, u64::from(number));
@@ -295,26 +338,39 @@ impl Cache {
     }
 }
 
-/// Reads the file at the scale that `reading` gives for it; the scale that was asked for stands in the answer's reading.
+impl Source {
+    /// The encoded bytes, and where they are from, for messages.
+    fn read(&self, name: &str) -> Result<(PathBuf, Vec<u8>)> {
+        match self {
+            Self::File(path) => Ok((path.clone(), read_file(path)?)),
+            Self::Encoded { from, key, .. } => Ok((PathBuf::from(name), from.read(*key)?)),
+            // Frames in memory are never read.
+            Self::Memory(_) => Ok((PathBuf::from(name), Vec::new())),
+        }
+    }
+}
+
+/// Reads the encoded image at the scale that `reading` gives for it; the scale that was asked for stands in the answer's reading.
 /// What libjpeg-turbo refuses is decoded whole by the other decoder, and the other way round: an image is broken where
 /// both refuse it, whichever scale was asked for first.
-fn read_scaled(path: &Path, reading: impl Fn(Stored) -> Reading) -> Result<(Stored, Reading, ScaledFrame)> {
-    let bytes = read_file(path)?;
-    let stored = jpeg::header(&bytes).map_or(Stored::Whole, Stored::Scalable);
+fn read_scaled(
+    path: &Path,
+    bytes: &[u8],
+    reading: impl Fn(Stored) -> Reading,
+) -> Result<(Stored, Reading, ScaledFrame)> {
+    let stored = jpeg::header(bytes).map_or(Stored::Whole, Stored::Scalable);
     let reading = reading(stored);
     if let Stored::Scalable(header) = stored
         && reading.scale > 1
-        && let Some(frame) = jpeg::decode(&bytes, header, reading.scale)?
+        && let Some(frame) = jpeg::decode(bytes, header, reading.scale)?
     {
         let (width, height) = (header.width, header.height);
         let frame = ScaledFrame { frame: Arc::new(frame), width, height, scale: reading.scale };
         return Ok((stored, reading, frame));
     }
-    let frame = match (decode_bytes(&path.to_string_lossy(), &bytes), stored) {
+    let frame = match (decode_bytes(&path.to_string_lossy(), bytes), stored) {
         (Ok(frame), _) => frame,
-        (Err(error), Stored::Scalable(header)) if reading.scale == 1 => {
-            jpeg::decode(&bytes, header, 1)?.ok_or(error)?
-        }
+        (Err(error), Stored::Scalable(header)) if reading.scale == 1 => jpeg::decode(bytes, header, 1)?.ok_or(error)?,
         (Err(error), _) => return Err(error),
     };
     if let Stored::Scalable(header) = stored

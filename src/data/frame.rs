@@ -59,6 +59,15 @@ impl PixelFormat {
         }
     }
 
+    /// Bytes a pixel takes in a [`RawFrame`](super::RawFrame).
+    pub(crate) fn copied_bytes(self) -> usize {
+        match self {
+            Self::Mono8 => 1,
+            Self::Mono16 => 2,
+            _ => 3,
+        }
+    }
+
     /// Planes that follow one another in the buffer.
     fn planes(self) -> usize {
         if self == Self::PlanarF32 { 3 } else { 1 }

@@ -1,4 +1,4 @@
-/* libjpeg-turbo behind two functions that never jump or print: the border of src/data/jpeg.rs.
+/* libjpeg-turbo behind a few functions that never jump or print: the border of src/data/jpeg.rs.
  *
  * libjpeg reports an error by not returning, so setjmp catches it here, in C; no Rust frame is ever jumped over. A
  * warning, which means that some pixels would be made up, ends the decode in the same way. */
@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <jpeglib.h>
 
@@ -101,4 +102,46 @@ int seed_jpeg_decode(const unsigned char *bytes, size_t length, uint32_t scale, 
     jpeg_finish_decompress(&info);
     jpeg_destroy_decompress(&info);
     return 1;
+}
+
+/* Encodes (height, width, channels) bytes as a baseline JPEG of this quality, 4:2:0 where there is colour; 1 where that worked,
+ * else 0. The caller releases `*bytes` by seed_jpeg_release. */
+int seed_jpeg_encode(const unsigned char *pixels, uint32_t width, uint32_t height, uint32_t channels, int quality,
+                     unsigned char **bytes, unsigned long *length) {
+    struct jpeg_compress_struct info = {0};
+    struct refusal refusal;
+    /* Not changed between setjmp and longjmp: libjpeg keeps the pointers to them. */
+    *bytes = NULL;
+    *length = 0;
+    info.err = prepare(&refusal);
+    if (setjmp(refusal.back)) {
+        jpeg_destroy_compress(&info);
+        free(*bytes);
+        *bytes = NULL;
+        return 0;
+    }
+    jpeg_create_compress(&info);
+    jpeg_mem_dest(&info, bytes, length);
+    info.image_width = width;
+    info.image_height = height;
+    info.input_components = (int)channels;
+    info.in_color_space = channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
+    /* mozjpeg's own profile searches for the smallest file and takes ten times as long. */
+    jpeg_c_set_int_param(&info, JINT_COMPRESS_PROFILE, JCP_FASTEST);
+    jpeg_set_defaults(&info);
+    jpeg_set_quality(&info, quality, TRUE);
+    info.dct_method = JDCT_ISLOW;
+    jpeg_start_compress(&info, TRUE);
+    while (info.next_scanline < height) {
+        JSAMPROW row = (JSAMPROW)pixels + (size_t)info.next_scanline * width * channels;
+        jpeg_write_scanlines(&info, &row, 1);
+    }
+    jpeg_finish_compress(&info);
+    jpeg_destroy_compress(&info);
+    return 1;
+}
+
+/* Releases what seed_jpeg_encode gave. */
+void seed_jpeg_release(unsigned char *bytes) {
+    free(bytes);
 }

@@ -1,4 +1,4 @@
-//! JPEG decoded at 1/2, 1/4 or 1/8 of its sides in the DCT domain, by libjpeg-turbo (as mozjpeg-sys builds it).
+//! JPEG decoded at 1/2, 1/4 or 1/8 of its sides in the DCT domain, and JPEG encoded, by libjpeg-turbo (as mozjpeg-sys builds it).
 //!
 //! An 8×8 block of coefficients becomes 4×4, 2×2 or 1×1 pixels by a smaller inverse DCT, so what a small view throws
 //! away is never computed. Only flawless files of 1 or 3 components are decoded here: for all others, and on the
@@ -8,14 +8,14 @@
 //! libjpeg-turbo needed 18 ms with its assembly (nasm at build time) and 43 ms without. At 1/2 it is 9 and 20 ms, at
 //! 1/4 it is 8 and 15 ms. The pixels are the same with and without the assembly.
 
-use std::ffi::{c_int, c_long};
+use std::ffi::{c_int, c_long, c_ulong};
 
 // Its static library is what the shim calls.
 use mozjpeg_sys as _;
 
 use super::decode::{MAX_BYTES, grey_if_all_are};
 use super::frame::{Frame, MAX_SIDE, reserve};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 
 /// Denominators above 1 that [`decode`] takes, the largest first.
 pub(super) const SCALES: [u32; 3] = [8, 4, 2];
@@ -32,6 +32,16 @@ unsafe extern "C" {
         channels: u32,
         memory: c_long,
     ) -> c_int;
+    fn seed_jpeg_encode(
+        pixels: *const u8,
+        width: u32,
+        height: u32,
+        channels: u32,
+        quality: c_int,
+        bytes: *mut *mut u8,
+        length: *mut c_ulong,
+    ) -> c_int;
+    fn seed_jpeg_release(bytes: *mut u8);
 }
 
 /// Width, height and components that the header of a JPEG names.
@@ -77,4 +87,28 @@ pub(super) fn decode(bytes: &[u8], header: Header, scale: u32) -> Result<Option<
     };
     // The components are 1 or 3 since `header`.
     if sound == 1 { grey_if_all_are(width, height, channels as u8, pixels).map(Some) } else { Ok(None) }
+}
+
+/// A baseline JPEG of (H, W, C) bytes, C = 1 or 3, at `quality` from 1 to 100.
+///
+/// # Errors
+/// `OutOfMemory` where libjpeg-turbo finds no memory: it has no other fault to find in such an image.
+pub(super) fn encode(pixels: &[u8], width: u32, height: u32, channels: u8, quality: u8) -> Result<Vec<u8>> {
+    debug_assert_eq!(pixels.len(), width as usize * height as usize * usize::from(channels));
+    let (mut bytes, mut length) = (std::ptr::null_mut(), 0);
+    // SAFETY: `pixels` is readable for height · width · channels bytes, which all callers have checked.
+    let encoded = unsafe {
+        let (quality, channels) = (c_int::from(quality), u32::from(channels));
+        seed_jpeg_encode(pixels.as_ptr(), width, height, channels, quality, &raw mut bytes, &raw mut length)
+    };
+    if encoded != 1 || bytes.is_null() {
+        let message = format!("cannot encode {width}×{height}×{channels} as JPEG: no memory");
+        return Err(Error::new(ErrorKind::OutOfMemory, message));
+    }
+    // SAFETY: the shim gives `length` bytes, which are its own until they are released, once.
+    unsafe {
+        let copy = std::slice::from_raw_parts(bytes, length as usize).to_vec();
+        seed_jpeg_release(bytes);
+        Ok(copy)
+    }
 }

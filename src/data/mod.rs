@@ -1,8 +1,8 @@
 //! From files and pushed frames to batches of augmented views, without libtorch.
 //!
 //! ```text
-//! folder | list | pushed frames → Dataset → Frame (H,W,C) u8 → view (S,S,3) f32 → Batch (B,S,S,3) f32
-//!          decode, jpeg, scale               augment, render     loader, batch
+//! folder | list | store | pushed frames → Dataset → Frame (H,W,C) u8 → view (S,S,3) f32 → Batch (B,S,S,3) f32
+//!                  decode, jpeg, scale               augment, render     loader, batch
 //! ```
 //!
 //! A large JPEG's frame may come smaller than it is stored ([`scale`]). Where the device finishes the views, the batch
@@ -19,21 +19,26 @@ mod blur;
 mod colour;
 pub mod dataset;
 pub mod decode;
+pub mod encode;
 pub mod frame;
 mod jpeg;
+pub mod labels;
 pub mod loader;
 mod prefetch;
 pub mod random;
 pub mod render;
 pub mod scale;
+mod source;
 
 pub use augment::{ViewConfig, ViewParams};
 pub use batch::{Batch, Crops};
 pub use dataset::{Dataset, Skipped};
+pub use encode::{Encoding, RawFrame};
 pub use frame::{Frame, FrameView, PixelFormat};
 pub use loader::{Loader, Slot};
 pub use render::Scratch;
 pub use scale::ScaledFrame;
+pub use source::{EncodedImage, EncodedImages};
 
 /// Locks even after a panic elsewhere: what the locks of this module guard is whole after every single statement.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -30,6 +30,10 @@ pub enum Purpose {
     Noise = 5,
     /// Splits of a data set into parts.
     Split = 6,
+    /// The priority of a frame in a store's reservoir (index = number of the frame among all that were seen).
+    Reservoir = 7,
+    /// Resampling for a confidence interval or a permutation test (index = number of the sample).
+    Resample = 8,
 }
 
 /// The stream of (seed, epoch, index, purpose): ChaCha8 whose 256-bit key is the four words, little endian.

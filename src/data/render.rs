@@ -1,7 +1,8 @@
 //! Draws a view: crop and resize → jitter → grey → blur → flip → (v/255 − mean) / std.
 //!
 //! [`Frame`] (h, w, C) u8 → view (H, W, 3) f32, C = 1 or 3. One channel stays one up to the last step, where it is
-//! written three times; a view whose colours are removed becomes one channel on the way. Everything before that step is
+//! written three times; a view whose colours are removed becomes one channel on the way. A grey view (H, W, 1) loses its
+//! colours before the jitter, which then changes brightness and contrast only. Everything before that step is
 //! on bytes, in [`Scratch`], as PIL works, so the levels are torchvision's to within the rounding of the resize.
 
 use fast_image_resize::images::{TypedCroppedImage, TypedImage, TypedImageRef};
@@ -23,10 +24,10 @@ pub struct Scratch {
     rows: blur::Rows,
 }
 
-/// Writes the view `params` of `frame` into `out`, (H, W, 3) normalised, H and W from `config`.
+/// Writes the view `params` of `frame` into `out`, (H, W, channels) normalised, H, W and channels from `config`.
 ///
 /// # Errors
-/// `InvalidArgument` where `out` is not `height · width · 3` long or the crop is not inside the frame.
+/// `InvalidArgument` where `out` is not [`view_len`](ViewConfig::view_len) long or the crop is not inside the frame.
 pub fn render(
     frame: &Frame,
     params: &ViewParams,
@@ -51,7 +52,8 @@ pub fn render_scaled(
     view_of(&Pixels::of(frame), params, config, out, scratch)
 }
 
-/// Writes the crop alone, resized, to the front of `out` as (H, W, C) levels, and gives C; `out` has room for three.
+/// Writes the crop alone, resized, to the front of `out` as (H, W, C) levels, and gives C, which is at most the view's
+/// channels; `out` has room for those.
 pub(super) fn crop_scaled(
     frame: &ScaledFrame,
     crop: Crop,
@@ -60,6 +62,7 @@ pub(super) fn crop_scaled(
     scratch: &mut Scratch,
 ) -> Result<usize> {
     let channels = scratch.crop(&Pixels::of(frame), crop, config)?;
+    let channels = scratch.drop_colours(channels, config);
     out[..scratch.image.len()].copy_from_slice(&scratch.image);
     Ok(channels)
 }
@@ -72,7 +75,8 @@ fn view_of(
     scratch: &mut Scratch,
 ) -> Result<()> {
     check_output(config, out)?;
-    let mut channels = scratch.crop(pixels, params.crop, config)?;
+    let channels = scratch.crop(pixels, params.crop, config)?;
+    let mut channels = scratch.drop_colours(channels, config);
     if let Some(jitter) = &params.jitter {
         colour::jitter(&mut scratch.image, channels, jitter);
     }
@@ -88,11 +92,11 @@ fn view_of(
     Ok(())
 }
 
-/// Writes the middle of `frame` into `out`, (H, W, 3) normalised: torchvision's `Resize(size · 256 / 224)` of the
+/// Writes the middle of `frame` into `out`, (H, W, channels) normalised: torchvision's `Resize(size · 256 / 224)` of the
 /// shorter side and `CenterCrop(size)`. Where H ≠ W, the frame is resized until it just covers both sides · 256 / 224.
 ///
 /// # Errors
-/// `InvalidArgument` where `out` is not `height · width · 3` long.
+/// `InvalidArgument` where `out` is not [`view_len`](ViewConfig::view_len) long.
 pub fn render_centred(frame: &Frame, config: &ViewConfig, out: &mut [f32], scratch: &mut Scratch) -> Result<()> {
     centre_of(&Pixels::whole(frame), config, out, scratch)
 }
@@ -114,6 +118,7 @@ fn centre_of(pixels: &Pixels<'_>, config: &ViewConfig, out: &mut [f32], scratch:
     check_output(config, out)?;
     let region = centre(pixels.width, pixels.height, config).map(|edge| edge / f64::from(pixels.scale));
     let channels = scratch.resize_any(pixels.frame, None, region, config)?;
+    let channels = scratch.drop_colours(channels, config);
     normalise(&scratch.image, channels, false, config, out);
     Ok(())
 }
@@ -141,11 +146,12 @@ pub(crate) fn centre(frame_w: u32, frame_h: u32, config: &ViewConfig) -> [f64; 4
 fn check_output(config: &ViewConfig, out: &[f32]) -> Result<()> {
     if config.width == 0 || config.height == 0 || out.len() != config.view_len() {
         return Err(Error::invalid(format!(
-            "view buffer holds {} numbers, expected {} for {}×{}×3",
+            "view buffer holds {} numbers, expected {} for {}×{}×{}",
             out.len(),
             config.view_len(),
             config.width,
-            config.height
+            config.height,
+            config.channels
         )));
     }
     Ok(())
@@ -201,6 +207,15 @@ impl Scratch {
         self.resize_any(pixels.frame, Some(cut), region, config)
     }
 
+    /// Makes one channel of the image's `channels` where the view is grey; gives how many it has now.
+    fn drop_colours(&mut self, channels: usize, config: &ViewConfig) -> usize {
+        if channels == 3 && config.channels == 1 {
+            colour::to_grey(&mut self.image);
+            return 1;
+        }
+        channels
+    }
+
     /// Fills `self.image` with the view's (H, W, C) bytes, bilinear with antialiasing as PIL, and gives C. `region` is
     /// left, top, width and height inside the frame or, where given, inside `cut`: what lies outside the cut does not
     /// count, what surrounds the region does where the filter reaches it.
@@ -241,13 +256,25 @@ impl Scratch {
     }
 }
 
-/// Bytes (H, W, C) → numbers (H, W, 3), mirrored where `flip`. A table of all 256 levels gives torchvision's own
+/// Bytes (H, W, C) → numbers (H, W, channels), mirrored where `flip`. A table of all 256 levels gives torchvision's own
 /// roundings.
 fn normalise(image: &[u8], channels: usize, flip: bool, config: &ViewConfig, out: &mut [f32]) {
-    let table: [[f32; 256]; 3] = std::array::from_fn(|c| {
-        let (mean, std) = (config.mean[c] as f32, config.std[c] as f32);
+    let levels = |mean: f64, std: f64| -> [f32; 256] {
+        let (mean, std) = (mean as f32, std as f32);
         std::array::from_fn(|level| (level as f32 / 255.0 - mean) / std)
-    });
+    };
+    if config.channels == 1 {
+        let (mean, std) = config.grey_normal();
+        let table = levels(mean, std);
+        let width = config.width as usize;
+        for (to, from) in out.chunks_exact_mut(width).zip(image.chunks_exact(width)) {
+            for (x, to) in to.iter_mut().enumerate() {
+                *to = table[usize::from(from[if flip { width - 1 - x } else { x }])];
+            }
+        }
+        return;
+    }
+    let table: [[f32; 256]; 3] = std::array::from_fn(|c| levels(config.mean[c], config.std[c]));
     let write = |to: &mut [f32], from: &[u8]| {
         for c in 0..3 {
             to[c] = table[c][usize::from(from[if channels == 3 { c } else { 0 }])];

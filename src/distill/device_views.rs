@@ -1,6 +1,6 @@
 //! Views finished on the device, a batch at a time: flip → jitter → grey → blur → (v/255 − mean) / std.
 //!
-//! [`Crops`] (B, H, W, C) u8 → (B, 3, H, W) f32, channels-last. Each view gets what its parameters say, as the loader's
+//! [`Crops`] (B, H, W, C) u8 → (B, 3, H, W) f32, channels-last; grey views stay (B, 1, H, W). Each view gets what its parameters say, as the loader's
 //! workers would do it (`data/colour.rs`, `data/blur.rs`), in float32 that holds the same whole levels: after each
 //! operation they are truncated as there. Jitter and grey are exact; the blur sums in another order, which rounds about
 //! one level in 100,000 the other way. The flip comes first, where a level is one byte: every other operation
@@ -19,7 +19,7 @@ use crate::data::augment::{Adjustment, ViewConfig, ViewParams};
 /// Weights of grey in 16-bit fixed point, as PIL's and `data/colour.rs`'s; the sums stay below 2²⁴, exact in float32.
 const LUMA: [f64; 3] = [19_595.0, 38_470.0, 7_471.0];
 
-/// The views of `crops`, which are `config`'s size: (B, 3, H, W), channels-last, normalised float32 on `device`.
+/// The views of `crops`, which are `config`'s size: (B, channels, H, W), channels-last, normalised float32 on `device`.
 ///
 /// # Errors
 /// `Torch` where libtorch fails, for example for want of memory.
@@ -211,9 +211,15 @@ fn band_matrices(kernels: &[(usize, Vec<f32>)], side: i64, device: Device) -> Re
     Ok(weight(i.f_sub(&j)?.f_abs()?)?.f_add(&weight(left)?)?.f_add(&weight(right)?)?)
 }
 
-/// (B,C,H,W) levels → (B,3,H,W) channels-last numbers; one channel becomes three only here.
+/// (B,C,H,W) levels → (B,3,H,W) channels-last numbers; one channel becomes three only here, and not in a grey view.
 fn normalise(images: Tensor, config: &ViewConfig) -> Result<Tensor> {
     let (b, _, h, w) = images.size4()?;
+    if config.channels == 1 {
+        // In float32, as the workers' table has it.
+        let (mean, std) = config.grey_normal();
+        let levels = images.f_div_scalar(255.0)?;
+        return Ok(levels.f_sub_scalar(f64::from(mean as f32))?.f_div_scalar(f64::from(std as f32))?);
+    }
     let number = |values: [f64; 3]| to_device(&Tensor::f_from_slice(&values.map(|v| v as f32))?, images.device());
     let mut pixels = images.f_expand([b, 3, h, w], false)?.f_permute([0, 2, 3, 1])?.f_contiguous()?; // (B,H,W,3)
     let _ = pixels.f_div_scalar_(255.0)?.f_sub_(&number(config.mean)?)?.f_div_(&number(config.std)?)?;

@@ -32,6 +32,8 @@ pub struct StepSettings {
     pub pieces: u64,
     /// Highest L2 norm of the gradient over all parameters; 0: no limit.
     pub clip_norm: f64,
+    /// Where the views are grey, how the teacher's red, green and blue are made of them: x·scale + shift.
+    pub colours: Option<[(f64, f64); 3]>,
 }
 
 /// Where a batch's targets t come from.
@@ -49,7 +51,7 @@ impl<'a> From<&'a Teacher> for Target<'a> {
     }
 }
 
-/// One step on `images` (B,3,H,W), normalised, on the networks' device. Returns the loss, 0-dim, unread: reading it
+/// One step on `images` (B,3,H,W), or (B,1,H,W) of a student with one channel, normalised, on the networks' device. Returns the loss, 0-dim, unread: reading it
 /// waits for the device.
 ///
 /// On an error before the update the weights are as they were, and no gradient stays behind.
@@ -76,6 +78,18 @@ pub fn distill<'a>(
     })?;
     queue.push(&target)?;
     Ok(loss)
+}
+
+/// What the teacher sees of the student's `images`: the same, or of grey ones (B,1,H,W) the colours (B,3,H,W) that the grey
+/// frame has when it is normalised as a colour one.
+pub fn for_teacher(images: &Tensor, colours: Option<[(f64, f64); 3]>) -> Result<Tensor> {
+    let Some(colours) = colours else { return Ok(images.shallow_clone()) };
+    let row = |values: [f64; 3]| {
+        Tensor::f_from_slice(&values.map(|value| value as f32))?.f_to_device_(images.device(), Kind::Float, true, false)
+    };
+    let pixels = images.f_permute([0, 2, 3, 1])?; // (B,H,W,1)
+    let pixels = pixels.f_mul(&row(colours.map(|(scale, _)| scale))?)?.f_add(&row(colours.map(|(_, shift)| shift))?)?;
+    Ok(pixels.f_permute([0, 3, 1, 2])?) // channels-last
 }
 
 /// Adds up the gradients of all pieces; gives the batch's loss and targets (B,C). Every piece sees the same queue.
@@ -122,7 +136,9 @@ fn forward_backward(
     share: f64,
 ) -> Result<(Tensor, Tensor)> {
     let target = match target {
-        Target::Embed(teacher) => teacher.embed_fused(images, settings.precision)?, // t, (B,C), unit rows
+        Target::Embed(teacher) => {
+            teacher.embed_fused(&for_teacher(images, settings.colours)?, settings.precision)? // t, (B,C), unit rows
+        }
         Target::Given(rows) => rows.shallow_clone(),
     };
     let output = {
@@ -164,6 +180,7 @@ mod tests {
             noise: 0,
             pieces,
             clip_norm,
+            colours: None,
         };
         let loss = distill(&images, &student, &teacher, &mut queue, &mut optimiser, &settings).unwrap();
         // lr 1 and no weight decay: the change is the gradient.

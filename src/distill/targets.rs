@@ -1,10 +1,11 @@
-//! Where a run's targets t come from: the teacher in the loop, or a bank of what it said before.
+//! Where a run's targets t come from: the teacher in the loop, a bank of what it said before, or an embedding an image.
 
 use std::sync::Arc;
 
 use tch::{Device, Kind, Tensor};
 
 use super::bank::Bank;
+use super::image_targets::ImageTargets;
 use super::step::Target;
 use crate::data::Batch;
 use crate::error::{Error, ErrorKind, Result};
@@ -18,6 +19,8 @@ pub enum Targets {
     Teacher(Arc<Teacher>),
     /// The teacher saw the views once; it need not be loaded.
     Bank(Arc<Bank>),
+    /// Every view of an image has the image's own embedding, made elsewhere.
+    Images(Arc<ImageTargets>),
 }
 
 impl Targets {
@@ -27,23 +30,43 @@ impl Targets {
             Targets::Teacher(teacher) => teacher.embedding_dim(),
             // At most 65,536, checked when the bank was opened.
             Targets::Bank(bank) => bank.header().dim as i64,
+            Targets::Images(images) => images.dim(),
         }
     }
 
-    /// Where the teacher is; a bank serves every device.
+    /// Where the teacher is; what is stored serves every device.
     pub fn device(&self) -> Option<Device> {
         match self {
             Targets::Teacher(teacher) => Some(teacher.device()),
-            Targets::Bank(_) => None,
+            Targets::Bank(_) | Targets::Images(_) => None,
         }
     }
 
-    /// The bank's rows for `batch` as (B, C) unit rows in float32 on `device`; `None` where the teacher is to be asked. They
-    /// are brought back to length 1, since float16 rounds each number by up to 2⁻¹¹ of itself.
+    /// The stored rows for `batch` as (B, C) unit rows in float32 on `device`; `None` where the teacher is to be asked. A
+    /// bank's are brought back to length 1, since float16 rounds each number by up to 2⁻¹¹ of itself.
     pub fn stored(&self, batch: &Batch, device: Device) -> Result<Option<Tensor>> {
-        let Targets::Bank(bank) = self else { return Ok(None) };
-        let halves = bank.targets(&batch.slots, &batch.indices)?;
-        Ok(Some(unit_rows(&torch::copy_to(&halves, device)?.f_to_kind(Kind::Float)?)?))
+        let rows = match self {
+            Targets::Teacher(_) => return Ok(None),
+            Targets::Bank(bank) => bank.targets(&batch.slots, &batch.indices)?,
+            Targets::Images(images) => images.targets(&batch.indices)?,
+        };
+        Ok(Some(unit_rows(&torch::copy_to(&rows, device)?.f_to_kind(Kind::Float)?)?))
+    }
+
+    /// What a teacher that is no network of ours says of `images` (B,3,H,W), asked in `pieces` as the student is; `None` for
+    /// any other source. An application's callback may use the library, so it is called before a step locks anything.
+    pub fn asked(&self, images: &Tensor, pieces: u64) -> Result<Option<Tensor>> {
+        let Targets::Teacher(teacher) = self else { return Ok(None) };
+        if teacher.embedder().is_none() {
+            return Ok(None);
+        }
+        let batch = images.size()[0];
+        let length = (batch as u64).div_ceil(pieces.max(1)).max(1) as i64;
+        let mut rows = Vec::new();
+        for start in (0..batch).step_by(length as usize) {
+            rows.push(teacher.embed(&images.f_narrow(0, start, length.min(batch - start))?)?);
+        }
+        Ok(Some(Tensor::f_cat(&rows, 0)?))
     }
 
     /// What a step takes its targets from: the `stored` rows, or the teacher.
@@ -51,7 +74,7 @@ impl Targets {
         match (self, stored) {
             (_, Some(rows)) => Ok(Target::Given(rows)),
             (Targets::Teacher(teacher), None) => Ok(Target::Embed(teacher)),
-            (Targets::Bank(_), None) => Err(Error::new(ErrorKind::Internal, "a step over a bank without its rows")),
+            (_, None) => Err(Error::new(ErrorKind::Internal, "a step over stored targets without its rows")),
         }
     }
 
@@ -63,6 +86,7 @@ impl Targets {
                 let teacher = &bank.header().teacher;
                 Ok(format!("bank of {} in {}", teacher.identity, teacher.precision))
             }
+            Targets::Images(images) => Ok(images.identity().to_owned()),
         }
     }
 }
@@ -76,5 +100,11 @@ impl From<Arc<Teacher>> for Targets {
 impl From<Arc<Bank>> for Targets {
     fn from(bank: Arc<Bank>) -> Self {
         Targets::Bank(bank)
+    }
+}
+
+impl From<Arc<ImageTargets>> for Targets {
+    fn from(images: Arc<ImageTargets>) -> Self {
+        Targets::Images(images)
     }
 }

@@ -8,13 +8,31 @@
 //! Everything works on host memory and needs no network, so stored embeddings can be judged long after they were made.
 
 pub mod agreement;
+pub mod bootstrap;
+pub mod calibration;
+pub mod confusion;
+pub mod drift;
+mod drift_file;
 pub mod embeddings;
+pub mod fidelity;
+pub mod judgement;
 pub mod knn;
 pub mod neighbours;
+pub mod regions;
 pub mod report;
+pub mod roc;
+pub mod selective;
 
 pub use agreement::{agreement, mean_cosine};
+pub use bootstrap::Interval;
+pub use confusion::Confusion;
+pub use drift::{DriftReference, DriftSignal};
 pub use embeddings::Embeddings;
+pub use fidelity::{Fidelity, FidelityConfig, fidelity};
+pub use judgement::{Judgement, judge};
 pub use knn::{KnnConfig, KnnScore, SplitScores, Spread, classify, evaluate, evaluate_splits, score};
 pub use neighbours::{Neighbours, nearest, nearest_to};
+pub use regions::{Heat, region_overlap};
 pub use report::{Report, SheetRow, Thumbnail};
+pub use roc::{auroc, auroc_one_against_rest};
+pub use selective::Selected;

@@ -92,7 +92,8 @@ pub fn nearest_to(queries: &Embeddings<'_>, gallery: &Embeddings<'_>, k: usize) 
     search(queries, gallery, k, false)
 }
 
-fn check_k(k: usize, available: usize, what: &str) -> Result<()> {
+/// That `k` neighbours can be had of `available`; to be asked before memory is taken for them.
+pub(crate) fn check_k(k: usize, available: usize, what: &str) -> Result<()> {
     if k == 0 || k > available {
         return Err(Error::invalid(format!("k is {k}, expected 1 to {available}, the number of {what}")));
     }

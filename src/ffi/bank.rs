@@ -135,7 +135,7 @@ pub unsafe extern "C" fn seed_bank_open(
         put_new(out, || {
             let bank = Bank::open(path)?;
             if !teacher.is_null() {
-                with(teacher, |teacher| bank.check_teacher(teacher.architecture().name(), &teacher.identity()?))?;
+                with(teacher, |teacher| bank.check_teacher(teacher.name(), &teacher.identity()?))?;
             }
             Ok(Arc::new(bank))
         })

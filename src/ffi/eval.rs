@@ -3,7 +3,10 @@
 use super::border::catch;
 use super::error::seed_error;
 use super::pointers::{answer_size, array, check_out, product, put};
-use crate::eval::{Embeddings, KnnConfig, agreement, evaluate_splits, nearest, nearest_to};
+use crate::eval::neighbours::check_k;
+use crate::eval::{
+    Embeddings, Heat, KnnConfig, agreement, auroc, evaluate_splits, nearest, nearest_to, region_overlap,
+};
 use crate::{Error, Result};
 
 /// What seed_knn_evaluate found. Set struct_size to sizeof(seed_knn_result) first.
@@ -76,6 +79,8 @@ pub unsafe extern "C" fn seed_neighbours(
     length: *mut usize,
 ) -> *mut seed_error {
     catch(|| unsafe {
+        // Before the size is answered: the caller takes that much memory.
+        check_k(k, count.saturating_sub(1), "other embeddings")?;
         let needed = product("the result", count, k)?;
         if !answer_size(needed, buffer, capacity, length)? {
             return Ok(());
@@ -128,6 +133,8 @@ pub(super) unsafe fn nearest_into(
     k: usize,
     places: Places,
 ) -> Result<()> {
+    // Before the size is answered, as in seed_neighbours.
+    check_k(k, gallery.len().checked_div(dim).unwrap_or(0), "embeddings to choose from")?;
     let needed = product("the result", count, k)?;
     // SAFETY: by contract.
     unsafe {
@@ -170,7 +177,67 @@ pub unsafe extern "C" fn seed_agreement(
     })
 }
 
-unsafe fn vectors<'a>(name: &str, pointer: *const f32, count: usize, dim: usize) -> Result<Embeddings<'a>> {
+/// AUROC: how often a positive image scores higher than a negative one, ties counting half. `positives` holds 1 (or anything
+/// but 0) for a positive and 0 for a negative, `count` of both.
+///
+/// Errors: SEED_ERROR_INVALID_ARGUMENT when there is no positive or no negative, or a score is NaN.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_auroc(
+    scores: *const f32,
+    positives: *const u8,
+    count: usize,
+    value: *mut f64,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        check_out("value", value)?;
+        let positives: Vec<bool> = array("positives", positives, count)?.iter().map(|&is| is != 0).collect();
+        let found = auroc(array("scores", scores, count)?, &positives);
+        let reason = "AUROC needs a positive, a negative and scores that are numbers";
+        put(value, found.ok_or_else(|| Error::invalid(reason))?);
+        Ok(())
+    })
+}
+
+/// PRO, per-region overlap: how much of each defect heat maps cover, whatever the defect's size, as the normalised area under
+/// the curve over false-positive rates up to `limit` (usual: 0.3). `scores` and `masks` (0: good pixel) hold the pixels of
+/// `count` images one after the other, row after row; `widths` and `heights` their sides.
+///
+/// Errors: SEED_ERROR_INVALID_ARGUMENT when there is no defect or no good pixel, or a score is NaN.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_region_overlap(
+    scores: *const f32,
+    masks: *const u8,
+    widths: *const u32,
+    heights: *const u32,
+    count: usize,
+    limit: f64,
+    value: *mut f64,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        check_out("value", value)?;
+        let (widths, heights) = (array("widths", widths, count)?, array("heights", heights, count)?);
+        let mut sizes = Vec::with_capacity(count);
+        let mut total = 0usize;
+        for (&width, &height) in widths.iter().zip(heights) {
+            let pixels = product("an image", width as usize, height as usize)?;
+            total = total.checked_add(pixels).ok_or_else(|| Error::invalid("the images have too many pixels"))?;
+            sizes.push((width as usize, pixels));
+        }
+        let (mut scores, mut masks) = (array("scores", scores, total)?, array("masks", masks, total)?);
+        let mut images = Vec::with_capacity(count);
+        for (width, pixels) in sizes {
+            let (own, rest) = scores.split_at(pixels);
+            let (mask, rest_of_masks) = masks.split_at(pixels);
+            (scores, masks) = (rest, rest_of_masks);
+            images.push(Heat { scores: own, mask, width });
+        }
+        let reason = "PRO needs a defect, a good pixel, scores that are numbers and a limit in (0, 1]";
+        put(value, region_overlap(&images, limit).ok_or_else(|| Error::invalid(reason))?);
+        Ok(())
+    })
+}
+
+pub(super) unsafe fn vectors<'a>(name: &str, pointer: *const f32, count: usize, dim: usize) -> Result<Embeddings<'a>> {
     // SAFETY: by contract of the C functions.
     let numbers = unsafe { array(name, pointer, product(name, count, dim)?) }?;
     Embeddings::new(numbers, dim).map_err(|error| error.context(name))

@@ -7,22 +7,37 @@
 // The names are C's, and what the caller must keep to stands in C's words, for the header.
 #![allow(non_camel_case_types, clippy::missing_safety_doc)]
 
+pub mod anomaly;
 pub mod bank;
 pub mod border;
 pub mod cancel;
+pub mod classifier;
 pub mod config;
 pub mod dataset;
 pub mod device;
+pub mod drift;
+pub mod embeddings;
 pub mod error;
 pub mod eval;
+pub mod export;
+pub mod feature_map;
+pub mod finetune;
+pub mod gate;
 pub mod handle;
 pub mod image;
 pub mod init;
+pub mod labels;
 pub mod log;
+pub mod model;
 pub mod pointers;
+pub mod probe;
 pub mod queue;
 pub mod report;
 pub mod session;
+pub mod store;
+pub mod stored;
 pub mod student;
 pub mod teacher;
+pub mod teacher_callback;
 pub mod trainer;
+pub mod weights;

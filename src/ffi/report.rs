@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::border::catch;
+use super::classifier::seed_classifier;
 use super::dataset::seed_dataset;
 use super::error::seed_error;
 use super::handle::{Guarded, free, handle, with, with_mut};
@@ -113,6 +114,27 @@ pub unsafe extern "C" fn seed_report_add_neighbours(
         }
         let columns = [text("left_name", left_name)?, text("right_name", right_name)?];
         with_mut(report, |report| report.neighbour_sheet(text("title", title)?, &columns, rows))
+    })
+}
+
+/// Adds the confusion matrix of a classifier's held-out images as a table: true class by row, answered class by column, and
+/// each class's recall.
+///
+/// Errors: SEED_ERROR_INVALID_ARGUMENT when no image was held out.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_report_add_confusion(
+    report: *mut seed_report,
+    title: *const c_char,
+    classifier: *const seed_classifier,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        let header = with(classifier, |classifier| Ok(classifier.header().clone()))?;
+        let Some(judgement) = &header.held_out else {
+            return Err(Error::invalid("this classifier has no confusion matrix: no image was held out for it"));
+        };
+        let (head, rows) = judgement.confusion.to_table(&header.names)?;
+        let head: Vec<&str> = head.iter().map(String::as_str).collect();
+        with_mut(report, |report| report.table(text("title", title)?, &head, &rows))
     })
 }
 

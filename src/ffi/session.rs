@@ -24,7 +24,7 @@ use crate::{Error, Result, device, torch};
 
 /// A snapshot of a network that turns images into vectors. It changes by seed_session_swap only; all functions but
 /// seed_session_free may be called from several threads at once.
-pub struct seed_session(Guarded<SessionInner>);
+pub struct seed_session(pub(super) Guarded<SessionInner>);
 handle!(seed_session, SessionInner);
 
 /// A session that can be exchanged, with the number of threads that prepare its images.
@@ -35,7 +35,7 @@ pub struct SessionInner {
 
 impl SessionInner {
     /// What runs now. A call takes it once and keeps it to its end.
-    fn current(&self) -> Arc<Session> {
+    pub(super) fn current(&self) -> Arc<Session> {
         // Nothing that may panic runs under the lock.
         Arc::clone(&self.session.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -48,14 +48,18 @@ const CHUNK: usize = 32;
 pub type seed_count_callback = Option<unsafe extern "C" fn(done: usize, total: usize, user_data: *mut c_void) -> i32>;
 
 fn make(config: &Config, build: impl FnOnce(SessionOptions) -> Result<Session>) -> Result<SessionInner> {
+    let session = RwLock::new(Arc::new(build(options(config, Output::parse(&config.output)?)?)?));
+    Ok(SessionInner { session, workers: usize::try_from(config.workers).unwrap_or(0) })
+}
+
+/// Device and precision as `config` has them.
+pub(super) fn options(config: &Config, output: Output) -> Result<SessionOptions> {
     let device = device::parse(&config.device)?;
     let precision = match config.precision.as_str() {
         "auto" => None,
         chosen => Some(device::precision(chosen, device)?),
     };
-    let options = SessionOptions { device, precision, output: Output::parse(&config.output)? };
-    let session = RwLock::new(Arc::new(build(options)?));
-    Ok(SessionInner { session, workers: usize::try_from(config.workers).unwrap_or(0) })
+    Ok(SessionOptions { device, precision, output })
 }
 
 /// Opens a student file. Input size, mean and std are the file's; "device", "precision", "output" and "workers" come from
@@ -85,11 +89,12 @@ pub unsafe extern "C" fn seed_session_from_student(
 ) -> *mut seed_error {
     catch(|| unsafe {
         put_new(out, || {
-            let (network, view) = with(student, |student| Ok((Arc::clone(&student.network), student.header.view())))?;
+            let (network, header) = with(student, |student| Ok((Arc::clone(&student.network), student.header())))?;
             with(config, |config| {
                 make(config, |options| {
                     let network = lock(&network)?;
-                    torch::caught(|| Session::new(&network, &view, options))
+                    let session = torch::caught(|| Session::new(&network, &header.view(), options))?;
+                    Ok(session.with_provenance(header.provenance.clone()))
                 })
             })
         })
@@ -145,7 +150,7 @@ pub unsafe extern "C" fn seed_session_dim(session: *const seed_session, out: *mu
 pub unsafe extern "C" fn seed_session_parameter_count(session: *const seed_session, out: *mut i64) -> *mut seed_error {
     catch(|| unsafe {
         check_out("out", out)?;
-        put(out, with(session, |session| Ok(session.current().parameter_count()))?);
+        put(out, with(session, |session| session.current().parameter_count())?);
         Ok(())
     })
 }

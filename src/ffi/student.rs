@@ -4,32 +4,57 @@ use std::ffi::c_char;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use serde_json::json;
+
 use super::border::catch;
 use super::config::seed_config;
 use super::error::seed_error;
-use super::handle::{Guarded, free, handle, with};
-use super::pointers::{check_out, put, put_new, text};
-use crate::device;
+use super::handle::{Guarded, free, handle, with, with_mut};
+use super::pointers::{check_out, fill_text, put, put_new, text};
+use crate::model::provenance::{Provenance, SharedProvenance};
 use crate::model::student_file::{StudentHeader, load_student, save_student};
-use crate::model::{Architecture, Head, Network};
+use crate::model::{Architecture, Head, Network, start_from};
 use crate::train::distill::{SharedNetwork, lock};
+use crate::{Error, device};
 
 /// What a student handle holds: the shared weights, and how its images were made.
 pub struct StudentInner {
     pub(super) network: SharedNetwork,
-    pub(super) header: StudentHeader,
+    header: StudentHeader,
+    /// Runs write to it, so the header's own is that of the beginning only.
+    pub(super) provenance: SharedProvenance,
+    /// What the last seed_student_load_weights did, as JSON; empty before.
+    initial: String,
+}
+
+impl StudentInner {
+    fn new(network: Network, header: StudentHeader) -> Self {
+        let provenance = Arc::new(Provenance::of_value(header.provenance.clone()));
+        Self { network: Arc::new(Mutex::new(network)), header, provenance, initial: String::new() }
+    }
+
+    /// The header as it is now.
+    pub(super) fn header(&self) -> StudentHeader {
+        StudentHeader { provenance: self.provenance.to_value(), ..self.header.clone() }
+    }
 }
 
 /// A compact network with a projection head. Trainers share it; sessions take a copy of its weights as they are when the
-/// session is made. All functions but seed_student_free may be called from several threads at once; they wait for a step
-/// that is writing the weights.
+/// session is made. All functions but seed_student_free and seed_student_load_weights may be called from several threads at
+/// once; they wait for a step that is writing the weights.
 pub struct seed_student(pub(super) Guarded<StudentInner>);
 handle!(seed_student, StudentInner);
 
-/// Makes a student with random weights, drawn from the configuration's "seed": `architecture` is "resnet10", "resnet18",
-/// "resnet34", "resnet50", "resnet101", "resnet152", "resnet50w2", "resnet50w4" (SwAV's wide ones), "mobilenet_v2",
-/// "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0" or "efficientnet_b1"; "embedding_dim", "projection_hidden",
-/// "device", image size, mean and std come from `config`. The caller frees it.
+/// Makes a student with random weights, drawn from the configuration's "seed": `architecture` is
+/// - "resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", or SwAV's "resnet50w2", "resnet50w4";
+/// - "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0", "efficientnet_b1";
+/// - as SEED trained them "seed_mobilenet_v3_large", "tf_efficientnet_b0", "tf_efficientnet_b1";
+/// - narrow with "_w0.25", "_w0.5" or "_w0.75" behind a ResNet up to 50 or a MobileNet: "resnet18_w0.5";
+/// - "vit_small_patch16" and so on: "small", "base" or "large", "patch8", "patch16" (DINO), "patch14_dinov2" or
+///   "patch14_reg4_dinov2"; image width and height must be multiples of the patch.
+///
+/// "embedding_dim", "projection_hidden", "device", image size, channels, mean and std come from `config`. With
+/// "image_channels" 1 the network takes one grey channel; teachers still see three. The caller frees it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_student_new(
     architecture: *const c_char,
@@ -45,9 +70,10 @@ pub unsafe extern "C" fn seed_student_new(
                 // Both are bounded by 65536 in the configuration.
                 let head =
                     Head::Projection { hidden: config.projection_hidden as i64, dim: config.embedding_dim as i64 };
-                let network = Network::new(architecture, head, config.seed, device::parse(&config.device)?)?;
+                let (channels, device) = (i64::from(config.view.channels), device::parse(&config.device)?);
+                let network = Network::with_channels(architecture, head, channels, config.seed, device)?;
                 let header = StudentHeader::new(&network, &config.view);
-                Ok(StudentInner { network: Arc::new(Mutex::new(network)), header })
+                Ok(StudentInner::new(network, header))
             })
         })
     })
@@ -66,8 +92,56 @@ pub unsafe extern "C" fn seed_student_load(
             let device = with(config, |config| device::parse(&config.device))?;
             let (mut network, header) = load_student(path)?;
             network.to_device(device)?;
-            Ok(StudentInner { network: Arc::new(Mutex::new(network)), header })
+            Ok(StudentInner::new(network, header))
         })
+    })
+}
+
+/// Lets the student start from earlier weights, before it is trained: ImageNet's as torchvision, timm or Hugging Face publish
+/// them, another student's, or a checkpoint of SEED's (its student) and other self-supervised methods. The file is safetensors or a
+/// torch checkpoint, is read as data, and must hold the whole backbone of the student's architecture. A projection head in it
+/// is taken if it has the student's widths, and else the student keeps its own. All or nothing. Image size, mean and std stay
+/// those of the student: set them to what the weights were trained with. What was done is told by seed_student_weights_report.
+/// Wants the handle alone; a run that trains the student goes on from the new weights with its next step.
+///
+/// Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT for a damaged or hostile file, SEED_ERROR_MISMATCH listing missing, unexpected and
+/// misshapen keys and the architecture whose weights they are, SEED_ERROR_BUSY. The student is as it was then.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_student_load_weights(student: *mut seed_student, path: *const c_char) -> *mut seed_error {
+    catch(|| unsafe {
+        let path = Path::new(text("path", path)?);
+        with_mut(student, |student| {
+            let initial = start_from(&*lock(&student.network)?, path)?;
+            // The folder says nothing on another machine.
+            let file = path.file_name().map(|name| name.to_string_lossy().into_owned());
+            student.provenance.set_initial_weights(
+                json!({ "file": file, "layout": initial.layout, "prefix": initial.prefix, "head": initial.head }),
+            )?;
+            student.initial = serde_json::to_string(&initial)
+                .map_err(|error| Error::invalid(format!("the report cannot be written as JSON: {error}")))?;
+            Ok(())
+        })
+    })
+}
+
+/// What the last seed_student_load_weights of this student did, as JSON, by the rule of seed_config_get_string: "layout" (whose
+/// names the file had), "prefix" (what was taken off each name), "head" (whether the file's was taken), "loaded" and "converted"
+/// (numbers of tensors), "defaulted" (counters that the file lacks) and "ignored" (the file's tensors that were not used).
+///
+/// Errors: SEED_ERROR_INVALID_ARGUMENT where none were loaded, SEED_ERROR_BUFFER_TOO_SMALL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_student_weights_report(
+    student: *const seed_student,
+    buffer: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        let report = with(student, |student| match student.initial.as_str() {
+            "" => Err(Error::invalid("no weights were loaded into this student; call seed_student_load_weights first")),
+            report => Ok(report.to_owned()),
+        })?;
+        fill_text(&report, buffer, capacity, length)
     })
 }
 
@@ -76,7 +150,42 @@ pub unsafe extern "C" fn seed_student_load(
 pub unsafe extern "C" fn seed_student_save(student: *const seed_student, path: *const c_char) -> *mut seed_error {
     catch(|| unsafe {
         let path = Path::new(text("path", path)?);
-        with(student, |student| save_student(path, &*lock(&student.network)?, &student.header))
+        with(student, |student| save_student(path, &*lock(&student.network)?, &student.header()))
+    })
+}
+
+/// Notes where the student comes from, for every file that is written of it: `json` under `key`, any JSON value; null removes the
+/// key. Scores, a line's name, a date. A run notes its teacher, the number of images, steps, loss and settings by itself under
+/// "distillation", the library its version under "library"; these two cannot be set. seed_model_provenance reads all of it.
+///
+/// Errors: SEED_ERROR_INVALID_ARGUMENT for text that is no JSON, an empty or reserved key, or more than 256 KiB in all; nothing is
+/// changed then.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_student_set_provenance(
+    student: *const seed_student,
+    key: *const c_char,
+    json: *const c_char,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        let (key, json) = (text("key", key)?, text("json", json)?);
+        let value =
+            serde_json::from_str(json).map_err(|error| Error::invalid(format!("json is no JSON value: {error}")))?;
+        with(student, |student| student.provenance.set(key, value))
+    })
+}
+
+/// The student's provenance as a JSON object into `buffer`: NULL asks for the size; too small a buffer is left alone; `*length`
+/// receives the bytes needed, the NUL included.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_student_provenance(
+    student: *const seed_student,
+    buffer: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        let json = with(student, |student| Ok(student.provenance.to_value().to_string()))?;
+        fill_text(&json, buffer, capacity, length)
     })
 }
 

@@ -1,4 +1,4 @@
-//! `seed_teacher`: the frozen network that is learned from.
+//! `seed_teacher`: what is learned from.
 
 use std::ffi::c_char;
 use std::path::Path;
@@ -10,10 +10,11 @@ use super::error::seed_error;
 use super::handle::{Guarded, free, handle, with};
 use super::pointers::{check_out, put, put_new, text};
 use crate::device;
-use crate::model::{Architecture, Teacher};
+use crate::model::{Architecture, Teacher, TorchScript};
 
-/// A frozen network in eval mode. Trainers and sessions hold what they use. All functions but seed_teacher_free may be
-/// called from several threads at once.
+/// What is learned from: a frozen network, a TorchScript file, or an engine of the application
+/// (seed_teacher_from_callback). Trainers and sessions hold what they use. All functions but seed_teacher_free may be called
+/// from several threads at once.
 pub struct seed_teacher(pub(super) Guarded<Arc<Teacher>>);
 handle!(seed_teacher, Arc<Teacher>);
 
@@ -41,6 +42,37 @@ pub unsafe extern "C" fn seed_teacher_load(
     })
 }
 
+/// Makes a teacher of a TorchScript file, written by torch.jit.save: any PyTorch network that takes float images
+/// (B, 3, H, W), normalised by "mean" and "std" of the run, and gives floating-point rows (B, D), or (B, D, 1, 1). Where it
+/// gives a tuple, a list or a dict, `output` says which tensor to take, by its key, field or number from 0; NULL takes the
+/// first. It is put into eval mode, frozen, moved to the "device" of `config` and tried on images of "image_width" and
+/// "image_height", which tells D. It computes in the type of its weights, whatever "precision" says. The caller frees it.
+///
+/// A TorchScript file is a program, unlike a file of weights: what it contains is run in this process, with all rights of
+/// this process. Load only what you would also run.
+///
+/// Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT when the file is no TorchScript module, SEED_ERROR_MISMATCH when it refuses such
+/// images or gives something else, with what it gave.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_teacher_load_torchscript(
+    path: *const c_char,
+    output: *const c_char,
+    config: *const seed_config,
+    out: *mut *mut seed_teacher,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        let path = Path::new(text("path", path)?);
+        let output = if output.is_null() { "" } else { text("output", output)? };
+        put_new(out, || {
+            let config = with(config, |config| Ok(config.clone()))?;
+            config.validate()?;
+            let device = device::parse(&config.device)?;
+            let size = (i64::from(config.view.height), i64::from(config.view.width));
+            Ok(Arc::new(Teacher::from_embedder(TorchScript::load(path, output, size, device)?)))
+        })
+    })
+}
+
 /// The width of the teacher's embedding; set "embedding_dim" to it before making the student.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_teacher_dim(teacher: *const seed_teacher, out: *mut i64) -> *mut seed_error {
@@ -52,11 +84,13 @@ pub unsafe extern "C" fn seed_teacher_dim(teacher: *const seed_teacher, out: *mu
 }
 
 /// The number of parameters.
+///
+/// Errors: SEED_ERROR_UNSUPPORTED for an engine of the application, which libseed cannot look into.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_teacher_parameter_count(teacher: *const seed_teacher, out: *mut i64) -> *mut seed_error {
     catch(|| unsafe {
         check_out("out", out)?;
-        put(out, with(teacher, |teacher| Ok(teacher.parameter_count()))?);
+        put(out, with(teacher, |teacher| teacher.parameter_count())?);
         Ok(())
     })
 }

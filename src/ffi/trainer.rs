@@ -9,6 +9,7 @@ use super::border::catch;
 use super::cancel::seed_cancel_token;
 use super::config::seed_config;
 use super::dataset::seed_dataset;
+use super::embeddings::seed_embeddings;
 use super::error::seed_error;
 use super::handle::{Guarded, free, handle, with, with_mut};
 use super::image::{seed_image, views};
@@ -16,6 +17,7 @@ use super::pointers::{check_optional, check_out, put, put_new, text};
 use super::queue::seed_queue;
 use super::student::seed_student;
 use super::teacher::seed_teacher;
+use crate::distill::ImageTargets;
 use crate::train::{CancelToken, Control, Distillation, Outcome, Progress};
 
 /// The last step of the run was made.
@@ -106,11 +108,12 @@ pub unsafe extern "C" fn seed_trainer_new(
     // SAFETY: passed on from the C caller, as in every function of this file.
     catch(|| unsafe {
         let config = with(config, |config| Ok(config.clone()))?;
-        let student = with(student, |student| Ok(Arc::clone(&student.network)))?;
+        let (student, provenance) =
+            with(student, |student| Ok((Arc::clone(&student.network), Arc::clone(&student.provenance))))?;
         let teacher = with(teacher, |teacher| Ok(Arc::clone(teacher)))?;
         let queue = if queue.is_null() { None } else { Some(with(queue, |queue| Ok(Arc::clone(queue)))?) };
         let dataset = if dataset.is_null() { None } else { Some(with(dataset, |dataset| Ok(Arc::clone(dataset)))?) };
-        put_new(out, || Distillation::new(config, student, teacher, queue, dataset))
+        put_new(out, || Ok(Distillation::new(config, student, teacher, queue, dataset)?.recorded_in(provenance)))
     })
 }
 
@@ -130,11 +133,43 @@ pub unsafe extern "C" fn seed_trainer_new_with_bank(
 ) -> *mut seed_error {
     catch(|| unsafe {
         let config = with(config, |config| Ok(config.clone()))?;
-        let student = with(student, |student| Ok(Arc::clone(&student.network)))?;
+        let (student, provenance) =
+            with(student, |student| Ok((Arc::clone(&student.network), Arc::clone(&student.provenance))))?;
         let bank = with(bank, |bank| Ok(Arc::clone(bank)))?;
         let queue = if queue.is_null() { None } else { Some(with(queue, |queue| Ok(Arc::clone(queue)))?) };
         let dataset = with(dataset, |dataset| Ok(Arc::clone(dataset)))?;
-        put_new(out, || Distillation::new(config, student, bank, queue, Some(dataset)))
+        put_new(out, || Ok(Distillation::new(config, student, bank, queue, Some(dataset))?.recorded_in(provenance)))
+    })
+}
+
+/// As seed_trainer_new, but every view of an image has one target: the image's own row of `embeddings`. Rows are found by
+/// the names of the images where the embeddings have names (seed_dataset_name), else row i is image i's. An image may lack a
+/// row, or have one of zeros, only where it cannot be read. seed_trainer_step is refused.
+///
+/// The target does not follow the crop, as it does with a teacher or a bank, so keep the views mild ("view.crop_scale_min"
+/// near 1); where the teacher can be run here, seed_bank_fill learns more from it.
+///
+/// Errors: SEED_ERROR_MISMATCH when images have no row, listing their names, or the widths differ.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_trainer_new_with_embeddings(
+    config: *const seed_config,
+    student: *const seed_student,
+    embeddings: *const seed_embeddings,
+    queue: *const seed_queue,
+    dataset: *const seed_dataset,
+    out: *mut *mut seed_trainer,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        let config = with(config, |config| Ok(config.clone()))?;
+        let (student, provenance) =
+            with(student, |student| Ok((Arc::clone(&student.network), Arc::clone(&student.provenance))))?;
+        let embeddings = with(embeddings, |embeddings| Ok(Arc::clone(embeddings)))?;
+        let queue = if queue.is_null() { None } else { Some(with(queue, |queue| Ok(Arc::clone(queue)))?) };
+        let dataset = with(dataset, |dataset| Ok(Arc::clone(dataset)))?;
+        put_new(out, || {
+            let targets = Arc::new(ImageTargets::new(embeddings, &dataset)?);
+            Ok(Distillation::new(config, student, targets, queue, Some(dataset))?.recorded_in(provenance))
+        })
     })
 }
 

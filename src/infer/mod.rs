@@ -1,9 +1,15 @@
-//! Using a network: frames in, features or embeddings out.
+//! Using a network: frames in; features, embeddings or verdicts out.
 
+pub mod anomaly;
+pub mod classifier;
+mod feature_maps;
 mod gather;
 mod plan;
 mod session;
 mod tensor;
 
+pub use anomaly::AnomalyDetector;
+pub use classifier::{Classifier, ClassifierHeader, Verdicts};
 pub use plan::BEARABLE;
+pub(crate) use plan::calibration_images;
 pub use session::{Output, Session, SessionOptions};

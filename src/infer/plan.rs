@@ -4,6 +4,7 @@
 //!   must keep a cosine of [`BEARABLE`] to those in float32. Else it is float32.
 //! - The piece, the number of images that go through the CPU at once, is the fastest of [`PIECES`], by the clock.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tch::{Device, Kind, Tensor};
@@ -11,7 +12,7 @@ use tch::{Device, Kind, Tensor};
 use super::Output;
 use crate::data::random::{Purpose, generator};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::Fused;
+use crate::model::{Embedder, Fused, Stage, embed_with};
 use crate::{device, torch};
 
 /// Smallest cosine between rows in bfloat16 and float32 for which "auto" takes bfloat16.
@@ -27,13 +28,19 @@ const CALIBRATION: i64 = 8;
 /// Passes that the clock takes the best of.
 const LAPS: usize = 2;
 
-/// The programs of a session.
-pub(super) struct Plan {
-    /// Packed for one image.
-    single: Fused,
-    /// Packed for a piece of several; the CPU only.
-    several: Option<Fused>,
-    kind: Kind,
+/// What a session computes by.
+pub(super) enum Plan {
+    /// Programs of a network of ours.
+    Programs {
+        /// Packed for one image.
+        single: Fused,
+        /// Packed for a piece of several; the CPU only.
+        several: Option<Fused>,
+        /// Number format of products and convolutions.
+        kind: Kind,
+    },
+    /// A teacher that is none, whose embeddings alone are known.
+    Embedder(Arc<dyn Embedder>),
 }
 
 impl Plan {
@@ -56,9 +63,9 @@ impl Plan {
         };
         let single = build(kind, 1)?;
         if single.device() != Device::Cpu {
-            return Ok(Plan { single, several: None, kind });
+            return Ok(Plan::Programs { single, several: None, kind });
         }
-        let images = calibration_images(PIECES[PIECES.len() - 1], height, width)?;
+        let images = calibration_images(PIECES[PIECES.len() - 1], single.channels(), height, width)?;
         let mut best: Option<(Duration, Fused)> = None;
         for piece in PIECES {
             let program = build(kind, piece)?;
@@ -69,31 +76,65 @@ impl Plan {
         }
         // The passes above warmed libtorch up for pieces; this one does for single images.
         clock(&single, &images.f_narrow(0, 0, 1)?, output)?;
-        Ok(Plan { single, several: best.map(|(_, program)| program), kind })
+        Ok(Plan::Programs { single, several: best.map(|(_, program)| program), kind })
     }
 
-    /// images (B, 3, H, W) on the CPU or the plan's device → rows (B, d), float32.
+    /// images (B, C, H, W) on the CPU or the plan's device → rows (B, d), float32.
     pub fn run(&self, images: &Tensor, output: Output) -> Result<Tensor> {
         let images = torch::copy_to(images, self.device())?;
-        match &self.several {
-            Some(several) if images.size()[0] > 1 => rows(several, &images, output),
-            _ => rows(&self.single, &images, output),
+        match self {
+            Plan::Programs { several: Some(several), .. } if images.size()[0] > 1 => rows(several, &images, output),
+            Plan::Programs { single, .. } => rows(single, &images, output),
+            Plan::Embedder(embedder) => embed_with(&**embedder, &images),
         }
     }
 
-    /// Number format of products and convolutions.
-    pub fn kind(&self) -> Kind {
-        self.kind
+    /// images (B, C, H, W) on the CPU or the plan's device → maps (B, C, h, w) of the stages, float32.
+    ///
+    /// # Errors
+    /// `Unsupported` for a teacher that is no network of ours.
+    pub fn maps(&self, images: &Tensor, stages: &[Stage]) -> Result<Vec<Tensor>> {
+        let images = torch::copy_to(images, self.device())?;
+        match self {
+            Plan::Programs { several: Some(several), .. } if images.size()[0] > 1 => several.maps(&images, stages),
+            Plan::Programs { single, .. } => single.maps(&images, stages),
+            Plan::Embedder(_) => {
+                let reason = "a teacher that is no network of libseed has no feature maps to give";
+                Err(Error::new(ErrorKind::Unsupported, reason))
+            }
+        }
+    }
+
+    /// The feature maps that can be asked for; all programs of a plan number them alike.
+    pub fn stages(&self) -> &[Stage] {
+        match self {
+            Plan::Programs { single, .. } => single.stages(),
+            Plan::Embedder(_) => &[],
+        }
+    }
+
+    /// Number format of products and convolutions, where it is known.
+    pub fn kind(&self) -> Option<Kind> {
+        match self {
+            Plan::Programs { kind, .. } => Some(*kind),
+            Plan::Embedder(_) => None,
+        }
     }
 
     /// Images that go through at once; 0: as many as come.
     pub fn piece(&self) -> i64 {
-        self.several.as_ref().map_or(0, Fused::piece)
+        match self {
+            Plan::Programs { several: Some(several), .. } => several.piece(),
+            _ => 0,
+        }
     }
 
     /// Where it computes.
     pub fn device(&self) -> Device {
-        self.single.device()
+        match self {
+            Plan::Programs { single, .. } => single.device(),
+            Plan::Embedder(embedder) => embedder.device(),
+        }
     }
 }
 
@@ -101,6 +142,7 @@ fn rows(program: &Fused, images: &Tensor, output: Output) -> Result<Tensor> {
     match output {
         Output::Features => program.features(images),
         Output::Embedding => crate::model::unit_rows(&program.forward(images)?),
+        Output::Logits => program.forward(images),
     }
 }
 
@@ -111,7 +153,7 @@ fn bearable(build: &impl Fn(Kind, i64) -> Result<Fused>, output: Output, height:
         return Ok(Kind::Float);
     }
     let rough = build(Kind::BFloat16, CALIBRATION)?;
-    let images = calibration_images(CALIBRATION, height, width)?.f_to_device(exact.device())?;
+    let images = calibration_images(CALIBRATION, exact.channels(), height, width)?.f_to_device(exact.device())?;
     let (a, b) = (rows(&exact, &images, output)?, rows(&rough, &images, output)?);
     let cosine = Tensor::f_cosine_similarity(&a, &b, 1, 1e-12)?.f_min()?.f_double_value(&[])?;
     let kind = if cosine >= BEARABLE { Kind::BFloat16 } else { Kind::Float };
@@ -133,8 +175,8 @@ fn clock(program: &Fused, images: &Tensor, output: Output) -> Result<Duration> {
 }
 
 /// Pictures with the spectrum of photographs (amplitude falls with frequency), normalised, always the same:
-/// (count, 3, height, width), channels-last.
-fn calibration_images(count: i64, height: i64, width: i64) -> Result<Tensor> {
+/// (count, channels, height, width), channels-last; the first `channels` of three.
+pub(crate) fn calibration_images(count: i64, channels: i64, height: i64, width: i64) -> Result<Tensor> {
     let (images, rows, columns) = (count.max(0) as usize, height.max(0) as usize, width.max(0) as usize);
     let mut values: Vec<f32> = Vec::new();
     values
@@ -172,5 +214,8 @@ fn calibration_images(count: i64, height: i64, width: i64) -> Result<Tensor> {
             }
         }
     }
-    Ok(Tensor::f_from_slice(&values)?.f_view([count, height, width, 3])?.f_permute([0, 3, 1, 2])?)
+    Ok(Tensor::f_from_slice(&values)?
+        .f_view([count, height, width, 3])?
+        .f_narrow(3, 0, channels)?
+        .f_permute([0, 3, 1, 2])?)
 }

@@ -28,6 +28,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rayon::prelude::*;
+use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 
 use super::gather::{Gather, ROOM};
@@ -37,7 +38,7 @@ use crate::data::{Dataset, FrameView, Loader, Scratch, ViewConfig};
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::room;
 use crate::model::student_file::load_student;
-use crate::model::{Architecture, Fused, Head, Network, Teacher};
+use crate::model::{Architecture, Description, Fused, Head, Network, Teacher};
 
 /// Frames of one call from which on several threads draw them: fewer are drawn sooner than threads wake up.
 const DRAWN_BY_ONE: usize = 4;
@@ -54,6 +55,8 @@ pub enum Output {
     Features,
     /// The projection divided by its length (without a head: the features divided by theirs): what was distilled.
     Embedding,
+    /// A classifier's logits. Sessions of the C ABI have no such output; see [`Classifier`](super::Classifier).
+    Logits,
 }
 
 impl Output {
@@ -95,13 +98,13 @@ pub struct Session {
     gather: Gather,
     pub(super) view: ViewConfig,
     pub(super) output: Output,
-    dim: usize,
-    architecture: Architecture,
-    parameter_count: i64,
+    pub(super) dim: usize,
+    description: Description,
 }
 
 impl Session {
-    /// A session of a copy of `network` as it is now. Of `view`, the size, mean and deviation are used. Tries out which way
+    /// A session of a copy of `network` as it is now. Of `view`, the size, mean and deviation are used; whether views are grey
+    /// is the network's matter. Tries out which way
     /// of computing is the fastest, which takes some tens of forward passes.
     ///
     /// # Errors
@@ -117,29 +120,48 @@ impl Session {
             moved = copy;
             &moved
         };
+        let view = &ViewConfig { channels: if network.channels() == 1 { 1 } else { 3 }, ..view.clone() };
         let (height, width) = check(view, options.output, network.head())?;
         let build = |kind, piece| Fused::new(network, kind, piece, height, width);
         let plan = Plan::choose(build, options.precision, options.output, (height, width))?;
         let dim = match options.output {
             Output::Features => network.feature_dim(),
-            Output::Embedding => network.output_dim(),
+            Output::Embedding | Output::Logits => network.output_dim(),
         };
-        Ok(Self::of(plan, view, options.output, dim, (network.architecture(), network.parameter_count())))
+        let description = Description::new(network.architecture(), network.head(), view, json!({}))?;
+        Ok(Self::of(plan, view, options.output, dim, description))
     }
 
-    /// A session of a teacher. It stays on its own device, whatever the options say.
+    /// A session of a teacher. It stays on its own device, whatever the options say. One that is no network of ours gives
+    /// embeddings only and computes in its own format; an application's callback is called on the thread that embeds.
     ///
     /// # Errors
-    /// As [`Session::new`].
+    /// As [`Session::new`]; `Unsupported` for the features of a teacher that is no network of ours.
     pub fn of_teacher(teacher: &Teacher, view: &ViewConfig, options: SessionOptions) -> Result<Self> {
-        let (height, width) = check(view, options.output, teacher.head())?;
+        let view = &ViewConfig { channels: 3, ..view.clone() };
+        if let Some(embedder) = teacher.embedder() {
+            if options.output != Output::Embedding {
+                let reason =
+                    "a teacher that is no network of libseed gives embeddings only: set \"output\" to \"embedding\"";
+                return Err(Error::new(ErrorKind::Unsupported, reason));
+            }
+            let description = Description::of_teacher(teacher, view)?;
+            return Ok(Self::of(
+                Plan::Embedder(Arc::clone(embedder)),
+                view,
+                options.output,
+                embedder.dim(),
+                description,
+            ));
+        }
+        let (height, width) = check(view, options.output, teacher.head()?)?;
         let build = |kind, piece| teacher.fused(kind, piece, height, width);
         let plan = Plan::choose(build, options.precision, options.output, (height, width))?;
         let dim = match options.output {
-            Output::Features => teacher.feature_dim(),
-            Output::Embedding => teacher.embedding_dim(),
+            Output::Features => teacher.feature_dim()?,
+            Output::Embedding | Output::Logits => teacher.embedding_dim(),
         };
-        Ok(Self::of(plan, view, options.output, dim, (teacher.architecture(), teacher.parameter_count())))
+        Ok(Self::of(plan, view, options.output, dim, Description::of_teacher(teacher, view)?))
     }
 
     /// A session of a student's file ([`crate::model::student_file`]), whose header says how images are made.
@@ -148,15 +170,22 @@ impl Session {
     /// Those of [`load_student`] and [`Session::new`].
     pub fn open(path: &Path, options: SessionOptions) -> Result<Self> {
         let (network, header) = load_student(path)?;
-        Self::new(&network, &header.view(), options).map_err(|error| error.context(path.display()))
+        let session = Self::new(&network, &header.view(), options).map_err(|error| error.context(path.display()))?;
+        Ok(session.with_provenance(header.provenance))
     }
 
-    fn of(plan: Plan, view: &ViewConfig, output: Output, dim: i64, about: (Architecture, i64)) -> Self {
+    /// The same session, which says that its network comes from there.
+    #[must_use]
+    pub fn with_provenance(mut self, provenance: Value) -> Self {
+        self.description.provenance = provenance;
+        self
+    }
+
+    fn of(plan: Plan, view: &ViewConfig, output: Output, dim: i64, description: Description) -> Self {
         // Widths are positive and below 2^20.
         let dim = dim as usize;
         let gather = Gather::new(view.view_len(), dim);
-        let (architecture, parameter_count) = about;
-        Self { plan, gather, view: view.clone(), output, dim, architecture, parameter_count }
+        Self { plan, gather, view: view.clone(), output, dim, description }
     }
 
     /// Numbers in a row: the width of the features or of the embedding.
@@ -169,9 +198,10 @@ impl Session {
         self.output
     }
 
-    /// Float32 or bfloat16: what products and convolutions are computed in.
+    /// Float32 or bfloat16: what products and convolutions are computed in. A teacher that is no network of ours
+    /// computes in its own format and gives float32.
     pub fn precision(&self) -> Kind {
-        self.plan.kind()
+        self.plan.kind().unwrap_or(Kind::Float)
     }
 
     /// Images that go through the network at once; all of a call's on a GPU.
@@ -181,9 +211,14 @@ impl Session {
 
     /// How it computes, for a person: "cpu, bfloat16, 8 images at once".
     pub fn describe(&self) -> String {
-        let precision = if self.plan.kind() == Kind::Float { "float32" } else { "bfloat16" };
+        let precision = match (&self.plan, self.plan.kind()) {
+            (Plan::Embedder(embedder), _) => embedder.name(),
+            (_, Some(Kind::BFloat16)) => "bfloat16",
+            _ => "float32",
+        };
         match (self.plan.device(), self.plan.piece()) {
             (Device::Cuda(index), _) => format!("cuda:{index}, {precision}"),
+            (_, 0) => format!("cpu, {precision}"),
             (_, piece) => format!("cpu, {precision}, {piece} images at once"),
         }
     }
@@ -193,14 +228,23 @@ impl Session {
         &self.view
     }
 
-    /// The backbone.
-    pub fn architecture(&self) -> Architecture {
-        self.architecture
+    /// The backbone, where it is one of ours.
+    pub fn architecture(&self) -> Option<Architecture> {
+        self.description.architecture
     }
 
     /// Number of parameters' elements, head included.
-    pub fn parameter_count(&self) -> i64 {
-        self.parameter_count
+    ///
+    /// # Errors
+    /// `Unsupported` for a teacher that only the application knows.
+    pub fn parameter_count(&self) -> Result<i64> {
+        let reason = "only the application knows how many parameters its teacher has";
+        self.description.parameters.ok_or_else(|| Error::new(ErrorKind::Unsupported, reason))
+    }
+
+    /// The network in figures.
+    pub fn description(&self) -> &Description {
+        &self.description
     }
 
     /// One row for each frame, in order: (frames, [`dim`](Session::dim)).
@@ -281,6 +325,17 @@ impl Session {
             }
             _ => views.par_chunks_exact_mut(length).enumerate().try_for_each(|(number, view)| draw_one(number, view)),
         };
+        if let Plan::Embedder(_) = self.plan {
+            // No lock may be held while an application's callback runs: it may call the library.
+            let mut views = reserve(count, length)?;
+            views.resize(count * length, 0.0);
+            draw(&mut views)?;
+            let mut rows = reserve(count, self.dim)?;
+            rows.resize(out.len(), 0.0);
+            self.forward(&views, &mut rows)?;
+            out.copy_from_slice(&rows);
+            return Ok(());
+        }
         self.gather.rows(count, draw, |views, rows| self.forward(views, rows), out)
     }
 
@@ -301,16 +356,21 @@ impl Session {
         let mut rows = reserve(total, dim)?;
         let mut loader = Loader::centred(Arc::clone(dataset), self.view.clone(), batch, workers)?;
         while let Some(batch) = loader.next() {
-            let batch = batch?;
+            let mut batch = batch?;
             let begin = rows.len();
             rows.resize(begin + batch.indices.len() * dim, 0.0);
-            self.forward(&batch.pixels, &mut rows[begin..])?;
-            for (place, view) in batch.pixels.chunks_exact(self.view.view_len()).enumerate() {
-                let index = batch.indices[place];
+            let mut broken = Vec::new();
+            for (view, &index) in batch.pixels.chunks_exact_mut(self.view.view_len()).zip(&batch.indices) {
                 // The loader gives zeros for a broken image. So may a sound black one under a mean of zero: ask.
                 if view.iter().all(|&value| value == 0.0) && dataset.load(index).is_err() {
-                    rows[index * dim..][..dim].fill(0.0);
+                    // Black, since zeros are no levels of a pixel where the mean is not zero.
+                    view.iter_mut().zip((0..3).cycle()).for_each(|(value, c)| *value = self.black(c));
+                    broken.push(index);
                 }
+            }
+            self.forward(&batch.pixels, &mut rows[begin..])?;
+            for index in broken {
+                rows[index * dim..][..dim].fill(0.0);
             }
             loader.recycle(batch);
             let done = rows.len() / dim;
@@ -322,13 +382,19 @@ impl Session {
         Ok(rows)
     }
 
-    /// Rows (B, dim) of whole views (B, H, W, 3).
+    /// What level 0 of channel `c` is normalised to.
+    fn black(&self, c: usize) -> f32 {
+        -(self.view.mean[c] as f32) / self.view.std[c] as f32
+    }
+
+    /// Rows (B, dim) of whole views (B, H, W, C).
     fn forward(&self, pixels: &[f32], rows: &mut [f32]) -> Result<()> {
         let (height, width) = (i64::from(self.view.height), i64::from(self.view.width));
         let batch = (pixels.len() / self.view.view_len()) as i64;
         // The permuted view of NHWC memory is a channels-last NCHW tensor.
-        let size = [batch, 3, height, width];
-        let strides = [height * width * 3, 1, width * 3, 3];
+        let channels = i64::from(self.view.channels);
+        let size = [batch, channels, height, width];
+        let strides = [height * width * channels, 1, width * channels, channels];
         // SAFETY: the numbers live and stand still until the end of this function; the tensor is only read, and nothing that
         // is made of it outlives the copy into `rows`.
         let images = unsafe { Tensor::f_from_blob(pixels.as_ptr().cast(), &size, &strides, Kind::Float, Device::Cpu) }?;
@@ -339,7 +405,7 @@ impl Session {
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Session({}, {:?}, {} wide, {})", self.architecture, self.output, self.dim, self.describe())
+        write!(f, "Session({}, {:?}, {} wide, {})", self.description.name, self.output, self.dim, self.describe())
     }
 }
 
@@ -348,6 +414,9 @@ fn check(view: &ViewConfig, output: Output, head: Head) -> Result<(i64, i64)> {
     view.check()?;
     if output == Output::Embedding && matches!(head, Head::Classifier { .. }) {
         return Err(Error::invalid("a network with a classifier has no embedding; ask for its features"));
+    }
+    if output == Output::Logits && !matches!(head, Head::Classifier { .. }) {
+        return Err(Error::invalid(format!("logits need a network with a classifier, this one has {head:?}")));
     }
     Ok((i64::from(view.height), i64::from(view.width)))
 }

@@ -10,26 +10,28 @@ use crate::error::{Error, Result};
 impl Session {
     /// Rows (B, [`dim`](Session::dim)), float32, on the session's device, of a batch of
     /// - bytes (B, H, W, C), C 1 or 3 (red, green, blue): resized, cropped and normalised as frames are, on their device; or
-    /// - floating-point numbers (B, 3, height, width) of the session's size: taken as they are, normalised already.
+    /// - floating-point numbers (B, 3, height, width) of the session's size, (B, 1, height, width) where its network is grey:
+    ///   taken as they are, normalised already.
     ///
     /// # Errors
     /// `InvalidArgument` for another type or shape; `OutOfMemory` or `Torch` from libtorch.
     pub fn embed_tensor(&self, images: &Tensor) -> Result<Tensor> {
         let _no_grad = tch::no_grad_guard();
         let (height, width) = (i64::from(self.view.height), i64::from(self.view.width));
+        let channels = i64::from(self.view.channels);
         let size = images.size();
         let images = match (images.kind(), size.as_slice()) {
             (Kind::Uint8, &[batch, h, w, c]) if batch > 0 && h > 0 && w > 0 && (c == 1 || c == 3) => {
                 centred(images, &self.view)?
             }
-            (Kind::Float | Kind::Half | Kind::BFloat16, &[batch, 3, h, w])
-                if batch > 0 && (h, w) == (height, width) =>
+            (Kind::Float | Kind::Half | Kind::BFloat16, &[batch, c, h, w])
+                if batch > 0 && (c, h, w) == (channels, height, width) =>
             {
                 images.f_to_kind(Kind::Float)?
             }
             (kind, _) => {
                 return Err(Error::invalid(format!(
-                    "the images are {kind:?} {size:?}, expected Uint8 (B, H, W, 1 or 3) or Float, Half or BFloat16 (B, 3, \
+                    "the images are {kind:?} {size:?}, expected Uint8 (B, H, W, 1 or 3) or Float, Half or BFloat16 (B, {channels}, \
                      {height}, {width})"
                 )));
             }
@@ -43,7 +45,7 @@ impl Session {
     }
 }
 
-/// The normalised middles (B, 3, height, width) of byte images (B, H, W, C): what `render_centred` draws, on any device.
+/// The normalised middles (B, 3, height, width), or grey (B, 1, height, width), of byte images (B, H, W, C): what `render_centred` draws, on any device.
 fn centred(images: &Tensor, view: &ViewConfig) -> Result<Tensor> {
     let (_, h, w, _) = images.size4()?;
     let side = |side: i64| u32::try_from(side).map_err(|_| Error::invalid(format!("{side} is too large a side")));
@@ -65,10 +67,24 @@ fn centred(images: &Tensor, view: &ViewConfig) -> Result<Tensor> {
     // Whole levels after each direction, as resizing in bytes has them; across first.
     let levels = levels.f_matmul(&columns.f_tr()?)?.f_round()?;
     let levels = rows.f_matmul(&levels)?.f_round()?.f_clamp(0.0, 255.0)?;
+    if view.channels == 1 {
+        let (mean, std) = view.grey_normal();
+        return Ok(grey(&levels)?.f_div_scalar(255.0)?.f_sub_scalar(mean)?.f_div_scalar(std)?);
+    }
     let number = |values: [f64; 3]| {
         Tensor::f_from_slice(&values.map(|v| v as f32))?.f_view([1, 3, 1, 1])?.f_to_device(images.device())
     };
     Ok(levels.f_div_scalar(255.0)?.f_sub(&number(view.mean)?)?.f_div(&number(view.std)?)?)
+}
+
+/// (B, 3, h, w) levels → (B, 1, h, w): ITU-R 601's grey in 16-bit fixed point, as the loader's; one channel is its own.
+fn grey(levels: &Tensor) -> Result<Tensor> {
+    if levels.size()[1] == 1 {
+        return Ok(levels.shallow_clone());
+    }
+    let weighted = |c: i64, weight: f64| levels.f_narrow(1, c, 1)?.f_mul_scalar(weight);
+    let sum = weighted(0, 19_595.0)?.f_add(&weighted(1, 38_470.0)?)?.f_add(&weighted(2, 7_471.0)?)?;
+    Ok(sum.f_add_scalar(32_768.0)?.f_mul_scalar(1.0 / 65_536.0)?.f_floor()?)
 }
 
 /// (to, from): the triangle filter that turns `from` pixels into `to`, which show [start, start + length) of them; wide

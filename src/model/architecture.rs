@@ -1,12 +1,16 @@
 //! The networks that can be built, and how a name becomes one.
 //!
 //! Definitions, key names and parameter counts are torchvision 0.26's, but for ResNet-10 and the wide ResNets of SwAV, which
-//! it lacks and whose keys are a ResNet's. All of them halve the image five times, so the last
-//! feature map is ⌈H/32⌉ × ⌈W/32⌉.
+//! it lacks and whose keys are a ResNet's. All convolutional ones halve the image five times, so the last
+//! feature map is ⌈H/32⌉ × ⌈W/32⌉. [`Vision Transformers`](super::vit) are DINO's and DINOv2's and cut the image into patches.
 
 use std::fmt;
+use std::sync::LazyLock;
 
+use super::Mode;
 use super::names::nearest;
+use super::narrow::{Narrow, Width};
+use super::vit::ViT;
 use crate::error::{Error, Result};
 
 /// A backbone.
@@ -39,9 +43,19 @@ pub enum Architecture {
     EfficientNetB0,
     /// EfficientNet-B1, features 1280 wide.
     EfficientNetB1,
+    /// The MobileNetV3-Large that SEED trained: squeeze-and-excitation before the activation; features 1280 wide.
+    SeedMobileNetV3Large,
+    /// The EfficientNet-B0 that SEED trained, TensorFlow's: "SAME" padding; features 1280 wide.
+    TfEfficientNetB0,
+    /// TensorFlow's EfficientNet-B1; features 1280 wide.
+    TfEfficientNetB1,
+    /// One of the above with fewer channels.
+    Narrow(Narrow, Width),
+    /// A Vision Transformer; features as wide as its tokens.
+    ViT(ViT),
 }
 
-const ALL: [Architecture; 13] = [
+const FULL: [Architecture; 16] = [
     Architecture::ResNet10,
     Architecture::ResNet18,
     Architecture::ResNet34,
@@ -55,7 +69,15 @@ const ALL: [Architecture; 13] = [
     Architecture::MobileNetV3Large,
     Architecture::EfficientNetB0,
     Architecture::EfficientNetB1,
+    Architecture::SeedMobileNetV3Large,
+    Architecture::TfEfficientNetB0,
+    Architecture::TfEfficientNetB1,
 ];
+
+static ALL: LazyLock<Vec<Architecture>> = LazyLock::new(|| {
+    let narrow = Narrow::all().map(|(network, width)| Architecture::Narrow(network, width));
+    FULL.into_iter().chain(narrow).chain(ViT::all().map(Architecture::ViT)).collect()
+});
 
 impl Architecture {
     /// Every architecture, in a fixed order.
@@ -79,6 +101,11 @@ impl Architecture {
             Architecture::MobileNetV3Large => "mobilenet_v3_large",
             Architecture::EfficientNetB0 => "efficientnet_b0",
             Architecture::EfficientNetB1 => "efficientnet_b1",
+            Architecture::SeedMobileNetV3Large => "seed_mobilenet_v3_large",
+            Architecture::TfEfficientNetB0 => "tf_efficientnet_b0",
+            Architecture::TfEfficientNetB1 => "tf_efficientnet_b1",
+            Architecture::Narrow(network, width) => network.name(width),
+            Architecture::ViT(vit) => vit.name(),
         }
     }
 
@@ -110,17 +137,31 @@ impl Architecture {
             Architecture::MobileNetV2
             | Architecture::MobileNetV3Large
             | Architecture::EfficientNetB0
-            | Architecture::EfficientNetB1 => 1280,
+            | Architecture::EfficientNetB1
+            | Architecture::SeedMobileNetV3Large
+            | Architecture::TfEfficientNetB0
+            | Architecture::TfEfficientNetB1 => 1280,
+            Architecture::Narrow(network, width) => network.feature_dim(width),
+            Architecture::ViT(vit) => vit.width(),
         }
     }
 
-    /// Where torchvision keeps the last linear layer of the classifier: the part of the key before ".weight".
+    /// Where torchvision keeps the last linear layer of the classifier, DINO of a Vision Transformer: the part of the key before ".weight".
     pub(crate) fn classifier_key(self) -> &'static str {
         match self {
-            Architecture::MobileNetV2 | Architecture::EfficientNetB0 | Architecture::EfficientNetB1 => "classifier.1",
-            Architecture::MobileNetV3Small | Architecture::MobileNetV3Large => "classifier.3",
+            Self::MobileNetV2 | Self::Narrow(Narrow::MobileNetV2, _) => "classifier.1",
+            Self::MobileNetV3Small | Self::MobileNetV3Large | Self::SeedMobileNetV3Large => "classifier.3",
+            Self::Narrow(Narrow::MobileNetV3Small | Narrow::MobileNetV3Large, _) => "classifier.3",
+            efficient if efficient.is_efficientnet() => "classifier.1",
+            Self::ViT(_) => "head",
             _ => "fc",
         }
+    }
+
+    /// Whether it is one of the EfficientNets.
+    pub(crate) fn is_efficientnet(self) -> bool {
+        use Architecture::{EfficientNetB0, EfficientNetB1, TfEfficientNetB0, TfEfficientNetB1};
+        matches!(self, EfficientNetB0 | EfficientNetB1 | TfEfficientNetB0 | TfEfficientNetB1)
     }
 
     /// Whether it is one of the ResNets.
@@ -130,7 +171,37 @@ impl Architecture {
 
     /// Probability with which torchvision drops features before the last linear layer of the classifier.
     pub(crate) fn classifier_dropout(self) -> f64 {
-        if self.is_resnet() { 0.0 } else { 0.2 }
+        if self.is_resnet() || matches!(self, Architecture::ViT(_)) { 0.0 } else { 0.2 }
+    }
+
+    /// Refuses a batch of images that cannot go through: a Vision Transformer takes whole patches, and batch norm needs more
+    /// than one value per channel to train.
+    ///
+    /// # Errors
+    /// `InvalidArgument` saying what would fit.
+    pub(crate) fn check_size(self, batch: i64, height: i64, width: i64, mode: Mode) -> Result<()> {
+        if let Architecture::ViT(vit) = self {
+            let patch = vit.patch();
+            if height % patch == 0 && width % patch == 0 {
+                return Ok(());
+            }
+            let whole = |side: i64| ((side + patch / 2) / patch).max(1) * patch;
+            return Err(Error::invalid(format!(
+                "{self} takes images whose height and width are multiples of {patch}, got {height}x{width}; \
+                 the nearest is {}x{}",
+                whole(height),
+                whole(width)
+            )));
+        }
+        // The others halve the image five times, rounding up; the last batch norm sees the smallest map.
+        let values = batch.saturating_mul((height - 1) / 32 + 1).saturating_mul((width - 1) / 32 + 1);
+        if matches!(mode, Mode::Train { .. }) && values < 2 {
+            return Err(Error::invalid(format!(
+                "training needs more than one value per channel: {batch} image of {height}x{width} leaves one; \
+                 take a larger batch or images larger than 32 pixels"
+            )));
+        }
+        Ok(())
     }
 }
 
@@ -149,6 +220,29 @@ mod tests {
         for &architecture in Architecture::all() {
             assert_eq!(Architecture::parse(architecture.name()).unwrap(), architecture);
         }
+    }
+
+    #[test]
+    fn names_differ_and_say_what_they_stand_for() {
+        let names: std::collections::BTreeSet<_> = Architecture::all().iter().map(|found| found.name()).collect();
+        assert_eq!(names.len(), Architecture::all().len());
+        for (name, near) in [
+            ("resnet18_w.5", "resnet18_w0.5"),
+            ("mobilenet_v3_large_0.75", "mobilenet_v3_large_w0.75"),
+            ("vit_small_patch16_224", "vit_small_patch16"),
+            ("vit_base_patch14_dinov3", "vit_base_patch14_dinov2"),
+        ] {
+            let message = Architecture::parse(name).unwrap_err().message().to_owned();
+            assert!(message.contains(&format!("did you mean {near}?")), "{name}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_transformer_takes_whole_patches() {
+        let vit = Architecture::parse("vit_small_patch14_dinov2").unwrap();
+        assert!(vit.check_size(1, 224, 98, Mode::Train { noise: 0 }).is_ok());
+        let message = vit.check_size(1, 225, 96, Mode::Eval).unwrap_err().message().to_owned();
+        assert!(message.contains("multiples of 14, got 225x96; the nearest is 224x98"), "{message}");
     }
 
     #[test]

@@ -1,15 +1,20 @@
-//! EfficientNet-B0 (Tan & Le 2019), torchvision's definition.
+//! EfficientNet-B0 and -B1 (Tan & Le 2019), torchvision's definition and TensorFlow's.
 //!
 //! ```text
 //! (B,3,H,W) → 3×3/2, 32, SiLU → 16 MBConv blocks in 7 stages → 1×1, 1280 → mean → (B, 1280)
 //! ```
 //!
 //! A block widens, filters each channel, gates (squeeze-and-excitation behind the activation, SiLU inside, sigmoid gate)
-//! and narrows. While training, block `i` of 16 drops its branch for an image with probability 0.2·i/16.
+//! and narrows. While training, block `i` of n (16 in B0, 23 in B1) drops its branch for an image with probability 0.2·i/n.
+//!
+//! TensorFlow's, which SEED trained and timm calls `tf_efficientnet_b0` and `_b1`, pads as few zeros as it can
+//! ([`Padding::Same`]) and has ε = 1e-3 in its norms. The weights have the same names and shapes here as torchvision's, so they
+//! can be taken for each other, but features of the one network with weights of the other are wrong.
 
 use tch::Tensor;
 
-use super::layers::{Activation, ConvBnAct, ConvShape, NormConfig, SqueezeExcitation, global_average};
+use super::layers::{Activation, ConvBnAct, ConvShape, NormConfig, Padding, SqueezeExcitation, global_average};
+use super::maps::Maps;
 use super::noise::RandomDrop;
 use super::params::Path;
 use super::{Backbone, Mode};
@@ -27,7 +32,37 @@ const STAGES: [(i64, i64, i64, i64, usize); 7] = [
     (6, 3, 1, 320, 1),
 ];
 
-const NORM: NormConfig = NormConfig::TORCH;
+/// Whose definition it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Torchvision,
+    TensorFlow,
+}
+
+impl Origin {
+    fn norm(self) -> NormConfig {
+        match self {
+            Origin::Torchvision => NormConfig::TORCH,
+            Origin::TensorFlow => NormConfig::MOBILENET_V3,
+        }
+    }
+
+    fn padding(self) -> Padding {
+        match self {
+            Origin::Torchvision => Padding::Even,
+            Origin::TensorFlow => Padding::Same,
+        }
+    }
+}
+
+/// Channels into a block and out of it, with expansion, kernel and stride.
+struct MbShape {
+    input: i64,
+    output: i64,
+    expansion: i64,
+    kernel: i64,
+    stride: i64,
+}
 
 /// Probability of dropping the branch of a block that would follow the last one.
 const STOCHASTIC_DEPTH: f64 = 0.2;
@@ -42,8 +77,9 @@ struct MbConv {
 }
 
 impl MbConv {
-    fn new(path: &mut Path<'_>, input: i64, output: i64, shape: (i64, i64, i64), drop: f64) -> Result<MbConv> {
-        let (expansion, kernel, stride) = shape;
+    fn new(path: &mut Path<'_>, shape: &MbShape, origin: Origin, drop: f64) -> Result<MbConv> {
+        let &MbShape { input, output, expansion, kernel, stride } = shape;
+        let norm = origin.norm();
         let depth = RandomDrop::rows(path, drop);
         let mut path = path.at("block");
         let wide = input * expansion;
@@ -53,15 +89,15 @@ impl MbConv {
             None
         } else {
             let shape = ConvShape::pointwise(input, wide);
-            Some(ConvBnAct::new(&mut path.at(0), ("0", "1"), shape, NORM, Activation::Silu)?)
+            Some(ConvBnAct::new(&mut path.at(0), ("0", "1"), shape, norm, Activation::Silu)?)
         };
-        let shape = ConvShape::depthwise(wide, kernel, stride);
-        let depthwise = ConvBnAct::new(&mut path.at(first), ("0", "1"), shape, NORM, Activation::Silu)?;
+        let shape = ConvShape::depthwise(wide, kernel, stride).padded(origin.padding());
+        let depthwise = ConvBnAct::new(&mut path.at(first), ("0", "1"), shape, norm, Activation::Silu)?;
         let squeezed = (input / 4).max(1);
         let (inner, gate) = (Activation::Silu, Activation::Sigmoid);
         let squeeze = SqueezeExcitation::new(&mut path.at(first + 1), wide, squeezed, inner, gate)?;
         let shape = ConvShape::pointwise(wide, output);
-        let project = ConvBnAct::new(&mut path.at(first + 2), ("0", "1"), shape, NORM, Activation::Identity)?;
+        let project = ConvBnAct::new(&mut path.at(first + 2), ("0", "1"), shape, norm, Activation::Identity)?;
         Ok(MbConv { expand, depthwise, squeeze, project, add_input: stride == 1 && input == output, depth })
     }
 
@@ -95,32 +131,36 @@ pub(crate) struct EfficientNet {
     stem: ConvBnAct,
     blocks: Vec<MbConv>,
     last: ConvBnAct,
+    maps: Maps,
 }
 
 impl EfficientNet {
     /// `deepen` multiplies the number of blocks of each stage, rounded up: 1 for B0, 1.1 for B1.
-    pub fn new(path: &mut Path<'_>, deepen: f64) -> Result<EfficientNet> {
+    pub fn new(path: &mut Path<'_>, deepen: f64, origin: Origin) -> Result<EfficientNet> {
+        let norm = origin.norm();
         let depth = |stage: usize| (STAGES[stage].4 as f64 * deepen).ceil() as usize;
         let mut path = path.at("features");
-        let shape = ConvShape::dense(3, 32, 3, 2);
-        let stem = ConvBnAct::new(&mut path.at(0), ("0", "1"), shape, NORM, Activation::Silu)?;
+        let shape = ConvShape::dense(path.image_channels(), 32, 3, 2).padded(origin.padding());
+        let stem = ConvBnAct::new(&mut path.at(0), ("0", "1"), shape, norm, Activation::Silu)?;
         let total = (0..STAGES.len()).map(depth).sum::<usize>() as f64;
         let mut blocks = Vec::new();
         let mut input = 32;
+        let mut maps = Maps::new(2);
         for (stage, (expansion, kernel, first_stride, output, _)) in STAGES.into_iter().enumerate() {
             let mut path = path.at(stage + 1);
             for number in 0..depth(stage) {
                 let stride = if number == 0 { first_stride } else { 1 };
                 let drop = STOCHASTIC_DEPTH * blocks.len() as f64 / total;
-                let shape = (expansion, kernel, stride);
-                blocks.push(MbConv::new(&mut path.at(number), input, output, shape, drop)?);
+                let shape = MbShape { input, output, expansion, kernel, stride };
+                blocks.push(MbConv::new(&mut path.at(number), &shape, origin, drop)?);
                 input = output;
+                maps.block(stage + 1, output, stride);
             }
         }
         let shape = ConvShape::pointwise(input, 4 * input);
         let path = &mut path.at(STAGES.len() + 1);
-        let last = ConvBnAct::new(path, ("0", "1"), shape, NORM, Activation::Silu)?;
-        Ok(EfficientNet { stem, blocks, last })
+        let last = ConvBnAct::new(path, ("0", "1"), shape, norm, Activation::Silu)?;
+        Ok(EfficientNet { stem, blocks, last, maps })
     }
 }
 
@@ -135,8 +175,9 @@ impl Backbone for EfficientNet {
 
     fn lower(&self, builder: &mut Builder) -> Result<Value> {
         let mut x = self.stem.lower(builder, IMAGES)?;
-        for block in &self.blocks {
+        for (number, block) in self.blocks.iter().enumerate() {
             x = block.lower(builder, x)?;
+            self.maps.mark(builder, number, x);
         }
         x = self.last.lower(builder, x)?;
         builder.mean(x)

@@ -7,16 +7,19 @@
 use tch::{Device, Kind, Tensor};
 
 use super::network::check_images;
-use super::{Mode, Network};
-use crate::error::{ErrorKind, Result};
-use crate::torch::fused::{Builder, Program, Value};
+use super::{Architecture, Mode, Network};
+use crate::error::{Error, ErrorKind, Result};
+use crate::torch::fused::{Builder, Program, Stage, Value};
 
 /// An immutable copy of a network, for eval mode only; may be shared between threads.
 pub struct Fused {
     program: Program,
     features: Value,
     output: Value,
+    architecture: Architecture,
+    stages: Vec<Stage>,
     device: Device,
+    channels: i64,
     piece: i64,
 }
 
@@ -25,15 +28,18 @@ impl Fused {
     /// height × width; other sizes run as well, but slower.
     ///
     /// # Errors
-    /// `InvalidArgument` for another `kind`, `OutOfMemory` or `Torch` from libtorch.
+    /// `InvalidArgument` for another `kind` and for a size that the network does not take, `OutOfMemory` or `Torch` from libtorch.
     pub fn new(network: &Network, kind: Kind, piece: i64, height: i64, width: i64) -> Result<Fused> {
-        let (device, piece) = (network.device(), piece.max(1));
+        let (architecture, device, piece) = (network.architecture(), network.device(), piece.max(1));
+        let channels = network.channels();
+        architecture.check_size(piece, height, width, Mode::Eval)?;
         let lowered = || -> Result<(Builder, Value, Value)> {
             let mut builder = Builder::new()?;
             let (features, output) = network.lower(&mut builder)?;
             Ok((builder, features, output))
         };
         let (builder, features, output) = lowered()?;
+        let stages = builder.stages().to_vec();
         let program = match builder.prepare(kind, device == Device::Cpu, piece, height, width) {
             // A libtorch without oneDNN, or a CPU that it does not serve in this format. Too little memory is neither.
             Err(error) if device == Device::Cpu && error.kind() == ErrorKind::Torch => {
@@ -42,7 +48,7 @@ impl Fused {
             }
             prepared => prepared?,
         };
-        Ok(Fused { program, features, output, device, piece })
+        Ok(Fused { program, features, output, architecture, stages, device, channels, piece })
     }
 
     /// Backbone features: (B, 3, H, W) floating point → (B, d) float32.
@@ -61,9 +67,28 @@ impl Fused {
         self.run(images, self.output)
     }
 
+    /// The feature maps inside that can be asked for, from the image on; none for some backbones.
+    pub fn stages(&self) -> &[Stage] {
+        &self.stages
+    }
+
+    /// Feature maps (B, C, ⌈H/stride⌉, ⌈W/stride⌉), float32, of (B, 3, H, W), by one pass that goes no further than it must.
+    ///
+    /// # Errors
+    /// As [`Network::features`].
+    pub fn maps(&self, images: &Tensor, stages: &[Stage]) -> Result<Vec<Tensor>> {
+        let values: Vec<Value> = stages.iter().map(|stage| stage.value).collect();
+        self.run_many(images, &values)
+    }
+
     /// Images that go through at once.
     pub fn piece(&self) -> i64 {
         self.piece
+    }
+
+    /// Channels of the images.
+    pub fn channels(&self) -> i64 {
+        self.channels
     }
 
     /// Where the weights lie.
@@ -72,16 +97,24 @@ impl Fused {
     }
 
     fn run(&self, images: &Tensor, value: Value) -> Result<Tensor> {
-        check_images(images, self.device, Mode::Eval)?;
-        let batch = images.size()[0];
+        let mut values = self.run_many(images, &[value])?;
+        values.pop().ok_or_else(|| Error::invalid("the fused program gave nothing"))
+    }
+
+    fn run_many(&self, images: &Tensor, values: &[Value]) -> Result<Vec<Tensor>> {
+        check_images(images, self.device, self.channels)?;
+        let (batch, _, height, width) = images.size4()?;
+        self.architecture.check_size(batch, height, width, Mode::Eval)?;
         if batch <= self.piece || self.device != Device::Cpu {
-            return self.program.run(images, value);
+            return self.program.run_many(images, values);
         }
-        let mut rows = Vec::with_capacity(batch as usize / self.piece as usize + 1);
+        let mut parts: Vec<Vec<Tensor>> = values.iter().map(|_| Vec::new()).collect();
         for start in (0..batch).step_by(self.piece as usize) {
             let piece = images.f_narrow(0, start, self.piece.min(batch - start))?;
-            rows.push(self.program.run(&piece, value)?);
+            for (parts, part) in parts.iter_mut().zip(self.program.run_many(&piece, values)?) {
+                parts.push(part);
+            }
         }
-        Ok(Tensor::f_cat(&rows, 0)?)
+        parts.iter().map(|parts| Ok(Tensor::f_cat(parts, 0)?)).collect()
     }
 }

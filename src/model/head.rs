@@ -83,7 +83,8 @@ impl HeadLayers {
             Head::Classifier { classes } => {
                 let initial = match architecture {
                     resnet if resnet.is_resnet() => LinearInitial::Torch,
-                    Architecture::EfficientNetB0 | Architecture::EfficientNetB1 => LinearInitial::EfficientNet,
+                    Architecture::ViT(_) => LinearInitial::Transformer,
+                    efficient if efficient.is_efficientnet() => LinearInitial::EfficientNet,
                     _ => LinearInitial::MobileNet,
                 };
                 let dropout = RandomDrop::elements(root, architecture.classifier_dropout());

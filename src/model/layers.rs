@@ -29,13 +29,30 @@ pub(crate) enum Activation {
     Silu,
     /// 1 / (1 + e⁻ˣ)
     Sigmoid,
+    /// x · Φ(x), exact
+    Gelu,
 }
 
 impl Activation {
+    /// The activation that an operation of a [`Graph`](crate::torch::graph::Graph) names by its number.
+    pub fn numbered(number: i32) -> Option<Activation> {
+        let all = [
+            Activation::Identity,
+            Activation::Relu,
+            Activation::Relu6,
+            Activation::Hardswish,
+            Activation::Hardsigmoid,
+            Activation::Silu,
+            Activation::Sigmoid,
+            Activation::Gelu,
+        ];
+        all.into_iter().find(|&activation| activation as i32 == number)
+    }
+
     /// Takes `x` over, since most activations write in place: `x` must come fresh out of an operation whose backward does
     /// not need its result (convolution, batch norm, linear).
     pub fn apply(self, mut x: Tensor, mode: Mode) -> Result<Tensor> {
-        // Hardswish and SiLU need their input in backward: in place, libtorch would copy it first and save nothing.
+        // Hardswish, SiLU and GELU need their input in backward: in place, libtorch would copy it first and save nothing.
         let in_place = matches!(mode, Mode::Eval);
         Ok(match self {
             Activation::Identity => x,
@@ -47,11 +64,23 @@ impl Activation {
             Activation::Silu if in_place => x.f_silu_()?,
             Activation::Silu => x.f_silu()?,
             Activation::Sigmoid => x.f_sigmoid_()?,
+            Activation::Gelu if in_place => x.f_gelu_("none")?,
+            Activation::Gelu => x.f_gelu("none")?,
         })
     }
 }
 
-/// Shape of a convolution; the padding is always (kernel − 1)/2, as everywhere in these networks.
+/// What is put around the image, so that a convolution gives ⌈side/stride⌉ pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Padding {
+    /// (kernel − 1)/2 zeros on every side: torch's networks.
+    Even,
+    /// TensorFlow's "SAME": as few zeros as are needed, an odd one at the lower and right edge. Differs from `Even` where
+    /// the stride is 2 and the side is even.
+    Same,
+}
+
+/// Shape of a convolution.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ConvShape {
     pub input: i64,
@@ -59,22 +88,33 @@ pub(crate) struct ConvShape {
     pub kernel: i64,
     pub stride: i64,
     pub groups: i64,
+    pub padding: Padding,
 }
 
 impl ConvShape {
     /// 1×1, stride 1.
     pub fn pointwise(input: i64, output: i64) -> ConvShape {
-        ConvShape { input, output, kernel: 1, stride: 1, groups: 1 }
+        ConvShape { input, output, kernel: 1, stride: 1, groups: 1, padding: Padding::Even }
     }
 
     /// Every channel by itself.
     pub fn depthwise(channels: i64, kernel: i64, stride: i64) -> ConvShape {
-        ConvShape { input: channels, output: channels, kernel, stride, groups: channels }
+        ConvShape { input: channels, output: channels, kernel, stride, groups: channels, padding: Padding::Even }
     }
 
     /// Every channel with every other.
     pub fn dense(input: i64, output: i64, kernel: i64, stride: i64) -> ConvShape {
-        ConvShape { input, output, kernel, stride, groups: 1 }
+        ConvShape { input, output, kernel, stride, groups: 1, padding: Padding::Even }
+    }
+
+    /// The same shape with another padding.
+    pub fn padded(self, padding: Padding) -> ConvShape {
+        ConvShape { padding, ..self }
+    }
+
+    /// Whether zeros are put around the image by an operation of their own: with stride 1 both paddings are the same.
+    fn pads_first(&self) -> bool {
+        self.padding == Padding::Same && self.stride > 1
     }
 }
 
@@ -99,9 +139,22 @@ impl Conv2d {
     /// (B, I, H, W) → (B, O, ⌈H/stride⌉, ⌈W/stride⌉).
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let ConvShape { kernel, stride, groups, .. } = self.shape;
-        let padding = (kernel - 1) / 2;
-        Ok(x.f_conv2d(&self.weight, self.bias.as_ref(), [stride, stride], [padding, padding], [1, 1], groups)?)
+        let convolve = |x: &Tensor, padding| {
+            x.f_conv2d(&self.weight, self.bias.as_ref(), [stride, stride], [padding, padding], [1, 1], groups)
+        };
+        if self.shape.pads_first() {
+            let (_, _, height, width) = x.size4()?;
+            let ((top, bottom), (left, right)) = (same(height, kernel, stride), same(width, kernel, stride));
+            return Ok(convolve(&x.f_constant_pad_nd([left, right, top, bottom])?, 0)?);
+        }
+        Ok(convolve(x, (kernel - 1) / 2)?)
     }
+}
+
+/// Zeros before and behind `side` pixels for "SAME": (⌈side/stride⌉ − 1)·stride + kernel − side in all.
+fn same(side: i64, kernel: i64, stride: i64) -> (i64, i64) {
+    let zeros = (((side + stride - 1) / stride - 1) * stride + kernel - side).max(0);
+    (zeros / 2, zeros - zeros / 2)
 }
 
 /// The two constants of batch normalisation that differ between architectures.
@@ -114,7 +167,7 @@ pub(crate) struct NormConfig {
 impl NormConfig {
     /// torch's defaults: ResNet, MobileNetV2, EfficientNet-B0.
     pub const TORCH: NormConfig = NormConfig { eps: 1e-5, momentum: 0.1 };
-    /// torchvision's MobileNetV3.
+    /// torchvision's MobileNetV3; also TensorFlow's EfficientNets, whose momentum 0.99 is torch's 0.01.
     pub const MOBILENET_V3: NormConfig = NormConfig { eps: 1e-3, momentum: 0.01 };
 }
 
@@ -216,7 +269,11 @@ impl ConvBnAct {
     fn lower_fused(&self, b: &mut Builder, x: Value, other: Option<Value>, activation: Activation) -> Result<Value> {
         let (weight, bias) = self.norm.folded_into(&self.conv.weight)?;
         let ConvShape { kernel, stride, groups, .. } = self.conv.shape;
-        b.conv(x, other, &weight, &bias, ConvGeometry { stride, padding: (kernel - 1) / 2, groups }, activation as i32)
+        let (x, padding) = match self.conv.shape.pads_first() {
+            true => (b.same_padding(x, kernel, stride)?, 0),
+            false => (x, (kernel - 1) / 2),
+        };
+        b.conv(x, other, &weight, &bias, ConvGeometry { stride, padding, groups }, activation as i32)
     }
 }
 
@@ -271,9 +328,11 @@ pub(crate) enum LinearInitial {
     MobileNet,
     /// Weight U(±1/√outputs), bias 0: EfficientNet.
     EfficientNet,
+    /// Weight N(0, 0.02²), bias 0: Vision Transformers.
+    Transformer,
 }
 
-/// `y = x·Wᵀ + b`: (B, I) → (B, O), weight (O, I).
+/// `y = x·Wᵀ + b`: (…, I) → (…, O), weight (O, I).
 pub(crate) struct Linear {
     weight: Tensor,
     bias: Tensor,
@@ -287,6 +346,7 @@ impl Linear {
                 (Initial::Uniform { bound }, Initial::Uniform { bound })
             }
             LinearInitial::MobileNet => (Initial::Normal { std: 0.01 }, Initial::Constant(0.0)),
+            LinearInitial::Transformer => (Initial::Normal { std: 0.02 }, Initial::Constant(0.0)),
             LinearInitial::EfficientNet => {
                 (Initial::Uniform { bound: 1.0 / (output as f64).sqrt() }, Initial::Constant(0.0))
             }
@@ -314,6 +374,23 @@ impl Linear {
         // The bias goes through the norm's scale like a column of the weight.
         let (scaled_bias, _) = norm.folded_into(&self.bias.f_unsqueeze(1)?)?;
         builder.linear(x, &weight, &scaled_bias.f_squeeze_dim(1)?.f_add(&shift)?, activation as i32)
+    }
+
+    /// `other + scale·(x·Wᵀ + b)`, `scale` (O) or none.
+    pub fn lower_scaled_sum(
+        &self,
+        builder: &mut Builder,
+        x: Value,
+        other: Value,
+        scale: Option<&Tensor>,
+    ) -> Result<Value> {
+        let _no_grad = tch::no_grad_guard();
+        let (mut weight, mut bias) = (self.weight.f_detach()?, self.bias.f_detach()?);
+        if let Some(scale) = scale {
+            weight = weight.f_mul(&scale.f_unsqueeze(1)?)?;
+            bias = bias.f_mul(scale)?;
+        }
+        builder.linear_sum(x, other, &weight, &bias, Activation::Identity as i32)
     }
 
     /// `activation(x·Wᵀ + b)`.

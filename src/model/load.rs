@@ -57,6 +57,11 @@ pub(crate) fn load(network: &Network, state: &StateDict, scope: Load) -> Result<
     })
 }
 
+/// The checks of [`load`] alone: nothing is written.
+pub(crate) fn check(network: &Network, state: &StateDict, scope: Load) -> Result<()> {
+    plan(network, state, scope).map(drop)
+}
+
 /// What will be copied where; made only if everything fits.
 struct Plan<'a> {
     copies: Vec<(&'a Entry, &'a HostTensor)>,
@@ -128,8 +133,7 @@ fn is_float(entry: &Entry) -> bool {
 /// Why `found` cannot become `entry`, if it cannot.
 fn misfit(entry: &Entry, found: &HostTensor) -> Option<String> {
     let expected = entry.tensor.size();
-    let same_shape = expected.len() == found.shape.len()
-        && expected.iter().zip(&found.shape).all(|(&side, &other)| u64::try_from(side) == Ok(other as u64));
+    let same_shape = same(&expected, &found.shape);
     let floating = matches!(found.dtype, HostType::F32 | HostType::F64 | HostType::F16 | HostType::BF16);
     let integer = matches!(found.dtype, HostType::I64 | HostType::I32);
     if is_float(entry) {
@@ -147,6 +151,11 @@ fn misfit(entry: &Entry, found: &HostTensor) -> Option<String> {
     } else {
         None
     }
+}
+
+fn same(expected: &[i64], found: &[usize]) -> bool {
+    let equal = |(&side, &other): (&i64, &usize)| usize::try_from(side) == Ok(other);
+    expected.len() == found.len() && expected.iter().zip(found).all(equal)
 }
 
 /// The values of `found` with the shape, type and device of `entry`, beside it in memory.
@@ -174,7 +183,10 @@ impl Misfits<'_> {
         let mut parts = Vec::new();
         if !self.missing.is_empty() {
             let list = listed(&self.missing, |(name, shape)| {
-                let near = nearest(name, self.unexpected.iter().map(|&(other, _)| other));
+                // A tensor of the same shape is more probably the one that is missed.
+                let equal = self.unexpected.iter().filter(|(_, found)| same(shape, found)).map(|&(other, _)| other);
+                let near = nearest(name, equal);
+                let near = near.or_else(|| nearest(name, self.unexpected.iter().map(|&(other, _)| other)));
                 let hint = near.map(|near| format!(" (nearest in the file: {near})")).unwrap_or_default();
                 format!("{name} {shape:?}{hint}")
             });

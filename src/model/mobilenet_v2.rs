@@ -1,4 +1,4 @@
-//! MobileNetV2 at width 1 (Sandler et al. 2018), torchvision's definition.
+//! MobileNetV2 (Sandler et al. 2018), torchvision's definition, also [narrow](super::narrow).
 //!
 //! ```text
 //! (B,3,H,W) → 3×3/2, 32 → 17 inverted residuals → 1×1, 1280 → mean → (B, 1280)
@@ -10,6 +10,8 @@
 use tch::Tensor;
 
 use super::layers::{Activation, ConvBnAct, ConvShape, NormConfig, global_average};
+use super::maps::Maps;
+use super::narrow::round_to_eight;
 use super::params::Path;
 use super::{Backbone, Mode};
 use crate::error::Result;
@@ -69,26 +71,32 @@ pub(crate) struct MobileNetV2 {
     stem: ConvBnAct,
     blocks: Vec<InvertedResidual>,
     last: ConvBnAct,
+    maps: Maps,
 }
 
 impl MobileNetV2 {
-    pub fn new(path: &mut Path<'_>) -> Result<MobileNetV2> {
+    /// `widen` multiplies the channels, rounded to eights; the last layer is never narrower than 1280.
+    pub fn new(path: &mut Path<'_>, widen: f64) -> Result<MobileNetV2> {
+        let channels = |full: i64| round_to_eight(full as f64 * widen);
         let mut path = path.at("features");
-        let shape = ConvShape::dense(3, 32, 3, 2);
+        let mut input = channels(32);
+        let shape = ConvShape::dense(path.image_channels(), input, 3, 2);
         let stem = ConvBnAct::new(&mut path.at(0), ("0", "1"), shape, NORM, Activation::Relu6)?;
         let mut blocks = Vec::new();
-        let mut input = 32;
+        let mut maps = Maps::new(2);
         for (expansion, output, depth, first_stride) in STAGES {
+            let output = channels(output);
             for number in 0..depth {
                 let stride = if number == 0 { first_stride } else { 1 };
                 let mut path = path.at(blocks.len() + 1);
                 blocks.push(InvertedResidual::new(&mut path, input, output, stride, expansion)?);
                 input = output;
+                maps.block(blocks.len(), output, stride);
             }
         }
-        let shape = ConvShape::pointwise(input, 1280);
+        let shape = ConvShape::pointwise(input, round_to_eight(1280.0 * widen.max(1.0)));
         let last = ConvBnAct::new(&mut path.at(blocks.len() + 1), ("0", "1"), shape, NORM, Activation::Relu6)?;
-        Ok(MobileNetV2 { stem, blocks, last })
+        Ok(MobileNetV2 { stem, blocks, last, maps })
     }
 }
 
@@ -103,8 +111,9 @@ impl Backbone for MobileNetV2 {
 
     fn lower(&self, builder: &mut Builder) -> Result<Value> {
         let mut x = self.stem.lower(builder, IMAGES)?;
-        for block in &self.blocks {
+        for (number, block) in self.blocks.iter().enumerate() {
             x = block.lower(builder, x)?;
+            self.maps.mark(builder, number, x);
         }
         x = self.last.lower(builder, x)?;
         builder.mean(x)

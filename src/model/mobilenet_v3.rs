@@ -1,4 +1,4 @@
-//! MobileNetV3-Small and -Large (Howard et al. 2019), torchvision's definition.
+//! MobileNetV3-Small and -Large (Howard et al. 2019), torchvision's definition, also [narrow](super::narrow).
 //!
 //! ```text
 //! (B,3,H,W) → 3×3/2, 16, hardswish → inverted residuals → 1×1, 6c → mean → linear → hardswish → (B, 1024 or 1280)
@@ -6,12 +6,17 @@
 //!
 //! Squeeze-and-excitation sits behind the depthwise convolution's activation and gates with hardsigmoid. The first
 //! classifier layer belongs to the features: it was trained with the backbone and self-supervised students keep it.
+//!
+//! SEED's own MobileNetV3-Large puts squeeze-and-excitation before that activation and has torch's ε = 1e-5 in its norms. The
+//! parameters have the same names and shapes here, so only the numbers tell the two apart.
 
 use tch::Tensor;
 
 use super::layers::{
     Activation, ConvBnAct, ConvShape, Linear, LinearInitial, NormConfig, SqueezeExcitation, global_average,
 };
+use super::maps::Maps;
+use super::narrow::round_to_eight;
 use super::params::Path;
 use super::{Backbone, Mode};
 use crate::error::Result;
@@ -66,7 +71,21 @@ const SMALL: [Row; 11] = [
     row(5, 576, 96, true, HS, 1),
 ];
 
-const NORM: NormConfig = NormConfig::MOBILENET_V3;
+/// Whose definition it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Torchvision,
+    Seed,
+}
+
+impl Origin {
+    fn norm(self) -> NormConfig {
+        match self {
+            Origin::Torchvision => NormConfig::MOBILENET_V3,
+            Origin::Seed => NormConfig::TORCH,
+        }
+    }
+}
 
 /// The two sizes of the paper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,12 +98,16 @@ struct InvertedResidual {
     expand: Option<ConvBnAct>,
     depthwise: ConvBnAct,
     squeeze: Option<SqueezeExcitation>,
+    /// What follows squeeze-and-excitation where the depthwise convolution has no activation of its own.
+    late: Activation,
     project: ConvBnAct,
     add_input: bool,
 }
 
 impl InvertedResidual {
-    fn new(path: &mut Path<'_>, input: i64, row: &Row) -> Result<InvertedResidual> {
+    /// `row` with its channels already multiplied.
+    fn new(path: &mut Path<'_>, input: i64, row: &Row, origin: Origin) -> Result<InvertedResidual> {
+        let norm = origin.norm();
         let mut path = path.at("block");
         let mut number = 0;
         let mut next = || {
@@ -95,12 +118,16 @@ impl InvertedResidual {
             None
         } else {
             let shape = ConvShape::pointwise(input, row.expanded);
-            Some(ConvBnAct::new(&mut path.at(next()), ("0", "1"), shape, NORM, row.activation)?)
+            Some(ConvBnAct::new(&mut path.at(next()), ("0", "1"), shape, norm, row.activation)?)
         };
         let shape = ConvShape::depthwise(row.expanded, row.kernel, row.stride);
-        let depthwise = ConvBnAct::new(&mut path.at(next()), ("0", "1"), shape, NORM, row.activation)?;
+        let (early, late) = match row.squeeze && origin == Origin::Seed {
+            true => (Activation::Identity, row.activation),
+            false => (row.activation, Activation::Identity),
+        };
+        let depthwise = ConvBnAct::new(&mut path.at(next()), ("0", "1"), shape, norm, early)?;
         let squeeze = if row.squeeze {
-            let squeezed = round_to_eight(row.expanded / 4);
+            let squeezed = round_to_eight((row.expanded / 4) as f64);
             let path = &mut path.at(next());
             let (inner, gate) = (Activation::Relu, Activation::Hardsigmoid);
             Some(SqueezeExcitation::new(path, row.expanded, squeezed, inner, gate)?)
@@ -108,9 +135,9 @@ impl InvertedResidual {
             None
         };
         let shape = ConvShape::pointwise(row.expanded, row.output);
-        let project = ConvBnAct::new(&mut path.at(next()), ("0", "1"), shape, NORM, Activation::Identity)?;
+        let project = ConvBnAct::new(&mut path.at(next()), ("0", "1"), shape, norm, Activation::Identity)?;
         let add_input = row.stride == 1 && input == row.output;
-        Ok(InvertedResidual { expand, depthwise, squeeze, project, add_input })
+        Ok(InvertedResidual { expand, depthwise, squeeze, late, project, add_input })
     }
 
     fn forward(&self, input: &Tensor, mode: Mode) -> Result<Tensor> {
@@ -120,7 +147,7 @@ impl InvertedResidual {
         }
         x = self.depthwise.forward(&x, mode)?;
         if let Some(squeeze) = &self.squeeze {
-            x = squeeze.forward(&x, mode)?;
+            x = self.late.apply(squeeze.forward(&x, mode)?, mode)?;
         }
         x = self.project.forward(&x, mode)?;
         Ok(if self.add_input { x.f_add_(input)? } else { x })
@@ -134,6 +161,9 @@ impl InvertedResidual {
         x = self.depthwise.lower(builder, x)?;
         if let Some(squeeze) = &self.squeeze {
             x = squeeze.lower(builder, x)?;
+            if self.late != Activation::Identity {
+                x = builder.activation(x, self.late as i32)?;
+            }
         }
         match self.add_input {
             true => self.project.lower_sum(builder, x, input, Activation::Identity),
@@ -142,39 +172,41 @@ impl InvertedResidual {
     }
 }
 
-/// The multiple of eight nearest to `channels`, not more than a tenth below it (torchvision's `_make_divisible`).
-fn round_to_eight(channels: i64) -> i64 {
-    let rounded = ((channels + 4) / 8 * 8).max(8);
-    if rounded * 10 < channels * 9 { rounded + 8 } else { rounded }
-}
-
 /// MobileNetV3 without the last layer of its classifier.
 pub(crate) struct MobileNetV3 {
     stem: ConvBnAct,
     blocks: Vec<InvertedResidual>,
     last: ConvBnAct,
     widen: Linear,
+    maps: Maps,
 }
 
 impl MobileNetV3 {
-    pub fn new(root: &mut Path<'_>, size: Size) -> Result<MobileNetV3> {
+    /// `widen` multiplies all channels, rounded to eights.
+    pub fn new(root: &mut Path<'_>, size: Size, widen: f64, origin: Origin) -> Result<MobileNetV3> {
+        let norm = origin.norm();
+        let channels = |full: i64| round_to_eight(full as f64 * widen);
         let (rows, width): (&[Row], i64) = match size {
             Size::Small => (&SMALL, 1024),
             Size::Large => (&LARGE, 1280),
         };
         let mut path = root.at("features");
-        let shape = ConvShape::dense(3, 16, 3, 2);
-        let stem = ConvBnAct::new(&mut path.at(0), ("0", "1"), shape, NORM, HS)?;
+        let mut input = channels(16);
+        let shape = ConvShape::dense(path.image_channels(), input, 3, 2);
+        let stem = ConvBnAct::new(&mut path.at(0), ("0", "1"), shape, norm, HS)?;
         let mut blocks = Vec::with_capacity(rows.len());
-        let mut input = 16;
+        let mut maps = Maps::new(2);
         for row in rows {
-            blocks.push(InvertedResidual::new(&mut path.at(blocks.len() + 1), input, row)?);
+            let row = Row { expanded: channels(row.expanded), output: channels(row.output), ..*row };
+            blocks.push(InvertedResidual::new(&mut path.at(blocks.len() + 1), input, &row, origin)?);
             input = row.output;
+            maps.block(blocks.len(), row.output, row.stride);
         }
         let shape = ConvShape::pointwise(input, 6 * input);
-        let last = ConvBnAct::new(&mut path.at(blocks.len() + 1), ("0", "1"), shape, NORM, HS)?;
-        let widen = Linear::new(&mut root.at("classifier").at(0), 6 * input, width, LinearInitial::MobileNet)?;
-        Ok(MobileNetV3 { stem, blocks, last, widen })
+        let last = ConvBnAct::new(&mut path.at(blocks.len() + 1), ("0", "1"), shape, norm, HS)?;
+        let widen =
+            Linear::new(&mut root.at("classifier").at(0), 6 * input, channels(width), LinearInitial::MobileNet)?;
+        Ok(MobileNetV3 { stem, blocks, last, widen, maps })
     }
 }
 
@@ -190,22 +222,12 @@ impl Backbone for MobileNetV3 {
 
     fn lower(&self, builder: &mut Builder) -> Result<Value> {
         let mut x = self.stem.lower(builder, IMAGES)?;
-        for block in &self.blocks {
+        for (number, block) in self.blocks.iter().enumerate() {
             x = block.lower(builder, x)?;
+            self.maps.mark(builder, number, x);
         }
         x = self.last.lower(builder, x)?;
         x = builder.mean(x)?;
         self.widen.lower(builder, x, HS)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::round_to_eight;
-
-    #[test]
-    fn channels_round_as_in_torchvision() {
-        let rounded: Vec<i64> = [4, 18, 24, 30, 36, 60, 72, 120, 144, 168, 240].map(round_to_eight).to_vec();
-        assert_eq!(rounded, [8, 24, 24, 32, 40, 64, 72, 120, 144, 168, 240]);
     }
 }

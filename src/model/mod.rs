@@ -1,4 +1,4 @@
-//! Networks: backbones with torchvision's definitions and key names, heads, the frozen teacher and the student.
+//! Networks: backbones with the definitions and key names of torchvision (Vision Transformers: of DINO), heads, the frozen teacher and the student.
 //!
 //! ```text
 //! images (B,3,H,W) ─ backbone → features (B,d) ─ head → logits (B,classes) or projection (B,C) ─ unit_rows → embedding
@@ -23,38 +23,57 @@
 //! Nothing here changes libtorch's thread-local grad mode beyond a guard that restores it.
 
 mod architecture;
+mod cost;
+mod description;
 mod efficientnet;
 mod fused;
+mod grey;
 mod head;
+mod initial;
 mod layers;
 mod load;
+mod maps;
 mod mobilenet_v2;
 mod mobilenet_v3;
 mod names;
+mod narrow;
 mod network;
 mod noise;
 mod params;
 mod projection;
+pub mod provenance;
 mod published;
 mod resnet;
 mod student;
 pub mod student_file;
 mod teacher;
+pub mod vit;
 pub mod weights;
+mod weights_summary;
 
 use tch::Tensor;
 
 pub use architecture::Architecture;
+pub(crate) use cost::{Count, count, same_padding};
+pub use description::Description;
 pub use fused::Fused;
+pub use grey::fold_stem;
 pub use head::Head;
+pub use initial::{InitialWeights, start_from};
+pub(crate) use layers::Activation;
 pub use load::{Load, LoadReport};
+pub use narrow::{Narrow, Width};
 pub use network::Network;
 pub use projection::unit_rows;
-pub use published::published_names;
+pub use published::{Published, published, published_names};
 pub use student::Student;
-pub use teacher::Teacher;
+pub(crate) use teacher::embed_with;
+pub use teacher::{Application, ApplicationOptions, BatchFormat, EmbedFunction, Embedder, Teacher, TorchScript};
+pub(crate) use vit::resample as resample_positions;
+pub use weights_summary::describe;
 
 use crate::error::Result;
+pub use crate::torch::fused::Stage;
 use crate::torch::fused::{Builder, Value};
 
 /// How a forward pass treats batch norm, dropout and stochastic depth.

@@ -2,17 +2,20 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::efficientnet::EfficientNet;
+use super::efficientnet::{self, EfficientNet};
 use super::head::{Head, HeadLayers};
 use super::load::{self, Load, LoadReport};
 use super::mobilenet_v2::MobileNetV2;
-use super::mobilenet_v3::{MobileNetV3, Size};
-use super::params::{Entry, Filling, Role, Store};
+use super::mobilenet_v3::{self, MobileNetV3, Size};
+use super::narrow::Narrow;
+use super::params::{Entry, Filling, Path, Role, Store};
 use super::resnet::{BlockKind, ResNet};
+use super::vit::VisionTransformer;
 use super::weights::{HostTensor, StateDict};
 use super::{Architecture, Backbone, Mode};
 use crate::error::{Error, Result};
 use crate::torch::fused::{Builder, Value};
+use crate::torch::graph::Graph;
 
 /// A network. See the [module](super) for the rules on threads and grad mode.
 pub struct Network {
@@ -30,45 +33,72 @@ impl Network {
     /// # Errors
     /// `InvalidArgument` for a head's width out of bounds; `OutOfMemory`, `Device` or `Torch` from libtorch.
     pub fn new(architecture: Architecture, head: Head, seed: u64, device: Device) -> Result<Network> {
-        Network::build(architecture, head, Filling::Random { seed }, device)
+        Network::build(architecture, head, 3, Filling::Random { seed }, device)
+    }
+
+    /// As [`new`](Network::new), for images of one channel where `channels` is 1: (B, 1, H, W).
+    ///
+    /// # Errors
+    /// Those of `new`, and `InvalidArgument` where `channels` is neither 3 nor 1.
+    pub fn with_channels(
+        architecture: Architecture,
+        head: Head,
+        channels: i64,
+        seed: u64,
+        device: Device,
+    ) -> Result<Network> {
+        Network::build(architecture, head, channels, Filling::Random { seed }, device)
     }
 
     /// A network of zeros, for tensors that are about to be read from somewhere else.
     pub(crate) fn blank(architecture: Architecture, head: Head, device: Device) -> Result<Network> {
-        Network::build(architecture, head, Filling::Zeros, device)
+        Network::build(architecture, head, 3, Filling::Zeros, device)
     }
 
-    fn build(architecture: Architecture, head: Head, filling: Filling, device: Device) -> Result<Network> {
+    /// A network of shapes without numbers, which costs no memory: to be counted and lowered, not to be run.
+    pub(crate) fn shape_only(architecture: Architecture, head: Head, channels: i64) -> Result<Network> {
+        Network::build(architecture, head, channels, Filling::Shapes, Device::Cpu)
+    }
+
+    /// As [`blank`](Network::blank), for images of `channels` channels.
+    pub(crate) fn blank_with_channels(
+        architecture: Architecture,
+        head: Head,
+        channels: i64,
+        device: Device,
+    ) -> Result<Network> {
+        Network::build(architecture, head, channels, Filling::Zeros, device)
+    }
+
+    fn build(
+        architecture: Architecture,
+        head: Head,
+        channels: i64,
+        filling: Filling,
+        device: Device,
+    ) -> Result<Network> {
+        if channels != 3 && channels != 1 {
+            return Err(Error::invalid(format!("a network takes images of 3 channels or 1, not {channels}")));
+        }
         let features = architecture.feature_dim();
         let head = head.resolved(features)?;
-        let mut store = Store::new(filling, device);
+        let mut store = Store::new(filling, channels, device);
         let mut root = store.root();
-        let backbone: Box<dyn Backbone> = match architecture {
-            Architecture::ResNet10 => Box::new(ResNet::new(&mut root, BlockKind::Basic, [1, 1, 1, 1], 1)?),
-            Architecture::ResNet18 => Box::new(ResNet::new(&mut root, BlockKind::Basic, [2, 2, 2, 2], 1)?),
-            Architecture::ResNet34 => Box::new(ResNet::new(&mut root, BlockKind::Basic, [3, 4, 6, 3], 1)?),
-            Architecture::ResNet50 => Box::new(ResNet::new(&mut root, BlockKind::Bottleneck, [3, 4, 6, 3], 1)?),
-            Architecture::ResNet101 => Box::new(ResNet::new(&mut root, BlockKind::Bottleneck, [3, 4, 23, 3], 1)?),
-            Architecture::ResNet152 => Box::new(ResNet::new(&mut root, BlockKind::Bottleneck, [3, 8, 36, 3], 1)?),
-            Architecture::ResNet50W2 => Box::new(ResNet::new(&mut root, BlockKind::Bottleneck, [3, 4, 6, 3], 2)?),
-            Architecture::ResNet50W4 => Box::new(ResNet::new(&mut root, BlockKind::Bottleneck, [3, 4, 6, 3], 4)?),
-            Architecture::MobileNetV2 => Box::new(MobileNetV2::new(&mut root)?),
-            Architecture::MobileNetV3Small => Box::new(MobileNetV3::new(&mut root, Size::Small)?),
-            Architecture::MobileNetV3Large => Box::new(MobileNetV3::new(&mut root, Size::Large)?),
-            Architecture::EfficientNetB0 => Box::new(EfficientNet::new(&mut root, 1.0)?),
-            Architecture::EfficientNetB1 => Box::new(EfficientNet::new(&mut root, 1.1)?),
-        };
+        let backbone = backbone(&mut root, architecture)?;
         let head_layers = HeadLayers::new(&mut root, architecture, head)?;
         Ok(Network { architecture, head, backbone, head_layers, store })
     }
 
-    /// Backbone features: (B, 3, H, W) → (B, [`feature_dim`](Network::feature_dim)).
+    /// Backbone features: (B, 3, H, W), or (B, 1, H, W) with one channel, → (B, [`feature_dim`](Network::feature_dim)).
     ///
     /// # Errors
-    /// `InvalidArgument` where `images` is not a non-empty floating-point (B, 3, H, W) on the network's device, or, in
-    /// training, gives batch norm only one value per channel (B·⌈H/32⌉·⌈W/32⌉ = 1). Nothing has been written then.
+    /// `InvalidArgument` where `images` is not a non-empty floating-point (B, [`channels`](Network::channels), H, W) on the network's device; where H or W is
+    /// no multiple of a Vision Transformer's patch; or where training gives batch norm only one value per channel
+    /// (B·⌈H/32⌉·⌈W/32⌉ = 1). Nothing has been written then.
     pub fn features(&self, images: &Tensor, mode: Mode) -> Result<Tensor> {
-        check_images(images, self.device(), mode)?;
+        check_images(images, self.device(), self.channels())?;
+        let (batch, _, height, width) = images.size4()?;
+        self.architecture.check_size(batch, height, width, mode)?;
         self.backbone.features(images, mode)
     }
 
@@ -90,6 +120,14 @@ impl Network {
     pub(crate) fn lower(&self, builder: &mut Builder) -> Result<(Value, Value)> {
         let features = self.backbone.lower(builder)?;
         Ok((features, self.head_layers.lower(builder, features)?))
+    }
+
+    /// The network in eval mode as a list of operations with batch norm folded into their weights, and the values of its
+    /// features and of its output. Linear layers' weights are the network's own tensors: read them before it learns on.
+    pub(crate) fn graph(&self) -> Result<(Graph, Value, Value)> {
+        let mut builder = Builder::new()?;
+        let (features, output) = self.lower(&mut builder)?;
+        Ok((builder.into_graph(), features, output))
     }
 
     /// Width of the features.
@@ -114,6 +152,11 @@ impl Network {
     /// The head, a projection's hidden width filled in.
     pub fn head(&self) -> Head {
         self.head
+    }
+
+    /// Channels of the images: 3, or 1 of a grey network.
+    pub fn channels(&self) -> i64 {
+        self.store.image_channels()
     }
 
     /// Where the tensors lie.
@@ -210,7 +253,7 @@ impl Network {
     /// An equal network that shares nothing: same values, device, memory format and `requires_grad`.
     pub fn deep_copy(&self) -> Result<Network> {
         let _guard = tch::no_grad_guard();
-        let copy = Network::blank(self.architecture, self.head, self.device())?;
+        let copy = Network::blank_with_channels(self.architecture, self.head, self.channels(), self.device())?;
         for (to, from) in copy.store.entries().iter().zip(self.store.entries()) {
             // A copying conversion to the same type keeps the strides.
             let values = from.tensor.f_detach()?.f_to_dtype(from.tensor.f_kind()?, false, true)?;
@@ -221,31 +264,63 @@ impl Network {
     }
 }
 
-/// Refuses what is not a non-empty floating-point (B, 3, H, W) on `device`, or too small to train on.
-pub(super) fn check_images(images: &Tensor, device: Device, mode: Mode) -> Result<()> {
+/// The layers of an architecture up to its features.
+fn backbone(root: &mut Path<'_>, architecture: Architecture) -> Result<Box<dyn Backbone>> {
+    use BlockKind::{Basic, Bottleneck};
+    use mobilenet_v3::Origin::Torchvision;
+    let resnet = |root: &mut Path<'_>, kind, depths, stem| ResNet::new(root, kind, depths, stem).map(boxed);
+    match architecture {
+        Architecture::ResNet10 => resnet(root, Basic, [1, 1, 1, 1], 64),
+        Architecture::ResNet18 => resnet(root, Basic, [2, 2, 2, 2], 64),
+        Architecture::ResNet34 => resnet(root, Basic, [3, 4, 6, 3], 64),
+        Architecture::ResNet50 => resnet(root, Bottleneck, [3, 4, 6, 3], 64),
+        Architecture::ResNet101 => resnet(root, Bottleneck, [3, 4, 23, 3], 64),
+        Architecture::ResNet152 => resnet(root, Bottleneck, [3, 8, 36, 3], 64),
+        Architecture::ResNet50W2 => resnet(root, Bottleneck, [3, 4, 6, 3], 128),
+        Architecture::ResNet50W4 => resnet(root, Bottleneck, [3, 4, 6, 3], 256),
+        Architecture::MobileNetV2 => MobileNetV2::new(root, 1.0).map(boxed),
+        Architecture::MobileNetV3Small => MobileNetV3::new(root, Size::Small, 1.0, Torchvision).map(boxed),
+        Architecture::MobileNetV3Large => MobileNetV3::new(root, Size::Large, 1.0, Torchvision).map(boxed),
+        Architecture::SeedMobileNetV3Large => {
+            MobileNetV3::new(root, Size::Large, 1.0, mobilenet_v3::Origin::Seed).map(boxed)
+        }
+        Architecture::EfficientNetB0 => EfficientNet::new(root, 1.0, efficientnet::Origin::Torchvision).map(boxed),
+        Architecture::EfficientNetB1 => EfficientNet::new(root, 1.1, efficientnet::Origin::Torchvision).map(boxed),
+        Architecture::TfEfficientNetB0 => EfficientNet::new(root, 1.0, efficientnet::Origin::TensorFlow).map(boxed),
+        Architecture::TfEfficientNetB1 => EfficientNet::new(root, 1.1, efficientnet::Origin::TensorFlow).map(boxed),
+        Architecture::Narrow(network, width) => match network {
+            Narrow::ResNet10 => resnet(root, Basic, [1, 1, 1, 1], width.of(64)),
+            Narrow::ResNet18 => resnet(root, Basic, [2, 2, 2, 2], width.of(64)),
+            Narrow::ResNet34 => resnet(root, Basic, [3, 4, 6, 3], width.of(64)),
+            Narrow::ResNet50 => resnet(root, Bottleneck, [3, 4, 6, 3], width.of(64)),
+            Narrow::MobileNetV2 => MobileNetV2::new(root, width.factor()).map(boxed),
+            Narrow::MobileNetV3Small => MobileNetV3::new(root, Size::Small, width.factor(), Torchvision).map(boxed),
+            Narrow::MobileNetV3Large => MobileNetV3::new(root, Size::Large, width.factor(), Torchvision).map(boxed),
+        },
+        Architecture::ViT(vit) => VisionTransformer::new(root, vit).map(boxed),
+    }
+}
+
+fn boxed(backbone: impl Backbone + 'static) -> Box<dyn Backbone> {
+    Box::new(backbone)
+}
+
+/// Refuses what is not a non-empty floating-point (B, channels, H, W) on `device`.
+pub(super) fn check_images(images: &Tensor, device: Device, channels: i64) -> Result<()> {
     if !images.defined() {
         return Err(Error::invalid("the tensor of images is undefined"));
     }
     let kind = images.f_kind()?;
     let size = images.size();
-    let (batch, height, width) = match *size.as_slice() {
-        [batch, 3, height, width] if batch > 0 && height > 0 && width > 0 => (batch, height, width),
-        _ => return Err(Error::invalid(format!("images must be (B, 3, H, W) and not empty, got {size:?}"))),
-    };
+    if !matches!(*size.as_slice(), [batch, c, height, width] if batch > 0 && c == channels && height > 0 && width > 0) {
+        return Err(Error::invalid(format!("images must be (B, {channels}, H, W) and not empty, got {size:?}")));
+    }
     if !matches!(kind, Kind::Float | Kind::Half | Kind::BFloat16) {
         return Err(Error::invalid(format!("images must be float32 (or half under autocast), got {kind:?}")));
     }
     if images.device() != device {
         let found = images.device();
         return Err(Error::invalid(format!("images lie on {found:?}, the network on {device:?}")));
-    }
-    // All architectures halve the image five times, rounding up; the last batch norm sees the smallest map.
-    let values = batch.saturating_mul((height - 1) / 32 + 1).saturating_mul((width - 1) / 32 + 1);
-    if matches!(mode, Mode::Train { .. }) && values < 2 {
-        return Err(Error::invalid(format!(
-            "training needs more than one value per channel: {batch} image of {height}x{width} leaves one; \
-             take a larger batch or images larger than 32 pixels"
-        )));
     }
     Ok(())
 }

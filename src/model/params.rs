@@ -12,6 +12,7 @@ use tch::{Device, Kind, Tensor};
 use crate::data::random::{Purpose, generator};
 use crate::error::Result;
 use crate::memory::room;
+use crate::torch;
 
 /// What a tensor starts from.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -45,6 +46,8 @@ pub(crate) enum Filling {
     Random { seed: u64 },
     /// Zeros in place of random numbers, for a network that is about to be overwritten.
     Zeros,
+    /// No numbers at all, for a network that is only counted. Its tensors have no device that tch knows.
+    Shapes,
 }
 
 /// Collects the tensors while a network is built and keeps them afterwards.
@@ -52,12 +55,14 @@ pub(crate) struct Store {
     entries: Vec<Entry>,
     filling: Filling,
     device: Device,
+    image_channels: i64,
     noise_layers: u64,
 }
 
 impl Store {
-    pub fn new(filling: Filling, device: Device) -> Store {
-        Store { entries: Vec::new(), filling, device, noise_layers: 0 }
+    /// For a network that takes images of `image_channels` numbers a pixel.
+    pub fn new(filling: Filling, image_channels: i64, device: Device) -> Store {
+        Store { entries: Vec::new(), filling, device, image_channels, noise_layers: 0 }
     }
 
     /// The place of the outermost module.
@@ -73,6 +78,10 @@ impl Store {
         self.device
     }
 
+    pub fn image_channels(&self) -> i64 {
+        self.image_channels
+    }
+
     /// Notes that the tensors were moved; they are moved by whoever calls this.
     pub fn set_device(&mut self, device: Device) {
         self.device = device;
@@ -80,6 +89,7 @@ impl Store {
 
     fn add(&mut self, name: String, shape: &[i64], kind: Kind, initial: Initial, role: Role) -> Result<Tensor> {
         let tensor = match (initial, self.filling) {
+            (_, Filling::Shapes) => torch::shape_only(shape, kind)?,
             (Initial::Constant(value), _) => {
                 // The handle that `f_fill_` returns is the filled tensor itself.
                 Tensor::f_zeros(shape, (kind, self.device))?.f_fill_(value)?
@@ -144,6 +154,11 @@ impl Path<'_> {
         self.store.add(key, shape, kind, Initial::Constant(value), Role::Buffer)
     }
 
+    /// Numbers of a pixel of the images: what the first layer takes.
+    pub fn image_channels(&self) -> i64 {
+        self.store.image_channels
+    }
+
     /// The next number for a layer that draws noise while training.
     pub fn noise_layer(&mut self) -> u64 {
         let number = self.store.noise_layers;
@@ -190,7 +205,7 @@ mod tests {
 
     #[test]
     fn keys_nest_and_keep_their_order() {
-        let mut store = Store::new(Filling::Zeros, Device::Cpu);
+        let mut store = Store::new(Filling::Zeros, 3, Device::Cpu);
         let mut root = store.root();
         let mut layer = root.at("layer1");
         let weight = layer.at(0).parameter("weight", &[2, 3], Initial::Normal { std: 1.0 }).unwrap();

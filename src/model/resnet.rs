@@ -1,4 +1,5 @@
-//! ResNets (He et al. 2016), torchvision's v1.5: a bottleneck's stride sits in its 3×3; also w times as wide (SwAV).
+//! ResNets (He et al. 2016), torchvision's v1.5: a bottleneck's stride sits in its 3×3; also w times as wide, w = 2 and 4
+//! (SwAV) or less than 1 ([`narrow`](super::narrow)).
 //!
 //! ```text
 //! (B,3,H,W) → 7×7/2 → 3×3 max/2 → layer1..4 (64w, 128w, 256w, 512w planes; /1, /2, /2, /2) → mean → (B, 512w or 2048w)
@@ -100,15 +101,18 @@ impl Block {
 pub(crate) struct ResNet {
     stem: ConvBnAct,
     blocks: Vec<Block>,
+    /// For each of the four stages the number of blocks up to its end, and its channels.
+    ends: [(usize, i64); 4],
 }
 
 impl ResNet {
-    /// `depths` is the number of blocks in each of the four stages; every width is `widen` times the usual one.
-    pub fn new(path: &mut Path<'_>, kind: BlockKind, depths: [usize; 4], widen: i64) -> Result<ResNet> {
-        let stem = 64 * widen;
-        let shape = ConvShape::dense(3, stem, 7, 2);
+    /// `depths` is the number of blocks in each of the four stages; `stem` the channels of the first layer, usually 64, to
+    /// which all others are in proportion.
+    pub fn new(path: &mut Path<'_>, kind: BlockKind, depths: [usize; 4], stem: i64) -> Result<ResNet> {
+        let shape = ConvShape::dense(path.image_channels(), stem, 7, 2);
         let stem_layer = ConvBnAct::new(path, ("conv1", "bn1"), shape, NormConfig::TORCH, Activation::Relu)?;
         let mut blocks = Vec::new();
+        let mut ends = [(0, 0); 4];
         let mut input = stem;
         for (stage, depth) in depths.into_iter().enumerate() {
             let planes = stem << stage;
@@ -118,8 +122,9 @@ impl ResNet {
                 blocks.push(Block::new(&mut path.at(number), kind, input, planes, stride)?);
                 input = planes * kind.expansion();
             }
+            ends[stage] = (blocks.len(), input);
         }
-        Ok(ResNet { stem: stem_layer, blocks })
+        Ok(ResNet { stem: stem_layer, blocks, ends })
     }
 }
 
@@ -136,8 +141,11 @@ impl Backbone for ResNet {
     fn lower(&self, builder: &mut Builder) -> Result<Value> {
         let mut x = self.stem.lower(builder, IMAGES)?;
         x = builder.max_pool(x)?;
-        for block in &self.blocks {
+        for (number, block) in self.blocks.iter().enumerate() {
             x = block.lower(builder, x)?;
+            if let Some(stage) = self.ends.iter().position(|&(end, _)| end == number + 1) {
+                builder.mark(format!("layer{}", stage + 1), self.ends[stage].1, 4 << stage, x);
+            }
         }
         builder.mean(x)
     }

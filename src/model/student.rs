@@ -8,8 +8,8 @@ use std::path::Path;
 
 use tch::{Device, Tensor};
 
-use super::published::{projection_of, published_names};
-use super::weights::{self, StateDict};
+use super::published::{projection_of, published};
+use super::weights::{self, Side, StateDict};
 use super::{Architecture, Head, Load, Mode, Network, unit_rows};
 use crate::error::{Error, Result};
 
@@ -43,7 +43,7 @@ impl Student {
     /// # Errors
     /// `Mismatch` where they hold none, and those of [`Network::load`].
     pub fn from_state(architecture: Architecture, state: StateDict, device: Device) -> Result<Student> {
-        let state = published_names(architecture, state)?;
+        let state = published(architecture, state, Side::Student)?.state;
         let head = projection_of(&state).ok_or_else(|| {
             Error::mismatch(format!(
                 "these weights of {architecture} have no projection head (projection.0.weight, projection.2.weight); \
@@ -60,7 +60,7 @@ impl Student {
     /// # Errors
     /// Those of [`weights::read`] and [`from_state`](Student::from_state); they name the file.
     pub fn from_file(architecture: Architecture, path: &Path, device: Device) -> Result<Student> {
-        let state = weights::read(path)?;
+        let state = weights::read_side(path, Side::Student)?;
         Student::from_state(architecture, state, device).map_err(|error| error.context(path.display()))
     }
 

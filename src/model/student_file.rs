@@ -6,6 +6,7 @@
 //! | `architecture` | torchvision's name |
 //! | `head` | JSON: `{"kind":"projection","hidden":1024,"dim":128}`, `{"kind":"classifier","classes":10}` or `{"kind":"none"}` |
 //! | `width`, `height` | size of the views in pixels |
+//! | `channels` | `1` for grey views; absent: 3 |
 //! | `mean`, `std` | JSON: three numbers each, red, green, blue in [0, 1] |
 //! | `provenance` | JSON object: where it comes from (library version, teacher, settings, scores) |
 //!
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tch::Device;
 
+use super::provenance::provenance_text;
 use super::weights::{self, StateDict, write_safetensors};
 use super::{Architecture, Head, Load, Network};
 use crate::data::ViewConfig;
@@ -28,6 +30,9 @@ use crate::error::{Error, ErrorKind, Result};
 pub const FORMAT: &str = "libseed.student.1";
 /// How it begins in every version.
 const FAMILY: &str = "libseed.student.";
+
+/// What `format` says in a file for other programs (`export`), which has the same keys but not a student's tensors.
+pub const EXPORT_FORMAT: &str = "libseed.export.1";
 
 /// What a student's file says about it besides the weights.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +45,8 @@ pub struct StudentHeader {
     pub width: u32,
     /// Rows of a view.
     pub height: u32,
+    /// Numbers of a view's pixel: 3, or 1 of a grey network.
+    pub channels: u32,
     /// Subtracted from red, green and blue in [0, 1].
     pub mean: [f64; 3],
     /// Divides red, green and blue afterwards.
@@ -56,23 +63,46 @@ impl StudentHeader {
             head: network.head(),
             width: view.width,
             height: view.height,
+            channels: if network.channels() == 1 { 1 } else { 3 },
             mean: view.mean,
             std: view.std,
             provenance: json!({ "library": concat!("libseed ", env!("CARGO_PKG_VERSION")) }),
         }
     }
 
+    /// The header as a file's metadata, `format` being [`FORMAT`] or [`EXPORT_FORMAT`].
+    ///
+    /// # Errors
+    /// `Config` where the view is out of bounds, `InvalidArgument` where the provenance is larger than
+    /// [`MAX_PROVENANCE`](super::provenance::MAX_PROVENANCE).
+    pub fn texts(&self, format: &str) -> Result<BTreeMap<String, String>> {
+        self.view().check()?;
+        let texts = [
+            ("format", format.to_owned()),
+            ("architecture", self.architecture.name().to_owned()),
+            ("head", json_text(&HeadText::from(self.head))?),
+            ("width", self.width.to_string()),
+            ("height", self.height.to_string()),
+            ("mean", json_text(&self.mean)?),
+            ("std", json_text(&self.std)?),
+            ("provenance", provenance_text(&self.provenance)?),
+        ];
+        // Not written for three, which is what earlier versions of this library read.
+        let channels = (self.channels == 1).then(|| ("channels", "1".to_owned()));
+        Ok(texts.into_iter().chain(channels).map(|(key, text)| (key.to_owned(), text)).collect())
+    }
+
     /// Size and normalisation as a view configuration; the augmentations are the default ones.
     pub fn view(&self) -> ViewConfig {
-        let Self { width, height, mean, std, .. } = *self;
-        ViewConfig { width, height, mean, std, ..ViewConfig::default() }
+        let Self { width, height, channels, mean, std, .. } = *self;
+        ViewConfig { width, height, channels, mean, std, ..ViewConfig::default() }
     }
 }
 
 /// A [`Head`] as the file writes it.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-enum HeadText {
+pub(super) enum HeadText {
     None,
     Classifier { classes: i64 },
     Projection { hidden: i64, dim: i64 },
@@ -107,29 +137,35 @@ impl From<HeadText> for Head {
 /// `Mismatch` where the header is of another network, `Config` where its view is out of bounds, `Io` from writing; what
 /// stood at `path` is as it was then.
 pub fn save_student(path: &Path, network: &Network, header: &StudentHeader) -> Result<()> {
-    if (header.architecture, header.head) != (network.architecture(), network.head()) {
-        return Err(Error::mismatch(format!(
-            "the header is of {} with {:?}, the network is {} with {:?}",
-            header.architecture,
-            header.head,
-            network.architecture(),
-            network.head()
-        )));
+    save_with(path, network, header, StateDict::default())
+}
+
+/// As [`save_student`], with further tensors and metadata beside the student's. Whoever adds some gives them names that no
+/// network has.
+pub(crate) fn save_with(path: &Path, network: &Network, header: &StudentHeader, extra: StateDict) -> Result<()> {
+    let (of_header, of_network) = (
+        (header.architecture, header.head, i64::from(header.channels)),
+        (network.architecture(), network.head(), network.channels()),
+    );
+    if of_header != of_network {
+        let [header, network] = [of_header, of_network]
+            .map(|(architecture, head, channels)| format!("{architecture} with {head:?} for {channels} channels"));
+        return Err(Error::mismatch(format!("the header is of {header}, the network is {network}")));
     }
-    header.view().check()?;
-    let head = json_text(&HeadText::from(header.head))?;
-    let texts = [
-        ("format", FORMAT.to_owned()),
-        ("architecture", header.architecture.name().to_owned()),
-        ("head", head),
-        ("width", header.width.to_string()),
-        ("height", header.height.to_string()),
-        ("mean", json_text(&header.mean)?),
-        ("std", json_text(&header.std)?),
-        ("provenance", json_text(&header.provenance)?),
-    ];
-    let metadata: BTreeMap<String, String> = texts.into_iter().map(|(key, text)| (key.to_owned(), text)).collect();
-    write_safetensors(path, &network.to_state()?, &metadata)
+    let mut metadata = extra.metadata;
+    metadata.extend(header.texts(FORMAT)?);
+    let mut tensors = network.to_state()?;
+    tensors.extend(extra.tensors);
+    write_safetensors(path, &tensors, &metadata)
+}
+
+/// What a student's file, or one that was exported from a student, says about itself: safetensors, ONNX or TorchScript. The
+/// weights are not read, and nothing in the file is executed.
+///
+/// # Errors
+/// `Io`; `Format` for a file of another kind, without libseed's metadata or with damaged one; `Unsupported` for a later version.
+pub fn read_about(path: &Path) -> Result<StudentHeader> {
+    read_header(path, &weights::read_metadata(path)?, &[FORMAT, EXPORT_FORMAT])
 }
 
 /// Reads a file of [`save_student`]: the network on the CPU, and its header.
@@ -138,20 +174,38 @@ pub fn save_student(path: &Path, network: &Network, header: &StudentHeader) -> R
 /// `Io`; `Format` naming the file, the key, what was expected and what was found; `Unsupported` for a later version of the
 /// format; `Mismatch` listing tensors that do not fit the architecture.
 pub fn load_student(path: &Path) -> Result<(Network, StudentHeader)> {
-    let state = weights::read(path)?;
-    let header = read_header(path, &state.metadata)?;
-    check_head(path, &header, &state)?;
-    let network = Network::blank(header.architecture, header.head, Device::Cpu)?;
-    network.load(&state, Load::Everything).map_err(|error| error.context(path.display()))?;
-    check_finite(path, &network)?;
+    let (network, header, _) = load_with(path, "")?;
     Ok((network, header))
 }
 
-fn read_header(path: &Path, metadata: &BTreeMap<String, String>) -> Result<StudentHeader> {
+/// As [`load_student`]; tensors whose names begin with `prefix` (none where it is empty) and all metadata come beside it.
+pub(crate) fn load_with(path: &Path, prefix: &str) -> Result<(Network, StudentHeader, StateDict)> {
+    let mut state = weights::read(path)?;
+    let mut extra = StateDict { metadata: state.metadata.clone(), ..StateDict::default() };
+    if !prefix.is_empty() {
+        let (own, others) = state.tensors.into_iter().partition(|(name, _)| !name.starts_with(prefix));
+        (state.tensors, extra.tensors) = (own, others);
+    }
+    let header = read_header(path, &state.metadata, &[FORMAT])?;
+    check_head(path, &header, &state)?;
+    let channels = i64::from(header.channels);
+    let network = Network::blank_with_channels(header.architecture, header.head, channels, Device::Cpu)?;
+    network.load(&state, Load::Everything).map_err(|error| error.context(path.display()))?;
+    check_finite(path, &network)?;
+    Ok((network, header, extra))
+}
+
+fn read_header(path: &Path, metadata: &BTreeMap<String, String>, formats: &[&str]) -> Result<StudentHeader> {
     let missing = |key: &str| Error::format(path, format!("no student of libseed: metadata key \"{key}\" is missing"));
     let text = |key: &str| metadata.get(key).map(String::as_str).ok_or_else(|| missing(key));
     match text("format")? {
-        FORMAT => {}
+        known if formats.contains(&known) => {}
+        EXPORT_FORMAT => {
+            return Err(Error::format(
+                path,
+                "this file was exported for other programs; a student is loaded from the file that it was saved to",
+            ));
+        }
         other if other.starts_with(FAMILY) => {
             return Err(Error::new(
                 ErrorKind::Unsupported,
@@ -171,6 +225,11 @@ fn read_header(path: &Path, metadata: &BTreeMap<String, String>) -> Result<Stude
         head: Head::from(head).resolved(architecture.feature_dim()).map_err(|error| Error::format(path, error))?,
         width: side("width")?,
         height: side("height")?,
+        channels: match metadata.get("channels").map(String::as_str) {
+            None | Some("3") => 3,
+            Some("1") => 1,
+            Some(other) => return Err(Error::format(path, format!("channels is {other:?}, expected 3 or 1"))),
+        },
         mean: json_value(path, "mean", text("mean")?)?,
         std: json_value(path, "std", text("std")?)?,
         provenance: json_value(path, "provenance", text("provenance")?)?,
@@ -300,6 +359,8 @@ mod tests {
                 "classifier.3.weight [1000, 1024], found none",
             ),
             ("width", Some("0"), ErrorKind::Format, "width is 0"),
+            ("channels", Some("2"), ErrorKind::Format, "channels is \"2\", expected 3 or 1"),
+            ("channels", Some("1"), ErrorKind::Mismatch, "features.0.0.weight (expected [16, 1, 3, 3]"),
             ("height", Some("4294967296"), ErrorKind::Format, "height is"),
             ("width", Some(&long), ErrorKind::Format, "width is"),
             ("mean", Some("[0.1,0.2]"), ErrorKind::Format, "mean is"),

@@ -1,5 +1,6 @@
-//! The optimiser and the schedule of its learning rate.
+//! The optimisers and the schedule of the learning rate.
 
+pub mod lbfgs;
 pub mod schedule;
 pub mod sgd;
 

@@ -1,5 +1,5 @@
 // A network in eval mode as a list of fused operations: convolution with folded batch norm, activation and residual sum
-// in one pass. On the CPU they are libtorch's own oneDNN operators with weights packed once; elsewhere, and where those
+// in one pass; for transformers patches, layer norm, attention and linear layers, whose tokens stay float32. On the CPU they are libtorch's own oneDNN operators with weights packed once; elsewhere, and where those
 // are not built in, plain ATen. Every function catches every exception, as in shim.cpp.
 
 #include "guarded.h"
@@ -7,10 +7,12 @@
 #include <ATen/ATen.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -32,7 +34,7 @@ template <typename Signature> c10::TypedOperatorHandle<Signature> find(const cha
 }
 
 // The numbers of model::layers::Activation.
-enum Activation : int32_t { Identity, Relu, Relu6, Hardswish, Hardsigmoid, Silu, Sigmoid };
+enum Activation : int32_t { Identity, Relu, Relu6, Hardswish, Hardsigmoid, Silu, Sigmoid, Gelu };
 
 std::string_view onednn_name(int32_t activation) {
   switch (activation) {
@@ -42,6 +44,7 @@ std::string_view onednn_name(int32_t activation) {
   case Hardsigmoid: return "hardsigmoid";
   case Silu: return "swish";
   case Sigmoid: return "sigmoid";
+  case Gelu: return "gelu";
   default: return "none";
   }
 }
@@ -63,18 +66,24 @@ void activate(at::Tensor &x, int32_t activation) {
   case Hardsigmoid: at::hardsigmoid_(x); break;
   case Silu: at::silu_(x); break;
   case Sigmoid: at::sigmoid_(x); break;
+  case Gelu: at::gelu_(x); break;
   default: break;
   }
 }
 
-enum Kind : int32_t { Conv, MaxPool, Squeeze, Mean, Linear };
+enum Kind : int32_t { Conv, MaxPool, Squeeze, Mean, Linear, Patches, LayerNorm, Attention, Token, SamePadding, Activate };
 
 struct Operation {
   int32_t kind, input, other, output, activation, gate;
   int64_t stride, padding, groups;
-  // Conv, Linear: weight, bias. Squeeze: weight and bias of both layers.
+  // Conv, Linear, LayerNorm: weight, bias. Squeeze: weight and bias of both layers. Patches: weight, bias, first tokens,
+  // table of positions.
   std::vector<at::Tensor> weights;
+  // Conv: the packed weight. Patches: the positions of the images that the program is prepared for.
   at::Tensor packed;
+  // Attention: heads. Token: which one. Patches: whether shrinking the table filters first. SamePadding: the kernel.
+  int64_t number = 0;
+  double eps = 0;
 };
 
 struct Program {
@@ -119,6 +128,51 @@ void convolve(const Program &program, const Operation &op, std::vector<at::Tenso
   values[op.output] = std::move(sum);
 }
 
+// The table of positions (1, G, G, D) for another grid: (1, rows, columns, D), float32. Bicubic, as torch's interpolate to
+// that size; `antialias` widens the filter where the table shrinks.
+at::Tensor resample(const at::Tensor &table, int64_t rows, int64_t columns, bool antialias) {
+  if (table.size(1) == rows && table.size(2) == columns) return table;
+  const int64_t size[] = {rows, columns};
+  at::Tensor planes = table.permute({0, 3, 1, 2}).contiguous();
+  planes = antialias ? at::_upsample_bicubic2d_aa(planes, size, false) : at::upsample_bicubic2d(planes, size, false);
+  return planes.permute({0, 2, 3, 1}).contiguous();
+}
+
+// Whether a weight is computed with in float32 whatever the program's format: what is added to the tokens, and what
+// normalises them, as under autocast.
+bool stays_float(const Operation &op, size_t weight) {
+  return op.kind == LayerNorm || (op.kind == Patches && weight >= 2);
+}
+
+// Zeros before and behind `side` pixels, so that a convolution gives ⌈side/stride⌉ of them.
+std::pair<int64_t, int64_t> same_padding(int64_t side, int64_t kernel, int64_t stride) {
+  const int64_t zeros = std::max<int64_t>(((side + stride - 1) / stride - 1) * stride + kernel - side, 0);
+  return {zeros / 2, zeros - zeros / 2};
+}
+
+// Images (B, 3, H, W) → tokens (B, first + H/p·W/p, D), float32.
+void patches(const Operation &op, std::vector<at::Tensor> &values) {
+  const at::Tensor &images = values[op.input];
+  const int64_t stride[] = {op.stride, op.stride};
+  at::Tensor grid = at::conv2d(images, op.weights[0], op.weights[1], stride); // (B, D, H/p, W/p)
+  const int64_t rows = grid.size(2), columns = grid.size(3);
+  // The prepared positions lie as (1, rows, columns, D), so that their sides can be compared.
+  const bool prepared = op.packed.defined() && op.packed.size(1) == rows && op.packed.size(2) == columns;
+  at::Tensor positions =
+      prepared ? op.packed.flatten(1, 2) : resample(op.weights[3], rows, columns, op.number != 0).flatten(1, 2);
+  at::Tensor tokens = grid.flatten(2).transpose(1, 2).to(at::kFloat) + positions;
+  values[op.output] = at::cat({op.weights[2].expand({grid.size(0), -1, -1}), tokens}, 1);
+}
+
+// softmax(q·kᵀ/√d)·v per head: (B, T, 3·heads·d) → (B, T, heads·d).
+void attend(const Operation &op, std::vector<at::Tensor> &values) {
+  const at::Tensor &input = values[op.input];
+  const int64_t batch = input.size(0), tokens = input.size(1), width = input.size(2) / 3;
+  at::Tensor qkv = input.view({batch, tokens, 3, op.number, width / op.number}).permute({2, 0, 3, 1, 4});
+  at::Tensor out = at::scaled_dot_product_attention(qkv[0], qkv[1], qkv[2]); // (B, heads, T, d)
+  values[op.output] = out.transpose(1, 2).reshape({batch, tokens, width});
+}
+
 void step(const Program &program, const Operation &op, std::vector<at::Tensor> &values, bool other_is_free) {
   const at::Tensor &input = values[op.input];
   switch (op.kind) {
@@ -142,9 +196,35 @@ void step(const Program &program, const Operation &op, std::vector<at::Tensor> &
   case Linear: {
     at::Tensor out = at::linear(input, op.weights[0], op.weights[1]);
     activate(out, op.activation);
+    if (op.other < 0) {
+      values[op.output] = std::move(out);
+    } else {
+      // The sum keeps the type of what is added to.
+      at::Tensor sum = other_is_free ? values[op.other] : values[op.other].clone();
+      values[op.output] = sum.add_(out);
+    }
+    return;
+  }
+  case Patches: return patches(op, values);
+  case LayerNorm:
+    values[op.output] =
+        at::layer_norm(input.to(at::kFloat), {input.size(-1)}, op.weights[0], op.weights[1], op.eps).to(program.dtype);
+    return;
+  case Attention: return attend(op, values);
+  case SamePadding: {
+    const auto rows = same_padding(input.size(2), op.number, op.stride);
+    const auto columns = same_padding(input.size(3), op.number, op.stride);
+    const int64_t zeros[] = {columns.first, columns.second, rows.first, rows.second};
+    values[op.output] = at::constant_pad_nd(input, zeros);
+    return;
+  }
+  case Activate: {
+    at::Tensor out = input;
+    activate(out, op.activation);
     values[op.output] = std::move(out);
     return;
   }
+  case Token: values[op.output] = input.select(1, op.number); return;
   }
 }
 
@@ -192,7 +272,59 @@ char *seed_fused_linear(Program *program, int32_t input, const at::Tensor *weigh
       [&] { *output = add(*program, {Linear, input, -1, 0, activation, Identity, 1, 0, 1, {*weight, *bias}, {}}); });
 }
 
-// Ends the building: converts the weights to `dtype` and, with `onednn`, packs them for images (batch, 3, height, width);
+// Zeros around (B, C, H, W), as few as a convolution without padding needs to give ⌈H/stride⌉ × ⌈W/stride⌉.
+char *seed_fused_same_padding(Program *program, int32_t input, int64_t kernel, int64_t stride, int32_t *output) {
+  return guarded([&] {
+    *output = add(*program, {SamePadding, input, -1, 0, Identity, Identity, stride, 0, 1, {}, {}, kernel});
+  });
+}
+
+// act(input). Overwrites its input, which nothing may read afterwards.
+char *seed_fused_activation(Program *program, int32_t input, int32_t activation, int32_t *output) {
+  return guarded([&] { *output = add(*program, {Activate, input, -1, 0, activation, Identity, 1, 0, 1, {}, {}}); });
+}
+
+// act(input·Wᵀ + b) + other: weight (O, I), bias (O).
+char *seed_fused_linear_sum(Program *program, int32_t input, int32_t other, const at::Tensor *weight,
+                            const at::Tensor *bias, int32_t activation, int32_t *output) {
+  return guarded([&] {
+    *output = add(*program, {Linear, input, other, 0, activation, Identity, 1, 0, 1, {*weight, *bias}, {}});
+  });
+}
+
+// Images (B, 3, H, W) → tokens (B, F + H/p·W/p, D): weights (D, 3, p, p), (D), first tokens (1, F, D), positions of the
+// others (1, G, G, D), which are resampled to the images' grid.
+char *seed_fused_patches(Program *program, int32_t input, const at::Tensor *const *weights, int32_t antialias,
+                         int32_t *output) {
+  return guarded([&] {
+    std::vector<at::Tensor> own{*weights[0], *weights[1], *weights[2], *weights[3]};
+    const int64_t patch = own[0].size(2);
+    *output = add(*program, {Patches, input, -1, 0, Identity, Identity, patch, 0, 1, std::move(own), {}, antialias});
+  });
+}
+
+// Layer normalisation over the last axis, in float32: weight (D), bias (D).
+char *seed_fused_layer_norm(Program *program, int32_t input, const at::Tensor *weight, const at::Tensor *bias, double eps,
+                            int32_t *output) {
+  return guarded([&] {
+    *output = add(*program, {LayerNorm, input, -1, 0, Identity, Identity, 1, 0, 1, {*weight, *bias}, {}, 0, eps});
+  });
+}
+
+// Self-attention of `heads` heads: queries, keys and values (B, T, 3D) → (B, T, D).
+char *seed_fused_attention(Program *program, int32_t input, int64_t heads, int32_t *output) {
+  return guarded([&] {
+    TORCH_CHECK(heads > 0, "fused program: attention with ", heads, " heads");
+    *output = add(*program, {Attention, input, -1, 0, Identity, Identity, 1, 0, 1, {}, {}, heads});
+  });
+}
+
+// One token: (B, T, D) → (B, D).
+char *seed_fused_token(Program *program, int32_t input, int64_t number, int32_t *output) {
+  return guarded([&] { *output = add(*program, {Token, input, -1, 0, Identity, Identity, 1, 0, 1, {}, {}, number}); });
+}
+
+// Ends the building: converts the weights to `dtype` and, with `onednn`, packs them for images (batch, C, height, width);
 // other sizes run as well, but slower. Before this the program does not run.
 char *seed_fused_prepare(Program *program, int32_t dtype, int32_t onednn, int64_t batch, int64_t height,
                          int64_t width) {
@@ -203,14 +335,23 @@ char *seed_fused_prepare(Program *program, int32_t dtype, int32_t onednn, int64_
     program->last_use.assign(program->values, -1);
     // Sizes of the values, for packing.
     std::vector<std::vector<int64_t>> sizes(program->values);
-    sizes[0] = {batch, 3, height, width};
+    // The first operation with weights is the one that reads the images' channels.
+    int64_t channels = 3;
+    for (const Operation &op : program->operations) {
+      if (op.kind != Conv && op.kind != Patches) continue;
+      channels = op.weights[0].size(1) * op.groups;
+      break;
+    }
+    sizes[0] = {batch, channels, height, width};
     for (size_t i = 0; i < program->operations.size(); ++i) {
       Operation &op = program->operations[i];
       program->last_use[op.input] = static_cast<int32_t>(i);
       if (op.other >= 0) program->last_use[op.other] = static_cast<int32_t>(i);
-      for (at::Tensor &tensor : op.weights) {
-        tensor = tensor.to(program->dtype, /*non_blocking=*/false, /*copy=*/true);
-        if (tensor.dim() == 4) tensor = tensor.contiguous(at::MemoryFormat::ChannelsLast);
+      for (size_t weight = 0; weight < op.weights.size(); ++weight) {
+        at::Tensor &tensor = op.weights[weight];
+        const auto kept_as = stays_float(op, weight) ? at::kFloat : program->dtype;
+        tensor = tensor.to(kept_as, /*non_blocking=*/false, /*copy=*/true);
+        if (tensor.dim() == 4 && weight == 0) tensor = tensor.contiguous(at::MemoryFormat::ChannelsLast);
       }
       const auto &in = sizes[op.input];
       auto halved = [&](int64_t side, int64_t kernel) { return (side + 2 * op.padding - kernel) / op.stride + 1; };
@@ -224,6 +365,13 @@ char *seed_fused_prepare(Program *program, int32_t dtype, int32_t onednn, int64_
         }
       } else if (op.kind == MaxPool) {
         sizes[op.output] = {batch, in.at(1), halved(in.at(2), 3), halved(in.at(3), 3)};
+      } else if (op.kind == SamePadding) {
+        const auto rows = same_padding(in.at(2), op.number, op.stride);
+        const auto columns = same_padding(in.at(3), op.number, op.stride);
+        sizes[op.output] = {batch, in.at(1), in.at(2) + rows.first + rows.second,
+                            in.at(3) + columns.first + columns.second};
+      } else if (op.kind == Patches) {
+        op.packed = resample(op.weights[3], in.at(2) / op.stride, in.at(3) / op.stride, op.number != 0);
       } else {
         sizes[op.output] = in;
       }
@@ -232,25 +380,38 @@ char *seed_fused_prepare(Program *program, int32_t dtype, int32_t onednn, int64_
   });
 }
 
-// images (B, 3, H, W), channels-last, on the device of the weights → value number `output` as float32. The program itself
-// is only read: several threads may run it.
-char *seed_fused_run(const Program *program, const at::Tensor *images, int32_t output, at::Tensor **result) {
+// images (B, 3, H, W), channels-last, on the device of the weights → the values of the numbers `outputs` as float32, in their
+// order. The program itself is only read: several threads may run it.
+char *seed_fused_run(const Program *program, const at::Tensor *images, const int32_t *outputs, size_t count,
+                     at::Tensor **results) {
   return guarded([&] {
     at::NoGradGuard no_grad;
     at::AutoDispatchBelowADInplaceOrView below_autograd;
     TORCH_CHECK(!program->last_use.empty(), "fused program: not prepared");
-    TORCH_CHECK(output > 0 && output < program->values, "fused program: there is no value ", output);
+    // What is asked for stays until the end; nothing may be computed in its place.
+    std::vector<bool> wanted(program->values);
+    int32_t last = 0;
+    for (size_t i = 0; i < count; ++i) {
+      TORCH_CHECK(outputs[i] > 0 && outputs[i] < program->values, "fused program: there is no value ", outputs[i]);
+      wanted[outputs[i]] = true;
+      last = std::max(last, outputs[i]);
+    }
     std::vector<at::Tensor> values(program->values);
     values[0] = images->to(program->dtype);
     for (size_t i = 0; i < program->operations.size(); ++i) {
       const Operation &op = program->operations[i];
-      auto ends = [&](int32_t value) { return value > 0 && program->last_use[value] == static_cast<int32_t>(i); };
+      auto ends = [&](int32_t value) {
+        return value > 0 && !wanted[value] && program->last_use[value] == static_cast<int32_t>(i);
+      };
       step(*program, op, values, op.other >= 0 && ends(op.other) && op.other != op.input);
-      if (op.output == output) break;
+      if (op.output == last) break;
       if (ends(op.input)) values[op.input].reset();
       if (op.other >= 0 && ends(op.other)) values[op.other].reset();
     }
-    *result = new at::Tensor(values[output].to(at::kFloat));
+    std::vector<std::unique_ptr<at::Tensor>> given;
+    for (size_t i = 0; i < count; ++i)
+      given.push_back(std::make_unique<at::Tensor>(values[outputs[i]].to(at::kFloat)));
+    for (size_t i = 0; i < count; ++i) results[i] = given[i].release();
   });
 }
 

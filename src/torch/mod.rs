@@ -1,8 +1,12 @@
 //! The one border down to libtorch beyond tch: safe wrappers over `shim.cpp` for memory formats, autocast and the fused
-//! SGD, over `fused.cpp` for networks as fused programs, and over `dlpack.cpp`. Nothing above this module calls C++.
+//! SGD, over `fused.cpp` for networks as fused programs, over `dlpack.cpp`, and over `script.cpp` and `compile.cpp` for
+//! TorchScript. Nothing above this module calls C++.
 
+pub mod compile;
 pub mod dlpack;
 pub mod fused;
+pub mod graph;
+pub mod script;
 
 use std::ffi::{CStr, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -48,6 +52,7 @@ unsafe extern "C" {
         norm: *mut *mut C_tensor,
     ) -> *mut c_char;
     fn seed_shim_drop_gradients(parameters: *const *const C_tensor, count: usize) -> *mut c_char;
+    fn seed_shim_shape_only(sizes: *const i64, rank: usize, dtype: i32, output: *mut *mut C_tensor) -> *mut c_char;
 }
 
 /// Takes over a text that the shim allocated.
@@ -112,6 +117,20 @@ pub fn channels_last(tensor: &Tensor) -> Result<Tensor> {
     let mut output = std::ptr::null_mut();
     // SAFETY: `tensor` lives through the call; the shim allocates the tensor that `from_ptr` takes over.
     check(unsafe { seed_shim_channels_last(tensor.as_ptr(), &mut output) })?;
+    Ok(unsafe { Tensor::from_ptr(output) })
+}
+
+/// A tensor that has a shape but no numbers, on torch's device "meta": what is computed from it has shapes only too. Do not
+/// ask such a tensor for its device, which tch has no name for.
+pub fn shape_only(shape: &[i64], kind: Kind) -> Result<Tensor> {
+    let dtype = match kind {
+        Kind::Float => 6, // c10::ScalarType::Float
+        Kind::Int64 => 4,
+        other => return Err(Error::invalid(format!("a tensor of shape only is float32 or int64, not {other:?}"))),
+    };
+    let mut output = std::ptr::null_mut();
+    // SAFETY: `rank` sizes are read; the shim allocates the tensor that `from_ptr` takes over.
+    check(unsafe { seed_shim_shape_only(shape.as_ptr(), shape.len(), dtype, &mut output) })?;
     Ok(unsafe { Tensor::from_ptr(output) })
 }
 

@@ -136,6 +136,14 @@ char *seed_shim_clip_gradients(at::Tensor *const *parameters, size_t count, doub
   });
 }
 
+// A tensor of shape and type only, without numbers: torch's device "meta".
+char *seed_shim_shape_only(const int64_t *sizes, size_t rank, int32_t dtype, at::Tensor **output) {
+  return guarded([&] {
+    auto options = at::TensorOptions().dtype(static_cast<at::ScalarType>(dtype)).device(at::kMeta);
+    *output = new at::Tensor(at::empty(at::IntArrayRef(sizes, rank), options));
+  });
+}
+
 // Drops the gradients of all parameters, so that the next backward pass starts from nothing.
 char *seed_shim_drop_gradients(at::Tensor *const *parameters, size_t count) {
   return guarded([&] {

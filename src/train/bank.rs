@@ -10,13 +10,14 @@ use serde::Serialize;
 use tch::{Kind, Tensor};
 
 use super::cancel::CancelToken;
-use super::distill::{Outcome, to_usize, upload};
+use super::distill::{Outcome, colours, to_usize, upload};
 use super::progress::{Control, Meter};
 use crate::config::Config;
 use crate::data::Dataset;
 use crate::data::loader::Loader;
 use crate::distill::bank::format::{BLOCK_ROWS, FORMAT};
 use crate::distill::bank::{Bank, BankTeacher, BankViews, BankWriter, Header};
+use crate::distill::step::for_teacher;
 use crate::memory::filled;
 use crate::model::Teacher;
 use crate::{Error, Result, device};
@@ -104,8 +105,8 @@ pub fn fill_bank(
             return Ok(Outcome::Cancelled);
         }
         let appended = batch.and_then(|batch| {
-            let images = upload(&batch, &config.view, device)?; // (B,3,H,W), channels-last
-            let halves = embed(teacher, &images, precision, piece)?;
+            let images = upload(&batch, &config.view, device)?; // (B,C,H,W), channels-last
+            let halves = embed(teacher, &images, colours(&config.view), precision, piece)?;
             writer.append(&halves, &batch.indices)?;
             let number = batch.step + 1;
             loader.recycle(batch);
@@ -140,9 +141,9 @@ fn header(config: &Config, precision: Kind, teacher: &Teacher, dataset: &Dataset
         library: env!("CARGO_PKG_VERSION").to_owned(),
         dim: teacher.embedding_dim().unsigned_abs(),
         teacher: BankTeacher {
-            architecture: teacher.architecture().name().to_owned(),
+            architecture: teacher.name().to_owned(),
             identity: teacher.identity()?,
-            precision: if precision == Kind::BFloat16 { "bf16" } else { "fp32" }.to_owned(),
+            precision: teacher.number_format(precision).to_owned(),
         },
         views: bank_views(config, dataset),
     })
@@ -164,12 +165,20 @@ fn bank_views(config: &Config, dataset: &Dataset) -> BankViews {
     BankViews::new(config.view.clone(), config.view_count, config.seed, images, dataset.identity())
 }
 
-/// Embeddings of `images` (B,3,H,W), at most `piece` at a time, as B·C float16 numbers in bytes.
-fn embed(teacher: &Teacher, images: &Tensor, precision: Kind, piece: i64) -> Result<Vec<u8>> {
+/// Embeddings of `images` (B,3,H,W), or (B,1,H,W) with the `colours` to make of them, at most `piece` at a time, as B·C
+/// float16 numbers in bytes.
+fn embed(
+    teacher: &Teacher,
+    images: &Tensor,
+    colours: Option<[(f64, f64); 3]>,
+    precision: Kind,
+    piece: i64,
+) -> Result<Vec<u8>> {
     let batch = images.size()[0];
     let mut rows = Vec::new();
     for start in (0..batch).step_by(piece as usize) {
-        rows.push(teacher.embed_fused(&images.f_narrow(0, start, piece.min(batch - start))?, precision)?);
+        let images = images.f_narrow(0, start, piece.min(batch - start))?;
+        rows.push(teacher.embed_fused(&for_teacher(&images, colours)?, precision)?);
     }
     let halves = Tensor::f_cat(&rows, 0)?.f_to_kind(Kind::Half)?.f_to_device(tch::Device::Cpu)?.f_contiguous()?;
     let count = halves.numel();

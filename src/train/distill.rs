@@ -9,11 +9,12 @@ use super::background::in_background;
 use super::bank::check_bank;
 use super::cancel::CancelToken;
 use super::progress::{Control, Meter, Progress};
+use super::record::Record;
 use crate::config::Config;
 use crate::data::{Batch, Dataset, Frame, Loader, ViewConfig};
 use crate::distill::queue::Queue;
 use crate::distill::step::{StepSettings, distill};
-use crate::distill::{Targets, Temperatures, device_views};
+use crate::distill::{ImageTargets, Targets, Temperatures, device_views};
 use crate::model::Network;
 use crate::optim::{Cosine, Sgd};
 use crate::{Error, ErrorKind, Result, device, torch};
@@ -48,11 +49,13 @@ pub struct Distillation {
     pub(super) step: u64,
     // Losses whose values were not read yet, so that no step waits for the device.
     pub(super) unread: Vec<Tensor>,
+    pub(super) record: Option<Record>,
 }
 
 impl Distillation {
-    /// A run from the start. `targets` is the teacher (`Arc<Teacher>`) or a bank of its embeddings (`Arc<Bank>`), which
-    /// must be finished and hold the very views of this configuration and data set. `queue` None: a new one of the
+    /// A run from the start. `targets` is the teacher (`Arc<Teacher>`), a bank of its embeddings (`Arc<Bank>`), which
+    /// must be finished and hold the very views of this configuration and data set, or an embedding for each image of the
+    /// data set (`Arc<ImageTargets>`). `queue` None: a new one of the
     /// configured capacity. `dataset` None: the application brings its own batches ([`Distillation::step_on`]), and `steps` must be configured.
     ///
     /// Errors: `Mismatch` when teacher, student, queue and configuration do not share one embedding width, or the
@@ -66,6 +69,9 @@ impl Distillation {
     ) -> Result<Self> {
         let targets = targets.into();
         config.validate()?;
+        if let Targets::Images(images) = &targets {
+            check_images(images, dataset.as_deref())?;
+        }
         if let Targets::Bank(bank) = &targets {
             check_bank(bank, &config, dataset.as_deref())?;
         }
@@ -82,6 +88,13 @@ impl Distillation {
                      with the same \"device\"",
                     student.device(),
                     teacher_device
+                )));
+            }
+            if student.channels() != i64::from(config.view.channels) {
+                return Err(Error::mismatch(format!(
+                    "the student takes images of {} channels, but image_channels is {}; make the two the same",
+                    student.channels(),
+                    config.view.channels
                 )));
             }
             student.to_channels_last()?;
@@ -107,8 +120,22 @@ impl Distillation {
         }
         let base = config.learning_rate * config.batch_size as f64 / 256.0;
         let schedule = Cosine { base, warmup: config.warmup_steps, total };
-        let unread = Vec::new();
-        Ok(Self { config, device, precision, targets, student, queue, optimiser, dataset, schedule, step: 0, unread })
+        let (unread, record) = (Vec::new(), None);
+        let step = 0;
+        Ok(Self {
+            config,
+            device,
+            precision,
+            targets,
+            student,
+            queue,
+            optimiser,
+            dataset,
+            schedule,
+            step,
+            unread,
+            record,
+        })
     }
 
     /// Steps made, resumed ones included.
@@ -173,12 +200,13 @@ impl Distillation {
             let (paused, ended) = cancel.wait();
             meter.leave_out(paused);
             if ended {
+                self.note(None)?;
                 self.checkpoint_if_configured()?;
                 return Ok(Outcome::Cancelled);
             }
             let start = Instant::now();
             let batch = batch?;
-            let images = upload(&batch, &self.config.view, self.device)?; // (B,3,H,W), channels-last
+            let images = upload(&batch, &self.config.view, self.device)?; // (B,C,H,W), channels-last
             let stored = self.targets.stored(&batch, self.device)?; // (B,C) over a bank
             loader.recycle(batch);
             self.distill_once(&images, stored.as_ref())?;
@@ -197,6 +225,7 @@ impl Distillation {
                     waiting_share: lap.waiting_share,
                     skipped_images: dataset.skipped().len() as u64,
                 };
+                self.note(Some(progress.loss))?;
                 if observe(progress) == Control::Stop {
                     self.checkpoint_if_configured()?;
                     return Ok(Outcome::Cancelled);
@@ -220,15 +249,17 @@ impl Distillation {
         if frames.is_empty() {
             return Err(Error::invalid("a step takes at least one image, found none"));
         }
-        if let Targets::Bank(_) = self.targets {
+        if !matches!(self.targets, Targets::Teacher(_)) {
             return Err(Error::invalid(
-                "a run over a bank has no targets for other images: call run, or make the run with the teacher",
+                "a run over stored embeddings has no targets for other images: call run, or make the run with the teacher",
             ));
         }
         let batch = Batch::of_frames(frames, &self.config.view, self.config.seed, self.step)?;
         let images = upload(&batch, &self.config.view, self.device)?;
         self.distill_once(&images, None)?;
-        self.read_loss()
+        let loss = self.read_loss()?;
+        self.note(Some(loss))?;
+        Ok(loss)
     }
 
     /// Leaves the device to others for the share of time that `duty_cycle` does not claim, after a step begun at `start`.
@@ -245,7 +276,7 @@ impl Distillation {
         Ok(())
     }
 
-    /// One step on `images` (B,3,H,W), normalised float32 on the run's device, with `stored` targets or the teacher's.
+    /// One step on `images` (B,C,H,W), normalised float32 on the run's device, with `stored` targets or the teacher's.
     fn distill_once(&mut self, images: &Tensor, stored: Option<&Tensor>) -> Result<()> {
         let settings = StepSettings {
             temperatures: Temperatures {
@@ -257,8 +288,13 @@ impl Distillation {
             noise: self.config.seed ^ self.step.wrapping_mul(0x9e37_79b9_7f4a_7c15),
             pieces: self.config.accumulation_steps,
             clip_norm: self.config.clip_norm,
+            colours: colours(&self.config.view),
         };
-        let target = self.targets.of_step(stored)?;
+        let asked = match stored {
+            Some(_) => None,
+            None => self.targets.asked(images, self.config.accumulation_steps)?,
+        };
+        let target = self.targets.of_step(stored.or(asked.as_ref()))?;
         let student = lock(&self.student)?;
         let mut queue = lock(&self.queue)?;
         let loss = distill(images, &student, target, &mut queue, &mut self.optimiser, &settings)?;
@@ -296,6 +332,11 @@ pub fn lock<T>(shared: &Mutex<T>) -> Result<MutexGuard<'_, T>> {
     shared.lock().map_err(|_| Error::new(ErrorKind::Poisoned, "an earlier panic left this object in an unknown state"))
 }
 
+/// How the teacher's colours are made of grey views; none where the views have colours.
+pub(super) fn colours(view: &ViewConfig) -> Option<[(f64, f64); 3]> {
+    (view.channels == 1).then(|| view.colours_of_grey())
+}
+
 fn check_widths(student: &Network, targets: &Targets) -> Result<()> {
     if student.output_dim() == targets.dim() {
         return Ok(());
@@ -307,14 +348,26 @@ fn check_widths(student: &Network, targets: &Targets) -> Result<()> {
     )))
 }
 
-/// A batch as (B,3,H,W) on `device`. The loader writes NHWC, which is what channels-last means, so no pixel moves.
+fn check_images(images: &ImageTargets, dataset: Option<&Dataset>) -> Result<()> {
+    let dataset = dataset.ok_or_else(|| {
+        Error::invalid(
+            "a run over an embedding an image needs the data set of these images, to show the student its views",
+        )
+    })?;
+    if dataset.len() == images.images() {
+        return Ok(());
+    }
+    Err(Error::mismatch(format!("embeddings of {} images for a data set of {}", images.images(), dataset.len())))
+}
+
+/// A batch as (B,C,H,W) on `device`, C the view's channels. The loader writes NHWC, which is what channels-last means, so no pixel moves.
 /// Where the workers made crops only, the views are finished there.
 pub(super) fn upload(batch: &Batch, view: &ViewConfig, device: Device) -> Result<Tensor> {
     if let Some(crops) = &batch.crops {
         return device_views::finish(crops, view, device);
     }
     let (height, width) = (i64::from(batch.height), i64::from(batch.width));
-    let nhwc = Tensor::f_from_slice(&batch.pixels)?.f_view([-1, height, width, 3])?;
+    let nhwc = Tensor::f_from_slice(&batch.pixels)?.f_view([-1, height, width, i64::from(view.channels)])?;
     Ok(torch::copy_to(&nhwc, device)?.f_permute([0, 3, 1, 2])?)
 }
 

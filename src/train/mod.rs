@@ -1,13 +1,16 @@
-//! Long runs: the loop of distillation, the filling of banks, progress and its cancelling.
+//! Long runs: the loop of distillation, fine-tuning, the filling of banks, progress and its cancelling.
 
 mod background;
 pub mod bank;
 pub mod cancel;
 pub mod distill;
+pub mod finetune;
 pub mod progress;
+mod record;
 mod resume;
 
 pub use bank::{BankProgress, fill_bank};
 pub use cancel::CancelToken;
 pub use distill::{Distillation, Outcome};
+pub use finetune::{FinetuneProgress, finetune};
 pub use progress::{Control, Progress};

@@ -9,6 +9,20 @@ use crate::model::Load;
 use crate::model::weights::{HostTensor, StateDict};
 use crate::{Error, ErrorKind, Result};
 
+/// Where and how fast a run works may change between nights, not what it computes.
+pub(super) const FREE_SETTINGS: [&str; 10] = [
+    "device",
+    "workers",
+    "cache_mib",
+    "checkpoint_every",
+    "checkpoint_path",
+    "progress_every",
+    "duty_cycle",
+    "nice",
+    "finetune",
+    "anomaly",
+];
+
 impl Distillation {
     pub(super) fn checkpoint_if_configured(&self) -> Result<()> {
         if self.config.checkpoint_path.is_empty() {
@@ -88,18 +102,7 @@ impl Distillation {
         let own = serde_json::to_value(&self.config)
             .map_err(|error| Error::new(ErrorKind::Internal, format!("the configuration: {error}")))?;
         for (key, value) in own.as_object().into_iter().flatten() {
-            // Where and how fast the run works may change between nights, not what it computes.
-            let free = [
-                "device",
-                "workers",
-                "cache_mib",
-                "checkpoint_every",
-                "checkpoint_path",
-                "progress_every",
-                "duty_cycle",
-                "nice",
-            ];
-            if free.contains(&key.as_str()) {
+            if FREE_SETTINGS.contains(&key.as_str()) {
                 continue;
             }
             let stored = manifest.config.get(key).unwrap_or(&serde_json::Value::Null);

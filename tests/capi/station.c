@@ -147,6 +147,9 @@ static void queue(void) {
   OK(seed_neighbours_in(rows, 2, rows, 3, 3, 1, places, cosines, 4, &length));
   CHECK(length == 2 && places[0] == 0 && places[1] == 1);
   FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_neighbours_in(rows, 1, rows, 3, 3, 4, places, NULL, 4, &length));
+  /* A k that is too large is refused when the size is asked for, before the caller takes memory by it. */
+  FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_neighbours_in(rows, 1, rows, 3, 3, SIZE_MAX / 8, NULL, NULL, 0, &length));
+  FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_neighbours(rows, 3, 3, 3, NULL, 0, &length));
   FAILS(SEED_ERROR_BUFFER_TOO_SMALL, seed_neighbours_in(rows, 3, rows, 3, 3, 2, places, NULL, 4, &length));
 }
 

@@ -2,83 +2,21 @@
 //
 //   bindings FOLDER      (an empty folder to write to)
 
-#include "seed.hpp"
+#include "check.hpp"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
+#include <memory>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <type_traits>
 #include <vector>
 
 namespace {
-
-int failures = 0;
-
-void check(bool condition, const char *text, int line) {
-  if (condition) return;
-  std::fprintf(stderr, "line %d: %s is false\n", line, text);
-  ++failures;
-}
-#define CHECK(...) check((__VA_ARGS__), #__VA_ARGS__, __LINE__)
-
-void expect(seed::ErrorCode expected, const seed::Error &error, int line) {
-  if (error.code() == expected && std::string(error.what()).size() >= 8) return;
-  std::fprintf(stderr, "line %d: code %d, expected %d: %s\n", line, static_cast<int>(error.code()),
-               static_cast<int>(expected), error.what());
-  ++failures;
-}
-
-#ifdef SEED_NO_EXCEPTIONS
-
-template <class T> T take(seed::Result<T> result, int line) {
-  if (!result) {
-    std::fprintf(stderr, "line %d: %s\n", line, result.error().what());
-    std::exit(1);
-  }
-  return std::move(result).value();
-}
-void take(const seed::Status &status, int line) {
-  if (status) return;
-  std::fprintf(stderr, "line %d: %s\n", line, status.error().what());
-  std::exit(1);
-}
-#define TAKE(...) take((__VA_ARGS__), __LINE__)
-#define FAILS(code, ...)                                                                                               \
-  do {                                                                                                                 \
-    auto outcome_ = (__VA_ARGS__);                                                                                     \
-    CHECK(!outcome_);                                                                                                  \
-    expect((code), outcome_.error(), __LINE__);                                                                        \
-  } while (0)
-
-#else
-
-#define TAKE(...) (__VA_ARGS__)
-#define FAILS(code, ...)                                                                                               \
-  do {                                                                                                                 \
-    try {                                                                                                              \
-      (void)(__VA_ARGS__);                                                                                             \
-      std::fprintf(stderr, "line %d: %s did not throw\n", __LINE__, #__VA_ARGS__);                                     \
-      ++failures;                                                                                                      \
-    } catch (const seed::Error &error_) {                                                                              \
-      expect((code), error_, __LINE__);                                                                                \
-    }                                                                                                                  \
-  } while (0)
-
-#endif
-
-using seed::ErrorCode;
-
-// A grey frame of the application's, in stripes of the given period.
-std::vector<std::uint8_t> stripes(unsigned width, unsigned height, unsigned period) {
-  std::vector<std::uint8_t> pixels(width * height);
-  for (unsigned y = 0; y < height; ++y)
-    for (unsigned x = 0; x < width; ++x) pixels[y * width + x] = (x / period + y / (2 * period)) % 2 ? 220 : 40;
-  return pixels;
-}
 
 // What seed.hpp asks of a cv::Mat, without OpenCV.
 struct Matrix {
@@ -116,7 +54,8 @@ template <class T> constexpr bool moves_only() {
 }
 static_assert(moves_only<seed::Config>() && moves_only<seed::Dataset>() && moves_only<seed::Teacher>() &&
               moves_only<seed::Student>() && moves_only<seed::Queue>() && moves_only<seed::Trainer>() &&
-              moves_only<seed::CancelToken>() && moves_only<seed::Session>() && moves_only<seed::Report>());
+              moves_only<seed::CancelToken>() && moves_only<seed::Session>() && moves_only<seed::Report>() &&
+              moves_only<seed::Bank>() && moves_only<seed::Classifier>() && moves_only<seed::Anomaly>());
 
 void start() {
   FAILS(ErrorCode::NotInitialized, seed::Config::create());
@@ -166,6 +105,7 @@ void empty_objects() {
   seed::Trainer trainer(nullptr);
   seed::CancelToken token(nullptr);
   seed::Session session(nullptr);
+  seed::Model model(nullptr);
   seed::Report report(nullptr);
   auto pixels = stripes(8, 8, 2);
   seed::ImageView image(pixels.data(), 8, 8, seed::PixelFormat::Mono8);
@@ -174,6 +114,8 @@ void empty_objects() {
   FAILS(ErrorCode::InvalidArgument, dataset.count());
   FAILS(ErrorCode::InvalidArgument, dataset.name(0));
   FAILS(ErrorCode::InvalidArgument, teacher.dim());
+  FAILS(ErrorCode::InvalidArgument, seed::Teacher::from_function({}, 4, "nothing", good));
+  FAILS(ErrorCode::InvalidArgument, seed::Embeddings(nullptr).dim());
   FAILS(ErrorCode::InvalidArgument, student.save("/nowhere"));
   FAILS(ErrorCode::InvalidArgument, queue.push({row, 2}));
   FAILS(ErrorCode::InvalidArgument, queue.similarities({row, 2}));
@@ -186,6 +128,11 @@ void empty_objects() {
   FAILS(ErrorCode::InvalidArgument, session.embed(image));
   FAILS(ErrorCode::InvalidArgument, session.embed(dataset));
   FAILS(ErrorCode::InvalidArgument, session.describe());
+  FAILS(ErrorCode::InvalidArgument, student.export_to("/nowhere", {}));
+  FAILS(ErrorCode::InvalidArgument, student.set_provenance("key", "1"));
+  FAILS(ErrorCode::InvalidArgument, model.info());
+  FAILS(ErrorCode::InvalidArgument, model.provenance());
+  FAILS(ErrorCode::InvalidArgument, seed::Model::of(session));
   FAILS(ErrorCode::InvalidArgument, seed::Session::from_student(student, good));
   FAILS(ErrorCode::InvalidArgument, report.add_paragraph("text"));
 }
@@ -288,6 +235,74 @@ void report(const seed::Dataset &dataset, const std::string &folder) {
   FAILS(ErrorCode::Io, report.write("/no/such/folder/report.html"));
 }
 
+// Teachers that are no network of libseed. The run has 8 steps of "batch_size" images.
+void teachers(const seed::Config &config, const seed::Student &student, const seed::Dataset &dataset) {
+  auto counter = std::make_shared<std::atomic<int>>(0);
+  std::weak_ptr<std::atomic<int>> alive = counter;
+  // The mean level of each of 16 bands of rows.
+  seed::TeacherFunction embed = [counter](seed::TeacherBatch &batch) {
+    CHECK(batch.struct_size == sizeof batch && batch.dim == 16 && batch.height == 32 && batch.width == 32);
+    CHECK(batch.device == SEED_DEVICE_CPU && batch.tensor != nullptr);
+    const auto *levels = static_cast<const std::uint8_t *>(batch.images);
+    const std::size_t band = 2 * 32 * 3;
+    for (std::size_t i = 0; i < batch.count * batch.dim; ++i) {
+      float sum = 1;
+      for (std::size_t k = 0; k < band; ++k) sum += levels[i * band + k];
+      batch.embeddings[i] = sum;
+    }
+    if (++*counter != 3) return true;
+#ifndef SEED_NO_EXCEPTIONS
+    throw std::runtime_error("the engine is out of paper");
+#else
+    return false;
+#endif
+  };
+  seed::Trainer trainer(nullptr);
+  {
+    auto teacher =
+        TAKE(seed::Teacher::from_function(std::move(embed), 16, "bands 1", config, seed::BatchFormat::Uint8Nhwc));
+    CHECK(TAKE(teacher.dim()) == 16);
+    FAILS(ErrorCode::Unsupported, teacher.parameter_count());
+    trainer = TAKE(seed::Trainer::create(config, student, teacher, dataset));
+    auto session = TAKE(seed::Session::from_teacher(teacher, config));
+    CHECK(TAKE(session.embed(dataset)).size() == 16 * TAKE(dataset.count()));
+  }
+  *counter = 0;
+  counter.reset();
+  CHECK(!alive.expired());
+#ifndef SEED_NO_EXCEPTIONS
+  try {
+    trainer.run();
+    CHECK(false);
+  } catch (const seed::Error &error) {
+    CHECK(error.code() == seed::ErrorCode::Cancelled);
+    CHECK(std::string(error.what()).find("returned 1: the engine is out of paper") != std::string::npos);
+  }
+#else
+  FAILS(ErrorCode::Cancelled, trainer.run());
+#endif
+  CHECK(TAKE(trainer.position()).step == 2);
+  CHECK(TAKE(trainer.run()) == seed::Outcome::Finished);
+  trainer = seed::Trainer(nullptr);
+  CHECK(alive.expired()); // the last of what held the function is gone
+
+  auto embed_nothing = [](seed::TeacherBatch &) { return true; };
+  FAILS(ErrorCode::InvalidArgument, seed::Teacher::from_function(embed_nothing, 0, "nothing", config));
+  FAILS(ErrorCode::InvalidArgument, seed::Teacher::from_function(embed_nothing, 4, "", config));
+  FAILS(ErrorCode::Io, seed::Teacher::load_torchscript("/no/such/module.pt", config));
+  FAILS(ErrorCode::Io, seed::Embeddings::load("/no/such/table.npy"));
+
+  std::vector<float> rows(16 * TAKE(dataset.count()));
+  for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<float>(i % 16 == i / 16 % 16) + .1f;
+  FAILS(ErrorCode::InvalidArgument, seed::Embeddings::create({rows.data(), 17}, 16));
+  auto embeddings = TAKE(seed::Embeddings::create({rows.data(), rows.size()}, 16));
+  CHECK(TAKE(embeddings.count()) == TAKE(dataset.count()) && TAKE(embeddings.dim()) == 16);
+  trainer = TAKE(seed::Trainer::create(config, student, embeddings, dataset));
+  CHECK(TAKE(trainer.run()) == seed::Outcome::Finished);
+  FAILS(ErrorCode::Mismatch, seed::Trainer::create(config, student,
+                                                   TAKE(seed::Embeddings::create({rows.data(), 16}, 16)), dataset));
+}
+
 struct Files {
   std::string teacher, student, checkpoint;
 };
@@ -379,12 +394,20 @@ void training(const std::string &folder) {
   TAKE(student.save(files.student));
   FAILS(ErrorCode::Io, trainer.resume("/no/such/checkpoint"));
 
+  teachers(config, student, dataset);
+
   // Objects hold what they use: the trainer outlives what it was made of.
   student = seed::Student(nullptr);
   teacher = seed::Teacher(nullptr);
   trainer = seed::Trainer(nullptr);
   student = TAKE(seed::Student::load(files.student, config));
   CHECK(TAKE(student.dim()) == 16);
+  FAILS(ErrorCode::InvalidArgument, student.weights_report());
+  TAKE(student.load_weights(files.teacher));
+  CHECK(TAKE(student.weights_report()).find("\"head\":true") != std::string::npos);
+  CHECK(TAKE(seed::describe_weights(files.teacher)).find("mobilenet_v3_small") != std::string::npos);
+  FAILS(ErrorCode::Io, student.load_weights("/no/such/file"));
+  FAILS(ErrorCode::Io, seed::describe_weights("/no/such/file"));
   report(dataset, folder);
 }
 
@@ -452,6 +475,212 @@ void sessions(const std::string &folder) {
   CHECK(equal == 3);
 }
 
+void models(const std::string &folder) {
+  auto config = TAKE(seed::Config::create({{"precision", "fp32"}, {"embedding_dim", 16}}));
+  const auto names = TAKE(seed::architectures());
+  CHECK(names.size() > 10 && std::count(names.begin(), names.end(), "resnet18") == 1);
+  auto planned = TAKE(seed::Model::of_architecture("resnet18", config));
+  CHECK(TAKE(planned.info()).input_width == 224 && TAKE(planned.info()).feature_dim == 512);
+  FAILS(ErrorCode::InvalidArgument, seed::Model::of_architecture("resnet19", config));
+
+  auto student = TAKE(seed::Student::load(folder + "/student.safetensors", config));
+  TAKE(student.set_provenance("line", "{\"name\": \"press 4\"}"));
+  FAILS(ErrorCode::InvalidArgument, student.set_provenance("line", "press 4"));
+  auto model = TAKE(seed::Model::of(student));
+  const auto info = TAKE(model.info());
+  CHECK(TAKE(model.architecture()) == "mobilenet_v3_small" && info.embedding_dim == 16 && info.input_width == 32);
+  CHECK(static_cast<seed::HeadKind>(info.head) == seed::HeadKind::Projection && info.multiply_adds > 0);
+  const auto provenance = TAKE(model.provenance());
+  CHECK(provenance.find("press 4") != std::string::npos && provenance.find("\"step\":8") != std::string::npos);
+
+  seed::ExportOptions options;
+  options.input = seed::ExportInput::Bytes;
+  options.outputs = seed::ExportOutputs::Both;
+  for (auto format : {seed::ExportFormat::Onnx, seed::ExportFormat::TorchScript, seed::ExportFormat::Torchvision,
+                      seed::ExportFormat::Backbone}) {
+    options.format = format;
+    TAKE(student.export_to(folder + "/exported", options));
+    auto exported = TAKE(seed::Model::open(folder + "/exported"));
+    CHECK(TAKE(exported.provenance()) == provenance && TAKE(exported.info()).parameters == info.parameters);
+  }
+  FAILS(ErrorCode::Io, student.export_to("/no/such/folder/student", options));
+  FAILS(ErrorCode::Io, seed::Model::open("/no/such/file"));
+  auto session = TAKE(seed::Session::from_student(student, config));
+  CHECK(TAKE(TAKE(seed::Model::of(session)).provenance()) == provenance);
+  auto teacher = TAKE(seed::Teacher::load(folder + "/teacher.safetensors", "mobilenet_v3_small", config));
+  CHECK(TAKE(TAKE(seed::Model::of(teacher, config)).info()).input_height == 224);
+}
+
+void store(const std::string &folder) {
+  const std::string path = folder + "/line.seed";
+  seed::Store none(nullptr);
+  auto pixels = stripes(40, 30, 5);
+  const seed::ImageView image(pixels.data(), 40, 30, seed::PixelFormat::Mono8);
+  FAILS(ErrorCode::InvalidArgument, none.push(image));
+  FAILS(ErrorCode::InvalidArgument, none.list());
+  seed::StoreOptions options;
+  options.keep = 9;
+  FAILS(ErrorCode::InvalidArgument, seed::Store::open(path, options));
+  options.keep = static_cast<std::int32_t>(seed::Keep::Newest);
+  options.struct_size = 4;
+  FAILS(ErrorCode::InvalidArgument, seed::Store::open(path, options));
+  options.struct_size = sizeof options;
+  options.max_frames = 5;
+  auto store = TAKE(seed::Store::open(path, options));
+  FAILS(ErrorCode::Busy, seed::Store::open(path));
+  auto reader = TAKE(seed::Store::open_to_read(path));
+
+  std::array<float, 2> vector{0, 5};
+  seed::StoreEntry entry;
+  entry.name = "part 1";
+  entry.metadata = "{\"line\": 3}";
+  entry.time_us = 1234567;
+  entry.embedding = vector;
+  entry.label = 0;
+  entry.label_text = "good";
+  CHECK(TAKE(store.push(image, entry)) == 1);
+  const std::int64_t second = TAKE(store.push(image, {}, 1000));
+  CHECK(second == 2);
+  TAKE(store.set_label(second, 4, "scratch"));
+  FAILS(ErrorCode::InvalidArgument, store.set_label(99, 4));
+  FAILS(ErrorCode::InvalidArgument, reader.flush());
+  TAKE(store.flush());
+  const std::vector<std::int64_t> both{1, 2};
+  CHECK(TAKE(store.list()) == both && TAKE(reader.list()) == both);
+  CHECK(TAKE(store.list(seed::StoreFilter(seed::Labelled::OfClass, 4))) == std::vector<std::int64_t>{2});
+  CHECK(TAKE(store.list(seed::StoreFilter(seed::Labelled::No))).empty());
+  CHECK((TAKE(store.labels(both)) == std::vector<std::int64_t>{0, 4}));
+  TAKE(store.set_label(second, -1));
+  CHECK((TAKE(store.labels(both)) == std::vector<std::int64_t>{0, -1}));
+
+  const auto record = TAKE(reader.describe(1));
+  CHECK(record.width == 40 && record.height == 30 && record.channels == 1 && record.bits == 8);
+  CHECK(record.time_us == 1234567 && record.label == 0);
+  CHECK(record.encoding == static_cast<std::int32_t>(seed::Encoding::Png));
+  CHECK(TAKE(reader.name(1)) == "part 1" && TAKE(reader.metadata(1)) == "{\"line\": 3}");
+  CHECK(TAKE(reader.label_text(1)) == "good" && TAKE(reader.name(2)).empty());
+  CHECK((TAKE(reader.embedding(1)) == std::vector<float>{0, 1}) && TAKE(reader.embedding(2)).empty());
+  CHECK(TAKE(reader.pixels(1)).pixels == pixels);
+  const auto file = TAKE(reader.encoded(1));
+  CHECK(file.size() == record.bytes && TAKE(seed::decode(file)).pixels == pixels);
+  FAILS(ErrorCode::InvalidArgument, reader.pixels(7));
+
+  CHECK(TAKE(store.push_encoded(file)) == 3);
+  CHECK(TAKE(store.push_encoded(seed::Span<const std::uint8_t>(file.data(), file.size() / 2))) == 4);
+  FAILS(ErrorCode::InvalidArgument, store.push_encoded({}));
+  TAKE(store.flush());
+  auto stats = TAKE(store.stats());
+  CHECK(stats.pushed == 4 && stats.stored == 3 && stats.failed == 1 && stats.frames == 3 && stats.queue_frames == 0);
+  CHECK(TAKE(store.trouble()).empty());
+
+  auto dataset = TAKE(reader.dataset());
+  const std::vector<std::int64_t> order{3, 1};
+  auto chosen = TAKE(reader.dataset(order));
+  FAILS(ErrorCode::InvalidArgument, reader.dataset(seed::Span<const std::int64_t>()));
+  CHECK(TAKE(dataset.count()) == 3 && TAKE(chosen.count()) == 2);
+  CHECK(TAKE(chosen.name(0)) == "frame 3" && TAKE(chosen.name(1)) == "part 1");
+
+  auto config = TAKE(seed::Config::create({{"precision", "fp32"}}));
+  auto session = TAKE(seed::Session::open(folder + "/student.safetensors", config));
+  FAILS(ErrorCode::Mismatch, store.embed_by(session)); // 16 wide, not 2
+  TAKE(store.embed_no_longer());
+  TAKE(store.remove(both));
+  CHECK(TAKE(store.list()) == std::vector<std::int64_t>{3});
+  store = seed::Store(nullptr);
+  reader = seed::Store(nullptr);
+  CHECK(TAKE(chosen.pixels(0)).pixels == pixels); // lives on
+
+  std::size_t calls = 0;
+  TAKE(seed::Store::check(path, [&](std::size_t, std::size_t total) { return ++calls > 0 && total == 1; }));
+  FAILS(ErrorCode::Cancelled, seed::Store::check(path, [](std::size_t, std::size_t) { return false; }));
+  const auto salvage = TAKE(seed::Store::repair(path, path + ".new"));
+  CHECK(calls > 0 && salvage.saved == 1 && salvage.lost == 0 && !salvage.list_damaged);
+  options.max_frames = 2;
+  options.keep = static_cast<std::int32_t>(seed::Keep::Novel);
+  FAILS(ErrorCode::Mismatch, seed::Store::open(path, options)); // frame 3 has no embedding
+  auto novel = TAKE(seed::Store::open(folder + "/novel.seed", options));
+  FAILS(ErrorCode::InvalidArgument, novel.push(image));
+  TAKE(novel.embed_by(session));
+  for (unsigned period : {2u, 2u, 9u}) {
+    auto frame = stripes(40, 30, period);
+    TAKE(novel.push(seed::ImageView(frame.data(), 40, 30, seed::PixelFormat::Mono8), {}, 5000));
+  }
+  TAKE(novel.flush());
+  // Which of the second and third stays is up to a network that was hardly trained.
+  CHECK(TAKE(novel.list()).size() == 2 && TAKE(novel.list())[0] == 1 && TAKE(novel.embedding(1)).size() == 16);
+  CHECK(TAKE(novel.stats()).passed_over + TAKE(novel.stats()).evicted == 1);
+}
+
+void trust(const std::string &folder) {
+  auto config = TAKE(seed::Config::create({{"precision", "fp32"}}));
+  auto student = TAKE(seed::Student::load(folder + "/student.safetensors", config));
+  CHECK(TAKE(student.provenance()).find("\"library\"") != std::string::npos);
+  TAKE(student.set_provenance("fidelity", "{\"kl\": 0.5}"));
+  FAILS(ErrorCode::InvalidArgument, student.set_provenance("fidelity", "{no json"));
+  TAKE(student.save(folder + "/noted.safetensors"));
+  auto noted = TAKE(seed::Student::load(folder + "/noted.safetensors", config));
+  CHECK(TAKE(noted.provenance()).find("{\"kl\":0.5}") != std::string::npos);
+  TAKE(noted.remove_provenance("fidelity"));
+  CHECK(TAKE(noted.provenance()).find("fidelity") == std::string::npos);
+
+  auto session = TAKE(seed::Session::open(folder + "/student.safetensors", config));
+  const std::size_t dim = TAKE(session.dim());
+  auto frames = TAKE(seed::Dataset::create());
+  std::vector<std::int64_t> labels;
+  for (unsigned number = 0; number < 40; ++number) {
+    auto pixels = stripes(40 + number, 48, 2 + 4 * (number % 2));
+    TAKE(frames.push(seed::ImageView(pixels.data(), 40 + number, 48, seed::PixelFormat::Mono8)));
+    labels.push_back(number % 2);
+  }
+  const auto rows = TAKE(session.embed(frames));
+  const seed::Rows table{rows, dim};
+  const auto then = TAKE(seed::fidelity(table, table, table, 5, 0.1, 0.1));
+  CHECK(then.frames == 40 && then.queue == 40 && then.k == 5);
+  CHECK(std::fabs(then.kl.value) < 1e-6 && then.overlap.value == 1 && then.cosine.low > 0.999);
+  FAILS(ErrorCode::InvalidArgument, seed::fidelity(table, table, table, 40));
+  FAILS(ErrorCode::InvalidArgument, seed::fidelity(table, table, {rows, dim / 2}, 5));
+  CHECK(TAKE(seed::worse_since(then, then)) == 0);
+  std::vector<float> turned(rows.rbegin(), rows.rend());
+  const auto now = TAKE(seed::fidelity({turned, dim}, table, table, 5, 0.1, 0.1));
+  CHECK((TAKE(seed::worse_since(then, now)) & SEED_WORSE_COSINE) != 0);
+  const auto other = TAKE(seed::fidelity(table, table, table, 6, 0.1, 0.1));
+  FAILS(ErrorCode::Mismatch, seed::worse_since(then, other));
+
+  seed::Drift none(nullptr);
+  FAILS(ErrorCode::InvalidArgument, none.measure(table));
+  auto drift = TAKE(seed::Drift::create(table));
+  TAKE(drift.save(folder + "/drift.safetensors"));
+  auto loaded = TAKE(seed::Drift::load(folder + "/drift.safetensors"));
+  FAILS(ErrorCode::Io, seed::Drift::load("/no/such/reference"));
+  FAILS(ErrorCode::Format, seed::Drift::load(folder + "/student.safetensors"));
+  const seed::Rows batch{seed::Span<const float>(turned.data(), 20 * dim), dim};
+  const auto signal = TAKE(loaded.measure(batch));
+  CHECK(signal.energy > signal.threshold && signal.raised == 1 && signal.p_value < 0.05);
+  // A student that was hardly trained gives nearly equal vectors; whitening shows the rounding of the file's.
+  CHECK(std::fabs(signal.energy - TAKE(drift.measure(batch)).energy) < 0.02 * signal.energy);
+  FAILS(ErrorCode::InvalidArgument, drift.measure(table)); // more than half of the reference
+  FAILS(ErrorCode::Mismatch, drift.measure({rows, dim / 2}));
+
+  auto fresh = TAKE(seed::Session::open(folder + "/noted.safetensors", config));
+  seed::GateOptions options;
+  options.k = 3;
+  options.latency_factor = 100; // the clock is not what is tested here
+  options.temperature_teacher = 0.2;
+  std::size_t calls = 0;
+  const auto verdict = TAKE(seed::judge(session, fresh, session, frames, frames, labels, options,
+                                        [&](std::size_t done, std::size_t total) { return ++calls > 0 && done <= total; }));
+  CHECK(verdict.passes == 1 && verdict.kl.holds == 1 && verdict.overlap.new_value == 1 && calls >= 6);
+  CHECK(verdict.recall.difference.value == 0 && verdict.latency.old_value > 0);
+  TAKE(session.swap(fresh)); // the old one is in `fresh` now, and the same call brings it back
+  TAKE(session.swap(fresh));
+  options.struct_size = 1;
+  FAILS(ErrorCode::InvalidArgument, seed::judge(session, fresh, session, frames, frames, labels, options));
+  FAILS(ErrorCode::Cancelled, seed::judge(session, fresh, session, frames, frames, labels, {},
+                                          [](std::size_t, std::size_t) { return false; }));
+  labels.pop_back();
+  FAILS(ErrorCode::InvalidArgument, seed::judge(session, fresh, session, frames, frames, labels));
+}
+
 void logging() {
   std::atomic<int> lines{0};
   auto broken = TAKE(seed::Dataset::open_files({"/no/such/file.png"}));
@@ -475,6 +704,146 @@ void logging() {
   CHECK(lines > 0);
 }
 
+void classifying(const std::string &folder) {
+  auto config = TAKE(seed::Config::create(
+      {{"image_width", 32}, {"image_height", 32}, {"device", "cpu"}, {"workers", 1}, {"embedding_dim", 8}}));
+  auto student = TAKE(seed::Student::create("mobilenet_v3_small", config));
+  auto frames = TAKE(seed::Dataset::create());
+  std::vector<std::vector<std::uint8_t>> pixels;
+  for (unsigned i = 0; i < 24; ++i) {
+    const bool upright = i % 2 == 0;
+    std::vector<std::uint8_t> frame(40 * 40);
+    for (unsigned at = 0; at < frame.size(); ++at)
+      frame[at] = ((upright ? at % 40 : at / 40) + i / 2 % 4) / (3 + i / 8) % 2 ? 220 : 40;
+    TAKE(frames.push(seed::ImageView(frame.data(), 40, 40, seed::PixelFormat::Mono8),
+                     (upright ? "columns/" : "rows/") + std::to_string(i)));
+    pixels.push_back(std::move(frame));
+  }
+  CHECK(TAKE(frames.class_count()) == 2);
+  CHECK(TAKE(frames.class_name(0)) == "columns" && TAKE(frames.class_name(1)) == "rows");
+  FAILS(ErrorCode::InvalidArgument, frames.class_name(2));
+  auto labels = TAKE(frames.class_labels());
+  CHECK(labels.size() == 24 && labels[0] == 0 && labels[1] == 1);
+
+  int reports = 0;
+  seed::Outcome outcome = seed::Outcome::Paused;
+  seed::Classifier::FitOptions options;
+  options.on_progress = [&reports](const seed::FinetuneProgress &progress) {
+    CHECK(progress.struct_size == sizeof progress && progress.done <= progress.total);
+    ++reports;
+    return true;
+  };
+  options.outcome = &outcome;
+  const std::vector<std::string> names{"columns", "rows"};
+  auto classifier = TAKE(seed::Classifier::fit(config, student, frames, labels, names, options));
+  CHECK(outcome == seed::Outcome::Finished && reports > 1);
+  CHECK(TAKE(classifier.class_count()) == 2 && TAKE(classifier.class_name(1)) == "rows");
+  CHECK(TAKE(classifier.confusion()).size() == 4);
+  CHECK(TAKE(classifier.confusion_csv()).find("columns") != std::string::npos);
+  CHECK(TAKE(classifier.describe()).find("\"temperature\"") != std::string::npos);
+  CHECK(TAKE(classifier.judge(frames, labels)).find("\"balanced_recall\"") != std::string::npos);
+
+  TAKE(classifier.save(folder + "/classifier.safetensors"));
+  auto opened = TAKE(seed::Classifier::open(folder + "/classifier.safetensors", config));
+  FAILS(ErrorCode::Format, seed::Classifier::open(folder + "/student.safetensors", config));
+  auto all = TAKE(opened.classify(frames));
+  auto one = TAKE(opened.classify(seed::ImageView(pixels[3].data(), 40, 40, seed::PixelFormat::Mono8)));
+  CHECK(all.classes.size() == 24 && all.probabilities.size() == 48 && one.classes.size() == 1);
+  CHECK(one.classes[0] == all.classes[3] && std::fabs(one.confidences[0] - all.confidences[3]) < 1e-3f);
+  CHECK(std::fabs(one.probabilities[0] + one.probabilities[1] - 1) < 1e-5f);
+
+  // A third class joins; the names that are known must come first.
+  FAILS(ErrorCode::Mismatch, seed::Classifier::fit(config, classifier, frames, labels, {"rows", "columns"}));
+  for (std::size_t i = 0; i < 6; ++i) labels[i] = 2;
+  auto three = TAKE(seed::Classifier::fit(config, classifier, frames, labels, {"columns", "rows", "new"}));
+  CHECK(TAKE(three.class_count()) == 3);
+  FAILS(ErrorCode::InvalidArgument, seed::Classifier::fit(config, student, frames, labels, names));
+
+  auto cancel = TAKE(seed::CancelToken::create());
+  TAKE(cancel.trigger());
+  options.cancel = &cancel;
+  FAILS(ErrorCode::Cancelled, seed::Classifier::fit(config, student, frames, labels, {"a", "b", "c"}, options));
+  FAILS(ErrorCode::Cancelled, opened.classify(frames, {}, &cancel));
+  auto report = TAKE(seed::Report::create("classes"));
+  TAKE(report.add_confusion("confusion", classifier));
+}
+
+void anomalies(const std::string &folder) {
+  auto config = TAKE(seed::Config::create({{"image_width", 64},
+                                           {"image_height", 64},
+                                           {"device", "cpu"},
+                                           {"embedding_dim", 8},
+                                           {"anomaly.held_out", 0.5},
+                                           {"anomaly.false_alarm_rate", 0.2},
+                                           {"anomaly.memory_share", 0.1}}));
+  auto student = TAKE(seed::Student::create("resnet10", config));
+  auto session = TAKE(seed::Session::from_student(student, config));
+  CHECK(TAKE(session.stage_count()) == 4);
+  auto stage = TAKE(session.stage(1));
+  CHECK(stage.name == "layer2" && stage.channels == 128 && stage.stride == 8);
+  FAILS(ErrorCode::InvalidArgument, session.stage(4));
+
+  auto good = TAKE(seed::Dataset::create());
+  const auto part = [](unsigned number, bool scratch) {
+    std::vector<std::uint8_t> pixels(64 * 48);
+    for (unsigned at = 0; at < pixels.size(); ++at)
+      pixels[at] = static_cast<std::uint8_t>(scratch && at / 64 > 20 && at / 64 < 26 && at % 64 > 30 ? 250 : 100 + (at % 64 + number) % 20);
+    return pixels;
+  };
+  for (unsigned i = 0; i < 20; ++i) {
+    const auto pixels = part(i, false);
+    TAKE(good.push(seed::ImageView(pixels.data(), 64, 48, seed::PixelFormat::Mono8)));
+  }
+  std::size_t told = 0;
+  auto detector = TAKE(seed::Anomaly::fit(config, student, good, [&told](std::size_t done, std::size_t total) {
+    CHECK(done <= total && total == 20);
+    told = done;
+    return true;
+  }));
+  CHECK(told == 20);
+  const auto threshold = TAKE(detector.threshold());
+  CHECK(threshold.score > 0 && std::fabs(threshold.rate - 0.2) < 1e-9);
+  CHECK(TAKE(detector.describe()).find("\"layer3\"") != std::string::npos);
+  const auto sound = part(4, false), scratched = part(4, true);
+  const std::vector<seed::ImageView> images{{sound.data(), 64, 48, seed::PixelFormat::Mono8},
+                                            {scratched.data(), 64, 48, seed::PixelFormat::Mono8}};
+  CHECK(TAKE(session.feature_map("layer2", images)).size() == 2 * 128 * 8 * 8);
+  FAILS(ErrorCode::InvalidArgument, session.feature_map("layer9", images));
+  const auto found = TAKE(detector.score(images));
+  CHECK(found.scores[1] > 2 * found.scores[0] && found.alarms[1] == 1);
+  const auto map = TAKE(detector.map(images[1]));
+  CHECK(map.distances.size() == 64 * 48 && map.alarm && std::fabs(map.score - found.scores[1]) < 1e-3f * map.score);
+
+  TAKE(detector.save(folder + "/good.safetensors"));
+  auto opened = TAKE(seed::Anomaly::open(folder + "/good.safetensors", config));
+  CHECK(std::fabs(TAKE(opened.score(images[1])).scores[0] - found.scores[1]) < 1e-3f * map.score);
+  FAILS(ErrorCode::Format, seed::Anomaly::open(folder + "/student.safetensors", config));
+  auto more = TAKE(seed::Dataset::create());
+  TAKE(more.push(images[1]));
+  TAKE(opened.add(config, more));
+  CHECK(TAKE(opened.score(images[1])).scores[0] < 0.5f * map.score);
+  FAILS(ErrorCode::Cancelled, opened.add(config, more, [](std::size_t, std::size_t) { return false; }));
+
+  const std::vector<float> scores{0.1f, 0.4f, 0.35f, 0.8f};
+  CHECK(TAKE(seed::auroc(scores, std::vector<std::uint8_t>{0, 0, 1, 1})) == 0.75);
+  FAILS(ErrorCode::InvalidArgument, seed::auroc(scores, std::vector<std::uint8_t>{1, 1, 1, 1}));
+  FAILS(ErrorCode::InvalidArgument, seed::auroc(scores, std::vector<std::uint8_t>{1}));
+  std::vector<float> rows;
+  std::vector<std::int32_t> labels;
+  for (int i = 0; i < 40; ++i) {
+    labels.push_back(i % 2);
+    rows.insert(rows.end(), {static_cast<float>(i % 2 * 3 + i % 5), static_cast<float>(i % 7), static_cast<float>(i % 2)});
+  }
+  const auto probe = TAKE(seed::linear({rows, 3}, labels, 3, 1));
+  CHECK(probe.accuracy_mean == 1 && probe.auroc_mean == 1 && probe.recalls == std::vector<double>({1, 1}));
+  FAILS(ErrorCode::InvalidArgument, seed::linear({rows, 3}, labels, 3, 1, 0));
+  FAILS(ErrorCode::InvalidArgument, seed::linear({rows, 3}, std::vector<std::int32_t>(40, 0)));
+  const std::vector<std::uint8_t> mask{0, 0, 0, 1};
+  const std::vector<std::uint32_t> two{2};
+  CHECK(TAKE(seed::region_overlap(scores, mask, two, two)) == 1);
+  FAILS(ErrorCode::InvalidArgument, seed::region_overlap(scores, mask, two, std::vector<std::uint32_t>{3}));
+}
+
 } // namespace
 
 int main(int count, char **words) {
@@ -487,6 +856,11 @@ int main(int count, char **words) {
   judging();
   training(words[1]);
   sessions(words[1]);
+  models(words[1]);
+  store(words[1]);
+  trust(words[1]);
+  classifying(words[1]);
+  anomalies(words[1]);
   logging();
   if (failures == 0) std::printf("bindings: all checks passed\n");
   return failures != 0;

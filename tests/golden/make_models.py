@@ -1,6 +1,6 @@
-"""Writes what torchvision computes, for tests/models.rs: run `python make_models.py` beside this file.
+"""Writes what torchvision (and for the EfficientNets of TensorFlow timm) computes, for tests/models.rs: run `python make_models.py` beside this file.
 
-Needs torch 2.11, torchvision 0.26, numpy, safetensors. The weights are not stored: both sides fill tensor number i (in state
+Needs torch 2.11, torchvision 0.26, timm, numpy, safetensors. The weights are not stored: both sides fill tensor number i (in state
 order) from a hash of (i, element), computed exactly in float32. Noise of the training mode comes from ChaCha8 with
 the key (noise, layer, 0, 5), as src/model/noise.rs draws it. torchvision computes in float64, so that the numbers do not
 depend on the machine's kernels; the script checks that float32 comes close enough for the tests' tolerance of 1e-4.
@@ -14,37 +14,73 @@ import math
 import pathlib
 
 import numpy as np
+import timm
 import torch
 import torchvision
 from safetensors.torch import save_file
 
 ARCHITECTURES = ["resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet50w2", "mobilenet_v2",
-                 "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0", "efficientnet_b1"]
+                 "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0", "efficientnet_b1", "resnet18_w0.5",
+                 "resnet34_w0.75", "resnet50_w0.25", "mobilenet_v2_w0.5", "mobilenet_v2_w0.75", "mobilenet_v3_small_w0.5",
+                 "mobilenet_v3_large_w0.75", "mobilenet_v3_large_w0.25", "seed_mobilenet_v3_large", "tf_efficientnet_b0",
+                 "tf_efficientnet_b1"]
 CLASSES, NOISE, IMAGE = 10, 77, 1_000_000  # IMAGE: the number under which pixels are hashed
 # Variance of a weight times its fan-in. 2 suits ReLU; where that makes float32 itself wrong by 1e-4, a smaller one is taken.
-GAIN = {"mobilenet_v2": 1.5, "mobilenet_v3_large": 1.5, "efficientnet_b1": 1.7}
-# So deep that training on so small a batch amplifies float32's rounding beyond the tolerance: eval mode only.
-DEEP = {"resnet101", "resnet152"}
+GAIN = {"mobilenet_v2": 1.5, "mobilenet_v3_large": 1.5, "efficientnet_b1": 1.7, "seed_mobilenet_v3_large": 1.5,
+        "tf_efficientnet_b1": 1.7}
+# So deep that training on so small a batch amplifies float32's rounding beyond the tolerance: eval mode only. timm's
+# EfficientNets have noise layers of another kind and batch norms of another momentum: eval mode only, too.
+EVAL_ONLY = {"resnet101", "resnet152", "tf_efficientnet_b0", "tf_efficientnet_b1"}
 HERE = pathlib.Path(__file__).parent
 
 
 def build(name):
     """torchvision's network of that name; of its classes those that it has no name for."""
-    from torchvision.models import resnet
+    from torchvision.models import mobilenetv3, resnet
 
-    if name == "resnet10":
-        return resnet.ResNet(resnet.BasicBlock, [1, 1, 1, 1], num_classes=CLASSES)
+    name, _, width = name.partition("_w")
+    width = float(width or 1)
+    depths = {"resnet10": [1, 1, 1, 1], "resnet18": [2, 2, 2, 2], "resnet34": [3, 4, 6, 3], "resnet50": [3, 4, 6, 3]}
+    if name == "resnet10" or name in depths and width != 1:
+        return wide_resnet(resnet.Bottleneck if name == "resnet50" else resnet.BasicBlock, depths[name], width)
     if name == "resnet50w2":  # SwAV's: every width doubled, the stem's too
-        model = resnet.ResNet(resnet.Bottleneck, [3, 4, 6, 3], num_classes=CLASSES)
-        model.inplanes = 128
-        model.conv1 = torch.nn.Conv2d(3, 128, 7, 2, 3, bias=False)
-        model.bn1 = torch.nn.BatchNorm2d(128)
-        for stage, depth in enumerate([3, 4, 6, 3]):
-            layer = model._make_layer(resnet.Bottleneck, 128 << stage, depth, 2 if stage else 1)
-            setattr(model, f"layer{stage + 1}", layer)
-        model.fc = torch.nn.Linear(4096, CLASSES)
-        return model
+        return wide_resnet(resnet.Bottleneck, depths["resnet50"], 2)
+    if name == "mobilenet_v2":
+        return torchvision.models.mobilenet_v2(num_classes=CLASSES, width_mult=width)
+    if name.startswith("mobilenet_v3"):
+        rows, last = mobilenetv3._mobilenet_v3_conf(name, width_mult=width)
+        return mobilenetv3.MobileNetV3(rows, last, num_classes=CLASSES)
+    if name == "seed_mobilenet_v3_large":
+        return seeds_mobilenet()
+    if name.startswith("tf_"):
+        return timm.create_model(name, num_classes=CLASSES)
     return getattr(torchvision.models, name)(weights=None, num_classes=CLASSES)
+
+
+def wide_resnet(block, depths, width):
+    """torchvision's ResNet with all channels times `width`."""
+    model = torchvision.models.ResNet(block, depths, num_classes=CLASSES)
+    stem = int(64 * width)
+    model.inplanes = stem
+    model.conv1 = torch.nn.Conv2d(3, stem, 7, 2, 3, bias=False)
+    model.bn1 = torch.nn.BatchNorm2d(stem)
+    for stage, depth in enumerate(depths):
+        setattr(model, f"layer{stage + 1}", model._make_layer(block, stem << stage, depth, 2 if stage else 1))
+    model.fc = torch.nn.Linear((stem << 3) * block.expansion, CLASSES)
+    return model
+
+
+def seeds_mobilenet():
+    """torchvision's MobileNetV3-Large, changed as SEED has it: squeeze and excitation before the activation, torch's norms."""
+    model = torchvision.models.mobilenet_v3_large(weights=None, num_classes=CLASSES, norm_layer=torch.nn.BatchNorm2d)
+    for block in model.features:
+        layers = getattr(block, "block", ())
+        for before, squeeze in zip(layers, list(layers)[1:]):
+            if type(squeeze).__name__ == "SqueezeExcitation":
+                activation = before[2]
+                before[2] = torch.nn.Identity()
+                squeeze.register_forward_hook(lambda _, inputs, output, late=activation: late(output))
+    return model
 
 
 def unit(number, count):
@@ -65,6 +101,7 @@ def between(number, shape, low, high):
 
 
 def fill(model, gain):
+    """timm's EfficientNets have torchvision's order, so the same tensors get the same numbers under other names."""
     for number, (name, tensor) in enumerate(model.state_dict().items()):
         shape = tuple(tensor.shape)
         if name.endswith("num_batches_tracked"):
@@ -129,7 +166,8 @@ def replace_noise(model):
 
 def features_of(model, images):
     """The input of the last linear layer, before its dropout."""
-    last = model.fc if hasattr(model, "fc") else model.classifier[-1]
+    last = model.fc if hasattr(model, "fc") else model.classifier
+    last = last if isinstance(last, torch.nn.Linear) else last[-1]
     caught = []
     handle = last.register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0]))
     model(images)
@@ -158,12 +196,14 @@ def main():
     for name in ARCHITECTURES:
         model = build(name)
         keys.append(name)
-        keys += [f"{key} {','.join(map(str, tensor.shape))}" for key, tensor in model.state_dict().items()]
+        names = build(name.removeprefix("tf_")).state_dict() if name.startswith("tf_") else model.state_dict()
+        shapes = zip(names, (tuple(tensor.shape) for tensor in model.state_dict().values()), strict=True)
+        keys += [f"{key} {','.join(map(str, shape))}" for key, shape in shapes]
         with torch.no_grad():
             fill(model, GAIN.get(name, 2.0))
             replace_noise(model)
             exact, single = (outputs(copy.deepcopy(model), kind) for kind in (torch.float64, torch.float32))
-        if name in DEEP:
+        if name in EVAL_ONLY:
             exact = {key: exact[key] for key in ("eval", "odd", "features")}
         errors = {key: float((single[key] - exact[key]).abs().max() / exact[key].abs().max()) for key in exact}
         first, second = exact["eval"].unbind()

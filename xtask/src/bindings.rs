@@ -6,7 +6,7 @@ use crate::{Outcome, call, cargo, root};
 
 /// (language, its script, what the script needs in the path)
 const BINDINGS: [(&str, &str, &[&str]); 2] = [
-    ("Go", "bindings/go/test.sh", &["go", "gcc"]),
+    ("Go", "bindings/go/test.sh", &["go", "gcc", "pkg-config"]),
     ("C#", "bindings/csharp/test.sh", &["mcs", "mono", "dotnet", "script"]),
 ];
 

@@ -6,9 +6,38 @@ use std::path::PathBuf;
 use crate::{Outcome, root};
 
 /// The files of src/ffi in the order in which the header tells of them.
-const FILES: [&str; 16] = [
-    "init", "error", "log", "device", "config", "cancel", "image", "dataset", "teacher", "student", "queue", "trainer",
-    "bank", "session", "eval", "report",
+const FILES: [&str; 31] = [
+    "init",
+    "error",
+    "log",
+    "device",
+    "config",
+    "cancel",
+    "image",
+    "dataset",
+    "labels",
+    "weights",
+    "teacher",
+    "teacher_callback",
+    "student",
+    "queue",
+    "embeddings",
+    "trainer",
+    "bank",
+    "session",
+    "feature_map",
+    "classifier",
+    "finetune",
+    "anomaly",
+    "model",
+    "export",
+    "store",
+    "stored",
+    "eval",
+    "probe",
+    "drift",
+    "gate",
+    "report",
 ];
 
 /// Writes both files, or compares them with what would be written.

@@ -4,21 +4,39 @@ use std::path::Path;
 
 /// The modules that each module may name as `crate::…`, lowest first. A module may always name itself; ffi names all, and
 /// nothing names ffi.
-const ALLOWED: [(&str, &[&str]); 15] = [
+const ALLOWED: [(&str, &[&str]); 17] = [
     ("error", &[]),
     ("memory", &["error"]),
     ("torch", &["error", "memory"]),
     ("device", &["error", "memory", "torch"]),
     ("machine", &["error", "memory", "torch", "device"]),
     ("data", &["error", "memory"]),
+    ("store", &["error", "memory", "data"]),
     ("config", &["error", "memory", "data"]),
     ("model", &["error", "memory", "torch", "device", "data"]),
     ("optim", &["error", "memory", "torch"]),
     ("distill", &["error", "memory", "torch", "data", "model", "optim"]),
     ("checkpoint", &["error", "memory", "model"]),
-    ("train", &["error", "memory", "torch", "device", "data", "config", "model", "optim", "distill", "checkpoint"]),
     ("eval", &["error", "memory", "data"]),
-    ("infer", &["error", "memory", "torch", "device", "data", "config", "model"]),
+    ("infer", &["error", "memory", "torch", "device", "data", "config", "model", "eval"]),
+    (
+        "train",
+        &[
+            "error",
+            "memory",
+            "torch",
+            "device",
+            "data",
+            "config",
+            "model",
+            "optim",
+            "distill",
+            "checkpoint",
+            "eval",
+            "infer",
+        ],
+    ),
+    ("gate", &["error", "memory", "data", "eval", "infer"]),
     ("export", &["error", "memory", "torch", "device", "data", "config", "model", "infer"]),
 ];
 

@@ -12,9 +12,10 @@ use crate::{Outcome, cargo, root};
 /// How files with a licence begin, in capitals.
 const NAMES: [&str; 6] = ["LICENSE", "LICENCE", "COPYING", "COPYRIGHT", "NOTICE", "UNLICENSE"];
 
-const HEAD: &str = "libseed is MIT or Apache-2.0. Its library contains the crates below, the standard library of Rust (MIT or
-Apache-2.0), inline code of libtorch's headers (BSD-3-Clause), and work of the Independent JPEG Group. libtorch itself is
-not part of this package; its licence comes with it.
+const HEAD: &str =
+    "libseed is MIT or Apache-2.0. Its library contains the crates below, the standard library of Rust (MIT or
+Apache-2.0), inline code of libtorch's headers (BSD-3-Clause), SQLite (public domain), and work of the Independent JPEG
+Group. libtorch itself is not part of this package; its licence comes with it.
 ";
 
 /// libseed and what `cargo metadata` knows below it.

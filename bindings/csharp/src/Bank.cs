@@ -102,6 +102,30 @@ namespace LibSeed
         public static Outcome Fill(string path, Config config, Teacher teacher, Dataset dataset, long maxRows = 0,
             IProgress<BankProgress> progress = null, CancellationToken cancellation = default(CancellationToken))
         {
+            using (var link = new Cancellation(cancellation))
+            {
+                var outcome = Fill(path, config, teacher, dataset, maxRows, progress, link.Handle);
+                if (outcome == Outcome.Cancelled)
+                {
+                    cancellation.ThrowIfCancellationRequested();
+                }
+                return outcome;
+            }
+        }
+
+        /// <summary>
+        /// As the other, but a token of the library ends or pauses the filling; the outcome is
+        /// <see cref="Outcome.Cancelled"/> when it has ended it, and nothing is thrown.
+        /// </summary>
+        public static Outcome Fill(CancelToken cancel, string path, Config config, Teacher teacher, Dataset dataset,
+            long maxRows = 0, IProgress<BankProgress> progress = null)
+        {
+            return Fill(path, config, teacher, dataset, maxRows, progress, Given.Object(cancel, nameof(cancel)).Handle);
+        }
+
+        private static Outcome Fill(string path, Config config, Teacher teacher, Dataset dataset, long maxRows,
+            IProgress<BankProgress> progress, CancelTokenHandle cancel)
+        {
             var file = Text.ToNative(path, nameof(path));
             var settings = Given.Object(config, nameof(config)).Handle;
             var master = Given.Object(teacher, nameof(teacher)).Handle;
@@ -110,19 +134,15 @@ namespace LibSeed
             {
                 throw new ArgumentOutOfRangeException(nameof(maxRows), maxRows, "expected a number from 0");
             }
-            using (var link = new Cancellation(cancellation))
-            using (InFlight.Begin(link.Handle))
+            int outcome;
+            using (InFlight.Begin(cancel))
             using (var callback = new Callback<BankProgress>(progress))
             {
-                int outcome;
                 callback.Settle(SeedError.Take(Native.seed_bank_fill(file, settings, master, images, (ulong)maxRows,
-                    callback.Wanted ? Callbacks.Filling : null, callback.Number, link.Handle, out outcome)));
-                if ((Outcome)outcome == Outcome.Cancelled)
-                {
-                    cancellation.ThrowIfCancellationRequested();
-                }
-                return (Outcome)outcome;
+                    callback.Wanted ? Callbacks.Filling : null, callback.Number, cancel, out outcome)));
             }
+            InFlight.StayWhenLeaving();
+            return (Outcome)outcome;
         }
 
         /// <summary>
@@ -146,7 +166,7 @@ namespace LibSeed
         /// Reads all finished rows and compares their checksums: one pass over the file, at the disk's speed.
         /// </summary>
         /// <exception cref="SeedException">
-        /// <see cref="ErrorCode.Format"/> naming the rows that are damaged; <see cref="Fill"/> repairs them.
+        /// <see cref="ErrorCode.Format"/> naming the rows that are damaged; a filling repairs them.
         /// </exception>
         public void Verify()
         {

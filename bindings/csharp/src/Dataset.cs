@@ -95,6 +95,36 @@ namespace LibSeed
         }
 
         /// <summary>
+        /// Decodes a JPEG, PNG, BMP or TIFF and pushes it, as <see cref="Push(Image, string)"/>. The pixels are kept, not the
+        /// file.
+        /// </summary>
+        /// <exception cref="SeedException">
+        /// <see cref="ErrorCode.Format"/> when the bytes are no sound image.
+        /// </exception>
+        public unsafe int PushEncoded(ReadOnlySpan<byte> file, string name = null)
+        {
+            UIntPtr index;
+            var text = name == null ? null : Text.ToNative(name, nameof(name));
+            fixed (byte* start = &MemoryMarshal.GetReference(file))
+            {
+                SeedError.Check(Native.seed_dataset_push_encoded(Handle, start, (UIntPtr)(uint)file.Length, text, out index));
+            }
+            return Size.Int(index);
+        }
+
+        /// <summary>Reads an image, as <see cref="Picture.Decode"/> gives it.</summary>
+        /// <exception cref="SeedException">
+        /// <see cref="ErrorCode.Io"/> or <see cref="ErrorCode.Format"/> when the image is broken; it is counted as skipped then.
+        /// </exception>
+        public Picture Pixels(int index)
+        {
+            var number = Size.Of(index, nameof(index));
+            var view = default(ImageLayout);
+            return new Picture(Filling.Array<byte>((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
+                Native.seed_dataset_pixels(Handle, number, ref view, buffer, capacity, out length)), view);
+        }
+
+        /// <summary>
         /// The name of an image: its path relative to the folder with '/', or what it was pushed under.
         /// </summary>
         public string Name(int index)

@@ -77,13 +77,37 @@ namespace LibSeed
                     Native.seed_neighbours((float*)address, (UIntPtr)(uint)embeddings.Count, (UIntPtr)(uint)embeddings.Dim,
                         near, buffer, capacity, out length));
             }
-            var rows = new uint[embeddings.Count][];
-            for (var i = 0; i < rows.Length; i++)
+            return Nearest.InRows(found, embeddings.Count, k);
+        }
+
+        /// <summary>
+        /// The <paramref name="k"/> nearest vectors of a gallery for each query by cosine, nearest first.
+        /// </summary>
+        public static unsafe Nearest Neighbours(Embeddings queries, Embeddings gallery, int k)
+        {
+            Given.Object(queries, nameof(queries));
+            Given.Object(gallery, nameof(gallery));
+            if (queries.Dim != gallery.Dim)
             {
-                rows[i] = new uint[k];
-                Array.Copy(found, i * k, rows[i], 0, k);
+                throw new ArgumentException("queries are " + queries.Dim + " wide, the gallery is " + gallery.Dim);
             }
-            return rows;
+            var near = Size.Of(k, nameof(k));
+            Library.Initialize();
+            using (InFlight.Begin())
+            fixed (float* asked = queries.Values)
+            {
+                fixed (float* known = gallery.Values)
+                {
+                    IntPtr left = (IntPtr)asked, right = (IntPtr)known;
+                    return Nearest.Ask(queries.Count, k, (indices, cosines, capacity) =>
+                    {
+                        UIntPtr length;
+                        return Native.seed_neighbours_in((float*)left, (UIntPtr)(uint)queries.Count, (float*)right,
+                            (UIntPtr)(uint)gallery.Count, (UIntPtr)(uint)queries.Dim, near, (uint*)indices, (float*)cosines,
+                            capacity, out length);
+                    });
+                }
+            }
         }
 
         /// <summary>

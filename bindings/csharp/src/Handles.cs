@@ -42,6 +42,15 @@ namespace LibSeed
             return made;
         }
 
+        // Hands the object out: whoever has it frees it.
+        internal IntPtr Detach()
+        {
+            disposed = true;
+            SetHandleAsInvalid();
+            Interlocked.Decrement(ref open);
+            return handle;
+        }
+
         protected abstract void Free(IntPtr value);
 
         protected override void Dispose(bool disposing)
@@ -92,6 +101,21 @@ namespace LibSeed
         internal static readonly DatasetHandle None = new DatasetHandle();
 
         protected override void Free(IntPtr value) => Native.seed_dataset_free(value);
+    }
+
+    internal sealed class DlpackHandle : SeedHandle
+    {
+        protected override void Free(IntPtr value) => DlpackLayout.Delete(value);
+    }
+
+    internal sealed class EmbeddingsHandle : SeedHandle
+    {
+        protected override void Free(IntPtr value) => Native.seed_embeddings_free(value);
+    }
+
+    internal sealed class ModelHandle : SeedHandle
+    {
+        protected override void Free(IntPtr value) => Native.seed_model_free(value);
     }
 
     internal sealed class QueueHandle : SeedHandle

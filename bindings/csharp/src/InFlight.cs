@@ -11,13 +11,15 @@ namespace LibSeed
     // their threads stay here, since what they would do next is too late.
     internal struct InFlight : IDisposable
     {
-        // Mono aborts the threads itself, but none that is in a finally block, as Dispose is, and would wait for it for ever.
+        // Mono aborts the threads itself, but waits for those that are in a catch or finally block, so none may stay there.
         private static readonly bool Aborting = Type.GetType("Mono.Runtime") != null;
         private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+        private static readonly TimeSpan Grace = TimeSpan.FromSeconds(5);
         private static readonly List<CancelTokenHandle> Tokens = new List<CancelTokenHandle>();
         private static int calls;
         private static bool watching;
         private static Thread leaver;
+        private static bool left;
 
         // A callback may make calls inside of its call.
         [ThreadStatic]
@@ -84,21 +86,32 @@ namespace LibSeed
                 leaver = Thread.CurrentThread;
                 Tokens.ForEach(Trigger);
                 var end = DateTime.UtcNow + Patience;
-                for (var left = Patience; calls > depth && left > TimeSpan.Zero; left = end - DateTime.UtcNow)
+                for (var time = Patience; calls > depth && time > TimeSpan.Zero; time = end - DateTime.UtcNow)
                 {
-                    Monitor.Wait(Tokens, left);
+                    Monitor.Wait(Tokens, time);
                 }
+                left = true;
             }
         }
 
-        // Keeps a thread from going on.
+        // Keeps a thread from going on. Not to be called in a catch or finally block of ours; in one of the application's, mono's
+        // threads go on after a while, since mono waits for them.
         internal static void StayWhenLeaving()
         {
             var other = Volatile.Read(ref leaver);
-            if (other != null && other != Thread.CurrentThread)
+            if (other == null || other == Thread.CurrentThread)
+            {
+                return;
+            }
+            if (!Aborting)
             {
                 Thread.Sleep(Timeout.Infinite);
             }
+            while (!Volatile.Read(ref left))
+            {
+                Thread.Sleep(5);
+            }
+            Thread.Sleep(Grace);
         }
 
         private static void Trigger(CancelTokenHandle token)

@@ -11,6 +11,11 @@ namespace LibSeed
         public static string Version => Text.FromNative(Reached(Native.seed_version));
 
         /// <summary>
+        /// The version of the libtorch that is loaded, such as "2.11.0+cu130"; "" where none can be used.
+        /// </summary>
+        public static string LibtorchVersion => Text.FromNative(Reached(Native.seed_libtorch_version));
+
+        /// <summary>
         /// Prepares the library for this process and loads libtorch's CUDA part where it is found. Everything else does so by
         /// itself; call it to hear of trouble early. Further calls do nothing.
         /// </summary>

@@ -15,6 +15,7 @@ namespace LibSeed
 
         internal const uint AbiVersion = 1;
         internal const int DeviceCpu = 0;
+        internal const int DeviceCuda = 1;
 
         // Before the first call, wherever it comes from. An explicit static constructor is not run later than that.
         static Native()
@@ -33,6 +34,14 @@ namespace LibSeed
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_log_set_callback(int level, LogCallback callback, IntPtr userData);
         [DllImport(Seed, CallingConvention = C)] internal static extern IntPtr seed_log_to_stderr(byte[] filter);
+
+        [DllImport(Seed, CallingConvention = C)] internal static extern IntPtr seed_libtorch_version();
+        [DllImport(Seed, CallingConvention = C)] internal static extern IntPtr seed_device_count(out uint result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_device_name(byte[] device, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_memory_use(byte[] device, ref MemoryLayout memory);
 
         [DllImport(Seed, CallingConvention = C)] internal static extern IntPtr seed_config_new(out IntPtr result);
         [DllImport(Seed, CallingConvention = C)]
@@ -60,7 +69,15 @@ namespace LibSeed
         internal static extern IntPtr seed_cancel_token_trigger(CancelTokenHandle token);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_cancel_token_reset(CancelTokenHandle token);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_cancel_token_pause(CancelTokenHandle token);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_cancel_token_resume(CancelTokenHandle token);
         [DllImport(Seed, CallingConvention = C)] internal static extern void seed_cancel_token_free(IntPtr token);
+
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_image_decode(byte* bytes, UIntPtr length, ref ImageLayout image,
+            IntPtr buffer, UIntPtr capacity, out UIntPtr needed);
 
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_dataset_open_folder(byte[] folder, out IntPtr result);
@@ -70,6 +87,12 @@ namespace LibSeed
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_dataset_push(DatasetHandle dataset, ImageLayout* image, byte[] name,
             out UIntPtr index);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_dataset_push_encoded(DatasetHandle dataset, byte* bytes, UIntPtr length,
+            byte[] name, out UIntPtr index);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_dataset_pixels(DatasetHandle dataset, UIntPtr index, ref ImageLayout image,
+            IntPtr buffer, UIntPtr capacity, out UIntPtr length);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_dataset_count(DatasetHandle dataset, out UIntPtr result);
         [DllImport(Seed, CallingConvention = C)]
@@ -86,10 +109,17 @@ namespace LibSeed
         internal static extern IntPtr seed_teacher_load(byte[] path, byte[] architecture, ConfigHandle config,
             out IntPtr result);
         [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_teacher_load_torchscript(byte[] path, byte[] output, ConfigHandle config,
+            out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_teacher_dim(TeacherHandle teacher, out long result);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_teacher_parameter_count(TeacherHandle teacher, out long result);
         [DllImport(Seed, CallingConvention = C)] internal static extern void seed_teacher_free(IntPtr teacher);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_teacher_from_callback(TeacherCallback callback, IntPtr userData,
+            ReleaseCallback release, long dim, byte[] identity, int format, int device, ConfigHandle config,
+            out IntPtr result);
 
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_student_new(byte[] architecture, ConfigHandle config, out IntPtr result);
@@ -101,7 +131,48 @@ namespace LibSeed
         internal static extern IntPtr seed_student_parameter_count(StudentHandle student, out long result);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_student_dim(StudentHandle student, out long result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_weights_describe(byte[] path, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_student_load_weights(StudentHandle student, byte[] path);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_student_weights_report(StudentHandle student, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_student_set_provenance(StudentHandle student, byte[] key, byte[] json);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_student_provenance(StudentHandle student, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_student_export(StudentHandle student, byte[] path,
+            ref ExportOptionsLayout options);
         [DllImport(Seed, CallingConvention = C)] internal static extern void seed_student_free(IntPtr student);
+
+        [DllImport(Seed, CallingConvention = C)] internal static extern IntPtr seed_architecture_count(out UIntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_architecture_name(UIntPtr index, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
+
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_model_new(byte[] architecture, ConfigHandle config, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)] internal static extern IntPtr seed_model_open(byte[] path, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_model_from_student(StudentHandle student, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_model_from_teacher(TeacherHandle teacher, ConfigHandle config,
+            out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_model_from_session(SessionHandle session, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_model_get_info(ModelHandle model, ref ModelInfoLayout info);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_model_architecture(ModelHandle model, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_model_provenance(ModelHandle model, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)] internal static extern void seed_model_free(IntPtr model);
 
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_queue_new(UIntPtr capacity, UIntPtr dim, ulong seed, out IntPtr result);
@@ -120,7 +191,27 @@ namespace LibSeed
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_queue_similarities(QueueHandle queue, float* queries, UIntPtr count,
             UIntPtr dim, IntPtr buffer, UIntPtr capacity, out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_queue_rows(QueueHandle queue, UIntPtr first, UIntPtr count, IntPtr buffer,
+            UIntPtr capacity, out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_queue_nearest(QueueHandle queue, float* queries, UIntPtr count, UIntPtr dim,
+            UIntPtr k, uint* indices, float* similarities, UIntPtr capacity, out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_queue_snapshot(QueueHandle queue, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_queue_restore(QueueHandle queue, QueueHandle snapshot);
         [DllImport(Seed, CallingConvention = C)] internal static extern void seed_queue_free(IntPtr queue);
+
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_embeddings_load(byte[] path, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_embeddings_new(float* rows, UIntPtr count, UIntPtr dim, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_embeddings_count(EmbeddingsHandle embeddings, out UIntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_embeddings_dim(EmbeddingsHandle embeddings, out long result);
+        [DllImport(Seed, CallingConvention = C)] internal static extern void seed_embeddings_free(IntPtr embeddings);
 
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_trainer_new(ConfigHandle config, StudentHandle student,
@@ -128,6 +219,9 @@ namespace LibSeed
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_trainer_new_with_bank(ConfigHandle config, StudentHandle student,
             BankHandle bank, QueueHandle queue, DatasetHandle dataset, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_trainer_new_with_embeddings(ConfigHandle config, StudentHandle student,
+            EmbeddingsHandle embeddings, QueueHandle queue, DatasetHandle dataset, out IntPtr result);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_trainer_run(TrainerHandle trainer, ulong maxSteps, ProgressCallback callback,
             IntPtr userData, CancelTokenHandle cancel, out int outcome);
@@ -184,6 +278,11 @@ namespace LibSeed
         internal static extern IntPtr seed_session_embed(SessionHandle session, ImageLayout* images, UIntPtr count,
             IntPtr buffer, UIntPtr capacity, out UIntPtr length);
         [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_session_embed_dlpack(SessionHandle session, IntPtr images,
+            out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_session_swap(SessionHandle session, SessionHandle other);
+        [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_session_embed_dataset(SessionHandle session, DatasetHandle dataset,
             CountCallback callback, IntPtr userData, CancelTokenHandle cancel, IntPtr buffer, UIntPtr capacity,
             out UIntPtr length);
@@ -196,6 +295,11 @@ namespace LibSeed
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_neighbours(float* embeddings, UIntPtr count, UIntPtr dim, UIntPtr k,
             IntPtr buffer, UIntPtr capacity, out UIntPtr length);
+
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_neighbours_in(float* queries, UIntPtr queryCount, float* gallery,
+            UIntPtr galleryCount, UIntPtr dim, UIntPtr k, uint* indices, float* similarities, UIntPtr capacity,
+            out UIntPtr length);
 
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_agreement(float* student, UIntPtr studentDim, float* teacher,

@@ -101,6 +101,48 @@ namespace LibSeed
             }
         }
 
+        /// <summary>
+        /// The <paramref name="k"/> rows nearest to each query by cosine, nearest first, among those that were pushed.
+        /// </summary>
+        public unsafe Nearest Nearest(Embeddings queries, int k)
+        {
+            Given.Object(queries, nameof(queries));
+            var near = Size.Of(k, nameof(k));
+            using (InFlight.Begin())
+            fixed (float* values = queries.Values)
+            {
+                var address = (IntPtr)values;
+                return LibSeed.Nearest.Ask(queries.Count, k, (indices, cosines, capacity) =>
+                {
+                    UIntPtr length;
+                    return Native.seed_queue_nearest(Handle, (float*)address, (UIntPtr)(uint)queries.Count,
+                        (UIntPtr)(uint)queries.Dim, near, (uint*)indices, (float*)cosines, capacity, out length);
+                });
+            }
+        }
+
+        /// <summary>
+        /// <paramref name="count"/> rows from row <paramref name="first"/> on. Row j is column j of
+        /// <see cref="Similarities"/>; rows from <see cref="Length"/> on are noise.
+        /// </summary>
+        public Embeddings Rows(int first, int count)
+        {
+            UIntPtr from = Size.Of(first, nameof(first)), rows = Size.Of(count, nameof(count));
+            return new Embeddings(Filling.Array<float>((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
+                Native.seed_queue_rows(Handle, from, rows, buffer, capacity, out length)), Dim);
+        }
+
+        /// <summary>A copy of the queue as it is now, to be put back by <see cref="Restore"/>.</summary>
+        public Queue Snapshot() => new Queue(SeedHandle.Make<QueueHandle>((out IntPtr result) =>
+            Native.seed_queue_snapshot(Handle, out result)));
+
+        /// <summary>Makes the queue what a snapshot is: any queue of the same K and C, which is left as it is.</summary>
+        /// <exception cref="SeedException">
+        /// <see cref="ErrorCode.Mismatch"/> when K or C differ; the queue is left as it was.
+        /// </exception>
+        public void Restore(Queue snapshot) =>
+            SeedError.Check(Native.seed_queue_restore(Handle, Given.Object(snapshot, nameof(snapshot)).Handle));
+
         /// <summary>Releases the queue. Trainers made of it go on.</summary>
         public void Dispose() => handle.Dispose();
     }

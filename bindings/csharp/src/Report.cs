@@ -59,7 +59,9 @@ namespace LibSeed
         /// <param name="dataset">The images.</param>
         /// <param name="queries">Numbers of images of the data set.</param>
         /// <param name="leftName">The first network's name.</param>
-        /// <param name="left">For each query its nearest, as <see cref="Evaluation.Neighbours"/> gives them.</param>
+        /// <param name="left">
+        /// For each query its nearest, as <see cref="Evaluation.Neighbours(Embeddings, int)"/> gives them.
+        /// </param>
         /// <param name="rightName">The second network's name.</param>
         /// <param name="right">As <paramref name="left"/>, by the second network.</param>
         public unsafe void AddNeighbours(string title, Dataset dataset, uint[] queries, string leftName, uint[][] left,

@@ -1,11 +1,13 @@
 using System;
+using System.Runtime.ExceptionServices;
 using System.Runtime.InteropServices;
 using System.Threading;
 
 namespace LibSeed
 {
     /// <summary>
-    /// A snapshot of a network that turns images into vectors. It never changes; any number of threads may use it at once.
+    /// A snapshot of a network that turns images into vectors. It changes by <see cref="Swap"/> only; any number of threads may
+    /// use it at once.
     /// </summary>
     public sealed class Session : IDisposable
     {
@@ -74,6 +76,18 @@ namespace LibSeed
             return new Session((out IntPtr result) => Native.seed_session_from_teacher(network, settings, out result));
         }
 
+        /// <summary>
+        /// Exchanges what two sessions run, between two calls: a running station takes a newly distilled student, and the other
+        /// session then holds the old one. The same call again goes back. Calls under way finish with what they began with;
+        /// nothing waits. "workers" stays with each session.
+        /// </summary>
+        /// <exception cref="SeedException">
+        /// <see cref="ErrorCode.Mismatch"/> when their vectors differ in length or kind, since what they are compared with would
+        /// no longer fit; both are left as they were.
+        /// </exception>
+        public void Swap(Session other) =>
+            SeedError.Check(Native.seed_session_swap(Handle, Given.Object(other, nameof(other)).Handle));
+
         /// <summary>Vectors of images of any sizes, a row for each.</summary>
         public Embeddings Embed(params Image[] images)
         {
@@ -138,34 +152,57 @@ namespace LibSeed
         public Embeddings Embed(Dataset dataset, IProgress<CountProgress> progress = null,
             CancellationToken cancellation = default(CancellationToken))
         {
-            try
+            using (var link = new Cancellation(cancellation))
             {
-                return EmbedAll(Given.Object(dataset, nameof(dataset)).Handle, progress, cancellation);
-            }
-            catch (SeedException error) when (error.Code == ErrorCode.Cancelled)
-            {
-                // It may be the end of the process that has cancelled.
-                InFlight.StayWhenLeaving();
-                cancellation.ThrowIfCancellationRequested();
-                throw;
+                try
+                {
+                    return Embed(dataset, progress, link.Handle);
+                }
+                catch (SeedException error) when (error.Code == ErrorCode.Cancelled)
+                {
+                    cancellation.ThrowIfCancellationRequested();
+                    throw;
+                }
             }
         }
 
-        private Embeddings EmbedAll(DatasetHandle images, IProgress<CountProgress> progress, CancellationToken cancellation)
+        /// <summary>
+        /// As the other, but a token of the library ends or pauses the call. When it has ended it there is no result, so
+        /// <see cref="ErrorCode.Cancelled"/> is thrown.
+        /// </summary>
+        public Embeddings Embed(CancelToken cancel, Dataset dataset, IProgress<CountProgress> progress = null)
         {
+            return Embed(dataset, progress, Given.Object(cancel, nameof(cancel)).Handle);
+        }
+
+        private Embeddings Embed(Dataset dataset, IProgress<CountProgress> progress, CancelTokenHandle cancel)
+        {
+            var images = Given.Object(dataset, nameof(dataset)).Handle;
             var dim = Dim;
-            using (var link = new Cancellation(cancellation))
-            using (InFlight.Begin(link.Handle))
+            float[] vectors = null;
+            ExceptionDispatchInfo ended = null;
+            using (InFlight.Begin(cancel))
             using (var callback = new Callback<CountProgress>(progress))
             {
-                return new Embeddings(Filling.Array<float>((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
+                try
                 {
-                    var error = Native.seed_session_embed_dataset(Handle, images,
-                        callback.Wanted ? Callbacks.Counting : null, callback.Number, link.Handle, buffer, capacity,
-                        out length);
-                    return callback.Interrupted ? Settled(callback, error) : error;
-                }), dim);
+                    vectors = Filling.Array<float>((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
+                    {
+                        var error = Native.seed_session_embed_dataset(Handle, images,
+                            callback.Wanted ? Callbacks.Counting : null, callback.Number, cancel, buffer, capacity,
+                            out length);
+                        return callback.Interrupted ? Settled(callback, error) : error;
+                    });
+                }
+                catch (SeedException error) when (error.Code == ErrorCode.Cancelled)
+                {
+                    ended = ExceptionDispatchInfo.Capture(error);
+                }
             }
+            // It may be the end of the process that has cancelled.
+            InFlight.StayWhenLeaving();
+            ended?.Throw();
+            return new Embeddings(vectors, dim);
         }
 
         // Throws what the callback has thrown.
@@ -173,6 +210,40 @@ namespace LibSeed
         {
             callback.Settle(SeedError.Take(error));
             return IntPtr.Zero;
+        }
+
+        /// <summary>
+        /// Vectors of a batch of images in a DLPack tensor, which may be on a GPU: bytes (B, H, W, C) with C 1 or 3 (red, green,
+        /// blue) of any size, which are resized, cropped and normalised as other images are; or float32, float16 or bfloat16
+        /// (B, 3, height, width) of the session's size, normalised already. The result is (B, D) of float32 on the session's
+        /// device, complete when the call returns. Frames in main memory are better given as an <see cref="Image"/>.
+        /// </summary>
+        /// <param name="images">
+        /// A DLManagedTensorVersioned* of DLPack 1. It is taken over whatever comes of the call: its deleter is called, when this
+        /// throws too, so do not call it. What writes a GPU's images must be done, or queued on the default stream, before.
+        /// </param>
+        /// <exception cref="SeedException">
+        /// <see cref="ErrorCode.InvalidArgument"/> for another version, device, type or shape.
+        /// </exception>
+        public DlpackTensor EmbedDlpack(IntPtr images)
+        {
+            if (images == IntPtr.Zero)
+            {
+                throw new ArgumentNullException(nameof(images));
+            }
+            return new DlpackTensor(SeedHandle.Make<DlpackHandle>((out IntPtr result) =>
+            {
+                try
+                {
+                    return Native.seed_session_embed_dlpack(Handle, images, out result);
+                }
+                catch (ObjectDisposedException)
+                {
+                    // C was not reached, so nobody has taken the images over.
+                    DlpackLayout.Delete(images);
+                    throw;
+                }
+            }));
         }
 
         /// <summary>Releases the session.</summary>

@@ -1,8 +1,12 @@
 using System;
+using System.Runtime.InteropServices;
 
 namespace LibSeed
 {
-    /// <summary>A frozen network. Any number of threads may use it at once.</summary>
+    /// <summary>
+    /// What is learned from: a frozen network, a TorchScript file, or an engine of the application. Any number of threads may use
+    /// it at once.
+    /// </summary>
     public sealed class Teacher : IDisposable
     {
         private readonly TeacherHandle handle;
@@ -26,6 +30,9 @@ namespace LibSeed
         }
 
         /// <summary>The number of parameters.</summary>
+        /// <exception cref="SeedException">
+        /// <see cref="ErrorCode.Unsupported"/> for an engine of the application, which the library cannot look into.
+        /// </exception>
         public long ParameterCount
         {
             get
@@ -53,6 +60,77 @@ namespace LibSeed
             var settings = Given.Object(config, nameof(config)).Handle;
             return new Teacher(SeedHandle.Make<TeacherHandle>((out IntPtr result) =>
                 Native.seed_teacher_load(file, name, settings, out result)));
+        }
+
+        /// <summary>
+        /// Makes a teacher of a TorchScript file, written by torch.jit.save: any PyTorch network that takes float images
+        /// (B, 3, H, W), normalised by "mean" and "std" of the run, and gives floating-point rows (B, D), or (B, D, 1, 1). It is
+        /// put into eval mode, frozen, moved to the "device" of the configuration and tried on images of "image_width" and
+        /// "image_height", which tells D. It computes in the type of its weights, whatever "precision" says.
+        /// </summary>
+        /// <remarks>
+        /// A TorchScript file is a program, unlike a file of weights: what it contains is run in this process, with all rights of
+        /// this process. Load only what you would also run.
+        /// </remarks>
+        /// <param name="path">The file.</param>
+        /// <param name="config">The settings.</param>
+        /// <param name="output">Where the network gives a tuple, a list or a dict: which tensor to take, by its key, field or
+        /// number from 0; null takes the first.</param>
+        /// <exception cref="SeedException">
+        /// <see cref="ErrorCode.Io"/>, <see cref="ErrorCode.Format"/> when the file is no TorchScript module,
+        /// <see cref="ErrorCode.Mismatch"/> when it refuses such images or gives something else, with what it gave.
+        /// </exception>
+        public static Teacher LoadTorchScript(string path, Config config, string output = null)
+        {
+            var file = Text.ToNative(path, nameof(path));
+            var tensor = output == null ? null : Text.ToNative(output, nameof(output));
+            var settings = Given.Object(config, nameof(config)).Handle;
+            return new Teacher(SeedHandle.Make<TeacherHandle>((out IntPtr result) =>
+                Native.seed_teacher_load_torchscript(file, tensor, settings, out result)));
+        }
+
+        /// <summary>
+        /// Makes a teacher of an engine of the application. It serves trainers, banks and sessions ("output" "embedding") as any
+        /// other; with an engine that is slow, fill a bank once. "mean" and "std" of the configuration must be the run's. The
+        /// function is kept until the teacher is disposed and nothing that was made of it is left.
+        /// </summary>
+        /// <param name="embed">
+        /// Fills the embeddings of a batch. It runs on the thread that computes: the one that made the call, or with "nice" from
+        /// 1 on one of the library; on several at once where several calls use one teacher at the same time. It may call the
+        /// library, but the trainer and bank it is called for throw <see cref="ErrorCode.Busy"/>. What it throws fails the call
+        /// that needed the embeddings with <see cref="ErrorCode.Cancelled"/> and the exception's words; finished steps stay, and
+        /// another call goes on after them. A row of zeros, or with NaN or infinity, is <see cref="ErrorCode.Mismatch"/>.
+        /// </param>
+        /// <param name="dim">How many numbers an image has, 1 to 65536.</param>
+        /// <param name="identity">A text that changes when the embeddings do, such as the engine's file and its hash: a bank of
+        /// another identity is stale, and a checkpoint is not resumed.</param>
+        /// <param name="config">The settings.</param>
+        /// <param name="format">How images are shown.</param>
+        /// <param name="onDevice">Whether batches are wanted on the CUDA device that "device" names; else they are in main
+        /// memory. The images are there when the function is called, and the embeddings must be there when it returns.</param>
+        /// <exception cref="SeedException">
+        /// <see cref="ErrorCode.InvalidArgument"/> for numbers out of bounds and an empty identity or one of more than 1024
+        /// bytes.
+        /// </exception>
+        public static Teacher FromFunction(Action<TeacherBatch> embed, int dim, string identity, Config config,
+            BatchFormat format = BatchFormat.FloatNchw, bool onDevice = false)
+        {
+            Given.Object(embed, nameof(embed));
+            var name = Text.ToNative(identity, nameof(identity));
+            var settings = Given.Object(config, nameof(config)).Handle;
+            // The library's until it calls Released.
+            var kept = GCHandle.Alloc(embed);
+            try
+            {
+                return new Teacher(SeedHandle.Make<TeacherHandle>((out IntPtr result) =>
+                    Native.seed_teacher_from_callback(TeacherBatch.Embedding, GCHandle.ToIntPtr(kept), TeacherBatch.Released, dim,
+                        name, (int)format, onDevice ? Native.DeviceCuda : Native.DeviceCpu, settings, out result)));
+            }
+            catch
+            {
+                kept.Free();
+                throw;
+            }
         }
 
         /// <summary>Releases the teacher. Trainers and sessions made of it go on.</summary>

@@ -47,6 +47,29 @@ namespace LibSeed
                 Native.seed_trainer_new_with_bank(settings, learner, targets, rows, images, out result));
         }
 
+        /// <summary>
+        /// Makes a run where every view of an image has one target: the image's own row of a table. Rows are found by the names
+        /// of the images where the table has names, else row i is image i's. An image may lack a row, or have one of zeros, only
+        /// where it cannot be read. <see cref="Step"/> is refused.
+        /// </summary>
+        /// <remarks>
+        /// The target does not follow the crop, as it does with a teacher or a bank, so keep the views mild
+        /// ("view.crop_scale_min" near 1); where the teacher can be run here, a <see cref="Bank"/> learns more from it.
+        /// </remarks>
+        /// <exception cref="SeedException">
+        /// <see cref="ErrorCode.Mismatch"/> when images have no row, listing their names, or the widths differ.
+        /// </exception>
+        public Trainer(Config config, Student student, EmbeddingTable table, Dataset dataset, Queue queue = null)
+        {
+            var settings = Given.Object(config, nameof(config)).Handle;
+            var learner = Given.Object(student, nameof(student)).Handle;
+            var targets = Given.Object(table, nameof(table)).Handle;
+            var images = Given.Object(dataset, nameof(dataset)).Handle;
+            var rows = queue == null ? QueueHandle.None : queue.Handle;
+            handle = SeedHandle.Make<TrainerHandle>((out IntPtr result) =>
+                Native.seed_trainer_new_with_embeddings(settings, learner, targets, rows, images, out result));
+        }
+
         internal TrainerHandle Handle => handle.Alive(this);
 
         /// <summary>
@@ -76,8 +99,8 @@ namespace LibSeed
         }
 
         /// <summary>
-        /// As the other, but a token of the library ends the run; the outcome is <see cref="Outcome.Cancelled"/> then and
-        /// nothing is thrown.
+        /// As the other, but a token of the library ends or pauses the run; the outcome is <see cref="Outcome.Cancelled"/> when
+        /// it has ended it, and nothing is thrown.
         /// </summary>
         public Outcome Run(CancelToken cancel, long maxSteps = 0, IProgress<TrainingProgress> progress = null)
         {
@@ -90,14 +113,16 @@ namespace LibSeed
             {
                 throw new ArgumentOutOfRangeException(nameof(maxSteps), maxSteps, "expected a number from 0");
             }
+            int outcome;
             using (InFlight.Begin(cancel))
             using (var callback = new Callback<TrainingProgress>(progress))
             {
-                int outcome;
                 callback.Settle(SeedError.Take(Native.seed_trainer_run(Handle, (ulong)maxSteps,
                     callback.Wanted ? Callbacks.Training : null, callback.Number, cancel, out outcome)));
-                return (Outcome)outcome;
             }
+            // It may be the end of the process that has cancelled.
+            InFlight.StayWhenLeaving();
+            return (Outcome)outcome;
         }
 
         /// <summary>

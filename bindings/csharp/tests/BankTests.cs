@@ -68,7 +68,7 @@ namespace LibSeed.Tests
         public static void FillingIsCancelled()
         {
             var file = Path.Combine(Fixtures.Folder(), "bank");
-            using (var config = Fixtures.SmallConfig().Set("view_count", 20))
+            using (var config = Fixtures.SmallConfig().Set("view_count", 60))
             using (var teacher = Fixtures.NewTeacher(config))
             using (var frames = Fixtures.Frames())
             using (var source = new CancellationTokenSource())

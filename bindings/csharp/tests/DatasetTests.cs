@@ -81,6 +81,49 @@ namespace LibSeed.Tests
         }
 
         [Test]
+        public static void FilesInMemoryAreImages()
+        {
+            var folder = Fixtures.ImageFolder(3);
+            var file = File.ReadAllBytes(Path.Combine(folder, "02.png"));
+            File.WriteAllText(Path.Combine(folder, "01.png"), "no picture");
+            using (var images = Dataset.OpenFolder(folder))
+            {
+                var picture = Picture.Decode(file);
+                Expect.Equal("40 36 Mono8", picture.Width + " " + picture.Height + " " + picture.Format);
+                Expect.True(picture.Pixels.SequenceEqual(Fixtures.Stripes(3)), "the pixels that were written");
+                Expect.Equal(3, images.PushEncoded(file, "Teil ü"));
+                Expect.Equal("Teil ü", images.Name(3));
+                foreach (var number in new[] { 2, 3 })
+                {
+                    var read = images.Pixels(number);
+                    Expect.True(read.Width == 40 && read.Height == 36 && read.Pixels.SequenceEqual(picture.Pixels), "the same picture");
+                }
+                Expect.Near(1, new Embeddings(Fixtures.TellingSession.Embed(picture.View, Fixtures.Striped(3)).Values, Fixtures.Dim)
+                    .Cosine(0, 1), 1e-6);
+                Expect.Fails(ErrorCode.Format, () => images.Pixels(1));
+                Expect.Equal(1, images.Skipped().Count);
+                Expect.Fails(ErrorCode.InvalidArgument, () => images.Pixels(4));
+                Expect.Throws<ArgumentOutOfRangeException>(() => images.Pixels(-1));
+                Expect.Fails(ErrorCode.Format, () => images.PushEncoded(new byte[] { 1, 2, 3 }));
+                Expect.Throws<ArgumentException>(() => images.PushEncoded(file, "a\0b"));
+                Expect.Equal(4, images.Count);
+            }
+            foreach (var broken in new[] { new byte[] { 1, 2, 3 }, file.Take(60).ToArray() })
+            {
+                Expect.Fails(ErrorCode.Format, () => Picture.Decode(broken));
+            }
+            // Nothing at all has no address either.
+            Expect.Throws<SeedException>(() => Picture.Decode(default(ReadOnlySpan<byte>)));
+            Fixtures.WhileCollecting(() =>
+            {
+                for (var i = 0; i < 100; i++)
+                {
+                    Expect.Equal(1440, Picture.Decode((byte[])file.Clone()).Pixels.Length);
+                }
+            });
+        }
+
+        [Test]
         public static void WhatIsNotThereIsAnError()
         {
             var empty = Fixtures.Folder();

@@ -28,6 +28,23 @@ namespace LibSeed.Tests
         }
 
         [Test]
+        public static void NeighboursInAGallery()
+        {
+            var gallery = new Embeddings(new float[] { 1, 0, 0, 2, -1, 0 }, 2);
+            var queries = new Embeddings(new float[] { .1f, .5f, -3, .1f }, 2);
+            var found = Evaluation.Neighbours(queries, gallery, 3);
+            Expect.Equal("1 0 2|2 1 0", string.Join("|", found.Indices.Select(row => string.Join(" ", row))));
+            Expect.Near(.5 / Math.Sqrt(.26), found.Cosines[0][0], 1e-6);
+            foreach (var k in new[] { 0, 4, int.MaxValue })
+            {
+                Expect.Fails(ErrorCode.InvalidArgument, () => Evaluation.Neighbours(queries, gallery, k));
+            }
+            Expect.Throws<ArgumentOutOfRangeException>(() => Evaluation.Neighbours(queries, gallery, -1));
+            Expect.Throws<ArgumentException>(() => Evaluation.Neighbours(new Embeddings(new float[3], 3), gallery, 1));
+            Expect.Throws<ArgumentNullException>(() => Evaluation.Neighbours(queries, null, 1));
+        }
+
+        [Test]
         public static void KnnJudges()
         {
             var rows = Clusters(60);

@@ -16,10 +16,11 @@ namespace LibSeed.Tests
             text = Regex.Replace(File.ReadAllText(path), @"/\*.*?\*/", "", RegexOptions.Singleline);
         }
 
-        // A parameter or a field: its C type without spaces and "const", and its name.
+        // A parameter or a field: its C type without spaces and "const", its name, and how many there are.
         internal struct Place
         {
             internal string Type, Name;
+            internal int Count;
         }
 
         internal sealed class Function
@@ -71,8 +72,13 @@ namespace LibSeed.Tests
 
         private static Place Declared(string declaration)
         {
-            var match = Regex.Match(declaration, @"^(?<type>.*?)(?<name>\w+)\s*$", RegexOptions.Singleline);
-            return new Place { Type = Bare(match.Groups["type"].Value), Name = match.Groups["name"].Value };
+            var match = Regex.Match(declaration, @"^(?<type>.*?)(?<name>\w+)(\[(?<count>\d+)\])?\s*$", RegexOptions.Singleline);
+            return new Place
+            {
+                Type = Bare(match.Groups["type"].Value),
+                Name = match.Groups["name"].Value,
+                Count = match.Groups["count"].Success ? int.Parse(match.Groups["count"].Value) : 1,
+            };
         }
 
         private static string Bare(string type) => Regex.Replace(Regex.Replace(type, @"\bconst\b", ""), @"\s", "");

@@ -1,8 +1,10 @@
 using System;
 using System.Collections.Generic;
+using System.IO;
 using System.Linq;
 using System.Reflection;
 using System.Runtime.InteropServices;
+using System.Text.RegularExpressions;
 
 namespace LibSeed.Tests
 {
@@ -21,22 +23,31 @@ namespace LibSeed.Tests
             { "uint64_t", new[] { typeof(ulong) } },
             { "size_t", new[] { typeof(UIntPtr) } },
             { "double", new[] { typeof(double) } },
+            { "double[3]", new[] { typeof(Triple) } },
             { "void*", new[] { typeof(IntPtr) } },
             { "char*", new[] { typeof(byte[]), typeof(IntPtr) } },
             { "char**", new[] { typeof(IntPtr[]) } },
             { "int32_t*", new[] { typeof(int).MakeByRefType() } },
-            { "uint32_t*", new[] { typeof(uint*), typeof(IntPtr) } },
+            { "uint32_t*", new[] { typeof(uint*), typeof(uint).MakeByRefType(), typeof(IntPtr) } },
             { "int64_t*", new[] { typeof(long).MakeByRefType(), typeof(long*) } },
             { "uint64_t*", new[] { typeof(ulong).MakeByRefType() } },
             { "size_t*", new[] { typeof(UIntPtr).MakeByRefType() } },
             { "double*", new[] { typeof(double).MakeByRefType() } },
             { "float*", new[] { typeof(float*), typeof(IntPtr) } },
             { "seed_error*", new[] { typeof(IntPtr) } },
-            { "seed_image*", new[] { typeof(ImageLayout*) } },
+            { "uint8_t*", new[] { typeof(byte*), typeof(IntPtr) } },
+            { "structDLManagedTensorVersioned*", new[] { typeof(IntPtr) } },
+            { "seed_image*", new[] { typeof(ImageLayout*), typeof(ImageLayout).MakeByRefType() } },
+            { "seed_memory*", new[] { typeof(MemoryLayout).MakeByRefType() } },
             { "seed_knn_result*", new[] { typeof(KnnLayout).MakeByRefType() } },
+            { "seed_model_info*", new[] { typeof(ModelInfoLayout).MakeByRefType() } },
+            { "seed_export_options*", new[] { typeof(ExportOptionsLayout).MakeByRefType() } },
+            { "seed_teacher_batch*", new[] { typeof(IntPtr) } },
             { "seed_progress*", new[] { typeof(IntPtr) } },
             { "seed_bank_progress*", new[] { typeof(IntPtr) } },
             { "seed_log_callback", new[] { typeof(LogCallback) } },
+            { "seed_teacher_callback", new[] { typeof(TeacherCallback) } },
+            { "seed_release_callback", new[] { typeof(ReleaseCallback) } },
             { "seed_progress_callback", new[] { typeof(ProgressCallback) } },
             { "seed_bank_callback", new[] { typeof(BankCallback) } },
             { "seed_count_callback", new[] { typeof(CountCallback) } },
@@ -45,19 +56,24 @@ namespace LibSeed.Tests
         private static readonly Dictionary<string, Type> Layouts = new Dictionary<string, Type>
         {
             { "seed_image", typeof(ImageLayout) },
+            { "seed_memory", typeof(MemoryLayout) },
+            { "seed_model_info", typeof(ModelInfoLayout) },
+            { "seed_export_options", typeof(ExportOptionsLayout) },
+            { "seed_teacher_batch", typeof(TeacherBatchLayout) },
             { "seed_progress", typeof(ProgressLayout) },
             { "seed_bank_progress", typeof(BankProgressLayout) },
             { "seed_knn_result", typeof(KnnLayout) },
         };
 
-        // Functions that C# has no words for yet; the list may only shrink.
+        // Beginnings of what C# has no words for yet: the frame store, and the judging of drift and students. The list may only
+        // shrink.
         private static readonly string[] NotYet =
         {
-            "seed_cancel_token_pause", "seed_cancel_token_resume", "seed_dataset_pixels", "seed_dataset_push_encoded",
-            "seed_device_count", "seed_device_name", "seed_image_decode", "seed_libtorch_version", "seed_memory_use",
-            "seed_neighbours_in", "seed_queue_nearest", "seed_queue_restore", "seed_queue_rows", "seed_queue_snapshot",
-            "seed_session_embed_dlpack", "seed_session_swap",
+            "seed_store_", "seed_dataset_open_store", "seed_drift_", "seed_fidelity", "seed_gate_", "seed_interval", "seed_criterion",
+            "seed_verdict",
         };
+
+        private static bool IsWanted(string name) => !NotYet.Any(start => name.StartsWith(start, StringComparison.Ordinal));
 
         [Test]
         public static void EveryFunctionIsThere()
@@ -65,10 +81,22 @@ namespace LibSeed.Tests
             var declared = Entries().Select(Entry).OrderBy(name => name, StringComparer.Ordinal).ToArray();
             var wanted = Header.Functions().Select(function => function.Name).OrderBy(name => name, StringComparer.Ordinal)
                 .ToArray();
-            Expect.True(wanted.Length >= 86, "at least 86 functions in seed.h, found " + wanted.Length);
-            Expect.Equal("", string.Join(", ", wanted.Except(declared).Except(NotYet)));
-            Expect.Equal("", string.Join(", ", NotYet.Intersect(declared)));
+            Expect.True(wanted.Length >= 100, "at least 100 functions in seed.h, found " + wanted.Length);
+            Expect.Equal("", string.Join(", ", wanted.Where(IsWanted).Except(declared)));
+            Expect.Equal("", string.Join(", ", declared.Where(name => !IsWanted(name))));
             Expect.Equal("", string.Join(", ", declared.Except(wanted)));
+        }
+
+        // What is declared and never called is no use to anyone.
+        [Test]
+        public static void EveryFunctionIsCalled()
+        {
+            var folder = Path.Combine(Path.GetDirectoryName(Program.Header), "..", "bindings", "csharp", "src");
+            var sources = Directory.GetFiles(folder, "*.cs").Where(file => Path.GetFileName(file) != "Native.cs")
+                .Select(File.ReadAllText).ToArray();
+            var words = new HashSet<string>(sources.SelectMany(source => Regex.Matches(source, @"\bNative\.(seed_\w+)").Cast<Match>())
+                .Select(match => match.Groups[1].Value));
+            Expect.Equal("", string.Join(", ", Entries().Select(Entry).Where(name => !words.Contains(name))));
         }
 
         [Test]
@@ -106,8 +134,7 @@ namespace LibSeed.Tests
         public static void StructsHaveTheHeadersLayout()
         {
             var structs = Header.Structs();
-            structs.Remove("seed_memory"); // of a function that is NotYet there
-            Expect.Equal(string.Join(" ", structs.Keys.OrderBy(name => name)), string.Join(" ", Layouts.Keys.OrderBy(name => name)));
+            Expect.Equal(string.Join(" ", structs.Keys.Where(IsWanted).OrderBy(name => name)), string.Join(" ", Layouts.Keys.OrderBy(name => name)));
             foreach (var layout in Layouts)
             {
                 int offset = 0, widest = 1;
@@ -115,11 +142,14 @@ namespace LibSeed.Tests
                 {
                     var own = layout.Value.GetField(field.Name, BindingFlags.Instance | BindingFlags.NonPublic);
                     Expect.True(own != null, layout.Key + " has the field " + field.Name);
-                    Expect.True(Fits(field.Type, own.FieldType, true), layout.Key + "." + field.Name + " is a " + field.Type);
-                    var size = Marshal.SizeOf(own.FieldType);
+                    var type = field.Count == 1 ? field.Type : field.Type + "[" + field.Count + "]";
+                    Expect.True(Fits(type, own.FieldType, true), layout.Key + "." + field.Name + " is a " + type);
+                    // Each of an array's places has the size that C aligns by.
+                    var whole = Marshal.SizeOf(own.FieldType);
+                    var size = whole / field.Count;
                     offset = (offset + size - 1) / size * size;
                     Expect.Equal(offset, (int)Marshal.OffsetOf(layout.Value, field.Name));
-                    offset += size;
+                    offset += whole;
                     widest = Math.Max(widest, size);
                 }
                 Expect.Equal((offset + widest - 1) / widest * widest, Marshal.SizeOf(layout.Value));
@@ -130,7 +160,7 @@ namespace LibSeed.Tests
         public static void CallbacksHaveTheHeadersTypes()
         {
             var callbacks = Header.Callbacks();
-            Expect.Equal(4, callbacks.Count);
+            Expect.True(callbacks.Count >= 6, "at least 6 callbacks in seed.h, found " + callbacks.Count);
             foreach (var callback in callbacks)
             {
                 var type = Fitting[callback.Key].Single();
@@ -153,8 +183,15 @@ namespace LibSeed.Tests
             Same(typeof(LogLevel), Header.Numbers("SEED_LOG_"), null);
             Same(typeof(PixelFormat), Header.Numbers("SEED_PIXEL_"), null);
             Same(typeof(Outcome), Header.Numbers("SEED_OUTCOME_"), null);
+            Same(typeof(BatchFormat), Header.Numbers("SEED_BATCH_"), null);
+            Same(typeof(HeadKind), Header.Numbers("SEED_HEAD_"), null);
+            Same(typeof(ExportInput), Header.Numbers("SEED_EXPORT_INPUT_"), null);
+            Same(typeof(ExportOutputs), Header.Numbers("SEED_EXPORT_OUTPUT_"), null);
+            Same(typeof(ExportFormat), Header.Numbers("SEED_EXPORT_").Where(number => !number.Key.Contains("PUT_"))
+                .ToDictionary(number => number.Key, number => number.Value), null);
             Expect.Equal(Header.Numbers("SEED_ABI_")["VERSION"], (int)Native.AbiVersion);
             Expect.Equal(Header.Numbers("SEED_DEVICE_")["CPU"], Native.DeviceCpu);
+            Expect.Equal(Header.Numbers("SEED_DEVICE_")["CUDA"], Native.DeviceCuda);
             Expect.Equal(Header.Numbers("SEED_")["OK"], (int)ErrorCode.Ok);
         }
 

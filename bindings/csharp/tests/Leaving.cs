@@ -43,6 +43,16 @@ namespace LibSeed.Tests
                         }
                     });
                     break;
+                case "paused":
+                    var token = new CancelToken();
+                    Background(() => Fixtures.NewTrainer(Endless).Run(token, 0, new DirectProgress<TrainingProgress>(p =>
+                    {
+                        if (Interlocked.Increment(ref reports) == 2)
+                        {
+                            token.Pause();
+                        }
+                    })));
+                    break;
                 case "callback":
                     Fixtures.NewTrainer(Endless).Run(0, new DirectProgress<TrainingProgress>(p =>
                     {

@@ -15,6 +15,27 @@ namespace LibSeed.Tests
         }
 
         [Test]
+        public static void DevicesTellAboutThemselves()
+        {
+            Expect.True(Library.LibtorchVersion.StartsWith("2."), "a version of libtorch: " + Library.LibtorchVersion);
+            Expect.True(Device.Count >= 0, "a number of devices");
+            Expect.True(Device.Name("cpu").Length > 0 && Device.Name().Length > 0, "names");
+            foreach (var device in new[] { "", "gpu", "cuda:4000" })
+            {
+                Expect.Throws<SeedException>(() => Device.Name(device));
+                Expect.Throws<SeedException>(() => Device.Memory(device));
+            }
+            Expect.Throws<ArgumentNullException>(() => Device.Name(null));
+            var use = Device.Memory("cpu");
+            Expect.True(use.Process > 0 && use.ProcessPeak >= use.Process && use.DeviceFree > 0 && use.DeviceTotal >= use.DeviceFree &&
+                use.DeviceTaken == use.Process, "sound numbers");
+            using (new Queue(1 << 16, 256))
+            {
+                Expect.True(Device.Memory("cpu").ProcessPeak > use.Process + (60 << 20), "64 MiB more");
+            }
+        }
+
+        [Test]
         public static void InitializeMayBeCalledAgain()
         {
             var threads = Enumerable.Range(0, 4).Select(number => new Thread(Library.Initialize)).ToList();

@@ -122,6 +122,36 @@ namespace LibSeed.Tests
         }
 
         [Test]
+        public static void SessionsSwap()
+        {
+            using (var config = Fixtures.SmallConfig())
+            using (var first = Fixtures.NewStudent(config.Set("seed", 1)))
+            using (var second = Fixtures.NewStudent(config.Set("seed", 2)))
+            using (var third = Fixtures.NewStudent(config.Set("embedding_dim", 8)))
+            using (var running = Session.FromStudent(first, config))
+            using (var other = Session.FromStudent(second, config))
+            using (var narrow = Session.FromStudent(third, config))
+            {
+                float[] old = running.Embed(Fixtures.Striped(4)).Values, made = other.Embed(Fixtures.Striped(4)).Values;
+                Expect.True(Math.Abs(old[0] - made[0]) + Math.Abs(old[1] - made[1]) > 1e-3, "two different students");
+                for (var round = 0; round < 2; round++)
+                {
+                    running.Swap(other);
+                    var now = running.Embed(Fixtures.Striped(4)).Values;
+                    var then = other.Embed(Fixtures.Striped(4)).Values;
+                    for (var i = 0; i < now.Length; i++)
+                    {
+                        Expect.Near(round == 0 ? made[i] : old[i], now[i], 1e-4);
+                        Expect.Near(round == 0 ? old[i] : made[i], then[i], 1e-4);
+                    }
+                }
+                running.Swap(running);
+                Expect.Fails(ErrorCode.Mismatch, () => running.Swap(narrow));
+                Expect.Throws<ArgumentNullException>(() => running.Swap(null));
+            }
+        }
+
+        [Test]
         public static void ThreadsShareASession()
         {
             var session = Fixtures.TellingSession;

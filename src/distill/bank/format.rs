@@ -36,11 +36,11 @@ const JSON_AT: usize = 16;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BankTeacher {
-    /// Name of the backbone, for a person.
+    /// Name of the backbone, "torchscript" or "application", for a person.
     pub architecture: String,
     /// `Teacher::identity`.
     pub identity: String,
-    /// Number format of its forward pass: "fp32" or "bf16".
+    /// Number format of its forward pass: "fp32" or "bf16", or what another teacher than a network of ours computes in.
     pub precision: String,
 }
 
@@ -224,7 +224,7 @@ impl BankTeacher {
     pub(super) fn check(&self, wanted: &Self) -> Result<()> {
         if self.identity != wanted.identity {
             return Err(stale(format!(
-                "its teacher is {} with SHA-256 {}, expected {} with {}",
+                "its teacher is {} with the identity {}, expected {} with {}",
                 self.architecture, self.identity, wanted.architecture, wanted.identity
             )));
         }
@@ -275,8 +275,11 @@ impl BankViews {
         let found = serde_json::to_value(&self.settings).map_err(internal)?;
         let text = serde_json::to_string(&wanted.settings).map_err(internal)?;
         let expected: Value = serde_json::from_str(&text).map_err(internal)?;
-        for (key, value) in expected.as_object().into_iter().flatten() {
-            if found.get(key) != Some(value) {
+        // A setting that is not written has its usual value, on either side.
+        let keys = found.as_object().into_iter().chain(expected.as_object()).flat_map(|settings| settings.keys());
+        for key in keys {
+            let value = expected.get(key).unwrap_or(&Value::Null);
+            if found.get(key).unwrap_or(&Value::Null) != value {
                 let found = found.get(key).unwrap_or(&Value::Null);
                 return Err(stale(format!("its views were drawn with {key} {found}, the setting is {value}")));
             }

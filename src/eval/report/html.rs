@@ -38,10 +38,10 @@ pub(super) fn page(title: &str, body: &str) -> String {
 }
 
 /// Writes beside `path`, then renames: a rename within a folder is atomic.
-pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(in crate::eval) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let name = path
         .file_name()
-        .ok_or_else(|| Error::invalid(format!("{} does not name a file to write the report to", path.display())))?;
+        .ok_or_else(|| Error::invalid(format!("{} does not name a file to write to", path.display())))?;
     let mut temporary_name = std::ffi::OsString::from(".");
     temporary_name.push(name);
     temporary_name.push(format!(".{}.partial", std::process::id()));

@@ -14,7 +14,7 @@
 //! ```
 
 mod chart;
-mod html;
+pub(in crate::eval) mod html;
 mod sheet;
 
 use std::path::Path;

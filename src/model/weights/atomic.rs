@@ -11,19 +11,25 @@ use crate::error::{Error, Result};
 
 /// Lets `fill` write the content, then puts it in place of `path`. On any failure `path` is untouched and the temporary
 /// file is removed.
-pub(super) fn replace(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>) -> Result<()> {
+pub(crate) fn replace(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>) -> Result<()> {
+    replace_checked(path, |file, _| {
+        let mut writer = BufWriter::with_capacity(1 << 14, file);
+        fill(&mut writer).and_then(|()| writer.flush()).map_err(|source| Error::io("write", path, &source))
+    })
+}
+
+/// As [`replace`], for content that is written and looked at under the temporary name that `make` is given together with the
+/// open file.
+pub(crate) fn replace_checked(path: &Path, make: impl FnOnce(File, &Path) -> Result<()>) -> Result<()> {
     let name = path.file_name().ok_or_else(|| Error::invalid(format!("{} does not name a file", path.display())))?;
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
     let (temporary, file) = create(folder, name)?;
-    let mut writer = BufWriter::with_capacity(1 << 14, file);
-    fill(&mut writer)
-        .and_then(|()| writer.flush())
-        .and_then(|()| writer.get_ref().sync_all())
-        .map_err(|source| Error::io("write", path, &source))?;
-    drop(writer);
+    make(file, &temporary.0)?;
+    // Whoever wrote through the name has closed its own handle; syncing any handle syncs the file.
+    File::open(&temporary.0).and_then(|file| file.sync_all()).map_err(|source| Error::io("write", path, &source))?;
     std::fs::rename(&temporary.0, path).map_err(|source| Error::io("rename into place", path, &source))?;
     // Without this the rename itself may be lost in a power cut.
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(|source| Error::io("sync", folder, &source))

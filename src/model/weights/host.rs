@@ -52,7 +52,23 @@ impl HostType {
         }
     }
 
-    /// libtorch's name of it.
+    /// torch's name of it, as "float32".
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "float32",
+            Self::F64 => "float64",
+            Self::F16 => "float16",
+            Self::BF16 => "bfloat16",
+            Self::I64 => "int64",
+            Self::I32 => "int32",
+            Self::I16 => "int16",
+            Self::I8 => "int8",
+            Self::U8 => "uint8",
+            Self::Bool => "bool",
+        }
+    }
+
+    /// libtorch's kind of it.
     pub fn kind(self) -> Kind {
         match self {
             Self::F32 => Kind::Float,

@@ -1,24 +1,53 @@
 //! Where in a checkpoint the state dict lies.
 //!
 //! Training scripts save a dict with the weights under one key and the optimiser, the arguments and counters beside it. The
-//! weights are looked for under [`NESTS`], in that order, and then at the level itself; a prefix `module.` that all names
+//! weights are looked for under [`nests`], in that order, and then at the level itself; a prefix `module.` that all names
 //! share comes from DataParallel and is taken off once.
 
 use std::collections::BTreeMap;
 
+use super::Side;
 use super::fault::{Checked, Fault};
 use super::heap::{Heap, Node, Value};
 use super::limits::{MAX_LAYOUT_DEPTH, MAX_METADATA_TEXT, MAX_NAME};
 use super::rebuild::TensorRef;
 
-/// Keys under which a state dict is looked for. A file with several (DINO has teacher and student) gives the first.
-const NESTS: &[&str] = &["state_dict", "model", "model_state_dict", "net", "teacher", "student"];
+/// Keys under which a state dict is looked for. A file with several gives the first.
+const NESTS: &[&str] = &["state_dict", "model", "model_state_dict", "net"];
+
+/// And these after them: DINO saves both, and then the wanted side comes first.
+fn sides(side: Side) -> [&'static str; 2] {
+    match side {
+        Side::Teacher => ["teacher", "student"],
+        Side::Student => ["student", "teacher"],
+    }
+}
+
+fn nests(side: Side) -> impl Iterator<Item = &'static str> {
+    NESTS.iter().copied().chain(sides(side))
+}
 
 /// The tensors of the state dict by name, and the checkpoint's scalars as text.
-pub(super) type Found<'a> = (BTreeMap<String, &'a TensorRef>, BTreeMap<String, String>);
+pub(super) type Found<'a> = (Tensors<'a>, BTreeMap<String, String>);
+
+/// The tensors of a state dict by name.
+pub(super) type Tensors<'a> = BTreeMap<String, &'a TensorRef>;
 
 /// Finds the state dict below `root`.
-pub(super) fn find(heap: &Heap, root: Value) -> Checked<Found<'_>> {
+pub(super) fn find(heap: &Heap, root: Value, side: Side) -> Checked<Found<'_>> {
+    let (under, mut tensors, metadata) = found(heap, root, side)?;
+    if !under.is_empty() {
+        log::info!("the state dict was found under {under}");
+    }
+    if !tensors.is_empty() && tensors.keys().all(|name| name.len() > "module.".len() && name.starts_with("module.")) {
+        log::info!("the prefix \"module.\" of all {} names was taken off", tensors.len());
+        tensors = tensors.into_iter().map(|(name, tensor)| (name["module.".len()..].to_owned(), tensor)).collect();
+    }
+    Ok((tensors, metadata))
+}
+
+/// As [`find`], with the names as they are, and the keys under which they lie, joined by dots.
+pub(super) fn found(heap: &Heap, root: Value, side: Side) -> Checked<(String, Tensors<'_>, BTreeMap<String, String>)> {
     let Some(top) = heap.dict(root) else {
         return Err(match heap.node(root) {
             Some(Node::Opaque(name)) => whole_object(name),
@@ -26,26 +55,22 @@ pub(super) fn find(heap: &Heap, root: Value) -> Checked<Found<'_>> {
         });
     };
     let mut path = Vec::new();
-    let Some(state) = search(heap, top, MAX_LAYOUT_DEPTH, &mut path) else {
+    let Some(state) = search(heap, top, side, MAX_LAYOUT_DEPTH, &mut path) else {
         // A dict whose "model" is a whole module is the usual reason.
-        let object = NESTS.iter().find_map(|nest| match heap.node(entry(heap, top, nest)?) {
+        let object = nests(side).find_map(|nest| match heap.node(entry(heap, top, nest)?) {
             Some(Node::Opaque(name)) => Some(name),
             _ => None,
         });
         return Err(match object {
             Some(name) => whole_object(name),
-            None => Fault::new(format!("no tensors were found, neither at the top nor under {}", NESTS.join(", "))),
+            None => Fault::new(format!("no tensors were found, neither at the top nor under {}", keys(side))),
         });
     };
-    if !path.is_empty() {
-        log::info!("the state dict was found under {}", path.join("."));
-    }
-    let mut tensors = named(heap, state)?;
-    if !tensors.is_empty() && tensors.keys().all(|name| name.len() > "module.".len() && name.starts_with("module.")) {
-        log::info!("the prefix \"module.\" of all {} names was taken off", tensors.len());
-        tensors = tensors.into_iter().map(|(name, tensor)| (name["module.".len()..].to_owned(), tensor)).collect();
-    }
-    Ok((tensors, scalars(heap, top)))
+    Ok((path.join("."), named(heap, state)?, scalars(heap, top)))
+}
+
+fn keys(side: Side) -> String {
+    nests(side).collect::<Vec<_>>().join(", ")
 }
 
 fn whole_object(name: &str) -> Fault {
@@ -58,14 +83,15 @@ fn whole_object(name: &str) -> Fault {
 fn search<'a>(
     heap: &'a Heap,
     dict: &'a [(Value, Value)],
+    side: Side,
     depth: usize,
     path: &mut Vec<&'static str>,
 ) -> Option<&'a [(Value, Value)]> {
     if depth > 0 {
-        for nest in NESTS {
+        for nest in nests(side) {
             if let Some(inner) = entry(heap, dict, nest).and_then(|value| heap.dict(value)) {
                 path.push(nest);
-                if let Some(found) = search(heap, inner, depth - 1, path) {
+                if let Some(found) = search(heap, inner, side, depth - 1, path) {
                     return Some(found);
                 }
                 path.pop();

@@ -6,10 +6,12 @@
 //!
 //! The way through: [`read`] tells the formats apart by content; `torch_zip` and `torch_legacy` find the objects' pickle and
 //! where each storage lies; `pickle` builds inert objects on a `heap`, `globals` being the list of what is understood;
-//! `layout` finds the state dict among them; `gather` copies its tensors. [`rename::canonical`] then turns published names
-//! into torchvision's.
+//! `layout` finds the state dict among them; `gather` copies its tensors. [`contents`] goes the same way but for the tensors.
+//! Names are the file's own; [`published`](super::published()) turns them into ours.
 
-mod atomic;
+mod about;
+pub(crate) mod atomic;
+mod contents;
 mod fault;
 mod gather;
 mod globals;
@@ -19,7 +21,6 @@ mod layout;
 pub mod limits;
 mod pickle;
 mod rebuild;
-pub mod rename;
 mod safetensors;
 mod torch_legacy;
 mod torch_zip;
@@ -32,45 +33,93 @@ use std::path::Path;
 
 use self::fault::{Checked, Fault};
 use self::gather::{Checkpoint, Gather};
+use self::rebuild::TensorRef;
 
+pub use self::about::{SCRIPT_EXTRA, read_metadata};
+pub use self::contents::{Contents, StateOutline, TensorOutline, contents};
 pub use self::host::{HostTensor, HostType, StateDict};
 pub use self::safetensors::{write_borrowed, write_safetensors};
 
 use crate::error::{Error, Result};
 
+/// Which one is wanted where a checkpoint holds a teacher and a student.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The network that was learned from.
+    Teacher,
+    /// The network that learned.
+    Student,
+}
+
+/// As [`read_side`], for a teacher.
+///
+/// # Errors
+/// Those of [`read_side`].
+pub fn read(path: &Path) -> Result<StateDict> {
+    read_side(path, Side::Teacher)
+}
+
 /// Reads the weights of a safetensors or torch file; which one it is shows in its content, not in its name.
 ///
 /// From a torch checkpoint the state dict is taken from the top or from under `state_dict`, `model`, `model_state_dict`,
-/// `net`, `teacher`, `student`, in that order; a prefix `module.` that all names share is taken off. Names are otherwise the
-/// file's own. Tensors come contiguous and little endian, tied ones as separate copies.
+/// `net`, `teacher`, `student`, in that order, but the student's before the teacher's where `side` says so; a prefix `module.`
+/// that all names share is taken off. Names are otherwise the file's own. Tensors come contiguous and little endian, tied ones
+/// as separate copies.
 ///
 /// # Errors
 /// `Io` where the file cannot be read, `Format` where it is damaged, hostile, of another kind or without a state dict,
 /// `OutOfMemory` where its tensors do not fit.
-pub fn read(path: &Path) -> Result<StateDict> {
+pub fn read_side(path: &Path, side: Side) -> Result<StateDict> {
+    let (mut file, length) = open(path)?;
+    read_open(&mut file, length, path, side).map_err(|fault| fault.at(path))
+}
+
+/// An open file and its length in bytes.
+fn open(path: &Path) -> Result<(File, u64)> {
     // Opening a pipe would wait for a writer, and a folder gives a confusing message.
     let about = std::fs::metadata(path).map_err(|source| Error::io("read", path, &source))?;
     if !about.is_file() {
         return Err(Error::format(path, "not a regular file"));
     }
-    let mut file = File::open(path).map_err(|source| Error::io("open", path, &source))?;
-    read_open(&mut file, path).map_err(|fault| fault.at(path))
+    let file = File::open(path).map_err(|source| Error::io("open", path, &source))?;
+    let length = file.metadata().map_err(|source| Error::io("read", path, &source))?.len();
+    Ok((file, length))
 }
 
-fn read_open(file: &mut File, path: &Path) -> Checked<StateDict> {
-    let length = file.metadata()?.len();
+/// What a file of weights can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileFormat {
+    /// Hugging Face's safetensors.
+    Safetensors,
+    /// torch.save since 1.6.
+    TorchZip,
+    /// torch.save before.
+    TorchLegacy,
+}
+
+impl FileFormat {
+    /// "safetensors", "torch_zip" or "torch_legacy".
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Safetensors => "safetensors",
+            Self::TorchZip => "torch_zip",
+            Self::TorchLegacy => "torch_legacy",
+        }
+    }
+}
+
+/// The format, by the file's first bytes.
+fn format_of(file: &mut File, path: &Path) -> Checked<FileFormat> {
     let mut beginning = Vec::new();
     file.by_ref().take(64).read_to_end(&mut beginning)?;
     if beginning.starts_with(b"PK\x03\x04") {
-        let checkpoint = torch_zip::open(file, length)?;
-        return gathered(file, length, &checkpoint);
+        return Ok(FileFormat::TorchZip);
     }
     if torch_legacy::recognises(&beginning) {
-        let checkpoint = torch_legacy::open(file, length)?;
-        return gathered(file, length, &checkpoint);
+        return Ok(FileFormat::TorchLegacy);
     }
     if beginning.get(8) == Some(&b'{') || path.extension().is_some_and(|extension| extension == "safetensors") {
-        return safetensors::read(file, length);
+        return Ok(FileFormat::Safetensors);
     }
     Err(Fault::new(if beginning.is_empty() {
         "the file is empty"
@@ -83,9 +132,24 @@ fn read_open(file: &mut File, path: &Path) -> Checked<StateDict> {
     }))
 }
 
-/// The state dict of a torch checkpoint, its tensors read from the file.
-fn gathered(file: &mut File, length: u64, checkpoint: &Checkpoint) -> Checked<StateDict> {
-    let (windows, metadata) = layout::find(&checkpoint.heap, checkpoint.root)?;
+fn read_open(file: &mut File, length: u64, path: &Path, side: Side) -> Checked<StateDict> {
+    let checkpoint = match format_of(file, path)? {
+        FileFormat::Safetensors => return safetensors::read(file, length),
+        FileFormat::TorchZip => torch_zip::open(file, length)?,
+        FileFormat::TorchLegacy => torch_legacy::open(file, length)?,
+    };
+    let (windows, metadata) = layout::find(&checkpoint.heap, checkpoint.root, side)?;
+    gathered(file, length, &checkpoint, windows, metadata)
+}
+
+/// The tensors of a torch checkpoint's state dict, read from the file.
+fn gathered(
+    file: &mut File,
+    length: u64,
+    checkpoint: &Checkpoint,
+    windows: BTreeMap<String, &TensorRef>,
+    metadata: BTreeMap<String, String>,
+) -> Checked<StateDict> {
     let mut gather = Gather::new(file, length, &checkpoint.storages, checkpoint.order);
     let mut tensors = BTreeMap::new();
     for (name, window) in windows {

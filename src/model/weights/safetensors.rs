@@ -12,13 +12,14 @@ use std::path::Path;
 use ::safetensors::tensor::{Dtype, Metadata};
 
 use super::atomic;
+use super::contents::TensorOutline;
 use super::fault::{Checked, Fault, zeroed};
 use super::host::{HostTensor, HostType, StateDict};
 use super::limits::{MAX_NAME, MAX_SAFETENSORS_HEADER};
 use crate::error::{Error, Result};
 
-/// Reads all tensors of the open file, which has `length` bytes.
-pub(super) fn read(file: &mut File, length: u64) -> Checked<StateDict> {
+/// The checked header of the open file, which has `length` bytes; the file stands at the first tensor then.
+fn header(file: &mut File, length: u64) -> Checked<Metadata> {
     let mut word = [0; 8];
     file.seek(SeekFrom::Start(0))?;
     file.read_exact(&mut word)?;
@@ -44,11 +45,33 @@ pub(super) fn read(file: &mut File, length: u64) -> Checked<StateDict> {
             "the safetensors header describes {claimed} bytes of tensors, but {present} follow it"
         )));
     }
+    Ok(header)
+}
 
-    let mut state = StateDict::default();
-    if let Some(texts) = header.metadata() {
-        state.metadata.extend(texts.iter().map(|(key, text)| (key.clone(), text.clone())));
-    }
+/// Names, types and shapes, and the texts beside them.
+pub(super) fn outline(
+    file: &mut File,
+    length: u64,
+) -> Checked<(BTreeMap<String, TensorOutline>, BTreeMap<String, String>)> {
+    let header = header(file, length)?;
+    let name =
+        |dtype| host_type(dtype).map_or_else(|| format!("{dtype:?}").to_lowercase(), |known| known.name().into());
+    let tensors = header
+        .tensors()
+        .into_iter()
+        .map(|(key, tensor)| (key, TensorOutline { dtype: name(tensor.dtype), shape: tensor.shape.clone() }));
+    Ok((tensors.collect(), texts(&header)))
+}
+
+fn texts(header: &Metadata) -> BTreeMap<String, String> {
+    let texts = header.metadata().iter().flatten();
+    texts.map(|(key, text)| (key.clone(), text.clone())).collect()
+}
+
+/// Reads all tensors of the open file, which has `length` bytes.
+pub(super) fn read(file: &mut File, length: u64) -> Checked<StateDict> {
+    let header = header(file, length)?;
+    let mut state = StateDict { metadata: texts(&header), ..StateDict::default() };
     // In the order of their offsets the file is read once from front to back.
     for name in header.offset_keys() {
         let Some(tensor) = header.info(&name) else { continue };
@@ -64,6 +87,11 @@ pub(super) fn read(file: &mut File, length: u64) -> Checked<StateDict> {
         state.tensors.insert(name, HostTensor { dtype, shape: tensor.shape.clone(), bytes });
     }
     Ok(state)
+}
+
+/// Reads the texts beside the tensors of the open file, which has `length` bytes.
+pub(super) fn read_metadata(file: &mut File, length: u64) -> Checked<BTreeMap<String, String>> {
+    Ok(texts(&header(file, length)?))
 }
 
 /// Writes tensors and metadata so that `path` holds either the whole new file or what it held before.

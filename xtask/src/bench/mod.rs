@@ -13,6 +13,7 @@ mod options;
 mod run;
 pub mod sides;
 mod step;
+mod store;
 mod table;
 mod views;
 
@@ -31,7 +32,7 @@ struct Bench {
     run: fn(&Options) -> Outcome<Table>,
 }
 
-const BENCHES: [Bench; 7] = [
+const BENCHES: [Bench; 8] = [
     Bench { name: "step", about: "images/s of a step on images in memory", options: step::OPTIONS, run: step::run },
     Bench {
         name: "run",
@@ -48,6 +49,12 @@ const BENCHES: [Bench; 7] = [
         about: "the teacher online against its stored embeddings",
         options: bank::OPTIONS,
         run: bank::run,
+    },
+    Bench {
+        name: "store",
+        about: "frames/s into a frame store, and the delay of a push",
+        options: store::OPTIONS,
+        run: store::run,
     },
 ];
 

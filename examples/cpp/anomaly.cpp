@@ -1,0 +1,146 @@
+// Learns good parts and finds what does not look like them. Half of the good images are learned, the others and all images of
+// the other folders are judged; with masks the heat maps are judged, too.
+//
+//   anomaly STUDENT.safetensors IMAGES GOOD DETECTOR.safetensors [MASKS] [KEY=VALUE...]
+//
+// IMAGES has one folder a class, GOOD is the name of that with the good parts; MASKS/CLASS/NAME.png marks the defects of
+// IMAGES/CLASS/NAME.jpg. KEY=VALUE are settings, such as anomaly.false_alarm_rate=0.05 (docs/anomaly.md). Prints AUROC by image
+// and by pixel, PRO, alarms and milliseconds a frame, and the ten images that were judged worst.
+
+#include "seed.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+namespace {
+
+void set(seed::Config &config, const std::string &word) {
+  const auto equals = word.find('=');
+  const std::string key = word.substr(0, equals), value = word.substr(equals + 1);
+  char *end = nullptr;
+  const double number = std::strtod(value.c_str(), &end);
+  if (value.empty() || *end != '\0')
+    config.set(key, value);
+  else if (value.find_first_of(".eE") == std::string::npos)
+    config.set(key, static_cast<std::int64_t>(number));
+  else
+    config.set(key, number);
+}
+
+// The defects of an image: 1 for each marked pixel. An image without a mask has none.
+std::vector<std::uint8_t> mask_of(const std::string &masks, const std::string &name, std::uint32_t width,
+                                  std::uint32_t height) {
+  std::vector<std::uint8_t> mask(std::size_t{width} * height, 0);
+  std::ifstream file(masks + "/" + name.substr(0, name.find_last_of('.')) + ".png", std::ios::binary);
+  if (!file) return mask;
+  const std::vector<std::uint8_t> bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  const auto picture = seed::decode(bytes);
+  if (picture.width != width || picture.height != height)
+    throw std::runtime_error("the mask of " + name + " has another size than the image");
+  const std::size_t step = picture.pixels.size() / mask.size();
+  for (std::size_t i = 0; i < mask.size(); ++i) mask[i] = picture.pixels[i * step] > 127;
+  return mask;
+}
+
+struct Judged {
+  std::string name;
+  float score;
+  std::uint8_t bad, alarm;
+};
+
+void run(const std::vector<std::string> &words) {
+  auto config = seed::Config::create();
+  std::string masks;
+  for (std::size_t i = 4; i < words.size(); ++i)
+    if (words[i].find('=') == std::string::npos)
+      masks = words[i];
+    else
+      set(config, words[i]);
+  const std::string &folder = words[1], good_class = words[2];
+
+  auto images = seed::Dataset::open_folder(folder);
+  std::vector<std::string> learned;
+  std::vector<std::size_t> judged_numbers;
+  std::size_t good_count = 0;
+  for (std::size_t i = 0; i < images.count(); ++i) {
+    const std::string name = images.name(i);
+    const bool good = name.substr(0, name.find('/')) == good_class;
+    if (good && good_count++ % 2 == 0)
+      learned.push_back(folder + "/" + name);
+    else
+      judged_numbers.push_back(i);
+  }
+  if (learned.empty()) throw std::runtime_error("there is no image in " + folder + "/" + good_class);
+
+  auto student = seed::Student::load(words[0], config);
+  const auto begin = std::chrono::steady_clock::now();
+  auto detector = seed::Anomaly::fit(config, student, seed::Dataset::open_files(learned));
+  const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - begin;
+  detector.save(words[3]);
+  std::printf("learned %zu good images in %.1f s\n%s\n", learned.size(), spent.count(), detector.describe().c_str());
+
+  std::vector<Judged> judged;
+  std::vector<float> heat;
+  std::vector<std::uint8_t> marked;
+  std::vector<std::uint32_t> widths, heights;
+  double milliseconds = 0;
+  for (const auto i : judged_numbers) {
+    const std::string name = images.name(i);
+    const auto picture = images.pixels(i);
+    const auto view = picture.view();
+    const auto start = std::chrono::steady_clock::now();
+    const auto map = detector.map(view);
+    milliseconds += std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+    const bool bad = name.substr(0, name.find('/')) != good_class;
+    judged.push_back({name, map.score, bad, map.alarm});
+    if (masks.empty()) continue;
+    const auto mask = mask_of(masks, name, view.width, view.height);
+    heat.insert(heat.end(), map.distances.begin(), map.distances.end());
+    marked.insert(marked.end(), mask.begin(), mask.end());
+    widths.push_back(view.width);
+    heights.push_back(view.height);
+  }
+
+  std::vector<float> scores;
+  std::vector<std::uint8_t> bad;
+  std::size_t alarms[2] = {0, 0}, counts[2] = {0, 0};
+  for (const auto &one : judged) {
+    scores.push_back(one.score);
+    bad.push_back(one.bad);
+    ++counts[one.bad];
+    alarms[one.bad] += one.alarm;
+  }
+  std::printf("image AUROC %.4f\n", seed::auroc(scores, bad));
+  if (!masks.empty()) {
+    std::printf("pixel AUROC %.4f\n", seed::auroc(heat, marked));
+    std::printf("PRO %.4f\n", seed::region_overlap(heat, marked, widths, heights));
+  }
+  std::printf("alarms: %zu of %zu good, %zu of %zu bad\n", alarms[0], counts[0], alarms[1], counts[1]);
+  std::printf("%.2f ms a frame with its heat map\n", milliseconds / static_cast<double>(judged.size()));
+  std::sort(judged.begin(), judged.end(), [](const Judged &a, const Judged &b) { return a.score > b.score; });
+  for (std::size_t i = 0; i < judged.size() && i < 10; ++i)
+    std::printf("%8.3f %s\n", static_cast<double>(judged[i].score), judged[i].name.c_str());
+}
+
+} // namespace
+
+int main(int count, char **words) {
+  if (count < 5) {
+    std::fprintf(stderr, "usage: anomaly STUDENT.safetensors IMAGES GOOD DETECTOR.safetensors [MASKS] [KEY=VALUE...]\n");
+    return 2;
+  }
+  try {
+    seed::init();
+    run({words + 1, words + count});
+    return 0;
+  } catch (const std::exception &error) {
+    std::fprintf(stderr, "anomaly: %s\n", error.what());
+    return 1;
+  }
+}

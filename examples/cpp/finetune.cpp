@@ -1,0 +1,126 @@
+// Makes a classifier of a student and a folder of labelled images, one folder a class, and tries it on another such folder.
+//
+//   finetune STUDENT.safetensors LABELLED CLASSIFIER.safetensors [TEST] [KEY=VALUE...]
+//
+// KEY=VALUE are settings of libseed, such as finetune.mode=full or finetune.labels_per_class=5 (docs/finetune.md). Beside the
+// classifier it writes confusion.html. Where the classifier's file exists, its classes are kept, and new folders of LABELLED
+// become new classes; their names must come behind the known ones.
+
+#include "seed.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <string>
+#include <vector>
+
+namespace {
+
+// A setting in words: a whole number, a number or a text, whichever the key takes.
+void set(seed::Config &config, const std::string &word) {
+  const auto equals = word.find('=');
+  const std::string key = word.substr(0, equals), value = word.substr(equals + 1);
+  char *end = nullptr;
+  const double number = std::strtod(value.c_str(), &end);
+  if (value.empty() || *end != '\0')
+    config.set(key, value);
+  else if (value.find_first_of(".eE") == std::string::npos)
+    config.set(key, static_cast<std::int64_t>(number));
+  else
+    config.set(key, number);
+}
+
+struct Images {
+  seed::Dataset dataset;
+  std::vector<std::string> names;
+  std::vector<std::int32_t> labels;
+
+  explicit Images(const std::string &folder) : dataset(seed::Dataset::open_folder(folder)) {
+    labels = dataset.class_labels();
+    for (std::size_t i = 0; i < dataset.class_count(); ++i) names.push_back(dataset.class_name(i));
+  }
+
+  // Renumbers the labels by `order`, which must hold every name.
+  void order_as(const std::vector<std::string> &order) {
+    for (auto &label : labels) {
+      if (label < 0) continue;
+      const auto place = std::find(order.begin(), order.end(), names[static_cast<std::size_t>(label)]);
+      if (place == order.end())
+        throw std::runtime_error("the classifier has no class " + names[static_cast<std::size_t>(label)]);
+      label = static_cast<std::int32_t>(place - order.begin());
+    }
+    names = order;
+  }
+};
+
+bool report(const seed::FinetuneProgress &progress) {
+  static const char *const stages[] = {"embedding", "linear fit", "all layers"};
+  if (progress.stage == SEED_STAGE_EMBEDDING && progress.done < progress.total && progress.done % 320 != 0) return true;
+  std::printf("%s %llu of %llu", stages[progress.stage], static_cast<unsigned long long>(progress.done),
+              static_cast<unsigned long long>(progress.total));
+  if (progress.held_out_loss == progress.held_out_loss)
+    std::printf(": held-out loss %.4f, accuracy %.3f", progress.held_out_loss, progress.held_out_accuracy);
+  std::printf("\n");
+  return true;
+}
+
+void run(const std::vector<std::string> &words) {
+  const std::string &student_file = words[0], &folder = words[1], &classifier_file = words[2];
+  auto config = seed::Config::create();
+  std::string test;
+  for (std::size_t i = 3; i < words.size(); ++i)
+    if (words[i].find('=') == std::string::npos)
+      test = words[i];
+    else
+      set(config, words[i]);
+
+  Images images(folder);
+  seed::Classifier::FitOptions options;
+  options.on_progress = report;
+  seed::Classifier classifier{nullptr};
+  if (std::ifstream(classifier_file).good()) {
+    auto earlier = seed::Classifier::open(classifier_file, config);
+    std::vector<std::string> names;
+    for (std::size_t i = 0; i < earlier.class_count(); ++i) names.push_back(earlier.class_name(i));
+    for (const auto &name : images.names)
+      if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+    images.order_as(names);
+    classifier = seed::Classifier::fit(config, earlier, images.dataset, images.labels, images.names, options);
+  } else {
+    auto student = seed::Student::load(student_file, config);
+    classifier = seed::Classifier::fit(config, student, images.dataset, images.labels, images.names, options);
+  }
+  classifier.save(classifier_file);
+  std::cout << classifier.describe() << '\n';
+
+  auto report = seed::Report::create("Classifier of " + folder);
+  report.add_confusion("Held-out images", classifier);
+  report.write("confusion.html");
+
+  if (test.empty()) return;
+  Images unseen(test);
+  unseen.order_as(images.names);
+  std::cout << "test " << classifier.judge(unseen.dataset, unseen.labels) << '\n';
+  const auto verdicts = classifier.classify(unseen.dataset);
+  std::size_t unsure = 0;
+  for (const auto one : verdicts.unsure) unsure += one;
+  std::printf("%zu of %zu test images are unsure\n", unsure, verdicts.unsure.size());
+}
+
+} // namespace
+
+int main(int count, char **words) {
+  if (count < 4) {
+    std::fprintf(stderr, "usage: finetune STUDENT.safetensors LABELLED CLASSIFIER.safetensors [TEST] [KEY=VALUE...]\n");
+    return 2;
+  }
+  try {
+    seed::init();
+    run({words + 1, words + count});
+    return 0;
+  } catch (const std::exception &error) {
+    std::fprintf(stderr, "finetune: %s\n", error.what());
+    return 1;
+  }
+}

@@ -1,0 +1,54 @@
+//! The settings of anomaly detection, under keys that begin with "anomaly.".
+
+use serde::{Deserialize, Serialize};
+
+use super::Slot;
+
+/// How a detector is made of good parts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AnomalyConfig {
+    /// Names of the feature maps that patches are made of, with commas between them; empty: those of strides 8 and 16.
+    pub layers: String,
+    /// Share of the good parts' patches that the memory keeps.
+    pub memory_share: f64,
+    /// Most patches in the memory.
+    pub memory_max: u64,
+    /// Most patches that the memory is chosen from; of more, a random part.
+    pub pool_max: u64,
+    /// Neighbours in the memory that the image score is weighted by, b.
+    pub neighbours: u64,
+    /// Share of the good parts that is held out to set the threshold.
+    pub held_out: f64,
+    /// Share of good parts that may be called bad.
+    pub false_alarm_rate: f64,
+    /// σ of the heat map's blur, in pixels of the view.
+    pub blur_sigma: f64,
+}
+
+impl Default for AnomalyConfig {
+    fn default() -> Self {
+        Self {
+            layers: String::new(),
+            memory_share: 0.01,
+            memory_max: 10_000,
+            pool_max: 100_000,
+            neighbours: 9,
+            held_out: 0.2,
+            false_alarm_rate: 0.01,
+            blur_sigma: 4.0,
+        }
+    }
+}
+
+/// Every key of this part.
+pub const KEYS: &[(&str, Slot)] = &[
+    ("anomaly.layers", Slot::Text(|c| &mut c.anomaly.layers)),
+    ("anomaly.memory_share", Slot::Float(|c| &mut c.anomaly.memory_share, 1e-6, 1.0)),
+    ("anomaly.memory_max", Slot::Int(|c| &mut c.anomaly.memory_max, 1, 1 << 24)),
+    ("anomaly.pool_max", Slot::Int(|c| &mut c.anomaly.pool_max, 1, 1 << 28)),
+    ("anomaly.neighbours", Slot::Int(|c| &mut c.anomaly.neighbours, 1, 1024)),
+    ("anomaly.held_out", Slot::Float(|c| &mut c.anomaly.held_out, 0.0, 0.9)),
+    ("anomaly.false_alarm_rate", Slot::Float(|c| &mut c.anomaly.false_alarm_rate, 1e-6, 1.0)),
+    ("anomaly.blur_sigma", Slot::Float(|c| &mut c.anomaly.blur_sigma, 0.0, 100.0)),
+];

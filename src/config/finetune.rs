@@ -1,0 +1,97 @@
+//! The settings of fine-tuning, under keys that begin with "finetune.".
+
+use serde::{Deserialize, Serialize};
+
+use super::Slot;
+
+/// How a classifier is made of a student and labelled images.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FinetuneConfig {
+    /// "linear": the backbone stays as it is, a linear classifier is fitted to its features. "full": starts with that, then
+    /// all layers learn.
+    pub mode: String,
+    /// Share of each class's labelled images that is held out: they decide when to stop, calibrate the probabilities and
+    /// set the threshold. 0: none, and then none of that happens.
+    pub held_out: f64,
+    /// Share of each class's other labelled images that is learned from, at least one: the few-label protocols.
+    pub label_fraction: f64,
+    /// At most so many images a class are learned from; 0: no limit.
+    pub labels_per_class: u64,
+    /// "balanced": a class's images weigh as much as any other class's together. "none": each image weighs 1.
+    pub class_weights: String,
+    /// Share of the target that is spread over all classes, for labels that are sometimes wrong (Szegedy et al., 2016).
+    pub label_smoothing: f64,
+    /// λ of the linear fit's ½·λ·‖W‖², on features of deviation 1; 0: the best on the held-out images of 10⁻² to 10⁴.
+    pub penalty: f64,
+    /// Most passes over the labelled images of the full mode.
+    pub epochs: u64,
+    /// Images a step of the full mode.
+    pub batch_size: u64,
+    /// Highest learning rate of the backbone; it falls by a cosine.
+    pub learning_rate: f64,
+    /// The classifier's learning rate is this many times the backbone's.
+    pub head_rate_factor: f64,
+    /// L2 penalty of the full mode.
+    pub weight_decay: f64,
+    /// Passes without a better held-out loss after which the full mode stops; 0: never.
+    pub patience: u64,
+    /// "mild": crops of at least 60 %, flips, little brightness and contrast. "views": those of distillation.
+    pub augmentation: String,
+    /// λ of the distillation loss that is added to the labels' loss in the full mode, so that the student keeps what it
+    /// knows; 0: none.
+    pub anchor: f64,
+    /// How the threshold of the answer "unsure" is chosen on the held-out images: "none", by "coverage" or by "risk".
+    pub reject: String,
+    /// Share of images to be answered ("coverage"), or highest share of wrong answers ("risk").
+    pub reject_level: f64,
+    /// File that the full mode keeps its state in after each pass, and goes on from; empty: none.
+    pub checkpoint_path: String,
+}
+
+impl Default for FinetuneConfig {
+    fn default() -> Self {
+        Self {
+            mode: "linear".to_owned(),
+            held_out: 0.2,
+            label_fraction: 1.0,
+            labels_per_class: 0,
+            class_weights: "none".to_owned(),
+            label_smoothing: 0.0,
+            penalty: 0.0,
+            epochs: 30,
+            batch_size: 32,
+            learning_rate: 0.005,
+            head_rate_factor: 10.0,
+            weight_decay: 1e-4,
+            patience: 8,
+            augmentation: "mild".to_owned(),
+            anchor: 0.0,
+            reject: "coverage".to_owned(),
+            reject_level: 0.95,
+            checkpoint_path: String::new(),
+        }
+    }
+}
+
+/// Every key of this part.
+pub const KEYS: &[(&str, Slot)] = &[
+    ("finetune.mode", Slot::Word(|c| &mut c.finetune.mode, &["linear", "full"])),
+    ("finetune.held_out", Slot::Float(|c| &mut c.finetune.held_out, 0.0, 0.9)),
+    ("finetune.label_fraction", Slot::Float(|c| &mut c.finetune.label_fraction, 1e-6, 1.0)),
+    ("finetune.labels_per_class", Slot::Int(|c| &mut c.finetune.labels_per_class, 0, 1 << 40)),
+    ("finetune.class_weights", Slot::Word(|c| &mut c.finetune.class_weights, &["none", "balanced"])),
+    ("finetune.label_smoothing", Slot::Float(|c| &mut c.finetune.label_smoothing, 0.0, 0.9)),
+    ("finetune.penalty", Slot::Float(|c| &mut c.finetune.penalty, 0.0, 1e9)),
+    ("finetune.epochs", Slot::Int(|c| &mut c.finetune.epochs, 1, 1_000_000)),
+    ("finetune.batch_size", Slot::Int(|c| &mut c.finetune.batch_size, 2, 65_536)),
+    ("finetune.learning_rate", Slot::Float(|c| &mut c.finetune.learning_rate, 0.0, 100.0)),
+    ("finetune.head_rate_factor", Slot::Float(|c| &mut c.finetune.head_rate_factor, 0.0, 1e6)),
+    ("finetune.weight_decay", Slot::Float(|c| &mut c.finetune.weight_decay, 0.0, 1.0)),
+    ("finetune.patience", Slot::Int(|c| &mut c.finetune.patience, 0, 1_000_000)),
+    ("finetune.augmentation", Slot::Word(|c| &mut c.finetune.augmentation, &["mild", "views"])),
+    ("finetune.anchor", Slot::Float(|c| &mut c.finetune.anchor, 0.0, 1e6)),
+    ("finetune.reject", Slot::Word(|c| &mut c.finetune.reject, &["none", "coverage", "risk"])),
+    ("finetune.reject_level", Slot::Float(|c| &mut c.finetune.reject_level, 0.0, 1.0)),
+    ("finetune.checkpoint_path", Slot::Text(|c| &mut c.finetune.checkpoint_path)),
+];

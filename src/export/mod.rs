@@ -1,0 +1,161 @@
+//! A student for other programs: weights that PyTorch loads, a TorchScript module, an ONNX model.
+//!
+//! ```text
+//! images → (bytes to numbers, normalisation, as asked) → backbone → features (B, d)
+//!                                                       → head → divided by its length → embedding (B, C)
+//! ```
+//!
+//! Modules and models are written from the list of operations that fused programs are made of
+//! ([`crate::torch::graph`]): batch norm is folded into the weights, in float64. The batch is free, the images' size is the
+//! student's. Every file carries the student's header, its provenance included, as [`crate::model::student_file`] lists it;
+//! [`read_about`](crate::model::student_file::read_about) reads it back. Each file is looked at under a temporary name before it
+//! is put in place: weights and ONNX models are read back and compared, a TorchScript module is loaded and run against the
+//! network.
+//!
+//! ```
+//! use seed::data::ViewConfig;
+//! use seed::export::{Options, export};
+//! use seed::model::student_file::{StudentHeader, read_about};
+//! use seed::model::{Architecture, Head, Network};
+//! let head = Head::Projection { hidden: 0, dim: 16 };
+//! let network = Network::new(Architecture::MobileNetV3Small, head, 7, tch::Device::Cpu)?;
+//! let header = StudentHeader::new(&network, &ViewConfig { width: 32, height: 32, ..ViewConfig::default() });
+//! let folder = tempfile::tempdir().unwrap();
+//! let path = folder.path().join("student.onnx");
+//! export(&path, &network, &header, &Options::default())?;
+//! assert_eq!(read_about(&path)?.architecture, Architecture::MobileNetV3Small);
+//! # Ok::<(), seed::Error>(())
+//! ```
+
+mod check;
+mod onnx;
+mod onnx_file;
+mod onnx_proto;
+mod onnx_tokens;
+mod safetensors;
+mod torchscript;
+
+use std::path::Path;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::student_file::{EXPORT_FORMAT, StudentHeader};
+use crate::model::{Activation, Head, Network};
+
+/// What is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// ONNX, operator set 17.
+    Onnx,
+    /// A TorchScript module.
+    TorchScript,
+    /// safetensors with torchvision's names, a projection in place of the last linear layer of the classifier: "fc.0.weight",
+    /// "classifier.3.0.weight".
+    Torchvision,
+    /// As `Torchvision`, without a head: what torchvision's network loads whose last linear layer is `nn.Identity()`.
+    Backbone,
+}
+
+/// What an exported network takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input {
+    /// float32 (B, 3, H, W), red, green, blue, normalised by the caller.
+    Normalised,
+    /// float32 (B, 3, H, W) in [0, 1]; the network normalises.
+    Unit,
+    /// uint8 (B, H, W, 3), as cameras and decoders give it; the network does the rest.
+    Bytes,
+}
+
+/// What an exported network gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outputs {
+    /// "embedding" (B, C), unit rows; of a network with a classifier "logits" (B, classes).
+    Embedding,
+    /// "features" (B, d), not normalised.
+    Features,
+    /// Both, in this order.
+    Both,
+}
+
+impl Outputs {
+    fn embedding(self) -> bool {
+        self != Outputs::Features
+    }
+
+    fn features(self) -> bool {
+        self != Outputs::Embedding
+    }
+}
+
+/// How a student is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// What is written.
+    pub format: Format,
+    /// What the network takes; files of weights have no input.
+    pub input: Input,
+    /// What the network gives; files of weights have no outputs.
+    pub outputs: Outputs,
+}
+
+impl Default for Options {
+    /// ONNX from normalised images to embeddings.
+    fn default() -> Self {
+        Self { format: Format::Onnx, input: Input::Normalised, outputs: Outputs::Embedding }
+    }
+}
+
+/// Writes `network`, whose images are made as `header` says, to `path`. On an error what stood there is as it was.
+///
+/// # Errors
+/// `Mismatch` where the header is of another network; `Unsupported` for an operation that cannot be written, naming it, and for
+/// an ONNX model of 2 GB and more; `Io` from writing; `Internal` where the written file does not compute what the network does.
+pub fn export(path: &Path, network: &Network, header: &StudentHeader, options: &Options) -> Result<()> {
+    if (header.architecture, header.head) != (network.architecture(), network.head()) {
+        return Err(Error::mismatch(format!(
+            "the header is of {} with {:?}, the network is {} with {:?}",
+            header.architecture,
+            header.head,
+            network.architecture(),
+            network.head()
+        )));
+    }
+    let mut texts = header.texts(EXPORT_FORMAT)?;
+    if matches!(options.format, Format::Onnx | Format::TorchScript) {
+        let input = match options.input {
+            Input::Normalised => "normalised",
+            Input::Unit => "unit",
+            Input::Bytes => "bytes",
+        };
+        texts.insert("input".to_owned(), input.to_owned());
+        texts.insert("outputs".to_owned(), output_names(network.head(), options.outputs).join(","));
+    }
+    let _no_grad = tch::no_grad_guard();
+    match options.format {
+        Format::Onnx => onnx_file::write(path, network, header, options, &texts),
+        Format::TorchScript => torchscript::write(path, network, header, options, &texts),
+        Format::Torchvision => safetensors::write(path, network, true, texts),
+        Format::Backbone => safetensors::write(path, network, false, texts),
+    }
+}
+
+/// The outputs in the order in which the network gives them.
+fn output_names(head: Head, outputs: Outputs) -> Vec<&'static str> {
+    let whole = if matches!(head, Head::Classifier { .. }) { "logits" } else { "embedding" };
+    let mut names = Vec::with_capacity(2);
+    names.extend(outputs.embedding().then_some(whole));
+    names.extend(outputs.features().then_some("features"));
+    names
+}
+
+/// Whether the output is divided by its length.
+fn has_unit_rows(head: Head) -> bool {
+    !matches!(head, Head::Classifier { .. })
+}
+
+/// The activation that an operation names by its number.
+fn activation(number: i32) -> Result<Activation> {
+    Activation::numbered(number).ok_or_else(|| {
+        Error::new(ErrorKind::Unsupported, format!("activation {number} cannot be exported in this version"))
+    })
+}

@@ -1,0 +1,308 @@
+//! A network as an ONNX graph of operator set 17: one to five nodes for each operation.
+//!
+//! | operation | nodes |
+//! |---|---|
+//! | convolution | Conv, Add of the shortcut, activation |
+//! | maxima | MaxPool |
+//! | squeeze and excitation | GlobalAveragePool, Conv 1×1, activation, Conv 1×1, activation, Mul |
+//! | mean | GlobalAveragePool, Flatten |
+//! | linear | Gemm, of tokens MatMul and Add; activation |
+//! | "SAME" padding | Pad |
+//! | patches, layer norm, attention, token | [`super::onnx_tokens`] |
+//! | unit rows | ReduceL2, Max with 1e-12, Div |
+//! | normalisation | Transpose and Cast for bytes, Sub, Div |
+
+use tch::Tensor;
+
+use super::onnx_proto::{Attribute, FLOAT, Graph, INT64, Node, UINT8, ValueInfo, Weights};
+use super::{Input, Options, has_unit_rows, output_names};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::student_file::StudentHeader;
+use crate::model::weights::{HostTensor, HostType};
+use crate::model::{Activation, Count, Network, count, same_padding};
+use crate::torch::fused::ConvGeometry;
+use crate::torch::graph;
+use crate::torch::graph::Operation;
+
+/// The name of the input.
+const IMAGES: &str = "images";
+
+/// Bytes that a protobuf message must stay below.
+const LARGEST: usize = i32::MAX as usize;
+
+/// `network` in eval mode, with what `options` ask for before and behind it.
+///
+/// # Errors
+/// `Unsupported` for an operation that is not known here, naming it, and for 2 GB of weights and more.
+pub(super) fn graph(network: &Network, header: &StudentHeader, options: &Options) -> Result<Graph> {
+    let (operations, features, output) = network.graph()?;
+    let channels = i64::from(header.channels);
+    let (height, width) = (i64::from(header.height), i64::from(header.width));
+    let mut writer = Writer::new(count(&operations, height, width)?);
+    let input = match options.input {
+        Input::Bytes => ValueInfo::batch_of(IMAGES, UINT8, &[height, width, channels]),
+        _ => ValueInfo::batch_of(IMAGES, FLOAT, &[channels, height, width]),
+    };
+    let first = writer.input(header, options.input)?;
+    let name = |value: i32| if value == 0 { first.clone() } else { format!("x{value}") };
+    for node in operations.nodes() {
+        writer.operation(node, &name)?;
+    }
+    let mut outputs = Vec::with_capacity(2);
+    for output_name in output_names(network.head(), options.outputs) {
+        let (value, dim) = match output_name {
+            "features" => (features, network.feature_dim()),
+            _ => (output, network.output_dim()),
+        };
+        let rows = name(value.number());
+        if output_name != "features" && has_unit_rows(network.head()) {
+            writer.unit_rows(&rows, output_name)?;
+        } else {
+            writer.node("Identity", &[&rows], output_name, Vec::new());
+        }
+        outputs.push(ValueInfo::batch_of(output_name, FLOAT, &[dim]));
+    }
+    Ok(Graph {
+        node: writer.nodes,
+        name: network.architecture().name().to_owned(),
+        initializer: writer.weights,
+        input: vec![input],
+        output: outputs,
+    })
+}
+
+/// Nodes and weights so far.
+pub(super) struct Writer {
+    nodes: Vec<Node>,
+    weights: Vec<Weights>,
+    bytes: usize,
+    pub sizes: Count,
+}
+
+impl Writer {
+    fn new(sizes: Count) -> Self {
+        Self { nodes: Vec::new(), weights: Vec::new(), bytes: 0, sizes }
+    }
+
+    /// Appends a node with one output and gives the output's name back.
+    pub fn node(&mut self, op_type: &str, inputs: &[&str], output: &str, attribute: Vec<Attribute>) -> String {
+        self.nodes.push(Node {
+            input: inputs.iter().map(|&input| input.to_owned()).collect(),
+            output: vec![output.to_owned()],
+            name: format!("{op_type}_{output}"),
+            op_type: op_type.to_owned(),
+            attribute,
+        });
+        output.to_owned()
+    }
+
+    /// Adds float32 weights of that shape and gives their name back.
+    pub fn weights(&mut self, name: String, tensor: &Tensor, dims: &[i64]) -> Result<String> {
+        let host = HostTensor::from_tensor(&tensor.f_to_kind(tch::Kind::Float)?)?;
+        debug_assert_eq!(host.dtype, HostType::F32);
+        self.bytes = self.bytes.saturating_add(host.bytes.len());
+        // The names, nodes and texts beside the weights stay far below a mebibyte.
+        if self.bytes > LARGEST - (2 << 20) {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "the network has 2 GB of weights or more, which an ONNX file cannot hold; export TorchScript or safetensors",
+            ));
+        }
+        self.weights.push(Weights { dims: dims.to_vec(), data_type: FLOAT, name: name.clone(), raw_data: host.bytes });
+        Ok(name)
+    }
+
+    /// Whole numbers under a name, once: (count), or a scalar where `dims` is empty.
+    pub fn integers(&mut self, name: &str, values: &[i64], dims: &[i64]) -> String {
+        if !self.weights.iter().any(|weights| weights.name == name) {
+            let raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            self.weights.push(Weights { dims: dims.to_vec(), data_type: INT64, name: name.to_owned(), raw_data });
+        }
+        name.to_owned()
+    }
+
+    /// A number under a name, once.
+    pub fn scalar(&mut self, name: &str, value: f32) -> Result<String> {
+        if self.weights.iter().any(|weights| weights.name == name) {
+            return Ok(name.to_owned());
+        }
+        self.weights(name.to_owned(), &Tensor::f_from_slice(&[value])?, &[])
+    }
+
+    /// What turns the caller's images into those that the network was trained on; gives their name.
+    fn input(&mut self, header: &StudentHeader, input: Input) -> Result<String> {
+        let (images, scale) = match input {
+            Input::Normalised => return Ok(IMAGES.to_owned()),
+            Input::Unit => (IMAGES.to_owned(), 1.0),
+            Input::Bytes => {
+                let planes = self.node("Transpose", &[IMAGES], "planes", vec![Attribute::ints("perm", &[0, 3, 1, 2])]);
+                (self.node("Cast", &[&planes], "levels", vec![Attribute::int("to", i64::from(FLOAT))]), 255.0)
+            }
+        };
+        let mut channels = |name: &str, values: &[f64]| {
+            let values: Vec<f32> = values.iter().map(|value| (value * scale) as f32).collect();
+            self.weights(name.to_owned(), &Tensor::f_from_slice(&values)?, &[1, values.len() as i64, 1, 1])
+        };
+        let (mean, std) = header.view().normal();
+        let (mean, std) = (channels("mean", &mean)?, channels("std", &std)?);
+        let centred = self.node("Sub", &[&images, &mean], "centred", Vec::new());
+        Ok(self.node("Div", &[&centred, &std], "normalised", Vec::new()))
+    }
+
+    /// Each row divided by its length.
+    fn unit_rows(&mut self, rows: &str, output: &str) -> Result<()> {
+        let axes = vec![Attribute::ints("axes", &[1]), Attribute::int("keepdims", 1)];
+        let length = self.node("ReduceL2", &[rows], "length", axes);
+        let smallest = self.scalar("smallest_length", 1e-12)?;
+        let length = self.node("Max", &[&length, &smallest], "length_above_0", Vec::new());
+        self.node("Div", &[rows, &length], output, Vec::new());
+        Ok(())
+    }
+
+    fn operation(&mut self, node: &graph::Node, name: &impl Fn(i32) -> String) -> Result<()> {
+        let y = node.output.number();
+        let output = name(y);
+        match &node.operation {
+            Operation::Conv { input, other, weight, bias, geometry, activation } => {
+                let x = name(input.number());
+                let activation = super::activation(*activation)?;
+                let sum = if other.is_some() { format!("{output}_conv") } else { before(activation, &output) };
+                let (w, b) = (format!("w{y}"), format!("b{y}"));
+                let (w, b) = (self.weights(w, weight, &weight.size())?, self.weights(b, bias, &bias.size())?);
+                let (_, _, height, width) = weight.size4()?;
+                let mut sum = self.node("Conv", &[&x, &w, &b], &sum, conv_attributes((height, width), *geometry));
+                if let Some(other) = other {
+                    let other = name(other.number());
+                    sum = self.node("Add", &[&sum, &other], &before(activation, &output), Vec::new());
+                }
+                self.activate(activation, &sum, &output)?;
+            }
+            Operation::MaxPool { input } => {
+                let attributes = vec![
+                    Attribute::ints("kernel_shape", &[3, 3]),
+                    Attribute::ints("pads", &[1, 1, 1, 1]),
+                    Attribute::ints("strides", &[2, 2]),
+                ];
+                self.node("MaxPool", &[&name(input.number())], &output, attributes);
+            }
+            Operation::Squeeze { input, weights, inner, gate } => {
+                let x = name(input.number());
+                let mut squeezed = self.node("GlobalAveragePool", &[&x], &format!("{output}_mean"), Vec::new());
+                for (number, (pair, activation)) in weights.chunks_exact(2).zip([*inner, *gate]).enumerate() {
+                    let activation = super::activation(activation)?;
+                    let (outputs, inputs) = pair[0].size2()?;
+                    let w = self.weights(format!("w{y}_{number}"), &pair[0], &[outputs, inputs, 1, 1])?;
+                    let b = self.weights(format!("b{y}_{number}"), &pair[1], &[outputs])?;
+                    let end = format!("{output}_squeezed{number}");
+                    let pointwise = ConvGeometry { stride: 1, padding: 0, groups: 1 };
+                    let attributes = conv_attributes((1, 1), pointwise);
+                    let sum = self.node("Conv", &[&squeezed, &w, &b], &before(activation, &end), attributes);
+                    squeezed = self.activate(activation, &sum, &end)?;
+                }
+                self.node("Mul", &[&x, &squeezed], &output, Vec::new());
+            }
+            Operation::Mean { input } => {
+                let x = name(input.number());
+                let mean = self.node("GlobalAveragePool", &[&x], &format!("{output}_mean"), Vec::new());
+                self.node("Flatten", &[&mean], &output, vec![Attribute::int("axis", 1)]);
+            }
+            Operation::Linear { input, weight, bias, activation } if self.sizes.map(*input)?.height > 1 => {
+                self.linear_of_tokens((y, &name(input.number())), weight, bias, *activation, &output)?;
+            }
+            Operation::LinearSum { input, other, weight, bias, activation } => {
+                let product = format!("{output}_product");
+                self.linear_of_tokens((y, &name(input.number())), weight, bias, *activation, &product)?;
+                self.node("Add", &[&product, &name(other.number())], &output, Vec::new());
+            }
+            Operation::SamePadding { input, kernel, stride } => {
+                let map = self.sizes.map(*input)?;
+                let (rows, columns) =
+                    (same_padding(map.height, *kernel, *stride), same_padding(map.width, *kernel, *stride));
+                let pads = [0, 0, rows.0, columns.0, 0, 0, rows.1, columns.1];
+                let pads = self.integers(&format!("pads{y}"), &pads, &[8]);
+                self.node("Pad", &[&name(input.number()), &pads], &output, Vec::new());
+            }
+            Operation::Activation { input, activation } => {
+                let (x, activation) = (name(input.number()), super::activation(*activation)?);
+                match activation {
+                    Activation::Identity => self.node("Identity", &[&x], &output, Vec::new()),
+                    other => self.activate(other, &x, &output)?,
+                };
+            }
+            Operation::Patches { input, weights, antialias } => {
+                self.patches(y, (*input, &name(input.number())), weights, *antialias, &output)?;
+            }
+            Operation::LayerNorm { input, weight, bias, eps } => {
+                self.layer_norm(y, &name(input.number()), (weight, bias), *eps, &output)?;
+            }
+            Operation::Attention { input, heads } => {
+                self.attention((*input, &name(input.number())), *heads, &output)?;
+            }
+            Operation::Token { input, number } => {
+                let number = self.integers(&format!("number{number}"), &[*number], &[]);
+                self.node("Gather", &[&name(input.number()), &number], &output, vec![Attribute::int("axis", 1)]);
+            }
+            Operation::Linear { input, weight, bias, activation } => {
+                let x = name(input.number());
+                let activation = super::activation(*activation)?;
+                let (w, b) = (format!("w{y}"), format!("b{y}"));
+                let (w, b) = (self.weights(w, weight, &weight.size())?, self.weights(b, bias, &bias.size())?);
+                let transposed = vec![Attribute::int("transB", 1)];
+                let sum = self.node("Gemm", &[&x, &w, &b], &before(activation, &output), transposed);
+                self.activate(activation, &sum, &output)?;
+            }
+            Operation::Unrecorded { name } => {
+                return Err(Error::new(ErrorKind::Unsupported, format!("{name} cannot be written as ONNX")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The activation of `x` as `output`, unless there is none and `x` is `output` already; gives `output`.
+    pub fn activate(&mut self, activation: Activation, x: &str, output: &str) -> Result<String> {
+        Ok(match activation {
+            Activation::Identity => output.to_owned(),
+            Activation::Relu => self.node("Relu", &[x], output, Vec::new()),
+            Activation::Relu6 => {
+                let (zero, six) = (self.scalar("zero", 0.0)?, self.scalar("six", 6.0)?);
+                self.node("Clip", &[x, &zero, &six], output, Vec::new())
+            }
+            Activation::Hardswish => self.node("HardSwish", &[x], output, Vec::new()),
+            Activation::Hardsigmoid => {
+                let slope = vec![Attribute::float("alpha", 1.0 / 6.0), Attribute::float("beta", 0.5)];
+                self.node("HardSigmoid", &[x], output, slope)
+            }
+            Activation::Silu => {
+                let gate = self.node("Sigmoid", &[x], &format!("{output}_gate"), Vec::new());
+                self.node("Mul", &[x, &gate], output, Vec::new())
+            }
+            Activation::Sigmoid => self.node("Sigmoid", &[x], output, Vec::new()),
+            Activation::Gelu => {
+                // x · Φ(x) = x · (1 + erf(x/√2)) / 2
+                let (root, one, half) =
+                    (self.scalar("root", 2f32.sqrt())?, self.scalar("one", 1.0)?, self.scalar("half", 0.5)?);
+                let scaled = self.node("Div", &[x, &root], &format!("{output}_scaled"), Vec::new());
+                let erf = self.node("Erf", &[&scaled], &format!("{output}_erf"), Vec::new());
+                let sum = self.node("Add", &[&erf, &one], &format!("{output}_twice_share"), Vec::new());
+                let share = self.node("Mul", &[&sum, &half], &format!("{output}_share"), Vec::new());
+                self.node("Mul", &[x, &share], output, Vec::new())
+            }
+        })
+    }
+}
+
+/// What the value before an activation is called: `output` itself where nothing follows.
+pub(super) fn before(activation: Activation, output: &str) -> String {
+    if activation == Activation::Identity { output.to_owned() } else { format!("{output}_sum") }
+}
+
+fn conv_attributes((height, width): (i64, i64), geometry: ConvGeometry) -> Vec<Attribute> {
+    let ConvGeometry { stride, padding, groups } = geometry;
+    vec![
+        Attribute::ints("dilations", &[1, 1]),
+        Attribute::int("group", groups),
+        Attribute::ints("kernel_shape", &[height, width]),
+        Attribute::ints("pads", &[padding; 4]),
+        Attribute::ints("strides", &[stride, stride]),
+    ]
+}

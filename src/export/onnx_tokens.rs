@@ -1,0 +1,117 @@
+//! The operations of a Vision Transformer as ONNX nodes.
+//!
+//! | operation | nodes |
+//! |---|---|
+//! | patches | Conv, Reshape, Transpose, Add of the positions; Shape, Concat, Expand of the first tokens; Concat |
+//! | linear of tokens | MatMul, Add, activation |
+//! | layer norm | LayerNormalization |
+//! | attention | Reshape, Transpose, Gather (thrice), Transpose, MatMul, Mul, Softmax, MatMul, Transpose, Reshape |
+//!
+//! The positions are those of the student's image size, resampled here.
+
+use tch::Tensor;
+
+use super::onnx::{Writer, before};
+use super::onnx_proto::Attribute;
+use crate::error::Result;
+use crate::model::resample_positions;
+use crate::torch::fused::Value;
+
+impl Writer {
+    /// act(x·Wᵀ + b) of tokens (B, T, I); `y` numbers the weights.
+    pub fn linear_of_tokens(
+        &mut self,
+        (y, x): (i32, &str),
+        weight: &Tensor,
+        bias: &Tensor,
+        activation: i32,
+        output: &str,
+    ) -> Result<()> {
+        let activation = super::activation(activation)?;
+        let transposed = weight.f_detach()?.f_transpose(0, 1)?.f_contiguous()?; // (I, O)
+        let w = self.weights(format!("w{y}"), &transposed, &transposed.size())?;
+        let b = self.weights(format!("b{y}"), bias, &bias.size())?;
+        let product = self.node("MatMul", &[x, &w], &format!("{output}_matmul"), Vec::new());
+        let sum = self.node("Add", &[&product, &b], &before(activation, output), Vec::new());
+        self.activate(activation, &sum, output)?;
+        Ok(())
+    }
+
+    /// Images → tokens.
+    pub fn patches(
+        &mut self,
+        y: i32,
+        (images, x): (Value, &str),
+        [weight, bias, first, table]: &[Tensor; 4],
+        antialias: bool,
+        output: &str,
+    ) -> Result<()> {
+        let (width, _, rows, columns) = weight.size4()?;
+        let map = self.sizes.map(images)?;
+        let grid = (map.height / rows, map.width / columns);
+        let positions = resample_positions(table, grid.0, grid.1, antialias)?.f_flatten(1, 2)?; // (1, N, D)
+        let w = self.weights(format!("w{y}"), weight, &weight.size())?;
+        let b = self.weights(format!("b{y}"), bias, &bias.size())?;
+        let positions = self.weights(format!("positions{y}"), &positions, &positions.size())?;
+        let attributes =
+            vec![Attribute::ints("kernel_shape", &[rows, columns]), Attribute::ints("strides", &[rows, columns])];
+        let grid = self.node("Conv", &[x, &w, &b], &format!("{output}_grid"), attributes);
+        // 0 keeps a side.
+        let flat = self.integers(&format!("flat{y}"), &[0, width, -1], &[3]);
+        let flat = self.node("Reshape", &[&grid, &flat], &format!("{output}_flat"), Vec::new());
+        let turned = vec![Attribute::ints("perm", &[0, 2, 1])];
+        let patches = self.node("Transpose", &[&flat], &format!("{output}_patches"), turned);
+        let patches = self.node("Add", &[&patches, &positions], &format!("{output}_placed"), Vec::new());
+        let (_, count, _) = first.size3()?;
+        let first = self.weights(format!("first{y}"), first, &[1, count, width])?;
+        let batch = vec![Attribute::int("end", 1), Attribute::int("start", 0)];
+        let batch = self.node("Shape", &[x], &format!("{output}_batch"), batch);
+        let sides = self.integers(&format!("sides{y}"), &[count, width], &[2]);
+        let shape = self.node("Concat", &[&batch, &sides], &format!("{output}_shape"), vec![Attribute::int("axis", 0)]);
+        let first = self.node("Expand", &[&first, &shape], &format!("{output}_first"), Vec::new());
+        self.node("Concat", &[&first, &patches], output, vec![Attribute::int("axis", 1)]);
+        Ok(())
+    }
+
+    /// (x − mean)/√(var + eps) · weight + bias over the last axis.
+    pub fn layer_norm(
+        &mut self,
+        y: i32,
+        x: &str,
+        (weight, bias): (&Tensor, &Tensor),
+        eps: f64,
+        output: &str,
+    ) -> Result<()> {
+        let w = self.weights(format!("w{y}"), weight, &weight.size())?;
+        let b = self.weights(format!("b{y}"), bias, &bias.size())?;
+        let attributes = vec![Attribute::int("axis", -1), Attribute::float("epsilon", eps as f32)];
+        self.node("LayerNormalization", &[x, &w, &b], output, attributes);
+        Ok(())
+    }
+
+    /// softmax(q·kᵀ/√d)·v in each head: (B, T, 3D) → (B, T, D).
+    pub fn attention(&mut self, (input, x): (Value, &str), heads: i64, output: &str) -> Result<()> {
+        let width = self.sizes.map(input)?.channels / 3;
+        let each = width / heads.max(1);
+        let apart = self.integers(&format!("heads{heads}_{each}"), &[0, 0, 3, heads, each], &[5]);
+        let parts = self.node("Reshape", &[x, &apart], &format!("{output}_parts"), Vec::new());
+        let order = vec![Attribute::ints("perm", &[2, 0, 3, 1, 4])];
+        let parts = self.node("Transpose", &[&parts], &format!("{output}_heads"), order); // (3, B, heads, T, d)
+        let [q, k, v] = [(0, "q"), (1, "k"), (2, "v")].map(|(number, part)| {
+            let index = self.integers(&format!("number{number}"), &[number], &[]);
+            self.node("Gather", &[&parts, &index], &format!("{output}_{part}"), vec![Attribute::int("axis", 0)])
+        });
+        let turned = vec![Attribute::ints("perm", &[0, 1, 3, 2])];
+        let k = self.node("Transpose", &[&k], &format!("{output}_kt"), turned);
+        let scores = self.node("MatMul", &[&q, &k], &format!("{output}_scores"), Vec::new());
+        let scale = self.scalar(&format!("scale{each}"), (each as f32).sqrt().recip())?;
+        let scores = self.node("Mul", &[&scores, &scale], &format!("{output}_scaled"), Vec::new());
+        let shares = self.node("Softmax", &[&scores], &format!("{output}_shares"), vec![Attribute::int("axis", -1)]);
+        let rows = self.node("MatMul", &[&shares, &v], &format!("{output}_rows"), Vec::new());
+        let back = vec![Attribute::ints("perm", &[0, 2, 1, 3])];
+        let rows = self.node("Transpose", &[&rows], &format!("{output}_tokens"), back);
+        let together = self.integers(&format!("together{width}"), &[0, 0, width], &[3]);
+        self.node("Reshape", &[&rows, &together], output, Vec::new());
+        Ok(())
+    }
+}

@@ -1,0 +1,254 @@
+//! `seed_anomaly`: what does not look like a good part, and where.
+
+use std::ffi::{c_char, c_void};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::border::catch;
+use super::cancel::seed_cancel_token;
+use super::config::seed_config;
+use super::dataset::seed_dataset;
+use super::error::seed_error;
+use super::handle::{Guarded, free, handle, with};
+use super::image::{Images, seed_image};
+use super::pointers::{answer_size, check_out, fill_text, product, put, put_new, text};
+use super::session::{options, seed_count_callback};
+use super::student::seed_student;
+use crate::data::FrameView;
+use crate::infer::{AnomalyDetector, Output};
+use crate::train::CancelToken;
+use crate::train::distill::lock;
+use crate::{Error, ErrorKind, Result};
+
+/// Images that are judged at once.
+const CHUNK: usize = 16;
+
+/// A memory of good parts that says how far an image is from all of them, and where. All functions but seed_anomaly_free may
+/// be called from several threads at once, seed_anomaly_add among them.
+pub struct seed_anomaly(Guarded<AnomalyDetector>);
+handle!(seed_anomaly, AnomalyDetector);
+
+/// A callback and a token as the question whether to go on.
+///
+/// # Safety
+/// As the C functions say of both.
+unsafe fn going_on<'a>(
+    callback: seed_count_callback,
+    user_data: *mut c_void,
+    cancel: *const seed_cancel_token,
+) -> Result<impl FnMut(usize, usize) -> bool + 'a> {
+    // SAFETY: by contract.
+    let cancel =
+        if cancel.is_null() { CancelToken::new() } else { unsafe { with(cancel, |token| Ok(token.clone())) }? };
+    Ok(move |done, total| {
+        // SAFETY: by contract.
+        !cancel.wait().1 && callback.is_none_or(|call| unsafe { call(done, total, user_data) } == 0)
+    })
+}
+
+/// Learns the images of `good`, all of good parts, by the features of `student` and the settings "anomaly.…", "seed",
+/// "device" and "precision" of `config` (docs/anomaly.md). A part of the images, "anomaly.held_out", is not learned but sets
+/// the threshold for "anomaly.false_alarm_rate". Broken images are left out. `callback`, `user_data` and `cancel` may be NULL.
+/// The caller frees the detector.
+///
+/// Errors: SEED_ERROR_CANCELLED when the callback or the token ended it; SEED_ERROR_INVALID_ARGUMENT when there is no sound
+/// image or a feature map is unknown; SEED_ERROR_UNSUPPORTED when the backbone has none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_anomaly_fit(
+    config: *const seed_config,
+    student: *const seed_student,
+    good: *const seed_dataset,
+    callback: seed_count_callback,
+    user_data: *mut c_void,
+    cancel: *const seed_cancel_token,
+    out: *mut *mut seed_anomaly,
+) -> *mut seed_error {
+    // SAFETY: passed on from the C caller, as in every function of this file.
+    catch(|| unsafe {
+        let mut progress = going_on(callback, user_data, cancel)?;
+        let config = with(config, |config| Ok(config.clone()))?;
+        let good = with(good, |good| Ok(Arc::clone(good)))?;
+        put_new(out, || {
+            let (network, view) =
+                with(student, |student| Ok((lock(&student.network)?.deep_copy()?, student.header().view())))?;
+            let options = options(&config, Output::Features)?;
+            AnomalyDetector::fit(&network, &view, &config, options, &good, &mut progress)
+        })
+    })
+}
+
+/// Learns further images of good parts, while the detector goes on judging: the memory grows by what it does not cover, up to
+/// its "anomaly.memory_max", and "anomaly.held_out" of the images join those that set the threshold. Calls under way end with
+/// what they began with. `callback`, `user_data` and `cancel` may be NULL.
+///
+/// Errors: as seed_anomaly_fit; nothing has changed then.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_anomaly_add(
+    anomaly: *const seed_anomaly,
+    config: *const seed_config,
+    good: *const seed_dataset,
+    callback: seed_count_callback,
+    user_data: *mut c_void,
+    cancel: *const seed_cancel_token,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        let mut progress = going_on(callback, user_data, cancel)?;
+        let config = with(config, |config| Ok(config.clone()))?;
+        let good = with(good, |good| Ok(Arc::clone(good)))?;
+        with(anomaly, |anomaly| anomaly.add(&good, &config, &mut progress))
+    })
+}
+
+/// Opens a file of seed_anomaly_save. "device" and "precision" come from `config`. The caller frees the detector.
+///
+/// Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT for a file that is damaged, hostile or no detector's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_anomaly_open(
+    path: *const c_char,
+    config: *const seed_config,
+    out: *mut *mut seed_anomaly,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        let path = Path::new(text("path", path)?);
+        put_new(out, || AnomalyDetector::open(path, with(config, |config| options(config, Output::Features))?))
+    })
+}
+
+/// Writes the detector to one safetensors file, atomically: backbone, memory, held-out scores and settings.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_anomaly_save(anomaly: *const seed_anomaly, path: *const c_char) -> *mut seed_error {
+    catch(|| unsafe {
+        let path = Path::new(text("path", path)?);
+        with(anomaly, |anomaly| anomaly.save(path))
+    })
+}
+
+/// The score above which an image is an alarm, and the false-alarm rate that it keeps on good parts: the one that was asked
+/// for, or 1/(n + 1) where n held-out parts are too few for it. Infinite and 0 where none was held out. Both may be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_anomaly_threshold(
+    anomaly: *const seed_anomaly,
+    threshold: *mut f32,
+    rate: *mut f64,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        let found = with(anomaly, |anomaly| Ok(anomaly.threshold()))?;
+        if !threshold.is_null() {
+            check_out("threshold", threshold)?;
+        }
+        if !rate.is_null() {
+            check_out("rate", rate)?;
+            put(rate, found.rate);
+        }
+        if !threshold.is_null() {
+            put(threshold, found.score);
+        }
+        Ok(())
+    })
+}
+
+/// What is known about the detector as a JSON object, by the rule of seed_config_get_string: "settings", "patches" and
+/// "patch_dim" of the memory, "held_out" (their number), "threshold" and "rate" (null where none was held out).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_anomaly_describe(
+    anomaly: *const seed_anomaly,
+    buffer: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        let about = with(anomaly, |anomaly| {
+            let (patches, patch_dim) = anomaly.memory_size();
+            let threshold = anomaly.threshold();
+            let known = threshold.score.is_finite();
+            Ok(serde_json::json!({
+                "settings": anomaly.settings(),
+                "patches": patches,
+                "patch_dim": patch_dim,
+                "held_out": anomaly.held_out().len(),
+                "threshold": known.then_some(threshold.score),
+                "rate": known.then_some(threshold.rate),
+                "computes": anomaly.describe(),
+            }))
+        })?;
+        let text =
+            serde_json::to_string_pretty(&about).map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
+        fill_text(&text, buffer, capacity, length)
+    })
+}
+
+/// Scores `count` images of any sizes: `count` numbers into `scores`, and 1 for an alarm or 0 into `alarms`; each may be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_anomaly_score(
+    anomaly: *const seed_anomaly,
+    images: *const seed_image,
+    count: usize,
+    scores: *mut f32,
+    alarms: *mut u8,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        if !scores.is_null() {
+            check_out("scores", scores)?;
+        }
+        with(anomaly, |anomaly| {
+            let images = Images::new(images, count)?;
+            let mut judged = Vec::with_capacity(count.min(1 << 20));
+            for begin in (0..count).step_by(CHUNK) {
+                let views: Vec<FrameView<'_>> =
+                    (begin..count.min(begin + CHUNK)).map(|i| images.view(i)).collect::<Result<_>>()?;
+                judged.extend(anomaly.judge(&views, false)?);
+            }
+            for (i, one) in judged.iter().enumerate() {
+                if !scores.is_null() {
+                    scores.add(i).write(one.score);
+                }
+                if !alarms.is_null() {
+                    alarms.add(i).write(u8::from(one.alarm));
+                }
+            }
+            Ok(())
+        })
+    })
+}
+
+/// The heat map of one image in its own pixels: width·height distances, row after row, into `buffer`, by the rule of
+/// seed_neighbours. `score` and `alarm` (each may be NULL) are as for seed_anomaly_score.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_anomaly_map(
+    anomaly: *const seed_anomaly,
+    image: *const seed_image,
+    buffer: *mut f32,
+    capacity: usize,
+    length: *mut usize,
+    score: *mut f32,
+    alarm: *mut u8,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        let view = Images::new(image, 1)?.view(0)?;
+        let needed = product("the heat map", view.width as usize, view.height as usize)?;
+        if !score.is_null() {
+            check_out("score", score)?;
+        }
+        if !answer_size(needed, buffer, capacity, length)? {
+            return Ok(());
+        }
+        with(anomaly, |anomaly| {
+            let judged = anomaly.judge(&[view], true)?;
+            let one = judged.first().ok_or_else(|| Error::new(ErrorKind::Internal, "the image was not judged"))?;
+            std::ptr::copy_nonoverlapping(one.map.as_ptr(), buffer, needed.min(one.map.len()));
+            if !score.is_null() {
+                put(score, one.score);
+            }
+            if !alarm.is_null() {
+                put(alarm, u8::from(one.alarm));
+            }
+            Ok(())
+        })
+    })
+}
+
+/// Releases a detector. NULL is fine.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_anomaly_free(anomaly: *mut seed_anomaly) {
+    unsafe { free(anomaly) }
+}

@@ -1,0 +1,247 @@
+//! `seed_model`: a network in figures and words.
+
+use std::ffi::c_char;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::border::catch;
+use super::config::seed_config;
+use super::error::seed_error;
+use super::handle::{Guarded, free, handle, with};
+use super::pointers::{check_out, fill_text, put, put_new, text};
+use super::session::seed_session;
+use super::student::seed_student;
+use super::teacher::seed_teacher;
+use crate::Error;
+use crate::model::student_file::read_about;
+use crate::model::{Architecture, Description, Head};
+
+/// Nothing follows the features.
+pub const SEED_HEAD_NONE: i32 = 0;
+/// Linear, ReLU, linear.
+pub const SEED_HEAD_PROJECTION: i32 = 1;
+/// Linear, batch norm, ReLU, linear.
+pub const SEED_HEAD_NORMED_PROJECTION: i32 = 2;
+/// A linear layer to classes.
+pub const SEED_HEAD_CLASSIFIER: i32 = 3;
+
+/// A network in figures. Set struct_size to sizeof(seed_model_info) first.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct seed_model_info {
+    /// sizeof(seed_model_info).
+    pub struct_size: usize,
+    /// Numbers that a run learns, head included, running statistics not; 0 where only the application knows, of a teacher of its own.
+    pub parameters: i64,
+    /// Multiplications with addition for one image of this size, head included, as torchvision counts them (GMac times 10⁹);
+    /// 0 where they cannot be counted: of a teacher that is no network of libseed.
+    pub multiply_adds: u64,
+    /// Width of the features before the head; 0 for a teacher that is no network of libseed.
+    pub feature_dim: i64,
+    /// Width of the embedding; with a classifier the number of classes, without a head feature_dim.
+    pub embedding_dim: i64,
+    /// Subtracted from red, green and blue in [0, 1].
+    pub mean: [f64; 3],
+    /// Divides red, green and blue afterwards.
+    pub std: [f64; 3],
+    /// Pixels in a row of the network's images; others are resized and cropped to this size.
+    pub input_width: u32,
+    /// Rows of the network's images.
+    pub input_height: u32,
+    /// Channels of the network's images.
+    pub input_channels: u32,
+    /// SEED_HEAD_*.
+    pub head: i32,
+}
+
+/// What a network is, as it was when this was made. All functions but seed_model_free may be called from several threads at once.
+pub struct seed_model(Guarded<Description>);
+handle!(seed_model, Description);
+
+/// The number of architectures that seed_student_new and seed_teacher_load know.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_architecture_count(out: *mut usize) -> *mut seed_error {
+    // SAFETY: passed on from the C caller, as in every function of this file.
+    catch(|| unsafe {
+        check_out("out", out)?;
+        put(out, Architecture::all().len());
+        Ok(())
+    })
+}
+
+/// The name of architecture `index`, from 0, such as "resnet18", by the rule of seed_config_get_string. seed_model_new tells more
+/// of it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_architecture_name(
+    index: usize,
+    buffer: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        let all = Architecture::all();
+        let architecture = all.get(index).ok_or_else(|| {
+            Error::invalid(format!("architecture {index} does not exist, there are {} (from 0)", all.len()))
+        })?;
+        fill_text(architecture.name(), buffer, capacity, length)
+    })
+}
+
+/// Describes the student that seed_student_new would make of that architecture and configuration, without making it: image size,
+/// "embedding_dim", "projection_hidden", mean and std come from `config`. It takes milliseconds and hardly any memory. The
+/// caller frees it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_model_new(
+    architecture: *const c_char,
+    config: *const seed_config,
+    out: *mut *mut seed_model,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        let architecture = Architecture::parse(text("architecture", architecture)?)?;
+        put_new(out, || {
+            with(config, |config| {
+                config.validate()?;
+                // Both are bounded by 65536 in the configuration.
+                let head =
+                    Head::Projection { hidden: config.projection_hidden as i64, dim: config.embedding_dim as i64 };
+                Description::new(architecture, head, &config.view, serde_json::json!({}))
+            })
+        })
+    })
+}
+
+/// Describes the network in a file without reading its weights: a student that seed_student_save wrote, or a file of
+/// seed_student_export of any format. Nothing in the file is executed. The caller frees it.
+///
+/// Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT for a file that libseed did not write or that is damaged.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_model_open(path: *const c_char, out: *mut *mut seed_model) -> *mut seed_error {
+    catch(|| unsafe {
+        let path = Path::new(text("path", path)?);
+        put_new(out, || {
+            let header = read_about(path)?;
+            let view = header.view();
+            Description::new(header.architecture, header.head, &view, header.provenance)
+                .map_err(|error| error.context(path.display()))
+        })
+    })
+}
+
+/// Describes a student, its provenance as it is now. The caller frees it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_model_from_student(
+    student: *const seed_student,
+    out: *mut *mut seed_model,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        put_new(out, || {
+            let header = with(student, |student| Ok(student.header()))?;
+            Description::new(header.architecture, header.head, &header.view(), header.provenance.clone())
+        })
+    })
+}
+
+/// Describes a teacher for images of the configuration's size, mean and std, which a teacher itself does not have. The caller
+/// frees it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_model_from_teacher(
+    teacher: *const seed_teacher,
+    config: *const seed_config,
+    out: *mut *mut seed_model,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        put_new(out, || {
+            let teacher = with(teacher, |teacher| Ok(Arc::clone(teacher)))?;
+            with(config, |config| {
+                config.validate()?;
+                Description::of_teacher(&teacher, &config.view)
+            })
+        })
+    })
+}
+
+/// Describes the network that a session runs now. The caller frees it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_model_from_session(
+    session: *const seed_session,
+    out: *mut *mut seed_model,
+) -> *mut seed_error {
+    catch(|| unsafe { put_new(out, || with(session, |session| Ok(session.current().description().clone()))) })
+}
+
+/// The figures of the network.
+///
+/// Errors: SEED_ERROR_INVALID_ARGUMENT where info->struct_size is not sizeof(seed_model_info).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_model_get_info(model: *const seed_model, info: *mut seed_model_info) -> *mut seed_error {
+    catch(|| unsafe {
+        check_out("info", info)?;
+        let size = (*info).struct_size;
+        if size != size_of::<seed_model_info>() {
+            return Err(Error::invalid(format!(
+                "seed_model_info.struct_size is {size}, expected {}; set it to sizeof(seed_model_info)",
+                size_of::<seed_model_info>()
+            )));
+        }
+        let found = with(model, |model| Ok(figures(model)))?;
+        put(info, found);
+        Ok(())
+    })
+}
+
+fn figures(model: &Description) -> seed_model_info {
+    seed_model_info {
+        struct_size: size_of::<seed_model_info>(),
+        parameters: model.parameters.unwrap_or(0),
+        multiply_adds: model.multiply_adds.unwrap_or(0),
+        feature_dim: model.feature_dim.unwrap_or(0),
+        embedding_dim: model.output_dim,
+        mean: model.mean,
+        std: model.std,
+        input_width: model.width,
+        input_height: model.height,
+        input_channels: model.channels,
+        head: match model.head {
+            Head::None => SEED_HEAD_NONE,
+            Head::Projection { .. } => SEED_HEAD_PROJECTION,
+            Head::NormedProjection { .. } => SEED_HEAD_NORMED_PROJECTION,
+            Head::Classifier { .. } => SEED_HEAD_CLASSIFIER,
+        },
+    }
+}
+
+/// The name of the architecture, such as "resnet18", by the rule of seed_config_get_string; "torchscript" or "application" for a
+/// teacher that is no network of libseed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_model_architecture(
+    model: *const seed_model,
+    buffer: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        let name = with(model, |model| Ok(model.name.clone()))?;
+        fill_text(&name, buffer, capacity, length)
+    })
+}
+
+/// Where the network comes from, a JSON object, by the rule of seed_config_get_string: "library", "distillation" (teacher, images,
+/// steps, loss, settings) and what the application set by seed_student_set_provenance. "{}" where nothing is known.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_model_provenance(
+    model: *const seed_model,
+    buffer: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        let provenance = with(model, |model| Ok(model.provenance.to_string()))?;
+        fill_text(&provenance, buffer, capacity, length)
+    })
+}
+
+/// Releases a model. NULL is fine.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_model_free(model: *mut seed_model) {
+    unsafe { free(model) }
+}

@@ -1,0 +1,96 @@
+//! Judging vectors by a linear classifier. A plain function over the application's memory.
+
+use super::border::catch;
+use super::cancel::seed_cancel_token;
+use super::error::seed_error;
+use super::handle::with;
+use super::pointers::{array, check_out, product, put};
+use crate::eval::Embeddings;
+use crate::train::CancelToken;
+use crate::train::finetune::probe::{Probe, linear_probe};
+use crate::{Error, ErrorKind};
+
+/// What seed_linear_evaluate found. Set struct_size to sizeof(seed_linear_result) first.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct seed_linear_result {
+    /// sizeof(seed_linear_result).
+    pub struct_size: usize,
+    /// Share of test images with the right class, mean over the splits.
+    pub accuracy_mean: f64,
+    /// Its standard deviation.
+    pub accuracy_deviation: f64,
+    /// Mean of the classes' recalls, mean over the splits.
+    pub balanced_recall_mean: f64,
+    /// Its standard deviation.
+    pub balanced_recall_deviation: f64,
+    /// Mean over classes of the AUROC against all others, mean over the splits.
+    pub auroc_mean: f64,
+    /// Its standard deviation.
+    pub auroc_deviation: f64,
+}
+
+/// The linear protocol: logistic regression on frozen features, `count` vectors of `dim` floats, over `splits` random splits.
+/// A third of each class is for testing; of the others the share `label_fraction` is learned from, at least one a class (1: the
+/// linear protocol; .01, .1: few labels). `labels` are class numbers from 0, −1 for a vector to be left out. The splits depend
+/// on `seed` and the labels alone, so different networks are judged on the same ones. `recalls` (may be NULL) receives the
+/// mean recall of each of the `class_count` classes, which is the highest label + 1. `cancel` may be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_linear_evaluate(
+    features: *const f32,
+    count: usize,
+    dim: usize,
+    labels: *const i32,
+    splits: u32,
+    seed: u64,
+    label_fraction: f64,
+    cancel: *const seed_cancel_token,
+    result: *mut seed_linear_result,
+    recalls: *mut f64,
+    class_count: usize,
+) -> *mut seed_error {
+    // SAFETY: passed on from the C caller, as in every function of this file.
+    catch(|| unsafe {
+        check_out("result", result)?;
+        let size = (*result).struct_size;
+        if size != size_of::<seed_linear_result>() {
+            return Err(Error::invalid(format!(
+                "seed_linear_result.struct_size is {size}, expected {}; set it to sizeof(seed_linear_result)",
+                size_of::<seed_linear_result>()
+            )));
+        }
+        if !(label_fraction > 0.0 && label_fraction <= 1.0) {
+            return Err(Error::invalid(format!("label_fraction is {label_fraction}, expected above 0 and at most 1")));
+        }
+        let cancel = if cancel.is_null() { CancelToken::new() } else { with(cancel, |token| Ok(token.clone()))? };
+        let features = Embeddings::new(array("features", features, product("features", count, dim)?)?, dim)?;
+        let labels = array("labels", labels, count)?;
+        let probe = Probe { splits, seed, label_fraction, ..Probe::default() };
+        let found = linear_probe(&features, labels, &probe, &mut || cancel.wait().1)?;
+        if !recalls.is_null() {
+            check_out("recalls", recalls)?;
+            if class_count != found.recalls.len() {
+                return Err(Error::new(
+                    ErrorKind::InvalidArgument,
+                    format!("class_count is {class_count}, but the labels are of {} classes", found.recalls.len()),
+                ));
+            }
+            for (i, recall) in found.recalls.iter().enumerate() {
+                recalls.add(i).write(recall.mean);
+            }
+        }
+        put(
+            result,
+            seed_linear_result {
+                struct_size: size,
+                accuracy_mean: found.accuracy.mean,
+                accuracy_deviation: found.accuracy.deviation,
+                balanced_recall_mean: found.balanced_recall.mean,
+                balanced_recall_deviation: found.balanced_recall.deviation,
+                auroc_mean: found.auroc.mean,
+                auroc_deviation: found.auroc.deviation,
+            },
+        );
+        Ok(())
+    })
+}

@@ -1,0 +1,125 @@
+//! A detector in one file: a student's file without a head, the memory beside it.
+//!
+//! | | |
+//! |---|---|
+//! | tensor `anomaly.memory` | patches, (M, D), float32 |
+//! | tensor `anomaly.held_out` | scores of the held-out good parts, (n), float32; absent where there are none |
+//! | metadata `anomaly` | JSON: layers, neighbours, threshold, … ([`Settings`]) |
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::Network;
+use crate::model::student_file::{StudentHeader, load_with, save_with};
+use crate::model::weights::{HostTensor, StateDict};
+
+const KEY: &str = "anomaly";
+const PREFIX: &str = "anomaly.";
+
+/// What is said about a detector beside its network and memory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The feature maps that patches are made of, the largest first.
+    pub layers: Vec<String>,
+    /// b of the image score.
+    pub neighbours: u32,
+    /// σ of the heat map's blur, in pixels of the view.
+    pub blur_sigma: f64,
+    /// α, the false-alarm rate that was asked for.
+    pub false_alarm_rate: f64,
+    /// How near a patch of a good part lies to the memory at most.
+    pub radius: f64,
+    /// Most patches in the memory.
+    pub memory_max: u64,
+    /// Good parts that were learned from.
+    pub images: u64,
+    /// Pixels in a row of the view and rows of it.
+    pub size: [u32; 2],
+}
+
+/// What a file holds.
+pub(super) struct Contents {
+    pub network: Network,
+    pub student: StudentHeader,
+    pub settings: Settings,
+    pub memory: Tensor,
+    pub held_out: Vec<f32>,
+}
+
+pub(super) fn save(
+    path: &Path,
+    network: &Network,
+    student: &StudentHeader,
+    settings: &Settings,
+    memory: &Tensor,
+    held_out: &[f32],
+) -> Result<()> {
+    let text = serde_json::to_string(settings)
+        .map_err(|error| Error::new(ErrorKind::Internal, format!("the detector's settings: {error}")))?;
+    let mut tensors = BTreeMap::from([(format!("{PREFIX}memory"), HostTensor::from_tensor(memory)?)]);
+    if !held_out.is_empty() {
+        tensors.insert(format!("{PREFIX}held_out"), HostTensor::from_tensor(&Tensor::f_from_slice(held_out)?)?);
+    }
+    let extra = StateDict { tensors, metadata: BTreeMap::from([(KEY.to_owned(), text)]) };
+    save_with(path, network, student, extra)
+}
+
+/// Reads a file of [`save`]; it is hostile until checked.
+pub(super) fn load(path: &Path) -> Result<Contents> {
+    let (network, student, mut extra) = load_with(path, PREFIX)?;
+    let wrong = |reason: String| Error::format(path, reason);
+    let text = extra.metadata.get(KEY).ok_or_else(|| {
+        wrong(format!("no anomaly detector of libseed: metadata key {KEY:?} is missing (is it a student?)"))
+    })?;
+    let settings: Settings =
+        serde_json::from_str(text).map_err(|error| wrong(format!("{KEY} is not sound: {error}")))?;
+    for (key, value, low, high) in [
+        ("neighbours", f64::from(settings.neighbours), 1.0, 1024.0),
+        ("blur_sigma", settings.blur_sigma, 0.0, 100.0),
+        ("false_alarm_rate", settings.false_alarm_rate, 0.0, 1.0),
+        ("radius", settings.radius, 0.0, f64::MAX),
+    ] {
+        // Written so that NaN fails.
+        if !(value >= low && value <= high) {
+            return Err(wrong(format!("{key} is {value}, expected {low} to {high}")));
+        }
+    }
+    if settings.layers.is_empty() || settings.layers.len() > 64 {
+        return Err(wrong(format!("there are {} layers, expected 1 to 64", settings.layers.len())));
+    }
+    let mut take = |name: &str, dims: usize| -> Result<Option<Tensor>> {
+        let Some(found) = extra.tensors.remove(&format!("{PREFIX}{name}")) else { return Ok(None) };
+        let tensor = found.to_tensor().map_err(|error| Error::format(path, error))?;
+        let size = tensor.size();
+        if tensor.kind() != Kind::Float || size.len() != dims || size.contains(&0) {
+            let kind = tensor.kind();
+            return Err(Error::format(
+                path,
+                format!("{PREFIX}{name} is {kind:?} {size:?}, expected {dims} sides of Float"),
+            ));
+        }
+        if tensor.f_isfinite()?.f_all()?.f_int64_value(&[])? == 0 {
+            return Err(Error::format(path, format!("{PREFIX}{name} holds NaN or infinite numbers")));
+        }
+        Ok(Some(tensor))
+    };
+    let memory = take("memory", 2)?.ok_or_else(|| wrong(format!("the tensor {PREFIX}memory is missing")))?;
+    let held_out = match take("held_out", 1)? {
+        Some(scores) => {
+            let mut values = vec![0f32; scores.numel()];
+            let count = values.len();
+            scores.f_copy_data(&mut values, count)?;
+            values
+        }
+        None => Vec::new(),
+    };
+    if let Some(name) = extra.tensors.keys().next() {
+        return Err(wrong(format!("the tensor {name} is unknown")));
+    }
+    Ok(Contents { network, student, settings, memory, held_out })
+}

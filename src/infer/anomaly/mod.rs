@@ -1,0 +1,332 @@
+//! Anomaly detection from good parts only: PatchCore (Roth et al., CVPR 2022) on a student's features.
+//!
+//! ```text
+//! good parts → patches of the feature maps → coreset = memory M (M, D)
+//! part → patches → distance to the nearest of M → score, heat map in the frame's pixels → alarm where score > threshold
+//! ```
+//!
+//! The whole frame is judged, resized to the view without a crop, so that no pixel is outside. The threshold keeps a
+//! false-alarm rate on good parts that the memory has not seen. Further good parts can be added at any time; the memory grows
+//! only by what it does not cover. All functions take `&self` and may be called from several threads at once.
+
+mod coreset;
+mod file;
+#[cfg(test)]
+mod golden;
+mod nearest;
+mod patches;
+mod pool;
+mod score;
+mod threshold;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use tch::{Device, Tensor};
+
+pub use file::Settings;
+pub use threshold::{Threshold, threshold};
+
+use self::coreset::{Enough, k_centres};
+use self::patches::Patches;
+use self::pool::{CHUNK, each_chunk, patches_of, pool};
+use super::session::{Output, Session, SessionOptions};
+use crate::config::Config;
+use crate::data::random::{Purpose, generator, shuffle};
+use crate::data::{Dataset, Frame, FrameView, ViewConfig};
+use crate::error::{Error, Result};
+use crate::model::student_file::StudentHeader;
+use crate::model::{Head, Load, Network, Stage};
+
+/// A detector ready for frames.
+pub struct AnomalyDetector {
+    session: Session,
+    stages: Vec<Stage>,
+    /// What is saved; the session has a copy of its own.
+    network: Mutex<Network>,
+    student: StudentHeader,
+    /// What judges now. A call takes it once and keeps it to its end, so adding parts makes nobody wait.
+    memory: RwLock<Arc<Memory>>,
+    /// One addition at a time.
+    adding: Mutex<()>,
+}
+
+/// An immutable memory with its threshold.
+struct Memory {
+    rows: Tensor,
+    held_out: Vec<f32>,
+    settings: Settings,
+    threshold: Threshold,
+}
+
+// SAFETY: the tensor is read only after it was put here, which libtorch allows from several threads; a handle's reference
+// count is atomic.
+unsafe impl Sync for Memory {}
+
+/// What one frame gives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Anomaly {
+    /// The image score.
+    pub score: f32,
+    /// Whether it lies above the threshold.
+    pub alarm: bool,
+    /// Distances to the memory in the frame's pixels, (height, width), blurred; empty where it was not asked for.
+    pub map: Vec<f32>,
+}
+
+impl AnomalyDetector {
+    /// Learns good parts: the backbone of `network`, whose images are made by size, mean and deviation of `view`, and the
+    /// images of `good`, by the settings "anomaly.…" and "seed" of `config`. `progress` is told how many images of how many are
+    /// done, and stops it by returning false. Broken images are left out.
+    ///
+    /// # Errors
+    /// `InvalidArgument` where no image is sound or a layer is unknown; `Cancelled` where `progress` stops it; those of
+    /// [`Session::new`].
+    pub fn fit(
+        network: &Network,
+        view: &ViewConfig,
+        config: &Config,
+        options: SessionOptions,
+        good: &Dataset,
+        progress: &mut dyn FnMut(usize, usize) -> bool,
+    ) -> Result<Self> {
+        let settings = &config.anomaly;
+        let (session, network, student) = prepare(network, view, options)?;
+        let names = match settings.layers.is_empty() {
+            true => session
+                .stages()
+                .iter()
+                .filter(|stage| [8, 16].contains(&stage.stride))
+                .map(|s| s.name.clone())
+                .collect(),
+            false => settings.layers.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>(),
+        };
+        let stages = stages(&session, &names)?;
+
+        let mut order: Vec<usize> = (0..good.len()).collect();
+        shuffle(&mut generator(config.seed, 0, 0, Purpose::Split), &mut order);
+        let held = ((settings.held_out * order.len() as f64).round() as usize).min(order.len().saturating_sub(1));
+        let (held, learned) = order.split_at(held);
+        let total = good.len();
+        let mut done = 0;
+        let mut told = |count: usize| {
+            done += count;
+            progress(done, total)
+        };
+        let (pool, images) = pool(&session, &stages, good, learned, settings, config.seed, &mut told)?;
+        let share = (settings.memory_share * pool.size()[0] as f64).round().max(1.0) as usize;
+        let count = share.min(usize::try_from(settings.memory_max).unwrap_or(usize::MAX));
+        let chosen = k_centres(&pool, None, &Enough { count, radius: 0.0 }, config.seed, &mut || !told(0))?;
+        let rows = pool.f_index_select(0, &Tensor::f_from_slice(&chosen)?)?;
+        let radius = nearest::nearest(&pool, &rows)?.0.f_max()?.f_double_value(&[])?;
+        let settings = Settings {
+            layers: names,
+            neighbours: u32::try_from(settings.neighbours).unwrap_or(u32::MAX),
+            blur_sigma: settings.blur_sigma,
+            false_alarm_rate: settings.false_alarm_rate,
+            radius,
+            memory_max: settings.memory_max,
+            images,
+            size: [view.width, view.height],
+        };
+        let memory = Memory { rows, held_out: Vec::new(), threshold: threshold(&[], 1.0), settings };
+        let mut held_out = Vec::new();
+        each_chunk(&session, &stages, good, held, &mut told, |patches| {
+            held_out.extend(memory.scores(patches, None)?.into_iter().map(|(score, _)| score));
+            Ok(())
+        })?;
+        let memory = memory.judged_by(held_out);
+        let memory = RwLock::new(Arc::new(memory));
+        Ok(Self { session, stages, network: Mutex::new(network), student, memory, adding: Mutex::new(()) })
+    }
+
+    /// Adds further good parts. The share "anomaly.held_out" of them joins the held-out scores; the others join the memory, as
+    /// far as it does not cover them. Calls under way end with the memory they began with. What was held out before keeps its
+    /// scores, which the larger memory could only lower: the threshold stays on the safe side.
+    ///
+    /// # Errors
+    /// As [`fit`](AnomalyDetector::fit); nothing has changed then.
+    pub fn add(&self, good: &Dataset, config: &Config, progress: &mut dyn FnMut(usize, usize) -> bool) -> Result<()> {
+        let _one = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.current();
+        let mut order: Vec<usize> = (0..good.len()).collect();
+        shuffle(&mut generator(config.seed, 0, before.settings.images, Purpose::Split), &mut order);
+        let held = ((config.anomaly.held_out * order.len() as f64).round() as usize).min(order.len().saturating_sub(1));
+        let (held, learned) = order.split_at(held);
+        let (total, mut done) = (good.len(), 0);
+        let mut told = |count: usize| {
+            done += count;
+            progress(done, total)
+        };
+        let (pool, images) = pool(&self.session, &self.stages, good, learned, &config.anomaly, config.seed, &mut told)?;
+        let room = usize::try_from(before.settings.memory_max).unwrap_or(usize::MAX);
+        let count = room.saturating_sub(before.rows.size()[0] as usize);
+        let enough = Enough { count, radius: before.settings.radius };
+        let chosen = k_centres(&pool, Some(&before.rows), &enough, config.seed, &mut || !told(0))?;
+        let new = pool.f_index_select(0, &Tensor::f_from_slice(&chosen)?)?;
+        let rows = Tensor::f_cat(&[&before.rows, &new], 0)?;
+        let settings = Settings { images: before.settings.images + images, ..before.settings.clone() };
+        let memory = Memory { rows, held_out: Vec::new(), threshold: before.threshold, settings };
+        let mut held_out = before.held_out.clone();
+        each_chunk(&self.session, &self.stages, good, held, &mut told, |patches| {
+            held_out.extend(memory.scores(patches, None)?.into_iter().map(|(score, _)| score));
+            Ok(())
+        })?;
+        let memory = memory.judged_by(held_out);
+        *self.memory.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(memory);
+        Ok(())
+    }
+
+    /// Reads a file of [`save`](AnomalyDetector::save); it is hostile until checked.
+    ///
+    /// # Errors
+    /// Those of [`load_student`](crate::model::student_file::load_student); `Format` for a file without a sound memory.
+    pub fn open(path: &Path, options: SessionOptions) -> Result<Self> {
+        let file::Contents { network, student, settings, memory, held_out } = file::load(path)?;
+        let view = student.view();
+        let (session, network, student) =
+            prepare(&network, &view, options).map_err(|error| error.context(path.display()))?;
+        let stages = stages(&session, &settings.layers).map_err(|error| Error::format(path, error))?;
+        let dim: i64 = stages.iter().map(|stage| stage.channels).sum();
+        if memory.size()[1] != dim {
+            let found = memory.size()[1];
+            return Err(Error::format(path, format!("the memory is {found} wide, its layers give {dim}")));
+        }
+        let memory = Memory { rows: memory, held_out: Vec::new(), threshold: threshold(&[], 1.0), settings };
+        let memory = RwLock::new(Arc::new(memory.judged_by(held_out)));
+        Ok(Self { session, stages, network: Mutex::new(network), student, memory, adding: Mutex::new(()) })
+    }
+
+    /// Writes everything to one safetensors file, atomically.
+    ///
+    /// # Errors
+    /// `Io`; what stood at `path` is as it was then.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let memory = self.current();
+        file::save(path, &self.lock(), &self.student, &memory.settings, &memory.rows, &memory.held_out)
+    }
+
+    /// Judges `frames` of any sizes, with heat maps in the frames' own pixels where `maps` asks for them.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a frame that is not sound (names its place); `OutOfMemory` or `Torch` from libtorch.
+    pub fn judge(&self, frames: &[FrameView<'_>], maps: bool) -> Result<Vec<Anomaly>> {
+        let memory = self.current();
+        let mut judged = Vec::with_capacity(frames.len());
+        for (number, chunk) in frames.chunks(CHUNK).enumerate() {
+            let place = |i: usize| format!("frame {}", number * CHUNK + i);
+            let own: Vec<Frame> = chunk
+                .iter()
+                .enumerate()
+                .map(|(i, frame)| frame.to_frame().map_err(|error| error.context(place(i))))
+                .collect::<Result<_>>()?;
+            let own: Vec<&Frame> = own.iter().collect();
+            let sizes: Vec<(i64, i64)> = own.iter().map(|f| (i64::from(f.height()), i64::from(f.width()))).collect();
+            let patches = patches_of(&self.session, &self.stages, &own)?;
+            for ((score, map), size) in memory.scores(&patches, maps.then_some(self.size()))?.into_iter().zip(sizes) {
+                let map = match map {
+                    Some(map) => floats(&score::resized(&map, size)?)?,
+                    None => Vec::new(),
+                };
+                judged.push(Anomaly { score, alarm: score > memory.threshold.score, map });
+            }
+        }
+        Ok(judged)
+    }
+
+    /// The threshold and the false-alarm rate that it keeps.
+    pub fn threshold(&self) -> Threshold {
+        self.current().threshold
+    }
+
+    /// How patches are made and judged.
+    pub fn settings(&self) -> Settings {
+        self.current().settings.clone()
+    }
+
+    /// Patches in the memory, and numbers in each.
+    pub fn memory_size(&self) -> (i64, i64) {
+        self.current().rows.size2().unwrap_or((0, 0))
+    }
+
+    /// Scores of the good parts that were held out.
+    pub fn held_out(&self) -> Vec<f32> {
+        self.current().held_out.clone()
+    }
+
+    /// How it computes, for a person.
+    pub fn describe(&self) -> String {
+        self.session.describe()
+    }
+
+    fn size(&self) -> (i64, i64) {
+        (i64::from(self.student.height), i64::from(self.student.width))
+    }
+
+    fn current(&self) -> Arc<Memory> {
+        // Nothing that may panic runs under the lock.
+        Arc::clone(&self.memory.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Network> {
+        self.network.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Memory {
+    /// The same with the threshold that the scores of held-out parts give.
+    fn judged_by(mut self, held_out: Vec<f32>) -> Self {
+        self.threshold = threshold(&held_out, self.settings.false_alarm_rate);
+        self.held_out = held_out;
+        self
+    }
+
+    /// Score and, at the size asked for, heat map of each image.
+    fn scores(&self, patches: &Patches, size: Option<(i64, i64)>) -> Result<Vec<(f32, Option<Tensor>)>> {
+        let of_image = patches.height * patches.width;
+        let each = |image: i64| -> Result<(f32, Option<Tensor>)> {
+            let rows = patches.rows.f_narrow(0, image * of_image, of_image)?;
+            let neighbours = i64::from(self.settings.neighbours);
+            let scored = score::score(&rows, (patches.height, patches.width), &self.rows, neighbours)?;
+            let map =
+                size.map(|size| score::heat_map(&scored.distances, size, self.settings.blur_sigma)).transpose()?;
+            Ok((scored.score, map))
+        };
+        (0..patches.images).map(each).collect()
+    }
+}
+
+/// A session of the backbone, and the backbone itself with its header, on the CPU.
+fn prepare(network: &Network, view: &ViewConfig, options: SessionOptions) -> Result<(Session, Network, StudentHeader)> {
+    let backbone = Network::blank(network.architecture(), Head::None, Device::Cpu)?;
+    let state = crate::model::weights::StateDict {
+        tensors: network.to_state()?.into_iter().collect(),
+        metadata: Default::default(),
+    };
+    backbone.load(&state, Load::BackboneOnly)?;
+    let session = Session::new(&backbone, view, SessionOptions { output: Output::Features, ..options })?;
+    let student = StudentHeader::new(&backbone, view);
+    Ok((session, backbone, student))
+}
+
+fn stages(session: &Session, names: &[String]) -> Result<Vec<Stage>> {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut stages = session.stages_named(&names)?;
+    if stages.is_empty() {
+        return Err(Error::new(
+            crate::ErrorKind::Unsupported,
+            format!("{} has no feature maps to make patches of", session.description().name),
+        ));
+    }
+    // The first map's size is that of all patches.
+    stages.sort_by_key(|stage| stage.stride);
+    Ok(stages)
+}
+
+fn floats(tensor: &Tensor) -> Result<Vec<f32>> {
+    let flat = tensor.f_to_device(Device::Cpu)?.f_contiguous()?;
+    let mut values = vec![0f32; flat.numel()];
+    let count = values.len();
+    flat.f_copy_data(&mut values, count)?;
+    Ok(values)
+}

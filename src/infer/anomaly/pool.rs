@@ -1,0 +1,106 @@
+//! From images to the patches that a memory is chosen from.
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use tch::{Device, Kind, Tensor};
+
+use super::patches::{Patches, patches};
+use crate::config::AnomalyConfig;
+use crate::data::random::{Purpose, generator, shuffle};
+use crate::data::render::render;
+use crate::data::{Dataset, Frame, Scratch, ViewParams};
+use crate::error::{Error, ErrorKind, Result};
+use crate::infer::feature_maps::images_of;
+use crate::infer::session::Session;
+use crate::model::Stage;
+
+/// Images that go through at once.
+pub(super) const CHUNK: usize = 16;
+
+/// Patches of whole frames.
+pub(super) fn patches_of(session: &Session, stages: &[Stage], frames: &[&Frame]) -> Result<Patches> {
+    let length = session.view.view_len();
+    let mut views = vec![0f32; frames.len() * length];
+    views.par_chunks_exact_mut(length).zip(frames).try_for_each_init(Scratch::new, |scratch, (view, frame)| {
+        render(frame, &ViewParams::plain(frame.width(), frame.height()), &session.view, view, scratch)
+    })?;
+    let maps = session.plan.maps(&images_of(&views, &session.view)?, stages)?;
+    let maps: Vec<Tensor> =
+        maps.iter().map(|map| map.f_to_device(Device::Cpu)).collect::<std::result::Result<_, _>>()?;
+    patches(&maps)
+}
+
+/// Gives the patches of the sound ones of `images` to `take`, some images at a time; how many images were sound.
+pub(super) fn each_chunk(
+    session: &Session,
+    stages: &[Stage],
+    dataset: &Dataset,
+    images: &[usize],
+    told: &mut dyn FnMut(usize) -> bool,
+    mut take: impl FnMut(&Patches) -> Result<()>,
+) -> Result<u64> {
+    let mut sound = 0;
+    for chunk in images.chunks(CHUNK) {
+        let loaded: Vec<Result<Arc<Frame>>> = chunk.par_iter().map(|&image| dataset.load(image)).collect();
+        let mut frames = Vec::with_capacity(loaded.len());
+        for frame in loaded {
+            match frame {
+                Ok(frame) => frames.push(frame),
+                Err(error) if error.kind() == ErrorKind::OutOfMemory => return Err(error),
+                // It stands in the data set's list of broken images.
+                Err(_) => {}
+            }
+        }
+        if !frames.is_empty() {
+            let frames: Vec<&Frame> = frames.iter().map(|frame| &**frame).collect();
+            take(&patches_of(session, stages, &frames)?)?;
+            sound += frames.len() as u64;
+        }
+        if !told(chunk.len()) {
+            return Err(Error::new(ErrorKind::Cancelled, "learning the good parts was stopped"));
+        }
+    }
+    Ok(sound)
+}
+
+/// The patches (N, D) of `images` that the memory is chosen from, an equal random part of each where all would be too many,
+/// and how many images were sound.
+pub(super) fn pool(
+    session: &Session,
+    stages: &[Stage],
+    dataset: &Dataset,
+    images: &[usize],
+    settings: &AnomalyConfig,
+    seed: u64,
+    told: &mut dyn FnMut(usize) -> bool,
+) -> Result<(Tensor, u64)> {
+    let most = usize::try_from(settings.pool_max).unwrap_or(usize::MAX);
+    let of_image = (most / images.len().max(1)).max(1);
+    let mut rows = Vec::new();
+    let mut number = 0u64;
+    let sound = each_chunk(session, stages, dataset, images, told, |patches| {
+        let all = (patches.height * patches.width) as usize;
+        if all <= of_image {
+            rows.push(patches.rows.shallow_clone());
+            return Ok(());
+        }
+        let mut kept = Vec::with_capacity(of_image * patches.images as usize);
+        for image in 0..patches.images {
+            let mut places: Vec<i64> = (0..all as i64).collect();
+            shuffle(&mut generator(seed, 1, number, Purpose::Split), &mut places);
+            kept.extend(places[..of_image].iter().map(|place| image * all as i64 + place));
+            number += 1;
+        }
+        rows.push(patches.rows.f_index_select(0, &Tensor::f_from_slice(&kept)?)?);
+        Ok(())
+    })?;
+    if rows.is_empty() {
+        return Err(Error::invalid("there is no sound image of a good part to learn from"));
+    }
+    let pool = Tensor::f_cat(&rows, 0)?;
+    if pool.f_isfinite()?.f_all()?.f_int64_value(&[])? == 0 {
+        return Err(Error::invalid("the feature maps hold numbers that are not finite; is the student sound?"));
+    }
+    Ok((pool.f_to_kind(Kind::Float)?, sound))
+}

@@ -1,0 +1,368 @@
+//! Classifiers: frames in; for each a class, its probability, all probabilities, or "unsure".
+//!
+//! ```text
+//! frame → features h (d) → logits z = W·h + b (K) → p = softmax(z/T) → class argmax p, unsure where max p < θ
+//! ```
+//!
+//! T makes the probabilities mean what they say, θ is the threshold of the reject option; both come from images that were
+//! held out ([`crate::eval::calibration`], [`crate::eval::selective`]). All functions take `&self` and may be called from
+//! several threads at once.
+//!
+//! ```
+//! use seed::data::{FrameView, PixelFormat, ViewConfig};
+//! use seed::infer::{Classifier, ClassifierHeader, SessionOptions};
+//! use seed::model::{Architecture, Head, Network};
+//! let network = Network::new(Architecture::MobileNetV3Small, Head::Classifier { classes: 2 }, 7, tch::Device::Cpu)?;
+//! let header = ClassifierHeader::uncalibrated(vec!["good".into(), "crack".into()]);
+//! let view = ViewConfig { width: 32, height: 32, ..ViewConfig::default() };
+//! let classifier = Classifier::new(network, &view, header, SessionOptions::default())?;
+//! let pixels = vec![128; 80 * 60];
+//! let verdicts = classifier.classify(&[FrameView::new(&pixels, 80, 60, 80, PixelFormat::Mono8)?])?;
+//! assert!(verdicts.probability(0) >= 0.5 && !verdicts.unsure(0));
+//! # Ok::<(), seed::Error>(())
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tch::Device;
+
+use super::session::{Output, Session, SessionOptions};
+use crate::data::{Dataset, FrameView, ViewConfig};
+use crate::error::{Error, ErrorKind, Result};
+use crate::eval::calibration::probabilities;
+use crate::eval::judgement::{Judgement, answers, judge};
+use crate::model::student_file::{StudentHeader, load_with, save_with};
+use crate::model::weights::StateDict;
+use crate::model::{Head, Network};
+
+/// The metadata key of a classifier's file that a student's file does not have.
+const KEY: &str = "classifier";
+/// Most bytes of a class's name.
+const LONGEST_NAME: usize = 1024;
+
+/// What a classifier's file says beside the student's header, as JSON under "classifier".
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClassifierHeader {
+    /// The classes' names in the order of their numbers, all different.
+    pub names: Vec<String>,
+    /// T of the probabilities.
+    pub temperature: f64,
+    /// θ: below this probability the answer is "unsure". 0: never.
+    pub threshold: f32,
+    /// How well it did on the images that were held out; none where none were.
+    pub held_out: Option<Judgement>,
+    /// How it was made, for people.
+    #[serde(default)]
+    pub training: Value,
+}
+
+impl ClassifierHeader {
+    /// Of classes with these names, T = 1 and no threshold.
+    pub fn uncalibrated(names: Vec<String>) -> Self {
+        Self { names, temperature: 1.0, threshold: 0.0, held_out: None, training: Value::Null }
+    }
+
+    fn check(&self, classes: i64) -> Result<()> {
+        check_names(&self.names)?;
+        if i64::try_from(self.names.len()) != Ok(classes) {
+            return Err(Error::invalid(format!("{} names for {classes} classes", self.names.len())));
+        }
+        if !(self.temperature.is_finite() && self.temperature > 0.0) {
+            return Err(Error::invalid(format!("temperature is {}, expected a number above 0", self.temperature)));
+        }
+        if !(0.0..=2.0).contains(&self.threshold) {
+            return Err(Error::invalid(format!("threshold is {}, expected a probability", self.threshold)));
+        }
+        match &self.held_out {
+            Some(judgement) if !judgement.confusion.is_sound() || judgement.confusion.classes() != self.names.len() => {
+                Err(Error::invalid("the confusion matrix does not fit the classes"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Refuses names that are empty, too long, hold a control character, or occur twice.
+pub fn check_names(names: &[String]) -> Result<()> {
+    let mut seen = std::collections::BTreeSet::new();
+    for (class, name) in names.iter().enumerate() {
+        if name.is_empty() || name.len() > LONGEST_NAME || name.contains(char::is_control) {
+            return Err(Error::invalid(format!(
+                "class {class} is named {name:?}, expected 1 to {LONGEST_NAME} bytes without control characters"
+            )));
+        }
+        if !seen.insert(name) {
+            return Err(Error::invalid(format!("two classes are named {name:?}")));
+        }
+    }
+    Ok(())
+}
+
+/// An immutable classifier ready for frames.
+pub struct Classifier {
+    session: Session,
+    /// What is saved and learned on from; the session has a copy of its own.
+    network: Mutex<Network>,
+    student: StudentHeader,
+    header: ClassifierHeader,
+}
+
+/// The answers to some frames, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdicts {
+    classes: usize,
+    probabilities: Vec<f32>,
+    answers: Vec<(usize, f64)>,
+    threshold: f32,
+}
+
+impl Verdicts {
+    fn new(logits: &[f32], header: &ClassifierHeader) -> Self {
+        let classes = header.names.len();
+        let probabilities = probabilities(logits, classes, header.temperature);
+        let answers = answers(&probabilities, classes);
+        Self { classes, probabilities, answers, threshold: header.threshold }
+    }
+
+    /// How many frames were answered.
+    pub fn len(&self) -> usize {
+        self.answers.len()
+    }
+
+    /// Whether there was no frame.
+    pub fn is_empty(&self) -> bool {
+        self.answers.is_empty()
+    }
+
+    /// The most probable class of frame `i`.
+    pub fn class(&self, i: usize) -> usize {
+        self.answers[i].0
+    }
+
+    /// Its probability.
+    pub fn probability(&self, i: usize) -> f32 {
+        self.answers[i].1 as f32
+    }
+
+    /// Whether that is below the threshold.
+    pub fn unsure(&self, i: usize) -> bool {
+        self.probability(i) < self.threshold
+    }
+
+    /// (frames, classes).
+    pub fn probabilities(&self) -> &[f32] {
+        &self.probabilities
+    }
+
+    /// The probabilities of frame `i`.
+    pub fn of(&self, i: usize) -> &[f32] {
+        &self.probabilities[i * self.classes..][..self.classes]
+    }
+}
+
+impl Classifier {
+    /// A classifier of a network with a classifier as its head. Of `view`, the size, mean and deviation are used, of
+    /// `options` device and precision.
+    ///
+    /// # Errors
+    /// `InvalidArgument` where the head is another or the header does not fit it; those of [`Session::new`].
+    pub fn new(
+        mut network: Network,
+        view: &ViewConfig,
+        header: ClassifierHeader,
+        options: SessionOptions,
+    ) -> Result<Self> {
+        let Head::Classifier { classes } = network.head() else {
+            return Err(Error::invalid(format!(
+                "a classifier needs a classifier as its head, not {:?}",
+                network.head()
+            )));
+        };
+        header.check(classes)?;
+        let session = Session::new(&network, view, SessionOptions { output: Output::Logits, ..options })?;
+        network.to_device(Device::Cpu)?;
+        let student = StudentHeader::new(&network, view);
+        Ok(Self { session, network: Mutex::new(network), student, header })
+    }
+
+    /// Reads a file of [`save`](Classifier::save); it is hostile until checked.
+    ///
+    /// # Errors
+    /// Those of [`load_student`](crate::model::student_file::load_student); `Format` where the file is a student without a
+    /// classifier, or its header is not sound.
+    pub fn open(path: &Path, options: SessionOptions) -> Result<Self> {
+        let (network, student, extra) = load_with(path, "")?;
+        let text = extra.metadata.get(KEY).ok_or_else(|| {
+            Error::format(path, format!("no classifier of libseed: metadata key {KEY:?} is missing (is it a student?)"))
+        })?;
+        let header: ClassifierHeader =
+            serde_json::from_str(text).map_err(|error| Error::format(path, format!("{KEY} is not sound: {error}")))?;
+        let Head::Classifier { classes } = student.head else {
+            return Err(Error::format(path, format!("head is {:?}, expected a classifier", student.head)));
+        };
+        header.check(classes).map_err(|error| Error::format(path, error))?;
+        let view = student.view();
+        Self::new(network, &view, header, options).map_err(|error| error.context(path.display()))
+    }
+
+    /// Writes everything to one safetensors file with torchvision's key names, atomically.
+    ///
+    /// # Errors
+    /// `Io`; what stood at `path` is as it was then.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let text = serde_json::to_string(&self.header)
+            .map_err(|error| Error::new(ErrorKind::Internal, format!("the classifier's header: {error}")))?;
+        let metadata = BTreeMap::from([(KEY.to_owned(), text)]);
+        save_with(path, &self.lock(), &self.student, StateDict { metadata, ..StateDict::default() })
+    }
+
+    /// Names, temperature, threshold and how well it did.
+    pub fn header(&self) -> &ClassifierHeader {
+        &self.header
+    }
+
+    /// K.
+    pub fn classes(&self) -> usize {
+        self.header.names.len()
+    }
+
+    /// How images are made.
+    pub fn view(&self) -> &ViewConfig {
+        self.session.view()
+    }
+
+    /// How it computes, for a person.
+    pub fn describe(&self) -> String {
+        self.session.describe()
+    }
+
+    /// A copy of the network, on the CPU.
+    ///
+    /// # Errors
+    /// `OutOfMemory` or `Torch` from libtorch.
+    pub fn network(&self) -> Result<Network> {
+        self.lock().deep_copy()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Network> {
+        // The network is only read after it was put here.
+        self.network.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The answers to `frames`.
+    ///
+    /// # Errors
+    /// Those of [`Session::embed`].
+    pub fn classify(&self, frames: &[FrameView<'_>]) -> Result<Verdicts> {
+        Ok(Verdicts::new(&self.session.embed(frames)?, &self.header))
+    }
+
+    /// As [`classify`](Classifier::classify), of `count` frames that `frame` gives by number.
+    ///
+    /// # Errors
+    /// Those of [`Session::embed_each`].
+    pub fn classify_each<'a>(
+        &self,
+        count: usize,
+        frame: impl Fn(usize) -> Result<FrameView<'a>> + Sync,
+    ) -> Result<Verdicts> {
+        let numbers = count.checked_mul(self.classes()).ok_or_else(|| Error::invalid("too many frames"))?;
+        let mut logits = vec![0.0; numbers];
+        self.session.embed_each(count, frame, &mut logits)?;
+        Ok(Verdicts::new(&logits, &self.header))
+    }
+
+    /// Logits (images, K) of a data set; see [`Session::embed_dataset`] for the arguments and broken images.
+    ///
+    /// # Errors
+    /// Those of [`Session::embed_dataset`].
+    pub fn logits_of(
+        &self,
+        dataset: &Arc<Dataset>,
+        batch: usize,
+        workers: usize,
+        progress: &mut dyn FnMut(usize, usize) -> bool,
+    ) -> Result<Vec<f32>> {
+        self.session.embed_dataset(dataset, batch, workers, progress)
+    }
+
+    /// The answers to the images of a data set, and which of them are broken: what is answered to those means nothing.
+    ///
+    /// # Errors
+    /// Those of [`Session::embed_dataset`].
+    pub fn classify_dataset(
+        &self,
+        dataset: &Arc<Dataset>,
+        batch: usize,
+        workers: usize,
+        progress: &mut dyn FnMut(usize, usize) -> bool,
+    ) -> Result<(Verdicts, Vec<bool>)> {
+        let logits = self.logits_of(dataset, batch, workers, progress)?;
+        Ok((Verdicts::new(&logits, &self.header), broken_rows(dataset, &logits, self.classes())))
+    }
+
+    /// How well it does on the labelled images of a data set; `labels` has a class for each image, −1 for none. Images that
+    /// are broken are left out.
+    ///
+    /// # Errors
+    /// `InvalidArgument` where labels and images do not fit together or no sound image has a label; those of
+    /// [`Session::embed_dataset`].
+    pub fn judge(
+        &self,
+        dataset: &Dataset,
+        labels: &[i32],
+        batch: usize,
+        workers: usize,
+        progress: &mut dyn FnMut(usize, usize) -> bool,
+    ) -> Result<Judgement> {
+        let chosen = labelled(labels, dataset.len(), self.classes())?;
+        let part = Arc::new(dataset.subset(&chosen)?);
+        let logits = self.logits_of(&part, batch, workers, progress)?;
+        let broken = broken_rows(&part, &logits, self.classes());
+        let rows = logits.chunks_exact(self.classes()).zip(&chosen).zip(&broken).filter(|(_, broken)| !**broken);
+        // `labelled` gives images whose label is a class.
+        let (rows, truth): (Vec<&[f32]>, Vec<usize>) = rows.map(|((row, &i), _)| (row, labels[i] as usize)).unzip();
+        let threshold = f64::from(self.header.threshold);
+        judge(&rows.concat(), self.classes(), &truth, self.header.temperature, threshold)
+    }
+}
+
+/// The numbers of the images that have a label.
+///
+/// # Errors
+/// `InvalidArgument` where there is not a label for each image, one is not −1 or a class, or none has one.
+pub fn labelled(labels: &[i32], images: usize, classes: usize) -> Result<Vec<usize>> {
+    if labels.len() != images {
+        return Err(Error::invalid(format!("{} labels for {images} images, expected one for each", labels.len())));
+    }
+    for (i, &label) in labels.iter().enumerate() {
+        if label < -1 || usize::try_from(label).is_ok_and(|label| label >= classes) {
+            return Err(Error::invalid(format!(
+                "the label of image {i} is {label}, expected 0 to {} or −1 for none",
+                classes.saturating_sub(1)
+            )));
+        }
+    }
+    let chosen: Vec<usize> = (0..images).filter(|&i| labels[i] >= 0).collect();
+    if chosen.is_empty() {
+        return Err(Error::invalid("no image has a label"));
+    }
+    Ok(chosen)
+}
+
+/// Which rows (images, dim) stand for images that could not be read: they are all zeros then.
+pub fn broken_rows(dataset: &Dataset, rows: &[f32], dim: usize) -> Vec<bool> {
+    let is_broken = |(i, row): (usize, &[f32])| row.iter().all(|&value| value == 0.0) && dataset.load(i).is_err();
+    rows.chunks_exact(dim.max(1)).enumerate().map(is_broken).collect()
+}
+
+impl std::fmt::Debug for Classifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Classifier({:?}, {:?})", self.header.names, self.session)
+    }
+}

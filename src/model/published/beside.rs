@@ -1,0 +1,148 @@
+//! What stands below a network's prefix and is not its backbone: projection heads, and what training keeps.
+//!
+//! MoCo-v2 keeps its projection head at `fc.0` and `fc.2`, SimCLR at `fc.0`, `fc.1` and `fc.3`, SwAV at `projection_head`; here it is
+//! `projection`. Only the two heads of [`Head`](crate::model::Head) can be built; others (more layers, normalised output) are left
+//! aside, and then the embedding is the backbone's features.
+
+use std::collections::BTreeMap;
+
+use super::fit::Shapes;
+use super::outline::Family;
+use crate::model::Head;
+use crate::model::weights::{HostTensor, HostType};
+
+/// What a tensor beside the backbone is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Beside {
+    /// A layer of a projection head, by its name below `projection.`.
+    Projection(String),
+    /// A head or a state of training that has no use here.
+    Aside,
+}
+
+/// Modules that hold projection heads as numbered layers.
+const PROJECTIONS: &[&str] = &["projection", "fc", "projection_head", "projector", "head", "mlp_head"];
+
+/// Modules and tensors that are left aside: SwAV's prototypes, MoCo's queue, masks and heads of transformers.
+const ASIDE: &[&str] = &[
+    "prototypes",
+    "queue",
+    "queue_ptr",
+    "predictor",
+    "mask_token",
+    "head",
+    "head_dist",
+    "pooler",
+    "dino_head",
+    "ibot_head",
+    "koleo_loss",
+    "center",
+];
+
+/// What `name`, which is none of the backbone's, is; `None` for a stranger.
+pub(super) fn beside(family: Family, name: &str) -> Option<Beside> {
+    let (module, rest) = name.split_once('.').unwrap_or((name, ""));
+    if family == Family::Transformer && (module == "classifier" || name == "embeddings.mask_token") {
+        return Some(Beside::Aside);
+    }
+    let numbered = rest.starts_with(|first: char| first.is_ascii_digit());
+    if family != Family::Transformer && numbered && PROJECTIONS.contains(&module) {
+        return Some(Beside::Projection(rest.to_owned()));
+    }
+    ASIDE.contains(&module).then_some(Beside::Aside)
+}
+
+/// Keeps the projection head if it can be built on `features`; takes it out otherwise, and returns the names. A linear layer
+/// without bias gets one of zeros, which is the same.
+pub(super) fn settle_projection(tensors: &mut BTreeMap<String, HostTensor>, features: i64) -> Vec<String> {
+    let layers = tensors.iter().filter_map(|(name, tensor)| Some((name.strip_prefix("projection.")?, &*tensor.shape)));
+    let layers: Shapes<'_> = layers.collect();
+    if layers.is_empty() {
+        return Vec::new();
+    }
+    let Some(head) = projection(&layers, features) else {
+        let names: Vec<String> = layers.keys().map(|layer| format!("projection.{layer}")).collect();
+        tensors.retain(|name, _| !name.starts_with("projection."));
+        return names;
+    };
+    let (last, widths) = match head {
+        Head::NormedProjection { hidden, dim } => (3, [hidden, dim]),
+        Head::Projection { hidden, dim } => (2, [hidden, dim]),
+        _ => return Vec::new(),
+    };
+    for (layer, rows) in [0, last].into_iter().zip(widths) {
+        // The widths are sides of tensors that are there.
+        let rows = rows as usize;
+        let zeros = || HostTensor { dtype: HostType::F32, shape: vec![rows], bytes: vec![0; rows * 4] };
+        tensors.entry(format!("projection.{layer}.bias")).or_insert_with(zeros);
+    }
+    Vec::new()
+}
+
+/// The head that has these layers (`0.weight`, …) on `features`, if it is one that can be built.
+pub(super) fn projection(layers: &Shapes<'_>, features: i64) -> Option<Head> {
+    let matrix = |name: &str| match **layers.get(name)? {
+        [rows, columns] => Some((i64::try_from(rows).ok()?, i64::try_from(columns).ok()?)),
+        _ => None,
+    };
+    let last = if layers.contains_key("3.weight") { "3" } else { "2" };
+    let allowed = |name: &&str| match name.split('.').next() {
+        Some("0") => true,
+        Some("1") => last == "3",
+        Some(number) => number == last,
+        None => false,
+    };
+    let ((hidden, input), (dim, inner)) = (matrix("0.weight")?, matrix(&format!("{last}.weight"))?);
+    if !layers.keys().all(allowed) || input != features || inner != hidden {
+        return None;
+    }
+    Some(if last == "3" { Head::NormedProjection { hidden, dim } } else { Head::Projection { hidden, dim } })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tensors(entries: &[(&str, &[usize])]) -> BTreeMap<String, HostTensor> {
+        let tensor = |shape: &[usize]| HostTensor {
+            dtype: HostType::F32,
+            shape: shape.to_vec(),
+            bytes: vec![0; 4 * shape.iter().product::<usize>()],
+        };
+        entries.iter().map(|&(name, shape)| (format!("projection.{name}"), tensor(shape))).collect()
+    }
+
+    #[test]
+    fn heads_are_told_from_strangers() {
+        let projection = |rest: &str| Some(Beside::Projection(rest.to_owned()));
+        assert_eq!(beside(Family::ResNet, "fc.0.weight"), projection("0.weight"));
+        assert_eq!(beside(Family::ResNet, "projection_head.1.running_mean"), projection("1.running_mean"));
+        assert_eq!(beside(Family::ResNet, "prototypes.prototypes0.weight"), Some(Beside::Aside));
+        assert_eq!(beside(Family::ResNet, "queue"), Some(Beside::Aside));
+        assert_eq!(beside(Family::Transformer, "head.weight"), Some(Beside::Aside));
+        assert_eq!(beside(Family::Transformer, "embeddings.mask_token"), Some(Beside::Aside));
+        assert_eq!(beside(Family::ResNet, "layer5.0.conv1.weight"), None);
+    }
+
+    #[test]
+    fn a_head_without_biases_gets_zeros() {
+        let mut head = tensors(&[("0.weight", &[4, 8]), ("1.weight", &[4]), ("1.bias", &[4]), ("3.weight", &[2, 4])]);
+        assert!(settle_projection(&mut head, 8).is_empty());
+        assert_eq!(head["projection.0.bias"].shape, [4]);
+        assert_eq!(head["projection.3.bias"].bytes, [0; 8]);
+    }
+
+    #[test]
+    fn a_head_of_another_shape_is_taken_out_whole() {
+        for (layers, features) in [
+            (&[("0.weight", &[4, 8][..]), ("2.weight", &[2, 4])][..], 16),
+            (&[("0.weight", &[4, 8]), ("3.weight", &[4, 4]), ("6.weight", &[2, 4])], 8),
+            (&[("0.weight", &[4, 8]), ("2.weight", &[2, 5])], 8),
+            (&[("0.weight", &[4, 8])], 8),
+        ] {
+            let mut head = tensors(layers);
+            assert_eq!(settle_projection(&mut head, features).len(), layers.len());
+            assert!(head.is_empty());
+        }
+    }
+}

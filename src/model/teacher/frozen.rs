@@ -1,0 +1,129 @@
+//! A network of our own that never changes, and the program of fused operations that it runs as.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sha2::{Digest, Sha256};
+use tch::{Device, Kind, Tensor};
+
+use crate::error::{Error, Result};
+use crate::model::network::check_images;
+use crate::model::weights::HostTensor;
+use crate::model::{Fused, Head, LoadReport, Mode, Network, unit_rows};
+
+/// A frozen network that may be shared between threads: nothing it offers writes to its tensors.
+pub(super) struct Frozen {
+    network: Network,
+    pub report: LoadReport,
+    /// The program of the last format and size, which a run asks for in every step.
+    program: Mutex<Option<(ProgramKey, Arc<Fused>)>>,
+}
+
+/// Number format, height and width.
+type ProgramKey = (Kind, i64, i64);
+
+/// Pixels that go through a fused teacher at once on the CPU: eight images of 224². Fixed and not tried out, so that the same
+/// run gives the same bits.
+const PIECE_PIXELS: i64 = 8 * 224 * 224;
+
+// SAFETY: the program is behind a mutex and Sync by itself. `Network` is not Sync because training writes buffers and handles to
+// its tensors can be taken. A teacher keeps
+// its network to itself: `&self` offers only forward passes in eval mode without autograd, which read the tensors, and
+// copies of them. libtorch allows concurrent reads, and a handle's reference count is atomic.
+unsafe impl Sync for Frozen {}
+
+impl Frozen {
+    /// Freezes `network`. Handles to its tensors that were taken before must not be written to any more, which is why the
+    /// network should come straight from where it was made.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a network with a classifier, whose logits are not an embedding, and for one of grey images.
+    pub fn new(network: Network) -> Result<Frozen> {
+        if let Head::Classifier { .. } = network.head() {
+            return Err(Error::invalid("a teacher needs a projection head or none, not a classifier"));
+        }
+        if network.channels() != 3 {
+            return Err(Error::invalid("a teacher sees three channels, of grey frames too; this network takes one"));
+        }
+        network.freeze()?;
+        Ok(Frozen { network, report: LoadReport::default(), program: Mutex::new(None) })
+    }
+
+    /// The same teacher with channels-last weights; embeddings change by rounding only.
+    pub fn into_channels_last(self) -> Result<Frozen> {
+        self.network.to_channels_last()?;
+        Ok(self)
+    }
+
+    /// The same teacher on another device.
+    pub fn into_device(mut self, device: Device) -> Result<Frozen> {
+        self.program = Mutex::new(None);
+        self.network.to_device(device)?;
+        Ok(self)
+    }
+
+    /// Embeddings: (B, 3, H, W) → (B, [`embedding_dim`](Frozen::embedding_dim)), float32 unit rows, outside autograd.
+    ///
+    /// # Errors
+    /// Those of [`Network::features`].
+    pub fn embed(&self, images: &Tensor) -> Result<Tensor> {
+        let _guard = tch::no_grad_guard();
+        unit_rows(&self.network.forward(images, Mode::Eval)?)
+    }
+
+    /// As [`embed`](Frozen::embed), by a program of fused operations in `kind` (float32 or bfloat16) that is made at the first
+    /// call and kept for further images of the same size. Equals `embed` but for rounding.
+    ///
+    /// # Errors
+    /// Those of [`Network::features`] and [`Fused::new`].
+    pub fn embed_fused(&self, images: &Tensor, kind: Kind) -> Result<Tensor> {
+        check_images(images, self.network.device(), self.network.channels())?;
+        let (_, _, height, width) = images.size4()?;
+        let program = self.program(kind, height, width)?;
+        unit_rows(&program.forward(images)?)
+    }
+
+    fn program(&self, kind: Kind, height: i64, width: i64) -> Result<Arc<Fused>> {
+        let mut kept = self.program.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*kept {
+            Some((key, program)) if *key == (kind, height, width) => Ok(Arc::clone(program)),
+            _ => {
+                let piece = (PIECE_PIXELS / height.saturating_mul(width).max(1)).clamp(1, 32);
+                let program = Arc::new(self.fused(kind, piece, height, width)?);
+                *kept = Some(((kind, height, width), Arc::clone(&program)));
+                Ok(program)
+            }
+        }
+    }
+
+    /// Backbone features before the head, not normalised: (B, 3, H, W) → (B, feature_dim), outside autograd.
+    pub fn features(&self, images: &Tensor) -> Result<Tensor> {
+        let _guard = tch::no_grad_guard();
+        self.network.features(images, Mode::Eval)
+    }
+
+    /// A copy as a program of fused operations; see [`Fused::new`].
+    pub fn fused(&self, kind: Kind, piece: i64, height: i64, width: i64) -> Result<Fused> {
+        Fused::new(&self.network, kind, piece, height, width)
+    }
+
+    /// The network, for what does not change it.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// SHA-256 over architecture, names and values in lower-case hex: the same weights give the same text.
+    pub fn identity(&self) -> Result<String> {
+        let mut hash = Sha256::new();
+        hash.update(self.network.architecture().name());
+        for (name, tensor) in self.to_state()? {
+            hash.update(&name);
+            hash.update(&tensor.bytes);
+        }
+        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// A copy of every tensor in host memory, in state order.
+    pub fn to_state(&self) -> Result<Vec<(String, HostTensor)>> {
+        self.network.to_state()
+    }
+}

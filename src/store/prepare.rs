@@ -1,0 +1,166 @@
+//! From what was pushed to what is stored: encoded, checked, and embedded where a network is there to do it.
+
+use std::sync::Arc;
+
+use image::{ColorType, ImageDecoder, ImageFormat, ImageReader};
+
+use super::queue::{Pixels, Pushed};
+use super::record::{Entry, make_unit};
+use crate::data::decode::decode_bytes;
+use crate::data::{Encoding, Frame, FrameView, PixelFormat};
+use crate::error::{Error, ErrorKind, Result};
+
+/// Turns frames into rows of one width, one after the other. Called by the store's writer, one call at a time.
+pub type Embed = dyn Fn(&[FrameView<'_>]) -> Result<Vec<f32>> + Send + Sync;
+
+/// What a frame's rows cost beside its image, embedding and texts.
+pub(super) const ROW_BYTES: u64 = 256;
+
+/// A frame that is ready to be stored.
+pub(super) struct Prepared {
+    pub id: i64,
+    pub file: Vec<u8>,
+    pub width: u32,
+    pub height: u32,
+    pub channels: u32,
+    pub bits: u32,
+    pub encoding: &'static str,
+    pub crc32: u32,
+    pub entry: Entry,
+    pub priority: i64,
+}
+
+impl Prepared {
+    /// What it counts for against the store's limit.
+    pub fn bytes(&self) -> u64 {
+        let vector = self.entry.embedding.as_ref().map_or(0, |vector| vector.len() * 4);
+        let texts = self.entry.name.len() + self.entry.metadata.len();
+        (self.file.len() + vector + texts) as u64 + ROW_BYTES
+    }
+}
+
+/// What a file of pixels is.
+struct Kind {
+    width: u32,
+    height: u32,
+    channels: u32,
+    bits: u32,
+    encoding: &'static str,
+}
+
+/// Prepares what was pushed, in order; each comes with its memory, if that can be used again.
+pub(super) fn prepare(
+    pushed: Vec<Pushed>,
+    encoding: Encoding,
+    embed: Option<&Arc<Embed>>,
+) -> Vec<(i64, Result<Prepared>, Option<Vec<u8>>)> {
+    let mut found: Vec<_> = pushed.into_iter().map(|pushed| one(pushed, encoding, embed.is_some())).collect();
+    if let Some(embed) = embed {
+        let missing: Vec<usize> = (0..found.len()).filter(|&i| found[i].2.is_some()).collect();
+        let frames: Vec<FrameView<'_>> = missing.iter().filter_map(|&i| found[i].2.as_ref().map(Shown::view)).collect();
+        let rows = if frames.is_empty() { Ok(Vec::new()) } else { embed(&frames) };
+        let mut outcomes = Vec::new();
+        for (k, _) in missing.iter().enumerate() {
+            outcomes.push(match &rows {
+                Ok(rows) if !rows.is_empty() && rows.len() % missing.len() == 0 => {
+                    let dim = rows.len() / missing.len();
+                    let mut row = rows[k * dim..][..dim].to_vec();
+                    make_unit(&mut row).map(|()| row)
+                }
+                Ok(rows) => {
+                    let message = format!("the network gave {} numbers for {} frames", rows.len(), missing.len());
+                    Err(Error::new(ErrorKind::Mismatch, message))
+                }
+                Err(error) => Err(Error::new(error.kind(), error.message()).context("embedding")),
+            });
+        }
+        for (&i, outcome) in missing.iter().zip(outcomes) {
+            match (&mut found[i].1, outcome) {
+                (Ok(prepared), Ok(row)) => prepared.entry.embedding = Some(row),
+                (place, Err(error)) => *place = Err(error),
+                (Err(_), Ok(_)) => {}
+            }
+        }
+    }
+    let memory = |shown: Option<Shown>| match shown {
+        Some(Shown::Raw(raw)) => Some(raw.into_bytes()),
+        _ => None,
+    };
+    found.into_iter().map(|(id, prepared, shown, spare)| (id, prepared, spare.or(memory(shown)))).collect()
+}
+
+/// A frame whose embedding is still to be made.
+enum Shown {
+    Raw(crate::data::RawFrame),
+    Decoded(Frame),
+}
+
+impl Shown {
+    fn view(&self) -> FrameView<'_> {
+        match self {
+            Self::Raw(raw) => raw.view(),
+            Self::Decoded(frame) => {
+                let format = if frame.channels() == 1 { PixelFormat::Mono8 } else { PixelFormat::Rgb8 };
+                let stride = frame.width() as usize * usize::from(frame.channels());
+                FrameView { bytes: frame.pixels(), width: frame.width(), height: frame.height(), stride, format }
+            }
+        }
+    }
+}
+
+type One = (i64, Result<Prepared>, Option<Shown>, Option<Vec<u8>>);
+
+fn one(pushed: Pushed, encoding: Encoding, embeds: bool) -> One {
+    let Pushed { id, pixels, entry, priority, .. } = pushed;
+    let wanted = embeds && entry.embedding.is_none();
+    let finish = |file: Vec<u8>, kind: Kind, entry: Entry| {
+        let Kind { width, height, channels, bits, encoding } = kind;
+        let crc32 = crc32fast::hash(&file);
+        Prepared { id, file, width, height, channels, bits, encoding, crc32, entry, priority }
+    };
+    match pixels {
+        Pixels::Raw(raw) => {
+            let (channels, depth) = match raw.format() {
+                PixelFormat::Mono8 => (1, 8),
+                PixelFormat::Mono16 => (1, 16),
+                _ => (3, 8),
+            };
+            let (bits, name) = if encoding == Encoding::Png { (depth, "png") } else { (8, "jpeg") };
+            let kind = Kind { width: raw.width(), height: raw.height(), channels, bits, encoding: name };
+            match raw.encode(encoding) {
+                Ok(file) if wanted => (id, Ok(finish(file, kind, entry)), Some(Shown::Raw(raw)), None),
+                Ok(file) => (id, Ok(finish(file, kind, entry)), None, Some(raw.into_bytes())),
+                Err(error) => (id, Err(error), None, Some(raw.into_bytes())),
+            }
+        }
+        Pixels::File(file) => {
+            // Decoded to its end, so that nothing is stored that a data set would have to skip.
+            match decode_bytes("the pushed image", &file).and_then(|frame| Ok((kind_of(&file)?, frame))) {
+                Ok((kind, frame)) => {
+                    let shown = wanted.then_some(Shown::Decoded(frame));
+                    (id, Ok(finish(file, kind, entry)), shown, None)
+                }
+                Err(error) => (id, Err(error), None, None),
+            }
+        }
+    }
+}
+
+/// What the header of an image that was decoded before says.
+fn kind_of(file: &[u8]) -> Result<Kind> {
+    let damaged = |error: image::ImageError| Error::new(ErrorKind::Format, error.to_string());
+    let reader = ImageReader::new(std::io::Cursor::new(file)).with_guessed_format();
+    let reader = reader.map_err(|error| Error::new(ErrorKind::Format, error.to_string()))?;
+    let encoding = match reader.format() {
+        Some(ImageFormat::Jpeg) => "jpeg",
+        Some(ImageFormat::Png) => "png",
+        Some(ImageFormat::Bmp) => "bmp",
+        _ => "tiff",
+    };
+    let decoder = reader.into_decoder().map_err(damaged)?;
+    let (width, height) = decoder.dimensions();
+    let colour: ColorType = decoder.color_type();
+    let channels = if colour.has_color() { 3 } else { 1 };
+    let bits = u32::from(colour.bits_per_pixel()) / u32::from(colour.channel_count());
+    Ok(Kind { width, height, channels, bits, encoding })
+}

@@ -1,0 +1,51 @@
+//! TorchScript modules from source text and tensors: the safe side of `compile.cpp`.
+
+use std::ffi::{CString, c_char};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use tch::Tensor;
+use torch_sys::C_tensor;
+
+use super::check;
+use crate::{Error, Result};
+
+unsafe extern "C" {
+    fn seed_compile_script(
+        source: *const c_char,
+        names: *const *const c_char,
+        tensors: *const *const C_tensor,
+        count: usize,
+        extra_name: *const c_char,
+        extra: *const c_char,
+        path: *const c_char,
+    ) -> *mut c_char;
+}
+
+/// Compiles `source`, the methods of a module over `buffers`, and writes the module to `path` with the text `extra` as its
+/// extra file `extra_name`. What stands at `path` is overwritten.
+///
+/// # Errors
+/// `InvalidArgument` for a NUL in a text, `Torch` from the compiler and from writing.
+pub fn save(source: &str, buffers: &[(String, Tensor)], extra_name: &str, extra: &str, path: &Path) -> Result<()> {
+    let text = |bytes: &[u8]| {
+        CString::new(bytes).map_err(|_| Error::invalid("a text of the TorchScript module holds a NUL".to_owned()))
+    };
+    let names = buffers.iter().map(|(name, _)| text(name.as_bytes())).collect::<Result<Vec<_>>>()?;
+    let name_pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
+    let tensors: Vec<_> = buffers.iter().map(|(_, tensor)| tensor.as_ptr()).collect();
+    let (source, extra_name, extra) = (text(source.as_bytes())?, text(extra_name.as_bytes())?, text(extra.as_bytes())?);
+    let path = text(path.as_os_str().as_bytes())?;
+    // SAFETY: all texts end in NUL and live through the call, as do the tensors; both lists have `len` elements.
+    check(unsafe {
+        seed_compile_script(
+            source.as_ptr(),
+            name_pointers.as_ptr(),
+            tensors.as_ptr().cast(),
+            tensors.len(),
+            extra_name.as_ptr(),
+            extra.as_ptr(),
+            path.as_ptr(),
+        )
+    })
+}

@@ -1,0 +1,302 @@
+//! The full mode: all layers learn the labels, from the linear classifier on.
+//!
+//! ```text
+//! view x → h = backbone(x) → z = W·h + b      L = Σ w_i·CE(q_i, softmax(z_i)) / Σ w_i  (+ λ·L_SEED, see the anchor)
+//! SGD with momentum, cosine; W and b at "finetune.head_rate_factor" times the backbone's rate
+//! after each pass: loss on the held-out images at its best temperature → keep the best, stop when none came for long
+//! ```
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tch::{Device, Kind, Tensor};
+
+use super::anchor::Anchor;
+use super::linear::{Linear, class_weights, smoothed_targets};
+use super::progress::{FinetuneProgress, Stage};
+use super::start::{Start, with_classifier};
+use super::{Part, Run, Score, floats};
+use crate::config::Config;
+use crate::data::{Batch, Dataset, Loader, ViewConfig};
+use crate::model::{Mode, Network};
+use crate::optim::{Cosine, Sgd};
+use crate::torch::Autocast;
+use crate::train::distill::{to_usize, upload};
+use crate::train::progress::Control;
+use crate::{Result, device};
+
+/// Images that are judged at once.
+const CHUNK: usize = 32;
+
+/// The best pass so far.
+pub(super) struct Best {
+    pub network: Network,
+    /// Of the held-out images, (N, K).
+    pub logits: Vec<f32>,
+    pub score: Score,
+}
+
+/// What the full mode came to.
+pub(super) struct Done {
+    /// Passes made, resumed ones included.
+    pub epochs: u64,
+    /// The pass that was the best; 0: the linear classifier.
+    pub best_epoch: u64,
+    /// Whether it ended because the loss was no number any more.
+    pub diverged: bool,
+    /// None where no pass was better than the linear classifier.
+    pub best: Option<Best>,
+}
+
+pub(super) struct Full {
+    pub(super) network: Network,
+    pub(super) weight: Tensor,
+    pub(super) bias: Tensor,
+    pub(super) of_backbone: Sgd,
+    pub(super) of_head: Sgd,
+    pub(super) anchor: Option<Anchor>,
+    pub(super) best: Option<Best>,
+    pub(super) best_score: Score,
+    pub(super) best_epoch: u64,
+    pub(super) epoch: u64,
+    /// Of the last pass.
+    pub(super) last: Score,
+    pub(super) identity: String,
+    diverged: bool,
+    precision: Kind,
+    weights: Vec<f64>,
+    view: ViewConfig,
+    augmented: ViewConfig,
+    train: (Arc<Dataset>, Vec<usize>),
+    held_out: (Arc<Dataset>, Vec<usize>),
+}
+
+impl Full {
+    pub fn new(
+        run: &mut Run<'_>,
+        start: Start,
+        layer: &Linear,
+        score: Score,
+        (train, held_out): (&Part, &Part),
+    ) -> Result<Full> {
+        let config = run.config;
+        let settings = &config.finetune;
+        let Start { network, view, .. } = start;
+        network.to_channels_last()?;
+        let subset = |part: &Part| -> Result<(Arc<Dataset>, Vec<usize>)> {
+            Ok((Arc::new(run.images.dataset.subset(&part.images)?), part.truth.clone()))
+        };
+        let (train, held_out) = (subset(train)?, subset(held_out)?);
+        let cache = usize::try_from(config.cache_mib).unwrap_or(usize::MAX).saturating_mul(1 << 20);
+        train.0.set_cache_bytes(cache);
+        let leaf = |tensor: &Tensor| -> Result<Tensor> {
+            let copy = tensor.f_detach()?.f_to_device_(run.device, Kind::Float, false, true)?;
+            Ok(copy.f_set_requires_grad(true)?)
+        };
+        let (weight, bias) = (leaf(&layer.weight)?, leaf(&layer.bias)?);
+        let head = vec![("weight".to_owned(), weight.shallow_clone()), ("bias".to_owned(), bias.shallow_clone())];
+        let anchor = Anchor::new(config, run.teacher.clone(), &network, &train.0, &view)?;
+        let mut full = Full {
+            of_backbone: Sgd::new(network.parameters(), config.momentum, settings.weight_decay)?,
+            of_head: Sgd::new(head, config.momentum, settings.weight_decay)?,
+            weights: class_weights(&train.1, run.classes(), settings.class_weights == "balanced"),
+            precision: device::precision(&config.precision, run.device)?,
+            augmented: augmented(&view, config),
+            best: None,
+            best_score: score,
+            best_epoch: 0,
+            epoch: 0,
+            last: score,
+            identity: String::new(),
+            diverged: false,
+            network,
+            weight,
+            bias,
+            anchor,
+            view,
+            train,
+            held_out,
+        };
+        full.identity = full.identify(config, run.images)?;
+        full.resume(&settings.checkpoint_path)?;
+        Ok(full)
+    }
+
+    pub fn run(mut self, run: &mut Run<'_>, report: &mut dyn FnMut(FinetuneProgress) -> Control) -> Result<Done> {
+        let (config, settings) = (run.config, &run.config.finetune);
+        let images = self.train.1.len() as u64;
+        let batch = settings.batch_size.min(images).max(2);
+        let steps = images.div_ceil(batch); // of one pass
+        let total = settings.epochs.saturating_mul(steps);
+        let schedule = Cosine { base: settings.learning_rate, warmup: 0, total };
+        let first = self.epoch * steps;
+        let mut loader = Loader::views(
+            Arc::clone(&self.train.0),
+            self.augmented.clone(),
+            config.seed,
+            to_usize(batch)?,
+            first..total,
+            to_usize(config.workers)?,
+        )?;
+        let (began, mut losses) = (Instant::now(), Vec::new());
+        while !self.out_of_patience(settings.patience)
+            && !run.stop.now()
+            && let Some(batch) = loader.next()
+        {
+            let (batch, start) = (batch?, Instant::now());
+            let number = batch.step;
+            losses.push(self.step(&batch, config, schedule.learning_rate(number))?);
+            loader.recycle(batch);
+            let done = number + 1;
+            if done.is_multiple_of(steps) {
+                self.epoch = done / steps;
+                let loss = Tensor::f_stack(&losses, 0)?.f_mean(None)?.f_double_value(&[])?;
+                losses.clear();
+                if !self.judge(loss, run.classes(), config)? {
+                    self.diverged = true;
+                    break;
+                }
+                self.save(&settings.checkpoint_path)?;
+                let elapsed = began.elapsed().as_secs_f64();
+                let progress = FinetuneProgress {
+                    stage: Stage::Full,
+                    done,
+                    total,
+                    epoch: self.epoch,
+                    loss,
+                    held_out_loss: self.last.loss,
+                    held_out_accuracy: self.last.accuracy,
+                    eta_seconds: elapsed / (done - first) as f64 * (total - done) as f64,
+                    elapsed_seconds: run.began.elapsed().as_secs_f64(),
+                };
+                run.stop.asked |= report(progress) == Control::Stop;
+            }
+            if config.duty_cycle < 1.0 {
+                run.stop.cancel.rest(start.elapsed().mul_f64((1.0 - config.duty_cycle) / config.duty_cycle));
+            }
+        }
+        if !run.stop.asked {
+            self.forget(&settings.checkpoint_path);
+        }
+        Ok(Done { epochs: self.epoch, best_epoch: self.best_epoch, diverged: self.diverged, best: self.best })
+    }
+
+    /// Whether the best pass is long ago. Without held-out images the last one is always the best.
+    fn out_of_patience(&self, patience: u64) -> bool {
+        patience > 0 && self.epoch - self.best_epoch >= patience
+    }
+
+    /// One step; gives the loss, 0-dim, unread.
+    fn step(&mut self, batch: &Batch, config: &Config, learning_rate: f64) -> Result<Tensor> {
+        let result = self.forward_backward(batch, config);
+        let (loss, target) = result.inspect_err(|_| {
+            // The first error is the one to tell.
+            let _ = (self.of_backbone.drop_gradients(), self.of_head.drop_gradients());
+        })?;
+        self.of_backbone.step(learning_rate)?;
+        self.of_head.step(learning_rate * config.finetune.head_rate_factor)?;
+        if let (Some(anchor), Some(target)) = (&mut self.anchor, target) {
+            anchor.queue.push(&target)?;
+        }
+        Ok(loss)
+    }
+
+    fn forward_backward(&self, batch: &Batch, config: &Config) -> Result<(Tensor, Option<Tensor>)> {
+        let device = self.weight.device();
+        let images = upload(batch, &self.augmented, device)?; // (B, 3, H, W), channels-last
+        // A broken image is shown by another one, whose class counts.
+        let truth: Vec<usize> = batch.indices.iter().map(|&place| self.train.1[place]).collect();
+        let noise = config.seed ^ batch.step.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mode = Mode::Train { noise };
+        let features = {
+            let _autocast = Autocast::enter(device, self.precision)?;
+            self.network.features(&images, mode)?
+        };
+        let features = features.f_to_kind(Kind::Float)?; // h, (B, d)
+        let logits = features.f_linear(&self.weight, Some(&self.bias))?; // z, (B, K)
+        let targets = smoothed_targets(&truth, self.weights.len(), config.finetune.label_smoothing)?;
+        let of_image: Vec<f32> = truth.iter().map(|&class| self.weights[class] as f32).collect();
+        let total = of_image.iter().sum::<f32>().max(f32::MIN_POSITIVE);
+        let of_image = Tensor::f_from_slice(&of_image)?.f_view([-1, 1])?.f_to_device(device)?;
+        let weighted = targets.f_to_device(device)?.f_to_kind(Kind::Float)?.f_mul(&of_image)?;
+        let logs = logits.f_log_softmax(1, Kind::Float)?;
+        let mut loss = weighted.f_mul(&logs)?.f_sum(Kind::Float)?.f_mul_scalar(-1.0 / f64::from(total))?;
+        let mut told = loss.f_detach()?;
+        let mut target = None;
+        if let Some(anchor) = &self.anchor {
+            let (pull, value, rows) = anchor.pull(&self.network, &features, &images, mode)?;
+            loss = loss.f_add(&pull)?;
+            told = told.f_add(&value)?;
+            target = Some(rows);
+        }
+        loss.f_backward()?;
+        Ok((told, target))
+    }
+
+    /// Measures the network as it is after a pass, and keeps it where it is the best. False where it has diverged: what was the
+    /// best before stays, and nothing better will come.
+    fn judge(&mut self, loss: f64, classes: usize, config: &Config) -> Result<bool> {
+        let logits = self.held_out_logits(config)?;
+        if !loss.is_finite() || logits.iter().any(|logit| !logit.is_finite()) {
+            log::warn!(
+                "fine-tuning has diverged in pass {} (loss {loss}); the best before is kept, lower finetune.learning_rate \
+                 (now {})",
+                self.epoch,
+                config.finetune.learning_rate
+            );
+            return Ok(false);
+        }
+        self.last = Score::of(&logits, classes, &self.held_out.1)?;
+        let no_measure = self.held_out.1.is_empty();
+        if no_measure || self.last.loss < self.best_score.loss {
+            let layer = Linear { weight: self.weight.shallow_clone(), bias: self.bias.shallow_clone() };
+            let network = with_classifier(&self.network, &layer)?;
+            self.best = Some(Best { network, logits, score: self.last });
+            (self.best_score, self.best_epoch) = (self.last, self.epoch);
+        }
+        Ok(true)
+    }
+
+    /// Logits (N, K) of the middles of the held-out images.
+    fn held_out_logits(&self, config: &Config) -> Result<Vec<f32>> {
+        let (dataset, truth) = &self.held_out;
+        if truth.is_empty() {
+            return Ok(Vec::new());
+        }
+        let _no_grad = tch::no_grad_guard();
+        let mut logits = Vec::new();
+        let workers = to_usize(config.workers)?;
+        let mut loader = Loader::centred(Arc::clone(dataset), self.view.clone(), CHUNK, workers)?;
+        while let Some(batch) = loader.next() {
+            let batch = batch?;
+            let images = upload(&batch, &self.view, self.weight.device())?;
+            let features = self.network.features(&images, Mode::Eval)?;
+            let rows = features.f_linear(&self.weight, Some(&self.bias))?.f_to_device(Device::Cpu)?;
+            logits.extend(floats(&rows)?);
+            loader.recycle(batch);
+        }
+        Ok(logits)
+    }
+}
+
+/// The views that are learned from. Those of distillation hide too much of an image to judge it by: a scratch at the border
+/// is outside most crops.
+fn augmented(view: &ViewConfig, config: &Config) -> ViewConfig {
+    let own =
+        ViewConfig { width: view.width, height: view.height, mean: view.mean, std: view.std, ..config.view.clone() };
+    if config.finetune.augmentation == "views" {
+        return own;
+    }
+    ViewConfig {
+        crop_scale_min: 0.6,
+        crop_scale_max: 1.0,
+        jitter_probability: 0.5,
+        brightness: 0.2,
+        contrast: 0.2,
+        saturation: 0.0,
+        hue: 0.0,
+        grey_probability: 0.0,
+        blur_probability: 0.0,
+        ..own
+    }
+}

@@ -1,0 +1,259 @@
+//! Anomaly detection end to end on drawn parts: alarms, heat maps, adding parts, files, hostile files.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use seed::ErrorKind;
+use seed::config::Config;
+use seed::data::{Dataset, Frame, FrameView, PixelFormat, ViewConfig};
+use seed::infer::anomaly::{Anomaly, AnomalyDetector};
+use seed::infer::{Output, Session, SessionOptions};
+use seed::model::weights::{HostTensor, read, write_safetensors};
+use seed::model::{Architecture, Head, Network};
+use tch::{Device, Tensor};
+
+const WIDTH: usize = 96;
+const HEIGHT: usize = 64;
+
+/// A smooth part, a little different each; `stripes` is another kind of good part.
+fn part(number: usize, stripes: bool) -> Vec<u8> {
+    let level = |x: usize, y: usize| {
+        let shade = 110.0 + 20.0 * ((x as f32 / 30.0 + number as f32).sin() + (y as f32 / 25.0).cos());
+        let extra = if stripes && x / 4 % 2 == 0 { 70.0 } else { 0.0 };
+        (shade + extra) as u8
+    };
+    (0..WIDTH * HEIGHT).map(|place| level(place % WIDTH, place / WIDTH)).collect()
+}
+
+/// The same with a bright scratch around (72, 16).
+fn scratched(number: usize) -> Vec<u8> {
+    let mut pixels = part(number, false);
+    for i in 0..14 {
+        for width in 0..3 {
+            pixels[(10 + i) * WIDTH + 66 + i + width] = 250;
+        }
+    }
+    pixels
+}
+
+fn dataset(parts: impl Iterator<Item = Vec<u8>>) -> Dataset {
+    let dataset = Dataset::in_memory();
+    for (number, pixels) in parts.enumerate() {
+        dataset.push_frame(&number.to_string(), Frame::new(WIDTH as u32, HEIGHT as u32, 1, pixels).unwrap()).unwrap();
+    }
+    dataset
+}
+
+fn network() -> Network {
+    Network::new(Architecture::ResNet10, Head::Projection { hidden: 8, dim: 8 }, 5, Device::Cpu).unwrap()
+}
+
+fn view() -> ViewConfig {
+    ViewConfig { width: 96, height: 64, ..ViewConfig::default() }
+}
+
+fn config() -> Config {
+    let mut config = Config { device: "cpu".into(), precision: "fp32".into(), ..Config::default() };
+    config.anomaly.memory_share = 0.05;
+    config.anomaly.held_out = 0.5;
+    config.anomaly.false_alarm_rate = 0.1;
+    config
+}
+
+fn detector() -> AnomalyDetector {
+    let good = dataset((0..40).map(|number| part(number, false)));
+    AnomalyDetector::fit(&network(), &view(), &config(), SessionOptions::default(), &good, &mut |_, _| true).unwrap()
+}
+
+fn judge(detector: &AnomalyDetector, pixels: &[u8]) -> Anomaly {
+    let frame = FrameView::new(pixels, WIDTH as u32, HEIGHT as u32, WIDTH, PixelFormat::Mono8).unwrap();
+    detector.judge(&[frame], true).unwrap().remove(0)
+}
+
+#[test]
+fn a_scratch_is_an_alarm_and_stands_where_it_is() {
+    let detector = detector();
+    assert_eq!(detector.memory_size().1, 128 + 256, "layer2 and layer3");
+    assert_eq!(detector.held_out().len(), 20);
+    let threshold = detector.threshold();
+    assert_eq!(threshold.rate, 0.1);
+    let alarms = (100..140).filter(|&number| judge(&detector, &part(number, false)).alarm).count();
+    assert!(alarms <= 8, "{alarms} of 40 unseen good parts are alarms, 4 are to be expected");
+    for number in 100..105 {
+        let found = judge(&detector, &scratched(number));
+        assert!(found.alarm && found.score > threshold.score, "{} of {}", found.score, threshold.score);
+        assert_eq!(found.map.len(), WIDTH * HEIGHT);
+        let hottest = (0..found.map.len()).max_by(|&a, &b| found.map[a].total_cmp(&found.map[b])).unwrap();
+        let (x, y) = (hottest % WIDTH, hottest / WIDTH);
+        assert!(x.abs_diff(72) <= 16 && y.abs_diff(16) <= 16, "the heat map is hottest at ({x}, {y})");
+    }
+    let frames = [part(1, false), scratched(1)];
+    let views =
+        frames.each_ref().map(|p| FrameView::new(p, WIDTH as u32, HEIGHT as u32, WIDTH, PixelFormat::Mono8).unwrap());
+    let without = detector.judge(&views, false).unwrap();
+    assert!(without.iter().all(|one| one.map.is_empty()) && without[1].alarm);
+    assert!((without[1].score - judge(&detector, &frames[1]).score).abs() < 1e-3);
+}
+
+#[test]
+fn the_map_has_the_frames_size() {
+    let detector = detector();
+    let pixels = vec![120u8; 33 * 70];
+    let frame = FrameView::new(&pixels, 33, 70, 33, PixelFormat::Mono8).unwrap();
+    assert_eq!(detector.judge(&[frame], true).unwrap()[0].map.len(), 33 * 70);
+}
+
+#[test]
+fn added_parts_are_good_from_then_on() {
+    let detector = detector();
+    let before = judge(&detector, &part(200, true));
+    assert!(before.alarm);
+    let patches = detector.memory_size().0;
+    let known = dataset((50..60).map(|number| part(number, false)));
+    detector.add(&known, &config(), &mut |_, _| true).unwrap();
+    let few = detector.memory_size().0 - patches;
+    let new = dataset((0..20).map(|number| part(number, true)));
+    detector.add(&new, &config(), &mut |_, _| true).unwrap();
+    let many = detector.memory_size().0 - patches - few;
+    assert!(many > 2 * few, "known parts added {few} patches, new ones {many}");
+    let after = judge(&detector, &part(200, true));
+    assert!(after.score < 0.5 * before.score, "{} then {}", before.score, after.score);
+    assert!(judge(&detector, &scratched(3)).alarm, "a scratch is one still");
+    assert_eq!(detector.held_out().len(), 20 + 5 + 10);
+    assert_eq!(detector.settings().images, 20 + 5 + 10);
+
+    let stopped = detector.add(&new, &config(), &mut |_, _| false).unwrap_err();
+    assert_eq!(stopped.kind(), ErrorKind::Cancelled);
+    assert_eq!(detector.settings().images, 35, "nothing has changed");
+}
+
+#[test]
+fn parts_are_added_while_others_judge() {
+    let detector = Arc::new(detector());
+    std::thread::scope(|scope| {
+        let judging = Arc::clone(&detector);
+        scope.spawn(move || (0..20).for_each(|_| assert!(judge(&judging, &scratched(2)).alarm)));
+        let new = dataset((0..10).map(|number| part(number, true)));
+        detector.add(&new, &config(), &mut |_, _| true).unwrap();
+    });
+}
+
+#[test]
+fn a_file_gives_the_same_detector() {
+    let detector = detector();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("good.safetensors");
+    detector.save(&path).unwrap();
+    let opened = AnomalyDetector::open(&path, SessionOptions::default()).unwrap();
+    assert_eq!(opened.settings(), detector.settings());
+    assert_eq!(opened.threshold(), detector.threshold());
+    let (a, b) = (judge(&opened, &scratched(7)), judge(&detector, &scratched(7)));
+    assert!((a.score - b.score).abs() < 1e-4 * b.score);
+    let student = seed::model::student_file::load_student(&path).err().unwrap();
+    assert_eq!(student.kind(), ErrorKind::Mismatch, "{student}");
+}
+
+#[test]
+fn the_same_images_and_seed_give_the_same_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = |name: &str| {
+        let path = folder.path().join(name);
+        detector().save(&path).unwrap();
+        std::fs::read(path).unwrap()
+    };
+    assert!(bytes("a") == bytes("b"));
+}
+
+#[test]
+fn misuse_is_refused() {
+    let fit = |config: &Config, good: &Dataset| {
+        AnomalyDetector::fit(&network(), &view(), config, SessionOptions::default(), good, &mut |_, _| true)
+            .err()
+            .unwrap()
+    };
+    let mut wrong = config();
+    wrong.anomaly.layers = "layer2, layer9".to_owned();
+    let error = fit(&wrong, &dataset((0..3).map(|number| part(number, false))));
+    assert!(error.message().contains("\"layer9\"") && error.message().contains("layer4"), "{error}");
+    assert_eq!(fit(&config(), &Dataset::in_memory()).kind(), ErrorKind::InvalidArgument);
+    let broken = Dataset::from_files(vec!["/no/such/image.png".into()]).unwrap();
+    assert_eq!(fit(&config(), &broken).kind(), ErrorKind::InvalidArgument);
+
+    // Without held-out parts there is no threshold, and so no alarm.
+    let mut none = config();
+    none.anomaly.held_out = 0.0;
+    let good = dataset((0..5).map(|number| part(number, false)));
+    let detector =
+        AnomalyDetector::fit(&network(), &view(), &none, SessionOptions::default(), &good, &mut |_, _| true).unwrap();
+    assert!(detector.threshold().score.is_infinite() && !judge(&detector, &scratched(1)).alarm);
+}
+
+#[test]
+fn a_hostile_file_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("good.safetensors");
+    detector().save(&path).unwrap();
+    let sound = read(&path).unwrap();
+    let header: serde_json::Value = serde_json::from_str(&sound.metadata["anomaly"]).unwrap();
+    let rows = |shape: [i64; 2], value: f64| {
+        HostTensor::from_tensor(&Tensor::full(shape, value, (tch::Kind::Float, Device::Cpu))).unwrap()
+    };
+    type Change = Box<dyn Fn(&mut serde_json::Value, &mut Vec<(String, HostTensor)>)>;
+    let set = |key: &'static str, value: serde_json::Value| -> Change {
+        Box::new(move |header, _| header[key] = value.clone())
+    };
+    let memory = |tensor: Option<HostTensor>| -> Change {
+        Box::new(move |_, tensors| {
+            tensors.retain(|(name, _)| name != "anomaly.memory");
+            tensors.extend(tensor.clone().map(|tensor| ("anomaly.memory".to_owned(), tensor)));
+        })
+    };
+    let changes: Vec<(Change, &str)> = vec![
+        (set("layers", serde_json::json!([])), "0 layers"),
+        (set("layers", serde_json::json!(["layer2", "layer7"])), "layer7"),
+        (set("layers", serde_json::json!(["layer2"])), "384 wide, its layers give 128"),
+        (set("neighbours", serde_json::json!(0)), "neighbours is 0"),
+        (set("neighbours", serde_json::json!(-1)), "not sound"),
+        (set("blur_sigma", serde_json::json!(1e9)), "blur_sigma"),
+        (set("false_alarm_rate", serde_json::json!(2)), "false_alarm_rate"),
+        (set("more", serde_json::json!(2)), "not sound"),
+        (memory(None), "anomaly.memory is missing"),
+        (memory(Some(rows([4, 383], 1.0))), "383 wide"),
+        (memory(Some(rows([4, 384], f64::NAN))), "NaN"),
+        (memory(Some(HostTensor::from_tensor(&Tensor::from_slice(&[1i64, 2])).unwrap())), "expected 2 sides"),
+        (
+            Box::new(|_, tensors| tensors.push(("anomaly.more".to_owned(), tensors[0].1.clone()))),
+            "anomaly.more is unknown",
+        ),
+    ];
+    for (change, expected) in changes {
+        let (mut header, mut tensors) = (header.clone(), sound.tensors.clone().into_iter().collect::<Vec<_>>());
+        change(&mut header, &mut tensors);
+        let mut metadata = sound.metadata.clone();
+        metadata.insert("anomaly".to_owned(), header.to_string());
+        write_safetensors(&path, &tensors, &metadata).unwrap();
+        let error = open(&path);
+        assert_eq!(error.kind(), ErrorKind::Format, "{expected}: {error}");
+        assert!(error.message().contains(expected) && error.message().contains("good.safetensors"), "{error}");
+    }
+}
+
+fn open(path: &Path) -> seed::Error {
+    AnomalyDetector::open(path, SessionOptions::default()).err().unwrap()
+}
+
+#[test]
+fn feature_maps_come_from_the_part_that_embeddings_see() {
+    let options = SessionOptions { output: Output::Features, ..SessionOptions::default() };
+    let network = Network::new(Architecture::ResNet10, Head::None, 5, Device::Cpu).unwrap();
+    let session = Session::new(&network, &view(), options).unwrap();
+    let pixels = part(3, true);
+    let frame = FrameView::new(&pixels, WIDTH as u32, HEIGHT as u32, WIDTH, PixelFormat::Mono8).unwrap();
+    let maps = session.feature_maps(&[frame, frame], &["layer4", "layer1"]).unwrap();
+    assert_eq!(maps[1].size(), [2, 64, 16, 24]);
+    // The features are the mean of the last map.
+    let mean = maps[0].mean_dim([2i64, 3].as_slice(), false, tch::Kind::Float).select(0, 1);
+    let features = Tensor::from_slice(&session.embed(&[frame]).unwrap());
+    assert!((mean - features).abs().max().double_value(&[]) < 1e-4);
+    assert!(session.feature_maps(&[], &["layer1"]).is_err());
+}
