@@ -72,13 +72,16 @@ fn structs_lie_as_old_programs_know_them() {
         let name = rest.split_once(';').unwrap().0;
         assert!(checked.contains(&format!("SIZE({name}, ")), "tests/capi/layout.c lacks the size of {name}");
         structs += 1;
-        for line in body.lines().filter(|line| line.ends_with(';')) {
+        // A line of a comment may end as a field does, but is indented by three.
+        let indented_by_two = |line: &str| line.as_bytes().get(2).is_some_and(u8::is_ascii_alphabetic);
+        for line in body.lines().filter(|line| line.ends_with(';') && indented_by_two(line)) {
             let field = line.trim_end_matches(';').rsplit([' ', '*']).next().unwrap();
+            let field = field.split_once('[').map_or(field, |(name, _)| name);
             assert!(checked.contains(&format!("FIELD({name}, {field}, ")), "tests/capi/layout.c lacks {name}.{field}");
             fields += 1;
         }
     }
-    assert!(structs >= 5 && fields >= 37, "the header has shrunk to {structs} structs and {fields} fields");
+    assert!(structs >= 21 && fields >= 150, "the header has shrunk to {structs} structs and {fields} fields");
     holds_in_c99_and_cpp17("layout.c");
 }
 

@@ -59,6 +59,175 @@ int main(int count, char **words) {
   FIELD(seed_knn_result, balanced_recall_mean, 24, 8);
   FIELD(seed_knn_result, balanced_recall_deviation, 32, 8);
 
+  SIZE(seed_teacher_batch, 88);
+  FIELD(seed_teacher_batch, struct_size, 0, 8);
+  FIELD(seed_teacher_batch, images, 8, 8);
+  FIELD(seed_teacher_batch, count, 16, 8);
+  FIELD(seed_teacher_batch, height, 24, 4);
+  FIELD(seed_teacher_batch, width, 28, 4);
+  FIELD(seed_teacher_batch, format, 32, 4);
+  FIELD(seed_teacher_batch, device, 36, 4);
+  FIELD(seed_teacher_batch, device_index, 40, 4);
+  FIELD(seed_teacher_batch, dim, 48, 8);
+  FIELD(seed_teacher_batch, embeddings, 56, 8);
+  FIELD(seed_teacher_batch, tensor, 64, 8);
+  FIELD(seed_teacher_batch, message, 72, 8);
+  FIELD(seed_teacher_batch, message_capacity, 80, 8);
+
+  SIZE(seed_finetune_progress, 80);
+  FIELD(seed_finetune_progress, struct_size, 0, 8);
+  FIELD(seed_finetune_progress, stage, 8, 4);
+  FIELD(seed_finetune_progress, reserved, 12, 4);
+  FIELD(seed_finetune_progress, done, 16, 8);
+  FIELD(seed_finetune_progress, total, 24, 8);
+  FIELD(seed_finetune_progress, epoch, 32, 8);
+  FIELD(seed_finetune_progress, loss, 40, 8);
+  FIELD(seed_finetune_progress, held_out_loss, 48, 8);
+  FIELD(seed_finetune_progress, held_out_accuracy, 56, 8);
+  FIELD(seed_finetune_progress, eta_seconds, 64, 8);
+  FIELD(seed_finetune_progress, elapsed_seconds, 72, 8);
+
+  SIZE(seed_model_info, 104);
+  FIELD(seed_model_info, struct_size, 0, 8);
+  FIELD(seed_model_info, parameters, 8, 8);
+  FIELD(seed_model_info, multiply_adds, 16, 8);
+  FIELD(seed_model_info, feature_dim, 24, 8);
+  FIELD(seed_model_info, embedding_dim, 32, 8);
+  FIELD(seed_model_info, mean, 40, 24);
+  FIELD(seed_model_info, std, 64, 24);
+  FIELD(seed_model_info, input_width, 88, 4);
+  FIELD(seed_model_info, input_height, 92, 4);
+  FIELD(seed_model_info, input_channels, 96, 4);
+  FIELD(seed_model_info, head, 100, 4);
+
+  SIZE(seed_export_options, 24);
+  FIELD(seed_export_options, struct_size, 0, 8);
+  FIELD(seed_export_options, format, 8, 4);
+  FIELD(seed_export_options, input, 12, 4);
+  FIELD(seed_export_options, outputs, 16, 4);
+  FIELD(seed_export_options, reserved, 20, 4);
+
+  SIZE(seed_store_options, 64);
+  FIELD(seed_store_options, struct_size, 0, 8);
+  FIELD(seed_store_options, max_bytes, 8, 8);
+  FIELD(seed_store_options, max_frames, 16, 8);
+  FIELD(seed_store_options, max_age_seconds, 24, 8);
+  FIELD(seed_store_options, seed, 32, 8);
+  FIELD(seed_store_options, queue_bytes, 40, 8);
+  FIELD(seed_store_options, queue_frames, 48, 4);
+  FIELD(seed_store_options, keep, 52, 4);
+  FIELD(seed_store_options, encoding, 56, 4);
+  FIELD(seed_store_options, jpeg_quality, 60, 4);
+
+  SIZE(seed_store_entry, 72);
+  FIELD(seed_store_entry, struct_size, 0, 8);
+  FIELD(seed_store_entry, name, 8, 8);
+  FIELD(seed_store_entry, metadata, 16, 8);
+  FIELD(seed_store_entry, time_us, 24, 8);
+  FIELD(seed_store_entry, embedding, 32, 8);
+  FIELD(seed_store_entry, embedding_dim, 40, 8);
+  FIELD(seed_store_entry, label, 48, 8);
+  FIELD(seed_store_entry, label_text, 56, 8);
+  FIELD(seed_store_entry, has_label, 64, 4);
+
+  SIZE(seed_store_filter, 64);
+  FIELD(seed_store_filter, struct_size, 0, 8);
+  FIELD(seed_store_filter, first_id, 8, 8);
+  FIELD(seed_store_filter, last_id, 16, 8);
+  FIELD(seed_store_filter, from_us, 24, 8);
+  FIELD(seed_store_filter, until_us, 32, 8);
+  FIELD(seed_store_filter, label, 40, 8);
+  FIELD(seed_store_filter, last, 48, 8);
+  FIELD(seed_store_filter, labelled, 56, 4);
+
+  SIZE(seed_store_record, 64);
+  FIELD(seed_store_record, struct_size, 0, 8);
+  FIELD(seed_store_record, id, 8, 8);
+  FIELD(seed_store_record, time_us, 16, 8);
+  FIELD(seed_store_record, label, 24, 8);
+  FIELD(seed_store_record, bytes, 32, 8);
+  FIELD(seed_store_record, width, 40, 4);
+  FIELD(seed_store_record, height, 44, 4);
+  FIELD(seed_store_record, channels, 48, 4);
+  FIELD(seed_store_record, bits, 52, 4);
+  FIELD(seed_store_record, crc32, 56, 4);
+  FIELD(seed_store_record, encoding, 60, 4);
+
+  SIZE(seed_store_stats, 96);
+  FIELD(seed_store_stats, struct_size, 0, 8);
+  FIELD(seed_store_stats, pushed, 8, 8);
+  FIELD(seed_store_stats, stored, 16, 8);
+  FIELD(seed_store_stats, dropped, 24, 8);
+  FIELD(seed_store_stats, passed_over, 32, 8);
+  FIELD(seed_store_stats, failed, 40, 8);
+  FIELD(seed_store_stats, evicted, 48, 8);
+  FIELD(seed_store_stats, queue_frames, 56, 8);
+  FIELD(seed_store_stats, queue_bytes, 64, 8);
+  FIELD(seed_store_stats, frames, 72, 8);
+  FIELD(seed_store_stats, bytes, 80, 8);
+  FIELD(seed_store_stats, file_bytes, 88, 8);
+
+  SIZE(seed_linear_result, 56);
+  FIELD(seed_linear_result, struct_size, 0, 8);
+  FIELD(seed_linear_result, accuracy_mean, 8, 8);
+  FIELD(seed_linear_result, accuracy_deviation, 16, 8);
+  FIELD(seed_linear_result, balanced_recall_mean, 24, 8);
+  FIELD(seed_linear_result, balanced_recall_deviation, 32, 8);
+  FIELD(seed_linear_result, auroc_mean, 40, 8);
+  FIELD(seed_linear_result, auroc_deviation, 48, 8);
+
+  SIZE(seed_drift_signal, 64);
+  FIELD(seed_drift_signal, struct_size, 0, 8);
+  FIELD(seed_drift_signal, energy, 8, 8);
+  FIELD(seed_drift_signal, threshold, 16, 8);
+  FIELD(seed_drift_signal, p_value, 24, 8);
+  FIELD(seed_drift_signal, nearest, 32, 8);
+  FIELD(seed_drift_signal, nearest_reference, 40, 8);
+  FIELD(seed_drift_signal, outside, 48, 8);
+  FIELD(seed_drift_signal, raised, 56, 4);
+
+  SIZE(seed_interval, 24);
+  FIELD(seed_interval, value, 0, 8);
+  FIELD(seed_interval, low, 8, 8);
+  FIELD(seed_interval, high, 16, 8);
+
+  SIZE(seed_fidelity, 120);
+  FIELD(seed_fidelity, struct_size, 0, 8);
+  FIELD(seed_fidelity, frames, 8, 8);
+  FIELD(seed_fidelity, k, 16, 8);
+  FIELD(seed_fidelity, queue, 24, 8);
+  FIELD(seed_fidelity, temperature_student, 32, 8);
+  FIELD(seed_fidelity, temperature_teacher, 40, 8);
+  FIELD(seed_fidelity, kl, 48, 24);
+  FIELD(seed_fidelity, overlap, 72, 24);
+  FIELD(seed_fidelity, cosine, 96, 24);
+
+  SIZE(seed_gate_options, 72);
+  FIELD(seed_gate_options, struct_size, 0, 8);
+  FIELD(seed_gate_options, k, 8, 8);
+  FIELD(seed_gate_options, temperature_student, 16, 8);
+  FIELD(seed_gate_options, temperature_teacher, 24, 8);
+  FIELD(seed_gate_options, kl_margin, 32, 8);
+  FIELD(seed_gate_options, overlap_margin, 40, 8);
+  FIELD(seed_gate_options, recall_margin, 48, 8);
+  FIELD(seed_gate_options, latency_factor, 56, 8);
+  FIELD(seed_gate_options, seed, 64, 8);
+
+  SIZE(seed_criterion, 56);
+  FIELD(seed_criterion, old_value, 0, 8);
+  FIELD(seed_criterion, new_value, 8, 8);
+  FIELD(seed_criterion, difference, 16, 24);
+  FIELD(seed_criterion, limit, 40, 8);
+  FIELD(seed_criterion, holds, 48, 4);
+
+  SIZE(seed_verdict, 240);
+  FIELD(seed_verdict, struct_size, 0, 8);
+  FIELD(seed_verdict, kl, 8, 56);
+  FIELD(seed_verdict, overlap, 64, 56);
+  FIELD(seed_verdict, recall, 120, 56);
+  FIELD(seed_verdict, latency, 176, 56);
+  FIELD(seed_verdict, passes, 232, 4);
+
   /* The library counts as this program does: seed_init takes the header's version and no other. */
   FAILS(SEED_ERROR_NOT_INITIALIZED, seed_init(SEED_ABI_VERSION + 1));
   FAILS(SEED_ERROR_NOT_INITIALIZED, seed_init(SEED_ABI_VERSION - 1));
