@@ -19,7 +19,7 @@ const HEIGHT: usize = 64;
 fn part(number: usize, stripes: bool) -> Vec<u8> {
     let level = |x: usize, y: usize| {
         let shade = 110.0 + 20.0 * ((x as f32 / 30.0 + number as f32).sin() + (y as f32 / 25.0).cos());
-        let extra = if stripes && x / 4 % 2 == 0 { 70.0 } else { 0.0 };
+        let extra = if stripes && (x / 4).is_multiple_of(2) { 70.0 } else { 0.0 };
         (shade + extra) as u8
     };
     (0..WIDTH * HEIGHT).map(|place| level(place % WIDTH, place / WIDTH)).collect()
