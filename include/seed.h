@@ -1755,7 +1755,8 @@ SEED_MUST_USE seed_error *seed_student_load(const char *path, const seed_config 
  Lets the student start from earlier weights, before it is trained: ImageNet's as torchvision, timm or Hugging Face publish
  them, another student's, or a checkpoint of SEED's (its student) and other self-supervised methods. The file is safetensors or a
  torch checkpoint, is read as data, and must hold the whole backbone of the student's architecture. A projection head in it
- is taken if it has the student's widths, and else the student keeps its own. All or nothing. Image size, mean and std stay
+ is taken if it has the student's widths, and else the student keeps its own. Weights of three channels are folded to one
+ for a student of "image_channels" 1. All or nothing. Image size, mean and std stay
  those of the student: set them to what the weights were trained with. What was done is told by seed_student_weights_report.
  Wants the handle alone; a run that trains the student goes on from the new weights with its next step.
 
