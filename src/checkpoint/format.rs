@@ -42,6 +42,9 @@ pub struct Manifest {
     pub teacher: String,
     /// Queue pointer and rows filled.
     pub queue: (i64, i64),
+    /// The last loss that was reported, which goes into the student's provenance.
+    #[serde(default)]
+    pub loss: Option<f64>,
     /// The other files.
     #[serde(default)]
     pub files: BTreeMap<String, FileRecord>,

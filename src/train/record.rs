@@ -20,7 +20,7 @@ pub(super) struct Record {
     provenance: SharedProvenance,
     /// Made at the first note: a teacher's identity is a hash over all of its weights.
     teacher: Option<Value>,
-    loss: Option<f64>,
+    pub(super) loss: Option<f64>,
 }
 
 impl Distillation {

@@ -55,6 +55,7 @@ impl Distillation {
                 dataset: self.dataset.as_ref().map_or(String::new(), |dataset| dataset.identity()),
                 teacher: self.targets.identity()?,
                 queue: (snapshot.pointer, snapshot.filled),
+                loss: self.record.as_ref().and_then(|record| record.loss),
                 files: Default::default(),
             },
             student: StateDict { tensors: student.to_state()?.into_iter().collect(), metadata: Default::default() },
@@ -86,7 +87,11 @@ impl Distillation {
         }
         self.step = manifest.step;
         self.unread.clear();
-        Ok(())
+        drop((student, queue));
+        if let Some(record) = &mut self.record {
+            record.loss = manifest.loss;
+        }
+        self.note(None)
     }
 
     fn check_same_run(&self, manifest: &Manifest) -> Result<()> {
