@@ -358,9 +358,11 @@ fn bad(function: &str, parameter: &str) -> Vec<Case> {
     if let Some((name, read)) = structure(kind) {
         let place = if read { format!("c_{name}") } else { format!("o_{name}") };
         let fresh = if read { format!("{place} = g_{name}, ") } else { String::new() };
-        let changes = SPOILT.iter().filter(|(of, ..)| read && *of == name).map(|(_, change, wanted)| (*change, *wanted));
+        let changes =
+            SPOILT.iter().filter(|(of, ..)| read && *of == name).map(|(_, change, wanted)| (*change, *wanted));
         // Whatever is beyond the end of a newer header's struct is not read and not written.
-        let sizes = [("struct_size = 0", "FAILURE"), ("struct_size = 3", "FAILURE"), ("struct_size = SIZE_MAX", "ANYTHING")];
+        let sizes =
+            [("struct_size = 0", "FAILURE"), ("struct_size = 3", "FAILURE"), ("struct_size = SIZE_MAX", "ANYTHING")];
         for (change, wanted) in sizes.into_iter().chain(changes) {
             let what = change.replace(['"', '\\'], "'");
             cases.push(case(format!("({fresh}{place}.{change}, &{place})"), what, wanted));

@@ -193,8 +193,6 @@ static int as_filled(const void *result, size_t size) {
 #define UNTOUCHED(type)                                                                                                \
   if (failed && !as_filled(&o_##type, sizeof o_##type)) fault("wrote to its " #type, code, message);
 
-#include <time.h>
-static double tlast;
 enum wanted { SUCCESS, REFUSED, FAILURE, ANYTHING };
 
 static void end(enum wanted wanted, seed_error *error) {
@@ -217,7 +215,6 @@ static void end(enum wanted wanted, seed_error *error) {
     else o_tensor->deleter(o_tensor);
   }
   seed_error_free(error);
-  if (getenv("T")) { struct timespec t; double d; clock_gettime(CLOCK_MONOTONIC,&t); d=t.tv_sec+t.tv_nsec*1e-9; if (d-tlast>0.3) fprintf(stderr,"SLOW %.2f %s (%d %s)\n",d-tlast,now,code,failed?"failed":""); tlast=d; }
   now = "between two calls";
 }
 
