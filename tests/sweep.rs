@@ -35,6 +35,110 @@ const MAY_BE_NULL: &[(&str, &str)] = &[
     ("seed_dataset_push", "index"),
     ("seed_dataset_push_encoded", "name"),
     ("seed_dataset_push_encoded", "index"),
+    ("seed_trainer_new_with_embeddings", "queue"),
+    ("seed_teacher_load_torchscript", "output"),
+    ("seed_session_stage", "channels"),
+    ("seed_session_stage", "stride"),
+    ("*", "classes"),
+    ("*", "confidences"),
+    ("*", "unsure"),
+    ("*", "probabilities"),
+    ("seed_classifier_fit", "earlier"),
+    ("seed_classifier_fit", "teacher"),
+    ("seed_anomaly_threshold", "threshold"),
+    ("seed_anomaly_threshold", "rate"),
+    ("seed_anomaly_score", "scores"),
+    ("seed_anomaly_score", "alarms"),
+    ("seed_anomaly_map", "score"),
+    ("seed_anomaly_map", "alarm"),
+    ("seed_store_open", "options"),
+    ("seed_store_push", "entry"),
+    ("seed_store_push", "id"),
+    ("seed_store_push_encoded", "entry"),
+    ("seed_store_push_encoded", "id"),
+    ("seed_store_set_session", "session"),
+    ("seed_store_set_label", "label_text"),
+    ("seed_store_list", "filter"),
+    ("seed_store_pixels", "image"),
+    ("seed_store_repair", "list_damaged"),
+    ("seed_dataset_open_store", "ids"),
+    ("seed_linear_evaluate", "recalls"),
+    ("seed_gate_judge", "options"),
+];
+
+/// The structs of the header, which are no objects.
+const STRUCTS: &[&str] = &[
+    "seed_image",
+    "seed_memory",
+    "seed_knn_result",
+    "seed_model_info",
+    "seed_linear_result",
+    "seed_drift_signal",
+    "seed_fidelity",
+    "seed_verdict",
+    "seed_store_stats",
+    "seed_store_record",
+    "seed_export_options",
+    "seed_store_options",
+    "seed_store_entry",
+    "seed_store_filter",
+    "seed_gate_options",
+];
+
+/// (struct that is read, what is wrong with it or at its bounds, what must come of it).
+const SPOILT: &[(&str, &str, &str)] = &[
+    ("seed_fidelity", "k = 3", "FAILURE"),
+    ("seed_fidelity", "kl.low = NAN", "ANYTHING"),
+    ("seed_export_options", "format = 0", "FAILURE"),
+    ("seed_export_options", "format = 99", "FAILURE"),
+    ("seed_export_options", "format = INT32_MIN", "FAILURE"),
+    ("seed_export_options", "format = SEED_EXPORT_ONNX", "SUCCESS"),
+    ("seed_export_options", "format = SEED_EXPORT_TORCHSCRIPT", "SUCCESS"),
+    ("seed_export_options", "format = SEED_EXPORT_BACKBONE", "SUCCESS"),
+    ("seed_export_options", "input = -1", "FAILURE"),
+    ("seed_export_options", "input = 99", "FAILURE"),
+    ("seed_export_options", "outputs = INT32_MAX", "FAILURE"),
+    ("seed_export_options", "reserved = 1", "ANYTHING"),
+    ("seed_store_options", "max_bytes = 1", "ANYTHING"),
+    ("seed_store_options", "max_bytes = UINT64_MAX", "ANYTHING"),
+    ("seed_store_options", "max_frames = UINT64_MAX", "ANYTHING"),
+    ("seed_store_options", "max_age_seconds = UINT64_MAX", "ANYTHING"),
+    ("seed_store_options", "queue_bytes = UINT64_MAX", "ANYTHING"),
+    ("seed_store_options", "queue_frames = UINT32_MAX", "FAILURE"),
+    ("seed_store_options", "keep = -1", "FAILURE"),
+    ("seed_store_options", "keep = 99", "FAILURE"),
+    ("seed_store_options", "keep = SEED_STORE_KEEP_NOVEL", "FAILURE"),
+    ("seed_store_options", "encoding = 99", "FAILURE"),
+    ("seed_store_options", "encoding = SEED_STORE_JPEG, c_seed_store_options.jpeg_quality = 101", "FAILURE"),
+    ("seed_store_options", "encoding = SEED_STORE_JPEG, c_seed_store_options.jpeg_quality = INT32_MIN", "FAILURE"),
+    ("seed_store_entry", "name = \"\\xff\"", "REFUSED"),
+    ("seed_store_entry", "name = long_text", "ANYTHING"),
+    ("seed_store_entry", "metadata = \"\\xff\"", "REFUSED"),
+    ("seed_store_entry", "label_text = \"\\xff\"", "REFUSED"),
+    ("seed_store_entry", "embedding = NULL", "REFUSED"),
+    ("seed_store_entry", "embedding = (const float *)((const char *)f32 + 1)", "REFUSED"),
+    ("seed_store_entry", "embedding_dim = 1", "FAILURE"),
+    ("seed_store_entry", "embedding_dim = SIZE_MAX", "FAILURE"),
+    ("seed_store_entry", "embedding_dim = SIZE_MAX / 4 + 1", "FAILURE"),
+    ("seed_store_entry", "label = INT64_MIN", "FAILURE"),
+    ("seed_store_entry", "label = INT64_MAX", "ANYTHING"),
+    ("seed_store_entry", "time_us = INT64_MIN", "ANYTHING"),
+    ("seed_store_entry", "time_us = INT64_MAX", "ANYTHING"),
+    ("seed_store_filter", "first_id = INT64_MIN", "ANYTHING"),
+    ("seed_store_filter", "first_id = INT64_MAX", "ANYTHING"),
+    ("seed_store_filter", "last_id = INT64_MIN", "ANYTHING"),
+    ("seed_store_filter", "from_us = INT64_MIN", "ANYTHING"),
+    ("seed_store_filter", "until_us = INT64_MAX", "ANYTHING"),
+    ("seed_store_filter", "last = UINT64_MAX", "ANYTHING"),
+    ("seed_store_filter", "labelled = -1", "FAILURE"),
+    ("seed_store_filter", "labelled = 99", "FAILURE"),
+    ("seed_gate_options", "k = SIZE_MAX", "FAILURE"),
+    ("seed_gate_options", "temperature_student = NAN", "FAILURE"),
+    ("seed_gate_options", "temperature_teacher = -1", "FAILURE"),
+    ("seed_gate_options", "kl_margin = NAN", "FAILURE"),
+    ("seed_gate_options", "overlap_margin = -1", "ANYTHING"),
+    ("seed_gate_options", "latency_factor = INFINITY", "ANYTHING"),
+    ("seed_gate_options", "seed = UINT64_MAX", "ANYTHING"),
 ];
 
 /// (function or "*", parameter, a good value): what is not chosen by type alone.
@@ -42,6 +146,7 @@ const GOOD: &[(&str, &str, &str)] = &[
     // What was filled into the bank must not grow.
     ("seed_dataset_push", "dataset", "g_pushed"),
     ("seed_dataset_push_encoded", "dataset", "g_pushed"),
+    ("seed_dataset_class_name", "dataset", "g_pushed"),
     ("seed_config_set_float", "value", ".5"),
     ("seed_config_set_int", "key", "\"batch_size\""),
     ("seed_config_get_int", "key", "\"batch_size\""),
@@ -56,6 +161,42 @@ const GOOD: &[(&str, &str, &str)] = &[
     ("*", "architecture", "\"mobilenet_v3_small\""),
     ("*", "filter", "\"error\""),
     ("seed_teacher_load", "path", "p_teacher"),
+    ("seed_teacher_load_torchscript", "path", "p_script"),
+    ("seed_teacher_load_torchscript", "output", "NULL"),
+    ("seed_teacher_from_callback", "format", "SEED_BATCH_FLOAT_NCHW"),
+    ("seed_teacher_from_callback", "device", "SEED_DEVICE_CPU"),
+    ("seed_weights_describe", "path", "p_teacher"),
+    ("seed_model_open", "path", "p_teacher"),
+    ("seed_student_load_weights", "student", "g_weighted"),
+    ("seed_student_load_weights", "path", "p_teacher"),
+    ("seed_student_weights_report", "student", "g_weighted"),
+    ("seed_embeddings_load", "path", "p_table"),
+    ("seed_session_feature_map", "name", "stage"),
+    ("seed_classifier_open", "path", "p_classifier"),
+    ("seed_classifier_fit", "earlier", "NULL"),
+    ("seed_classifier_fit", "teacher", "NULL"),
+    ("seed_classifier_fit", "names", "class_names"),
+    ("seed_anomaly_open", "path", "p_anomaly"),
+    ("seed_drift_load", "path", "p_drift"),
+    ("seed_drift_new", "count", "40"),
+    ("seed_store_open", "path", "p_store_made"),
+    ("seed_store_open_to_read", "path", "p_store"),
+    ("seed_store_check", "path", "p_store"),
+    ("seed_store_repair", "path", "p_store_copied"),
+    ("seed_store_repair", "new_path", "new_path()"),
+    // What others read must not go.
+    ("seed_store_remove", "ids", "no_ids"),
+    ("seed_store_set_label", "id", "6"),
+    ("seed_store_remove", "count", "3"),
+    ("seed_store_labels", "count", "3"),
+    ("seed_store_labels", "labels", "b_i64"),
+    ("seed_dataset_open_store", "count", "3"),
+    ("seed_linear_evaluate", "recalls", "b_double"),
+    ("seed_linear_evaluate", "count", "40"),
+    ("seed_region_overlap", "widths", "sides"),
+    ("seed_region_overlap", "heights", "sides"),
+    ("seed_region_overlap", "masks", "flags"),
+    ("seed_auroc", "positives", "flags"),
     ("seed_student_load", "path", "p_teacher"),
     ("seed_session_open", "path", "p_teacher"),
     ("seed_queue_load", "path", "p_queue"),
@@ -88,6 +229,17 @@ const GOOD: &[(&str, &str, &str)] = &[
     ("*", "max_steps", "1"),
     ("*", "max_rows", "1"),
     ("*", "length", "sizeof bytes"),
+    ("*", "label_count", "IMAGES + 1"),
+    ("*", "class_count", "2"),
+    ("*", "queue_count", "20"),
+    ("*", "temperature_student", ".2"),
+    ("*", "temperature_teacher", ".01"),
+    ("*", "label_fraction", ".5"),
+    ("*", "limit", ".3"),
+    ("*", "id", "1"),
+    ("*", "label", "1"),
+    ("*", "wait_ms", "1000"),
+    ("*", "which", "SEED_STORE_TEXT_NAME"),
     ("*", "x", ".5"),
     ("*", "y", ".5"),
 ];
@@ -111,8 +263,14 @@ fn split(parameter: &str) -> (&str, &str) {
 
 fn handle(kind: &str) -> Option<&str> {
     let name = kind.strip_prefix("const ").unwrap_or(kind).strip_suffix(" *")?;
-    let plain = ["seed_error", "seed_image", "seed_memory", "seed_knn_result"];
-    (name.starts_with("seed_") && !plain.contains(&name)).then_some(name)
+    (name.starts_with("seed_") && name != "seed_error" && !STRUCTS.contains(&name)).then_some(name)
+}
+
+/// `const seed_gate_options *` as seed_gate_options and whether it is only read.
+fn structure(kind: &str) -> Option<(&str, bool)> {
+    let name = kind.strip_suffix(" *")?;
+    let (name, read) = name.strip_prefix("const ").map_or((name, false), |name| (name, true));
+    (STRUCTS.contains(&name) && name != "seed_image").then_some((name, read))
 }
 
 fn good(function: &str, parameter: &str) -> String {
@@ -127,15 +285,19 @@ fn good(function: &str, parameter: &str) -> String {
     if let Some(name) = handle(kind) {
         return format!("g_{name}");
     }
+    if let Some((name, read)) = structure(kind) {
+        return format!("&{}_{name}", if read { "g" } else { "o" });
+    }
     let by_kind = match kind {
+        "int64_t *" if name == "buffer" => "b_i64",
+        "uint64_t *" if name == "buffer" => "b_u64",
+        "int32_t *" if ["buffer", "classes"].contains(&name) => "b_i32",
         "size_t *" => "&o_size",
         "int64_t *" => "&o_i64",
         "uint64_t *" => "&o_u64",
         "int32_t *" => "&o_i32",
         "double *" => "&o_double",
         "seed_image *" => "&o_image",
-        "seed_memory *" => "&o_memory",
-        "seed_knn_result *" => "&o_knn",
         "const seed_image *" => "images",
         "const char *const *" => "texts",
         "char *" => "b_char",
@@ -144,9 +306,13 @@ fn good(function: &str, parameter: &str) -> String {
         "uint32_t *" if name != "out" => "b_u32",
         "const uint8_t *" => "bytes",
         "const float *" => "f32",
+        "const int64_t *" if name == "ids" => "ids",
         "const int64_t *" => "labels",
+        "const int32_t *" => "classes",
         "const uint32_t *" => "zeros",
-        "void *" | "seed_log_callback" | "seed_progress_callback" | "seed_bank_callback" | "seed_count_callback" => "0",
+        "seed_teacher_callback" => "on_batch",
+        "void *" => "0",
+        _ if kind.ends_with("_callback") => "0",
         "struct DLManagedTensorVersioned *" => "tensor()",
         "struct DLManagedTensorVersioned **" => "&o_tensor",
         _ => "",
@@ -188,6 +354,19 @@ fn bad(function: &str, parameter: &str) -> Vec<Case> {
         let other = if own == "seed_queue" { "g_seed_config" } else { "g_seed_queue" };
         cases.push(case(format!("({kind}){other}"), "another type", "REFUSED"));
         cases.push(case(format!("({kind})nothing"), "no object", "REFUSED"));
+    }
+    if let Some((name, read)) = structure(kind) {
+        let place = if read { format!("c_{name}") } else { format!("o_{name}") };
+        let fresh = if read { format!("{place} = g_{name}, ") } else { String::new() };
+        let changes =
+            SPOILT.iter().filter(|(of, ..)| read && *of == name).map(|(_, change, wanted)| (*change, *wanted));
+        // Whatever is beyond the end of a newer header's struct is not read and not written.
+        let sizes =
+            [("struct_size = 0", "FAILURE"), ("struct_size = 3", "FAILURE"), ("struct_size = SIZE_MAX", "ANYTHING")];
+        for (change, wanted) in sizes.into_iter().chain(changes) {
+            let what = change.replace(['"', '\\'], "'");
+            cases.push(case(format!("({fresh}{place}.{change}, &{place})"), what, wanted));
+        }
     }
     match kind {
         "const char *" => {
@@ -283,6 +462,9 @@ fn no_argument_does_harm() {
     fs::write(&source, program()).unwrap();
     let include = format!("-I{}", root().join("tests/safety").display());
     let program = compile(&source, &["-std=c99", "-Wno-overlength-strings", &include], folder.path());
+    for name in ["tensor.pt", "single.npy"] {
+        fs::copy(root().join("tests/golden/teachers").join(name), folder.path().join(name)).unwrap();
+    }
     let run =
         quiet(&program).arg(folder.path()).current_dir(folder.path()).env("OMP_NUM_THREADS", "2").output().unwrap();
     let text = expect_success("the sweep", &run);

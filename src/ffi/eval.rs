@@ -7,6 +7,7 @@ use crate::eval::neighbours::check_k;
 use crate::eval::{
     Embeddings, Heat, KnnConfig, agreement, auroc, evaluate_splits, nearest, nearest_to, region_overlap,
 };
+use crate::memory::room;
 use crate::{Error, Result};
 
 /// What seed_knn_evaluate found. Set struct_size to sizeof(seed_knn_result) first.
@@ -190,8 +191,10 @@ pub unsafe extern "C" fn seed_auroc(
 ) -> *mut seed_error {
     catch(|| unsafe {
         check_out("value", value)?;
-        let positives: Vec<bool> = array("positives", positives, count)?.iter().map(|&is| is != 0).collect();
-        let found = auroc(array("scores", scores, count)?, &positives);
+        let (scores, positives) = (array("scores", scores, count)?, array("positives", positives, count)?);
+        let mut truths = room(count, "the truths of AUROC")?;
+        truths.extend(positives.iter().map(|&is| is != 0));
+        let found = auroc(scores, &truths);
         let reason = "AUROC needs a positive, a negative and scores that are numbers";
         put(value, found.ok_or_else(|| Error::invalid(reason))?);
         Ok(())
@@ -216,7 +219,7 @@ pub unsafe extern "C" fn seed_region_overlap(
     catch(|| unsafe {
         check_out("value", value)?;
         let (widths, heights) = (array("widths", widths, count)?, array("heights", heights, count)?);
-        let mut sizes = Vec::with_capacity(count);
+        let mut sizes = room(count, "the images' sizes")?;
         let mut total = 0usize;
         for (&width, &height) in widths.iter().zip(heights) {
             let pixels = product("an image", width as usize, height as usize)?;
@@ -224,7 +227,7 @@ pub unsafe extern "C" fn seed_region_overlap(
             sizes.push((width as usize, pixels));
         }
         let (mut scores, mut masks) = (array("scores", scores, total)?, array("masks", masks, total)?);
-        let mut images = Vec::with_capacity(count);
+        let mut images = room(count, "the heat maps")?;
         for (width, pixels) in sizes {
             let (own, rest) = scores.split_at(pixels);
             let (mask, rest_of_masks) = masks.split_at(pixels);

@@ -6,7 +6,7 @@ use super::border::catch;
 use super::error::seed_error;
 use super::handle::with;
 use super::image::{Images, seed_image};
-use super::pointers::{answer_size, check_out, fill_text, product, put, text};
+use super::pointers::{answer_size, check_optional, check_out, fill_text, product, put, text};
 use super::session::seed_session;
 use crate::data::FrameView;
 use crate::{Error, Result};
@@ -36,6 +36,8 @@ pub unsafe extern "C" fn seed_session_stage(
     length: *mut usize,
 ) -> *mut seed_error {
     catch(|| unsafe {
+        check_optional("channels", channels)?;
+        check_optional("stride", stride)?;
         let stage = with(session, |session| {
             let session = session.current();
             session.stages().get(index).cloned().ok_or_else(|| {
@@ -43,13 +45,14 @@ pub unsafe extern "C" fn seed_session_stage(
                 Error::invalid(format!("there is no feature map {index}, there are {count} (numbered from 0)"))
             })
         })?;
-        for (name, place, value) in [("channels", channels, stage.channels), ("stride", stride, stage.stride)] {
+        // The text comes first: where its buffer does not do, nothing is written.
+        fill_text(&stage.name, buffer, capacity, length)?;
+        for (place, value) in [(channels, stage.channels), (stride, stage.stride)] {
             if !place.is_null() {
-                check_out(name, place)?;
                 put(place, value);
             }
         }
-        fill_text(&stage.name, buffer, capacity, length)
+        Ok(())
     })
 }
 

@@ -4,7 +4,7 @@ use super::border::catch;
 use super::cancel::seed_cancel_token;
 use super::error::seed_error;
 use super::handle::with;
-use super::pointers::{array, check_out, product, put};
+use super::pointers::{array, check_optional, check_out, product, put};
 use crate::eval::Embeddings;
 use crate::train::CancelToken;
 use crate::train::finetune::probe::{Probe, linear_probe};
@@ -52,6 +52,7 @@ pub unsafe extern "C" fn seed_linear_evaluate(
     // SAFETY: passed on from the C caller, as in every function of this file.
     catch(|| unsafe {
         check_out("result", result)?;
+        check_optional("recalls", recalls)?;
         let size = (*result).struct_size;
         if size != size_of::<seed_linear_result>() {
             return Err(Error::invalid(format!(
@@ -68,7 +69,6 @@ pub unsafe extern "C" fn seed_linear_evaluate(
         let probe = Probe { splits, seed, label_fraction, ..Probe::default() };
         let found = linear_probe(&features, labels, &probe, &mut || cancel.wait().1)?;
         if !recalls.is_null() {
-            check_out("recalls", recalls)?;
             if class_count != found.recalls.len() {
                 return Err(Error::new(
                     ErrorKind::InvalidArgument,

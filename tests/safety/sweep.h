@@ -10,30 +10,53 @@
 #define ROOM 65536
 #define COUNT 12
 
-/* Objects of every kind, named after their type. */
-static seed_config *g_seed_config;
-static seed_cancel_token *g_seed_cancel_token;
-static seed_dataset *g_seed_dataset;
-static seed_dataset *g_pushed; /* of frames, and growing */
-static seed_teacher *g_seed_teacher;
-static seed_student *g_seed_student;
-static seed_queue *g_seed_queue;
-static seed_trainer *g_seed_trainer;
-static seed_bank *g_seed_bank;
-static seed_session *g_seed_session;
-static seed_report *g_seed_report;
+/* Every type of object. */
+#define KINDS(DO)                                                                                                      \
+  DO(seed_trainer)                                                                                                     \
+  DO(seed_classifier)                                                                                                  \
+  DO(seed_anomaly)                                                                                                     \
+  DO(seed_model)                                                                                                       \
+  DO(seed_store)                                                                                                       \
+  DO(seed_drift)                                                                                                       \
+  DO(seed_report)                                                                                                      \
+  DO(seed_session)                                                                                                     \
+  DO(seed_bank)                                                                                                        \
+  DO(seed_embeddings)                                                                                                  \
+  DO(seed_queue)                                                                                                       \
+  DO(seed_student)                                                                                                     \
+  DO(seed_teacher)                                                                                                     \
+  DO(seed_dataset)                                                                                                     \
+  DO(seed_cancel_token)                                                                                                \
+  DO(seed_config)
+/* Every struct that is filled. */
+#define RESULTS(DO)                                                                                                    \
+  DO(seed_memory)                                                                                                      \
+  DO(seed_knn_result)                                                                                                  \
+  DO(seed_model_info)                                                                                                  \
+  DO(seed_linear_result)                                                                                               \
+  DO(seed_drift_signal)                                                                                                \
+  DO(seed_fidelity)                                                                                                    \
+  DO(seed_verdict)                                                                                                     \
+  DO(seed_store_stats)                                                                                                 \
+  DO(seed_store_record)
+/* Every struct that is only read, but images: the good one, and one to be spoilt. */
+#define OPTIONS(DO)                                                                                                    \
+  DO(seed_fidelity)                                                                                                    \
+  DO(seed_export_options)                                                                                              \
+  DO(seed_store_options)                                                                                               \
+  DO(seed_store_entry)                                                                                                 \
+  DO(seed_store_filter)                                                                                                \
+  DO(seed_gate_options)
 
-/* Places for new objects. */
-static seed_config *o_seed_config;
-static seed_cancel_token *o_seed_cancel_token;
-static seed_dataset *o_seed_dataset;
-static seed_teacher *o_seed_teacher;
-static seed_student *o_seed_student;
-static seed_queue *o_seed_queue;
-static seed_trainer *o_seed_trainer;
-static seed_bank *o_seed_bank;
-static seed_session *o_seed_session;
-static seed_report *o_seed_report;
+/* An object, and a place for a new one. */
+#define OBJECT(type) static type *g_##type, *o_##type;
+#define RESULT(type) static type o_##type;
+#define OPTION(type) static type g_##type, c_##type;
+KINDS(OBJECT)
+RESULTS(RESULT)
+OPTIONS(OPTION)
+static seed_dataset *g_pushed;    /* of frames, and growing */
+static seed_student *g_weighted;  /* takes weights, and is nobody else's */
 
 /* The layout of DLPack 1.x. */
 struct DLManagedTensorVersioned {
@@ -51,21 +74,22 @@ struct DLManagedTensorVersioned {
 static struct DLManagedTensorVersioned *o_tensor;
 
 static char sentinel_place[64], *p_images, *p_teacher, *p_queue, *p_bank, *p_more, *p_checkpoint, *p_out;
+static char *p_script, *p_table, *p_classifier, *p_anomaly, *p_drift, *p_store, *p_store_made, *p_store_copied, *p_new;
 #define SENTINEL ((void *)sentinel_place)
 static const char *texts[COUNT];
 static char long_text[100001];
+static const char *const class_names[] = {"even", "odd"};
+static char stage[64];
 static seed_image images[COUNT], o_image;
-static seed_memory o_memory;
-static seed_knn_result o_knn;
 static size_t o_size;
-static uint64_t o_u64;
-static int64_t o_i64, labels[ROOM];
-static uint32_t o_u32, zeros[ROOM], b_u32[ROOM];
-static int32_t o_i32;
-static double o_double;
+static uint64_t o_u64, b_u64[ROOM];
+static int64_t o_i64, labels[ROOM], b_i64[ROOM], ids[] = {1, 2, 3}, no_ids[] = {100001, 100002, 100003};
+static uint32_t o_u32, zeros[ROOM], sides[ROOM], b_u32[ROOM];
+static int32_t o_i32, classes[ROOM], b_i32[ROOM];
+static double o_double, b_double[ROOM];
 static float f32[ROOM], b_f32[ROOM];
-static uint8_t b_u8[ROOM], bytes[54 + WIDTH * HEIGHT * 3];
-static char b_char[ROOM];
+static uint8_t b_u8[ROOM], flags[ROOM], bytes[54 + WIDTH * HEIGHT * 3];
+static char b_char[1 << 20]; /* more than "capacity" says: some cases claim that there is more, and provenance grows */
 static uint64_t nothing[32]; /* no object at all */
 
 /* Images to be spoilt. */
@@ -98,6 +122,22 @@ static struct DLManagedTensorVersioned *tensor(void) {
   return &managed;
 }
 
+/* A teacher's engine, all of whose embeddings are alike. */
+static int32_t on_batch(seed_teacher_batch *batch, void *user_data) {
+  size_t i;
+  (void)user_data;
+  for (i = 0; i < batch->count * batch->dim; ++i) batch->embeddings[i] = 1;
+  return 0;
+}
+
+/* A path at which there is nothing yet. */
+static const char *new_path(void) {
+  static char path[4096];
+  static unsigned number = 0;
+  snprintf(path, sizeof path, "%s.%u", p_new, number++);
+  return path;
+}
+
 static const char *now = "the set-up";
 static long cases = 0;
 
@@ -111,24 +151,22 @@ static void begin(const char *text) {
   now = text;
   alarm(120);
   ++cases;
-  o_seed_config = (seed_config *)SENTINEL;
-  o_seed_cancel_token = (seed_cancel_token *)SENTINEL;
-  o_seed_dataset = (seed_dataset *)SENTINEL;
-  o_seed_teacher = (seed_teacher *)SENTINEL;
-  o_seed_student = (seed_student *)SENTINEL;
-  o_seed_queue = (seed_queue *)SENTINEL;
-  o_seed_trainer = (seed_trainer *)SENTINEL;
-  o_seed_bank = (seed_bank *)SENTINEL;
-  o_seed_session = (seed_session *)SENTINEL;
-  o_seed_report = (seed_report *)SENTINEL;
+#define RESET(type) o_##type = (type *)SENTINEL;
+  KINDS(RESET)
+#define FILL(type)                                                                                                     \
+  memset(&o_##type, 77, sizeof o_##type);                                                                              \
+  o_##type.struct_size = sizeof o_##type;
+  RESULTS(FILL)
   o_tensor = (struct DLManagedTensorVersioned *)SENTINEL;
-  o_memory.struct_size = sizeof o_memory;
-  o_knn.struct_size = sizeof o_knn;
   o_size = 77;
-  o_i64 = 77;
-  o_u64 = 77;
+  o_u64 = b_u64[0] = 77;
+  o_i64 = b_i64[0] = 77;
+  o_i32 = b_i32[0] = 77;
+  o_double = b_double[0] = 77;
   b_f32[0] = 77;
+  b_u32[0] = 77;
   b_char[0] = 77;
+  b_u8[0] = 77;
 }
 
 /* An object that came is released; one that came beside an error is a fault. */
@@ -143,6 +181,18 @@ static void fault(const char *what, int32_t code, const char *message) {
   ++failures;
 }
 
+/* Whether all behind struct_size is as it was. */
+static int as_filled(const void *result, size_t size) {
+  const unsigned char *byte = (const unsigned char *)result;
+  size_t i;
+  for (i = sizeof(size_t); i < size; ++i)
+    if (byte[i] != 77) return 0;
+  return 1;
+}
+
+#define UNTOUCHED(type)                                                                                                \
+  if (failed && !as_filled(&o_##type, sizeof o_##type)) fault("wrote to its " #type, code, message);
+
 enum wanted { SUCCESS, REFUSED, FAILURE, ANYTHING };
 
 static void end(enum wanted wanted, seed_error *error) {
@@ -154,23 +204,50 @@ static void end(enum wanted wanted, seed_error *error) {
   if (wanted == FAILURE && !failed) fault("should fail", code, message);
   if (code == SEED_ERROR_INTERNAL || code == SEED_ERROR_POISONED) fault("went wrong inside", code, message);
   if (failed && strlen(message) < 8) fault("says nothing", code, message);
-  if (failed && (b_f32[0] != 77 || b_char[0] != 77 || o_i64 != 77)) fault("wrote a result", code, message);
-  SETTLE(seed_config)
-  SETTLE(seed_cancel_token)
-  SETTLE(seed_dataset)
-  SETTLE(seed_teacher)
-  SETTLE(seed_student)
-  SETTLE(seed_queue)
-  SETTLE(seed_trainer)
-  SETTLE(seed_bank)
-  SETTLE(seed_session)
-  SETTLE(seed_report)
+  if (failed && (b_f32[0] != 77 || b_char[0] != 77 || b_u8[0] != 77)) fault("wrote a result", code, message);
+  if (failed && (b_u64[0] != 77 || b_i64[0] != 77 || b_i32[0] != 77)) fault("wrote whole numbers", code, message);
+  if (failed && (b_u32[0] != 77 || b_double[0] != 77)) fault("wrote numbers", code, message);
+  if (failed && (o_i64 != 77 || o_u64 != 77 || o_i32 != 77 || o_double != 77)) fault("wrote a number", code, message);
+  RESULTS(UNTOUCHED)
+  KINDS(SETTLE)
   if (o_tensor != (struct DLManagedTensorVersioned *)SENTINEL) {
     if (failed) fault("its tensor was touched", code, message);
     else o_tensor->deleter(o_tensor);
   }
   seed_error_free(error);
   now = "between two calls";
+}
+
+/* Frames with labels in a store; `again` is a store that nobody holds open. */
+static void fill_stores(void) {
+  seed_store *again = NULL;
+  unsigned i;
+  OK(seed_store_open(p_store, &g_seed_store_options, &g_seed_store));
+  OK(seed_store_open(p_store_copied, NULL, &again));
+  for (i = 0; i < 6; ++i) {
+    OK(seed_store_push(g_seed_store, images, &g_seed_store_entry, 1000, NULL));
+    OK(seed_store_push(again, images, NULL, 1000, NULL));
+  }
+  OK(seed_store_flush(g_seed_store));
+  OK(seed_store_flush(again));
+  seed_store_free(again);
+}
+
+/* What judges: fitted to a few images, and as files. */
+static void fit(void) {
+  int32_t outcome = -1;
+  size_t count = 0, length = 0;
+  OK(seed_config_set_int(g_seed_config, "finetune.epochs", 1));
+  OK(seed_classifier_fit(g_seed_config, g_seed_student, NULL, NULL, g_seed_dataset, classes, IMAGES + 1, class_names, 2,
+                         NULL, NULL, NULL, &outcome, &g_seed_classifier));
+  OK(seed_classifier_save(g_seed_classifier, p_classifier));
+  OK(seed_anomaly_fit(g_seed_config, g_seed_student, g_seed_dataset, NULL, NULL, NULL, &g_seed_anomaly));
+  OK(seed_anomaly_save(g_seed_anomaly, p_anomaly));
+  OK(seed_drift_new(f32, 40, DIM, &g_seed_drift));
+  OK(seed_drift_save(g_seed_drift, p_drift));
+  OK(seed_fidelity_measure(f32, f32, COUNT, DIM, f32, 20, 2, .2, .01, 1, &g_seed_fidelity));
+  OK(seed_session_stage_count(g_seed_session, &count));
+  OK(seed_session_stage(g_seed_session, count - 1, NULL, NULL, stage, sizeof stage, &length));
 }
 
 static void set_up(const char *folder) {
@@ -187,6 +264,25 @@ static void set_up(const char *folder) {
   p_more = path_in(folder, "more.bank");
   p_checkpoint = path_in(folder, "checkpoint");
   p_out = path_in(folder, "out");
+  p_script = path_in(folder, "tensor.pt");
+  p_table = path_in(folder, "single.npy");
+  p_classifier = path_in(folder, "classifier");
+  p_anomaly = path_in(folder, "anomaly");
+  p_drift = path_in(folder, "drift");
+  p_store = path_in(folder, "frames.store");
+  p_store_made = path_in(folder, "made.store");
+  p_store_copied = path_in(folder, "copied.store");
+  p_new = path_in(folder, "new");
+#define SIZED(type) g_##type.struct_size = sizeof g_##type;
+  OPTIONS(SIZED)
+  g_seed_export_options.format = SEED_EXPORT_TORCHVISION;
+  g_seed_store_entry.name = "frame";
+  g_seed_store_entry.metadata = "{}";
+  g_seed_store_entry.embedding = f32;
+  g_seed_store_entry.embedding_dim = DIM;
+  g_seed_store_entry.has_label = 1;
+  g_seed_store_entry.label_text = "even";
+  g_seed_gate_options.k = 2;
   write_images(p_images);
   for (i = 0; i < COUNT; ++i) {
     char name[16];
@@ -206,6 +302,9 @@ static void set_up(const char *folder) {
   for (i = 0; i < ROOM; ++i) {
     f32[i] = (float)((i * 2654435761u >> 8) % 1000) / 500 - 1;
     labels[i] = i % 2;
+    classes[i] = i % 2;
+    flags[i] = i / 3 % 2;
+    sides[i] = 2;
   }
   OK(seed_init(SEED_ABI_VERSION));
   g_seed_config = small_config();
@@ -215,6 +314,7 @@ static void set_up(const char *folder) {
   OK(seed_cancel_token_new(&g_seed_cancel_token));
   OK(seed_dataset_open_folder(p_images, &g_seed_dataset));
   OK(seed_dataset_new(&g_pushed));
+  OK(seed_dataset_push(g_pushed, images, "even/0", NULL));
   OK(seed_teacher_load(p_teacher, "mobilenet_v3_small", g_seed_config, &g_seed_teacher));
   OK(seed_student_new("mobilenet_v3_small", g_seed_config, &g_seed_student));
   OK(seed_queue_new(10, DIM, 1, &g_seed_queue));
@@ -227,20 +327,19 @@ static void set_up(const char *folder) {
   OK(seed_session_from_student(g_seed_student, g_seed_config, &g_seed_session));
   OK(seed_session_embed_dataset(g_seed_session, g_seed_dataset, NULL, NULL, NULL, b_f32, ROOM, &length));
   OK(seed_report_new("sweep", &g_seed_report));
+  OK(seed_embeddings_new(f32, IMAGES + 1, DIM, &g_seed_embeddings));
+  OK(seed_model_from_student(g_seed_student, &g_seed_model));
+  OK(seed_student_new("mobilenet_v3_small", g_seed_config, &g_weighted));
+  OK(seed_student_load_weights(g_weighted, p_teacher));
+  fill_stores();
+  fit();
 }
 
 static void tear_down(void) {
-  seed_config_free(g_seed_config);
-  seed_cancel_token_free(g_seed_cancel_token);
-  seed_dataset_free(g_seed_dataset);
+#define RELEASE(type) type##_free(g_##type);
+  KINDS(RELEASE)
   seed_dataset_free(g_pushed);
-  seed_teacher_free(g_seed_teacher);
-  seed_student_free(g_seed_student);
-  seed_queue_free(g_seed_queue);
-  seed_trainer_free(g_seed_trainer);
-  seed_bank_free(g_seed_bank);
-  seed_session_free(g_seed_session);
-  seed_report_free(g_seed_report);
+  seed_student_free(g_weighted);
   CHECK(taken == given);
   printf("%ld calls\n", cases);
 }

@@ -13,14 +13,17 @@ use super::{PENALTIES, Score, floats};
 use crate::config::FinetuneConfig;
 use crate::eval::calibration::probabilities;
 use crate::eval::judgement::answers;
-use crate::eval::knn::Spread;
+use crate::eval::knn::{MAX_SPLITS, Spread};
 use crate::eval::{Confusion, Embeddings, auroc_one_against_rest};
 use crate::{Error, Result};
+
+/// Most classes; each takes memory, so that one wild label must not decide how much.
+const MAX_CLASSES: usize = 1 << 16;
 
 /// What a probe asks.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Probe {
-    /// Random splits, at least 1.
+    /// Random splits, 1 to [`MAX_SPLITS`].
     pub splits: u32,
     /// Share of each class that is kept for testing.
     pub test_fraction: f64,
@@ -61,10 +64,13 @@ pub fn linear_probe(
     stop: &mut dyn FnMut() -> bool,
 ) -> Result<ProbeScores> {
     let classes = labels.iter().copied().max().map_or(0, |highest| usize::try_from(highest).map_or(0, |c| c + 1));
+    if classes > MAX_CLASSES {
+        return Err(Error::invalid(format!("a label is {}, expected below {MAX_CLASSES}", classes - 1)));
+    }
     let labelled = crate::infer::classifier::labelled(labels, features.len(), classes)?;
-    if probe.splits == 0 || !(probe.test_fraction > 0.0 && probe.test_fraction < 1.0) {
+    if !(1..=MAX_SPLITS).contains(&probe.splits) || !(probe.test_fraction > 0.0 && probe.test_fraction < 1.0) {
         return Err(Error::invalid(format!(
-            "{} splits with {} for testing, expected at least one and a share between 0 and 1",
+            "{} splits with {} for testing, expected 1 to {MAX_SPLITS} and a share between 0 and 1",
             probe.splits, probe.test_fraction
         )));
     }
@@ -189,7 +195,14 @@ mod tests {
         let (values, mut labels) = rows(1.0);
         let rows = Embeddings::new(&values, 8).unwrap();
         assert!(linear_probe(&rows, &labels[1..], &Probe::default(), &mut || false).is_err());
-        assert!(linear_probe(&rows, &labels, &Probe { splits: 0, ..Probe::default() }, &mut || false).is_err());
+        for splits in [0, MAX_SPLITS + 1] {
+            assert!(linear_probe(&rows, &labels, &Probe { splits, ..Probe::default() }, &mut || false).is_err());
+        }
+        // The highest label asks for memory.
+        let mut far = labels.clone();
+        far[0] = i32::MAX;
+        let error = linear_probe(&rows, &far, &Probe::default(), &mut || false).unwrap_err();
+        assert_eq!(error.kind(), crate::ErrorKind::InvalidArgument);
         let stopped = linear_probe(&rows, &labels, &Probe::default(), &mut || true).unwrap_err();
         assert_eq!(stopped.kind(), crate::ErrorKind::Cancelled);
         labels.fill(0);
