@@ -64,6 +64,21 @@ seed_error *seed_go_dataset_pixels(const seed_dataset *dataset, size_t index, se
   return shaped(seed_dataset_pixels(dataset, index, &image, buffer, capacity, length), &image, shape);
 }
 
+seed_error *seed_go_store_pixels(const seed_store *store, int64_t id, seed_go_shape *shape, uint8_t *buffer,
+                                 size_t capacity, size_t *length) {
+  seed_image image = {0};
+  return shaped(seed_store_pixels(store, id, &image, buffer, capacity, length), &image, shape);
+}
+
+seed_error *seed_go_store_check(const char *path, uintptr_t handle) {
+  return seed_store_check(path, handle ? on_count : NULL, (void *)handle);
+}
+
+seed_error *seed_go_store_repair(const char *path, const char *new_path, uintptr_t handle, uint64_t *saved,
+                                 uint64_t *lost, int32_t *list_damaged) {
+  return seed_store_repair(path, new_path, handle ? on_count : NULL, (void *)handle, saved, lost, list_damaged);
+}
+
 void seed_go_tensor_delete(struct DLManagedTensorVersioned *tensor) {
   if (tensor->deleter) tensor->deleter(tensor);
 }

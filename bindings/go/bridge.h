@@ -28,6 +28,12 @@ seed_error *seed_go_image_decode(const uint8_t *bytes, size_t length, seed_go_sh
                                  size_t capacity, size_t *needed);
 seed_error *seed_go_dataset_pixels(const seed_dataset *dataset, size_t index, seed_go_shape *shape, uint8_t *buffer,
                                    size_t capacity, size_t *length);
+seed_error *seed_go_store_pixels(const seed_store *store, int64_t id, seed_go_shape *shape, uint8_t *buffer,
+                                 size_t capacity, size_t *length);
+
+seed_error *seed_go_store_check(const char *path, uintptr_t handle);
+seed_error *seed_go_store_repair(const char *path, const char *new_path, uintptr_t handle, uint64_t *saved,
+                                 uint64_t *lost, int32_t *list_damaged);
 
 // By the layout of dlpack.h, version 1 (https://dmlc.github.io/dlpack), which it need not be there for.
 struct DLManagedTensorVersioned {
