@@ -60,6 +60,26 @@ namespace LibSeed
         }
 
         /// <summary>
+        /// Opens frames of a store in this order, or all that are there now where none is named; image i is frame ids[i]. It reads
+        /// the store when an image is asked for, and may outlive it. The store may grow meanwhile: what comes later is not in the
+        /// data set, and a frame that has gone is skipped, counted and named like a broken file.
+        /// </summary>
+        /// <exception cref="SeedException">
+        /// <see cref="ErrorCode.InvalidArgument"/> when there is no frame, or one of the ids is not there.
+        /// </exception>
+        public static unsafe Dataset OpenStore(Store store, params long[] ids)
+        {
+            var frames = Given.Object(store, nameof(store)).Handle;
+            // The address of nothing is NULL, which asks for all.
+            fixed (long* first = Given.Object(ids, nameof(ids)))
+            {
+                var asked = (IntPtr)first;
+                return new Dataset(SeedHandle.Make<DatasetHandle>((out IntPtr result) =>
+                    Native.seed_dataset_open_store(frames, (long*)asked, (UIntPtr)(uint)ids.Length, out result)));
+            }
+        }
+
+        /// <summary>
         /// Copies an image into the data set under a name (null: its number) and gives its number. Works on every data set,
         /// one of a folder too.
         /// </summary>

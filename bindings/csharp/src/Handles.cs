@@ -132,7 +132,14 @@ namespace LibSeed
 
     internal sealed class SessionHandle : SeedHandle
     {
+        internal static readonly SessionHandle None = new SessionHandle();
+
         protected override void Free(IntPtr value) => Native.seed_session_free(value);
+    }
+
+    internal sealed class StoreHandle : SeedHandle
+    {
+        protected override void Free(IntPtr value) => Native.seed_store_free(value);
     }
 
     internal sealed class StudentHandle : SeedHandle

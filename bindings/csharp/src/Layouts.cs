@@ -122,6 +122,81 @@ namespace LibSeed
         internal double balanced_recall_deviation;
     }
 
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct StoreOptionsLayout
+    {
+        internal UIntPtr struct_size;
+        internal ulong max_bytes;
+        internal ulong max_frames;
+        internal ulong max_age_seconds;
+        internal ulong seed;
+        internal ulong queue_bytes;
+        internal uint queue_frames;
+        internal int keep;
+        internal int encoding;
+        internal int jpeg_quality;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct StoreEntryLayout
+    {
+        internal UIntPtr struct_size;
+        internal IntPtr name;
+        internal IntPtr metadata;
+        internal long time_us;
+        internal IntPtr embedding;
+        internal UIntPtr embedding_dim;
+        internal long label;
+        internal IntPtr label_text;
+        internal int has_label;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct StoreFilterLayout
+    {
+        internal UIntPtr struct_size;
+        internal long first_id;
+        internal long last_id;
+        internal long from_us;
+        internal long until_us;
+        internal long label;
+        internal ulong last;
+        internal int labelled;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct StoreRecordLayout
+    {
+        internal UIntPtr struct_size;
+        internal long id;
+        internal long time_us;
+        internal long label;
+        internal ulong bytes;
+        internal uint width;
+        internal uint height;
+        internal uint channels;
+        internal uint bits;
+        internal uint crc32;
+        internal int encoding;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct StoreStatsLayout
+    {
+        internal UIntPtr struct_size;
+        internal ulong pushed;
+        internal ulong stored;
+        internal ulong dropped;
+        internal ulong passed_over;
+        internal ulong failed;
+        internal ulong evicted;
+        internal ulong queue_frames;
+        internal ulong queue_bytes;
+        internal ulong frames;
+        internal ulong bytes;
+        internal ulong file_bytes;
+    }
+
     [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
     internal delegate void LogCallback(int level, IntPtr message, IntPtr userData);
 

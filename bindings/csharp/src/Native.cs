@@ -16,6 +16,9 @@ namespace LibSeed
         internal const uint AbiVersion = 1;
         internal const int DeviceCpu = 0;
         internal const int DeviceCuda = 1;
+        internal const int StoreTextName = 1;
+        internal const int StoreTextMetadata = 2;
+        internal const int StoreTextLabel = 3;
 
         // Before the first call, wherever it comes from. An explicit static constructor is not run later than that.
         static Native()
@@ -287,6 +290,59 @@ namespace LibSeed
             CountCallback callback, IntPtr userData, CancelTokenHandle cancel, IntPtr buffer, UIntPtr capacity,
             out UIntPtr length);
         [DllImport(Seed, CallingConvention = C)] internal static extern void seed_session_free(IntPtr session);
+
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_store_open(byte[] path, ref StoreOptionsLayout options, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_store_open_to_read(byte[] path, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern void seed_store_free(IntPtr store);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_store_set_session(StoreHandle store, SessionHandle session);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_store_push(StoreHandle store, ImageLayout* image, StoreEntryLayout* entry,
+            uint waitMs, out long id);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_store_push_encoded(StoreHandle store, byte* bytes, UIntPtr length,
+            StoreEntryLayout* entry, uint waitMs, out long id);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_store_flush(StoreHandle store);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_store_set_label(StoreHandle store, long id, long label, byte[] text);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_store_remove(StoreHandle store, long* ids, UIntPtr count);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_store_list(StoreHandle store, ref StoreFilterLayout filter, IntPtr buffer,
+            UIntPtr capacity, out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_store_describe(StoreHandle store, long id, ref StoreRecordLayout record);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_store_text(StoreHandle store, long id, int which, IntPtr buffer,
+            UIntPtr capacity, out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_store_pixels(StoreHandle store, long id, ref ImageLayout image,
+            IntPtr buffer, UIntPtr capacity, out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_store_encoded(StoreHandle store, long id, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_store_embedding(StoreHandle store, long id, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_store_labels(StoreHandle store, long* ids, UIntPtr count, long* labels);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_dataset_open_store(StoreHandle store, long* ids, UIntPtr count,
+            out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_store_stats_now(StoreHandle store, ref StoreStatsLayout stats);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_store_trouble(StoreHandle store, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_store_check(byte[] path, CountCallback callback, IntPtr userData);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_store_repair(byte[] path, byte[] newPath, CountCallback callback,
+            IntPtr userData, out ulong saved, out ulong lost, out int listDamaged);
 
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_knn_evaluate(float* embeddings, UIntPtr count, UIntPtr dim, long* labels,

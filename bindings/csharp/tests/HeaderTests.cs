@@ -29,7 +29,7 @@ namespace LibSeed.Tests
             { "char**", new[] { typeof(IntPtr[]) } },
             { "int32_t*", new[] { typeof(int).MakeByRefType() } },
             { "uint32_t*", new[] { typeof(uint*), typeof(uint).MakeByRefType(), typeof(IntPtr) } },
-            { "int64_t*", new[] { typeof(long).MakeByRefType(), typeof(long*) } },
+            { "int64_t*", new[] { typeof(long).MakeByRefType(), typeof(long*), typeof(IntPtr) } },
             { "uint64_t*", new[] { typeof(ulong).MakeByRefType() } },
             { "size_t*", new[] { typeof(UIntPtr).MakeByRefType() } },
             { "double*", new[] { typeof(double).MakeByRefType() } },
@@ -42,6 +42,11 @@ namespace LibSeed.Tests
             { "seed_knn_result*", new[] { typeof(KnnLayout).MakeByRefType() } },
             { "seed_model_info*", new[] { typeof(ModelInfoLayout).MakeByRefType() } },
             { "seed_export_options*", new[] { typeof(ExportOptionsLayout).MakeByRefType() } },
+            { "seed_store_options*", new[] { typeof(StoreOptionsLayout).MakeByRefType() } },
+            { "seed_store_entry*", new[] { typeof(StoreEntryLayout*) } },
+            { "seed_store_filter*", new[] { typeof(StoreFilterLayout).MakeByRefType() } },
+            { "seed_store_record*", new[] { typeof(StoreRecordLayout).MakeByRefType() } },
+            { "seed_store_stats*", new[] { typeof(StoreStatsLayout).MakeByRefType() } },
             { "seed_teacher_batch*", new[] { typeof(IntPtr) } },
             { "seed_progress*", new[] { typeof(IntPtr) } },
             { "seed_bank_progress*", new[] { typeof(IntPtr) } },
@@ -63,13 +68,16 @@ namespace LibSeed.Tests
             { "seed_progress", typeof(ProgressLayout) },
             { "seed_bank_progress", typeof(BankProgressLayout) },
             { "seed_knn_result", typeof(KnnLayout) },
+            { "seed_store_options", typeof(StoreOptionsLayout) },
+            { "seed_store_entry", typeof(StoreEntryLayout) },
+            { "seed_store_filter", typeof(StoreFilterLayout) },
+            { "seed_store_record", typeof(StoreRecordLayout) },
+            { "seed_store_stats", typeof(StoreStatsLayout) },
         };
 
         // Beginnings of what C# has no words for yet. The list may only shrink.
         private static readonly string[] NotYet =
         {
-            // The frame store.
-            "seed_store_", "seed_dataset_open_store",
             // Classifiers.
             "seed_classifier_", "seed_finetune_", "seed_dataset_class_", "seed_report_add_confusion",
             // Anomaly detectors, and the maps they look at.
@@ -196,6 +204,14 @@ namespace LibSeed.Tests
             Same(typeof(ExportOutputs), Header.Numbers("SEED_EXPORT_OUTPUT_"), null);
             Same(typeof(ExportFormat), Header.Numbers("SEED_EXPORT_").Where(number => !number.Key.Contains("PUT_"))
                 .ToDictionary(number => number.Key, number => number.Value), null);
+            Same(typeof(StoreKeep), Header.Numbers("SEED_STORE_KEEP_"), null);
+            var plain = Header.Numbers("SEED_STORE_").Where(number => !number.Key.StartsWith("KEEP_") && !number.Key.StartsWith("TEXT_"))
+                .ToLookup(number => Enum.GetNames(typeof(StoreEncoding)).Contains(number.Key, StringComparer.OrdinalIgnoreCase));
+            Same(typeof(StoreEncoding), plain[true].ToDictionary(number => number.Key, number => number.Value), null);
+            Same(typeof(StoreLabelled), plain[false].ToDictionary(number => number.Key, number => number.Value), null);
+            Expect.Equal(Header.Numbers("SEED_STORE_TEXT_")["NAME"], Native.StoreTextName);
+            Expect.Equal(Header.Numbers("SEED_STORE_TEXT_")["METADATA"], Native.StoreTextMetadata);
+            Expect.Equal(Header.Numbers("SEED_STORE_TEXT_")["LABEL"], Native.StoreTextLabel);
             Expect.Equal(Header.Numbers("SEED_ABI_")["VERSION"], (int)Native.AbiVersion);
             Expect.Equal(Header.Numbers("SEED_DEVICE_")["CPU"], Native.DeviceCpu);
             Expect.Equal(Header.Numbers("SEED_DEVICE_")["CUDA"], Native.DeviceCuda);
