@@ -35,6 +35,19 @@ seed_error *seed_go_store_check(const char *path, uintptr_t handle);
 seed_error *seed_go_store_repair(const char *path, const char *new_path, uintptr_t handle, uint64_t *saved,
                                  uint64_t *lost, int32_t *list_damaged);
 
+seed_error *seed_go_classifier_fit(const seed_config *config, const seed_student *student,
+                                   const seed_classifier *earlier, const seed_teacher *teacher,
+                                   const seed_dataset *dataset, const int32_t *labels, size_t label_count,
+                                   char **names, size_t class_count, uintptr_t handle,
+                                   const seed_cancel_token *cancel, int32_t *outcome, seed_classifier **out);
+seed_error *seed_go_classifier_classify_dataset(const seed_classifier *classifier, const seed_dataset *dataset,
+                                                uintptr_t handle, const seed_cancel_token *cancel, int32_t *classes,
+                                                float *confidences, uint8_t *unsure, float *probabilities,
+                                                size_t capacity);
+seed_error *seed_go_classifier_judge(const seed_classifier *classifier, const seed_dataset *dataset,
+                                     const int32_t *labels, size_t label_count, uintptr_t handle,
+                                     const seed_cancel_token *cancel, char *buffer, size_t capacity, size_t *length);
+
 // By the layout of dlpack.h, version 1 (https://dmlc.github.io/dlpack), which it need not be there for.
 struct DLManagedTensorVersioned {
   uint32_t major, minor;
