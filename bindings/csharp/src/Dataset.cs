@@ -169,6 +169,28 @@ namespace LibSeed
             return lines;
         }
 
+        /// <summary>
+        /// A label for each image: the number of its class, which is the first folder of its name; −1 for an image outside of all
+        /// folders. Classes are numbered by their names in order.
+        /// </summary>
+        public int[] ClassLabels() => Filling.Array<int>((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
+            Native.seed_dataset_class_labels(Handle, buffer, capacity, out length));
+
+        /// <summary>The names of the classes that <see cref="ClassLabels"/> tells apart, their folders'.</summary>
+        public IReadOnlyList<string> Classes()
+        {
+            UIntPtr count;
+            SeedError.Check(Native.seed_dataset_class_count(Handle, out count));
+            var names = new string[Size.Int(count)];
+            for (var i = 0; i < names.Length; i++)
+            {
+                var number = (UIntPtr)(uint)i;
+                names[i] = Filling.Text((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
+                    Native.seed_dataset_class_name(Handle, number, buffer, capacity, out length));
+            }
+            return names;
+        }
+
         /// <summary>Releases the data set. Trainers made of it go on.</summary>
         public void Dispose() => handle.Dispose();
     }

@@ -90,6 +90,13 @@ namespace LibSeed
         protected override void Free(IntPtr value) => Native.seed_cancel_token_free(value);
     }
 
+    internal sealed class ClassifierHandle : SeedHandle
+    {
+        internal static readonly ClassifierHandle None = new ClassifierHandle();
+
+        protected override void Free(IntPtr value) => Native.seed_classifier_free(value);
+    }
+
     internal sealed class ConfigHandle : SeedHandle
     {
         protected override void Free(IntPtr value) => Native.seed_config_free(value);
@@ -144,6 +151,8 @@ namespace LibSeed
 
     internal sealed class StudentHandle : SeedHandle
     {
+        internal static readonly StudentHandle None = new StudentHandle();
+
         protected override void Free(IntPtr value) => Native.seed_student_free(value);
     }
 

@@ -197,6 +197,22 @@ namespace LibSeed
         internal ulong file_bytes;
     }
 
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct FitProgressLayout
+    {
+        internal UIntPtr struct_size;
+        internal int stage;
+        internal int reserved;
+        internal ulong done;
+        internal ulong total;
+        internal ulong epoch;
+        internal double loss;
+        internal double held_out_loss;
+        internal double held_out_accuracy;
+        internal double eta_seconds;
+        internal double elapsed_seconds;
+    }
+
     [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
     internal delegate void LogCallback(int level, IntPtr message, IntPtr userData);
 
@@ -214,4 +230,7 @@ namespace LibSeed
 
     [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
     internal delegate int CountCallback(UIntPtr done, UIntPtr total, IntPtr userData);
+
+    [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+    internal delegate int FitCallback(IntPtr progress, IntPtr userData);
 }

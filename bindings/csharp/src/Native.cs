@@ -107,6 +107,14 @@ namespace LibSeed
         internal static extern IntPtr seed_dataset_skipped(DatasetHandle dataset, UIntPtr index, IntPtr buffer,
             UIntPtr capacity, out UIntPtr length);
         [DllImport(Seed, CallingConvention = C)] internal static extern void seed_dataset_free(IntPtr dataset);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_dataset_class_labels(DatasetHandle dataset, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_dataset_class_count(DatasetHandle dataset, out UIntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_dataset_class_name(DatasetHandle dataset, UIntPtr index, IntPtr buffer,
+            UIntPtr capacity, out UIntPtr length);
 
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_teacher_load(byte[] path, byte[] architecture, ConfigHandle config,
@@ -292,6 +300,43 @@ namespace LibSeed
         [DllImport(Seed, CallingConvention = C)] internal static extern void seed_session_free(IntPtr session);
 
         [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_classifier_open(byte[] path, ConfigHandle config, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_classifier_save(ClassifierHandle classifier, byte[] path);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_classifier_class_count(ClassifierHandle classifier, out UIntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_classifier_class_name(ClassifierHandle classifier, UIntPtr index,
+            IntPtr buffer, UIntPtr capacity, out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_classifier_describe(ClassifierHandle classifier, IntPtr buffer,
+            UIntPtr capacity, out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_classifier_confusion(ClassifierHandle classifier, IntPtr buffer,
+            UIntPtr capacity, out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_classifier_confusion_csv(ClassifierHandle classifier, IntPtr buffer,
+            UIntPtr capacity, out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_classifier_classify(ClassifierHandle classifier, ImageLayout* images,
+            UIntPtr count, IntPtr classes, IntPtr confidences, IntPtr unsure, IntPtr probabilities);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_classifier_classify_dataset(ClassifierHandle classifier,
+            DatasetHandle dataset, CountCallback callback, IntPtr userData, CancelTokenHandle cancel, IntPtr classes,
+            IntPtr confidences, IntPtr unsure, IntPtr probabilities, UIntPtr capacity);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_classifier_judge(ClassifierHandle classifier, DatasetHandle dataset,
+            IntPtr labels, UIntPtr labelCount, CountCallback callback, IntPtr userData, CancelTokenHandle cancel,
+            IntPtr buffer, UIntPtr capacity, out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern void seed_classifier_free(IntPtr classifier);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_classifier_fit(ConfigHandle config, StudentHandle student,
+            ClassifierHandle earlier, TeacherHandle teacher, DatasetHandle dataset, IntPtr labels, UIntPtr labelCount,
+            IntPtr[] names, UIntPtr classCount, FitCallback callback, IntPtr userData, CancelTokenHandle cancel,
+            out int outcome, out IntPtr result);
+
+        [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_store_open(byte[] path, ref StoreOptionsLayout options, out IntPtr result);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_store_open_to_read(byte[] path, out IntPtr result);
@@ -375,6 +420,9 @@ namespace LibSeed
         internal static extern IntPtr seed_report_add_neighbours(ReportHandle report, byte[] title,
             DatasetHandle dataset, uint* queries, UIntPtr count, UIntPtr k, byte[] leftName, uint* left,
             byte[] rightName, uint* right);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_report_add_confusion(ReportHandle report, byte[] title,
+            ClassifierHandle classifier);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_report_write(ReportHandle report, byte[] path);
         [DllImport(Seed, CallingConvention = C)] internal static extern void seed_report_free(IntPtr report);
