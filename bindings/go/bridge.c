@@ -108,6 +108,16 @@ seed_error *seed_go_classifier_judge(const seed_classifier *classifier, const se
                                cancel, buffer, capacity, length);
 }
 
+seed_error *seed_go_anomaly_fit(const seed_config *config, const seed_student *student, const seed_dataset *good,
+                                uintptr_t handle, const seed_cancel_token *cancel, seed_anomaly **out) {
+  return seed_anomaly_fit(config, student, good, handle ? on_count : NULL, (void *)handle, cancel, out);
+}
+
+seed_error *seed_go_anomaly_add(const seed_anomaly *anomaly, const seed_config *config, const seed_dataset *good,
+                                uintptr_t handle, const seed_cancel_token *cancel) {
+  return seed_anomaly_add(anomaly, config, good, handle ? on_count : NULL, (void *)handle, cancel);
+}
+
 void seed_go_tensor_delete(struct DLManagedTensorVersioned *tensor) {
   if (tensor->deleter) tensor->deleter(tensor);
 }

@@ -47,6 +47,10 @@ seed_error *seed_go_classifier_classify_dataset(const seed_classifier *classifie
 seed_error *seed_go_classifier_judge(const seed_classifier *classifier, const seed_dataset *dataset,
                                      const int32_t *labels, size_t label_count, uintptr_t handle,
                                      const seed_cancel_token *cancel, char *buffer, size_t capacity, size_t *length);
+seed_error *seed_go_anomaly_fit(const seed_config *config, const seed_student *student, const seed_dataset *good,
+                                uintptr_t handle, const seed_cancel_token *cancel, seed_anomaly **out);
+seed_error *seed_go_anomaly_add(const seed_anomaly *anomaly, const seed_config *config, const seed_dataset *good,
+                                uintptr_t handle, const seed_cancel_token *cancel);
 
 // By the layout of dlpack.h, version 1 (https://dmlc.github.io/dlpack), which it need not be there for.
 struct DLManagedTensorVersioned {

@@ -20,7 +20,7 @@
 //
 // # Objects
 //
-// Config, Dataset, Store, Teacher, Bank, Student, Queue, Trainer, Session, Classifier, Tensor and Report own memory of the
+// Config, Dataset, Store, Teacher, Bank, Student, Queue, Trainer, Session, Classifier, Anomaly, Tensor and Report own memory of the
 // library. Close releases it; the garbage collector does so for what was forgotten. Close never waits, a Store's excepted, and may
 // be called again, by any goroutine, in any order: a call that is under way ends in peace and the object goes after it. A nil, zero
 // or closed object gives [ErrClosed], never a crash. Objects hold what they use, so a teacher may be closed while a trainer goes on
@@ -28,7 +28,7 @@
 //
 // # Goroutines
 //
-// Dataset, Store, Teacher, Bank, Student, Queue, Session and Classifier may be used by any number of goroutines at once.
+// Dataset, Store, Teacher, Bank, Student, Queue, Session, Classifier and Anomaly may be used by any number of goroutines at once.
 // Config, Trainer and Report want one at a time and answer [ErrBusy] otherwise, also to a callback that reaches for the trainer that
 // is calling it.
 //
