@@ -42,6 +42,22 @@ namespace LibSeed
             return made;
         }
 
+        // As Make, but null where the constructor gives no object; its error is the caller's to look at.
+        internal static T MakeOr<T>(Construct construct) where T : SeedHandle, new()
+        {
+            var made = new T();
+            IntPtr result;
+            construct(out result);
+            if (result == IntPtr.Zero)
+            {
+                GC.SuppressFinalize(made);
+                return null;
+            }
+            made.SetHandle(result);
+            Interlocked.Increment(ref open);
+            return made;
+        }
+
         // Hands the object out: whoever has it frees it.
         internal IntPtr Detach()
         {
@@ -78,6 +94,11 @@ namespace LibSeed
             }
             return handle;
         }
+    }
+
+    internal sealed class AnomalyHandle : SeedHandle
+    {
+        protected override void Free(IntPtr value) => Native.seed_anomaly_free(value);
     }
 
     internal sealed class BankHandle : SeedHandle

@@ -213,6 +213,18 @@ namespace LibSeed
         internal double elapsed_seconds;
     }
 
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct LinearLayout
+    {
+        internal UIntPtr struct_size;
+        internal double accuracy_mean;
+        internal double accuracy_deviation;
+        internal double balanced_recall_mean;
+        internal double balanced_recall_deviation;
+        internal double auroc_mean;
+        internal double auroc_deviation;
+    }
+
     [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
     internal delegate void LogCallback(int level, IntPtr message, IntPtr userData);
 

@@ -298,6 +298,14 @@ namespace LibSeed
             CountCallback callback, IntPtr userData, CancelTokenHandle cancel, IntPtr buffer, UIntPtr capacity,
             out UIntPtr length);
         [DllImport(Seed, CallingConvention = C)] internal static extern void seed_session_free(IntPtr session);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_session_stage_count(SessionHandle session, out UIntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_session_stage(SessionHandle session, UIntPtr index, out long channels,
+            out long stride, IntPtr buffer, UIntPtr capacity, out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_session_feature_map(SessionHandle session, byte[] name, ImageLayout* images,
+            UIntPtr count, IntPtr buffer, UIntPtr capacity, out UIntPtr length);
 
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_classifier_open(byte[] path, ConfigHandle config, out IntPtr result);
@@ -335,6 +343,31 @@ namespace LibSeed
             ClassifierHandle earlier, TeacherHandle teacher, DatasetHandle dataset, IntPtr labels, UIntPtr labelCount,
             IntPtr[] names, UIntPtr classCount, FitCallback callback, IntPtr userData, CancelTokenHandle cancel,
             out int outcome, out IntPtr result);
+
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_anomaly_fit(ConfigHandle config, StudentHandle student, DatasetHandle good,
+            CountCallback callback, IntPtr userData, CancelTokenHandle cancel, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_anomaly_add(AnomalyHandle anomaly, ConfigHandle config, DatasetHandle good,
+            CountCallback callback, IntPtr userData, CancelTokenHandle cancel);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_anomaly_open(byte[] path, ConfigHandle config, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_anomaly_save(AnomalyHandle anomaly, byte[] path);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_anomaly_threshold(AnomalyHandle anomaly, out float threshold,
+            out double rate);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_anomaly_describe(AnomalyHandle anomaly, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_anomaly_score(AnomalyHandle anomaly, ImageLayout* images, UIntPtr count,
+            float* scores, byte* alarms);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_anomaly_map(AnomalyHandle anomaly, ImageLayout* image, IntPtr buffer,
+            UIntPtr capacity, out UIntPtr length, float* score, byte* alarm);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern void seed_anomaly_free(IntPtr anomaly);
 
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_store_open(byte[] path, ref StoreOptionsLayout options, out IntPtr result);
@@ -405,6 +438,16 @@ namespace LibSeed
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_agreement(float* student, UIntPtr studentDim, float* teacher,
             UIntPtr teacherDim, UIntPtr count, UIntPtr k, out double share);
+
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_auroc(float* scores, byte* positives, UIntPtr count, out double value);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_region_overlap(float* scores, byte* masks, uint* widths, uint* heights,
+            UIntPtr count, double limit, out double value);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_linear_evaluate(float* features, UIntPtr count, UIntPtr dim, IntPtr labels,
+            uint splits, ulong seed, double labelFraction, CancelTokenHandle cancel, ref LinearLayout result,
+            IntPtr recalls, UIntPtr classCount);
 
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_report_new(byte[] title, out IntPtr result);
