@@ -118,6 +118,14 @@ seed_error *seed_go_anomaly_add(const seed_anomaly *anomaly, const seed_config *
   return seed_anomaly_add(anomaly, config, good, handle ? on_count : NULL, (void *)handle, cancel);
 }
 
+seed_error *seed_go_gate_judge(const seed_session *old_session, const seed_session *new_session,
+                               const seed_session *teacher, const seed_dataset *frames, const seed_dataset *reference,
+                               const int64_t *labels, size_t label_count, const seed_gate_options *options,
+                               uintptr_t handle, seed_verdict *verdict) {
+  return seed_gate_judge(old_session, new_session, teacher, frames, reference, labels, label_count, options,
+                         handle ? on_count : NULL, (void *)handle, verdict);
+}
+
 void seed_go_tensor_delete(struct DLManagedTensorVersioned *tensor) {
   if (tensor->deleter) tensor->deleter(tensor);
 }

@@ -51,6 +51,10 @@ seed_error *seed_go_anomaly_fit(const seed_config *config, const seed_student *s
                                 uintptr_t handle, const seed_cancel_token *cancel, seed_anomaly **out);
 seed_error *seed_go_anomaly_add(const seed_anomaly *anomaly, const seed_config *config, const seed_dataset *good,
                                 uintptr_t handle, const seed_cancel_token *cancel);
+seed_error *seed_go_gate_judge(const seed_session *old_session, const seed_session *new_session,
+                               const seed_session *teacher, const seed_dataset *frames, const seed_dataset *reference,
+                               const int64_t *labels, size_t label_count, const seed_gate_options *options,
+                               uintptr_t handle, seed_verdict *verdict);
 
 // By the layout of dlpack.h, version 1 (https://dmlc.github.io/dlpack), which it need not be there for.
 struct DLManagedTensorVersioned {
