@@ -136,6 +136,11 @@ namespace LibSeed
         protected override void Free(IntPtr value) => DlpackLayout.Delete(value);
     }
 
+    internal sealed class DriftHandle : SeedHandle
+    {
+        protected override void Free(IntPtr value) => Native.seed_drift_free(value);
+    }
+
     internal sealed class EmbeddingsHandle : SeedHandle
     {
         protected override void Free(IntPtr value) => Native.seed_embeddings_free(value);

@@ -225,6 +225,76 @@ namespace LibSeed
         internal double auroc_deviation;
     }
 
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct DriftSignalLayout
+    {
+        internal UIntPtr struct_size;
+        internal double energy;
+        internal double threshold;
+        internal double p_value;
+        internal double nearest;
+        internal double nearest_reference;
+        internal double outside;
+        internal int raised;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct IntervalLayout
+    {
+        internal double value;
+        internal double low;
+        internal double high;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct FidelityLayout
+    {
+        internal UIntPtr struct_size;
+        internal UIntPtr frames;
+        internal UIntPtr k;
+        internal UIntPtr queue;
+        internal double temperature_student;
+        internal double temperature_teacher;
+        internal IntervalLayout kl;
+        internal IntervalLayout overlap;
+        internal IntervalLayout cosine;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct GateOptionsLayout
+    {
+        internal UIntPtr struct_size;
+        internal UIntPtr k;
+        internal double temperature_student;
+        internal double temperature_teacher;
+        internal double kl_margin;
+        internal double overlap_margin;
+        internal double recall_margin;
+        internal double latency_factor;
+        internal ulong seed;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct CriterionLayout
+    {
+        internal double old_value;
+        internal double new_value;
+        internal IntervalLayout difference;
+        internal double limit;
+        internal int holds;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct VerdictLayout
+    {
+        internal UIntPtr struct_size;
+        internal CriterionLayout kl;
+        internal CriterionLayout overlap;
+        internal CriterionLayout recall;
+        internal CriterionLayout latency;
+        internal int passes;
+    }
+
     [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
     internal delegate void LogCallback(int level, IntPtr message, IntPtr userData);
 

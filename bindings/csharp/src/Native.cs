@@ -450,6 +450,31 @@ namespace LibSeed
             IntPtr recalls, UIntPtr classCount);
 
         [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_drift_new(float* embeddings, UIntPtr count, UIntPtr dim, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_drift_load(byte[] path, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_drift_save(DriftHandle drift, byte[] path);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_drift_measure(DriftHandle drift, float* embeddings, UIntPtr count,
+            UIntPtr dim, ref DriftSignalLayout signal);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern void seed_drift_free(IntPtr drift);
+
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_fidelity_measure(float* student, float* teacher, UIntPtr count, UIntPtr dim,
+            float* queue, UIntPtr queueCount, UIntPtr k, double temperatureStudent, double temperatureTeacher,
+            ulong seed, ref FidelityLayout result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_fidelity_compare(ref FidelityLayout then, ref FidelityLayout now,
+            out int worse);
+
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_gate_judge(SessionHandle oldSession, SessionHandle newSession,
+            SessionHandle teacher, DatasetHandle frames, DatasetHandle reference, long* labels, UIntPtr labelCount,
+            ref GateOptionsLayout options, CountCallback callback, IntPtr userData, ref VerdictLayout verdict);
+
+        [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_report_new(byte[] title, out IntPtr result);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_report_add_paragraph(ReportHandle report, byte[] paragraph);
