@@ -34,8 +34,8 @@
 //
 // # Long calls
 //
-// [Trainer.Run], [FillBank] and [Session.EmbedDataset], among others, take a context, which ends them, and a callback for their progress.
-// [WithPause] makes a context that also pauses them. The settings "duty_cycle" and "nice" leave more of the machine to
+// [Trainer.Run], [FillBank] and [Session.EmbedDataset], among others, take a context, which ends them, and a callback for their
+// progress. [WithPause] makes a context that also pauses them. The settings "duty_cycle" and "nice" leave more of the machine to
 // others. [Trainer.Start] is Run on a goroutine of its own, with a channel, Pause and Resume.
 //
 // # Errors
