@@ -14,6 +14,10 @@ static int32_t on_count(size_t done, size_t total, void *handle) {
   return seedGoCount(done, total, (uintptr_t)handle);
 }
 
+static int32_t on_fit(const seed_finetune_progress *progress, void *handle) {
+  return seedGoFit((seed_finetune_progress *)progress, (uintptr_t)handle);
+}
+
 static void on_line(int32_t level, const char *message, void *unused) {
   (void)unused;
   seedGoLine(level, (char *)message);
@@ -62,6 +66,64 @@ seed_error *seed_go_dataset_pixels(const seed_dataset *dataset, size_t index, se
                                    size_t capacity, size_t *length) {
   seed_image image = {0};
   return shaped(seed_dataset_pixels(dataset, index, &image, buffer, capacity, length), &image, shape);
+}
+
+seed_error *seed_go_store_pixels(const seed_store *store, int64_t id, seed_go_shape *shape, uint8_t *buffer,
+                                 size_t capacity, size_t *length) {
+  seed_image image = {0};
+  return shaped(seed_store_pixels(store, id, &image, buffer, capacity, length), &image, shape);
+}
+
+seed_error *seed_go_store_check(const char *path, uintptr_t handle) {
+  return seed_store_check(path, handle ? on_count : NULL, (void *)handle);
+}
+
+seed_error *seed_go_store_repair(const char *path, const char *new_path, uintptr_t handle, uint64_t *saved,
+                                 uint64_t *lost, int32_t *list_damaged) {
+  return seed_store_repair(path, new_path, handle ? on_count : NULL, (void *)handle, saved, lost, list_damaged);
+}
+
+seed_error *seed_go_classifier_fit(const seed_config *config, const seed_student *student,
+                                   const seed_classifier *earlier, const seed_teacher *teacher,
+                                   const seed_dataset *dataset, const int32_t *labels, size_t label_count,
+                                   char **names, size_t class_count, uintptr_t handle,
+                                   const seed_cancel_token *cancel, int32_t *outcome, seed_classifier **out) {
+  return seed_classifier_fit(config, student, earlier, teacher, dataset, labels, label_count,
+                             (const char *const *)names, class_count, handle ? on_fit : NULL, (void *)handle, cancel,
+                             outcome, out);
+}
+
+seed_error *seed_go_classifier_classify_dataset(const seed_classifier *classifier, const seed_dataset *dataset,
+                                                uintptr_t handle, const seed_cancel_token *cancel, int32_t *classes,
+                                                float *confidences, uint8_t *unsure, float *probabilities,
+                                                size_t capacity) {
+  return seed_classifier_classify_dataset(classifier, dataset, handle ? on_count : NULL, (void *)handle, cancel, classes,
+                                          confidences, unsure, probabilities, capacity);
+}
+
+seed_error *seed_go_classifier_judge(const seed_classifier *classifier, const seed_dataset *dataset,
+                                     const int32_t *labels, size_t label_count, uintptr_t handle,
+                                     const seed_cancel_token *cancel, char *buffer, size_t capacity, size_t *length) {
+  return seed_classifier_judge(classifier, dataset, labels, label_count, handle ? on_count : NULL, (void *)handle,
+                               cancel, buffer, capacity, length);
+}
+
+seed_error *seed_go_anomaly_fit(const seed_config *config, const seed_student *student, const seed_dataset *good,
+                                uintptr_t handle, const seed_cancel_token *cancel, seed_anomaly **out) {
+  return seed_anomaly_fit(config, student, good, handle ? on_count : NULL, (void *)handle, cancel, out);
+}
+
+seed_error *seed_go_anomaly_add(const seed_anomaly *anomaly, const seed_config *config, const seed_dataset *good,
+                                uintptr_t handle, const seed_cancel_token *cancel) {
+  return seed_anomaly_add(anomaly, config, good, handle ? on_count : NULL, (void *)handle, cancel);
+}
+
+seed_error *seed_go_gate_judge(const seed_session *old_session, const seed_session *new_session,
+                               const seed_session *teacher, const seed_dataset *frames, const seed_dataset *reference,
+                               const int64_t *labels, size_t label_count, const seed_gate_options *options,
+                               uintptr_t handle, seed_verdict *verdict) {
+  return seed_gate_judge(old_session, new_session, teacher, frames, reference, labels, label_count, options,
+                         handle ? on_count : NULL, (void *)handle, verdict);
 }
 
 void seed_go_tensor_delete(struct DLManagedTensorVersioned *tensor) {

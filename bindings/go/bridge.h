@@ -28,6 +28,33 @@ seed_error *seed_go_image_decode(const uint8_t *bytes, size_t length, seed_go_sh
                                  size_t capacity, size_t *needed);
 seed_error *seed_go_dataset_pixels(const seed_dataset *dataset, size_t index, seed_go_shape *shape, uint8_t *buffer,
                                    size_t capacity, size_t *length);
+seed_error *seed_go_store_pixels(const seed_store *store, int64_t id, seed_go_shape *shape, uint8_t *buffer,
+                                 size_t capacity, size_t *length);
+
+seed_error *seed_go_store_check(const char *path, uintptr_t handle);
+seed_error *seed_go_store_repair(const char *path, const char *new_path, uintptr_t handle, uint64_t *saved,
+                                 uint64_t *lost, int32_t *list_damaged);
+
+seed_error *seed_go_classifier_fit(const seed_config *config, const seed_student *student,
+                                   const seed_classifier *earlier, const seed_teacher *teacher,
+                                   const seed_dataset *dataset, const int32_t *labels, size_t label_count,
+                                   char **names, size_t class_count, uintptr_t handle,
+                                   const seed_cancel_token *cancel, int32_t *outcome, seed_classifier **out);
+seed_error *seed_go_classifier_classify_dataset(const seed_classifier *classifier, const seed_dataset *dataset,
+                                                uintptr_t handle, const seed_cancel_token *cancel, int32_t *classes,
+                                                float *confidences, uint8_t *unsure, float *probabilities,
+                                                size_t capacity);
+seed_error *seed_go_classifier_judge(const seed_classifier *classifier, const seed_dataset *dataset,
+                                     const int32_t *labels, size_t label_count, uintptr_t handle,
+                                     const seed_cancel_token *cancel, char *buffer, size_t capacity, size_t *length);
+seed_error *seed_go_anomaly_fit(const seed_config *config, const seed_student *student, const seed_dataset *good,
+                                uintptr_t handle, const seed_cancel_token *cancel, seed_anomaly **out);
+seed_error *seed_go_anomaly_add(const seed_anomaly *anomaly, const seed_config *config, const seed_dataset *good,
+                                uintptr_t handle, const seed_cancel_token *cancel);
+seed_error *seed_go_gate_judge(const seed_session *old_session, const seed_session *new_session,
+                               const seed_session *teacher, const seed_dataset *frames, const seed_dataset *reference,
+                               const int64_t *labels, size_t label_count, const seed_gate_options *options,
+                               uintptr_t handle, seed_verdict *verdict);
 
 // By the layout of dlpack.h, version 1 (https://dmlc.github.io/dlpack), which it need not be there for.
 struct DLManagedTensorVersioned {

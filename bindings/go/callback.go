@@ -31,11 +31,12 @@ func (p *PanicError) Unwrap() error {
 	return err
 }
 
-// callback is the Go side of a C callback during one call. At most one of report, fill and count is set.
+// callback is the Go side of a C callback during one call. At most one of the functions is set.
 type callback struct {
 	report func(Progress) error
 	fill   func(BankProgress) error
 	count  func(done, total int) error
+	fit    func(FitProgress) error
 
 	err      error
 	panicked *PanicError
@@ -44,7 +45,7 @@ type callback struct {
 
 // register gives the callback a number that C may hold, 0 for none, until unregister.
 func (c *callback) register() C.uintptr_t {
-	if c.report == nil && c.fill == nil && c.count == nil {
+	if c.report == nil && c.fill == nil && c.count == nil && c.fit == nil {
 		return 0
 	}
 	return C.uintptr_t(cgo.NewHandle(c))
@@ -151,4 +152,11 @@ func seedGoRows(progress *C.seed_bank_progress, handle C.uintptr_t) C.int32_t {
 func seedGoCount(done, total C.size_t, handle C.uintptr_t) C.int32_t {
 	c := cgo.Handle(handle).Value().(*callback)
 	return c.call(func() error { return c.count(int(done), int(total)) })
+}
+
+//export seedGoFit
+func seedGoFit(progress *C.seed_finetune_progress, handle C.uintptr_t) C.int32_t {
+	c := cgo.Handle(handle).Value().(*callback)
+	report := fitProgressFrom(progress)
+	return c.call(func() error { return c.fit(report) })
 }

@@ -173,14 +173,7 @@ func (d *Dataset) Skipped() ([]string, error) {
 	if err := check(C.seed_dataset_skipped_count(object, &count)); err != nil {
 		return nil, err
 	}
-	lines := make([]string, count)
-	for i := range lines {
-		lines[i], err = fillText(func(buffer *C.char, capacity C.size_t, length *C.size_t) *C.seed_error {
-			return C.seed_dataset_skipped(object, C.size_t(i), buffer, capacity, length)
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	return lines, nil
+	return textsOf(count, func(index C.size_t, buffer *C.char, capacity C.size_t, length *C.size_t) *C.seed_error {
+		return C.seed_dataset_skipped(object, index, buffer, capacity, length)
+	})
 }

@@ -20,21 +20,22 @@
 //
 // # Objects
 //
-// Config, Dataset, Teacher, Bank, Student, Queue, Trainer, Session, Tensor and Report own memory of the library. Close
-// releases it; the garbage collector does so for what was forgotten. Close never waits and may be called again, by any
-// goroutine, in any order: a call that is under way ends in peace and the object goes after it. A nil, zero or closed object
-// gives [ErrClosed], never a crash. Objects hold what they use, so a teacher may be closed while a trainer goes on with it.
+// Config, Dataset, Store, Teacher, Bank, Student, Queue, Trainer, Session, Classifier, Anomaly, Tensor and Report own memory of the
+// library. Close releases it; the garbage collector does so for what was forgotten. Close never waits, a Store's excepted, and may
+// be called again, by any goroutine, in any order: a call that is under way ends in peace and the object goes after it. A nil, zero
+// or closed object gives [ErrClosed], never a crash. Objects hold what they use, so a teacher may be closed while a trainer goes on
+// with it.
 //
 // # Goroutines
 //
-// Dataset, Teacher, Bank, Student, Queue and Session may be used by any number of goroutines at once. Config, Trainer and
-// Report want one at a time and answer [ErrBusy] otherwise, also to a callback that reaches for the trainer that is calling
-// it.
+// Dataset, Store, Teacher, Bank, Student, Queue, Session, Classifier and Anomaly may be used by any number of goroutines at once.
+// Config, Trainer and Report want one at a time and answer [ErrBusy] otherwise, also to a callback that reaches for the trainer that
+// is calling it.
 //
 // # Long calls
 //
-// [Trainer.Run], [FillBank] and [Session.EmbedDataset] take a context, which ends them, and a callback for their progress.
-// [WithPause] makes a context that also pauses them. The settings "duty_cycle" and "nice" leave more of the machine to
+// [Trainer.Run], [FillBank] and [Session.EmbedDataset], among others, take a context, which ends them, and a callback for their
+// progress. [WithPause] makes a context that also pauses them. The settings "duty_cycle" and "nice" leave more of the machine to
 // others. [Trainer.Start] is Run on a goroutine of its own, with a channel, Pause and Resume.
 //
 // # Errors

@@ -34,8 +34,13 @@ func create[P comparable](kind string, free func(P), construct func(*P) *C.seed_
 	if err := check(construct(&object)); err != nil {
 		return nil, err
 	}
+	return adopt(kind, free, object), nil
+}
+
+// adopt takes over an object that C has made.
+func adopt[P comparable](kind string, free func(P), object P) *handle[P] {
 	open.Add(1)
-	return &handle[P]{kind: kind, free: free, object: object}, nil
+	return &handle[P]{kind: kind, free: free, object: object}
 }
 
 // absent stands for the handle of a nil or zero object.

@@ -145,6 +145,27 @@ func (f Found) flat(queries, k int) ([]uint32, error) {
 	return flat, nil
 }
 
+// AddConfusion adds the confusion matrix of a classifier's held-out images as a table: true class by row, answered class by
+// column, and each class's recall.
+//
+// Errors: [ErrInvalidArgument] when no image was held out.
+func (r *Report) AddConfusion(title string, classifier *Classifier) error {
+	var t texts
+	defer t.free()
+	head := t.add("title", title)
+	if t.err != nil {
+		return t.err
+	}
+	judged, err := classifier.inner().acquire()
+	if err != nil {
+		return err
+	}
+	defer classifier.handle.release()
+	return with(r.inner(), func(object *C.seed_report) *C.seed_error {
+		return C.seed_report_add_confusion(object, head, judged)
+	})
+}
+
 // Write writes the report to an HTML file, atomically. More may be added and written again.
 func (r *Report) Write(path string) error {
 	var t texts

@@ -5,7 +5,6 @@ import "C"
 
 import (
 	"context"
-	"errors"
 	"image"
 	"unsafe"
 )
@@ -192,29 +191,17 @@ func (s *Session) EmbedDataset(ctx context.Context, dataset *Dataset, progress f
 		return Embeddings{}, err
 	}
 	defer dataset.handle.release()
-	cancel, err := cancelBy(ctx)
-	if err != nil {
-		return Embeddings{}, err
-	}
-	defer cancel.free()
-	observer := callback{count: progress}
-	handle := observer.register()
-	defer unregister(handle)
-
 	var dim C.int64_t
 	if err := check(C.seed_session_dim(object, &dim)); err != nil {
 		return Embeddings{}, err
 	}
-	values, err := fill(func(buffer *float32, capacity C.size_t, length *C.size_t) *C.seed_error {
-		return C.seed_go_session_embed_dataset(object, images, handle, cancel.token, (*C.float)(buffer), capacity, length)
+	var values []float32
+	err = counted(ctx, progress, func(handle C.uintptr_t, token *C.seed_cancel_token) (err error) {
+		values, err = fill(func(buffer *float32, capacity C.size_t, length *C.size_t) *C.seed_error {
+			return C.seed_go_session_embed_dataset(object, images, handle, token, (*C.float)(buffer), capacity, length)
+		})
+		return err
 	})
-	observer.raise()
-	if _, reason := observer.stopped(); reason != nil {
-		return Embeddings{}, reason
-	}
-	if errors.Is(err, ErrCancelled) && observer.err == nil {
-		return Embeddings{}, cancelled(ctx)
-	}
 	if err != nil {
 		return Embeddings{}, err
 	}

@@ -94,6 +94,9 @@ namespace LibSeed
         internal static readonly BankCallback Filling = (progress, number) =>
             Callback<BankProgress>.Of(number).Report(() => BankProgress.From(progress));
 
+        internal static readonly FitCallback Fitting = (progress, number) =>
+            Callback<FitProgress>.Of(number).Report(() => FitProgress.From(progress));
+
         internal static readonly CountCallback Counting = (done, total, number) =>
             Callback<CountProgress>.Of(number).Report(() => new CountProgress((long)done, (long)total));
     }

@@ -60,6 +60,26 @@ namespace LibSeed
         }
 
         /// <summary>
+        /// Opens frames of a store in this order, or all that are there now where none is named; image i is frame ids[i]. It reads
+        /// the store when an image is asked for, and may outlive it. The store may grow meanwhile: what comes later is not in the
+        /// data set, and a frame that has gone is skipped, counted and named like a broken file.
+        /// </summary>
+        /// <exception cref="SeedException">
+        /// <see cref="ErrorCode.InvalidArgument"/> when there is no frame, or one of the ids is not there.
+        /// </exception>
+        public static unsafe Dataset OpenStore(Store store, params long[] ids)
+        {
+            var frames = Given.Object(store, nameof(store)).Handle;
+            // The address of nothing is NULL, which asks for all.
+            fixed (long* first = Given.Object(ids, nameof(ids)))
+            {
+                var asked = (IntPtr)first;
+                return new Dataset(SeedHandle.Make<DatasetHandle>((out IntPtr result) =>
+                    Native.seed_dataset_open_store(frames, (long*)asked, (UIntPtr)(uint)ids.Length, out result)));
+            }
+        }
+
+        /// <summary>
         /// Copies an image into the data set under a name (null: its number) and gives its number. Works on every data set,
         /// one of a folder too.
         /// </summary>
@@ -147,6 +167,28 @@ namespace LibSeed
                     Native.seed_dataset_skipped(Handle, number, buffer, capacity, out length));
             }
             return lines;
+        }
+
+        /// <summary>
+        /// A label for each image: the number of its class, which is the first folder of its name; −1 for an image outside of all
+        /// folders. Classes are numbered by their names in order.
+        /// </summary>
+        public int[] ClassLabels() => Filling.Array<int>((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
+            Native.seed_dataset_class_labels(Handle, buffer, capacity, out length));
+
+        /// <summary>The names of the classes that <see cref="ClassLabels"/> tells apart, their folders'.</summary>
+        public IReadOnlyList<string> Classes()
+        {
+            UIntPtr count;
+            SeedError.Check(Native.seed_dataset_class_count(Handle, out count));
+            var names = new string[Size.Int(count)];
+            for (var i = 0; i < names.Length; i++)
+            {
+                var number = (UIntPtr)(uint)i;
+                names[i] = Filling.Text((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
+                    Native.seed_dataset_class_name(Handle, number, buffer, capacity, out length));
+            }
+            return names;
         }
 
         /// <summary>Releases the data set. Trainers made of it go on.</summary>

@@ -42,6 +42,22 @@ namespace LibSeed
             return made;
         }
 
+        // As Make, but null where the constructor gives no object; its error is the caller's to look at.
+        internal static T MakeOr<T>(Construct construct) where T : SeedHandle, new()
+        {
+            var made = new T();
+            IntPtr result;
+            construct(out result);
+            if (result == IntPtr.Zero)
+            {
+                GC.SuppressFinalize(made);
+                return null;
+            }
+            made.SetHandle(result);
+            Interlocked.Increment(ref open);
+            return made;
+        }
+
         // Hands the object out: whoever has it frees it.
         internal IntPtr Detach()
         {
@@ -80,6 +96,11 @@ namespace LibSeed
         }
     }
 
+    internal sealed class AnomalyHandle : SeedHandle
+    {
+        protected override void Free(IntPtr value) => Native.seed_anomaly_free(value);
+    }
+
     internal sealed class BankHandle : SeedHandle
     {
         protected override void Free(IntPtr value) => Native.seed_bank_free(value);
@@ -88,6 +109,13 @@ namespace LibSeed
     internal sealed class CancelTokenHandle : SeedHandle
     {
         protected override void Free(IntPtr value) => Native.seed_cancel_token_free(value);
+    }
+
+    internal sealed class ClassifierHandle : SeedHandle
+    {
+        internal static readonly ClassifierHandle None = new ClassifierHandle();
+
+        protected override void Free(IntPtr value) => Native.seed_classifier_free(value);
     }
 
     internal sealed class ConfigHandle : SeedHandle
@@ -106,6 +134,11 @@ namespace LibSeed
     internal sealed class DlpackHandle : SeedHandle
     {
         protected override void Free(IntPtr value) => DlpackLayout.Delete(value);
+    }
+
+    internal sealed class DriftHandle : SeedHandle
+    {
+        protected override void Free(IntPtr value) => Native.seed_drift_free(value);
     }
 
     internal sealed class EmbeddingsHandle : SeedHandle
@@ -132,11 +165,20 @@ namespace LibSeed
 
     internal sealed class SessionHandle : SeedHandle
     {
+        internal static readonly SessionHandle None = new SessionHandle();
+
         protected override void Free(IntPtr value) => Native.seed_session_free(value);
+    }
+
+    internal sealed class StoreHandle : SeedHandle
+    {
+        protected override void Free(IntPtr value) => Native.seed_store_free(value);
     }
 
     internal sealed class StudentHandle : SeedHandle
     {
+        internal static readonly StudentHandle None = new StudentHandle();
+
         protected override void Free(IntPtr value) => Native.seed_student_free(value);
     }
 

@@ -122,6 +122,179 @@ namespace LibSeed
         internal double balanced_recall_deviation;
     }
 
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct StoreOptionsLayout
+    {
+        internal UIntPtr struct_size;
+        internal ulong max_bytes;
+        internal ulong max_frames;
+        internal ulong max_age_seconds;
+        internal ulong seed;
+        internal ulong queue_bytes;
+        internal uint queue_frames;
+        internal int keep;
+        internal int encoding;
+        internal int jpeg_quality;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct StoreEntryLayout
+    {
+        internal UIntPtr struct_size;
+        internal IntPtr name;
+        internal IntPtr metadata;
+        internal long time_us;
+        internal IntPtr embedding;
+        internal UIntPtr embedding_dim;
+        internal long label;
+        internal IntPtr label_text;
+        internal int has_label;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct StoreFilterLayout
+    {
+        internal UIntPtr struct_size;
+        internal long first_id;
+        internal long last_id;
+        internal long from_us;
+        internal long until_us;
+        internal long label;
+        internal ulong last;
+        internal int labelled;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct StoreRecordLayout
+    {
+        internal UIntPtr struct_size;
+        internal long id;
+        internal long time_us;
+        internal long label;
+        internal ulong bytes;
+        internal uint width;
+        internal uint height;
+        internal uint channels;
+        internal uint bits;
+        internal uint crc32;
+        internal int encoding;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct StoreStatsLayout
+    {
+        internal UIntPtr struct_size;
+        internal ulong pushed;
+        internal ulong stored;
+        internal ulong dropped;
+        internal ulong passed_over;
+        internal ulong failed;
+        internal ulong evicted;
+        internal ulong queue_frames;
+        internal ulong queue_bytes;
+        internal ulong frames;
+        internal ulong bytes;
+        internal ulong file_bytes;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct FitProgressLayout
+    {
+        internal UIntPtr struct_size;
+        internal int stage;
+        internal int reserved;
+        internal ulong done;
+        internal ulong total;
+        internal ulong epoch;
+        internal double loss;
+        internal double held_out_loss;
+        internal double held_out_accuracy;
+        internal double eta_seconds;
+        internal double elapsed_seconds;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct LinearLayout
+    {
+        internal UIntPtr struct_size;
+        internal double accuracy_mean;
+        internal double accuracy_deviation;
+        internal double balanced_recall_mean;
+        internal double balanced_recall_deviation;
+        internal double auroc_mean;
+        internal double auroc_deviation;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct DriftSignalLayout
+    {
+        internal UIntPtr struct_size;
+        internal double energy;
+        internal double threshold;
+        internal double p_value;
+        internal double nearest;
+        internal double nearest_reference;
+        internal double outside;
+        internal int raised;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct IntervalLayout
+    {
+        internal double value;
+        internal double low;
+        internal double high;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct FidelityLayout
+    {
+        internal UIntPtr struct_size;
+        internal UIntPtr frames;
+        internal UIntPtr k;
+        internal UIntPtr queue;
+        internal double temperature_student;
+        internal double temperature_teacher;
+        internal IntervalLayout kl;
+        internal IntervalLayout overlap;
+        internal IntervalLayout cosine;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct GateOptionsLayout
+    {
+        internal UIntPtr struct_size;
+        internal UIntPtr k;
+        internal double temperature_student;
+        internal double temperature_teacher;
+        internal double kl_margin;
+        internal double overlap_margin;
+        internal double recall_margin;
+        internal double latency_factor;
+        internal ulong seed;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct CriterionLayout
+    {
+        internal double old_value;
+        internal double new_value;
+        internal IntervalLayout difference;
+        internal double limit;
+        internal int holds;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct VerdictLayout
+    {
+        internal UIntPtr struct_size;
+        internal CriterionLayout kl;
+        internal CriterionLayout overlap;
+        internal CriterionLayout recall;
+        internal CriterionLayout latency;
+        internal int passes;
+    }
+
     [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
     internal delegate void LogCallback(int level, IntPtr message, IntPtr userData);
 
@@ -139,4 +312,7 @@ namespace LibSeed
 
     [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
     internal delegate int CountCallback(UIntPtr done, UIntPtr total, IntPtr userData);
+
+    [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+    internal delegate int FitCallback(IntPtr progress, IntPtr userData);
 }

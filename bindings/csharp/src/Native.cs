@@ -16,6 +16,9 @@ namespace LibSeed
         internal const uint AbiVersion = 1;
         internal const int DeviceCpu = 0;
         internal const int DeviceCuda = 1;
+        internal const int StoreTextName = 1;
+        internal const int StoreTextMetadata = 2;
+        internal const int StoreTextLabel = 3;
 
         // Before the first call, wherever it comes from. An explicit static constructor is not run later than that.
         static Native()
@@ -104,6 +107,14 @@ namespace LibSeed
         internal static extern IntPtr seed_dataset_skipped(DatasetHandle dataset, UIntPtr index, IntPtr buffer,
             UIntPtr capacity, out UIntPtr length);
         [DllImport(Seed, CallingConvention = C)] internal static extern void seed_dataset_free(IntPtr dataset);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_dataset_class_labels(DatasetHandle dataset, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_dataset_class_count(DatasetHandle dataset, out UIntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_dataset_class_name(DatasetHandle dataset, UIntPtr index, IntPtr buffer,
+            UIntPtr capacity, out UIntPtr length);
 
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_teacher_load(byte[] path, byte[] architecture, ConfigHandle config,
@@ -287,6 +298,129 @@ namespace LibSeed
             CountCallback callback, IntPtr userData, CancelTokenHandle cancel, IntPtr buffer, UIntPtr capacity,
             out UIntPtr length);
         [DllImport(Seed, CallingConvention = C)] internal static extern void seed_session_free(IntPtr session);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_session_stage_count(SessionHandle session, out UIntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_session_stage(SessionHandle session, UIntPtr index, out long channels,
+            out long stride, IntPtr buffer, UIntPtr capacity, out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_session_feature_map(SessionHandle session, byte[] name, ImageLayout* images,
+            UIntPtr count, IntPtr buffer, UIntPtr capacity, out UIntPtr length);
+
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_classifier_open(byte[] path, ConfigHandle config, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_classifier_save(ClassifierHandle classifier, byte[] path);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_classifier_class_count(ClassifierHandle classifier, out UIntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_classifier_class_name(ClassifierHandle classifier, UIntPtr index,
+            IntPtr buffer, UIntPtr capacity, out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_classifier_describe(ClassifierHandle classifier, IntPtr buffer,
+            UIntPtr capacity, out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_classifier_confusion(ClassifierHandle classifier, IntPtr buffer,
+            UIntPtr capacity, out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_classifier_confusion_csv(ClassifierHandle classifier, IntPtr buffer,
+            UIntPtr capacity, out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_classifier_classify(ClassifierHandle classifier, ImageLayout* images,
+            UIntPtr count, IntPtr classes, IntPtr confidences, IntPtr unsure, IntPtr probabilities);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_classifier_classify_dataset(ClassifierHandle classifier,
+            DatasetHandle dataset, CountCallback callback, IntPtr userData, CancelTokenHandle cancel, IntPtr classes,
+            IntPtr confidences, IntPtr unsure, IntPtr probabilities, UIntPtr capacity);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_classifier_judge(ClassifierHandle classifier, DatasetHandle dataset,
+            IntPtr labels, UIntPtr labelCount, CountCallback callback, IntPtr userData, CancelTokenHandle cancel,
+            IntPtr buffer, UIntPtr capacity, out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern void seed_classifier_free(IntPtr classifier);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_classifier_fit(ConfigHandle config, StudentHandle student,
+            ClassifierHandle earlier, TeacherHandle teacher, DatasetHandle dataset, IntPtr labels, UIntPtr labelCount,
+            IntPtr[] names, UIntPtr classCount, FitCallback callback, IntPtr userData, CancelTokenHandle cancel,
+            out int outcome, out IntPtr result);
+
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_anomaly_fit(ConfigHandle config, StudentHandle student, DatasetHandle good,
+            CountCallback callback, IntPtr userData, CancelTokenHandle cancel, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_anomaly_add(AnomalyHandle anomaly, ConfigHandle config, DatasetHandle good,
+            CountCallback callback, IntPtr userData, CancelTokenHandle cancel);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_anomaly_open(byte[] path, ConfigHandle config, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_anomaly_save(AnomalyHandle anomaly, byte[] path);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_anomaly_threshold(AnomalyHandle anomaly, out float threshold,
+            out double rate);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_anomaly_describe(AnomalyHandle anomaly, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_anomaly_score(AnomalyHandle anomaly, ImageLayout* images, UIntPtr count,
+            float* scores, byte* alarms);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_anomaly_map(AnomalyHandle anomaly, ImageLayout* image, IntPtr buffer,
+            UIntPtr capacity, out UIntPtr length, float* score, byte* alarm);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern void seed_anomaly_free(IntPtr anomaly);
+
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_store_open(byte[] path, ref StoreOptionsLayout options, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_store_open_to_read(byte[] path, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern void seed_store_free(IntPtr store);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_store_set_session(StoreHandle store, SessionHandle session);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_store_push(StoreHandle store, ImageLayout* image, StoreEntryLayout* entry,
+            uint waitMs, out long id);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_store_push_encoded(StoreHandle store, byte* bytes, UIntPtr length,
+            StoreEntryLayout* entry, uint waitMs, out long id);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_store_flush(StoreHandle store);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_store_set_label(StoreHandle store, long id, long label, byte[] text);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_store_remove(StoreHandle store, long* ids, UIntPtr count);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_store_list(StoreHandle store, ref StoreFilterLayout filter, IntPtr buffer,
+            UIntPtr capacity, out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_store_describe(StoreHandle store, long id, ref StoreRecordLayout record);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_store_text(StoreHandle store, long id, int which, IntPtr buffer,
+            UIntPtr capacity, out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_store_pixels(StoreHandle store, long id, ref ImageLayout image,
+            IntPtr buffer, UIntPtr capacity, out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_store_encoded(StoreHandle store, long id, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_store_embedding(StoreHandle store, long id, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_store_labels(StoreHandle store, long* ids, UIntPtr count, long* labels);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_dataset_open_store(StoreHandle store, long* ids, UIntPtr count,
+            out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_store_stats_now(StoreHandle store, ref StoreStatsLayout stats);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_store_trouble(StoreHandle store, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_store_check(byte[] path, CountCallback callback, IntPtr userData);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_store_repair(byte[] path, byte[] newPath, CountCallback callback,
+            IntPtr userData, out ulong saved, out ulong lost, out int listDamaged);
 
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_knn_evaluate(float* embeddings, UIntPtr count, UIntPtr dim, long* labels,
@@ -306,6 +440,41 @@ namespace LibSeed
             UIntPtr teacherDim, UIntPtr count, UIntPtr k, out double share);
 
         [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_auroc(float* scores, byte* positives, UIntPtr count, out double value);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_region_overlap(float* scores, byte* masks, uint* widths, uint* heights,
+            UIntPtr count, double limit, out double value);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_linear_evaluate(float* features, UIntPtr count, UIntPtr dim, IntPtr labels,
+            uint splits, ulong seed, double labelFraction, CancelTokenHandle cancel, ref LinearLayout result,
+            IntPtr recalls, UIntPtr classCount);
+
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_drift_new(float* embeddings, UIntPtr count, UIntPtr dim, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_drift_load(byte[] path, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_drift_save(DriftHandle drift, byte[] path);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_drift_measure(DriftHandle drift, float* embeddings, UIntPtr count,
+            UIntPtr dim, ref DriftSignalLayout signal);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern void seed_drift_free(IntPtr drift);
+
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_fidelity_measure(float* student, float* teacher, UIntPtr count, UIntPtr dim,
+            float* queue, UIntPtr queueCount, UIntPtr k, double temperatureStudent, double temperatureTeacher,
+            ulong seed, ref FidelityLayout result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_fidelity_compare(ref FidelityLayout then, ref FidelityLayout now,
+            out int worse);
+
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_gate_judge(SessionHandle oldSession, SessionHandle newSession,
+            SessionHandle teacher, DatasetHandle frames, DatasetHandle reference, long* labels, UIntPtr labelCount,
+            ref GateOptionsLayout options, CountCallback callback, IntPtr userData, ref VerdictLayout verdict);
+
+        [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_report_new(byte[] title, out IntPtr result);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_report_add_paragraph(ReportHandle report, byte[] paragraph);
@@ -319,6 +488,9 @@ namespace LibSeed
         internal static extern IntPtr seed_report_add_neighbours(ReportHandle report, byte[] title,
             DatasetHandle dataset, uint* queries, UIntPtr count, UIntPtr k, byte[] leftName, uint* left,
             byte[] rightName, uint* right);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_report_add_confusion(ReportHandle report, byte[] title,
+            ClassifierHandle classifier);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_report_write(ReportHandle report, byte[] path);
         [DllImport(Seed, CallingConvention = C)] internal static extern void seed_report_free(IntPtr report);

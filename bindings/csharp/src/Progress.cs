@@ -1,5 +1,6 @@
 using System;
 using System.Runtime.InteropServices;
+using System.Threading;
 
 namespace LibSeed
 {
@@ -127,6 +128,25 @@ namespace LibSeed
 
         /// <summary>Calls the function.</summary>
         public void Report(T value) => report(value);
+    }
+
+    // Progress that also ends the call with a token, for functions of C that take none.
+    internal sealed class WatchingProgress : IProgress<CountProgress>
+    {
+        private readonly IProgress<CountProgress> progress;
+        private readonly CancellationToken cancellation;
+
+        internal WatchingProgress(IProgress<CountProgress> progress, CancellationToken cancellation)
+        {
+            this.progress = progress;
+            this.cancellation = cancellation;
+        }
+
+        public void Report(CountProgress value)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            progress?.Report(value);
+        }
     }
 
     // A struct that C reports, whose struct_size tells how much of it a library of another version has written.

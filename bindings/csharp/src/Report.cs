@@ -103,6 +103,16 @@ namespace LibSeed
             return flat.ToArray();
         }
 
+        /// <summary>
+        /// Adds the confusion matrix of a classifier's held-out images as a table: true class by row, answered class by column, and
+        /// each class's recall.
+        /// </summary>
+        /// <exception cref="SeedException">
+        /// <see cref="ErrorCode.InvalidArgument"/> when no image was held out.
+        /// </exception>
+        public void AddConfusion(string title, Classifier classifier) => SeedError.Check(Native.seed_report_add_confusion(Handle,
+            Text.ToNative(title, nameof(title)), Given.Object(classifier, nameof(classifier)).Handle));
+
         /// <summary>Writes the report to an HTML file, atomically. More may be added and written again.</summary>
         public void Write(string path) =>
             SeedError.Check(Native.seed_report_write(Handle, Text.ToNative(path, nameof(path))));

@@ -141,6 +141,43 @@ namespace LibSeed
             }
         }
 
+        /// <summary>The feature maps of the session's network, counted from the image on; none for some backbones.</summary>
+        public Stage[] Stages()
+        {
+            UIntPtr count;
+            SeedError.Check(Native.seed_session_stage_count(Handle, out count));
+            var stages = new Stage[Size.Int(count)];
+            for (var i = 0; i < stages.Length; i++)
+            {
+                var number = (UIntPtr)(uint)i;
+                long channels = 0, stride = 0;
+                var name = Filling.Text((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
+                    Native.seed_session_stage(Handle, number, out channels, out stride, buffer, capacity, out length));
+                stages[i] = new Stage(name, channels, stride);
+            }
+            return stages;
+        }
+
+        /// <summary>
+        /// The feature maps of images at a stage: numbers by image, channel, row and column. The images are resized and cropped as
+        /// for <see cref="Embed(Image[])"/>. What lies behind the stage is not computed.
+        /// </summary>
+        /// <exception cref="SeedException">
+        /// <see cref="ErrorCode.InvalidArgument"/> for an unknown name, listing those that there are.
+        /// </exception>
+        public unsafe float[] FeatureMap(string stage, params Image[] images)
+        {
+            var name = Text.ToNative(stage, nameof(stage));
+            using (var views = new ImageViews(images))
+            using (InFlight.Begin())
+            fixed (ImageLayout* first = views.Views)
+            {
+                var address = (IntPtr)first;
+                return Filling.Array<float>((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
+                    Native.seed_session_feature_map(Handle, name, (ImageLayout*)address, views.Count, buffer, capacity, out length));
+            }
+        }
+
         /// <summary>
         /// Vectors of all images of a data set, in order. A broken image gives zeros and is counted as skipped.
         /// </summary>

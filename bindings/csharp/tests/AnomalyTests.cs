@@ -1,0 +1,135 @@
+using System;
+using System.IO;
+using System.Linq;
+using System.Threading;
+
+namespace LibSeed.Tests
+{
+    internal static class AnomalyTests
+    {
+        private const int Side = 64;
+
+        private static bool IsScratch(int pixel) => pixel % Side >= 40 && pixel % Side < 56 && pixel / Side >= 8 && pixel / Side < 24;
+
+        // Stripes of some brightness; a scratch is a white square in them.
+        private static Image Part(int number, bool scratched = false)
+        {
+            var pixels = Fixtures.Stripes(4, Side, Side);
+            for (var i = 0; i < pixels.Length; i++)
+            {
+                pixels[i] = scratched && IsScratch(i) ? (byte)255 : (byte)(pixels[i] + number % 12);
+            }
+            return new Image(pixels, Side, Side, PixelFormat.Mono8);
+        }
+
+        private static Dataset Parts(int count)
+        {
+            var parts = new Dataset();
+            for (var i = 0; i < count; i++)
+            {
+                parts.Push(Part(i));
+            }
+            return parts;
+        }
+
+        [Test]
+        public static void ScratchesAreFound()
+        {
+            var path = Path.Combine(Fixtures.Folder(), "good.safetensors");
+            using (var config = Fixtures.SmallConfig().Set("image_width", Side).Set("image_height", Side))
+            using (var student = new Student("resnet18", config))
+            using (var parts = Parts(20))
+            using (var more = Parts(10))
+            using (var token = new CancelToken())
+            using (var source = new CancellationTokenSource())
+            {
+                var open = SeedHandle.Open;
+                var done = 0L;
+                AnomalyScore[] scores;
+                using (var anomaly = Anomaly.Fit(config, student, parts, new DirectProgress<CountProgress>(p => done = p.Done)))
+                {
+                    Expect.True(done > 0, "images that were counted");
+                    // Of twenty parts four are held out.
+                    Expect.Near(.2, anomaly.FalseAlarmRate, 1e-9);
+                    Expect.True(anomaly.Threshold > 0 && !float.IsInfinity(anomaly.Threshold), "a threshold, " + anomaly.Threshold);
+                    scores = anomaly.Scores(Part(3), Part(3, true));
+                    Expect.True(scores[1].IsAlarm && scores[1].Score > scores[0].Score && scores[1].Score > anomaly.Threshold,
+                        "the scratch is an alarm");
+                    Expect.Equal(0, anomaly.Scores().Length);
+                    var map = anomaly.Map(Part(3, true));
+                    Expect.Equal("64 64 4096 True", string.Join(" ", map.Width, map.Height, map.Distances.Length, map.IsAlarm));
+                    Expect.Near(scores[1].Score, map.Score, 1e-3 * map.Score);
+                    // The scratch is where the map is high.
+                    var mask = Enumerable.Range(0, Side * Side).Select(pixel => IsScratch(pixel) ? (byte)1 : (byte)0).ToArray();
+                    Expect.True(Measures.Auroc(map.Distances, mask) > .8, "the map finds the scratch");
+                    Expect.True(Measures.RegionOverlap(new[] { new DefectMap(map.Distances, mask, Side, Side) }) > .3, "and covers it");
+                    anomaly.Save(path);
+                }
+                using (var again = Anomaly.Open(path, config))
+                {
+                    var same = again.Scores(Part(3), Part(3, true));
+                    Expect.Near(scores[0].Score, same[0].Score, 1e-3);
+                    Expect.Near(scores[1].Score, same[1].Score, 1e-3);
+                    Expect.Holds("\"held_out\":4", again.Description.Replace(" ", ""));
+                    again.Add(config, more);
+                    Expect.Holds("\"held_out\":6", again.Description.Replace(" ", ""));
+                    token.Trigger();
+                    source.Cancel();
+                    Expect.Fails(ErrorCode.Cancelled, () => again.Add(token, config, more));
+                    Expect.Throws<OperationCanceledException>(() => again.Add(config, more, null, source.Token));
+                    Expect.Holds("\"held_out\":6", again.Description.Replace(" ", ""));
+                    again.Dispose();
+                    Expect.Throws<ObjectDisposedException>(() => again.Map(Part(1)));
+                    Expect.Throws<ObjectDisposedException>(() => again.Add(config, more));
+                }
+                Expect.Fails(ErrorCode.Cancelled, () => Anomaly.Fit(token, config, student, parts));
+                Expect.Throws<OperationCanceledException>(() => Anomaly.Fit(config, student, parts, null, source.Token));
+                Expect.Throws<InvalidCastException>(() => Anomaly.Fit(config, student, parts,
+                    new DirectProgress<CountProgress>(p => throw new InvalidCastException())));
+                Expect.Fails(ErrorCode.Io, () => Anomaly.Open(path + ".none", config));
+                Expect.Throws<ArgumentNullException>(() => Anomaly.Fit(config, student, null));
+                Expect.True(SeedHandle.Open <= open, "nothing left of what was made");
+            }
+        }
+
+        [Test]
+        public static void FeatureMapsAreThere()
+        {
+            var session = Fixtures.TellingSession;
+            Expect.Equal("layer1 64 4, layer2 128 8, layer3 256 16, layer4 512 32",
+                string.Join(", ", session.Stages().Select(stage => stage.Name + " " + stage.Channels + " " + stage.Stride)));
+            var both = session.FeatureMap("layer2", Fixtures.Striped(3), Fixtures.Striped(5));
+            var alone = session.FeatureMap("layer2", Fixtures.Striped(5));
+            Expect.Equal(128 * (Fixtures.Side / 8) * (Fixtures.Side / 8), alone.Length);
+            Expect.Equal(2 * alone.Length, both.Length);
+            for (var i = 0; i < alone.Length; i++)
+            {
+                Expect.Near(alone[i], both[alone.Length + i], 1e-3);
+            }
+            Expect.Fails(ErrorCode.InvalidArgument, () => session.FeatureMap("layer9", Fixtures.Striped(5)));
+        }
+
+        [Test]
+        public static void MeasuresMeasure()
+        {
+            // Of four pairs of a positive and a negative three are in order, and one is half.
+            Expect.Equal(.875, Measures.Auroc(new[] { .9f, .5f, .5f, .1f }, new byte[] { 1, 1, 0, 0 }));
+            Expect.Fails(ErrorCode.InvalidArgument, () => Measures.Auroc(new[] { 1f, 2f }, new byte[] { 1, 1 }));
+            Expect.Throws<ArgumentException>(() => Measures.Auroc(new[] { 1f, 2f }, new byte[] { 1 }));
+            var perfect = new DefectMap(new float[] { 0, 0, 1, 0, 0, 0 }, new byte[] { 0, 0, 1, 0, 0, 0 }, 3, 2);
+            Expect.Near(1, Measures.RegionOverlap(new[] { perfect, perfect }), 1e-9);
+            Expect.Throws<ArgumentException>(() => new DefectMap(new float[6], new byte[6], 3, 3));
+            Expect.Fails(ErrorCode.InvalidArgument, () => Measures.RegionOverlap(new DefectMap[0]));
+            var values = Enumerable.Range(0, 30).SelectMany(i => i % 2 == 0 ? new[] { 1f, i / 100f } : new[] { i / 100f, 1f }).ToArray();
+            var labels = Enumerable.Range(0, 30).Select(i => i == 4 ? -1 : i % 2).ToArray();
+            var features = new Embeddings(values, 2);
+            var result = Measures.Linear(features, labels, 3);
+            Expect.Equal("1 1 1 0", string.Join(" ", result.AccuracyMean, result.BalancedRecallMean, result.AurocMean,
+                result.AccuracyDeviation));
+            Expect.Equal("1 1", string.Join(" ", result.Recalls));
+            Expect.Throws<ArgumentException>(() => Measures.Linear(features, labels.Skip(1).ToArray()));
+            labels[0] = int.MaxValue;
+            Expect.Throws<ArgumentException>(() => Measures.Linear(features, labels));
+        }
+    }
+}

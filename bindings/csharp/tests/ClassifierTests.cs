@@ -1,0 +1,179 @@
+using System;
+using System.IO;
+using System.Linq;
+using System.Threading;
+
+namespace LibSeed.Tests
+{
+    internal static class ClassifierTests
+    {
+        // Narrow and wide stripes of several brightnesses.
+        private static Image Part(int number)
+        {
+            var pixels = Fixtures.Stripes(number % 2 == 0 ? 2 : 9).Select(value => (byte)(value - number)).ToArray();
+            return new Image(pixels, 40, 36, PixelFormat.Mono8);
+        }
+
+        private static Dataset Parts(int count = 24)
+        {
+            var parts = new Dataset();
+            for (var i = 0; i < count; i++)
+            {
+                parts.Push(Part(i), (i % 2 == 0 ? "narrow/" : "wide ü/") + i);
+            }
+            return parts;
+        }
+
+        private static Classifier Fitted(Config config, Dataset parts, IProgress<FitProgress> progress = null,
+            CancellationToken cancellation = default(CancellationToken))
+        {
+            using (var student = new Student("resnet18", config))
+            {
+                return Classifier.Fit(config, student, parts, parts.ClassLabels(), parts.Classes(), null, progress, cancellation);
+            }
+        }
+
+        [Test]
+        public static void FoldersAreClasses()
+        {
+            using (var parts = Parts(4))
+            {
+                parts.Push(Fixtures.Striped(3), "loose");
+                Expect.Equal("0 1 0 1 -1", string.Join(" ", parts.ClassLabels()));
+                Expect.Equal("narrow, wide ü", string.Join(", ", parts.Classes()));
+            }
+        }
+
+        [Test]
+        public static void PartsAreToldApart()
+        {
+            using (var config = Fixtures.SmallConfig())
+            using (var parts = Parts())
+            {
+                var stages = new System.Collections.Generic.HashSet<FitStage>();
+                var labels = parts.ClassLabels();
+                var images = Enumerable.Range(0, 24).Select(Part).ToArray();
+                var path = Path.Combine(Fixtures.Folder(), "classifier.safetensors");
+                Verdict[] verdicts;
+                using (var classifier = Fitted(config, parts, new DirectProgress<FitProgress>(p =>
+                {
+                    Expect.True(p.Done <= p.Total, p.Done + " of " + p.Total);
+                    stages.Add(p.Stage);
+                })))
+                {
+                    Expect.Equal("Embedding Linear", string.Join(" ", stages.OrderBy(stage => stage)));
+                    Expect.Equal("narrow, wide ü", string.Join(", ", classifier.Classes));
+                    verdicts = classifier.Classify(images);
+                    Expect.Equal(string.Join(" ", labels), string.Join(" ", verdicts.Select(verdict => verdict.Class)));
+                    foreach (var verdict in verdicts)
+                    {
+                        Expect.Near(1, verdict.Probabilities.Sum(), 1e-5);
+                        Expect.Equal(verdict.Confidence, verdict.Probabilities[verdict.Class]);
+                    }
+                    Expect.Equal(0, classifier.Classify().Length);
+                    Expect.Holds("\"temperature\"", classifier.Description);
+                    var confusion = classifier.Confusion();
+                    Expect.Equal("2 2", confusion.Length + " " + confusion[1].Length);
+                    Expect.True(confusion[0][0] + confusion[0][1] > 0, "held-out images of the first class");
+                    Expect.Holds("wide ü", classifier.ConfusionCsv);
+                    using (var report = new Report("Classes"))
+                    {
+                        report.AddConfusion("Held out", classifier);
+                        report.Write(path + ".html");
+                    }
+                    Expect.Holds("wide ü", File.ReadAllText(path + ".html"));
+                    classifier.Save(path);
+                }
+                using (var again = Classifier.Open(path, config))
+                {
+                    var count = 0L;
+                    var answers = again.Classify(parts, new DirectProgress<CountProgress>(p => count = p.Done));
+                    Expect.Equal(24L, count);
+                    for (var i = 0; i < answers.Length; i++)
+                    {
+                        Expect.Equal(verdicts[i].Class, answers[i].Class);
+                        Expect.Near(verdicts[i].Confidence, answers[i].Confidence, 1e-4);
+                    }
+                    Expect.Holds("\"images\":24", again.Judge(parts, labels).Replace(" ", ""));
+                    Expect.Fails(ErrorCode.InvalidArgument, () => again.Judge(parts, labels.Skip(1).ToArray()));
+                    Expect.Throws<InvalidCastException>(() => again.Classify(parts,
+                        new DirectProgress<CountProgress>(p => throw new InvalidCastException())));
+                    using (var token = new CancelToken())
+                    using (var source = new CancellationTokenSource())
+                    {
+                        token.Trigger();
+                        source.Cancel();
+                        Expect.Fails(ErrorCode.Cancelled, () => again.Classify(token, parts));
+                        Expect.Fails(ErrorCode.Cancelled, () => again.Judge(token, parts, labels));
+                        Expect.Throws<OperationCanceledException>(() => again.Classify(parts, null, source.Token));
+                        Expect.Throws<OperationCanceledException>(() => again.Judge(parts, labels, null, source.Token));
+                    }
+                    // A third class joins the two.
+                    var flat = Enumerable.Range(0, 6).Select(i =>
+                        new Image(Enumerable.Repeat((byte)(90 + i), 1440).ToArray(), 40, 36, PixelFormat.Mono8)).ToArray();
+                    foreach (var image in flat)
+                    {
+                        parts.Push(image, "xflat/1");
+                    }
+                    using (var wider = Classifier.Extend(config, again, parts, parts.ClassLabels(), parts.Classes()))
+                    {
+                        Expect.Equal(2, wider.Classify(flat[0])[0].Class);
+                    }
+                    again.Dispose();
+                    Expect.Throws<ObjectDisposedException>(() => again.Classify(images[0]));
+                    Expect.Throws<ObjectDisposedException>(() => again.Description.ToString());
+                }
+                Expect.Fails(ErrorCode.Format, () => Classifier.Open(path + ".html", config));
+            }
+        }
+
+        [Test]
+        public static void FitsEnd()
+        {
+            var before = SeedHandle.Open;
+            using (var config = Fixtures.SmallConfig().Set("finetune.mode", "full").Set("finetune.batch_size", 4))
+            using (var parts = Parts())
+            using (var student = new Student("resnet18", config))
+            using (var source = new CancellationTokenSource())
+            using (var token = new CancelToken())
+            {
+                var classes = parts.Classes();
+                var labels = parts.ClassLabels();
+                Outcome outcome;
+                // The linear one is there when the layers begin to learn.
+                using (var best = Classifier.Fit(token, out outcome, config, student, parts, labels, classes, null,
+                    new DirectProgress<FitProgress>(p =>
+                    {
+                        if (p.Stage == FitStage.Full)
+                        {
+                            token.Trigger();
+                        }
+                    })))
+                {
+                    Expect.Equal(Outcome.Cancelled, outcome);
+                    Expect.Equal(2, best.Classify(Part(0))[0].Probabilities.Length);
+                }
+                Expect.Fails(ErrorCode.Cancelled, () => Classifier.Fit(token, out outcome, config, student, parts, labels, classes));
+                Expect.Throws<OperationCanceledException>(() => Fitted(config, parts, new DirectProgress<FitProgress>(p =>
+                {
+                    if (p.Stage == FitStage.Full)
+                    {
+                        source.Cancel();
+                    }
+                }), source.Token));
+                Expect.Throws<InvalidCastException>(() => Fitted(config, parts, new DirectProgress<FitProgress>(p =>
+                {
+                    if (p.Stage == FitStage.Full)
+                    {
+                        throw new InvalidCastException();
+                    }
+                })));
+                Expect.Fails(ErrorCode.InvalidArgument, () => Classifier.Fit(config, student, parts, labels.Skip(1).ToArray(), classes));
+                Expect.Fails(ErrorCode.InvalidArgument, () => Classifier.Fit(config, student, parts, labels, new[] { "a", "a" }));
+                Expect.Throws<ArgumentNullException>(() => Classifier.Fit(config, student, parts, null, classes));
+                Expect.Throws<ArgumentNullException>(() => Classifier.Extend(config, null, parts, labels, classes));
+            }
+            Expect.True(SeedHandle.Open <= before, "nothing left of what was made");
+        }
+    }
+}
