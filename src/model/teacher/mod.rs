@@ -43,8 +43,8 @@ use tch::{Device, Kind, Tensor};
 use self::embedder::check_rows;
 use self::frozen::Frozen;
 use super::network::check_images;
-use super::published::{projection_of, published_names};
-use super::weights::{self, HostTensor, StateDict};
+use super::published::{projection_of, published};
+use super::weights::{self, HostTensor, Side, StateDict};
 use super::{Architecture, Fused, Head, Load, LoadReport, Network, unit_rows};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -76,16 +76,17 @@ impl Teacher {
     }
 
     /// A teacher from weights under torchvision's names or those of a published checkpoint
-    /// ([`published_names`]). A projection head in the weights is kept; a classifier is not, and then the
+    /// ([`published`](super::published())). A projection head in the weights is kept; a classifier is not, and then the
     /// embedding is the normalised features.
     ///
     /// # Errors
     /// Those of [`Network::load`].
     pub fn from_state(architecture: Architecture, state: StateDict, device: Device) -> Result<Teacher> {
-        let state = published_names(architecture, state)?;
-        let head = projection_of(&state).unwrap_or(Head::None);
+        let found = published(architecture, state, Side::Teacher)?;
+        let head = projection_of(&found.state).unwrap_or(Head::None);
         let network = Network::blank(architecture, head, device)?;
-        let report = network.load(&state, Load::Everything)?;
+        let mut report = network.load(&found.state, Load::Everything)?;
+        report.ignored.splice(0..0, found.aside);
         let mut frozen = Frozen::new(network)?;
         frozen.report = report;
         Ok(Teacher(Source::Network(Box::new(frozen))))
