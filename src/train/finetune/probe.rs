@@ -68,7 +68,7 @@ pub fn linear_probe(
         return Err(Error::invalid(format!("a label is {}, expected below {MAX_CLASSES}", classes - 1)));
     }
     let labelled = crate::infer::classifier::labelled(labels, features.len(), classes)?;
-    if !(1..=MAX_SPLITS).contains(&probe.splits) || !(probe.test_fraction > 0.0 && probe.test_fraction < 1.0) {
+    if !((1..=MAX_SPLITS).contains(&probe.splits) && probe.test_fraction > 0.0 && probe.test_fraction < 1.0) {
         return Err(Error::invalid(format!(
             "{} splits with {} for testing, expected 1 to {MAX_SPLITS} and a share between 0 and 1",
             probe.splits, probe.test_fraction
