@@ -8,7 +8,14 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// Held as long as it lives. The file stays: removing it would let two writers lock two files of one name.
 pub(super) struct WriterLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for WriterLock {
+    /// Closing alone would not do: a process that another thread is starting holds the file open until it runs its program.
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
+    }
 }
 
 impl WriterLock {
@@ -42,6 +49,6 @@ impl WriterLock {
         }
         // For the message above only; on a full disk the lock holds without it.
         let _ = file.rewind().and_then(|()| file.set_len(0)).and_then(|()| write!(file, "{}", std::process::id()));
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 }

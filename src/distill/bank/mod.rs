@@ -45,6 +45,13 @@ pub struct Bank {
     checked: Vec<AtomicU64>,
 }
 
+impl Drop for Bank {
+    /// Closing alone would not do: a process that another thread is starting holds the file open until it runs its program.
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
+    }
+}
+
 impl Bank {
     /// Opens the bank at `path`, finished or not. Its header is checked now, its rows when they are first read.
     ///

@@ -30,6 +30,13 @@ pub struct BankWriter {
     synced: Instant,
 }
 
+impl Drop for BankWriter {
+    /// Closing alone would not do: a process that another thread is starting holds the file open until it runs its program.
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
+    }
+}
+
 impl BankWriter {
     /// Makes the bank at `path`, or goes on with the one that is there. The whole file is reserved at once where the file
     /// system can do that, so that a full disk shows now and not at night.
