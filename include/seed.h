@@ -2243,9 +2243,12 @@ SEED_MUST_USE seed_error *seed_session_feature_map(const seed_session *session,
 /*
  Opens a file of seed_classifier_save. "device" and "precision" come from `config`. The caller frees the classifier.
 
- Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT for a file that is damaged, hostile or no classifier's.
+ Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT for a file that is damaged, hostile or no classifier's, SEED_ERROR_MISMATCH for one that holds
+ other tensors besides.
  */
-SEED_MUST_USE seed_error *seed_classifier_open(const char *path, const seed_config *config, seed_classifier **out);
+SEED_MUST_USE seed_error *seed_classifier_open(const char *path,
+                                 const seed_config *config,
+                                 seed_classifier **out);
 
 /*
  Writes the classifier to one safetensors file, atomically: network with torchvision's key names, classes, temperature,

@@ -27,7 +27,8 @@ handle!(seed_classifier, Arc<Classifier>);
 
 /// Opens a file of seed_classifier_save. "device" and "precision" come from `config`. The caller frees the classifier.
 ///
-/// Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT for a file that is damaged, hostile or no classifier's.
+/// Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT for a file that is damaged, hostile or no classifier's, SEED_ERROR_MISMATCH for one that holds
+/// other tensors besides.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_classifier_open(
     path: *const c_char,
