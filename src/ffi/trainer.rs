@@ -17,7 +17,11 @@ use super::pointers::{check_optional, check_out, put, put_new, text};
 use super::queue::seed_queue;
 use super::student::seed_student;
 use super::teacher::seed_teacher;
+use crate::Result;
+use crate::config::Config;
 use crate::distill::ImageTargets;
+use crate::model::provenance::SharedProvenance;
+use crate::train::distill::{SharedNetwork, SharedQueue};
 use crate::train::{CancelToken, Control, Distillation, Outcome, Progress};
 
 /// The last step of the run was made.
@@ -92,6 +96,29 @@ pub type seed_progress_callback =
 pub struct seed_trainer(Guarded<Distillation>);
 handle!(seed_trainer, Distillation);
 
+/// What every run is made of, wherever its targets come from.
+struct Parts {
+    config: Config,
+    student: SharedNetwork,
+    provenance: SharedProvenance,
+    queue: Option<SharedQueue>,
+}
+
+impl Parts {
+    /// # Safety
+    /// The handles are as [`with`] wants them; `queue` may be NULL.
+    unsafe fn of(config: *const seed_config, student: *const seed_student, queue: *const seed_queue) -> Result<Self> {
+        // SAFETY: by contract.
+        unsafe {
+            let config = with(config, |config| Ok(config.clone()))?;
+            let (student, provenance) =
+                with(student, |student| Ok((Arc::clone(&student.network), Arc::clone(&student.provenance))))?;
+            let queue = if queue.is_null() { None } else { Some(with(queue, |queue| Ok(Arc::clone(queue)))?) };
+            Ok(Self { config, student, provenance, queue })
+        }
+    }
+}
+
 /// Makes a run that distils `teacher` into `student`. `queue` NULL: a new one of "queue_capacity". `dataset` NULL: the
 /// application brings its own batches by seed_trainer_step, and "steps" must be set. The caller frees the trainer.
 ///
@@ -107,11 +134,8 @@ pub unsafe extern "C" fn seed_trainer_new(
 ) -> *mut seed_error {
     // SAFETY: passed on from the C caller, as in every function of this file.
     catch(|| unsafe {
-        let config = with(config, |config| Ok(config.clone()))?;
-        let (student, provenance) =
-            with(student, |student| Ok((Arc::clone(&student.network), Arc::clone(&student.provenance))))?;
+        let Parts { config, student, provenance, queue } = Parts::of(config, student, queue)?;
         let teacher = with(teacher, |teacher| Ok(Arc::clone(teacher)))?;
-        let queue = if queue.is_null() { None } else { Some(with(queue, |queue| Ok(Arc::clone(queue)))?) };
         let dataset = if dataset.is_null() { None } else { Some(with(dataset, |dataset| Ok(Arc::clone(dataset)))?) };
         put_new(out, || Ok(Distillation::new(config, student, teacher, queue, dataset)?.recorded_in(provenance)))
     })
@@ -132,11 +156,8 @@ pub unsafe extern "C" fn seed_trainer_new_with_bank(
     out: *mut *mut seed_trainer,
 ) -> *mut seed_error {
     catch(|| unsafe {
-        let config = with(config, |config| Ok(config.clone()))?;
-        let (student, provenance) =
-            with(student, |student| Ok((Arc::clone(&student.network), Arc::clone(&student.provenance))))?;
+        let Parts { config, student, provenance, queue } = Parts::of(config, student, queue)?;
         let bank = with(bank, |bank| Ok(Arc::clone(bank)))?;
-        let queue = if queue.is_null() { None } else { Some(with(queue, |queue| Ok(Arc::clone(queue)))?) };
         let dataset = with(dataset, |dataset| Ok(Arc::clone(dataset)))?;
         put_new(out, || Ok(Distillation::new(config, student, bank, queue, Some(dataset))?.recorded_in(provenance)))
     })
@@ -160,11 +181,8 @@ pub unsafe extern "C" fn seed_trainer_new_with_embeddings(
     out: *mut *mut seed_trainer,
 ) -> *mut seed_error {
     catch(|| unsafe {
-        let config = with(config, |config| Ok(config.clone()))?;
-        let (student, provenance) =
-            with(student, |student| Ok((Arc::clone(&student.network), Arc::clone(&student.provenance))))?;
+        let Parts { config, student, provenance, queue } = Parts::of(config, student, queue)?;
         let embeddings = with(embeddings, |embeddings| Ok(Arc::clone(embeddings)))?;
-        let queue = if queue.is_null() { None } else { Some(with(queue, |queue| Ok(Arc::clone(queue)))?) };
         let dataset = with(dataset, |dataset| Ok(Arc::clone(dataset)))?;
         put_new(out, || {
             let targets = Arc::new(ImageTargets::new(embeddings, &dataset)?);
