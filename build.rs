@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    for file in ["shim.cpp", "fused.cpp", "dlpack.cpp", "script.cpp", "compile.cpp", "guarded.h"] {
+    for file in ["shim.cpp", "fused.cpp", "dlpack.cpp", "script.cpp", "compile.cpp", "reserve.cpp", "guarded.h"] {
         println!("cargo:rerun-if-changed=src/torch/{file}");
     }
     // torch-sys declares `links = "tch"` and publishes the folder of libtorch's shared libraries.
@@ -31,6 +31,7 @@ fn main() {
         .file("src/torch/dlpack.cpp")
         .file("src/torch/script.cpp")
         .file("src/torch/compile.cpp")
+        .file("src/torch/reserve.cpp")
         .compile("seed_shim");
     println!("cargo:rerun-if-changed=src/data/jpeg.c");
     // mozjpeg-sys declares `links = "jpeg"` and publishes the folders of its headers.
@@ -42,6 +43,10 @@ fn main() {
         .includes(std::env::split_paths(&headers))
         .file("src/data/jpeg.c")
         .compile("seed_jpeg");
+    // libtorch keeps an allocator and threads that this library gave it, so it stays loaded when a program closes it.
+    if std::env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux") {
+        println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
+    }
     // Development builds find libtorch where it was built against. In the installed library (`cargo xtask dist`) no folder of
     // the building machine may be named: its front finds libtorch, loads it, and then loads this library.
     println!("cargo:rerun-if-env-changed=SEED_DIST");

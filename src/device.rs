@@ -13,7 +13,8 @@ use crate::{Error, ErrorKind, Result, torch};
 
 static READY: OnceCell<()> = OnceCell::new();
 
-/// Prepares libtorch once for the process: checks its version and loads its CUDA part where there is one.
+/// Prepares libtorch once for the process: checks its version, loads its CUDA part where there is one, and keeps a reserve
+/// of memory for it.
 ///
 /// Errors: `Mismatch` when the libtorch that was loaded is not the one of the headers.
 pub fn initialise() -> Result<()> {
@@ -27,7 +28,7 @@ pub fn initialise() -> Result<()> {
                 torch::LIBTORCH_VERSION
             )));
         }
-        Ok(())
+        torch::keep_reserve()
     });
     ready.copied()
 }

@@ -1,6 +1,6 @@
 //! The one border down to libtorch beyond tch: safe wrappers over `shim.cpp` for memory formats, autocast and the fused
-//! SGD, over `fused.cpp` for networks as fused programs, over `dlpack.cpp`, and over `script.cpp` and `compile.cpp` for
-//! TorchScript. Nothing above this module calls C++.
+//! SGD, over `fused.cpp` for networks as fused programs, over `dlpack.cpp`, over `script.cpp` and `compile.cpp` for
+//! TorchScript, and over `reserve.cpp` for memory that tensors must not take. Nothing above this module calls C++.
 
 pub mod compile;
 pub mod dlpack;
@@ -30,6 +30,7 @@ struct AutocastState {
 unsafe extern "C" {
     fn seed_shim_free(text: *mut c_char);
     fn seed_shim_show_config(out: *mut *mut c_char) -> *mut c_char;
+    fn seed_shim_keep_reserve() -> *mut c_char;
     fn seed_shim_channels_last(input: *const C_tensor, output: *mut *mut C_tensor) -> *mut c_char;
     fn seed_shim_autocast_enter(wanted: AutocastState, previous: *mut AutocastState) -> *mut c_char;
     fn seed_shim_autocast_leave(previous: AutocastState) -> *mut c_char;
@@ -110,6 +111,13 @@ pub fn runtime_version() -> Result<String> {
             "libtorch does not say its version: is this really libtorch 2.x? check SEED_LIBTORCH",
         )
     })
+}
+
+/// From now on tensors in main memory leave some of it to libtorch itself (`reserve.cpp` tells why); a tensor that would not
+/// is an error of kind `OutOfMemory`. Call it once a process.
+pub fn keep_reserve() -> Result<()> {
+    // SAFETY: nothing goes in; libtorch allows another allocator at any time, since each tensor knows who releases it.
+    check(unsafe { seed_shim_keep_reserve() })
 }
 
 /// `tensor` (N,C,H,W) with channels-last strides: a copy, or a second reference where it lies so already.
