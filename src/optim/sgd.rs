@@ -59,11 +59,11 @@ impl Sgd {
 
     /// Puts back what [`Sgd::velocities`] and [`Sgd::steps`] gave. Nothing is changed when a name is missing or a shape
     /// is another.
-    pub fn restore(&mut self, steps: u64, mut velocity: impl FnMut(&str) -> Option<Tensor>) -> Result<()> {
+    pub fn restore(&mut self, steps: u64, mut velocity: impl FnMut(&str) -> Result<Option<Tensor>>) -> Result<()> {
         let _no_grad = tch::no_grad_guard();
         let mut found = Vec::with_capacity(self.names.len());
         for (name, own) in self.names.iter().zip(&self.velocities) {
-            let stored = velocity(name)
+            let stored = velocity(name)?
                 .ok_or_else(|| Error::mismatch(format!("the optimiser's state lacks the velocity of {name}")))?;
             if stored.size() != own.size() {
                 return Err(Error::mismatch(format!(
@@ -129,8 +129,8 @@ mod tests {
     fn a_wrong_state_changes_nothing() {
         let p = Tensor::ones([2], (Kind::Float, Device::Cpu)).set_requires_grad(true);
         let mut sgd = Sgd::new(vec![("p".to_owned(), p)], 0.9, 0.0).unwrap();
-        assert!(sgd.restore(3, |_| None).is_err());
-        assert!(sgd.restore(3, |_| Some(Tensor::ones([3], (Kind::Float, Device::Cpu)))).is_err());
+        assert!(sgd.restore(3, |_| Ok(None)).is_err());
+        assert!(sgd.restore(3, |_| Ok(Some(Tensor::ones([3], (Kind::Float, Device::Cpu))))).is_err());
         assert_eq!(sgd.steps(), 0);
     }
 }

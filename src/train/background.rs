@@ -42,10 +42,14 @@ pub fn in_background<P: Send, R: Send>(
     })
 }
 
-/// Gives this thread the nice value `nice`.
+/// Gives this thread the nice value `nice`, where it has not a higher one already: a station that is run with `nice` is not hurried.
 fn yield_to_others(nice: u64) {
     let nice = i32::try_from(nice.min(19)).unwrap_or(19);
     // SAFETY: plain numbers; 0 is the calling thread on Linux, as the man page says under BUGS.
+    if unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) } >= nice {
+        return;
+    }
+    // SAFETY: as above.
     if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) } != 0 {
         log::warn!("cannot set the nice value {nice}: {}", std::io::Error::last_os_error());
     }

@@ -77,7 +77,7 @@ impl Distillation {
         let mut queue = lock(&self.queue)?;
         let before = queue.snapshot()?;
         queue.restore(&snapshot)?;
-        let velocity = |name: &str| contents.optimiser.tensors.get(name).and_then(|stored| stored.to_tensor().ok());
+        let velocity = |name: &str| contents.optimiser.tensors.get(name).map(HostTensor::to_tensor).transpose();
         let restored = student
             .load(&contents.student, Load::Everything)
             .and_then(|_| self.optimiser.restore(manifest.optimiser_steps, velocity));

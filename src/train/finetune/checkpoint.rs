@@ -158,9 +158,10 @@ impl Full {
         let (network, best) = (take("network."), take("best."));
         let (velocities, of_head) = (take("velocity."), take("head_velocity."));
         let (head, mut rest) = (take("head."), take(""));
-        let tensor = |from: &BTreeMap<String, HostTensor>, name: &str| from.get(name)?.to_tensor().ok();
+        let tensor =
+            |from: &BTreeMap<String, HostTensor>, name: &str| from.get(name).map(HostTensor::to_tensor).transpose();
         let layer = |name: &str, like: &Tensor| -> Result<Tensor> {
-            let found = tensor(&head, name).filter(|found| found.size() == like.size());
+            let found = tensor(&head, name)?.filter(|found| found.size() == like.size());
             found.ok_or_else(|| Error::mismatch(format!("head.{name} is missing or of another shape")))
         };
         let (weight, bias) = (layer("weight", &self.weight)?, layer("bias", &self.bias)?);
