@@ -43,7 +43,7 @@ fn classifier(architecture: Architecture) -> Network {
 /// ResNet-50w2 in one number, and of the narrow ones those of every kind and width once. tests/vits.rs has the others.
 fn checked() -> impl Iterator<Item = Architecture> {
     let names: Vec<String> = read_keys("torchvision_keys.txt").into_keys().collect();
-    assert_eq!(names.len(), 23);
+    assert_eq!(names.len(), 24);
     names.into_iter().map(|name| Architecture::parse(&name).unwrap())
 }
 
@@ -96,7 +96,11 @@ fn outputs_are_torchvisions() {
                 assert!(
                     matches!(
                         architecture.name(),
-                        "resnet101" | "resnet152" | "tf_efficientnet_b0" | "tf_efficientnet_b1"
+                        "resnet101"
+                            | "resnet152"
+                            | "tf_efficientnet_b0"
+                            | "tf_efficientnet_b1"
+                            | "tf_efficientnet_lite0"
                     ),
                     "{architecture} {what}"
                 );

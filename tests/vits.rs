@@ -9,8 +9,8 @@ use hashed::{between, images, key_line, read_golden, read_keys, relative};
 use seed::ErrorKind;
 use seed::data::ViewConfig;
 use seed::infer::{Output, Session, SessionOptions};
-use seed::model::weights::{StateDict, write_safetensors};
-use seed::model::{Architecture, Fused, Head, Load, Mode, Network, Teacher};
+use seed::model::weights::{HostTensor, StateDict, write_safetensors};
+use seed::model::{Architecture, Description, Fused, Head, Load, Mode, Network, Teacher, start_from};
 use tch::{Device, Kind, Tensor};
 
 /// Of the largest number. Hugging Face computed in float64; float32 itself is off by 7e-7.
@@ -157,6 +157,72 @@ fn a_file_of_weights_is_a_teacher() {
     let plain = self::network("vit_small_patch16", Head::None);
     let error = plain.load(&state_of(&network), Load::Everything).unwrap_err();
     assert!(error.message().contains("blocks.0.ls1.gamma"), "{error}");
+}
+
+/// `filled`, with positions of another grid under the same hash, as a file of the network trained at another image size has them.
+fn file_with_grid(name: &str, grid: i64) -> StateDict {
+    let mut state = state_of(&filled(name));
+    let width = state.tensors["cls_token"].shape[2] as i64;
+    let positions = between(1, &[1, 1 + grid * grid, width], -1.0, 1.0);
+    state.tensors.insert("pos_embed".to_owned(), HostTensor::from_tensor(&positions).unwrap());
+    state
+}
+
+#[test]
+fn a_teacher_keeps_the_grid_of_its_file() {
+    let golden = read_golden("vits.safetensors");
+    for (name, grid, sizes) in [
+        ("vit_small_patch16", 24, [(384, 384), (224, 224), (96, 160)]),
+        ("vit_small_patch14_reg4_dinov2", 16, [(224, 224), (98, 140), (280, 266)]),
+    ] {
+        let architecture = Architecture::parse(name).unwrap();
+        let teacher = Teacher::from_state(architecture, file_with_grid(name, grid), Device::Cpu).unwrap();
+        for (number, (height, width)) in sizes.into_iter().enumerate() {
+            let expected = &golden[&format!("{name}@{grid}.{height}x{width}")];
+            let batch = images(number as u32, expected.size()[0], height, width);
+            let error = relative(&teacher.features(&batch).unwrap(), expected);
+            assert!(error < TOLERANCE, "{name} {height}x{width}: {error}");
+            let fused = teacher.embed_fused(&batch, Kind::Float).unwrap();
+            assert!(smallest_cosine(&fused, expected) > 0.999_999, "{name} {height}x{width}");
+        }
+        // What it is said to be counts the positions that it has.
+        let of =
+            |teacher: &Teacher| Description::of_teacher(teacher, &ViewConfig::default()).unwrap().parameters.unwrap();
+        let published = Teacher::new(network(name, Head::None)).unwrap();
+        let more = grid * grid - if grid == 24 { 14 * 14 } else { 37 * 37 };
+        assert_eq!(of(&teacher) - of(&published), 384 * more, "{name}");
+    }
+}
+
+/// A student's grid is its architecture's, and timm resamples in the same way.
+#[test]
+fn a_student_starts_from_positions_as_timm_resamples_them() {
+    let golden = read_golden("vits.safetensors");
+    let (name, folder) = ("vit_small_patch16", tempfile::tempdir().unwrap());
+    for grid in [24, 10] {
+        let path = folder.path().join(format!("{grid}.safetensors"));
+        let file: Vec<_> = file_with_grid(name, grid).tensors.into_iter().collect();
+        write_safetensors(&path, &file, &BTreeMap::new()).unwrap();
+        let student = network(name, Head::Projection { hidden: 8, dim: 4 });
+        start_from(&student, &path, &ViewConfig::default()).unwrap();
+        let (_, positions) = student.tensors().into_iter().find(|(name, _)| name == "pos_embed").unwrap();
+        let error = relative(&positions.slice(2, None, None, 48), &golden[&format!("resampled.{grid}.14")]);
+        assert!(error < 1e-6, "{grid}: {error}");
+    }
+}
+
+#[test]
+fn positions_that_are_no_square_grid_are_refused_with_the_reason() {
+    let architecture = Architecture::parse("vit_small_patch16").unwrap();
+    let mut file = file_with_grid("vit_small_patch16", 14);
+    // timm's of images of 224×320: 14×20 patches.
+    let positions = Tensor::ones([1, 1 + 14 * 20, 384], (Kind::Float, Device::Cpu));
+    file.tensors.insert("pos_embed".to_owned(), HostTensor::from_tensor(&positions).unwrap());
+    let error = Teacher::from_state(architecture, file, Device::Cpu).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Mismatch);
+    let expected =
+        "pos_embed (expected [1, 197, 384], found [1, 281, 384]: 281 positions are no square grid of patches";
+    assert!(error.message().contains(expected), "{error}");
 }
 
 #[test]

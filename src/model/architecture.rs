@@ -49,13 +49,15 @@ pub enum Architecture {
     TfEfficientNetB0,
     /// TensorFlow's EfficientNet-B1; features 1280 wide.
     TfEfficientNetB1,
+    /// TensorFlow's EfficientNet-Lite0: B0 without gates, ReLU6; features 1280 wide.
+    TfEfficientNetLite0,
     /// One of the above with fewer channels.
     Narrow(Narrow, Width),
     /// A Vision Transformer; features as wide as its tokens.
     ViT(ViT),
 }
 
-const FULL: [Architecture; 16] = [
+const FULL: [Architecture; 17] = [
     Architecture::ResNet10,
     Architecture::ResNet18,
     Architecture::ResNet34,
@@ -72,6 +74,7 @@ const FULL: [Architecture; 16] = [
     Architecture::SeedMobileNetV3Large,
     Architecture::TfEfficientNetB0,
     Architecture::TfEfficientNetB1,
+    Architecture::TfEfficientNetLite0,
 ];
 
 static ALL: LazyLock<Vec<Architecture>> = LazyLock::new(|| {
@@ -104,6 +107,7 @@ impl Architecture {
             Architecture::SeedMobileNetV3Large => "seed_mobilenet_v3_large",
             Architecture::TfEfficientNetB0 => "tf_efficientnet_b0",
             Architecture::TfEfficientNetB1 => "tf_efficientnet_b1",
+            Architecture::TfEfficientNetLite0 => "tf_efficientnet_lite0",
             Architecture::Narrow(network, width) => network.name(width),
             Architecture::ViT(vit) => vit.name(),
         }
@@ -140,7 +144,8 @@ impl Architecture {
             | Architecture::EfficientNetB1
             | Architecture::SeedMobileNetV3Large
             | Architecture::TfEfficientNetB0
-            | Architecture::TfEfficientNetB1 => 1280,
+            | Architecture::TfEfficientNetB1
+            | Architecture::TfEfficientNetLite0 => 1280,
             Architecture::Narrow(network, width) => network.feature_dim(width),
             Architecture::ViT(vit) => vit.width(),
         }
@@ -160,8 +165,8 @@ impl Architecture {
 
     /// Whether it is one of the EfficientNets.
     pub(crate) fn is_efficientnet(self) -> bool {
-        use Architecture::{EfficientNetB0, EfficientNetB1, TfEfficientNetB0, TfEfficientNetB1};
-        matches!(self, EfficientNetB0 | EfficientNetB1 | TfEfficientNetB0 | TfEfficientNetB1)
+        use Architecture::{EfficientNetB0, EfficientNetB1, TfEfficientNetB0, TfEfficientNetB1, TfEfficientNetLite0};
+        matches!(self, EfficientNetB0 | EfficientNetB1 | TfEfficientNetB0 | TfEfficientNetB1 | TfEfficientNetLite0)
     }
 
     /// Whether it is one of the ResNets.
@@ -230,6 +235,7 @@ mod tests {
             ("resnet18_w.5", "resnet18_w0.5"),
             ("mobilenet_v3_large_0.75", "mobilenet_v3_large_w0.75"),
             ("vit_small_patch16_224", "vit_small_patch16"),
+            ("efficientnet_lite0", "tf_efficientnet_lite0"),
             ("vit_base_patch14_dinov3", "vit_base_patch14_dinov2"),
         ] {
             let message = Architecture::parse(name).unwrap_err().message().to_owned();

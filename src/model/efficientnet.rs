@@ -1,4 +1,4 @@
-//! EfficientNet-B0 and -B1 (Tan & Le 2019), torchvision's definition and TensorFlow's.
+//! EfficientNet-B0 and -B1 (Tan & Le 2019), torchvision's definition and TensorFlow's, and TensorFlow's Lite0.
 //!
 //! ```text
 //! (B,3,H,W) → 3×3/2, 32, SiLU → 16 MBConv blocks in 7 stages → 1×1, 1280 → mean → (B, 1280)
@@ -10,6 +10,8 @@
 //! TensorFlow's, which SEED trained and timm calls `tf_efficientnet_b0` and `_b1`, pads as few zeros as it can
 //! ([`Padding::Same`]) and has ε = 1e-3 in its norms. The weights have the same names and shapes here as torchvision's, so they
 //! can be taken for each other, but features of the one network with weights of the other are wrong.
+//!
+//! Lite0 is TensorFlow's B0 for integer arithmetic: no gates, and ReLU6 for SiLU.
 
 use tch::Tensor;
 
@@ -37,21 +39,33 @@ const STAGES: [(i64, i64, i64, i64, usize); 7] = [
 pub(crate) enum Origin {
     Torchvision,
     TensorFlow,
+    TensorFlowLite,
 }
 
 impl Origin {
     fn norm(self) -> NormConfig {
         match self {
             Origin::Torchvision => NormConfig::TORCH,
-            Origin::TensorFlow => NormConfig::MOBILENET_V3,
+            Origin::TensorFlow | Origin::TensorFlowLite => NormConfig::MOBILENET_V3,
         }
     }
 
     fn padding(self) -> Padding {
         match self {
             Origin::Torchvision => Padding::Even,
-            Origin::TensorFlow => Padding::Same,
+            Origin::TensorFlow | Origin::TensorFlowLite => Padding::Same,
         }
+    }
+
+    fn activation(self) -> Activation {
+        match self {
+            Origin::Torchvision | Origin::TensorFlow => Activation::Silu,
+            Origin::TensorFlowLite => Activation::Relu6,
+        }
+    }
+
+    fn squeezes(self) -> bool {
+        self != Origin::TensorFlowLite
     }
 }
 
@@ -70,7 +84,7 @@ const STOCHASTIC_DEPTH: f64 = 0.2;
 struct MbConv {
     expand: Option<ConvBnAct>,
     depthwise: ConvBnAct,
-    squeeze: SqueezeExcitation,
+    squeeze: Option<SqueezeExcitation>,
     project: ConvBnAct,
     add_input: bool,
     depth: RandomDrop,
@@ -79,25 +93,29 @@ struct MbConv {
 impl MbConv {
     fn new(path: &mut Path<'_>, shape: &MbShape, origin: Origin, drop: f64) -> Result<MbConv> {
         let &MbShape { input, output, expansion, kernel, stride } = shape;
-        let norm = origin.norm();
+        let (norm, activation) = (origin.norm(), origin.activation());
         let depth = RandomDrop::rows(path, drop);
         let mut path = path.at("block");
         let wide = input * expansion;
-        // Without the widening layer everything behind it moves one key forward.
+        // Without the widening layer everything behind it moves one key forward, without the gate what is behind that.
         let first = usize::from(expansion != 1);
         let expand = if expansion == 1 {
             None
         } else {
             let shape = ConvShape::pointwise(input, wide);
-            Some(ConvBnAct::new(&mut path.at(0), ("0", "1"), shape, norm, Activation::Silu)?)
+            Some(ConvBnAct::new(&mut path.at(0), ("0", "1"), shape, norm, activation)?)
         };
         let shape = ConvShape::depthwise(wide, kernel, stride).padded(origin.padding());
-        let depthwise = ConvBnAct::new(&mut path.at(first), ("0", "1"), shape, norm, Activation::Silu)?;
+        let depthwise = ConvBnAct::new(&mut path.at(first), ("0", "1"), shape, norm, activation)?;
         let squeezed = (input / 4).max(1);
         let (inner, gate) = (Activation::Silu, Activation::Sigmoid);
-        let squeeze = SqueezeExcitation::new(&mut path.at(first + 1), wide, squeezed, inner, gate)?;
+        let squeeze = match origin.squeezes() {
+            true => Some(SqueezeExcitation::new(&mut path.at(first + 1), wide, squeezed, inner, gate)?),
+            false => None,
+        };
         let shape = ConvShape::pointwise(wide, output);
-        let project = ConvBnAct::new(&mut path.at(first + 2), ("0", "1"), shape, norm, Activation::Identity)?;
+        let last = first + 1 + usize::from(squeeze.is_some());
+        let project = ConvBnAct::new(&mut path.at(last), ("0", "1"), shape, norm, Activation::Identity)?;
         Ok(MbConv { expand, depthwise, squeeze, project, add_input: stride == 1 && input == output, depth })
     }
 
@@ -107,7 +125,9 @@ impl MbConv {
             x = expand.forward(&x, mode)?;
         }
         x = self.depthwise.forward(&x, mode)?;
-        x = self.squeeze.forward(&x, mode)?;
+        if let Some(squeeze) = &self.squeeze {
+            x = squeeze.forward(&x, mode)?;
+        }
         x = self.project.forward(&x, mode)?;
         Ok(if self.add_input { self.depth.forward(x, mode)?.f_add_(input)? } else { x })
     }
@@ -118,7 +138,9 @@ impl MbConv {
             x = expand.lower(builder, x)?;
         }
         x = self.depthwise.lower(builder, x)?;
-        x = self.squeeze.lower(builder, x)?;
+        if let Some(squeeze) = &self.squeeze {
+            x = squeeze.lower(builder, x)?;
+        }
         match self.add_input {
             true => self.project.lower_sum(builder, x, input, Activation::Identity),
             false => self.project.lower(builder, x),
@@ -126,7 +148,7 @@ impl MbConv {
     }
 }
 
-/// EfficientNet-B0 or -B1 without its classifier.
+/// EfficientNet-B0, -B1 or -Lite0 without its classifier.
 pub(crate) struct EfficientNet {
     stem: ConvBnAct,
     blocks: Vec<MbConv>,
@@ -135,13 +157,13 @@ pub(crate) struct EfficientNet {
 }
 
 impl EfficientNet {
-    /// `deepen` multiplies the number of blocks of each stage, rounded up: 1 for B0, 1.1 for B1.
+    /// `deepen` multiplies the number of blocks of each stage, rounded up: 1 for B0 and Lite0, 1.1 for B1.
     pub fn new(path: &mut Path<'_>, deepen: f64, origin: Origin) -> Result<EfficientNet> {
-        let norm = origin.norm();
+        let (norm, activation) = (origin.norm(), origin.activation());
         let depth = |stage: usize| (STAGES[stage].4 as f64 * deepen).ceil() as usize;
         let mut path = path.at("features");
         let shape = ConvShape::dense(path.image_channels(), 32, 3, 2).padded(origin.padding());
-        let stem = ConvBnAct::new(&mut path.at(0), ("0", "1"), shape, norm, Activation::Silu)?;
+        let stem = ConvBnAct::new(&mut path.at(0), ("0", "1"), shape, norm, activation)?;
         let total = (0..STAGES.len()).map(depth).sum::<usize>() as f64;
         let mut blocks = Vec::new();
         let mut input = 32;
@@ -159,7 +181,7 @@ impl EfficientNet {
         }
         let shape = ConvShape::pointwise(input, 4 * input);
         let path = &mut path.at(STAGES.len() + 1);
-        let last = ConvBnAct::new(path, ("0", "1"), shape, norm, Activation::Silu)?;
+        let last = ConvBnAct::new(path, ("0", "1"), shape, norm, activation)?;
         Ok(EfficientNet { stem, blocks, last, maps })
     }
 }

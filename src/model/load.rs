@@ -9,6 +9,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::names::nearest;
 use super::params::{Entry, Role};
+use super::published::square_grid;
 use super::weights::{HostTensor, HostType, StateDict};
 use super::{Architecture, Head, Network};
 use crate::error::{Error, Result};
@@ -138,7 +139,7 @@ fn misfit(entry: &Entry, found: &HostTensor) -> Option<String> {
     let integer = matches!(found.dtype, HostType::I64 | HostType::I32);
     if is_float(entry) {
         if !same_shape {
-            Some(format!("expected {expected:?}, found {:?}", found.shape))
+            Some(format!("expected {expected:?}, found {:?}{}", found.shape, why_no_grid(&entry.name, &found.shape)))
         } else if !floating {
             Some(format!("expected a floating-point type, found {:?}", found.dtype))
         } else {
@@ -150,6 +151,17 @@ fn misfit(entry: &Entry, found: &HostTensor) -> Option<String> {
         Some(format!("expected an integer type, found {:?}", found.dtype))
     } else {
         None
+    }
+}
+
+/// What a person cannot see in the shape of a Vision Transformer's positions.
+fn why_no_grid(name: &str, found: &[usize]) -> String {
+    match *found {
+        [1, count, _] if name == "pos_embed" && square_grid(count).is_none() => format!(
+            ": {count} positions are no square grid of patches, with the class token's or without; \
+             images that are not square are taken all the same, but positions must be those of a square one"
+        ),
+        _ => String::new(),
     }
 }
 

@@ -288,6 +288,9 @@ fn backbone(root: &mut Path<'_>, architecture: Architecture) -> Result<Box<dyn B
         Architecture::EfficientNetB1 => EfficientNet::new(root, 1.1, efficientnet::Origin::Torchvision).map(boxed),
         Architecture::TfEfficientNetB0 => EfficientNet::new(root, 1.0, efficientnet::Origin::TensorFlow).map(boxed),
         Architecture::TfEfficientNetB1 => EfficientNet::new(root, 1.1, efficientnet::Origin::TensorFlow).map(boxed),
+        Architecture::TfEfficientNetLite0 => {
+            EfficientNet::new(root, 1.0, efficientnet::Origin::TensorFlowLite).map(boxed)
+        }
         Architecture::Narrow(network, width) => match network {
             Narrow::ResNet10 => resnet(root, Basic, [1, 1, 1, 1], width.of(64)),
             Narrow::ResNet18 => resnet(root, Basic, [2, 2, 2, 2], width.of(64)),

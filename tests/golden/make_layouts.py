@@ -33,6 +33,7 @@ CASES = [
     ("timm.resnet18", "resnet18"),
     ("timm.efficientnet_b0", "efficientnet_b0"),
     ("timm.efficientnet_b1", "efficientnet_b1"),
+    ("timm.tf_efficientnet_lite0", "tf_efficientnet_lite0"),
     ("timm.mobilenetv2_100", "mobilenet_v2"),
     ("timm.mobilenetv3_small_100", "mobilenet_v3_small"),
     ("timm.mobilenetv3_large_100", "mobilenet_v3_large"),

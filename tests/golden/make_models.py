@@ -23,14 +23,14 @@ ARCHITECTURES = ["resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "r
                  "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0", "efficientnet_b1", "resnet18_w0.5",
                  "resnet34_w0.75", "resnet50_w0.25", "mobilenet_v2_w0.5", "mobilenet_v2_w0.75", "mobilenet_v3_small_w0.5",
                  "mobilenet_v3_large_w0.75", "mobilenet_v3_large_w0.25", "seed_mobilenet_v3_large", "tf_efficientnet_b0",
-                 "tf_efficientnet_b1"]
+                 "tf_efficientnet_b1", "tf_efficientnet_lite0"]
 CLASSES, NOISE, IMAGE = 10, 77, 1_000_000  # IMAGE: the number under which pixels are hashed
 # Variance of a weight times its fan-in. 2 suits ReLU; where that makes float32 itself wrong by 1e-4, a smaller one is taken.
 GAIN = {"mobilenet_v2": 1.5, "mobilenet_v3_large": 1.5, "efficientnet_b1": 1.7, "seed_mobilenet_v3_large": 1.5,
         "tf_efficientnet_b1": 1.7}
 # So deep that training on so small a batch amplifies float32's rounding beyond the tolerance: eval mode only. timm's
 # EfficientNets have noise layers of another kind and batch norms of another momentum: eval mode only, too.
-EVAL_ONLY = {"resnet101", "resnet152", "tf_efficientnet_b0", "tf_efficientnet_b1"}
+EVAL_ONLY = {"resnet101", "resnet152", "tf_efficientnet_b0", "tf_efficientnet_b1", "tf_efficientnet_lite0"}
 HERE = pathlib.Path(__file__).parent
 
 
@@ -52,6 +52,8 @@ def build(name):
         return mobilenetv3.MobileNetV3(rows, last, num_classes=CLASSES)
     if name == "seed_mobilenet_v3_large":
         return seeds_mobilenet()
+    if name == "efficientnet_lite0":
+        return without_gates(torchvision.models.efficientnet_b0(num_classes=CLASSES))
     if name.startswith("tf_"):
         return timm.create_model(name, num_classes=CLASSES)
     return getattr(torchvision.models, name)(weights=None, num_classes=CLASSES)
@@ -67,6 +69,15 @@ def wide_resnet(block, depths, width):
     for stage, depth in enumerate(depths):
         setattr(model, f"layer{stage + 1}", model._make_layer(block, stem << stage, depth, 2 if stage else 1))
     model.fc = torch.nn.Linear((stem << 3) * block.expansion, CLASSES)
+    return model
+
+
+def without_gates(model):
+    """torchvision's EfficientNet without squeeze and excitation: what Lite0's tensors are called, not what it computes."""
+    for block in model.modules():
+        if type(block).__name__ == "MBConv":
+            layers = (layer for layer in block.block if type(layer).__name__ != "SqueezeExcitation")
+            block.block = torch.nn.Sequential(*layers)
     return model
 
 

@@ -5,7 +5,9 @@ state order (DINO's own names and order) from (i, element), and computed with in
 the same at the trained size under DINO's names, and that float32 comes close enough for the tests' tolerance.
 
   vit_keys.txt      per architecture its name, then "key side,side,…" per tensor of the state
-  vits.safetensors  per architecture and size "NAME.HEIGHTxWIDTH": the normalised class tokens (2, D)
+  vits.safetensors  per architecture and size "NAME.HEIGHTxWIDTH": the normalised class tokens (2, D); "NAME@GRID.HEIGHTxWIDTH" of
+                    one whose positions are of another grid; "resampled.GRID.TO" every 48th column of the positions
+                    (1, 1 + TO², 8) that timm makes of vit_small_patch16@GRID's when a model with a grid of TO loads them
 """
 import math
 import pathlib
@@ -26,6 +28,9 @@ NETWORKS = {
     "vit_small_patch14_reg4_dinov2":
         (384, 12, 14, 37, 4, True, "vit_small_patch14_reg4_dinov2", [(518, 518), (98, 140), (560, 42)]),
 }
+# Published at other image sizes than the architecture's: ViT-S/16 at 384² (AugReg); and one that is fine-tuned at 224².
+OTHER_GRIDS = [("vit_small_patch16", 24, [(384, 384), (224, 224), (96, 160)]),
+               ("vit_small_patch14_reg4_dinov2", 16, [(224, 224), (98, 140), (280, 266)])]
 
 
 def shapes(width, depth, patch, grid, registers, scaled):
@@ -104,9 +109,9 @@ def hugging_face(state, width, depth, patch, grid, registers, scaled):
     return model.eval()
 
 
-def in_timm(state, name, registers):
+def in_timm(state, name, registers, **size):
     """timm's model; it has DINO's names, and with registers the class token holds its position already."""
-    model = timm.create_model(name, num_classes=0)
+    model = timm.create_model(name, num_classes=0, **size)
     state = dict(state)
     if registers:
         state["reg_token"] = state.pop("register_tokens")
@@ -116,30 +121,49 @@ def in_timm(state, name, registers):
     return model.eval()
 
 
+def class_tokens(case, network, sizes, size=None):
+    """What a network gives, by "CASE.HEIGHTxWIDTH"; `size` is the image's where it is not the architecture's."""
+    width, depth, patch, grid, registers, scaled, timms = network
+    state = weights(shapes(width, depth, patch, grid, registers, scaled))
+    model = hugging_face(state, width, depth, patch, grid, registers, scaled)
+    other = in_timm(state, timms, registers, **({"img_size": size} if size else {})).double()
+    golden = {}
+    with torch.no_grad():
+        for number, (height, across) in enumerate(sizes):
+            batch = images(number, 1 if height > 360 else 2, height, across)
+            extra = {} if scaled else {"interpolate_pos_encoding": True}
+            run = lambda kind: model.to(kind)(batch.to(kind), **extra).last_hidden_state[:, 0]
+            single, exact = run(torch.float32), run(torch.float64)
+            error = float((single - exact).abs().max() / exact.abs().max())
+            line = f"{case} {height}x{across}: float32 {error:.0e}"
+            if number == 0:
+                second = float((other(batch.double()) - exact).abs().max() / exact.abs().max())
+                line += f", timm {second:.0e}"
+                assert second < 1e-9, "timm and Hugging Face differ"
+            print(line, flush=True)
+            assert error < 2e-5, "badly conditioned weights"
+            golden[f"{case}.{height}x{across}"] = exact.float().contiguous()
+    return golden
+
+
+def resampled(grid, to):
+    """The positions of a ViT-S/16 with a grid of `grid` as timm loads them into a model with a grid of `to`."""
+    state = weights(shapes(384, 12, 16, grid, 0, False))
+    model = timm.create_model("vit_small_patch16_224", num_classes=0, img_size=16 * to)
+    model.load_state_dict(timm.models.vision_transformer.checkpoint_filter_fn(state, model), strict=True)
+    return model.pos_embed.detach()[..., ::48].contiguous()
+
+
 def main():
     keys, golden = [], {}
-    for name, (width, depth, patch, grid, registers, scaled, timms, sizes) in NETWORKS.items():
-        found = shapes(width, depth, patch, grid, registers, scaled)
+    for name, (*network, sizes) in NETWORKS.items():
         keys.append(name)
-        keys += [f"{key} {','.join(map(str, shape))}" for key, shape in found.items()]
-        state = weights(found)
-        model = hugging_face(state, width, depth, patch, grid, registers, scaled)
-        other = in_timm(state, timms, registers).double()
-        with torch.no_grad():
-            for number, (height, across) in enumerate(sizes):
-                batch = images(number, 1 if height > 500 else 2, height, across)
-                extra = {} if scaled else {"interpolate_pos_encoding": True}
-                run = lambda kind: model.to(kind)(batch.to(kind), **extra).last_hidden_state[:, 0]
-                single, exact = run(torch.float32), run(torch.float64)
-                error = float((single - exact).abs().max() / exact.abs().max())
-                line = f"{name} {height}x{across}: float32 {error:.0e}"
-                if number == 0:
-                    second = float((other(batch.double()) - exact).abs().max() / exact.abs().max())
-                    line += f", timm {second:.0e}"
-                    assert second < 1e-9, "timm and Hugging Face differ"
-                print(line, flush=True)
-                assert error < 2e-5, "badly conditioned weights"
-                golden[f"{name}.{height}x{across}"] = exact.float().contiguous()
+        keys += [f"{key} {','.join(map(str, shape))}" for key, shape in shapes(*network[:6]).items()]
+        golden |= class_tokens(name, network, sizes)
+    for name, grid, sizes in OTHER_GRIDS:
+        width, depth, patch, _, *rest, _ = NETWORKS[name]
+        golden |= class_tokens(f"{name}@{grid}", (width, depth, patch, grid, *rest), sizes, grid * patch)
+    golden |= {f"resampled.{grid}.14": resampled(grid, 14) for grid in (24, 10)}
     (HERE / "vit_keys.txt").write_text("\n".join(keys) + "\n")
     save_file(golden, HERE / "vits.safetensors")
 

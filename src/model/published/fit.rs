@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::beside::{Beside, beside, projection};
 use super::layout::{Layout, Target};
 use super::outline::{Outline, is_counter};
+use super::positions;
 use crate::error::Result;
 use crate::model::weights::Side;
 use crate::model::{Architecture, Head, Network};
@@ -122,10 +123,10 @@ pub(super) fn fits(target: &Target, found: &[usize], expected: &[usize]) -> bool
         };
     }
     if target.name == "pos_embed"
-        && let (&[1, count, width], &[1, all, wanted]) = (found, expected)
+        && let (&[1, count, width], &[1, _, wanted]) = (found, expected)
     {
-        // Without the class position; see transformer.rs.
-        return width == wanted && (count == all || count + 1 == all);
+        // Positions of any square grid; see positions.rs.
+        return width == wanted && positions::grid(count).is_some();
     }
     found == expected || matrix(found) == matrix(expected)
 }
@@ -213,6 +214,12 @@ mod tests {
         assert!(fits(&target("a", Some(1)), &[4, 4], &[12, 4]) && !fits(&target("a", Some(1)), &[12, 4], &[12, 4]));
         assert!(fits(&target("a", None), &[8, 4, 1, 1], &[8, 4]) && !fits(&target("a", None), &[8, 4], &[4, 8]));
         assert!(!fits(&target("a", None), &[8, 4, 3, 3], &[8, 4]));
-        assert!(fits(&target("pos_embed", None), &[1, 4, 8], &[1, 5, 8]));
+        for count in [4, 5, 9, 10, 577] {
+            assert!(fits(&target("pos_embed", None), &[1, count, 8], &[1, 5, 8]), "{count}");
+        }
+        for count in [0, 1, 3, 6, 578] {
+            assert!(!fits(&target("pos_embed", None), &[1, count, 8], &[1, 5, 8]), "{count}");
+        }
+        assert!(!fits(&target("pos_embed", None), &[1, 5, 9], &[1, 5, 8]));
     }
 }

@@ -26,6 +26,7 @@ mod hugging_face;
 mod layout;
 mod mobilenet_v2;
 mod outline;
+mod positions;
 mod seed;
 mod timm;
 mod transformer;
@@ -42,10 +43,13 @@ use super::{Architecture, Head, Load, Network};
 use crate::error::{Error, ErrorKind, Result};
 
 pub(crate) use self::fit::{Shapes, every_best};
+pub(crate) use self::positions::grid as square_grid;
 
 /// Weights under our names, and what was done to get there.
 #[derive(Debug)]
 pub struct Published {
+    /// The network that was asked for; of a Vision Transformer's teacher with the grid of positions that the file has.
+    pub architecture: Architecture,
     /// The backbone, whole, and its head if the file has one that can be built.
     pub state: StateDict,
     /// Whose names the file has: "torchvision", "dino", "timm", "hugging_face", "dinov2_training", "mobilenet_v2_port" or
@@ -71,8 +75,7 @@ pub fn published(architecture: Architecture, state: StateDict, side: Side) -> Re
             "{found} tensors, more than any network has; at most {MOST_TENSORS} are read"
         )));
     }
-    let network = Network::shape_only(architecture, Head::None, 3)?;
-    let outline = Outline::of(&network);
+    let outline = Outline::of(&Network::shape_only(architecture, Head::None, 3)?);
     let shapes: Shapes<'_> =
         state.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.shape.as_slice())).collect();
     let Some(fit) = fit::best(&outline, &shapes, side) else {
@@ -88,12 +91,14 @@ pub fn published(architecture: Architecture, state: StateDict, side: Side) -> Re
     let hint = if fit.is_whole() { None } else { fit::hint(architecture, &shapes)? };
     let (tensors, mut aside) = named(&outline, &fit, state.tensors)?;
     let mut tensors = values::adapted(&outline, fit.layout, tensors)?;
+    let architecture = positions::settle(architecture, side, &mut tensors)?;
     let head = beside::settle_projection(&mut tensors, architecture.feature_dim());
     if !head.is_empty() {
         log::warn!("the projection head ({}) cannot be built and is left aside: features are used", head.join(", "));
     }
     aside.extend(head);
     let state = StateDict { tensors, metadata: state.metadata };
+    let network = Network::shape_only(architecture, Head::None, 3)?;
     load::check(&network, &state, Load::Everything).map_err(|error| match hint {
         Some(hint) => Error::mismatch(format!("{hint}, not of {architecture}: {}", error.message())),
         None => error,
@@ -107,7 +112,7 @@ pub fn published(architecture: Architecture, state: StateDict, side: Side) -> Re
     if !aside.is_empty() {
         log::info!("{} tensors were left aside: {}", aside.len(), groups(&fit.prefix, &aside));
     }
-    Ok(Published { state, layout, prefix: fit.prefix, aside })
+    Ok(Published { architecture, state, layout, prefix: fit.prefix, aside })
 }
 
 /// As [`published`] for a teacher, the weights alone.

@@ -13,7 +13,8 @@
 //! | `classifier.0` | `classifier.0` | | `_project_conv`, `_bn2` | `block.3.0`, `.1` |
 //! | `fc` | `classifier.3` | | `_conv_head`, `_bn1`; `fc` or `_fc` | `features.8.0`, `.1`; `classifier.1` |
 //!
-//! In the first EfficientNet block, which does not widen, K counts from 0 at the depthwise convolution.
+//! In the first EfficientNet block, which does not widen, K counts from 0 at the depthwise convolution. Lite0, which ports of the same
+//! origin publish under these names, has no gate, so its last convolution is `block.2`.
 
 use super::layout::{Target, whole};
 use crate::model::Architecture;
@@ -22,8 +23,9 @@ use crate::model::Architecture;
 pub(super) fn target(architecture: Architecture, name: &str) -> Option<Target> {
     let renamed = match architecture {
         Architecture::SeedMobileNetV3Large => mobilenet(name),
-        Architecture::TfEfficientNetB0 => efficientnet(&B0, name),
-        Architecture::TfEfficientNetB1 => efficientnet(&B1, name),
+        Architecture::TfEfficientNetB0 => efficientnet(&B0, true, name),
+        Architecture::TfEfficientNetB1 => efficientnet(&B1, true, name),
+        Architecture::TfEfficientNetLite0 => efficientnet(&B0, false, name),
         _ => return None,
     };
     whole(renamed.unwrap_or_else(|| name.to_owned()))
@@ -71,7 +73,7 @@ fn mobilenet(name: &str) -> Option<String> {
 const B0: [usize; 7] = [1, 2, 2, 3, 3, 4, 1];
 const B1: [usize; 7] = [2, 3, 3, 4, 4, 5, 2];
 
-fn efficientnet(depths: &[usize; 7], name: &str) -> Option<String> {
+fn efficientnet(depths: &[usize; 7], squeezes: bool, name: &str) -> Option<String> {
     let (module, leaf) = match name.strip_prefix("_blocks.") {
         None => {
             let (module, leaf) = name.split_once('.')?;
@@ -97,15 +99,16 @@ fn efficientnet(depths: &[usize; 7], name: &str) -> Option<String> {
             let (module, leaf) = rest.split_once('.')?;
             let block = format!("features.{}.{number}.block", stage + 1);
             let first = usize::from(stage > 0);
+            let project = first + 1 + usize::from(squeezes);
             let module = match module {
                 "_expand_conv" => format!("{block}.0.0"),
                 "_bn0" => format!("{block}.0.1"),
                 "_depthwise_conv" => format!("{block}.{first}.0"),
                 "_bn1" => format!("{block}.{first}.1"),
-                "_se_reduce" => format!("{block}.{}.fc1", first + 1),
-                "_se_expand" => format!("{block}.{}.fc2", first + 1),
-                "_project_conv" => format!("{block}.{}.0", first + 2),
-                "_bn2" => format!("{block}.{}.1", first + 2),
+                "_se_reduce" if squeezes => format!("{block}.{}.fc1", first + 1),
+                "_se_expand" if squeezes => format!("{block}.{}.fc2", first + 1),
+                "_project_conv" => format!("{block}.{project}.0"),
+                "_bn2" => format!("{block}.{project}.1"),
                 _ => return None,
             };
             (module, leaf)

@@ -7,7 +7,7 @@ use tch::{Kind, Tensor};
 use super::fit::fits;
 use super::layout::{Layout, Target};
 use super::outline::{Family, Outline};
-use super::transformer::with_class_position;
+use super::positions::with_class_position;
 use crate::error::Result;
 use crate::model::weights::HostTensor;
 

@@ -84,7 +84,7 @@ impl Teacher {
     pub fn from_state(architecture: Architecture, state: StateDict, device: Device) -> Result<Teacher> {
         let found = published(architecture, state, Side::Teacher)?;
         let head = projection_of(&found.state).unwrap_or(Head::None);
-        let network = Network::blank(architecture, head, device)?;
+        let network = Network::blank(found.architecture, head, device)?;
         let mut report = network.load(&found.state, Load::Everything)?;
         report.ignored.splice(0..0, found.aside);
         let mut frozen = Frozen::new(network)?;

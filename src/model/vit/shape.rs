@@ -10,7 +10,9 @@
 //! | `patch14_reg4_dinov2` | 14 | 37×37 (518²) | 4 | yes | DINOv2 with registers (Darcet et al. 2024) |
 //!
 //! Without the `_224` these are timm's names. LayerScale and registers belong to the name and are not guessed from the
-//! weights: weights of another kind do not fit, and the error says which keys are missing or too many.
+//! weights: weights of another kind do not fit, and the error says which keys are missing or too many. The grid of positions
+//! does not: one network is published at several image sizes (DeiT-B and AugReg at 384² too), so a frozen network has the grid of its
+//! file.
 
 /// Width and depth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -43,14 +45,31 @@ pub struct ViT {
     pub size: ViTSize,
     /// Patch, positions, registers and LayerScale.
     pub kind: ViTKind,
+    /// Side of the square grid of positions that the weights hold.
+    grid: i64,
 }
 
 impl ViT {
+    /// With the positions that weights of this kind were published with.
+    pub fn new(size: ViTSize, kind: ViTKind) -> ViT {
+        let grid = match kind {
+            ViTKind::Patch8 => 28,
+            ViTKind::Patch16 => 14,
+            ViTKind::Dinov2 | ViTKind::Dinov2Registers => 37,
+        };
+        ViT { size, kind, grid }
+    }
+
+    /// The same network with positions for a square of `grid` patches a side.
+    pub(crate) fn with_grid(self, grid: i64) -> ViT {
+        ViT { grid, ..self }
+    }
+
     /// Every combination.
     pub(crate) fn all() -> impl Iterator<Item = ViT> {
         let kinds = [ViTKind::Patch8, ViTKind::Patch16, ViTKind::Dinov2, ViTKind::Dinov2Registers];
         let sizes = [ViTSize::Small, ViTSize::Base, ViTSize::Large];
-        sizes.into_iter().flat_map(move |size| kinds.into_iter().map(move |kind| ViT { size, kind }))
+        sizes.into_iter().flat_map(move |size| kinds.into_iter().map(move |kind| ViT::new(size, kind)))
     }
 
     pub(crate) fn name(self) -> &'static str {
@@ -104,11 +123,7 @@ impl ViT {
 
     /// Side of the square grid of positions that the weights hold.
     pub(crate) fn grid(self) -> i64 {
-        match self.kind {
-            ViTKind::Patch8 => 28,
-            ViTKind::Patch16 => 14,
-            ViTKind::Dinov2 | ViTKind::Dinov2Registers => 37,
-        }
+        self.grid
     }
 
     pub(crate) fn registers(self) -> i64 {

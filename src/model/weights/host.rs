@@ -159,7 +159,8 @@ impl HostTensor {
         self.shape.iter().try_fold(1usize, |product, &length| product.checked_mul(length))
     }
 
-    pub(super) fn check(&self) -> Result<()> {
+    /// Refuses bytes that contradict shape and type.
+    pub(crate) fn check(&self) -> Result<()> {
         let needed = self.count().and_then(|count| count.checked_mul(self.dtype.size()));
         let fits_i64 = self.shape.iter().all(|&length| i64::try_from(length).is_ok());
         if !fits_i64 || needed != Some(self.bytes.len()) {
