@@ -146,13 +146,10 @@ fn thumbnail(dataset: &Dataset, number: u32) -> Result<Thumbnail> {
     thumbnail_with(dataset, number as usize, "")
 }
 
-/// The image's thumbnail, with `caption` behind its name.
+/// The image's thumbnail, with `caption` before its name, which may be long and is cut then.
 pub(super) fn thumbnail_with(dataset: &Dataset, number: usize, caption: &str) -> Result<Thumbnail> {
-    let mut text = dataset.name(number)?;
-    if !caption.is_empty() {
-        text += " · ";
-        text += caption;
-    }
+    let name = dataset.name(number)?;
+    let text = if caption.is_empty() { name } else { format!("{caption} · {name}") };
     Thumbnail::new(number as u64, &*dataset.load(number)?, &text)
 }
 

@@ -159,6 +159,16 @@ pub(super) fn short(value: f64) -> String {
     grouped(text)
 }
 
+/// A distance for a person: three digits that count.
+pub(super) fn significant(value: f32) -> String {
+    let size = f64::from(value).abs();
+    if size == 0.0 || !(1e-4..1e7).contains(&size) {
+        return short(f64::from(value));
+    }
+    let decimals = (2 - size.log10().floor() as i32).max(0) as usize;
+    grouped(&format!("{value:.decimals$}"))
+}
+
 /// "-12345.5" as "−12,345.5".
 pub(super) fn grouped(number: &str) -> String {
     let (sign, digits) = number.strip_prefix('-').map_or(("", number), |rest| ("−", rest));
@@ -228,5 +238,7 @@ mod tests {
     fn numbers_read_well() {
         let read: Vec<String> = [0.0, 0.5, 1234567.0, -1500.0, 1e-7, 12.34567].map(short).into();
         assert_eq!(read, ["0", "0.5", "1,234,567", "−1,500", "1.000e-7", "12.3457"]);
+        let read: Vec<String> = [0.0, 0.5, 1234567.0, 4.9984, -0.012345, 1e-7].map(significant).into();
+        assert_eq!(read, ["0", "0.500", "1,234,567", "5.00", "−0.0123", "1.000e-7"]);
     }
 }

@@ -25,7 +25,7 @@ pub struct ClassImages<'a> {
     pub answers: Option<(&'a [i32], Option<&'a [f32]>)>,
 }
 
-/// The images of one class in the order in which they are shown, with captions to go behind the names.
+/// The images of one class in the order in which they are shown, with captions to go beside the names.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Chosen {
     images: usize,
@@ -124,7 +124,7 @@ pub(super) struct ClassSheet {
 }
 
 impl ClassSheet {
-    /// At most `per_class` pictures in each column of a class. `thumbnail` makes that of an image, given what to write behind its
+    /// At most `per_class` pictures in each column of a class. `thumbnail` makes that of an image, given what to write beside its
     /// name; an image that cannot be read is passed over.
     pub fn new(
         title: &str,

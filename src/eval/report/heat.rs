@@ -1,7 +1,7 @@
 //! Heat maps over frames: each frame beside itself under a half-transparent colour map, with the outline of what lies above the
 //! threshold and, where it is known, that of the true defect. One scale for all figures of a sheet.
 
-use super::axis::short;
+use super::axis::significant;
 use super::contour::{outline, reduced};
 use super::html::escape;
 use super::thumbnail::{Small, shrink};
@@ -120,14 +120,14 @@ impl HeatFigure {
             .map_or(String::new(), |threshold| outline(&self.grid.2, self.grid.0, self.grid.1, threshold));
         let verdict = match (self.threshold, alarm) {
             (None, _) => String::new(),
-            (Some(threshold), true) => format!(", <b>alarm</b> above {}", short(f64::from(threshold))),
-            (Some(threshold), false) => format!(", good up to {}", short(f64::from(threshold))),
+            (Some(threshold), true) => format!(", <b>alarm</b> above {}", significant(threshold)),
+            (Some(threshold), false) => format!(", good up to {}", significant(threshold)),
         };
         Ok(format!(
             "<li><div>{}{}</div><small><span title=\"{caption}\">{caption}</span> score {}{verdict}</small></li>\n",
             picture("frame", &self.frame.jpeg, &truth),
             picture("heat map of", &under, &(outlined("above halo", &above) + &outlined("above", &above))),
-            short(f64::from(self.score))
+            significant(self.score)
         ))
     }
 }
@@ -217,8 +217,7 @@ impl HeatSheet {
 /// The colour map with its ends and the threshold.
 fn scale(low: f32, high: f32, threshold: Option<f32>) -> String {
     const WIDTH: f64 = 300.0;
-    // Without a threshold there is a scale all the same.
-    let number = |value: f32| short(f64::from(value));
+    let number = significant;
     let mut out = format!(
         "<svg class=\"scale\" viewBox=\"0 0 {} 34\" role=\"img\" aria-label=\"colours from {} to {}\">",
         WIDTH + 20.0,
@@ -277,8 +276,8 @@ mod tests {
         map[600..620].fill(4.0);
         sheet.add(HeatFigure::new("<bad>", &frame, &map, 4.5, Some(2.0), None).unwrap()).unwrap();
         let html = sheet.to_html();
-        assert!(html.contains("colours from 0.5 to 4") && html.contains("threshold 2"), "{html}");
-        assert!(html.contains("score 4.5, <b>alarm</b> above 2") && html.contains("score 0.5, good up to 2"));
+        assert!(html.contains("colours from 0.500 to 4.00") && html.contains("threshold 2.00"), "{html}");
+        assert!(html.contains("score 4.50, <b>alarm</b> above 2.00") && html.contains("score 0.500, good up to 2.00"));
         assert_eq!(html.matches("class=\"above\"").count(), 1, "only one map reaches the threshold");
         assert!(!html.contains("class=\"truth\"") && !html.contains("<bad>"), "an empty mask has no outline");
         HeatSheet::new("none").to_html();

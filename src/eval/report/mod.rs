@@ -174,7 +174,7 @@ impl Report {
     }
 
     /// Pictures of each class, at most `per_class` in a column: typical and unusual ones, and a classifier's mistakes.
-    /// `thumbnail` makes the picture of an image, given what to write behind its name; an image that it refuses as broken
+    /// `thumbnail` makes the picture of an image, given what to write beside its name; an image that it refuses as broken
     /// (`Format`, `Io`) is passed over.
     ///
     /// # Errors
