@@ -906,6 +906,7 @@ int main(int count, char **words) {
   store(words[1]);
   trust(words[1]);
   classifying(words[1]);
+  reports(words[1]);
   anomalies(words[1]);
   logging();
   if (failures == 0) std::printf("bindings: all checks passed\n");
