@@ -390,6 +390,16 @@ struct DLManagedTensorVersioned;
 #define SEED_WORSE_COSINE 4
 
 /*
+ The two principal components.
+ */
+#define SEED_MAP_PCA 1
+
+/*
+ t-SNE: who is near whom.
+ */
+#define SEED_MAP_TSNE 2
+
+/*
  A memory of good parts that says how far an image is from all of them, and where. All functions but seed_anomaly_free may
  be called from several threads at once, seed_anomaly_add among them.
  */
@@ -441,6 +451,12 @@ typedef struct seed_embeddings seed_embeddings;
  belongs to the caller and is released by seed_error_free.
  */
 typedef struct seed_error seed_error;
+
+/*
+ A file of scalars that TensorBoard reads, for what the application measures: agreement, drift, fine-tuning. A distillation writes
+ its own where "tensorboard_folder" is set. Used by one thread at a time.
+ */
+typedef struct seed_event_file seed_event_file;
 
 /*
  What a network is, as it was when this was made. All functions but seed_model_free may be called from several threads at once.
@@ -1355,6 +1371,36 @@ typedef struct {
    */
   int32_t passes;
 } seed_verdict;
+
+/*
+ How embeddings come onto a plane. Set struct_size to sizeof(seed_map_options); 0 elsewhere is the default.
+ */
+typedef struct {
+  /*
+   sizeof(seed_map_options).
+   */
+  size_t struct_size;
+  /*
+   Points that are drawn, at most 5000; of more embeddings a random part, of the largest classes least. Default: 2000.
+   */
+  size_t max_points;
+  /*
+   About how many neighbours count, of t-SNE, 1 to 1000. Default: 30.
+   */
+  double perplexity;
+  /*
+   Of the random part.
+   */
+  uint64_t seed;
+  /*
+   SEED_MAP_*. Default: SEED_MAP_TSNE.
+   */
+  int32_t method;
+  /*
+   0.
+   */
+  int32_t reserved;
+} seed_map_options;
 
 #ifdef __cplusplus
 extern "C" {
@@ -2952,6 +2998,11 @@ SEED_MUST_USE seed_error *seed_report_new(const char *title, seed_report **out);
 SEED_MUST_USE seed_error *seed_report_add_paragraph(seed_report *report, const char *paragraph);
 
 /*
+ Adds a heading between parts.
+ */
+SEED_MUST_USE seed_error *seed_report_add_heading(seed_report *report, const char *heading);
+
+/*
  Adds a table of `columns` heads and `rows`·`columns` cells, row after row.
  */
 SEED_MUST_USE seed_error *seed_report_add_table(seed_report *report,
@@ -2989,16 +3040,6 @@ SEED_MUST_USE seed_error *seed_report_add_neighbours(seed_report *report,
                                        const uint32_t *right);
 
 /*
- Adds the confusion matrix of a classifier's held-out images as a table: true class by row, answered class by column, and
- each class's recall.
-
- Errors: SEED_ERROR_INVALID_ARGUMENT when no image was held out.
- */
-SEED_MUST_USE seed_error *seed_report_add_confusion(seed_report *report,
-                                      const char *title,
-                                      const seed_classifier *classifier);
-
-/*
  Writes the report to an HTML file, atomically. More may be added and written again.
  */
 SEED_MUST_USE seed_error *seed_report_write(const seed_report *report, const char *path);
@@ -3007,6 +3048,152 @@ SEED_MUST_USE seed_error *seed_report_write(const seed_report *report, const cha
  Releases a report. NULL is fine.
  */
 void seed_report_free(seed_report *report);
+
+/*
+ Adds a sheet of pictures of each class of `dataset`, at most `per_class` in each column. `labels` has one class for each image, -1
+ for none; `names` the names of `class_count` classes. With `embeddings` (label_count·dim floats, one row an image) they are those
+ nearest to the mean of their class and those farthest from it, by cosine, else some at even distances. With `classes` (a
+ classifier's answers, -1 for none) those that it took for another class, the surest by `confidences` first. The three may be
+ NULL. Broken images are passed over.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT when label_count is not the number of images, a class has no name, or the sheet would hold more
+ than 3000 pictures.
+ */
+SEED_MUST_USE seed_error *seed_report_add_class_sheet(seed_report *report,
+                                        const char *title,
+                                        const seed_dataset *dataset,
+                                        const int32_t *labels,
+                                        size_t label_count,
+                                        const char *const *names,
+                                        size_t class_count,
+                                        const float *embeddings,
+                                        size_t dim,
+                                        const int32_t *classes,
+                                        const float *confidences,
+                                        size_t per_class);
+
+/*
+ Adds the confusion matrix of a classifier's held-out images: true class by row, answered class by column, with counts,
+ shares of the row, recall and precision. Of more than 60 classes it is a list of the most frequent confusions and each class's recall.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT when no image was held out.
+ */
+SEED_MUST_USE seed_error *seed_report_add_confusion(seed_report *report,
+                                      const char *title,
+                                      const seed_classifier *classifier);
+
+/*
+ Adds the confusion matrix of any answers, as seed_report_add_confusion: `labels` are the true classes of `count` images,
+ `classes` the answers (seed_classifier_classify_dataset), -1 for none in both; images without one are left out.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT when a class has no name.
+ */
+SEED_MUST_USE seed_error *seed_report_add_confusion_of(seed_report *report,
+                                         const char *title,
+                                         const int32_t *labels,
+                                         const int32_t *classes,
+                                         size_t count,
+                                         const char *const *names,
+                                         size_t class_count);
+
+/*
+ Adds a map of `count` embeddings of `dim` floats: a point for each image, coloured by its class, with its name where the pointer
+ rests. `labels` (-1: none), with `names` of `class_count` classes, and `dataset`, whose images the embeddings are of, may be NULL;
+ `options` NULL is t-SNE of at most 2000 points. Takes seconds for 2000 points; the same input gives the same map. Of rows that are
+ few (below 10) or all alike the principal components are drawn.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT when `dataset` has not `count` images or a class has no name.
+ */
+SEED_MUST_USE seed_error *seed_report_add_map(seed_report *report,
+                                const char *title,
+                                const float *embeddings,
+                                size_t count,
+                                size_t dim,
+                                const int32_t *labels,
+                                const char *const *names,
+                                size_t class_count,
+                                const seed_dataset *dataset,
+                                const seed_map_options *options);
+
+/*
+ Adds a frame and its heat map to the sheet of that title, which stands where it was first named; all of a sheet share one scale of
+ colours. `map` has `pixels` = width·height distances (seed_anomaly_map). `threshold` is that of the score
+ (seed_anomaly_threshold), or NAN or infinite for none: what lies above it is outlined. `mask` (may be NULL) has as many numbers,
+ not 0 where the defect really is, which is outlined on the frame.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT when `pixels` is not width·height, a distance or the score is not finite, or the sheet has 300
+ heat maps already.
+ */
+SEED_MUST_USE seed_error *seed_report_add_heat_map(seed_report *report,
+                                     const char *sheet,
+                                     const char *caption,
+                                     const seed_image *image,
+                                     const float *map,
+                                     const uint8_t *mask,
+                                     size_t pixels,
+                                     double score,
+                                     double threshold);
+
+/*
+ Adds a measurement at `time_us` (microseconds since 1970, UTC) to a series of a chart over time; chart and series stand where they
+ were first named. `low` and `high` are its confidence interval, which is drawn as a band along the series, or NAN both.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT when the interval does not hold the value, the time is not in the years -9999 to 9999, or the
+ chart is one of seed_report_add_point.
+ */
+SEED_MUST_USE seed_error *seed_report_add_time_point(seed_report *report,
+                                       const char *chart,
+                                       const char *y_label,
+                                       const char *series,
+                                       int64_t time_us,
+                                       double value,
+                                       double low,
+                                       double high);
+
+/*
+ Adds what a batch of frames at `time_us` said (seed_drift_measure) to a chart over time: its energy, marked where the signal was
+ raised, and the threshold of that batch.
+
+ Errors: as seed_report_add_time_point.
+ */
+SEED_MUST_USE seed_error *seed_report_add_drift(seed_report *report,
+                                  const char *chart,
+                                  int64_t time_us,
+                                  const seed_drift_signal *signal);
+
+/*
+ Draws a level across a chart, such as a threshold. One of the same name takes the place of the earlier one.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT when the report has no such chart yet or `y` is not finite.
+ */
+SEED_MUST_USE seed_error *seed_report_add_limit(seed_report *report, const char *chart, const char *name, double y);
+
+/*
+ Begins a new event file in `folder`, which is made where it is absent and may hold earlier ones. `first_step` is the first step
+ that will be written: TensorBoard then drops what earlier files of the folder say about it and later steps, so a run that goes on
+ from a checkpoint shows no step twice. The caller frees it with seed_event_file_free.
+
+ Errors: SEED_ERROR_IO.
+ */
+SEED_MUST_USE seed_error *seed_event_file_new(const char *folder,
+                                uint64_t first_step,
+                                seed_event_file **out);
+
+/*
+ Writes a value (kept as float) of `tag` at `step`, with the time of now. A tag "a/b" is shown in group a. It is in the file when the
+ call returns, whatever becomes of the process.
+
+ Errors: SEED_ERROR_IO; SEED_ERROR_INVALID_ARGUMENT for an empty tag or a step above 2^63 - 1.
+ */
+SEED_MUST_USE seed_error *seed_event_file_add_scalar(seed_event_file *event_file,
+                                       const char *tag,
+                                       uint64_t step,
+                                       double value);
+
+/*
+ Closes an event file. NULL is fine.
+ */
+void seed_event_file_free(seed_event_file *event_file);
 
 #ifdef __cplusplus
 }  // extern "C"

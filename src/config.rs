@@ -73,6 +73,8 @@ pub struct Config {
     pub checkpoint_path: String,
     /// Steps between two reports of progress.
     pub progress_every: u64,
+    /// Folder of the event files that TensorBoard reads, one record a report; empty: none is written.
+    pub tensorboard_folder: String,
     /// The augmented views.
     pub view: ViewConfig,
     /// Fine-tuning.
@@ -110,6 +112,7 @@ impl Default for Config {
             checkpoint_every: 0,
             checkpoint_path: String::new(),
             progress_every: 10,
+            tensorboard_folder: String::new(),
             view: ViewConfig::default(),
             finetune: FinetuneConfig::default(),
             anomaly: AnomalyConfig::default(),
@@ -159,6 +162,7 @@ const KEYS: &[(&str, Slot)] = &[
     ("checkpoint_every", Slot::Int(|c| &mut c.checkpoint_every, 0, 1 << 40)),
     ("checkpoint_path", Slot::Text(|c| &mut c.checkpoint_path)),
     ("progress_every", Slot::Int(|c| &mut c.progress_every, 1, 1 << 40)),
+    ("tensorboard_folder", Slot::Text(|c| &mut c.tensorboard_folder)),
     ("image_width", Slot::Side(|c| &mut c.view.width, 8, 4096)),
     ("image_height", Slot::Side(|c| &mut c.view.height, 8, 4096)),
     ("image_channels", Slot::Side(|c| &mut c.view.channels, 1, 3)),

@@ -203,7 +203,10 @@ fn the_examples_classify_find_anomalies_and_evaluate() {
     };
     let text = call("examples/cpp/finetune.cpp", &words(&[&student, &images, &classifier, &images], &settings));
     assert!(text.contains("\"balanced_recall\"") && text.contains("12 test images are unsure"), "{text}");
-    assert!(fs::read_to_string(file("confusion.html")).unwrap().contains("<th scope=\"col\" class=\"number\">recall"));
+    let page = fs::read_to_string(file("finetune.html")).unwrap();
+    for part in ["<th scope=\"col\" class=\"number\">recall", "most unusual", "t-SNE", "data:image/jpeg"] {
+        assert!(page.contains(part), "finetune.html lacks {part}");
+    }
     // A folder more: the classes that are known stay the first.
     fs::create_dir(images.join("plain")).unwrap();
     for number in 0..4u8 {
@@ -224,6 +227,8 @@ fn the_examples_classify_find_anomalies_and_evaluate() {
     arguments.extend(words(&[&detector, &masks], &["device=cpu", "anomaly.memory_share=0.5"]));
     let text = call("examples/cpp/anomaly.cpp", &arguments);
     assert!(text.contains("image AUROC") && text.contains("PRO") && text.contains("ms a frame"), "{text}");
+    let page = fs::read_to_string(file("anomaly.html")).unwrap();
+    assert!(page.contains("class=\"truth\"") && page.contains("threshold"), "anomaly.html lacks a mask or the threshold");
 
     let network = std::ffi::OsString::from(format!("student:{}", student.display()));
     for (protocol, expected) in [("knn", "10-NN"), ("linear", "linear on 100 %"), ("few", "10 % of the labels")] {

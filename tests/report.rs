@@ -3,8 +3,13 @@
 use std::path::PathBuf;
 
 use seed::data::{Dataset, Frame};
-use seed::eval::report::Figure;
-use seed::eval::{Report, SheetRow, Thumbnail};
+use seed::data::random::{Purpose, generator, unit};
+use seed::eval::report::{ClassImages, Figure, HeatFigure, MapImages, Moment};
+use seed::eval::{Confusion, Embeddings, MapConfig, MapMethod, Report, SheetRow, Thumbnail, embedding_map};
+
+/// Names that a folder may have, and what a page must make of them.
+const HOSTILE: [&str; 4] =
+    ["</title><script>alert(1)</script>", "\" onload=\"x", "a&b <svg/onload='x'> \u{1}", "Ёж · 研磨 \u{202e}evil"];
 
 /// Pictures to look at: real ones where there are any, else gradients.
 fn frames() -> Vec<Frame> {
@@ -90,6 +95,69 @@ fn report() -> Report {
     report
 }
 
+/// Every part that shows images and classes, `classes` of them.
+fn grown(classes: usize) -> Report {
+    let frames = frames();
+    let name = |class: usize| format!("{}{}", HOSTILE[class % 4], if class < 4 { String::new() } else { class.to_string() });
+    let names: Vec<String> = (0..classes).map(name).collect();
+    let mut rng = generator(3, 0, 0, Purpose::Noise);
+    let labels: Vec<i32> = (0..frames.len()).map(|i| (i % (classes + 1)) as i32 - 1).collect();
+    let rows: Vec<f32> = labels
+        .iter()
+        .flat_map(|&label| {
+            let mut row = [0.0; 8].map(|_: f64| unit(&mut rng) - 0.5);
+            row[label.rem_euclid(8) as usize] += 1.5;
+            row.map(|value| value as f32)
+        })
+        .collect();
+    let rows = Embeddings::new(&rows, 8).unwrap();
+    let answers: Vec<i32> = labels.iter().map(|&label| if unit(&mut rng) < 0.3 { 0 } else { label }).collect();
+    let shares: Vec<f32> = labels.iter().map(|_| unit(&mut rng) as f32).collect();
+
+    let mut report = Report::new("By class");
+    let images = ClassImages {
+        names: &names,
+        labels: &labels,
+        embeddings: Some(rows),
+        answers: Some((&answers, Some(&shares))),
+    };
+    let thumbnail = |image: usize, caption: &str| {
+        Thumbnail::new(image as u64, &frames[image], &format!("{caption} · {}", HOSTILE[image % 4]))
+    };
+    report.class_sheet("Classes", &images, 3, thumbnail).unwrap();
+    let of = |classes: &[i32]| classes.iter().map(|&class| class.max(0) as usize).collect::<Vec<usize>>();
+    report.confusion("Confusion", &names, &Confusion::of(&of(&answers), &of(&labels), classes).unwrap()).unwrap();
+    for method in [MapMethod::Pca, MapMethod::Tsne] {
+        let map = embedding_map(&rows, &labels, &MapConfig { method, ..MapConfig::default() }).unwrap();
+        let points = map.rows().iter().map(|&row| HOSTILE[row as usize % 4].to_owned()).collect();
+        report.map(&format!("{method:?}"), &map, &MapImages { labels: &labels, classes: &names }, points).unwrap();
+    }
+    for (number, frame) in frames.iter().take(6).enumerate() {
+        let (width, height) = (frame.width() as usize, frame.height() as usize);
+        let middle = (width as f32 * 0.6, height as f32 * 0.4);
+        let far = |i: usize| ((i % width) as f32 - middle.0).hypot((i / width) as f32 - middle.1) / width as f32;
+        let map: Vec<f32> =
+            (0..width * height).map(|i| 1.0 + number as f32 * (-far(i).powi(2) * 40.0).exp()).collect();
+        let mask: Vec<u8> = (0..width * height).map(|i| u8::from(far(i) < 0.12)).collect();
+        let score = map.iter().copied().fold(0.0, f32::max);
+        let figure = HeatFigure::new(HOSTILE[number % 4], frame, &map, score, Some(2.5), Some(&mask)).unwrap();
+        report.heat_map("Heat maps", figure).unwrap();
+    }
+    for day in 0..14 {
+        let seconds = 1.7e9 + 86_400.0 * f64::from(day);
+        let value = 0.3 + 0.02 * f64::from(day * day % 7);
+        for (series, offset) in [(HOSTILE[0], 0.0), ("student of June", 0.2)] {
+            let interval = Some((value + offset - 0.05, value + offset + 0.04));
+            let moment = Moment { seconds, value: value + offset, interval, alarm: false };
+            report.moment("Agreement by night", "mean KL in nats", series, &moment).unwrap();
+        }
+        let moment = Moment { seconds, value: value * 3.0, interval: None, alarm: value > 0.37 };
+        report.moment("Drift", "energy ÷ threshold", "batch", &moment).unwrap();
+    }
+    report.limit("Drift", HOSTILE[1], 1.1).unwrap();
+    report
+}
+
 /// Walks the tags and returns how many there were; panics where they do not nest.
 fn check_nesting(html: &str) -> usize {
     let mut open: Vec<&str> = Vec::new();
@@ -124,17 +192,65 @@ fn a_report_is_well_formed_self_contained_and_escaped() {
         std::fs::write(path, &html).unwrap();
     }
     assert!(check_nesting(&html) > 200);
-    for forbidden in ["<script", "<link", "<iframe", "http:", "https:", "//", "@import", "url(", "onload", "<b>&"] {
-        // Base64 may hold "//" by chance.
-        let text: String =
-            html.split("base64,").map(|part| part.split_once('"').map_or(part, |(_, rest)| rest)).collect();
-        let whole = html.split("base64,").next().unwrap().to_owned() + &text;
-        assert!(!whole.contains(forbidden), "{forbidden}");
-    }
+    check_contained(&html);
     assert!(html.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp; &quot;more&quot;"));
     assert!(html.contains("<h1>MobileNetV3-Small from MobileNetV2 &lt;b&gt;&amp; more&lt;/b&gt;</h1>"));
     assert_eq!(html.matches("<svg class=\"chart\"").count(), 2, "series of one title share a chart");
     assert!(html.len() < 1_000_000, "{} bytes", html.len());
+}
+
+/// Nothing that a browser would run or fetch, outside of the pictures' base64, which may hold "//" by chance.
+fn check_contained(html: &str) {
+    let mut pieces = html.split("base64,");
+    let mut text = pieces.next().unwrap().to_owned();
+    for piece in pieces {
+        text += piece.split_once('"').unwrap().1;
+    }
+    for forbidden in ["<script", "<link", "<iframe", "http:", "https:", "//", "@import", "url(", " onload=\"", "<b>&"] {
+        assert!(!text.contains(forbidden), "{forbidden}");
+    }
+}
+
+#[test]
+fn parts_of_images_and_classes_are_well_formed_self_contained_and_escaped() {
+    let html = grown(6).to_html();
+    if let Some(path) = std::env::var_os("SEED_REPORT_GROWN") {
+        std::fs::write(path, &html).unwrap();
+    }
+    assert!(check_nesting(&html) > 500);
+    check_contained(&html);
+    assert!(html.contains("&lt;/title&gt;&lt;script&gt;alert(1)&lt;/script&gt;"));
+    // Every picture says what it shows.
+    assert_eq!(html.matches("<img ").count(), html.matches(" alt=\"").count());
+    let named = html.matches("aria-label=\"").count() + html.matches("aria-hidden=\"true\"").count();
+    assert_eq!(html.matches("<svg ").count(), named);
+    assert!(html.len() < 2_000_000, "{} bytes", html.len());
+    assert_eq!(grown(6).to_html(), html, "the same report again");
+    // Many classes with long names.
+    check_nesting(&grown(39).to_html());
+}
+
+#[test]
+fn an_interval_holds_its_value_and_a_limit_has_a_chart() {
+    let mut report = Report::new("t");
+    let good = Moment { seconds: 0.0, value: 1.0, interval: Some((0.5, 1.5)), alarm: false };
+    report.moment("c", "y", "s", &good).unwrap();
+    report.curve("plain", "x", "y", "s", &[(1.0, 1.0)]);
+    for bad in [
+        Moment { interval: Some((1.1, 1.5)), ..good },
+        Moment { interval: Some((f64::NAN, 1.5)), ..good },
+        Moment { seconds: f64::NAN, ..good },
+        Moment { seconds: 1e13, ..good },
+    ] {
+        assert!(report.moment("c", "y", "s", &bad).is_err(), "{bad:?}");
+    }
+    assert!(report.moment("plain", "y", "s", &good).is_err());
+    assert!(report.limit("absent", "l", 1.0).is_err() && report.limit("c", "l", f64::INFINITY).is_err());
+    // The first and the last years that a time stamp of C can name are drawn or refused, never hung on.
+    for seconds in [i64::MIN as f64 / 1e6, i64::MAX as f64 / 1e6, -377_705_000_000.0, 253_402_000_000.0] {
+        let _ = report.moment("c", "y", "s", &Moment { seconds, ..good });
+    }
+    check_nesting(&report.to_html());
 }
 
 #[test]

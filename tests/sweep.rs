@@ -64,6 +64,11 @@ const MAY_BE_NULL: &[(&str, &str)] = &[
     ("seed_dataset_open_store", "ids"),
     ("seed_linear_evaluate", "recalls"),
     ("seed_gate_judge", "options"),
+    ("seed_report_add_class_sheet", "embeddings"),
+    ("seed_report_add_map", "labels"),
+    ("seed_report_add_map", "dataset"),
+    ("seed_report_add_map", "options"),
+    ("seed_report_add_heat_map", "mask"),
 ];
 
 /// The structs of the header, which are no objects.
@@ -83,6 +88,7 @@ const STRUCTS: &[&str] = &[
     "seed_store_entry",
     "seed_store_filter",
     "seed_gate_options",
+    "seed_map_options",
 ];
 
 /// (struct that is read, what is wrong with it or at its bounds, what must come of it).
@@ -139,6 +145,15 @@ const SPOILT: &[(&str, &str, &str)] = &[
     ("seed_gate_options", "overlap_margin = -1", "ANYTHING"),
     ("seed_gate_options", "latency_factor = INFINITY", "ANYTHING"),
     ("seed_gate_options", "seed = UINT64_MAX", "ANYTHING"),
+    ("seed_map_options", "max_points = 5001", "FAILURE"),
+    ("seed_map_options", "max_points = SIZE_MAX", "FAILURE"),
+    ("seed_map_options", "perplexity = NAN", "FAILURE"),
+    ("seed_map_options", "perplexity = -1", "FAILURE"),
+    ("seed_map_options", "perplexity = 1000", "SUCCESS"),
+    ("seed_map_options", "method = -1", "FAILURE"),
+    ("seed_map_options", "method = INT32_MAX", "FAILURE"),
+    ("seed_map_options", "method = SEED_MAP_PCA", "SUCCESS"),
+    ("seed_map_options", "reserved = 1", "ANYTHING"),
 ];
 
 /// (function or "*", parameter, a good value): what is not chosen by type alone.
@@ -204,6 +219,12 @@ const GOOD: &[(&str, &str, &str)] = &[
     ("seed_bank_open", "path", "p_bank"),
     ("seed_trainer_save", "path", "p_checkpoint"),
     ("seed_trainer_resume", "path", "p_checkpoint"),
+    ("seed_report_add_map", "count", "IMAGES + 1"),
+    ("seed_report_add_time_point", "chart", "\"days\""),
+    ("seed_report_add_time_point", "value", ".5"),
+    ("seed_report_add_drift", "chart", "\"drift\""),
+    ("seed_report_add_heat_map", "mask", "flags"),
+    ("seed_event_file_new", "folder", "p_board"),
     ("*", "path", "p_out"),
     ("seed_queue_new", "capacity", "10"),
     ("*", "capacity", "ROOM"),
@@ -240,6 +261,15 @@ const GOOD: &[(&str, &str, &str)] = &[
     ("*", "label", "1"),
     ("*", "wait_ms", "1000"),
     ("*", "which", "SEED_STORE_TEXT_NAME"),
+    ("*", "per_class", "2"),
+    ("*", "pixels", "WIDTH * HEIGHT"),
+    ("*", "score", ".5"),
+    ("*", "threshold", ".5"),
+    ("*", "time_us", "1"),
+    ("*", "low", "NAN"),
+    ("*", "high", "NAN"),
+    ("*", "first_step", "1"),
+    ("*", "step", "1"),
     ("*", "x", ".5"),
     ("*", "y", ".5"),
 ];

@@ -183,6 +183,12 @@ using TeacherFunction = std::function<bool(TeacherBatch &batch)>;
 /// One report of Classifier::fit.
 using FinetuneProgress = seed_finetune_progress;
 
+/// How a map of embeddings is made; the SEED_MAP_* of seed.h.
+enum class MapMethod : std::int32_t {
+  Pca = SEED_MAP_PCA,
+  Tsne = SEED_MAP_TSNE,
+};
+
 /// What Classifier::fit is doing; the SEED_STAGE_* of seed.h.
 enum class Stage : std::int32_t {
   Embedding = SEED_STAGE_EMBEDDING,
@@ -669,6 +675,14 @@ inline bool ragged(const Rows &rows) noexcept { return rows.dim == 0 || rows.val
 inline std::string raggedness(const char *name, const Rows &rows) {
   return std::string(name) + " has " + std::to_string(rows.values.size()) + " floats, expected a multiple of its dim " +
          std::to_string(rows.dim);
+}
+
+/// The texts as C takes them, good while `texts` is left alone.
+inline std::vector<const char *> pointers(const std::vector<std::string> &texts) {
+  std::vector<const char *> found;
+  found.reserve(texts.size());
+  for (const std::string &text : texts) found.push_back(text.c_str());
+  return found;
 }
 
 } // namespace detail
@@ -2373,6 +2387,14 @@ inline Returned<Verdict> judge(const Session &old_session, const Session &new_se
   return detail::settle(error, verdict);
 }
 
+/// How embeddings come onto a plane; what is left alone is the default of seed.h. `method` is one of MapMethod.
+struct MapOptions : seed_map_options {
+  /// All defaults: t-SNE.
+  MapOptions() noexcept : seed_map_options{} { struct_size = sizeof(seed_map_options); }
+  /// By that method.
+  MapOptions(MapMethod by) noexcept : MapOptions() { method = static_cast<std::int32_t>(by); }
+};
+
 /// A report that grows from top to bottom and becomes one HTML file. Used by one thread at a time.
 class Report : public Handle<seed_report, seed_report_free> {
 public:
@@ -2386,6 +2408,11 @@ public:
   /// Adds a paragraph of plain text.
   Returned<void> add_paragraph(const std::string &paragraph) {
     return detail::settle(seed_report_add_paragraph(get(), paragraph.c_str()));
+  }
+
+  /// Adds a heading between parts.
+  Returned<void> add_heading(const std::string &heading) {
+    return detail::settle(seed_report_add_heading(get(), heading.c_str()));
   }
 
   /// Adds a table; `cells` holds as many for each row as there are heads.
@@ -2422,13 +2449,144 @@ public:
                                                      left.data(), right_name.c_str(), right.data()));
   }
 
-  /// Adds the confusion matrix of a classifier's held-out images as a table.
+  /// Adds the confusion matrix of a classifier's held-out images.
   Returned<void> add_confusion(const std::string &title, const Classifier &classifier) {
     return detail::settle(seed_report_add_confusion(get(), title.c_str(), classifier.get()));
   }
 
+  /// Adds the confusion matrix of any answers: true classes and those that were answered, -1 for none.
+  Returned<void> add_confusion(const std::string &title, Span<const std::int32_t> labels,
+                               Span<const std::int32_t> classes, const std::vector<std::string> &names) {
+    if (labels.size() != classes.size())
+      return detail::fail<void>(ErrorCode::InvalidArgument, std::to_string(classes.size()) + " answers for " +
+                                                                std::to_string(labels.size()) + " labels");
+    const auto texts = detail::pointers(names);
+    return detail::settle(seed_report_add_confusion_of(get(), title.c_str(), labels.data(), classes.data(),
+                                                       labels.size(), texts.data(), texts.size()));
+  }
+
+  /// What Report::add_class_sheet may be given besides.
+  struct ClassSheetOptions {
+    Rows embeddings = {};                    ///< One an image: the most typical and the most unusual images are shown.
+    Span<const std::int32_t> classes = {};   ///< A classifier's answers, -1 for none: its mistakes are shown.
+    Span<const float> confidences = {};      ///< Their probabilities: the surest mistakes come first.
+    std::size_t per_class = 6;               ///< Pictures in each column.
+  };
+
+  /// Adds a sheet of pictures of each class; `labels` has a class for each image of `dataset`, -1 for none.
+  Returned<void> add_class_sheet(const std::string &title, const Dataset &dataset, Span<const std::int32_t> labels,
+                                 const std::vector<std::string> &names, const ClassSheetOptions &options) {
+    const auto fits = [&](std::size_t size) { return size == 0 || size == labels.size(); };
+    if (!options.embeddings.values.empty() && detail::ragged(options.embeddings))
+      return detail::fail<void>(ErrorCode::InvalidArgument, detail::raggedness("embeddings", options.embeddings));
+    if (!fits(options.embeddings.count()) || !fits(options.classes.size()) || !fits(options.confidences.size()))
+      return detail::fail<void>(ErrorCode::InvalidArgument,
+                                "embeddings, classes and confidences must be empty or as many as the " +
+                                    std::to_string(labels.size()) + " labels");
+    const auto texts = detail::pointers(names);
+    return detail::settle(seed_report_add_class_sheet(
+        get(), title.c_str(), dataset.get(), labels.data(), labels.size(), texts.data(), texts.size(),
+        options.embeddings.count() == 0 ? nullptr : options.embeddings.values.data(), options.embeddings.dim,
+        options.classes.empty() ? nullptr : options.classes.data(),
+        options.confidences.empty() ? nullptr : options.confidences.data(), options.per_class));
+  }
+
+  /// The same without options.
+  Returned<void> add_class_sheet(const std::string &title, const Dataset &dataset, Span<const std::int32_t> labels,
+                                 const std::vector<std::string> &names) {
+    return add_class_sheet(title, dataset, labels, names, ClassSheetOptions());
+  }
+
+  /// Adds a map of embeddings, one for each image of `dataset`; `labels` (may be empty) are classes of `names`, -1 for none.
+  Returned<void> add_map(const std::string &title, Rows embeddings, const Dataset &dataset,
+                         Span<const std::int32_t> labels, const std::vector<std::string> &names,
+                         const MapOptions &options = {}) {
+    // NULL means "none" to the library, so an empty object must not get there.
+    if (!dataset) return detail::fail<void>(ErrorCode::InvalidArgument, "the data set is empty");
+    return add_map_of(title, embeddings, dataset.get(), labels, names, options);
+  }
+
+  /// The same of embeddings whose images are not at hand; points are numbered.
+  Returned<void> add_map(const std::string &title, Rows embeddings, Span<const std::int32_t> labels = {},
+                         const std::vector<std::string> &names = {}, const MapOptions &options = {}) {
+    return add_map_of(title, embeddings, nullptr, labels, names, options);
+  }
+
+  /// Adds a frame and its heat map (Anomaly::map) to the sheet of that title. `threshold` is the detector's; `mask` may be empty, or
+  /// not 0 where the defect really is.
+  Returned<void> add_heat_map(const std::string &sheet, const std::string &caption, const ImageView &image,
+                              const HeatMap &map, float threshold = std::numeric_limits<float>::quiet_NaN(),
+                              Span<const std::uint8_t> mask = {}) {
+    if (!mask.empty() && mask.size() != map.distances.size())
+      return detail::fail<void>(ErrorCode::InvalidArgument, "a mask of " + std::to_string(mask.size()) +
+                                                                " pixels for a map of " +
+                                                                std::to_string(map.distances.size()));
+    return detail::settle(seed_report_add_heat_map(
+        get(), sheet.c_str(), caption.c_str(), &image, map.distances.data(), mask.empty() ? nullptr : mask.data(),
+        map.distances.size(), static_cast<double>(map.score), static_cast<double>(threshold)));
+  }
+
+  /// Adds a measurement at a time (microseconds since 1970, UTC) to a series of a chart over time; low and high are its confidence
+  /// interval, or NAN both.
+  Returned<void> add_time_point(const std::string &chart, const std::string &y_label, const std::string &series,
+                                std::int64_t time_us, double value,
+                                double low = std::numeric_limits<double>::quiet_NaN(),
+                                double high = std::numeric_limits<double>::quiet_NaN()) {
+    return detail::settle(seed_report_add_time_point(get(), chart.c_str(), y_label.c_str(), series.c_str(), time_us,
+                                                     value, low, high));
+  }
+
+  /// The same of a mean with its interval, such as Fidelity::kl.
+  Returned<void> add_time_point(const std::string &chart, const std::string &y_label, const std::string &series,
+                                std::int64_t time_us, const seed_interval &interval) {
+    return add_time_point(chart, y_label, series, time_us, interval.value, interval.low, interval.high);
+  }
+
+  /// Adds what a batch of frames at a time said (Drift::measure) to a chart over time.
+  Returned<void> add_drift(const std::string &chart, std::int64_t time_us, const DriftSignal &signal) {
+    return detail::settle(seed_report_add_drift(get(), chart.c_str(), time_us, &signal));
+  }
+
+  /// Draws a level across a chart, such as a threshold.
+  Returned<void> add_limit(const std::string &chart, const std::string &name, double y) {
+    return detail::settle(seed_report_add_limit(get(), chart.c_str(), name.c_str(), y));
+  }
+
   /// Writes the report to an HTML file, atomically.
   Returned<void> write(const std::string &path) const { return detail::settle(seed_report_write(get(), path.c_str())); }
+
+private:
+  Returned<void> add_map_of(const std::string &title, Rows embeddings, const seed_dataset *dataset,
+                            Span<const std::int32_t> labels, const std::vector<std::string> &names,
+                            const MapOptions &options) {
+    if (detail::ragged(embeddings))
+      return detail::fail<void>(ErrorCode::InvalidArgument, detail::raggedness("embeddings", embeddings));
+    if (!labels.empty() && labels.size() != embeddings.count())
+      return detail::fail<void>(ErrorCode::InvalidArgument, std::to_string(labels.size()) + " labels for " +
+                                                                std::to_string(embeddings.count()) + " embeddings");
+    const auto texts = detail::pointers(names);
+    return detail::settle(seed_report_add_map(get(), title.c_str(), embeddings.values.data(), embeddings.count(),
+                                              embeddings.dim, labels.empty() ? nullptr : labels.data(), texts.data(),
+                                              texts.size(), dataset, &options));
+  }
+};
+
+/// A file of scalars that TensorBoard reads, for what the application measures. A distillation writes its own where
+/// "tensorboard_folder" is set. For one thread at a time.
+class EventFile : public Handle<seed_event_file, seed_event_file_free> {
+public:
+  using Handle::Handle;
+
+  /// Begins a new file in `folder`; what earlier ones say about `first_step` and later steps is dropped.
+  static Returned<EventFile> create(const std::string &folder, std::uint64_t first_step = 0) {
+    return detail::make<EventFile>(
+        [&](seed_event_file **out) { return seed_event_file_new(folder.c_str(), first_step, out); });
+  }
+
+  /// Writes a value; a tag "a/b" is shown in group a.
+  Returned<void> add_scalar(const std::string &tag, std::uint64_t step, double value) {
+    return detail::settle(seed_event_file_add_scalar(get(), tag.c_str(), step, value));
+  }
 };
 
 } // namespace throwing, or returning

@@ -51,6 +51,17 @@ func (r *Report) AddParagraph(paragraph string) error {
 	})
 }
 
+// AddHeading adds a heading between parts.
+func (r *Report) AddHeading(heading string) error {
+	var t texts
+	defer t.free()
+	text := t.add("heading", heading)
+	if t.err != nil {
+		return t.err
+	}
+	return with(r.inner(), func(object *C.seed_report) *C.seed_error { return C.seed_report_add_heading(object, text) })
+}
+
 // AddTable adds a table; each row has as many cells as there are heads.
 func (r *Report) AddTable(title string, heads []string, rows [][]string) error {
 	var cells []string
@@ -145,8 +156,8 @@ func (f Found) flat(queries, k int) ([]uint32, error) {
 	return flat, nil
 }
 
-// AddConfusion adds the confusion matrix of a classifier's held-out images as a table: true class by row, answered class by
-// column, and each class's recall.
+// AddConfusion adds the confusion matrix of a classifier's held-out images: true class by row, answered class by column, with counts,
+// shares of the row, recall and precision.
 //
 // Errors: [ErrInvalidArgument] when no image was held out.
 func (r *Report) AddConfusion(title string, classifier *Classifier) error {

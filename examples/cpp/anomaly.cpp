@@ -5,7 +5,8 @@
 //
 // IMAGES has one folder a class, GOOD is the name of that with the good parts; MASKS/CLASS/NAME.png marks the defects of
 // IMAGES/CLASS/NAME.jpg. KEY=VALUE are settings, such as anomaly.false_alarm_rate=0.05 (docs/anomaly.md). Prints AUROC by image
-// and by pixel, PRO, alarms and milliseconds a frame, and the ten images that were judged worst.
+// and by pixel, PRO, alarms and milliseconds a frame, and the ten images that were judged worst. Writes anomaly.html with heat maps
+// of defects that were found, defects that were not, and good parts that look worst.
 
 #include "seed.hpp"
 
@@ -49,10 +50,29 @@ std::vector<std::uint8_t> mask_of(const std::string &masks, const std::string &n
 }
 
 struct Judged {
+  std::size_t number;
   std::string name;
   float score;
   std::uint8_t bad, alarm;
 };
+
+// Heat maps of at most eight images of `judged` that are bad or good, as `bad` says, from the highest score or the lowest.
+void add_heat_maps(seed::Report &report, const std::string &title, const seed::Dataset &images, const seed::Anomaly &detector,
+                   const std::string &masks, std::vector<Judged> judged, bool bad, bool highest) {
+  std::sort(judged.begin(), judged.end(),
+            [&](const Judged &a, const Judged &b) { return highest ? a.score > b.score : a.score < b.score; });
+  const auto threshold = detector.threshold();
+  std::size_t shown = 0;
+  for (const auto &one : judged) {
+    if ((one.bad != 0) != bad) continue;
+    const auto picture = images.pixels(one.number);
+    const auto view = picture.view();
+    std::vector<std::uint8_t> mask;
+    if (!masks.empty()) mask = mask_of(masks, one.name, view.width, view.height);
+    report.add_heat_map(title, one.name, view, detector.map(view), threshold.score, mask);
+    if (++shown == 8) break;
+  }
+}
 
 void run(const std::vector<std::string> &words) {
   auto config = seed::Config::create();
@@ -98,7 +118,7 @@ void run(const std::vector<std::string> &words) {
     const auto map = detector.map(view);
     milliseconds += std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
     const bool bad = name.substr(0, name.find('/')) != good_class;
-    judged.push_back({name, map.score, bad, map.alarm});
+    judged.push_back({i, name, map.score, bad, map.alarm});
     if (masks.empty()) continue;
     const auto mask = mask_of(masks, name, view.width, view.height);
     heat.insert(heat.end(), map.distances.begin(), map.distances.end());
@@ -126,6 +146,14 @@ void run(const std::vector<std::string> &words) {
   std::sort(judged.begin(), judged.end(), [](const Judged &a, const Judged &b) { return a.score > b.score; });
   for (std::size_t i = 0; i < judged.size() && i < 10; ++i)
     std::printf("%8.3f %s\n", static_cast<double>(judged[i].score), judged[i].name.c_str());
+
+  auto report = seed::Report::create("Anomalies of " + folder);
+  report.add_paragraph(std::to_string(alarms[1]) + " of " + std::to_string(counts[1]) + " bad images and " +
+                       std::to_string(alarms[0]) + " of " + std::to_string(counts[0]) + " good ones are alarms.");
+  add_heat_maps(report, "Defects: the highest scores", images, detector, masks, judged, true, true);
+  add_heat_maps(report, "Defects: the lowest scores", images, detector, masks, judged, true, false);
+  add_heat_maps(report, "Good parts: the highest scores", images, detector, masks, judged, false, true);
+  report.write("anomaly.html");
 }
 
 } // namespace

@@ -2,8 +2,8 @@
 //
 //   finetune STUDENT.safetensors LABELLED CLASSIFIER.safetensors [TEST] [KEY=VALUE...]
 //
-// KEY=VALUE are settings of libseed, such as finetune.mode=full or finetune.labels_per_class=5 (docs/finetune.md). Beside the
-// classifier it writes confusion.html. Where the classifier's file exists, its classes are kept, and new folders of LABELLED
+// KEY=VALUE are settings of libseed, such as finetune.mode=full or finetune.labels_per_class=5 (docs/finetune.md). It writes
+// finetune.html: confusion matrices, pictures of each class with what was mistaken, a map of the student's features. Where the classifier's file exists, its classes are kept, and new folders of LABELLED
 // become new classes; their names must come behind the known ones.
 
 #include "seed.hpp"
@@ -65,6 +65,22 @@ bool report(const seed::FinetuneProgress &progress) {
   return true;
 }
 
+// What the classifier makes of images, and how the student's features lie.
+void add_images(seed::Report &report, const std::string &title, const Images &images, const seed::Classifier &classifier,
+                const seed::Session &session) {
+  const auto verdicts = classifier.classify(images.dataset);
+  const auto features = session.embed(images.dataset);
+  const seed::Rows rows{features, session.dim()};
+  report.add_heading(title);
+  report.add_confusion("Confusion", images.labels, verdicts.classes, images.names);
+  seed::Report::ClassSheetOptions sheet;
+  sheet.embeddings = rows;
+  sheet.classes = verdicts.classes;
+  sheet.confidences = verdicts.confidences;
+  report.add_class_sheet("Pictures of each class", images.dataset, images.labels, images.names, sheet);
+  report.add_map("Map of features", rows, images.dataset, images.labels, images.names);
+}
+
 void run(const std::vector<std::string> &words) {
   const std::string &student_file = words[0], &folder = words[1], &classifier_file = words[2];
   auto config = seed::Config::create();
@@ -96,16 +112,21 @@ void run(const std::vector<std::string> &words) {
 
   auto report = seed::Report::create("Classifier of " + folder);
   report.add_confusion("Held-out images", classifier);
-  report.write("confusion.html");
-
-  if (test.empty()) return;
-  Images unseen(test);
-  unseen.order_as(images.names);
-  std::cout << "test " << classifier.judge(unseen.dataset, unseen.labels) << '\n';
-  const auto verdicts = classifier.classify(unseen.dataset);
-  std::size_t unsure = 0;
-  for (const auto one : verdicts.unsure) unsure += one;
-  std::printf("%zu of %zu test images are unsure\n", unsure, verdicts.unsure.size());
+  config.set("output", "features");
+  const auto session = seed::Session::from_student(seed::Student::load(student_file, config), config);
+  if (test.empty()) {
+    add_images(report, "All labelled images", images, classifier, session);
+  } else {
+    Images unseen(test);
+    unseen.order_as(images.names);
+    std::cout << "test " << classifier.judge(unseen.dataset, unseen.labels) << '\n';
+    const auto verdicts = classifier.classify(unseen.dataset);
+    std::size_t unsure = 0;
+    for (const auto one : verdicts.unsure) unsure += one;
+    std::printf("%zu of %zu test images are unsure\n", unsure, verdicts.unsure.size());
+    add_images(report, "Test images", unseen, classifier, session);
+  }
+  report.write("finetune.html");
 }
 
 } // namespace

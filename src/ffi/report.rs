@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::border::catch;
-use super::classifier::seed_classifier;
 use super::dataset::seed_dataset;
 use super::error::seed_error;
 use super::handle::{Guarded, free, handle, with, with_mut};
@@ -36,6 +35,17 @@ pub unsafe extern "C" fn seed_report_add_paragraph(
     catch(|| unsafe {
         with_mut(report, |report| {
             report.paragraph(text("paragraph", paragraph)?);
+            Ok(())
+        })
+    })
+}
+
+/// Adds a heading between parts.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_report_add_heading(report: *mut seed_report, heading: *const c_char) -> *mut seed_error {
+    catch(|| unsafe {
+        with_mut(report, |report| {
+            report.heading(text("heading", heading)?);
             Ok(())
         })
     })
@@ -117,27 +127,6 @@ pub unsafe extern "C" fn seed_report_add_neighbours(
     })
 }
 
-/// Adds the confusion matrix of a classifier's held-out images as a table: true class by row, answered class by column, and
-/// each class's recall.
-///
-/// Errors: SEED_ERROR_INVALID_ARGUMENT when no image was held out.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn seed_report_add_confusion(
-    report: *mut seed_report,
-    title: *const c_char,
-    classifier: *const seed_classifier,
-) -> *mut seed_error {
-    catch(|| unsafe {
-        let header = with(classifier, |classifier| Ok(classifier.header().clone()))?;
-        let Some(judgement) = &header.held_out else {
-            return Err(Error::invalid("this classifier has no confusion matrix: no image was held out for it"));
-        };
-        let (head, rows) = judgement.confusion.to_table(&header.names)?;
-        let head: Vec<&str> = head.iter().map(String::as_str).collect();
-        with_mut(report, |report| report.table(text("title", title)?, &head, &rows))
-    })
-}
-
 /// Writes the report to an HTML file, atomically. More may be added and written again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_report_write(report: *const seed_report, path: *const c_char) -> *mut seed_error {
@@ -154,11 +143,17 @@ pub unsafe extern "C" fn seed_report_free(report: *mut seed_report) {
 }
 
 fn thumbnail(dataset: &Dataset, number: u32) -> Result<Thumbnail> {
-    let index = number as usize;
-    Thumbnail::new(u64::from(number), &*dataset.load(index)?, &dataset.name(index)?)
+    thumbnail_with(dataset, number as usize, "")
 }
 
-unsafe fn texts<'a>(name: &str, pointer: *const *const c_char, count: usize) -> Result<Vec<&'a str>> {
+/// The image's thumbnail, with `caption` before its name, which may be long and is cut then.
+pub(super) fn thumbnail_with(dataset: &Dataset, number: usize, caption: &str) -> Result<Thumbnail> {
+    let name = dataset.name(number)?;
+    let text = if caption.is_empty() { name } else { format!("{caption} · {name}") };
+    Thumbnail::new(number as u64, &*dataset.load(number)?, &text)
+}
+
+pub(super) unsafe fn texts<'a>(name: &str, pointer: *const *const c_char, count: usize) -> Result<Vec<&'a str>> {
     // SAFETY: by contract of the C functions.
     let pointers = unsafe { array(name, pointer, count) }?;
     pointers.iter().enumerate().map(|(i, &pointer)| unsafe { text(&format!("{name}[{i}]"), pointer) }).collect()

@@ -7,6 +7,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::background::in_background;
 use super::bank::check_bank;
+use super::board::Board;
 use super::cancel::CancelToken;
 use super::progress::{Control, Meter, Progress};
 use super::record::Record;
@@ -50,6 +51,7 @@ pub struct Distillation {
     // Losses whose values were not read yet, so that no step waits for the device.
     pub(super) unread: Vec<Tensor>,
     pub(super) record: Option<Record>,
+    pub(super) board: Board,
 }
 
 impl Distillation {
@@ -135,6 +137,7 @@ impl Distillation {
             step,
             unread,
             record,
+            board: Board::default(),
         })
     }
 
@@ -195,6 +198,7 @@ impl Distillation {
             self.step..end,
             to_usize(self.config.workers)?,
         )?;
+        self.open_board()?;
         let mut meter = Meter::start(self.step);
         while let Some(batch) = loader.next() {
             let (paused, ended) = cancel.wait();
@@ -226,6 +230,13 @@ impl Distillation {
                     skipped_images: dataset.skipped().len() as u64,
                 };
                 self.note(Some(progress.loss))?;
+                self.show(&[
+                    ("train/loss", progress.loss),
+                    ("train/learning_rate", progress.learning_rate),
+                    ("speed/images_per_second", progress.images_per_second),
+                    ("speed/waiting_share", progress.waiting_share),
+                    ("speed/skipped_images", progress.skipped_images as f64),
+                ]);
                 if observe(progress) == Control::Stop {
                     self.checkpoint_if_configured()?;
                     return Ok(Outcome::Cancelled);
@@ -256,9 +267,12 @@ impl Distillation {
         }
         let batch = Batch::of_frames(frames, &self.config.view, self.config.seed, self.step)?;
         let images = upload(&batch, &self.config.view, self.device)?;
+        self.open_board()?;
         self.distill_once(&images, None)?;
         let loss = self.read_loss()?;
         self.note(Some(loss))?;
+        let learning_rate = self.schedule.learning_rate(self.step - 1);
+        self.show(&[("train/loss", loss), ("train/learning_rate", learning_rate)]);
         Ok(loss)
     }
 

@@ -2,6 +2,7 @@
 
 mod background;
 pub mod bank;
+mod board;
 pub mod cancel;
 pub mod distill;
 pub mod finetune;

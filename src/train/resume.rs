@@ -10,13 +10,14 @@ use crate::model::weights::{HostTensor, StateDict};
 use crate::{Error, ErrorKind, Result};
 
 /// Where and how fast a run works may change between nights, not what it computes.
-pub(super) const FREE_SETTINGS: [&str; 10] = [
+pub(super) const FREE_SETTINGS: [&str; 11] = [
     "device",
     "workers",
     "cache_mib",
     "checkpoint_every",
     "checkpoint_path",
     "progress_every",
+    "tensorboard_folder",
     "duty_cycle",
     "nice",
     "finetune",
@@ -88,6 +89,7 @@ impl Distillation {
         self.step = manifest.step;
         self.unread.clear();
         drop((student, queue));
+        self.close_board();
         if let Some(record) = &mut self.record {
             record.loss = manifest.loss;
         }

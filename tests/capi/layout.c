@@ -202,6 +202,14 @@ int main(int count, char **words) {
   FIELD(seed_fidelity, overlap, 72, 24);
   FIELD(seed_fidelity, cosine, 96, 24);
 
+  SIZE(seed_map_options, 40);
+  FIELD(seed_map_options, struct_size, 0, 8);
+  FIELD(seed_map_options, max_points, 8, 8);
+  FIELD(seed_map_options, perplexity, 16, 8);
+  FIELD(seed_map_options, seed, 24, 8);
+  FIELD(seed_map_options, method, 32, 4);
+  FIELD(seed_map_options, reserved, 36, 4);
+
   SIZE(seed_gate_options, 72);
   FIELD(seed_gate_options, struct_size, 0, 8);
   FIELD(seed_gate_options, k, 8, 8);

@@ -766,6 +766,52 @@ void classifying(const std::string &folder) {
   FAILS(ErrorCode::Cancelled, opened.classify(frames, {}, &cancel));
   auto report = TAKE(seed::Report::create("classes"));
   TAKE(report.add_confusion("confusion", classifier));
+  seed::Report::ClassSheetOptions sheet;
+  sheet.classes = all.classes;
+  sheet.confidences = all.confidences;
+  TAKE(report.add_class_sheet("classes", frames, labels, {"columns", "rows"}, sheet));
+  TAKE(report.add_confusion("all", labels, all.classes, {"columns", "rows"}));
+  sheet.classes = {all.classes.data(), 3};
+  FAILS(ErrorCode::InvalidArgument, report.add_class_sheet("few", frames, labels, {"columns", "rows"}, sheet));
+}
+
+void reports(const std::string &folder) {
+  auto report = TAKE(seed::Report::create("parts"));
+  TAKE(report.add_heading("a heading"));
+  const std::vector<float> values{1, 0, .9f, .1f, 0, 1, .2f, 1};
+  const std::vector<std::int32_t> labels{0, 0, 1, -1};
+  TAKE(report.add_map("bare", seed::Rows{values, 2}));
+  TAKE(report.add_map("labelled", seed::Rows{values, 2}, labels, {"a", "<b>"}, seed::MapMethod::Pca));
+  FAILS(ErrorCode::InvalidArgument, report.add_map("few", seed::Rows{values, 4}, labels, {"a", "b"}));
+  FAILS(ErrorCode::InvalidArgument, report.add_map("absent", seed::Rows{values, 2}, seed::Dataset(nullptr), labels, {"a", "b"}));
+
+  const std::vector<std::uint8_t> pixels(12, 90), mask{0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0};
+  const seed::ImageView view(pixels.data(), 4, 3, seed::PixelFormat::Mono8);
+  seed::HeatMap map;
+  map.distances.assign(12, .5f);
+  map.distances[5] = map.score = 2;
+  TAKE(report.add_heat_map("heat", "bare", view, map));
+  TAKE(report.add_heat_map("heat", "whole", view, map, 1, mask));
+  map.distances.pop_back();
+  FAILS(ErrorCode::InvalidArgument, report.add_heat_map("heat", "short", view, map));
+
+  seed::Fidelity fidelity{};
+  fidelity.kl = {.5, .4, .6};
+  seed::DriftSignal signal{};
+  signal.struct_size = sizeof signal;
+  signal.energy = 2;
+  signal.raised = 1;
+  TAKE(report.add_time_point("agreement", "KL", "student", 1700000000000000, fidelity.kl));
+  TAKE(report.add_time_point("agreement", "KL", "teacher", 1700000000000000, 0));
+  TAKE(report.add_drift("drift", 1700000000000000, signal));
+  TAKE(report.add_limit("agreement", "worst", .7));
+  FAILS(ErrorCode::InvalidArgument, report.add_limit("no such chart", "worst", .7));
+  TAKE(report.write(folder + "/parts.html"));
+
+  auto events = TAKE(seed::EventFile::create(folder + "/board", 3));
+  TAKE(events.add_scalar("agreement/KL", 3, .5));
+  FAILS(ErrorCode::InvalidArgument, events.add_scalar("", 4, .5));
+  FAILS(ErrorCode::Io, seed::EventFile::create(folder + "/parts.html"));
 }
 
 void anomalies(const std::string &folder) {
@@ -860,6 +906,7 @@ int main(int count, char **words) {
   store(words[1]);
   trust(words[1]);
   classifying(words[1]);
+  reports(words[1]);
   anomalies(words[1]);
   logging();
   if (failures == 0) std::printf("bindings: all checks passed\n");

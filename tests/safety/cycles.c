@@ -90,6 +90,32 @@ static void reports(void) {
   seed_report_free(report);
 }
 
+/* The parts of a report that show what was made of images. */
+static void pages(void) {
+  static const int32_t classes[IMAGES] = {0, 1, 0, 1, 0, 1}, answers[IMAGES] = {0, 1, 1, 1, 0, -1};
+  static const char *const names[] = {"even", "odd"};
+  static float map[WIDTH * HEIGHT];
+  static uint8_t mask[WIDTH * HEIGHT];
+  seed_image image = view_of(pixels);
+  seed_map_options options;
+  seed_report *report = NULL;
+  map[WIDTH + 1] = 2;
+  mask[WIDTH + 2] = 1;
+  memset(&options, 0, sizeof options);
+  options.struct_size = sizeof options;
+  options.method = SEED_MAP_PCA;
+  OK(seed_report_new("a day", &report));
+  OK(seed_report_add_heading(report, "by class"));
+  OK(seed_report_add_class_sheet(report, "classes", dataset, classes, IMAGES, names, 2, rows, DIM, answers, NULL, 1));
+  OK(seed_report_add_confusion_of(report, "confusion", classes, answers, IMAGES, names, 2));
+  OK(seed_report_add_map(report, "map", rows, IMAGES, DIM, classes, names, 2, dataset, &options));
+  OK(seed_report_add_heat_map(report, "heat", "a part", &image, map, mask, WIDTH * HEIGHT, 2, 1));
+  OK(seed_report_add_time_point(report, "agreement", "KL", "student", 1700000000000000, .5, .4, .6));
+  OK(seed_report_add_limit(report, "agreement", "worst", .8));
+  OK(seed_report_write(report, p_report));
+  seed_report_free(report);
+}
+
 static void evaluations(void) {
   static const int64_t labels[IMAGES] = {0, 1, 0, 1, 0, 1};
   seed_knn_result result;
@@ -173,7 +199,7 @@ static const struct {
                {"queue", queues, 1},           {"report", reports, 1},      {"evaluation", evaluations, 1},
                {"embedding", embeddings, 1},   {"error", errors, 1},        {"bank", banks, 1},
                {"student", students, 10},      {"teacher", teachers, 10},   {"session", sessions, 50},
-               {"trainer", trainers, 50}};
+               {"trainer", trainers, 50},      {"page", pages, 10}};
 
 int main(int count, char **words) {
   long cycles, warm, now, grown, worst;

@@ -19,6 +19,7 @@
   DO(seed_store)                                                                                                       \
   DO(seed_drift)                                                                                                       \
   DO(seed_report)                                                                                                      \
+  DO(seed_event_file)                                                                                                  \
   DO(seed_session)                                                                                                     \
   DO(seed_bank)                                                                                                        \
   DO(seed_embeddings)                                                                                                  \
@@ -46,7 +47,8 @@
   DO(seed_store_options)                                                                                               \
   DO(seed_store_entry)                                                                                                 \
   DO(seed_store_filter)                                                                                                \
-  DO(seed_gate_options)
+  DO(seed_gate_options)                                                                                                \
+  DO(seed_map_options)
 
 /* An object, and a place for a new one. */
 #define OBJECT(type) static type *g_##type, *o_##type;
@@ -74,7 +76,7 @@ struct DLManagedTensorVersioned {
 static struct DLManagedTensorVersioned *o_tensor;
 
 static char sentinel_place[64], *p_images, *p_teacher, *p_queue, *p_bank, *p_more, *p_checkpoint, *p_out;
-static char *p_script, *p_table, *p_classifier, *p_anomaly, *p_drift, *p_store, *p_store_made, *p_store_copied, *p_new;
+static char *p_script, *p_table, *p_classifier, *p_anomaly, *p_drift, *p_store, *p_store_made, *p_store_copied, *p_new, *p_board;
 #define SENTINEL ((void *)sentinel_place)
 static const char *texts[COUNT];
 static char long_text[100001];
@@ -273,6 +275,7 @@ static void set_up(const char *folder) {
   p_store_made = path_in(folder, "made.store");
   p_store_copied = path_in(folder, "copied.store");
   p_new = path_in(folder, "new");
+  p_board = path_in(folder, "board");
 #define SIZED(type) g_##type.struct_size = sizeof g_##type;
   OPTIONS(SIZED)
   g_seed_export_options.format = SEED_EXPORT_TORCHVISION;
@@ -327,6 +330,7 @@ static void set_up(const char *folder) {
   OK(seed_session_from_student(g_seed_student, g_seed_config, &g_seed_session));
   OK(seed_session_embed_dataset(g_seed_session, g_seed_dataset, NULL, NULL, NULL, b_f32, ROOM, &length));
   OK(seed_report_new("sweep", &g_seed_report));
+  OK(seed_event_file_new(p_board, 0, &g_seed_event_file));
   OK(seed_embeddings_new(f32, IMAGES + 1, DIM, &g_seed_embeddings));
   OK(seed_model_from_student(g_seed_student, &g_seed_model));
   OK(seed_student_new("mobilenet_v3_small", g_seed_config, &g_weighted));

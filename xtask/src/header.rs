@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::{Outcome, root};
 
 /// The files of src/ffi in the order in which the header tells of them.
-const FILES: [&str; 31] = [
+const FILES: [&str; 34] = [
     "init",
     "error",
     "log",
@@ -38,6 +38,9 @@ const FILES: [&str; 31] = [
     "drift",
     "gate",
     "report",
+    "report_images",
+    "report_time",
+    "event_file",
 ];
 
 /// Writes both files, or compares them with what would be written.

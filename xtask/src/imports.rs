@@ -4,9 +4,10 @@ use std::path::Path;
 
 /// The modules that each module may name as `crate::…`, lowest first. A module may always name itself; ffi names all, and
 /// nothing names ffi.
-const ALLOWED: [(&str, &[&str]); 17] = [
+const ALLOWED: [(&str, &[&str]); 18] = [
     ("error", &[]),
     ("memory", &["error"]),
+    ("events", &["error"]),
     ("torch", &["error", "memory"]),
     ("device", &["error", "memory", "torch"]),
     ("machine", &["error", "memory", "torch", "device"]),
@@ -34,6 +35,7 @@ const ALLOWED: [(&str, &[&str]); 17] = [
             "checkpoint",
             "eval",
             "infer",
+            "events",
         ],
     ),
     ("gate", &["error", "memory", "data", "eval", "infer"]),

@@ -6,8 +6,11 @@ namespace LibSeed
     /// <summary>What a batch says about a reference.</summary>
     public sealed class DriftSignal
     {
+        private readonly DriftSignalLayout layout;
+
         internal DriftSignal(DriftSignalLayout from)
         {
+            layout = from;
             Energy = from.energy;
             Threshold = from.threshold;
             PValue = from.p_value;
@@ -37,6 +40,8 @@ namespace LibSeed
 
         /// <summary>Whether the energy is above the threshold.</summary>
         public bool IsRaised { get; }
+
+        internal DriftSignalLayout Layout() => layout;
     }
 
     /// <summary>

@@ -158,6 +158,11 @@ namespace LibSeed
         protected override void Free(IntPtr value) => Native.seed_queue_free(value);
     }
 
+    internal sealed class EventFileHandle : SeedHandle
+    {
+        protected override void Free(IntPtr value) => Native.seed_event_file_free(value);
+    }
+
     internal sealed class ReportHandle : SeedHandle
     {
         protected override void Free(IntPtr value) => Native.seed_report_free(value);

@@ -275,6 +275,17 @@ namespace LibSeed
     }
 
     [StructLayout(LayoutKind.Sequential)]
+    internal struct MapOptionsLayout
+    {
+        internal UIntPtr struct_size;
+        internal UIntPtr max_points;
+        internal double perplexity;
+        internal ulong seed;
+        internal int method;
+        internal int reserved;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
     internal struct CriterionLayout
     {
         internal double old_value;

@@ -479,6 +479,8 @@ namespace LibSeed
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_report_add_paragraph(ReportHandle report, byte[] paragraph);
         [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_report_add_heading(ReportHandle report, byte[] heading);
+        [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_report_add_table(ReportHandle report, byte[] title, IntPtr[] heads,
             UIntPtr columns, IntPtr[] cells, UIntPtr rows);
         [DllImport(Seed, CallingConvention = C)]
@@ -494,5 +496,35 @@ namespace LibSeed
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_report_write(ReportHandle report, byte[] path);
         [DllImport(Seed, CallingConvention = C)] internal static extern void seed_report_free(IntPtr report);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_report_add_class_sheet(ReportHandle report, byte[] title,
+            DatasetHandle dataset, IntPtr labels, UIntPtr labelCount, IntPtr[] names, UIntPtr classCount,
+            float* embeddings, UIntPtr dim, IntPtr classes, float* confidences, UIntPtr perClass);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_report_add_confusion_of(ReportHandle report, byte[] title, IntPtr labels,
+            IntPtr classes, UIntPtr count, IntPtr[] names, UIntPtr classCount);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_report_add_map(ReportHandle report, byte[] title, float* embeddings,
+            UIntPtr count, UIntPtr dim, IntPtr labels, IntPtr[] names, UIntPtr classCount, DatasetHandle dataset,
+            ref MapOptionsLayout options);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_report_add_heat_map(ReportHandle report, byte[] sheet, byte[] caption,
+            ImageLayout* image, float* map, byte* mask, UIntPtr pixels, double score, double threshold);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_report_add_time_point(ReportHandle report, byte[] chart, byte[] yLabel,
+            byte[] series, long timeUs, double value, double low, double high);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_report_add_drift(ReportHandle report, byte[] chart, long timeUs,
+            ref DriftSignalLayout signal);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_report_add_limit(ReportHandle report, byte[] chart, byte[] name, double y);
+
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_event_file_new(byte[] folder, ulong firstStep, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_event_file_add_scalar(EventFileHandle eventFile, byte[] tag, ulong step,
+            double value);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern void seed_event_file_free(IntPtr eventFile);
     }
 }

@@ -6,7 +6,7 @@ namespace LibSeed
     /// <summary>
     /// A report that grows from top to bottom and becomes one HTML file, with nothing outside it. For one thread at a time.
     /// </summary>
-    public sealed class Report : IDisposable
+    public sealed partial class Report : IDisposable
     {
         private readonly ReportHandle handle;
 
@@ -22,6 +22,10 @@ namespace LibSeed
         /// <summary>Adds a paragraph of plain text.</summary>
         public void AddParagraph(string paragraph) =>
             SeedError.Check(Native.seed_report_add_paragraph(Handle, Text.ToNative(paragraph, nameof(paragraph))));
+
+        /// <summary>Adds a heading between parts.</summary>
+        public void AddHeading(string heading) =>
+            SeedError.Check(Native.seed_report_add_heading(Handle, Text.ToNative(heading, nameof(heading))));
 
         /// <summary>Adds a table; each row has as many cells as there are heads.</summary>
         public void AddTable(string title, string[] heads, params string[][] rows)
@@ -104,8 +108,8 @@ namespace LibSeed
         }
 
         /// <summary>
-        /// Adds the confusion matrix of a classifier's held-out images as a table: true class by row, answered class by column, and
-        /// each class's recall.
+        /// Adds the confusion matrix of a classifier's held-out images: true class by row, answered class by column, with counts, shares of
+        /// the row, recall and precision.
         /// </summary>
         /// <exception cref="SeedException">
         /// <see cref="ErrorCode.InvalidArgument"/> when no image was held out.

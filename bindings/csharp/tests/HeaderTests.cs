@@ -44,6 +44,7 @@ namespace LibSeed.Tests
             { "seed_drift_signal*", new[] { typeof(DriftSignalLayout).MakeByRefType() } },
             { "seed_fidelity*", new[] { typeof(FidelityLayout).MakeByRefType() } },
             { "seed_gate_options*", new[] { typeof(GateOptionsLayout).MakeByRefType() } },
+            { "seed_map_options*", new[] { typeof(MapOptionsLayout).MakeByRefType() } },
             { "seed_verdict*", new[] { typeof(VerdictLayout).MakeByRefType() } },
             { "seed_interval", new[] { typeof(IntervalLayout) } },
             { "seed_criterion", new[] { typeof(CriterionLayout) } },
@@ -81,6 +82,7 @@ namespace LibSeed.Tests
             { "seed_drift_signal", typeof(DriftSignalLayout) },
             { "seed_fidelity", typeof(FidelityLayout) },
             { "seed_gate_options", typeof(GateOptionsLayout) },
+            { "seed_map_options", typeof(MapOptionsLayout) },
             { "seed_verdict", typeof(VerdictLayout) },
             { "seed_interval", typeof(IntervalLayout) },
             { "seed_criterion", typeof(CriterionLayout) },
@@ -213,6 +215,7 @@ namespace LibSeed.Tests
                 .ToDictionary(number => number.Key, number => number.Value), null);
             Same(typeof(Worse), Header.Numbers("SEED_WORSE_"), "NONE");
             Same(typeof(FitStage), Header.Numbers("SEED_STAGE_"), null);
+            Same(typeof(MapMethod), Header.Numbers("SEED_MAP_"), null);
             Same(typeof(StoreKeep), Header.Numbers("SEED_STORE_KEEP_"), null);
             var plain = Header.Numbers("SEED_STORE_").Where(number => !number.Key.StartsWith("KEEP_") && !number.Key.StartsWith("TEXT_"))
                 .ToLookup(number => Enum.GetNames(typeof(StoreEncoding)).Contains(number.Key, StringComparer.OrdinalIgnoreCase));

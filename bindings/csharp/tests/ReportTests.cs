@@ -36,5 +36,91 @@ namespace LibSeed.Tests
                 Expect.Fails(ErrorCode.Io, () => report.Write(Path.Combine(file, "in a file")));
             }
         }
+
+        [Test]
+        public static void ReportOfImages()
+        {
+            var file = Path.Combine(Fixtures.Folder(), "images.html");
+            using (var frames = Fixtures.Frames(6))
+            using (var report = new Report("images"))
+            {
+                int[] labels = { 0, 0, 1, 1, 1, -1 }, answers = { 0, 1, 1, 1, 0, -1 };
+                var classes = new[] { "good", "<Riß>" };
+                var rows = new Embeddings(new[] { 1, 0, 1, .1f, 0, 1, .2f, 1, .9f, 1, 1, 1 }, 2);
+                report.AddHeading("a heading");
+                report.AddClassSheet("plain", frames, labels, classes, new ClassSheet { Answers = null });
+                report.AddClassSheet("whole", frames, labels, classes, new ClassSheet
+                {
+                    Embeddings = rows, Answers = answers, Confidences = new[] { .9f, .8f, .7f, .6f, .5f, .4f }, PerClass = 2,
+                });
+                report.AddConfusion("confusion", labels, answers, classes);
+                report.AddMap("bare", rows);
+                report.AddMap("map", rows, labels, classes, frames, new MapOptions { Method = MapMethod.Pca, MaxPoints = 5, Seed = 3 });
+                var image = new Image(new byte[12], 4, 3, PixelFormat.Mono8);
+                var map = new AnomalyMap(2, true, new float[] { 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0 }, 4, 3);
+                report.AddHeatMap("heat", "a part", image, map, 1, new byte[] { 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0 });
+                report.AddHeatMap("heat", "bare", image, map);
+                report.Write(file);
+                var text = File.ReadAllText(file);
+                foreach (var part in new[] { "<h2>a heading</h2>", "→ &lt;Riß&gt; 0.80", "most unusual", "5 images, accuracy 0.600",
+                    "5 of 6 images", "<b>alarm</b> above 1.00", "class=\"truth\"" })
+                {
+                    Expect.Holds(part, text);
+                }
+                Expect.Throws<ArgumentException>(() => report.AddClassSheet("few", frames, labels, classes, new ClassSheet { Answers = new int[5] }));
+                Expect.Throws<ArgumentException>(() => report.AddConfusion("few", labels, new int[5], classes));
+                Expect.Throws<ArgumentException>(() => report.AddMap("few", rows, new int[5], classes));
+                Expect.Throws<ArgumentException>(() => report.AddHeatMap("heat", "few", image, map, 1, new byte[11]));
+                Expect.Fails(ErrorCode.InvalidArgument, () => report.AddClassSheet("many", frames, labels, classes,
+                    new ClassSheet { PerClass = 4000 }));
+                Expect.Fails(ErrorCode.InvalidArgument, () => report.AddMap("method", rows, options: new MapOptions { Method = (MapMethod)9 }));
+                Expect.Fails(ErrorCode.InvalidArgument, () => report.AddConfusion("nameless", labels, answers, new string[0]));
+                Expect.Fails(ErrorCode.InvalidArgument, () => report.AddHeatMap("heat", "other", new Image(new byte[6], 3, 2, PixelFormat.Mono8), map));
+            }
+        }
+
+        [Test]
+        public static void ReportOverTime()
+        {
+            var file = Path.Combine(Fixtures.Folder(), "time.html");
+            using (var report = new Report("time"))
+            {
+                var signal = new DriftSignal(new DriftSignalLayout
+                {
+                    struct_size = (UIntPtr)(uint)System.Runtime.InteropServices.Marshal.SizeOf(typeof(DriftSignalLayout)),
+                    energy = 2, threshold = 1.5, raised = 1,
+                });
+                var at = new DateTimeOffset(2026, 2, 27, 4, 0, 0, TimeSpan.FromHours(1));
+                report.AddTimePoint("agreement", "KL", "student", at, new Interval(.5, .4, .6));
+                report.AddTimePoint("agreement", "KL", "teacher", at.AddDays(1), 0);
+                report.AddDrift("drift", at, signal);
+                report.AddLimit("agreement", "worst", .7);
+                report.Write(file);
+                var text = File.ReadAllText(file);
+                foreach (var part in new[] { "0.5 (0.4 to 0.6) at 2026-02-27 03:00 UTC", "worst: 0.7", "drift: 2 at 2026-02-27 03:00 UTC, alarm" })
+                {
+                    Expect.Holds(part, text);
+                }
+                Expect.Fails(ErrorCode.InvalidArgument, () => report.AddTimePoint("agreement", "", "student", at, new Interval(1, 2, 3)));
+                Expect.Fails(ErrorCode.InvalidArgument, () => report.AddLimit("no such chart", "l", 1));
+            }
+        }
+
+        [Test]
+        public static void EventFilesAreWritten()
+        {
+            var folder = Path.Combine(Fixtures.Folder(), "board");
+            for (ulong first = 0; first < 2; first++)
+            {
+                using (var events = new EventFile(folder, first))
+                {
+                    events.AddScalar("agreement/KL", first, .5);
+                    Expect.Fails(ErrorCode.InvalidArgument, () => events.AddScalar("", 1, 1));
+                }
+            }
+            var files = Directory.GetFiles(folder, "events.out.tfevents.*");
+            Expect.Equal(2, files.Length);
+            Expect.Fails(ErrorCode.Io, () => new EventFile(files[0]));
+        }
     }
 }

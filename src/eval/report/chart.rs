@@ -1,5 +1,6 @@
-//! Curves as inline SVG: axes with round ticks, a legend, one line for each series.
+//! Curves as inline SVG: axes with round ticks or dates, a legend, one line for each series, intervals as bands, limits.
 
+use super::axis::{Axis, minute, short};
 use super::html::escape;
 
 /// User units of the drawing; it scales with the page.
@@ -11,42 +12,77 @@ const TOP: f64 = 30.0;
 const BOTTOM: f64 = 46.0;
 /// A curve of more points than this is thinned: the drawing is no finer.
 const MOST_POINTS: usize = 1000;
-/// Up to this many points each gets a dot that says its values.
+/// Up to this many points each gets a dot that says its values; an alarm always does.
 const MOST_DOTS: usize = 60;
 /// Colours and dashes in the style sheet; more series repeat them.
 const STYLES: usize = 6;
 /// Larger numbers are left out, so that no difference overflows.
 const LARGEST: f64 = 1e100;
-/// Smaller differences are none, so that no step underflows.
-const SMALLEST: f64 = 1e-100;
+
+/// A point of a series.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Point {
+    pub x: f64,
+    pub y: f64,
+    /// The interval's ends; both are y where there is none.
+    pub low: f64,
+    pub high: f64,
+    /// Marked as an alarm.
+    pub alarm: bool,
+}
+
+impl Point {
+    pub fn new(x: f64, y: f64) -> Self {
+        Self { x, y, low: y, high: y, alarm: false }
+    }
+
+    fn is_drawable(&self) -> bool {
+        [self.x, self.y, self.low, self.high].iter().all(|value| value.abs() <= LARGEST)
+    }
+
+    fn has_interval(&self) -> bool {
+        self.low < self.high
+    }
+}
 
 #[derive(Clone, Debug)]
 pub(super) struct Chart {
     title: String,
     x_label: String,
     y_label: String,
+    /// Whether x counts seconds since 1970.
+    dated: bool,
     series: Vec<Series>,
+    limits: Vec<(String, f64)>,
 }
 
 #[derive(Clone, Debug)]
 struct Series {
     name: String,
-    points: Vec<(f64, f64)>,
+    points: Vec<Point>,
 }
 
 impl Chart {
     pub fn new(title: &str, x_label: &str, y_label: &str) -> Self {
         let [title, x_label, y_label] = [title, x_label, y_label].map(str::to_owned);
-        Self { title, x_label, y_label, series: Vec::new() }
+        Self { title, x_label, y_label, dated: false, series: Vec::new(), limits: Vec::new() }
+    }
+
+    /// A chart over time.
+    pub fn dated(title: &str, y_label: &str) -> Self {
+        Self { dated: true, ..Self::new(title, "time (UTC)", y_label) }
     }
 
     pub fn title(&self) -> &str {
         &self.title
     }
 
-    pub fn add(&mut self, name: &str, points: &[(f64, f64)]) {
-        let drawable = |value: f64| value.abs() <= LARGEST;
-        let drawable = points.iter().copied().filter(|&(x, y)| drawable(x) && drawable(y));
+    pub fn is_dated(&self) -> bool {
+        self.dated
+    }
+
+    pub fn add(&mut self, name: &str, points: impl Iterator<Item = Point>) {
+        let drawable = points.filter(Point::is_drawable);
         match self.series.iter_mut().find(|series| series.name == name) {
             // A run adds its points one by one.
             Some(series) => {
@@ -57,18 +93,42 @@ impl Chart {
         }
     }
 
+    /// A level that is drawn across; a later one of the same name takes its place.
+    pub fn limit(&mut self, name: &str, y: f64) {
+        match self.limits.iter_mut().find(|limit| limit.0 == name) {
+            Some(limit) => limit.1 = y,
+            None => self.limits.push((name.to_owned(), y)),
+        }
+    }
+
     pub fn to_html(&self) -> String {
         let mut out = format!("<figure>\n<figcaption>{}</figcaption>\n<ul class=\"legend\">", escape(&self.title));
+        let key = |style: String, name: &str| {
+            format!(
+                "<li><svg width=\"26\" height=\"10\" aria-hidden=\"true\"><path class=\"{style}\" d=\"M1 5H25\"/></svg>{}</li>",
+                escape(name)
+            )
+        };
         for (number, series) in self.series.iter().enumerate() {
-            let style = number % STYLES;
-            out += &format!(
-                "<li><svg width=\"26\" height=\"10\" aria-hidden=\"true\"><path class=\"line s{style}\" d=\"M1 5H25\"/></svg>{}</li>",
-                escape(&series.name)
-            );
+            out += &key(format!("line s{}", number % STYLES), &series.name);
+        }
+        for (name, y) in &self.limits {
+            out += &key("limit".to_owned(), &format!("{name}: {}", short(*y)));
+        }
+        let points = || self.series.iter().flat_map(|series| &series.points);
+        if points().any(|point| point.alarm) {
+            out += "<li><svg width=\"26\" height=\"12\" aria-hidden=\"true\"><circle class=\"alarm\" cx=\"13\" cy=\"6\" r=\"4.5\"/></svg>alarm</li>";
         }
         out += "</ul>\n";
-        let points = || self.series.iter().flat_map(|series| &series.points);
-        match (Axis::exact(points().map(|point| point.0)), Axis::rounded(points().map(|point| point.1))) {
+        if points().any(Point::has_interval) {
+            out += "<p class=\"note\">bands and bars: confidence intervals</p>\n";
+        }
+        let x = points().map(|point| point.x);
+        let x = if self.dated { Axis::dates(x) } else { Axis::exact(x) };
+        // A limit alone is nothing to draw.
+        let levels = if x.is_some() { self.limits.as_slice() } else { &[] };
+        let y = points().flat_map(|point| [point.y, point.low, point.high]);
+        match (x, Axis::rounded(y.chain(levels.iter().map(|limit| limit.1)))) {
             (Some(x), Some(y)) => out += &self.draw(&x, &y),
             _ => out += "<p class=\"note\">no points</p>\n",
         }
@@ -83,16 +143,16 @@ impl Chart {
             "<div class=\"wide\"><svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">\n",
             escape(&self.title)
         );
-        for &tick in &y_axis.ticks {
-            let (y, text) = (y_of(tick), y_axis.text(tick));
+        for (tick, text) in &y_axis.ticks {
+            let y = y_of(*tick);
             out += &format!(
                 "<path class=\"grid\" d=\"M{LEFT} {y:.1}H{right}\"/><text class=\"y\" x=\"{}\" y=\"{:.1}\">{text}</text>\n",
                 LEFT - 8.0,
                 y + 4.0
             );
         }
-        for &tick in &x_axis.ticks {
-            let (x, text) = (x_of(tick), x_axis.text(tick));
+        for (tick, text) in &x_axis.ticks {
+            let x = x_of(*tick);
             out += &format!(
                 "<path class=\"axis\" d=\"M{x:.1} {bottom}v5\"/><text class=\"x\" x=\"{x:.1}\" y=\"{}\">{text}</text>\n",
                 bottom + 18.0
@@ -105,32 +165,87 @@ impl Chart {
             escape(&self.x_label),
             escape(&self.y_label)
         );
-        for (number, Series { name, points }) in self.series.iter().enumerate() {
-            let (style, name) = (number % STYLES, escape(name));
-            let corners: Vec<String> = points.iter().map(|&(x, y)| format!("{:.1} {:.1}", x_of(x), y_of(y))).collect();
-            if corners.len() > 1 {
-                out += &format!(
-                    "<path class=\"line s{style}\" d=\"M{}\"><title>{name}</title></path>\n",
-                    corners.join("L")
-                );
-            }
-            for &(x, y) in points.iter().filter(|_| points.len() <= MOST_DOTS) {
-                out += &format!(
-                    "<circle class=\"dot s{style}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\"><title>{name}: {} at {}</title></circle>\n",
-                    x_of(x),
-                    y_of(y),
-                    short(y),
-                    short(x)
-                );
-            }
+        for (name, y) in &self.limits {
+            out += &format!(
+                "<path class=\"limit\" d=\"M{LEFT} {:.1}H{right}\"><title>{}: {}</title></path>\n",
+                y_of(*y),
+                escape(name),
+                short(*y)
+            );
+        }
+        // Bands first, so that every line lies on top of all of them.
+        for (number, series) in self.series.iter().enumerate() {
+            out += &series.draw_intervals(number % STYLES, &x_of, &y_of);
+        }
+        for (number, series) in self.series.iter().enumerate() {
+            out += &self.draw_line(number % STYLES, series, &x_of, &y_of);
         }
         out + "</svg></div>\n"
     }
+
+    fn draw_line(
+        &self,
+        style: usize,
+        series: &Series,
+        x_of: &impl Fn(f64) -> f64,
+        y_of: &impl Fn(f64) -> f64,
+    ) -> String {
+        let (name, points) = (escape(&series.name), &series.points);
+        let mut out = String::new();
+        if points.len() > 1 {
+            let corners = corners(points.iter().map(|point| (point.x, point.y)), x_of, y_of);
+            out += &format!("<path class=\"line s{style}\" d=\"M{corners}\"><title>{name}</title></path>\n");
+        }
+        for point in points.iter().filter(|point| points.len() <= MOST_DOTS || point.alarm) {
+            let at = if self.dated { minute(point.x) } else { short(point.x) };
+            let interval = match point.has_interval() {
+                true => format!(" ({} to {})", short(point.low), short(point.high)),
+                false => String::new(),
+            };
+            let (class, radius, alarm) =
+                if point.alarm { ("alarm".to_owned(), 4.5, ", alarm") } else { (format!("dot s{style}"), 3.0, "") };
+            out += &format!(
+                "<circle class=\"{class}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"{radius}\"><title>{name}: {}{interval} at {at}{alarm}</title></circle>\n",
+                x_of(point.x),
+                y_of(point.y),
+                short(point.y),
+            );
+        }
+        out
+    }
 }
 
-/// Keeps both ends, and the lowest and the highest point of each of about `MOST_POINTS / 2` stretches, so that no peak is
-/// lost.
-fn thin(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+impl Series {
+    /// A band where points follow one another, a bar for one that stands alone.
+    fn draw_intervals(&self, style: usize, x_of: &impl Fn(f64) -> f64, y_of: &impl Fn(f64) -> f64) -> String {
+        let mut out = String::new();
+        for run in self.points.split(|point| !point.has_interval()) {
+            match run {
+                [] => {}
+                [alone] => {
+                    let (x, low, high) = (x_of(alone.x), y_of(alone.low), y_of(alone.high));
+                    out += &format!("<path class=\"bar s{style}\" d=\"M{x:.1} {low:.1}V{high:.1}\"/>\n");
+                }
+                _ => {
+                    let there = run.iter().map(|point| (point.x, point.high));
+                    let back = run.iter().rev().map(|point| (point.x, point.low));
+                    let outline = corners(there.chain(back), x_of, y_of);
+                    out += &format!("<path class=\"band s{style}\" d=\"M{outline}Z\"/>\n");
+                }
+            }
+        }
+        out
+    }
+}
+
+fn corners(points: impl Iterator<Item = (f64, f64)>, x_of: &impl Fn(f64) -> f64, y_of: &impl Fn(f64) -> f64) -> String {
+    let corners: Vec<String> = points.map(|(x, y)| format!("{:.1} {:.1}", x_of(x), y_of(y))).collect();
+    corners.join("L")
+}
+
+/// Keeps both ends, and the lowest and the highest point of each of about `MOST_POINTS / 2` stretches, so
+/// that no peak is lost.
+fn thin(points: Vec<Point>) -> Vec<Point> {
     if points.len() <= MOST_POINTS {
         return points;
     }
@@ -138,7 +253,7 @@ fn thin(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     let stretch = points.len().div_ceil(MOST_POINTS / 2 - 1);
     let mut kept = vec![first];
     for part in points[1..points.len() - 1].chunks(stretch) {
-        let by_height = |a: &usize, b: &usize| part[*a].1.total_cmp(&part[*b].1);
+        let by_height = |a: &usize, b: &usize| part[*a].y.total_cmp(&part[*b].y);
         let (lowest, highest) = ((0..part.len()).min_by(by_height), (0..part.len()).max_by(by_height));
         // `chunks` yields no empty part, so both are there.
         let (Some(lowest), Some(highest)) = (lowest, highest) else { continue };
@@ -151,153 +266,46 @@ fn thin(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     kept
 }
 
-struct Axis {
-    low: f64,
-    high: f64,
-    step: f64,
-    ticks: Vec<f64>,
-}
-
-impl Axis {
-    /// From the smallest to the largest value, or a little further where a tick is near; ticks lie between.
-    fn exact(values: impl Iterator<Item = f64>) -> Option<Self> {
-        let (low, high) = range(values)?;
-        let step = round_step(high - low, 8.0);
-        // 4,999 steps from 0 end at the tick of 5,000.
-        let near = |tick: f64, end: f64| if (tick - end).abs() <= 0.02 * (high - low) { tick } else { end };
-        let (low, high) = (near((low / step).floor() * step, low), near((high / step).ceil() * step, high));
-        Some(Self { low, high, step, ticks: ticks((low / step - 1e-9).ceil(), (high / step + 1e-9).floor(), step) })
-    }
-
-    /// Widened to whole ticks.
-    fn rounded(values: impl Iterator<Item = f64>) -> Option<Self> {
-        let (low, high) = range(values)?;
-        let step = round_step(high - low, 5.0);
-        let (first, last) = ((low / step + 1e-9).floor(), (high / step - 1e-9).ceil());
-        Some(Self { low: first * step, high: last * step, step, ticks: ticks(first, last, step) })
-    }
-
-    /// With as many decimals as the step has.
-    fn text(&self, tick: f64) -> String {
-        if self.step >= 1e6 || self.step < 1e-5 {
-            return format!("{tick:.2e}");
-        }
-        let fine = |decimals: i32| {
-            (self.step * 10f64.powi(decimals)).fract().min(1.0 - (self.step * 10f64.powi(decimals)).fract()) < 1e-6
-        };
-        let decimals = (0..7).find(|&decimals| fine(decimals)).unwrap_or(7);
-        grouped(&format!("{tick:.0$}", decimals as usize))
-    }
-}
-
-/// The smallest and largest value, never equal; none without a value.
-fn range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
-    let (low, high) =
-        values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
-    if low > high {
-        None
-    } else if high - low <= SMALLEST.max(1e-9 * low.abs().max(high.abs())) {
-        // A constant is drawn in the middle; a range finer than float64's steps could not carry round ticks.
-        let room = if low.abs() <= SMALLEST { 1.0 } else { low.abs() * 0.1 };
-        Some((low - room, high + room))
-    } else {
-        Some((low, high))
-    }
-}
-
-/// 1, 2 or 5 times a power of ten, so that about `wanted` steps cover `span`.
-fn round_step(span: f64, wanted: f64) -> f64 {
-    let rough = span / wanted;
-    let power = 10f64.powf(rough.log10().floor());
-    let factor = [1.0, 2.0, 5.0].into_iter().find(|factor| factor * power >= rough * 0.999).unwrap_or(10.0);
-    factor * power
-}
-
-fn ticks(first: f64, last: f64, step: f64) -> Vec<f64> {
-    // round_step leaves about ten; the bound only guards against rounding far from zero. Adding 0 turns −0 into 0.
-    let count = ((last - first) as usize + 1).min(20);
-    (0..count).map(|number| (first + number as f64) * step + 0.0).collect()
-}
-
-/// A number for a person: five digits.
-fn short(value: f64) -> String {
-    let size = value.abs();
-    if size != 0.0 && !(1e-4..1e7).contains(&size) {
-        return format!("{value:.3e}");
-    }
-    let decimals = if size >= 1000.0 { 0 } else { 4 };
-    let text = format!("{value:.decimals$}");
-    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-    grouped(text)
-}
-
-/// "-12345.5" as "−12,345.5".
-fn grouped(number: &str) -> String {
-    let (sign, digits) = number.strip_prefix('-').map_or(("", number), |rest| ("−", rest));
-    let (whole, decimals) = digits.split_once('.').map_or((digits, None), |(whole, decimals)| (whole, Some(decimals)));
-    let mut out = String::from(sign);
-    for (place, digit) in whole.chars().enumerate() {
-        if place > 0 && (whole.len() - place).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    if let Some(decimals) = decimals {
-        out.push('.');
-        out.push_str(decimals);
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn texts(axis: &Axis) -> Vec<String> {
-        axis.ticks.iter().map(|&tick| axis.text(tick)).collect()
-    }
-
-    #[test]
-    fn ticks_are_round() {
-        let axis = Axis::rounded([0.113, 0.987].into_iter()).unwrap();
-        assert_eq!(texts(&axis), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
-        let axis = Axis::exact([0.0, 12_345.0].into_iter()).unwrap();
-        assert_eq!(texts(&axis), ["0", "2,000", "4,000", "6,000", "8,000", "10,000", "12,000"]);
-        let axis = Axis::rounded([-0.02, 0.03].into_iter()).unwrap();
-        assert_eq!(texts(&axis), ["−0.02", "−0.01", "0.00", "0.01", "0.02", "0.03"]);
-    }
-
     #[test]
     fn odd_values_are_survived() {
-        for values in [[3.0, 3.0], [0.0, 0.0], [-1e100, 1e100], [1e15, 1e15 + 0.25], [1e-300, 2e-300], [5e-324, 1e-323]]
-        {
-            for axis in [Axis::exact(values.into_iter()).unwrap(), Axis::rounded(values.into_iter()).unwrap()] {
-                assert!(axis.low < axis.high && axis.ticks.len() <= 20, "{values:?}");
-            }
-        }
         let mut chart = Chart::new("t", "x", "y");
-        chart.add("s", &[(f64::NAN, 1.0), (1.0, f64::INFINITY)]);
+        chart.add("s", [Point::new(f64::NAN, 1.0), Point::new(1.0, f64::INFINITY)].into_iter());
+        chart.limit("l", 3.0);
         assert!(chart.to_html().contains("no points"));
-        chart.add("t", &[(2.0, 2.0)]);
+        chart.add("t", [Point::new(2.0, 2.0)].into_iter());
         let html = chart.to_html();
         assert!(html.contains("<circle") && !html.contains("NaN") && !html.contains("inf"), "{html}");
     }
 
     #[test]
     fn thinning_keeps_the_peaks() {
-        let mut points: Vec<(f64, f64)> = (0..50_000).map(|i| (f64::from(i), f64::from(i % 7))).collect();
-        points[31_415].1 = 99.0;
-        points[27_182].1 = -99.0;
-        let thinned = thin(points);
+        let mut points: Vec<Point> = (0..50_000).map(|i| Point::new(f64::from(i), f64::from(i % 7))).collect();
+        points[31_415].y = 99.0;
+        points[27_182].y = -99.0;
+        let thinned = thin(points.clone());
         assert!(thinned.len() <= MOST_POINTS);
-        assert_eq!((thinned[0].0, thinned[thinned.len() - 1].0), (0.0, 49_999.0));
-        assert!(thinned.contains(&(31_415.0, 99.0)) && thinned.contains(&(27_182.0, -99.0)));
-        assert!(thinned.is_sorted_by(|a, b| a.0 < b.0));
+        assert_eq!((thinned[0].x, thinned[thinned.len() - 1].x), (0.0, 49_999.0));
+        assert!(thinned.contains(&points[31_415]) && thinned.contains(&points[27_182]));
+        assert!(thinned.is_sorted_by(|a, b| a.x < b.x));
     }
 
     #[test]
-    fn numbers_read_well() {
-        let read: Vec<String> = [0.0, 0.5, 1234567.0, -1500.0, 1e-7, 12.34567].map(short).into();
-        assert_eq!(read, ["0", "0.5", "1,234,567", "−1,500", "1.000e-7", "12.3457"]);
+    fn intervals_are_bands_limits_are_lines_and_alarms_are_marked() {
+        let mut chart = Chart::dated("t", "KL");
+        let day = |i: i32| 1.7e9 + 86_400.0 * f64::from(i);
+        let with = |i: i32, alarm| Point { x: day(i), y: 0.5, low: 0.4, high: 0.7, alarm };
+        chart.add("s", [with(0, false), with(1, true), Point::new(day(2), 0.5), with(3, false)].into_iter());
+        chart.limit("threshold", 0.9);
+        chart.limit("threshold", 0.8);
+        let html = chart.to_html();
+        assert_eq!(html.matches("class=\"band s0\"").count(), 1);
+        assert_eq!(html.matches("class=\"bar s0\"").count(), 1);
+        assert!(html.contains("0.5 (0.4 to 0.7) at 2023-11-15 22:13 UTC, alarm"), "{html}");
+        assert!(html.contains("threshold: 0.8") && !html.contains("threshold: 0.9"));
+        assert!(html.contains(">0.8</text>") || html.contains(">0.80</text>"), "the axis reaches the limit");
     }
 }

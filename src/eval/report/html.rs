@@ -8,7 +8,8 @@ use crate::error::{Error, Result};
 
 const STYLE: &str = include_str!("style.css");
 
-/// Text as it may stand between tags and in quoted attributes. Control characters, which HTML forbids, become spaces.
+/// Text as it may stand between tags and in quoted attributes. Control characters, which HTML forbids, become spaces, and so do those
+/// that turn the direction of writing: one in a file's name would turn around what stands behind it.
 pub(super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
@@ -19,6 +20,7 @@ pub(super) fn escape(text: &str) -> String {
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
             control if control.is_control() => out.push(' '),
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => out.push(' '),
             other => out.push(other),
         }
     }
@@ -70,6 +72,7 @@ mod tests {
     fn nothing_escapes_from_text() {
         assert_eq!(escape("<a href=\"x\">'&\u{0}\n"), "&lt;a href=&quot;x&quot;&gt;&#39;&amp;  ");
         assert_eq!(escape("τ = 0.07 — größer"), "τ = 0.07 — größer");
+        assert_eq!(escape("gpj.\u{202e}exe\u{2066}"), "gpj. exe ");
     }
 
     #[test]

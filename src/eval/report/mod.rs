@@ -1,4 +1,5 @@
-//! A report as one HTML file that needs nothing else: text, tables, curves as inline SVG, sheets of nearest neighbours.
+//! A report as one HTML file that needs nothing else: text, tables, curves as inline SVG, sheets of nearest neighbours and of
+//! classes, confusion matrices, maps of embeddings, heat maps over frames.
 //!
 //! No scripts, no fonts, no address outside the file; a content security policy in it holds the browser to that. Everything
 //! that comes from outside is escaped. It follows the reader's light or dark setting and prints.
@@ -13,18 +14,40 @@
 //! # Ok::<(), seed::Error>(())
 //! ```
 
+mod axis;
 mod chart;
+mod classes;
+mod confusion;
+mod contour;
+mod heat;
 pub(in crate::eval) mod html;
+mod map;
 mod sheet;
+mod table;
+mod thumbnail;
 
 use std::path::Path;
 
-pub use sheet::{SheetRow, Thumbnail};
+pub use classes::ClassImages;
+pub use heat::HeatFigure;
+pub use map::MapImages;
+pub use sheet::SheetRow;
+pub use table::Figure;
+pub use thumbnail::Thumbnail;
 
+use super::{Confusion, EmbeddingMap};
 use crate::error::{Error, Result};
-use chart::Chart;
+use chart::{Chart, Point};
+use classes::ClassSheet;
+use confusion::Matrix;
+use heat::HeatSheet;
 use html::escape;
+use map::Map;
 use sheet::Sheet;
+use table::{Table, html_of_figures};
+
+/// Seconds since 1970 of the first and the last moment of the years −9999 to 9999, with a day's room for time zones.
+const MOMENTS: std::ops::RangeInclusive<f64> = -377_705_000_000.0..=253_402_000_000.0;
 
 /// A report that grows from top to bottom.
 #[derive(Clone, Debug)]
@@ -41,24 +64,23 @@ enum Part {
     Table(Table),
     Chart(Chart),
     Sheet(Sheet),
+    Classes(ClassSheet),
+    Confusion(Matrix),
+    Map(Map),
+    Heat(HeatSheet),
 }
 
-/// A number that the reader should see first.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Figure {
-    /// What it is.
-    pub label: String,
-    /// The number with its unit, as it is to be shown.
-    pub value: String,
-    /// What it is to be compared with; may be empty.
-    pub note: String,
-}
-
-#[derive(Clone, Debug)]
-struct Table {
-    title: String,
-    header: Vec<String>,
-    rows: Vec<Vec<String>>,
+/// A measurement at one time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Moment {
+    /// Seconds since 1970, UTC.
+    pub seconds: f64,
+    /// What was measured.
+    pub value: f64,
+    /// The ends of its confidence interval.
+    pub interval: Option<(f64, f64)>,
+    /// Whether to mark it.
+    pub alarm: bool,
 }
 
 impl Report {
@@ -87,31 +109,122 @@ impl Report {
     /// # Errors
     /// `InvalidArgument` where a row has not as many cells as the header.
     pub fn table(&mut self, title: &str, header: &[&str], rows: &[Vec<String>]) -> Result<()> {
-        if let Some(row) = rows.iter().position(|row| row.len() != header.len()) {
-            return Err(Error::invalid(format!(
-                "row {row} of the table {title:?} has {} cells, expected {} as in the header",
-                rows[row].len(),
-                header.len()
-            )));
-        }
-        let header = header.iter().map(|&cell| cell.to_owned()).collect();
-        self.parts.push(Part::Table(Table { title: title.to_owned(), header, rows: rows.to_vec() }));
+        self.parts.push(Part::Table(Table::new(title, header, rows)?));
         Ok(())
     }
 
     /// Adds points to a series of the chart of that title; both stand where they were first named. Points that are not finite are left
     /// out; of very many, the extremes of each stretch are kept.
     pub fn curve(&mut self, chart: &str, x_label: &str, y_label: &str, series: &str, points: &[(f64, f64)]) {
+        self.chart(chart, || Chart::new(chart, x_label, y_label))
+            .add(series, points.iter().map(|&(x, y)| Point::new(x, y)));
+    }
+
+    /// Adds a measurement to a series of a chart over time; both stand where they were first named. Values that are not finite are
+    /// left out.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a time outside of the years −9999 to 9999, an interval that does not hold the value, or a chart
+    /// that is not one over time.
+    pub fn moment(&mut self, chart: &str, y_label: &str, series: &str, moment: &Moment) -> Result<()> {
+        let Moment { seconds, value, interval, alarm } = *moment;
+        if !MOMENTS.contains(&seconds) {
+            return Err(Error::invalid(format!("the time {seconds} s since 1970 is not in the years −9999 to 9999")));
+        }
+        let (low, high) = interval.unwrap_or((value, value));
+        if interval.is_some() && !(low <= value && value <= high) {
+            return Err(Error::invalid(format!("the interval {low} to {high} does not hold its value {value}")));
+        }
+        let known = self.chart(chart, || Chart::dated(chart, y_label));
+        if !known.is_dated() {
+            return Err(Error::invalid(format!(
+                "the chart {chart:?} has numbers along x, not times; take another title"
+            )));
+        }
+        known.add(series, std::iter::once(Point { x: seconds, y: value, low, high, alarm }));
+        Ok(())
+    }
+
+    /// Draws a level across a chart, such as a threshold; one of the same name takes the place of the earlier one.
+    ///
+    /// # Errors
+    /// `InvalidArgument` where there is no such chart yet or the level is not finite.
+    pub fn limit(&mut self, chart: &str, name: &str, y: f64) -> Result<()> {
+        if !y.is_finite() || y.abs() > 1e100 {
+            return Err(Error::invalid(format!("the limit {name:?} is {y}, expected a finite number")));
+        }
+        let known = self.parts.iter_mut().find_map(|part| as_chart(part, chart));
+        known
+            .ok_or_else(|| Error::invalid(format!("there is no chart {chart:?} yet; add a point to it first")))?
+            .limit(name, y);
+        Ok(())
+    }
+
+    /// The chart of that title, or a new one at the end.
+    fn chart(&mut self, title: &str, new: impl FnOnce() -> Chart) -> &mut Chart {
+        let place = self.parts.iter_mut().position(|part| as_chart(part, title).is_some()).unwrap_or_else(|| {
+            self.parts.push(Part::Chart(new()));
+            self.parts.len() - 1
+        });
+        match &mut self.parts[place] {
+            Part::Chart(chart) => chart,
+            // `place` is that of a chart.
+            _ => unreachable!("not a chart"),
+        }
+    }
+
+    /// Pictures of each class, at most `per_class` in a column: typical and unusual ones, and a classifier's mistakes.
+    /// `thumbnail` makes the picture of an image, given what to write beside its name; an image that it refuses as broken
+    /// (`Format`, `Io`) is passed over.
+    ///
+    /// # Errors
+    /// `InvalidArgument` where there are not as many labels, embeddings and answers, a class has no name, or the sheet
+    /// would be too large; what `thumbnail` fails with.
+    pub fn class_sheet(
+        &mut self,
+        title: &str,
+        images: &ClassImages<'_>,
+        per_class: usize,
+        thumbnail: impl FnMut(usize, &str) -> Result<Thumbnail>,
+    ) -> Result<()> {
+        self.parts.push(Part::Classes(ClassSheet::new(title, images, per_class, thumbnail)?));
+        Ok(())
+    }
+
+    /// A confusion matrix: counts and shares of each row; of more than 60 classes the most frequent confusions.
+    ///
+    /// # Errors
+    /// `InvalidArgument` where there are not as many names as classes.
+    pub fn confusion(&mut self, title: &str, names: &[String], confusion: &Confusion) -> Result<()> {
+        self.parts.push(Part::Confusion(Matrix::new(title, names, confusion)?));
+        Ok(())
+    }
+
+    /// A map of embeddings with a name for each of its points.
+    ///
+    /// # Errors
+    /// `InvalidArgument` where labels or names are not as many as there must be, or a class has no name.
+    pub fn map(&mut self, title: &str, map: &EmbeddingMap, images: &MapImages<'_>, names: Vec<String>) -> Result<()> {
+        self.parts.push(Part::Map(Map::new(title, map, images, names)?));
+        Ok(())
+    }
+
+    /// Adds a heat map over its frame to the sheet of that title, which stands where it was first named.
+    ///
+    /// # Errors
+    /// `InvalidArgument` where the sheet is full.
+    pub fn heat_map(&mut self, sheet: &str, figure: HeatFigure) -> Result<()> {
         let known = self.parts.iter_mut().find_map(|part| match part {
-            Part::Chart(known) if known.title() == chart => Some(known),
+            Part::Heat(known) if known.title() == sheet => Some(known),
             _ => None,
         });
         match known {
-            Some(known) => known.add(series, points),
+            Some(known) => known.add(figure),
             None => {
-                let mut new = Chart::new(chart, x_label, y_label);
-                new.add(series, points);
-                self.parts.push(Part::Chart(new));
+                let mut new = HeatSheet::new(sheet);
+                new.add(figure)?;
+                self.parts.push(Part::Heat(new));
+                Ok(())
             }
         }
     }
@@ -137,6 +250,10 @@ impl Report {
                 Part::Table(table) => body += &table.to_html(),
                 Part::Chart(chart) => body += &chart.to_html(),
                 Part::Sheet(sheet) => body += &sheet.to_html(),
+                Part::Classes(sheet) => body += &sheet.to_html(),
+                Part::Confusion(matrix) => body += &matrix.to_html(),
+                Part::Map(map) => body += &map.to_html(),
+                Part::Heat(sheet) => body += &sheet.to_html(),
             }
         }
         html::page(&self.title, &body)
@@ -151,45 +268,9 @@ impl Report {
     }
 }
 
-fn html_of_figures(figures: &[Figure]) -> String {
-    let mut out = String::from("<dl class=\"figures\">\n");
-    for Figure { label, value, note } in figures {
-        out += &format!("<div><dt>{}</dt><dd>{}</dd>", escape(label), escape(value));
-        if !note.is_empty() {
-            out += &format!("<dd class=\"note\">{}</dd>", escape(note));
-        }
-        out += "</div>\n";
-    }
-    out + "</dl>\n"
-}
-
-impl Table {
-    fn to_html(&self) -> String {
-        let numeric: Vec<bool> = (0..self.header.len()).map(|column| self.is_numeric(column)).collect();
-        let class = |column: usize| if numeric[column] { " class=\"number\"" } else { "" };
-        let mut out = format!(
-            "<figure><figcaption>{}</figcaption>\n<div class=\"wide\"><table>\n<thead><tr>",
-            escape(&self.title)
-        );
-        for (column, cell) in self.header.iter().enumerate() {
-            out += &format!("<th scope=\"col\"{}>{}</th>", class(column), escape(cell));
-        }
-        out += "</tr></thead>\n<tbody>\n";
-        for row in &self.rows {
-            out += "<tr>";
-            for (column, cell) in row.iter().enumerate() {
-                let (tag, end) = if column == 0 { ("th scope=\"row\"", "th") } else { ("td", "td") };
-                out += &format!("<{tag}{}>{}</{end}>", class(column), escape(cell));
-            }
-            out += "</tr>\n";
-        }
-        out + "</tbody>\n</table></div></figure>\n"
-    }
-
-    /// Whether every cell that is not empty starts as a number does ("0.71 ± 0.02", "−3", "12 images/s", "—").
-    fn is_numeric(&self, column: usize) -> bool {
-        let starts = |cell: &String| cell.starts_with(|first: char| first.is_ascii_digit() || "+-−.–—".contains(first));
-        let cells = || self.rows.iter().filter_map(|row| row.get(column)).filter(|cell| !cell.is_empty());
-        cells().next().is_some() && cells().all(starts)
+fn as_chart<'a>(part: &'a mut Part, title: &str) -> Option<&'a mut Chart> {
+    match part {
+        Part::Chart(known) if known.title() == title => Some(known),
+        _ => None,
     }
 }

@@ -1,0 +1,156 @@
+//! A confusion matrix for people: counts and shares of each row, tinted by the share; of very many classes the most frequent
+//! confusions and each class's recall instead, since no one reads thousands of cells.
+
+use super::axis::grouped;
+use super::html::escape;
+use crate::error::Result;
+use crate::eval::Confusion;
+
+/// Classes of the largest matrix.
+const MOST_CLASSES: usize = 60;
+/// Rows of the list of confusions.
+const MOST_PAIRS: usize = 40;
+
+#[derive(Clone, Debug)]
+pub(super) struct Matrix {
+    title: String,
+    names: Vec<String>,
+    confusion: Confusion,
+}
+
+impl Matrix {
+    pub fn new(title: &str, names: &[String], confusion: &Confusion) -> Result<Self> {
+        confusion.check_names(names)?;
+        Ok(Self { title: title.to_owned(), names: names.to_vec(), confusion: confusion.clone() })
+    }
+
+    pub fn to_html(&self) -> String {
+        let matrix = &self.confusion;
+        let images: u64 = matrix.counts().iter().sum();
+        let mut out = format!(
+            "<figure class=\"confusion\">\n<figcaption>{}</figcaption>\n<p class=\"note\">{} images, accuracy {:.3}, balanced recall {:.3}</p>\n<div class=\"wide\">",
+            escape(&self.title),
+            grouped(&images.to_string()),
+            matrix.accuracy(),
+            matrix.balanced_recall()
+        );
+        out += &if matrix.classes() <= MOST_CLASSES { self.cells() } else { self.lists() };
+        out + "</div></figure>\n"
+    }
+
+    /// True class by row, answered class by column.
+    fn cells(&self) -> String {
+        let matrix = &self.confusion;
+        let mut out = format!(
+            "<table>\n<thead><tr><th scope=\"col\">true class, by row; answered, by column</th>{}<th scope=\"col\" class=\"number\">images</th><th scope=\"col\" class=\"number\">recall</th></tr></thead>\n<tbody>\n",
+            self.names.iter().map(|name| head(name)).collect::<String>()
+        );
+        for (truth, name) in self.names.iter().enumerate() {
+            let row = &matrix.counts()[truth * matrix.classes()..][..matrix.classes()];
+            let images: u64 = row.iter().sum();
+            out += &format!("<tr><th scope=\"row\" title=\"{0}\"><span>{0}</span></th>", escape(name));
+            for (answer, &count) in row.iter().enumerate() {
+                out += &cell(count, images, truth == answer, name, &self.names[answer]);
+            }
+            out += &format!(
+                "<td class=\"number\">{}</td>{}</tr>\n",
+                grouped(&images.to_string()),
+                share(matrix.recall(truth))
+            );
+        }
+        out += "<tr><th scope=\"row\">precision</th>";
+        for class in 0..matrix.classes() {
+            out += &share(matrix.precision(class));
+        }
+        out + "<td></td><td></td></tr>\n</tbody>\n</table>"
+    }
+
+    fn lists(&self) -> String {
+        let (matrix, classes) = (&self.confusion, self.names.len());
+        let images = |truth: usize| matrix.counts()[truth * classes..][..classes].iter().sum::<u64>();
+        let wrong = |(place, count): (usize, &u64)| {
+            let (truth, answer) = (place / classes, place % classes);
+            (truth != answer && *count > 0).then_some((*count, truth, answer))
+        };
+        let mut pairs: Vec<_> = matrix.counts().iter().enumerate().filter_map(wrong).collect();
+        pairs.sort_by_key(|&(count, truth, answer)| (std::cmp::Reverse(count), truth, answer));
+        let left_out = pairs.len().saturating_sub(MOST_PAIRS);
+        let mut out = String::from(
+            "<table>\n<thead><tr><th scope=\"col\">true class</th><th scope=\"col\">answered</th><th scope=\"col\" class=\"number\">images</th><th scope=\"col\" class=\"number\">share of the class</th></tr></thead>\n<tbody>\n",
+        );
+        for &(count, truth, answer) in pairs.iter().take(MOST_PAIRS) {
+            out += &format!(
+                "<tr><th scope=\"row\">{}</th><td>{}</td><td class=\"number\">{count}</td><td class=\"number\">{:.1} %</td></tr>\n",
+                escape(&self.names[truth]),
+                escape(&self.names[answer]),
+                100.0 * count as f64 / images(truth) as f64
+            );
+        }
+        out += "</tbody>\n</table>\n";
+        if left_out > 0 {
+            out += &format!("<p class=\"note\">and {} rarer confusions</p>\n", grouped(&left_out.to_string()));
+        }
+        out += "<table>\n<thead><tr><th scope=\"col\">true class</th><th scope=\"col\" class=\"number\">images</th><th scope=\"col\" class=\"number\">recall</th></tr></thead>\n<tbody>\n";
+        for (class, name) in self.names.iter().enumerate() {
+            out += &format!(
+                "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td>{}</tr>\n",
+                escape(name),
+                images(class),
+                share(matrix.recall(class))
+            );
+        }
+        out + "</tbody>\n</table>"
+    }
+}
+
+/// A column's head, written upwards so that long names take no width.
+fn head(name: &str) -> String {
+    format!("<th scope=\"col\" class=\"up\" title=\"{0}\"><span>{0}</span></th>", escape(name))
+}
+
+fn cell(count: u64, images: u64, right: bool, truth: &str, answer: &str) -> String {
+    if count == 0 {
+        return "<td class=\"cell none\">0</td>".to_owned();
+    }
+    let percent = 100.0 * count as f64 / images as f64;
+    let class = if right { "right" } else { "wrong" };
+    format!(
+        "<td class=\"cell {class}\" style=\"--share:{percent:.0}%\" title=\"{} answered as {}\">{}<small>{percent:.0} %</small></td>",
+        escape(truth),
+        escape(answer),
+        grouped(&count.to_string())
+    )
+}
+
+fn share(value: Option<f64>) -> String {
+    format!("<td class=\"number\">{}</td>", value.map_or_else(|| "–".to_owned(), |value| format!("{value:.3}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_say_counts_and_shares_of_the_row() {
+        let confusion = Confusion::of(&[0, 0, 1, 1], &[0, 1, 1, 1], 2).unwrap();
+        let names = ["good".to_owned(), "<b>&".to_owned()];
+        let html = Matrix::new("t", &names, &confusion).unwrap().to_html();
+        assert!(
+            html.contains("--share:67%\" title=\"&lt;b&gt;&amp; answered as &lt;b&gt;&amp;\">2<small>67 %"),
+            "{html}"
+        );
+        assert!(html.contains("class=\"cell none\">0<") && html.contains("4 images, accuracy 0.750"), "{html}");
+        assert!(!html.contains("<b>"));
+        assert!(Matrix::new("t", &names[..1], &confusion).is_err());
+    }
+
+    #[test]
+    fn very_many_classes_are_lists_of_bounded_length() {
+        let classes = 1000;
+        let truth: Vec<usize> = (0..5000).map(|i| i % classes).collect();
+        let answers: Vec<usize> = (0..5000).map(|i| if i % 3 == 0 { (i * 7) % classes } else { i % classes }).collect();
+        let names: Vec<String> = (0..classes).map(|i| format!("class {i}")).collect();
+        let html = Matrix::new("t", &names, &Confusion::of(&answers, &truth, classes).unwrap()).unwrap().to_html();
+        assert!(html.len() < 250_000 && html.contains("rarer confusions"), "{} bytes", html.len());
+    }
+}

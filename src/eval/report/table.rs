@@ -1,0 +1,77 @@
+//! Tables, and numbers in large type.
+
+use super::html::escape;
+use crate::error::{Error, Result};
+
+/// A number that the reader should see first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Figure {
+    /// What it is.
+    pub label: String,
+    /// The number with its unit, as it is to be shown.
+    pub value: String,
+    /// What it is to be compared with; may be empty.
+    pub note: String,
+}
+
+pub(super) fn html_of_figures(figures: &[Figure]) -> String {
+    let mut out = String::from("<dl class=\"figures\">\n");
+    for Figure { label, value, note } in figures {
+        out += &format!("<div><dt>{}</dt><dd>{}</dd>", escape(label), escape(value));
+        if !note.is_empty() {
+            out += &format!("<dd class=\"note\">{}</dd>", escape(note));
+        }
+        out += "</div>\n";
+    }
+    out + "</dl>\n"
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Table {
+    title: String,
+    header: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub fn new(title: &str, header: &[&str], rows: &[Vec<String>]) -> Result<Self> {
+        if let Some(row) = rows.iter().position(|row| row.len() != header.len()) {
+            return Err(Error::invalid(format!(
+                "row {row} of the table {title:?} has {} cells, expected {} as in the header",
+                rows[row].len(),
+                header.len()
+            )));
+        }
+        let header = header.iter().map(|&cell| cell.to_owned()).collect();
+        Ok(Self { title: title.to_owned(), header, rows: rows.to_vec() })
+    }
+
+    pub fn to_html(&self) -> String {
+        let numeric: Vec<bool> = (0..self.header.len()).map(|column| self.is_numeric(column)).collect();
+        let class = |column: usize| if numeric[column] { " class=\"number\"" } else { "" };
+        let mut out = format!(
+            "<figure><figcaption>{}</figcaption>\n<div class=\"wide\"><table>\n<thead><tr>",
+            escape(&self.title)
+        );
+        for (column, cell) in self.header.iter().enumerate() {
+            out += &format!("<th scope=\"col\"{}>{}</th>", class(column), escape(cell));
+        }
+        out += "</tr></thead>\n<tbody>\n";
+        for row in &self.rows {
+            out += "<tr>";
+            for (column, cell) in row.iter().enumerate() {
+                let (tag, end) = if column == 0 { ("th scope=\"row\"", "th") } else { ("td", "td") };
+                out += &format!("<{tag}{}>{}</{end}>", class(column), escape(cell));
+            }
+            out += "</tr>\n";
+        }
+        out + "</tbody>\n</table></div></figure>\n"
+    }
+
+    /// Whether every cell that is not empty starts as a number does ("0.71 ± 0.02", "−3", "12 images/s", "—").
+    fn is_numeric(&self, column: usize) -> bool {
+        let starts = |cell: &String| cell.starts_with(|first: char| first.is_ascii_digit() || "+-−.–—".contains(first));
+        let cells = || self.rows.iter().filter_map(|row| row.get(column)).filter(|cell| !cell.is_empty());
+        cells().next().is_some() && cells().all(starts)
+    }
+}
