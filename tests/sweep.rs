@@ -64,6 +64,10 @@ const MAY_BE_NULL: &[(&str, &str)] = &[
     ("seed_dataset_open_store", "ids"),
     ("seed_linear_evaluate", "recalls"),
     ("seed_gate_judge", "options"),
+    ("seed_night_run", "first"),
+    ("seed_night_run", "options"),
+    ("seed_night_run", "session"),
+    ("seed_night_restore", "session"),
 ];
 
 /// The structs of the header, which are no objects.
@@ -83,6 +87,8 @@ const STRUCTS: &[&str] = &[
     "seed_store_entry",
     "seed_store_filter",
     "seed_gate_options",
+    "seed_night_options",
+    "seed_night_result",
 ];
 
 /// (struct that is read, what is wrong with it or at its bounds, what must come of it).
@@ -139,6 +145,18 @@ const SPOILT: &[(&str, &str, &str)] = &[
     ("seed_gate_options", "overlap_margin = -1", "ANYTHING"),
     ("seed_gate_options", "latency_factor = INFINITY", "ANYTHING"),
     ("seed_gate_options", "seed = UINT64_MAX", "ANYTHING"),
+    ("seed_night_options", "min_new_frames = UINT64_MAX", "FAILURE"),
+    ("seed_night_options", "max_compared = 1", "FAILURE"),
+    ("seed_night_options", "min_labels = 1", "FAILURE"),
+    ("seed_night_options", "min_reference = UINT64_MAX", "ANYTHING"),
+    ("seed_night_options", "queue_frames = UINT64_MAX", "FAILURE"),
+    ("seed_night_options", "k = SIZE_MAX", "FAILURE"),
+    ("seed_night_options", "held_out = NAN", "FAILURE"),
+    ("seed_night_options", "held_out = 1", "FAILURE"),
+    ("seed_night_options", "replay = NAN", "FAILURE"),
+    ("seed_night_options", "replay = 1", "FAILURE"),
+    ("seed_night_options", "kl_margin = NAN", "ANYTHING"),
+    ("seed_night_options", "latency_factor = -1", "ANYTHING"),
 ];
 
 /// (function or "*", parameter, a good value): what is not chosen by type alone.
@@ -157,6 +175,10 @@ const GOOD: &[(&str, &str, &str)] = &[
     ("*", "value", "3"),
     ("*", "json", "\"{}\""),
     ("*", "device", "\"cpu\""),
+    ("seed_night_run", "folder", "p_station"),
+    ("seed_night_restore", "folder", "p_station"),
+    ("seed_night_describe", "folder", "p_station"),
+    ("seed_night_run", "first", "g_seed_student"),
     ("*", "folder", "p_images"),
     ("*", "architecture", "\"mobilenet_v3_small\""),
     ("*", "filter", "\"error\""),

@@ -43,6 +43,9 @@ impl Place {
 impl Folder {
     /// Makes the folder where there is none, and sees whether its file system can do what is asked of it later.
     pub fn make(path: &Path) -> Result<Self> {
+        if path.as_os_str().is_empty() {
+            return Err(Error::invalid("the folder's name is empty"));
+        }
         fs::create_dir_all(path).map_err(|error| Error::io("create", path, &error))?;
         let folder = Self(path.to_owned());
         if !folder.live().exists() {
