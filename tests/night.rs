@@ -1,5 +1,6 @@
 //! A station's nights end to end on small drawn frames: two in a row, interruptions, refusals, the way back.
 
+#[allow(dead_code)] // each test takes what it needs
 mod station;
 
 use seed::ErrorKind;
