@@ -400,6 +400,51 @@ struct DLManagedTensorVersioned;
 #define SEED_MAP_TSNE 2
 
 /*
+ The student learns; done and total count steps.
+ */
+#define SEED_NIGHT_DISTIL 1
+
+/*
+ A classifier is made; done and total count as for seed_classifier_fit.
+ */
+#define SEED_NIGHT_FINETUNE 2
+
+/*
+ Both students and the teacher embed frames, and the gate judges; done and total count images.
+ */
+#define SEED_NIGHT_EVALUATE 3
+
+/*
+ Files and session are exchanged.
+ */
+#define SEED_NIGHT_SWAP 4
+
+/*
+ The report and the line of the history are written.
+ */
+#define SEED_NIGHT_REPORT 5
+
+/*
+ There were too few new frames; nothing was changed.
+ */
+#define SEED_NIGHT_NOTHING_NEW 0
+
+/*
+ The token or the callback ended the call; the same call goes on.
+ */
+#define SEED_NIGHT_CANCELLED 1
+
+/*
+ The night is done and the old student stays live.
+ */
+#define SEED_NIGHT_KEPT 2
+
+/*
+ The night is done and the new student is live.
+ */
+#define SEED_NIGHT_LIVE 3
+
+/*
  A memory of good parts that says how far an image is from all of them, and where. All functions but seed_anomaly_free may
  be called from several threads at once, seed_anomaly_add among them.
  */
@@ -1402,6 +1447,212 @@ typedef struct {
   int32_t reserved;
 } seed_map_options;
 
+/*
+ How much of what a night takes. Set struct_size to sizeof(seed_night_options); 0 elsewhere is the default.
+ */
+typedef struct {
+  /*
+   sizeof(seed_night_options).
+   */
+  size_t struct_size;
+  /*
+   New frames without which there is nothing to do. Default: 64.
+   */
+  uint64_t min_new_frames;
+  /*
+   Most held-out frames that the students are compared on, the newest, from 12 on. Default: 500.
+   */
+  uint64_t max_compared;
+  /*
+   Labelled frames that a class needs to be learned, at least 2. Default: 5.
+   */
+  uint64_t min_labels;
+  /*
+   Labelled frames of the reference below which kNN is measured but decides nothing. Default: 100; 1 lets it decide always.
+   */
+  uint64_t min_reference;
+  /*
+   Frames whose teacher embeddings are the queue of the KL. Default: 512.
+   */
+  uint64_t queue_frames;
+  /*
+   Neighbours of overlap and of kNN. Default: 10.
+   */
+  size_t k;
+  /*
+   Share of all frames that is held out of training, by the frame's number, and of each class's labelled frames that is the
+   reference, .01 to .9. Default: .2.
+   */
+  double held_out;
+  /*
+   Share of older frames among those that are distilled on, up to .95; negative: none. Default: .5.
+   */
+  double replay;
+  /*
+   Share of the old student's KL that the new one's may be above it. Default: 0.1.
+   */
+  double kl_margin;
+  /*
+   By how much the overlap may be below. Default: 0.02.
+   */
+  double overlap_margin;
+  /*
+   By how much the balanced recall of kNN may be below. Default: 0.02.
+   */
+  double recall_margin;
+  /*
+   How many times the old latency is allowed. Default: 1.1.
+   */
+  double latency_factor;
+} seed_night_options;
+
+/*
+ One report of a night. Each stage begins with one whose done and total are 0.
+ */
+typedef struct {
+  /*
+   sizeof(seed_night_progress) of the library.
+   */
+  size_t struct_size;
+  /*
+   Number of the night, from 1 on.
+   */
+  uint64_t night;
+  /*
+   How much of the stage is done.
+   */
+  uint64_t done;
+  /*
+   How much there is to do at most.
+   */
+  uint64_t total;
+  /*
+   Mean loss since the report before, of the stages that learn; NaN where there is none.
+   */
+  double loss;
+  /*
+   Images a second since the report before; 0 where nothing was measured.
+   */
+  double images_per_second;
+  /*
+   Estimated seconds to the end of the stage.
+   */
+  double eta_seconds;
+  /*
+   Seconds since the call began.
+   */
+  double elapsed_seconds;
+  /*
+   SEED_NIGHT_DISTIL to SEED_NIGHT_REPORT: what is being done.
+   */
+  int32_t stage;
+  /*
+   0.
+   */
+  int32_t reserved;
+} seed_night_progress;
+
+/*
+ Receives a report on the thread that called seed_night_run; it is valid during the call. A return other than 0 ends the call
+ as a cancel token does.
+ */
+typedef int32_t (*seed_night_callback)(const seed_night_progress *progress, void *user_data);
+
+/*
+ How a night ended. Set struct_size to sizeof(seed_night_result) first. Figures of the night are 0, those that were not
+ measured NaN; seed_night_describe has their intervals.
+ */
+typedef struct {
+  /*
+   sizeof(seed_night_result).
+   */
+  size_t struct_size;
+  /*
+   Number of the night, from 1 on.
+   */
+  uint64_t night;
+  /*
+   New frames in the store.
+   */
+  uint64_t new_frames;
+  /*
+   Frames that were distilled on, older ones included.
+   */
+  uint64_t learned_frames;
+  /*
+   How many of these are older.
+   */
+  uint64_t older_frames;
+  /*
+   Labelled frames that a classifier was fitted to.
+   */
+  uint64_t labelled_frames;
+  /*
+   Held-out frames that the students were compared on.
+   */
+  uint64_t compared_frames;
+  /*
+   Labelled frames that were judged.
+   */
+  uint64_t reference_frames;
+  /*
+   Seconds from the night's beginning to its end, interruptions included.
+   */
+  double seconds;
+  /*
+   Loss of the distillation at its end.
+   */
+  double loss;
+  /*
+   Mean KL of the student that was live, in nats.
+   */
+  double kl_old;
+  /*
+   Mean KL of the new student.
+   */
+  double kl_new;
+  /*
+   Overlap with the teacher's neighbours, of the student that was live.
+   */
+  double overlap_old;
+  /*
+   Overlap of the new student.
+   */
+  double overlap_new;
+  /*
+   Balanced recall of kNN on the reference, of the student that was live.
+   */
+  double recall_old;
+  /*
+   Balanced recall of the new student.
+   */
+  double recall_new;
+  /*
+   Balanced recall of the new classifier on the reference.
+   */
+  double classifier_recall;
+  /*
+   Median milliseconds of one frame, of the student that was live.
+   */
+  double latency_old;
+  /*
+   Median milliseconds of the new student.
+   */
+  double latency_new;
+  /*
+   SEED_NIGHT_NOTHING_NEW, _CANCELLED, _KEPT or _LIVE.
+   */
+  int32_t outcome;
+  /*
+   0.
+   */
+  int32_t reserved;
+  /*
+   Why there was nothing to do or the old student stays, for a person, cut to fit; else empty. UTF-8, ends with NUL.
+   */
+  char reason[256];
+} seed_night_result;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -1783,7 +2034,7 @@ SEED_MUST_USE seed_error *seed_teacher_from_callback(seed_teacher_callback callb
  Makes a student with random weights, drawn from the configuration's "seed": `architecture` is
  - "resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", or SwAV's "resnet50w2", "resnet50w4";
  - "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0", "efficientnet_b1";
- - as SEED trained them "seed_mobilenet_v3_large", "tf_efficientnet_b0", "tf_efficientnet_b1";
+ - as SEED trained them "seed_mobilenet_v3_large", "tf_efficientnet_b0", "tf_efficientnet_b1", and "tf_efficientnet_lite0";
  - narrow with "_w0.25", "_w0.5" or "_w0.75" behind a ResNet up to 50 or a MobileNet: "resnet18_w0.5";
  - "vit_small_patch16" and so on: "small", "base" or "large", "patch8", "patch16" (DINO), "patch14_dinov2" or
    "patch14_reg4_dinov2"; image width and height must be multiples of the patch.
@@ -1791,7 +2042,9 @@ SEED_MUST_USE seed_error *seed_teacher_from_callback(seed_teacher_callback callb
  "embedding_dim", "projection_hidden", "device", image size, channels, mean and std come from `config`. With
  "image_channels" 1 the network takes one grey channel; teachers still see three. The caller frees it.
  */
-SEED_MUST_USE seed_error *seed_student_new(const char *architecture, const seed_config *config, seed_student **out);
+SEED_MUST_USE seed_error *seed_student_new(const char *architecture,
+                             const seed_config *config,
+                             seed_student **out);
 
 /*
  Reads a student that seed_student_save wrote, to the configuration's "device". Image size, mean and std are the file's.
@@ -3194,6 +3447,63 @@ SEED_MUST_USE seed_error *seed_event_file_add_scalar(seed_event_file *event_file
  Closes an event file. NULL is fine.
  */
 void seed_event_file_free(seed_event_file *event_file);
+
+/*
+ Runs a station's night: fixes the new frames of `store`, distils `teacher` on into the live student of `folder` (by the
+ settings of `config`, "steps" or "epochs" above all), fits a classifier to the labels there are ("finetune.…"), compares the
+ new student with the live one on frames that neither learned from, and where the gate lets it pass makes it live: in `folder`,
+ and in `session`. Writes a report and a line of history (docs/night.md says what lies in the folder). The line may go on
+ pushing into `store` and asking `session` meanwhile.
+
+ Whatever interrupts it (a cancel, an error, kill -9, a full disk), the same call goes on, on the CPU to the same student bit
+ for bit. A night that was begun with other settings or options is begun anew.
+
+ `first` (may be NULL) is the student that the first night starts from; it is copied, and not looked at where the folder has a
+ student. Image size, mean and std of `config` must be the student's, the width of its embedding the teacher's. `session` (may
+ be NULL) is one of the live student. `options`, `callback`, `user_data` and `cancel` may be NULL. `*result` has its
+ struct_size set.
+
+ Errors: SEED_ERROR_BUSY when another call works in the folder; SEED_ERROR_MISMATCH when the folder is another teacher's, or
+ student, session and configuration do not fit together; SEED_ERROR_UNSUPPORTED for a folder on a file system that cannot
+ exchange two names at once; SEED_ERROR_INVALID_ARGUMENT for options out of bounds and where there is no student to start from;
+ SEED_ERROR_IO.
+ */
+SEED_MUST_USE seed_error *seed_night_run(const seed_config *config,
+                           const seed_store *store,
+                           const seed_teacher *teacher,
+                           const char *folder,
+                           const seed_student *first,
+                           const seed_night_options *options,
+                           const seed_session *session,
+                           seed_night_callback callback,
+                           void *user_data,
+                           const seed_cancel_token *cancel,
+                           seed_night_result *result);
+
+/*
+ Exchanges the live student of `folder`, with its classifier, and the one before; `session` (may be NULL) gets the one that is
+ live then. The same call again goes forward. A night that was begun is dropped, its frames are new again. `config` says on
+ which device and in which precision the session computes.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT when no student has been replaced so far; SEED_ERROR_BUSY while a night runs there;
+ SEED_ERROR_MISMATCH when the session's vectors have another length. Nothing is changed then.
+ */
+SEED_MUST_USE seed_error *seed_night_restore(const char *folder,
+                               const seed_config *config,
+                               const seed_session *session);
+
+/*
+ How things stand in a station's folder, as JSON, into `buffer`: NULL asks for the size; too small a buffer is left alone;
+ `*length` receives the bytes needed, the NUL included. "nights" that were done, "live" and "previous" (the night that made
+ each, or null), "begun" (number and stage of the night under way, or null), "last" (the last line of the history: every figure
+ with its interval, or null). At any time, also while a night runs.
+
+ Errors: SEED_ERROR_IO, SEED_ERROR_INVALID_ARGUMENT when the folder is no station's.
+ */
+SEED_MUST_USE seed_error *seed_night_describe(const char *folder,
+                                char *buffer,
+                                size_t capacity,
+                                size_t *length);
 
 #ifdef __cplusplus
 }  // extern "C"

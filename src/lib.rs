@@ -18,6 +18,7 @@ pub mod infer;
 pub mod machine;
 pub mod memory;
 pub mod model;
+pub mod night;
 pub mod optim;
 pub mod store;
 pub mod torch;

@@ -36,6 +36,11 @@ fn a_station_s_needs_hold_in_c99_and_cpp17() {
 }
 
 #[test]
+fn a_night_holds_in_c99_and_cpp17() {
+    holds_in_c99_and_cpp17("night.c");
+}
+
+#[test]
 fn weights_of_others_hold_in_c99_and_cpp17() {
     holds_in_c99_and_cpp17("weights.c");
 }

@@ -69,6 +69,10 @@ const MAY_BE_NULL: &[(&str, &str)] = &[
     ("seed_report_add_map", "dataset"),
     ("seed_report_add_map", "options"),
     ("seed_report_add_heat_map", "mask"),
+    ("seed_night_run", "first"),
+    ("seed_night_run", "options"),
+    ("seed_night_run", "session"),
+    ("seed_night_restore", "session"),
 ];
 
 /// The structs of the header, which are no objects.
@@ -89,6 +93,8 @@ const STRUCTS: &[&str] = &[
     "seed_store_filter",
     "seed_gate_options",
     "seed_map_options",
+    "seed_night_options",
+    "seed_night_result",
 ];
 
 /// (struct that is read, what is wrong with it or at its bounds, what must come of it).
@@ -154,6 +160,18 @@ const SPOILT: &[(&str, &str, &str)] = &[
     ("seed_map_options", "method = INT32_MAX", "FAILURE"),
     ("seed_map_options", "method = SEED_MAP_PCA", "SUCCESS"),
     ("seed_map_options", "reserved = 1", "ANYTHING"),
+    ("seed_night_options", "min_new_frames = UINT64_MAX", "FAILURE"),
+    ("seed_night_options", "max_compared = 1", "FAILURE"),
+    ("seed_night_options", "min_labels = 1", "FAILURE"),
+    ("seed_night_options", "min_reference = UINT64_MAX", "ANYTHING"),
+    ("seed_night_options", "queue_frames = UINT64_MAX", "FAILURE"),
+    ("seed_night_options", "k = SIZE_MAX", "FAILURE"),
+    ("seed_night_options", "held_out = NAN", "FAILURE"),
+    ("seed_night_options", "held_out = 1", "FAILURE"),
+    ("seed_night_options", "replay = NAN", "FAILURE"),
+    ("seed_night_options", "replay = 1", "FAILURE"),
+    ("seed_night_options", "kl_margin = NAN", "ANYTHING"),
+    ("seed_night_options", "latency_factor = -1", "ANYTHING"),
 ];
 
 /// (function or "*", parameter, a good value): what is not chosen by type alone.
@@ -172,6 +190,10 @@ const GOOD: &[(&str, &str, &str)] = &[
     ("*", "value", "3"),
     ("*", "json", "\"{}\""),
     ("*", "device", "\"cpu\""),
+    ("seed_night_run", "folder", "p_station"),
+    ("seed_night_restore", "folder", "p_station"),
+    ("seed_night_describe", "folder", "p_station"),
+    ("seed_night_run", "first", "g_seed_student"),
     ("*", "folder", "p_images"),
     ("*", "architecture", "\"mobilenet_v3_small\""),
     ("*", "filter", "\"error\""),

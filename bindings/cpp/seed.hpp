@@ -200,6 +200,30 @@ enum class Stage : std::int32_t {
 /// classifier so far. What it throws comes out of Classifier::fit.
 using FinetuneFunction = std::function<bool(const FinetuneProgress &)>;
 
+/// One report of seed::night.
+using NightProgress = seed_night_progress;
+
+/// What seed::night is doing; the SEED_NIGHT_DISTIL to SEED_NIGHT_REPORT of seed.h.
+enum class NightStage : std::int32_t {
+  Distil = SEED_NIGHT_DISTIL,
+  Finetune = SEED_NIGHT_FINETUNE,
+  Evaluate = SEED_NIGHT_EVALUATE,
+  Swap = SEED_NIGHT_SWAP,
+  Report = SEED_NIGHT_REPORT,
+};
+
+/// How seed::night ended; the SEED_NIGHT_NOTHING_NEW to SEED_NIGHT_LIVE of seed.h.
+enum class NightOutcome : std::int32_t {
+  NothingNew = SEED_NIGHT_NOTHING_NEW,
+  Cancelled = SEED_NIGHT_CANCELLED,
+  Kept = SEED_NIGHT_KEPT,
+  Live = SEED_NIGHT_LIVE,
+};
+
+/// Receives a report of seed::night, on the thread that called. Return true to go on, false to end the call; the same call goes on
+/// later. What it throws comes out of seed::night.
+using NightFunction = std::function<bool(const NightProgress &)>;
+
 /// Receives how many images of how many are done, on the thread that called. Return true to go on, false to cancel.
 using CountFunction = std::function<bool(std::size_t done, std::size_t total)>;
 
@@ -507,6 +531,10 @@ inline std::int32_t on_teacher(seed_teacher_batch *batch, void *user_data) noexc
 
 inline std::int32_t on_finetune(const seed_finetune_progress *progress, void *user_data) {
   return (*static_cast<Callback<FinetuneFunction> *>(user_data))(*progress);
+}
+
+inline std::int32_t on_night(const seed_night_progress *progress, void *user_data) {
+  return (*static_cast<Callback<NightFunction> *>(user_data))(*progress);
 }
 
 inline std::int32_t on_count(std::size_t done, std::size_t total, void *user_data) {
@@ -2394,6 +2422,74 @@ struct MapOptions : seed_map_options {
   /// By that method.
   MapOptions(MapMethod by) noexcept : MapOptions() { method = static_cast<std::int32_t>(by); }
 };
+
+/// How much of what a night takes; what is left alone is the default of seed.h.
+struct NightOptions : seed_night_options {
+  /// All defaults.
+  NightOptions() noexcept : seed_night_options{} { struct_size = sizeof(seed_night_options); }
+};
+
+/// How a night ended.
+struct NightResult : seed_night_result {
+  /// Nothing yet.
+  NightResult() noexcept : seed_night_result{} { struct_size = sizeof(seed_night_result); }
+
+  /// How it ended.
+  NightOutcome ended() const noexcept { return static_cast<NightOutcome>(outcome); }
+};
+
+/// What seed::night may be given besides.
+struct NightExtras {
+  const Student *first = nullptr;      ///< Whom the first night starts from.
+  NightOptions options = {};           ///< How much of what.
+  const Session *session = nullptr;    ///< One of the live student, which the new one is put into.
+  NightFunction on_progress = {};      ///< Receives reports; may be empty.
+  const CancelToken *cancel = nullptr; ///< Ends or pauses the call.
+};
+
+/// Runs a station's night, or goes on with the one that was interrupted: takes the new frames of `store`, distils `teacher` on into
+/// the live student of `folder`, fits a classifier to the labels, compares, and where the gate lets it pass makes the new student
+/// live. See seed_night_run in seed.h.
+inline Returned<NightResult> night(const Config &config, const Store &store, const Teacher &teacher, const std::string &folder,
+                                   const NightExtras &extras) {
+  if (extras.first != nullptr && !*extras.first)
+    return detail::fail<NightResult>(ErrorCode::InvalidArgument, "the first student is empty");
+  if (extras.session != nullptr && !*extras.session)
+    return detail::fail<NightResult>(ErrorCode::InvalidArgument, "the session is empty");
+  if (extras.cancel != nullptr && !*extras.cancel)
+    return detail::fail<NightResult>(ErrorCode::InvalidArgument, "the cancel token is empty");
+  detail::Callback<NightFunction> callback(extras.on_progress);
+  NightResult result;
+  seed_error *error =
+      seed_night_run(config.get(), store.get(), teacher.get(), folder.c_str(),
+                     extras.first == nullptr ? nullptr : extras.first->get(), &extras.options,
+                     extras.session == nullptr ? nullptr : extras.session->get(),
+                     extras.on_progress ? detail::on_night : nullptr, &callback,
+                     extras.cancel == nullptr ? nullptr : extras.cancel->get(), &result);
+  callback.rethrow(error);
+  return detail::settle(error, result);
+}
+
+/// The same without a session, for a folder that has a student.
+inline Returned<NightResult> night(const Config &config, const Store &store, const Teacher &teacher,
+                                   const std::string &folder) {
+  return night(config, store, teacher, folder, NightExtras());
+}
+
+/// Exchanges the live student of a station's folder and the one before, and puts the live one into `session`; the same call goes
+/// forward again.
+inline Returned<void> restore_night(const std::string &folder, const Config &config, const Session *session = nullptr) {
+  if (session != nullptr && !*session)
+    return detail::fail<void>(ErrorCode::InvalidArgument, "the session is empty");
+  return detail::settle(seed_night_restore(folder.c_str(), config.get(), session == nullptr ? nullptr : session->get()));
+}
+
+/// How things stand in a station's folder, as JSON.
+inline Returned<std::string> describe_night(const std::string &folder) {
+  return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+    return seed_night_describe(folder.c_str(), buffer, capacity, length);
+  });
+}
 
 /// A report that grows from top to bottom and becomes one HTML file. Used by one thread at a time.
 class Report : public Handle<seed_report, seed_report_free> {

@@ -18,6 +18,10 @@ static int32_t on_fit(const seed_finetune_progress *progress, void *handle) {
   return seedGoFit((seed_finetune_progress *)progress, (uintptr_t)handle);
 }
 
+static int32_t on_night(const seed_night_progress *progress, void *handle) {
+  return seedGoNight((seed_night_progress *)progress, (uintptr_t)handle);
+}
+
 static void on_line(int32_t level, const char *message, void *unused) {
   (void)unused;
   seedGoLine(level, (char *)message);
@@ -131,3 +135,11 @@ void seed_go_tensor_delete(struct DLManagedTensorVersioned *tensor) {
 }
 
 seed_error *seed_go_log_set(int32_t level) { return seed_log_set_callback(level, on_line, NULL); }
+
+seed_error *seed_go_night_run(const seed_config *config, const seed_store *store, const seed_teacher *teacher,
+                              const char *folder, const seed_student *first, const seed_night_options *options,
+                              const seed_session *session, uintptr_t handle, const seed_cancel_token *cancel,
+                              seed_night_result *result) {
+  return seed_night_run(config, store, teacher, folder, first, options, session, handle ? on_night : NULL,
+                        (void *)handle, cancel, result);
+}

@@ -37,6 +37,7 @@ type callback struct {
 	fill   func(BankProgress) error
 	count  func(done, total int) error
 	fit    func(FitProgress) error
+	night  func(NightProgress) error
 
 	err      error
 	panicked *PanicError
@@ -45,7 +46,7 @@ type callback struct {
 
 // register gives the callback a number that C may hold, 0 for none, until unregister.
 func (c *callback) register() C.uintptr_t {
-	if c.report == nil && c.fill == nil && c.count == nil && c.fit == nil {
+	if c.report == nil && c.fill == nil && c.count == nil && c.fit == nil && c.night == nil {
 		return 0
 	}
 	return C.uintptr_t(cgo.NewHandle(c))
@@ -159,4 +160,11 @@ func seedGoFit(progress *C.seed_finetune_progress, handle C.uintptr_t) C.int32_t
 	c := cgo.Handle(handle).Value().(*callback)
 	report := fitProgressFrom(progress)
 	return c.call(func() error { return c.fit(report) })
+}
+
+//export seedGoNight
+func seedGoNight(progress *C.seed_night_progress, handle C.uintptr_t) C.int32_t {
+	c := cgo.Handle(handle).Value().(*callback)
+	report := nightProgressFrom(progress)
+	return c.call(func() error { return c.night(report) })
 }

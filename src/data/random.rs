@@ -34,6 +34,9 @@ pub enum Purpose {
     Reservoir = 7,
     /// Resampling for a confidence interval or a permutation test (index = number of the sample).
     Resample = 8,
+    /// Whether a frame of a store is held out of all training (epoch 0), or learned once more (epoch = number of the night); index
+    /// = number of the frame.
+    HeldOut = 9,
 }
 
 /// The stream of (seed, epoch, index, purpose): ChaCha8 whose 256-bit key is the four words, little endian.

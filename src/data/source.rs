@@ -1,5 +1,7 @@
 //! Encoded images that are no files of their own, such as those of a store: what a [`Dataset`](super::Dataset) asks of it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::Result;
 
 /// Gives the encoded bytes of images by key. Asked by many threads at once, while images may come and go.
@@ -12,7 +14,7 @@ pub trait EncodedImages: Send + Sync {
 }
 
 /// One of them, as it was when a data set was made of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EncodedImage {
     /// Its key.
     pub key: i64,

@@ -30,6 +30,7 @@ pub mod init;
 pub mod labels;
 pub mod log;
 pub mod model;
+pub mod night;
 pub mod pointers;
 pub mod probe;
 pub mod queue;

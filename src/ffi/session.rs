@@ -39,6 +39,11 @@ impl SessionInner {
         // Nothing that may panic runs under the lock.
         Arc::clone(&self.session.read().unwrap_or_else(PoisonError::into_inner))
     }
+
+    /// Runs another one from the next call on.
+    pub(super) fn replace(&self, session: Session) {
+        *self.session.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(session);
+    }
 }
 
 /// Images that go through the network at once.

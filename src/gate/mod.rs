@@ -12,16 +12,20 @@
 //! bounds are wide and the answer is no. The old session stays as it is: `seed_session_swap` puts the new one in, and the same call
 //! puts the old one back.
 
+mod trial;
+
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+pub use trial::{Finding, Trial};
 
 use crate::data::random::permutation;
 use crate::data::{Dataset, FrameView, PixelFormat};
 use crate::error::{Error, Result};
 use crate::eval::bootstrap::{Interval, mean_interval, strata_interval};
-use crate::eval::fidelity::{FidelityRows, fidelity_rows};
+use crate::eval::fidelity::FidelityRows;
 use crate::eval::{Embeddings, FidelityConfig, classify};
 use crate::infer::Session;
 
@@ -47,6 +51,9 @@ pub struct GateConfig {
     pub k: usize,
     /// Temperature of the votes.
     pub temperature: f64,
+    /// Reference images below which the recall is measured but decides nothing: with few of them its interval is wider than any
+    /// sensible margin.
+    pub min_reference: usize,
     /// Images that are embedded at once.
     pub batch: usize,
     /// Threads that load them; 0: one a core.
@@ -65,6 +72,7 @@ impl Default for GateConfig {
             latency_frames: 50,
             k: 10,
             temperature: 0.07,
+            min_reference: 0,
             batch: 32,
             workers: 0,
         }
@@ -72,7 +80,8 @@ impl Default for GateConfig {
 }
 
 /// One thing that must hold.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Criterion {
     /// Of the old student.
     pub old: f64,
@@ -95,7 +104,7 @@ pub struct Verdict {
     pub kl: Criterion,
     /// Mean overlap with the teacher's neighbours.
     pub overlap: Criterion,
-    /// Balanced recall of kNN on the reference set.
+    /// Balanced recall of kNN on the reference set; where there is none, its figures are NaN and it holds.
     pub recall: Criterion,
     /// Median time of one frame, in milliseconds.
     pub latency: Criterion,
@@ -124,66 +133,16 @@ pub fn judge(
     config: &GateConfig,
     progress: &mut dyn FnMut(usize, usize) -> bool,
 ) -> Result<Verdict> {
-    let dim = teacher.dim();
-    if (old.dim(), new.dim()) != (dim, dim) {
-        let (old, new) = (old.dim(), new.dim());
-        return Err(Error::mismatch(format!(
-            "embeddings of the old session are {old} wide, of the new {new}, of the teacher {dim}: one width is expected"
-        )));
-    }
-    check(reference, labels, config)?;
-    let total = 3 * (frames.len() + reference.len());
-    let mut done = 0;
-    let mut embed = |session: &Session, dataset: &Arc<Dataset>| {
-        let rows = session
-            .embed_dataset(dataset, config.batch, config.workers, &mut |part, _| progress(done + part, total))?;
-        done += dataset.len();
-        Ok::<_, Error>(rows)
-    };
-    let today = [embed(teacher, frames)?, embed(old, frames)?, embed(new, frames)?];
-    let known = [embed(teacher, reference)?, embed(old, reference)?, embed(new, reference)?];
-    let (today, _) = sound(&today, dim, None);
-    let (known, labels) = sound(&known, dim, Some(labels));
-    let [t, s_old, s_new] = tables(&today, dim)?;
-    let [queue, k_old, k_new] = tables(&known, dim)?;
-    let before = fidelity_rows(&s_old, &t, &queue, &config.fidelity)?;
-    let after = fidelity_rows(&s_new, &t, &queue, &config.fidelity)?;
-    let seed = config.fidelity.seed;
-    let kl = at_most(&before, &after, |rows| &rows.kl, config.kl_margin, seed);
-    let overlap = at_least(&before, &after, |rows| &rows.overlap, config.overlap_margin, seed);
-    let recall = recall(&k_old, &k_new, &labels, config)?;
-    let latency = latency(old, new, frames, config)?;
-    let passes = kl.holds && overlap.holds && recall.holds && latency.holds;
-    Ok(Verdict { passes, kl, overlap, recall, latency, frames: t.len(), reference: labels.len() })
+    let trial = Trial { old, new, teacher, frames, queue: reference, reference: Some((reference, labels)) };
+    Ok(trial.find(config, progress)?.verdict)
 }
 
-fn check(reference: &Dataset, labels: &[i64], config: &GateConfig) -> Result<()> {
-    if labels.len() != reference.len() || labels.iter().any(|&label| label < 0) {
-        return Err(Error::invalid(format!(
-            "{} labels for {} reference images, expected one class from 0 on for each",
-            labels.len(),
-            reference.len()
-        )));
-    }
+fn check(config: &GateConfig) -> Result<()> {
     let margins = [config.kl_margin, config.overlap_margin, config.recall_margin, config.latency_factor];
     if margins.iter().any(|margin| !(margin.is_finite() && *margin >= 0.0)) || config.latency_frames == 0 {
         return Err(Error::invalid("a margin of the gate is below 0 or not finite, or latency_frames is 0"));
     }
     Ok(())
-}
-
-/// The rows of images that all three networks have seen, and their labels: a broken image has zeros.
-fn sound(rows: &[Vec<f32>; 3], dim: usize, labels: Option<&[i64]>) -> ([Vec<f32>; 3], Vec<i64>) {
-    let count = rows[0].len() / dim;
-    let whole = |i: usize| rows.iter().all(|rows| rows[i * dim..][..dim].iter().any(|&value| value != 0.0));
-    let kept: Vec<usize> = (0..count).filter(|&i| whole(i)).collect();
-    let of = |rows: &Vec<f32>| kept.iter().flat_map(|&i| rows[i * dim..][..dim].iter().copied()).collect();
-    let labels = labels.map_or(Vec::new(), |labels| kept.iter().map(|&i| labels[i]).collect());
-    ([of(&rows[0]), of(&rows[1]), of(&rows[2])], labels)
-}
-
-fn tables(rows: &[Vec<f32>; 3], dim: usize) -> Result<[Embeddings<'_>; 3]> {
-    Ok([Embeddings::new(&rows[0], dim)?, Embeddings::new(&rows[1], dim)?, Embeddings::new(&rows[2], dim)?])
 }
 
 fn mean(values: &[f64]) -> f64 {
@@ -233,10 +192,11 @@ fn recall(old: &Embeddings<'_>, new: &Embeddings<'_>, labels: &[i64], config: &G
                 continue;
             }
             let (query_rows, gallery_rows) = (rows.select(&queries)?, rows.select(&gallery)?);
+            let k = config.k.min(gallery.len());
             let gallery_labels: Vec<i64> = gallery.iter().map(|&i| labels[i]).collect();
             let (query_rows, gallery_rows) =
                 (Embeddings::new(&query_rows, rows.dim())?, Embeddings::new(&gallery_rows, rows.dim())?);
-            let predicted = classify(&gallery_rows, &gallery_labels, &query_rows, config.k, config.temperature)?;
+            let predicted = classify(&gallery_rows, &gallery_labels, &query_rows, k, config.temperature)?;
             for (&i, label) in queries.iter().zip(predicted) {
                 hits[i] = f64::from(u8::from(label == labels[i]));
             }

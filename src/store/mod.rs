@@ -61,7 +61,7 @@ use self::retention::{PRIORITIES, Retention};
 use self::writer::{Counters, Writer};
 use crate::data::decode::{MAX_FILE_BYTES, decode_bytes};
 use crate::data::random::{Purpose, below, generator};
-use crate::data::{Dataset, EncodedImages, Frame, FrameView, RawFrame};
+use crate::data::{Dataset, EncodedImage, EncodedImages, Frame, FrameView, RawFrame};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The largest number of a frame when a store is opened: at a million frames a second, the next ones last for centuries.
@@ -337,8 +337,30 @@ impl Store {
             Some(ids) => self.reader.images(ids)?,
             None => self.reader.images(&self.reader.list(&Filter::default())?)?,
         };
+        self.dataset_of(images)
+    }
+
+    /// What a data set needs to know of each of `ids`, `None` for a frame that is not there (any more).
+    ///
+    /// # Errors
+    /// `Io` or `Format` from the file.
+    pub fn present(&self, ids: &[i64]) -> Result<Vec<Option<EncodedImage>>> {
+        self.reader.present(ids)
+    }
+
+    /// A data set of frames as [`present`](Store::present) once gave them: the same one on another day, whatever has gone by then.
+    ///
+    /// # Errors
+    /// `InvalidArgument` where there is none.
+    pub fn dataset_of(&self, images: Vec<EncodedImage>) -> Result<Dataset> {
         let store: Arc<dyn EncodedImages> = Arc::clone(&self.reader) as _;
         Dataset::from_encoded(images, &store)
+    }
+
+    /// The same store, to read: it may be kept for as long as one likes, and does not keep the writer.
+    #[must_use]
+    pub fn to_read(&self) -> Self {
+        Self { reader: Arc::clone(&self.reader), writing: None }
     }
 }
 

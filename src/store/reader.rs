@@ -160,7 +160,12 @@ impl Reader {
 
     /// What a data set is made of.
     pub fn images(&self, ids: &[i64]) -> Result<Vec<EncodedImage>> {
-        let found: Vec<Option<EncodedImage>> = self.with(|connection| {
+        ids.iter().zip(self.present(ids)?).map(|(&id, image)| self.found(id, image)).collect()
+    }
+
+    /// The same, `None` for each frame that is not there.
+    pub fn present(&self, ids: &[i64]) -> Result<Vec<Option<EncodedImage>>> {
+        self.with(|connection| {
             let mut query = connection.prepare_cached("SELECT name, bytes FROM frame WHERE id = ?1")?;
             let mut image = |key: i64| {
                 let row = query.query_row([key], |row| {
@@ -170,8 +175,7 @@ impl Reader {
                 row.optional()
             };
             ids.iter().map(|&id| image(id)).collect()
-        })?;
-        ids.iter().zip(found).map(|(&id, image)| self.found(id, image)).collect()
+        })
     }
 
     /// Frames, and bytes they count for.

@@ -10,6 +10,7 @@ pub mod progress;
 mod record;
 mod resume;
 
+pub use background::in_background;
 pub use bank::{BankProgress, fill_bank};
 pub use cancel::CancelToken;
 pub use distill::{Distillation, Outcome};

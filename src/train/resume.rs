@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use tch::Tensor;
+
 use super::distill::{Distillation, lock};
 use crate::checkpoint::{self, Contents, Manifest, format};
 use crate::distill::queue::QueueSnapshot;
@@ -25,6 +27,17 @@ pub(super) const FREE_SETTINGS: [&str; 11] = [
 ];
 
 impl Distillation {
+    /// Whether an error of [`run`](Distillation::run) came of a loss that is not finite: every further try of the same run ends so.
+    ///
+    /// # Errors
+    /// `Torch` from libtorch.
+    pub fn has_diverged(&self) -> Result<bool> {
+        if self.unread.is_empty() {
+            return Ok(false);
+        }
+        Ok(!Tensor::f_stack(&self.unread, 0)?.f_mean(None)?.f_double_value(&[])?.is_finite())
+    }
+
     pub(super) fn checkpoint_if_configured(&self) -> Result<()> {
         if self.config.checkpoint_path.is_empty() {
             return Ok(());

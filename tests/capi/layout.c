@@ -236,6 +236,57 @@ int main(int count, char **words) {
   FIELD(seed_verdict, latency, 176, 56);
   FIELD(seed_verdict, passes, 232, 4);
 
+  SIZE(seed_night_options, 104);
+  FIELD(seed_night_options, struct_size, 0, 8);
+  FIELD(seed_night_options, min_new_frames, 8, 8);
+  FIELD(seed_night_options, max_compared, 16, 8);
+  FIELD(seed_night_options, min_labels, 24, 8);
+  FIELD(seed_night_options, min_reference, 32, 8);
+  FIELD(seed_night_options, queue_frames, 40, 8);
+  FIELD(seed_night_options, k, 48, 8);
+  FIELD(seed_night_options, held_out, 56, 8);
+  FIELD(seed_night_options, replay, 64, 8);
+  FIELD(seed_night_options, kl_margin, 72, 8);
+  FIELD(seed_night_options, overlap_margin, 80, 8);
+  FIELD(seed_night_options, recall_margin, 88, 8);
+  FIELD(seed_night_options, latency_factor, 96, 8);
+
+  SIZE(seed_night_progress, 72);
+  FIELD(seed_night_progress, struct_size, 0, 8);
+  FIELD(seed_night_progress, night, 8, 8);
+  FIELD(seed_night_progress, done, 16, 8);
+  FIELD(seed_night_progress, total, 24, 8);
+  FIELD(seed_night_progress, loss, 32, 8);
+  FIELD(seed_night_progress, images_per_second, 40, 8);
+  FIELD(seed_night_progress, eta_seconds, 48, 8);
+  FIELD(seed_night_progress, elapsed_seconds, 56, 8);
+  FIELD(seed_night_progress, stage, 64, 4);
+  FIELD(seed_night_progress, reserved, 68, 4);
+
+  SIZE(seed_night_result, 416);
+  FIELD(seed_night_result, struct_size, 0, 8);
+  FIELD(seed_night_result, night, 8, 8);
+  FIELD(seed_night_result, new_frames, 16, 8);
+  FIELD(seed_night_result, learned_frames, 24, 8);
+  FIELD(seed_night_result, older_frames, 32, 8);
+  FIELD(seed_night_result, labelled_frames, 40, 8);
+  FIELD(seed_night_result, compared_frames, 48, 8);
+  FIELD(seed_night_result, reference_frames, 56, 8);
+  FIELD(seed_night_result, seconds, 64, 8);
+  FIELD(seed_night_result, loss, 72, 8);
+  FIELD(seed_night_result, kl_old, 80, 8);
+  FIELD(seed_night_result, kl_new, 88, 8);
+  FIELD(seed_night_result, overlap_old, 96, 8);
+  FIELD(seed_night_result, overlap_new, 104, 8);
+  FIELD(seed_night_result, recall_old, 112, 8);
+  FIELD(seed_night_result, recall_new, 120, 8);
+  FIELD(seed_night_result, classifier_recall, 128, 8);
+  FIELD(seed_night_result, latency_old, 136, 8);
+  FIELD(seed_night_result, latency_new, 144, 8);
+  FIELD(seed_night_result, outcome, 152, 4);
+  FIELD(seed_night_result, reserved, 156, 4);
+  FIELD(seed_night_result, reason, 160, 256);
+
   /* The library counts as this program does: seed_init takes the header's version and no other. */
   FAILS(SEED_ERROR_NOT_INITIALIZED, seed_init(SEED_ABI_VERSION + 1));
   FAILS(SEED_ERROR_NOT_INITIALIZED, seed_init(SEED_ABI_VERSION - 1));

@@ -5,6 +5,7 @@
 #include <float.h>
 #include <limits.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define ROOM 65536
@@ -38,6 +39,7 @@
   DO(seed_drift_signal)                                                                                                \
   DO(seed_fidelity)                                                                                                    \
   DO(seed_verdict)                                                                                                     \
+  DO(seed_night_result)                                                                                                \
   DO(seed_store_stats)                                                                                                 \
   DO(seed_store_record)
 /* Every struct that is only read, but images: the good one, and one to be spoilt. */
@@ -48,7 +50,8 @@
   DO(seed_store_entry)                                                                                                 \
   DO(seed_store_filter)                                                                                                \
   DO(seed_gate_options)                                                                                                \
-  DO(seed_map_options)
+  DO(seed_map_options)                                                                                                 \
+  DO(seed_night_options)
 
 /* An object, and a place for a new one. */
 #define OBJECT(type) static type *g_##type, *o_##type;
@@ -76,7 +79,8 @@ struct DLManagedTensorVersioned {
 static struct DLManagedTensorVersioned *o_tensor;
 
 static char sentinel_place[64], *p_images, *p_teacher, *p_queue, *p_bank, *p_more, *p_checkpoint, *p_out;
-static char *p_script, *p_table, *p_classifier, *p_anomaly, *p_drift, *p_store, *p_store_made, *p_store_copied, *p_new, *p_board;
+static char *p_script, *p_table, *p_classifier, *p_anomaly, *p_drift, *p_store, *p_store_made, *p_store_copied, *p_station;
+static char *p_new, *p_board;
 #define SENTINEL ((void *)sentinel_place)
 static const char *texts[COUNT];
 static char long_text[100001];
@@ -252,6 +256,19 @@ static void fit(void) {
   OK(seed_session_stage(g_seed_session, count - 1, NULL, NULL, stage, sizeof stage, &length));
 }
 
+/* A station's folder whose student has been replaced once; the store has too few frames for another night. */
+static void settle_station(void) {
+  char *previous = path_in(p_station, "previous"), *student = path_in(previous, "student.safetensors");
+  o_seed_night_result.struct_size = sizeof o_seed_night_result;
+  OK(seed_night_run(g_seed_config, g_seed_store, g_seed_teacher, p_station, g_seed_student, NULL, g_seed_session, NULL,
+                    NULL, NULL, &o_seed_night_result));
+  CHECK(o_seed_night_result.outcome == SEED_NIGHT_NOTHING_NEW);
+  CHECK(mkdir(previous, 0700) == 0);
+  OK(seed_student_save(g_seed_student, student));
+  free(student);
+  free(previous);
+}
+
 static void set_up(const char *folder) {
   static const int signals[] = {SIGALRM, SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
   unsigned i;
@@ -274,6 +291,7 @@ static void set_up(const char *folder) {
   p_store = path_in(folder, "frames.store");
   p_store_made = path_in(folder, "made.store");
   p_store_copied = path_in(folder, "copied.store");
+  p_station = path_in(folder, "station");
   p_new = path_in(folder, "new");
   p_board = path_in(folder, "board");
 #define SIZED(type) g_##type.struct_size = sizeof g_##type;
@@ -336,6 +354,7 @@ static void set_up(const char *folder) {
   OK(seed_student_new("mobilenet_v3_small", g_seed_config, &g_weighted));
   OK(seed_student_load_weights(g_weighted, p_teacher));
   fill_stores();
+  settle_station();
   fit();
 }
 

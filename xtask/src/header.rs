@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::{Outcome, root};
 
 /// The files of src/ffi in the order in which the header tells of them.
-const FILES: [&str; 34] = [
+const FILES: [&str; 35] = [
     "init",
     "error",
     "log",
@@ -41,6 +41,7 @@ const FILES: [&str; 34] = [
     "report_images",
     "report_time",
     "event_file",
+    "night",
 ];
 
 /// Writes both files, or compares them with what would be written.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 /// The modules that each module may name as `crate::…`, lowest first. A module may always name itself; ffi names all, and
 /// nothing names ffi.
-const ALLOWED: [(&str, &[&str]); 18] = [
+const ALLOWED: [(&str, &[&str]); 19] = [
     ("error", &[]),
     ("memory", &["error"]),
     ("events", &["error"]),
@@ -39,6 +39,10 @@ const ALLOWED: [(&str, &[&str]); 18] = [
         ],
     ),
     ("gate", &["error", "memory", "data", "eval", "infer"]),
+    (
+        "night",
+        &["error", "memory", "torch", "device", "data", "store", "config", "model", "eval", "infer", "train", "gate"],
+    ),
     ("export", &["error", "memory", "torch", "device", "data", "config", "model", "infer"]),
 ];
 

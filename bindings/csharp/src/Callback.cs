@@ -97,6 +97,9 @@ namespace LibSeed
         internal static readonly FitCallback Fitting = (progress, number) =>
             Callback<FitProgress>.Of(number).Report(() => FitProgress.From(progress));
 
+        internal static readonly NightCallback Nightly = (progress, number) =>
+            Callback<NightProgress>.Of(number).Report(() => NightProgress.From(progress));
+
         internal static readonly CountCallback Counting = (done, total, number) =>
             Callback<CountProgress>.Of(number).Report(() => new CountProgress((long)done, (long)total));
     }

@@ -213,6 +213,81 @@ namespace LibSeed
         internal double elapsed_seconds;
     }
 
+    // char[256]
+    [StructLayout(LayoutKind.Sequential, Size = 256)]
+    internal struct ReasonLayout
+    {
+        internal byte first;
+
+        public override unsafe string ToString()
+        {
+            fixed (byte* bytes = &first)
+            {
+                return Text.FromNative((IntPtr)bytes);
+            }
+        }
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct NightOptionsLayout
+    {
+        internal UIntPtr struct_size;
+        internal ulong min_new_frames;
+        internal ulong max_compared;
+        internal ulong min_labels;
+        internal ulong min_reference;
+        internal ulong queue_frames;
+        internal UIntPtr k;
+        internal double held_out;
+        internal double replay;
+        internal double kl_margin;
+        internal double overlap_margin;
+        internal double recall_margin;
+        internal double latency_factor;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct NightProgressLayout
+    {
+        internal UIntPtr struct_size;
+        internal ulong night;
+        internal ulong done;
+        internal ulong total;
+        internal double loss;
+        internal double images_per_second;
+        internal double eta_seconds;
+        internal double elapsed_seconds;
+        internal int stage;
+        internal int reserved;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct NightResultLayout
+    {
+        internal UIntPtr struct_size;
+        internal ulong night;
+        internal ulong new_frames;
+        internal ulong learned_frames;
+        internal ulong older_frames;
+        internal ulong labelled_frames;
+        internal ulong compared_frames;
+        internal ulong reference_frames;
+        internal double seconds;
+        internal double loss;
+        internal double kl_old;
+        internal double kl_new;
+        internal double overlap_old;
+        internal double overlap_new;
+        internal double recall_old;
+        internal double recall_new;
+        internal double classifier_recall;
+        internal double latency_old;
+        internal double latency_new;
+        internal int outcome;
+        internal int reserved;
+        internal ReasonLayout reason;
+    }
+
     [StructLayout(LayoutKind.Sequential)]
     internal struct LinearLayout
     {
@@ -326,4 +401,7 @@ namespace LibSeed
 
     [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
     internal delegate int FitCallback(IntPtr progress, IntPtr userData);
+
+    [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+    internal delegate int NightCallback(IntPtr progress, IntPtr userData);
 }

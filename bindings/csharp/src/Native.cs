@@ -475,6 +475,16 @@ namespace LibSeed
             ref GateOptionsLayout options, CountCallback callback, IntPtr userData, ref VerdictLayout verdict);
 
         [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_night_run(ConfigHandle config, StoreHandle store, TeacherHandle teacher,
+            byte[] folder, StudentHandle first, ref NightOptionsLayout options, SessionHandle session,
+            NightCallback callback, IntPtr userData, CancelTokenHandle cancel, ref NightResultLayout result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_night_restore(byte[] folder, ConfigHandle config, SessionHandle session);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_night_describe(byte[] folder, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
+
+        [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_report_new(byte[] title, out IntPtr result);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_report_add_paragraph(ReportHandle report, byte[] paragraph);

@@ -65,6 +65,11 @@ namespace LibSeed.Tests
             { "seed_bank_callback", new[] { typeof(BankCallback) } },
             { "seed_finetune_progress*", new[] { typeof(IntPtr) } },
             { "seed_finetune_callback", new[] { typeof(FitCallback) } },
+            { "char[256]", new[] { typeof(ReasonLayout) } },
+            { "seed_night_options*", new[] { typeof(NightOptionsLayout).MakeByRefType() } },
+            { "seed_night_result*", new[] { typeof(NightResultLayout).MakeByRefType() } },
+            { "seed_night_progress*", new[] { typeof(IntPtr) } },
+            { "seed_night_callback", new[] { typeof(NightCallback) } },
             { "seed_count_callback", new[] { typeof(CountCallback) } },
         };
 
@@ -87,6 +92,9 @@ namespace LibSeed.Tests
             { "seed_interval", typeof(IntervalLayout) },
             { "seed_criterion", typeof(CriterionLayout) },
             { "seed_finetune_progress", typeof(FitProgressLayout) },
+            { "seed_night_options", typeof(NightOptionsLayout) },
+            { "seed_night_progress", typeof(NightProgressLayout) },
+            { "seed_night_result", typeof(NightResultLayout) },
             { "seed_store_options", typeof(StoreOptionsLayout) },
             { "seed_store_entry", typeof(StoreEntryLayout) },
             { "seed_store_filter", typeof(StoreFilterLayout) },

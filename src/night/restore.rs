@@ -1,0 +1,48 @@
+//! Back to the student before.
+
+use std::path::Path;
+
+use super::files::{exchange, sync};
+use super::folder::Folder;
+use super::lock::Lock;
+use super::state::State;
+use super::swap::Station;
+use crate::{Error, Result};
+
+/// Exchanges the live student, with its classifier, and the one before, in the folder and in the `station`; the same call again
+/// exchanges them back. A night under way is dropped: it started from a student that is not live any more. Its frames are new
+/// again.
+///
+/// # Errors
+/// `InvalidArgument` where the folder has no previous student, `Busy` while a night runs there, those of the station's
+/// `prepare`; nothing was changed then.
+pub fn restore(path: &Path, mut station: Option<&mut dyn Station>) -> Result<()> {
+    std::fs::metadata(path).map_err(|error| Error::io("open", path, &error))?;
+    let folder = Folder::known(path);
+    if State::read(&folder)?.is_none() {
+        return Err(Error::invalid(format!("{} is no station's folder: it has no night.json", path.display())));
+    }
+    let _lock = Lock::take(&folder.lock())?;
+    // Read again: it may have changed before the lock was had.
+    let state = State::read(&folder)?;
+    let (live, previous) = (folder.live(), folder.previous());
+    if !previous.exists() {
+        return Err(Error::invalid(format!(
+            "{} has no previous student: none has been replaced so far",
+            path.display()
+        )));
+    }
+    if let Some(station) = &mut station {
+        station.prepare(&previous.student())?;
+    }
+    exchange(live.path(), previous.path())?;
+    if let Some(station) = &mut station {
+        station.go_live();
+    }
+    sync(folder.path())?;
+    if let Some(mut state) = state.filter(|state| state.begun.is_some()) {
+        state.drop_night(&folder)?;
+        folder.remove_work();
+    }
+    Ok(())
+}
