@@ -31,23 +31,9 @@ fn onnx_runtime_teaches_through_the_c_abi() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let output = python()
-        .arg(root().join("examples/python/onnx_teacher.py"))
-        .args(["--size", "32", "--test-size", "40", "--views", "2", "--epochs", "3", "--batch", "4"])
-        .args(["--student", "mobilenet_v3_small", "--set", "precision=\"fp32\"", "--set", "device=\"cpu\""])
-        .arg("--library")
-        .arg(library_folder().join("libseed.so"))
-        .arg("--model")
-        .arg(root().join("tests/golden/teachers/bytes.onnx"))
-        .arg("--images")
-        .arg(images(&folder.path().join("images")))
-        .arg("--out")
-        .arg(folder.path().join("out"))
-        .env("OMP_NUM_THREADS", "1")
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    let images = images(&folder.path().join("images"));
+    let (first, second) = (folder.path().join("first"), folder.path().join("second"));
+    let text = distil(&images, &first, &["--epochs", "3"]);
     for line in [
         "teacher, 40²",
         "student before, features",
@@ -57,5 +43,44 @@ fn onnx_runtime_teaches_through_the_c_abi() {
     ] {
         assert!(text.contains(line), "no \"{line}\" in {text}");
     }
-    assert!(folder.path().join("out/student.safetensors").exists());
+    // A second student shares the bank, and starts where the first one ended.
+    let [bank, student] = ["teacher.bank", "student.safetensors"].map(|name| first.join(name));
+    let (bank, student) = (bank.to_str().unwrap(), student.to_str().unwrap());
+    let again = distil(&images, &second, &["--epochs", "1", "--bank", bank, "--weights", student]);
+    let judged = |text: &str, name: &str| {
+        let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+        line[name.len()..]
+            .split("  ")
+            .filter(|part| part.contains('±'))
+            .map(|part| part.trim().to_owned())
+            .collect::<Vec<_>>()
+    };
+    for output in ["features", "embedding"] {
+        let (after, before) = (format!("student after, {output}"), format!("student before, {output}"));
+        assert_eq!(judged(&text, &after), judged(&again, &before), "{text}{again}");
+    }
+    assert!(second.join("student.safetensors").exists() && !second.join("teacher.bank").exists());
+}
+
+/// Runs the example into `out` with `further` arguments, and gives what it printed.
+fn distil(images: &Path, out: &Path, further: &[&str]) -> String {
+    let output = python()
+        .arg(root().join("examples/python/onnx_teacher.py"))
+        .args(["--size", "32", "--test-size", "40", "--views", "2", "--batch", "4"])
+        .args(further)
+        .args(["--student", "mobilenet_v3_small", "--set", "precision=\"fp32\"", "--set", "device=\"cpu\""])
+        .arg("--library")
+        .arg(library_folder().join("libseed.so"))
+        .arg("--model")
+        .arg(root().join("tests/golden/teachers/bytes.onnx"))
+        .arg("--images")
+        .arg(images)
+        .arg("--out")
+        .arg(out)
+        .env("OMP_NUM_THREADS", "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    text
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""An engine that the application runs already, ONNX Runtime here, as the teacher: a ResNet-18 learns from it through the C ABI.
+"""An engine that the application runs already, ONNX Runtime here, as the teacher: a small student learns from it through the C ABI.
 
     python3 onnx_teacher.py --library libseed.so --model sscd.onnx --images magnetic-tile/images --out results
 
@@ -121,6 +121,8 @@ def main():
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--student", default="resnet18")
+    parser.add_argument("--weights", help="weights that the student starts from, such as ImageNet's; else random ones")
+    parser.add_argument("--bank", help="the bank's file, which a second student may share; else OUT/teacher.bank")
     parser.add_argument("--test-size", type=int, default=224, help="side of the images that are judged by")
     parser.add_argument("--hold-out", action="store_true", help="distil on the gallery of one split, judge by its queries")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of seed_config")
@@ -167,7 +169,9 @@ def main():
     teacher = teacher_for(config)
     # Sessions show a student the size that it was made for, which may be larger than that of its training.
     student = seed.new("student_new", options.student.encode(), test)
-    bank_file = str(out / "teacher.bank").encode()
+    if options.weights:
+        seed("student_load_weights", student, options.weights.encode())
+    bank_file = str(options.bank or out / "teacher.bank").encode()
 
     def judge(name, session):
         start = time.time()
