@@ -56,11 +56,16 @@ fn two_nights_build_on_each_other() {
     assert_eq!(plant.file("previous/student.safetensors"), student);
     assert!(!plant.folder.join("night").exists());
     let said = describes(&plant);
-    assert_eq!((&said["nights"], &said["live"]["night"], &said["previous"]["night"]), (&2.into(), &2.into(), &1.into()));
+    assert_eq!(
+        (&said["nights"], &said["live"]["night"], &said["previous"]["night"]),
+        (&2.into(), &2.into(), &1.into())
+    );
     assert_eq!((&said["begun"], &said["last"]["night"]), (&Value::Null, &2.into()));
     assert_eq!(String::from_utf8(plant.file("history.jsonl")).unwrap().lines().count(), 2);
     let page = String::from_utf8(plant.file("report.html")).unwrap();
-    for part in ["Night 2 of the station", "The new student is live", "The gate", "new classifier", "columns", "night by night"] {
+    for part in
+        ["Night 2 of the station", "The new student is live", "The gate", "new classifier", "columns", "night by night"]
+    {
         assert!(page.contains(part), "{part} is missing");
     }
 }
@@ -164,7 +169,10 @@ fn the_way_back_and_forth() {
     assert_eq!(line.live, [plant.folder.join("previous/student.safetensors")]);
     assert!(plant.file("live/student.safetensors") == old && plant.file("previous/student.safetensors") == new);
     let said = describes(&plant);
-    assert_eq!((&said["live"]["night"], &said["previous"]["night"], &said["begun"]), (&0.into(), &1.into(), &Value::Null));
+    assert_eq!(
+        (&said["live"]["night"], &said["previous"]["night"], &said["begun"]),
+        (&0.into(), &1.into(), &Value::Null)
+    );
     restore(&plant.folder, None).unwrap();
     assert!(plant.file("live/student.safetensors") == new);
     // The frames of the dropped night are new still.
@@ -204,7 +212,11 @@ fn a_night_whose_frames_or_settings_are_others_is_begun_anew() {
         first_step = first_step.or((progress.done > 0).then_some(progress.done));
         stop(progress)
     });
-    assert_eq!((outcome.unwrap(), first_step), (NightOutcome::Cancelled, Some(1)), "other settings, from the first step");
+    assert_eq!(
+        (outcome.unwrap(), first_step),
+        (NightOutcome::Cancelled, Some(1)),
+        "other settings, from the first step"
+    );
     // A few frames that have gone are broken images; most of them, and the night takes those that are there.
     let ids = plant.store.list(&Default::default()).unwrap();
     plant.store.remove(&ids[..4]).unwrap();
@@ -226,7 +238,10 @@ fn what_does_not_fit_is_refused_with_the_reason() {
     let mut night = plant.night();
     night.first = None;
     let run = |night: &seed::night::Night<'_>| {
-        night.run(None, &plant.cancel, &mut |_| Control::Stop).map(|_| ()).map_err(|error| (error.kind(), error.message().to_owned()))
+        night
+            .run(None, &plant.cancel, &mut |_| Control::Stop)
+            .map(|_| ())
+            .map_err(|error| (error.kind(), error.message().to_owned()))
     };
     let (kind, message) = run(&night).unwrap_err();
     assert!(kind == ErrorKind::InvalidArgument && message.contains("no student yet"), "{message}");
