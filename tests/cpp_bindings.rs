@@ -141,6 +141,41 @@ fn the_store_takes_a_line_of_frames() {
     assert_eq!(text.matches("threshold").count(), 2, "{text}");
 }
 
+#[test]
+fn the_night_takes_days_of_frames() {
+    let folder = check_bindings(&["-std=c++17"]);
+    let images = folder.path().join("line");
+    for number in 0..120u32 {
+        let class = if number % 2 == 0 { "columns" } else { "rows" };
+        fs::create_dir_all(images.join(class)).unwrap();
+        let picture = GrayImage::from_fn(40, 40, |x, y| {
+            let place = if class == "rows" { y } else { x };
+            Luma([if place / (2 + number % 5) % 2 == 0 { 30 } else { 180 + (number % 7) as u8 }])
+        });
+        picture.save(images.join(class).join(format!("{number:03}.png"))).unwrap();
+    }
+    let program = compile("examples/cpp/night.cpp", &["-std=c++17"], folder.path());
+    let place = folder.path().join("day");
+    fs::create_dir(&place).unwrap();
+    // Whatever a few steps bring, and whatever else the machine does.
+    let settings = "student=resnet10_w0.25 device=cpu image_width=32 image_height=32 batch_size=8 steps=4 queue_capacity=16 \
+                    frames=80 labels=.6 option.kl_margin=1e12 option.overlap_margin=1 option.latency_factor=1e6";
+    let day = || {
+        let mut command = quiet(&program);
+        command.arg(folder.path().join("teacher.safetensors")).arg("mobilenet_v3_small").args([&images, &place]);
+        expect_success("night", &command.args(settings.split_whitespace()).output().unwrap())
+    };
+    let text = day();
+    assert!(text.contains("the day: 80 frames") && text.contains("the new student is live"), "{text}");
+    assert!(text.contains("night 1, ") && text.contains("new classifier: balanced recall 0."), "{text}");
+    let text = day();
+    assert!(text.contains("the day: 40 frames") && text.contains("nothing to do: 40 new frames"), "{text}");
+    let output = quiet(&program).arg("restore").arg(&place).output().unwrap();
+    let text = expect_success("night restore", &output);
+    assert!(text.contains("\"live\":{\"night\":0}") && text.contains("\"previous\":{\"night\":1}"), "{text}");
+    assert!(fs::read_to_string(place.join("station/report.html")).unwrap().contains("Night 1 of the station"));
+}
+
 /// The first block of a language in a page that holds a word, its includes apart from the rest.
 fn code_of(page: &str, language: &str, word: &str) -> (String, String) {
     let text = fs::read_to_string(root().join(page)).unwrap();

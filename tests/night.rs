@@ -3,6 +3,8 @@
 #[allow(dead_code)] // each test takes what it needs
 mod station;
 
+use std::path::Path;
+
 use seed::ErrorKind;
 use seed::night::{NightOutcome, NightStage, describe, last_night, restore};
 use seed::train::Control;
@@ -56,11 +58,16 @@ fn two_nights_build_on_each_other() {
     assert_eq!(plant.file("previous/student.safetensors"), student);
     assert!(!plant.folder.join("night").exists());
     let said = describes(&plant);
-    assert_eq!((&said["nights"], &said["live"]["night"], &said["previous"]["night"]), (&2.into(), &2.into(), &1.into()));
+    assert_eq!(
+        (&said["nights"], &said["live"]["night"], &said["previous"]["night"]),
+        (&2.into(), &2.into(), &1.into())
+    );
     assert_eq!((&said["begun"], &said["last"]["night"]), (&Value::Null, &2.into()));
     assert_eq!(String::from_utf8(plant.file("history.jsonl")).unwrap().lines().count(), 2);
     let page = String::from_utf8(plant.file("report.html")).unwrap();
-    for part in ["Night 2 of the station", "The new student is live", "The gate", "new classifier", "columns", "night by night"] {
+    for part in
+        ["Night 2 of the station", "The new student is live", "The gate", "new classifier", "columns", "night by night"]
+    {
         assert!(page.contains(part), "{part} is missing");
     }
 }
@@ -164,12 +171,81 @@ fn the_way_back_and_forth() {
     assert_eq!(line.live, [plant.folder.join("previous/student.safetensors")]);
     assert!(plant.file("live/student.safetensors") == old && plant.file("previous/student.safetensors") == new);
     let said = describes(&plant);
-    assert_eq!((&said["live"]["night"], &said["previous"]["night"], &said["begun"]), (&0.into(), &1.into(), &Value::Null));
+    assert_eq!(
+        (&said["live"]["night"], &said["previous"]["night"], &said["begun"]),
+        (&0.into(), &1.into(), &Value::Null)
+    );
     restore(&plant.folder, None).unwrap();
     assert!(plant.file("live/student.safetensors") == new);
     // The frames of the dropped night are new still.
     assert_eq!(live(plant.run().unwrap()).new_frames, 40);
     assert!(plant.file("previous/student.safetensors") == new);
+}
+
+/// Gives two folders each other's name, by three renames.
+fn exchange(a: &Path, b: &Path) {
+    let aside = b.with_extension("aside");
+    for (from, to) in [(a, aside.as_path()), (b, a), (aside.as_path(), b)] {
+        std::fs::rename(from, to).unwrap();
+    }
+}
+
+#[test]
+fn an_exchange_that_was_cut_short_is_completed() {
+    let place = tempfile::tempdir().unwrap();
+    let plant = Plant::new(place.path());
+    live(plant.run().unwrap());
+    let one = plant.file("live/student.safetensors");
+    push(&plant.store, 90..130, 0);
+    let stop = |progress: &seed::night::NightProgress| match progress.stage {
+        NightStage::Swap => Control::Stop,
+        _ => Control::Continue,
+    };
+    assert_eq!(plant.run_with(None, &mut { stop }).unwrap(), NightOutcome::Cancelled);
+    let two = plant.file("night/candidate/student.safetensors");
+    let [folder, candidate, live_place, previous] =
+        ["", "night/candidate", "live", "previous"].map(|name| plant.folder.join(name));
+    let kept = place.path().join("kept");
+    // As a kill leaves it: before, between and behind the two exchanges, and when the oldest student is gone.
+    for steps in 0..=3 {
+        copy(&folder, &kept);
+        if steps > 0 {
+            std::fs::write(candidate.join("about.json"), "{\"night\": 2}").unwrap();
+            exchange(&candidate, &live_place);
+        }
+        if steps > 1 {
+            exchange(&candidate, &previous);
+        }
+        if steps > 2 {
+            std::fs::remove_dir_all(&candidate).unwrap();
+        }
+        let mut line = Line::default();
+        let said = live(plant.run_with(Some(&mut line), &mut |_| Control::Continue).unwrap());
+        assert_eq!((said.night, line.live.len()), (2, 1), "{steps}");
+        assert!(plant.file("live/student.safetensors") == two, "{steps}");
+        assert!(plant.file("previous/student.safetensors") == one, "{steps}");
+        assert_eq!(describes(&plant)["live"]["night"], 2, "{steps}");
+        assert_eq!(describes(&plant)["previous"]["night"], 1, "{steps}");
+        std::fs::remove_dir_all(&folder).unwrap();
+        std::fs::rename(&kept, &folder).unwrap();
+    }
+    // Somebody has put another student there meanwhile: the night begins anew from it.
+    let oldest = plant.file("previous/student.safetensors");
+    std::fs::write(live_place.join("student.safetensors"), &oldest).unwrap();
+    assert_eq!(live(plant.run().unwrap()).new_frames, 40);
+    assert!(plant.file("previous/student.safetensors") == oldest);
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().flatten() {
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), &target).unwrap();
+        }
+    }
 }
 
 #[test]
@@ -204,7 +280,11 @@ fn a_night_whose_frames_or_settings_are_others_is_begun_anew() {
         first_step = first_step.or((progress.done > 0).then_some(progress.done));
         stop(progress)
     });
-    assert_eq!((outcome.unwrap(), first_step), (NightOutcome::Cancelled, Some(1)), "other settings, from the first step");
+    assert_eq!(
+        (outcome.unwrap(), first_step),
+        (NightOutcome::Cancelled, Some(1)),
+        "other settings, from the first step"
+    );
     // A few frames that have gone are broken images; most of them, and the night takes those that are there.
     let ids = plant.store.list(&Default::default()).unwrap();
     plant.store.remove(&ids[..4]).unwrap();
@@ -226,7 +306,10 @@ fn what_does_not_fit_is_refused_with_the_reason() {
     let mut night = plant.night();
     night.first = None;
     let run = |night: &seed::night::Night<'_>| {
-        night.run(None, &plant.cancel, &mut |_| Control::Stop).map(|_| ()).map_err(|error| (error.kind(), error.message().to_owned()))
+        night
+            .run(None, &plant.cancel, &mut |_| Control::Stop)
+            .map(|_| ())
+            .map_err(|error| (error.kind(), error.message().to_owned()))
     };
     let (kind, message) = run(&night).unwrap_err();
     assert!(kind == ErrorKind::InvalidArgument && message.contains("no student yet"), "{message}");

@@ -3,6 +3,7 @@
 #[allow(dead_code)] // each test takes what it needs
 mod station;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -15,8 +16,7 @@ use seed::train::Control;
 use station::{Plant, open_store};
 
 const CHILD: &str = "SEED_NIGHT_CHILD";
-const NAMES: [&str; 3] =
-    ["live/student.safetensors", "live/classifier.safetensors", "previous/student.safetensors"];
+const NAMES: [&str; 3] = ["live/student.safetensors", "live/classifier.safetensors", "previous/student.safetensors"];
 
 /// A night with a fine-tuning that has checkpoints of its own.
 fn plant(place: &Path, store: Store, folder: &str) -> Plant {
@@ -82,20 +82,21 @@ fn killed_at_any_moment_the_night_goes_on_to_the_same_student() {
     // A child is slower, since it begins: so that kills fall into its work too.
     let time = began.elapsed().as_secs_f64() + 0.5;
     let mut rng = generator(std::process::id().into(), 0, 0, Purpose::Split);
-    let mut kills = 0;
+    let (mut kills, mut stages) = (0, BTreeMap::<String, u32>::new());
     let rounds: u32 = std::env::var("SEED_SWEEP").ok().and_then(|wanted| wanted.parse().ok()).unwrap_or(2);
     for round in 0..rounds {
         let _ = std::fs::remove_dir_all(place.path().join("killed"));
         for attempt in 0.. {
             assert!(attempt < 40, "round {round} does not come to an end");
             // Later attempts last longer, so that it ends however slow the machine is.
-            let time = Duration::from_secs_f64(between(&mut rng, 0.1, 0.7) * time * (1.0 + f64::from(attempt) / 4.0));
+            let time = Duration::from_secs_f64(between(&mut rng, 0.05, 0.6) * time * (1.0 + f64::from(attempt) / 6.0));
             if killed(place.path(), time) {
                 break;
             }
             kills += 1;
             if let Ok(text) = std::fs::read_to_string(place.path().join("killed/night.json")) {
-                serde_json::from_str::<serde_json::Value>(&text).expect("the state is whole at every moment");
+                let state: serde_json::Value = serde_json::from_str(&text).expect("the state is whole at every moment");
+                *stages.entry(state["begun"]["stage"].to_string()).or_default() += 1;
             }
         }
         for name in NAMES {
@@ -105,7 +106,7 @@ fn killed_at_any_moment_the_night_goes_on_to_the_same_student() {
         let history = std::fs::read_to_string(place.path().join("killed/history.jsonl")).unwrap();
         assert_eq!(history.lines().count(), 1);
     }
-    println!("{kills} kills in {rounds} rounds");
+    println!("{kills} kills in {rounds} rounds, by stage: {stages:?}");
     assert!(kills >= rounds, "only {kills} kills");
 }
 

@@ -73,7 +73,8 @@ impl Trial<'_> {
             Ok([embed(self.teacher, dataset)?, embed(self.old, dataset)?, embed(self.new, dataset)?])
         };
         let today = by_all(self.frames)?;
-        let known = self.reference.map(|(reference, labels)| Ok::<_, Error>((by_all(reference)?, labels))).transpose()?;
+        let known =
+            self.reference.map(|(reference, labels)| Ok::<_, Error>((by_all(reference)?, labels))).transpose()?;
         let kept = sound(&today, dim);
         let rows = chosen(&today, dim, &kept);
         let [t, s_old, s_new] = tables(&rows, dim)?;

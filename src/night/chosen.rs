@@ -75,7 +75,9 @@ impl Frames {
         let Some(&last) = all.last().filter(|_| new as u64 >= options.min_new_frames) else {
             let hint = match all.last() {
                 Some(last) if *last < seen => {
-                    format!("; the store's last frame is {last}, but frame {seen} was seen before: is it another store?")
+                    format!(
+                        "; the store's last frame is {last}, but frame {seen} was seen before: is it another store?"
+                    )
                 }
                 _ => String::new(),
             };
@@ -90,7 +92,8 @@ impl Frames {
             // Classes are at most as many as frames that a person labelled.
             let with = |&id: &i64| (id, number as i32);
             reference.extend(class.frames[..share].iter().map(with));
-            labelled.extend(class.frames[share..].iter().filter(|id| draw(seed, 0, **id) >= options.held_out).map(with));
+            labelled
+                .extend(class.frames[share..].iter().filter(|id| draw(seed, 0, **id) >= options.held_out).map(with));
         }
         let judged: BTreeSet<i64> = reference.iter().map(|&(id, _)| id).collect();
         let held_out = |id: i64| draw(seed, 0, id) < options.held_out;
@@ -136,8 +139,8 @@ impl Frames {
 
     pub fn load(folder: &Folder) -> Result<Self> {
         let path = folder.frames();
-        let frames: Self =
-            read_json(&path)?.ok_or_else(|| Error::format(&path, "it is missing; the night cannot go on without it"))?;
+        let frames: Self = read_json(&path)?
+            .ok_or_else(|| Error::format(&path, "it is missing; the night cannot go on without it"))?;
         let fits = |(images, classes): &(Vec<EncodedImage>, Vec<i32>)| {
             let known = |&class: &i32| usize::try_from(class).is_ok_and(|class| class < frames.classes.len());
             images.len() == classes.len() && classes.iter().all(known)
@@ -150,9 +153,7 @@ impl Frames {
 
     /// Why the night cannot go on with what is left of its frames.
     pub fn gone(&self, store: &Store) -> Result<Option<String>> {
-        for (what, images, fewest) in
-            [("to learn from", &self.learned, 1), ("to compare on", &self.compared, FEWEST)]
-        {
+        for (what, images, fewest) in [("to learn from", &self.learned, 1), ("to compare on", &self.compared, FEWEST)] {
             let left = still_there(store, images)?.len();
             if left < fewest.max(images.len() / 2) {
                 return Ok(Some(format!("{left} of {} frames {what} are left in the store", images.len())));

@@ -74,9 +74,7 @@ pub(super) fn link_or_copy(from: &Path, to: &Path) -> Result<()> {
     if fs::hard_link(from, to).is_ok() {
         return Ok(());
     }
-    fs::copy(from, to)
-        .and_then(|_| File::open(to)?.sync_all())
-        .map_err(|error| Error::io("copy to", to, &error))
+    fs::copy(from, to).and_then(|_| File::open(to)?.sync_all()).map_err(|error| Error::io("copy to", to, &error))
 }
 
 /// Gives two folders each other's name in one system call (renameat2, Linux 3.15).

@@ -22,8 +22,7 @@ impl Lock {
     /// `Busy` where another call has it, here or in another process; `Io` where the file cannot be made.
     pub fn take(path: &Path) -> Result<Self> {
         let failed = |error: std::io::Error| Error::io("lock the folder by", path, &error);
-        let file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(Self(file)),
             Err(TryLockError::WouldBlock) => Err(Error::new(

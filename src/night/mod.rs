@@ -166,7 +166,9 @@ impl Night<'_> {
                 NightStage::Distil => distil::run(&work, observe)?,
                 NightStage::Finetune => label::run(&work, observe)?,
                 NightStage::Evaluate => evaluate::run(&work, observe)?,
-                NightStage::Swap => swap::run(&work, station.as_deref_mut().map(|station| station as &mut dyn Station))?,
+                NightStage::Swap => {
+                    swap::run(&work, station.as_deref_mut().map(|station| station as &mut dyn Station))?
+                }
                 NightStage::Report => {
                     let line = report::run(&work, station.is_some())?;
                     state.end(folder, &begun)?;
@@ -185,7 +187,9 @@ impl Night<'_> {
     fn settle_student(&self, folder: &Folder) -> Result<()> {
         if folder.live().exists() {
             let (network, header) = load_student(&folder.live().student())?;
-            return self.check_student(&network, &header).map_err(|error| error.context(folder.live().student().display()));
+            return self
+                .check_student(&network, &header)
+                .map_err(|error| error.context(folder.live().student().display()));
         }
         let Some((network, header)) = &self.first else {
             return Err(Error::invalid(format!(
@@ -230,7 +234,9 @@ impl Night<'_> {
         } else if begun.from != live {
             Some("the live student is another".to_owned())
         } else {
-            Frames::load(folder).and_then(|frames| frames.gone(self.store)).unwrap_or_else(|error| Some(error.to_string()))
+            Frames::load(folder)
+                .and_then(|frames| frames.gone(self.store))
+                .unwrap_or_else(|error| Some(error.to_string()))
         };
         let Some(reason) = reason else { return Ok(()) };
         log::warn!("night {} is begun anew: {reason}", begun.number);
@@ -251,7 +257,8 @@ impl Night<'_> {
         frames.save(folder)?;
         let from = folder.live().student_hash()?;
         let began_us = history::now_us();
-        state.begin(folder, Begun { number, settings, from, last: frames.last, began_us, stage: NightStage::Distil })?;
+        state
+            .begin(folder, Begun { number, settings, from, last: frames.last, began_us, stage: NightStage::Distil })?;
         Ok(None)
     }
 

@@ -41,9 +41,7 @@ impl Default for NightOptions {
 impl NightOptions {
     /// Refuses what no night can be made of.
     pub(super) fn check(&self) -> Result<()> {
-        for (name, share, low, high) in
-            [("held_out", self.held_out, 0.01, 0.9), ("replay", self.replay, 0.0, 0.95)]
-        {
+        for (name, share, low, high) in [("held_out", self.held_out, 0.01, 0.9), ("replay", self.replay, 0.0, 0.95)] {
             if !(low..=high).contains(&share) {
                 return Err(Error::invalid(format!("{name} is {share}, expected {low} to {high}")));
             }

@@ -3,12 +3,12 @@
 use super::evaluate::{Evaluation, Gate, Shown};
 use super::history::{self, Line, OldNew, Pair, Values};
 use super::{Work, chosen};
+use crate::Result;
 use crate::data::EncodedImage;
 use crate::eval::report::Figure;
 use crate::eval::{Judgement, Report, SheetRow, Thumbnail};
 use crate::gate::Criterion;
 use crate::model::student_file::read_about;
-use crate::Result;
 
 /// Writes both; `has_station`: a session was there to be exchanged.
 pub(super) fn run(work: &Work<'_>, has_station: bool) -> Result<Line> {
@@ -94,7 +94,11 @@ fn page(work: &Work<'_>, evaluation: &Evaluation, line: &Line, nights: &[Line]) 
         }
     }
     if !evaluation.sheet.is_empty() {
-        page.neighbour_sheet("Nearest held-out frames", &["teacher", "new student"], pictures(work, &evaluation.sheet)?)?;
+        page.neighbour_sheet(
+            "Nearest held-out frames",
+            &["teacher", "new student"],
+            pictures(work, &evaluation.sheet)?,
+        )?;
     }
     over_time(&mut page, nights);
     Ok(page)
@@ -140,7 +144,8 @@ fn table_of_gate(page: &mut Report, gate: &Gate) -> Result<()> {
             };
             let number = |value: f64| format!("{value:.4}");
             let interval = format!("{} to {}", number(one.difference.low), number(one.difference.high));
-            [name.to_owned(), number(one.old), number(one.new), interval, number(one.limit), verdict.to_owned()].to_vec()
+            [name.to_owned(), number(one.old), number(one.new), interval, number(one.limit), verdict.to_owned()]
+                .to_vec()
         })
         .collect();
     page.table("The gate", &["criterion", "live", "new", "new − live, 95 %", "limit", "verdict"], &rows)

@@ -611,6 +611,53 @@ void store(const std::string &folder) {
   CHECK(TAKE(novel.stats()).passed_over + TAKE(novel.stats()).evicted == 1);
 }
 
+void nights(const std::string &folder) {
+  const std::string station = folder + "/station", path = folder + "/night.seed";
+  auto config = TAKE(seed::Config::create({{"precision", "fp32"}, {"device", "cpu"}}));
+  for (const char *side : {"image_width", "image_height"}) TAKE(config.set(side, std::int64_t{32}));
+  TAKE(config.set("embedding_dim", std::int64_t{16}));
+  auto teacher = TAKE(seed::Teacher::load(folder + "/teacher.safetensors", "mobilenet_v3_small", config));
+  auto first = TAKE(seed::Student::create("resnet10_w0.25", config));
+  auto store = TAKE(seed::Store::open(path));
+  FAILS(ErrorCode::Io, seed::describe_night(station));
+  FAILS(ErrorCode::InvalidArgument, seed::night(config, store, teacher, station)); // no student yet
+  const seed::Student none(nullptr);
+  const seed::Session empty(nullptr);
+  const seed::CancelToken nothing(nullptr);
+  seed::NightExtras extras;
+  extras.first = &none;
+  FAILS(ErrorCode::InvalidArgument, seed::night(config, store, teacher, station, extras));
+  extras.first = &first;
+  extras.session = &empty;
+  FAILS(ErrorCode::InvalidArgument, seed::night(config, store, teacher, station, extras));
+  FAILS(ErrorCode::InvalidArgument, seed::restore_night(station, config, &empty));
+  extras.session = nullptr;
+  extras.cancel = &nothing;
+  FAILS(ErrorCode::InvalidArgument, seed::night(config, store, teacher, station, extras));
+  extras.cancel = nullptr;
+  extras.options.held_out = 2;
+  FAILS(ErrorCode::InvalidArgument, seed::night(config, store, teacher, station, extras));
+  extras.options.held_out = .4;
+  auto result = TAKE(seed::night(config, store, teacher, station, extras));
+  CHECK(result.ended() == seed::NightOutcome::NothingNew && std::string(result.reason).find("0 new frames") == 0);
+  CHECK(TAKE(seed::describe_night(station)).find("\"nights\":0") != std::string::npos);
+  FAILS(ErrorCode::InvalidArgument, seed::restore_night(station, config)); // nothing was replaced
+
+  for (unsigned i = 0; i < 40; ++i) {
+    const auto pixels = stripes(40, 30, 2 + i % 9);
+    TAKE(store.push(seed::ImageView(pixels.data(), 40, 30, seed::PixelFormat::Mono8), {}, 5000));
+  }
+  TAKE(store.flush());
+  extras.options.min_new_frames = 20;
+  unsigned reports = 0;
+  extras.on_progress = [&](const seed::NightProgress &progress) {
+    return ++reports > 0 && progress.night == 1 && progress.stage != static_cast<std::int32_t>(seed::NightStage::Distil);
+  };
+  result = TAKE(seed::night(config, store, teacher, station, extras));
+  CHECK(result.ended() == seed::NightOutcome::Cancelled && reports == 1);
+  CHECK(TAKE(seed::describe_night(station)).find("\"stage\":\"distil\"") != std::string::npos);
+}
+
 void trust(const std::string &folder) {
   auto config = TAKE(seed::Config::create({{"precision", "fp32"}}));
   auto student = TAKE(seed::Student::load(folder + "/student.safetensors", config));
@@ -904,6 +951,7 @@ int main(int count, char **words) {
   sessions(words[1]);
   models(words[1]);
   store(words[1]);
+  nights(words[1]);
   trust(words[1]);
   classifying(words[1]);
   reports(words[1]);
