@@ -263,7 +263,10 @@ fn the_examples_classify_find_anomalies_and_evaluate() {
     let text = call("examples/cpp/anomaly.cpp", &arguments);
     assert!(text.contains("image AUROC") && text.contains("PRO") && text.contains("ms a frame"), "{text}");
     let page = fs::read_to_string(file("anomaly.html")).unwrap();
-    assert!(page.contains("class=\"truth\"") && page.contains("threshold"), "anomaly.html lacks a mask or the threshold");
+    assert!(
+        page.contains("class=\"truth\"") && page.contains("threshold"),
+        "anomaly.html lacks a mask or the threshold"
+    );
 
     let network = std::ffi::OsString::from(format!("student:{}", student.display()));
     for (protocol, expected) in [("knn", "10-NN"), ("linear", "linear on 100 %"), ("few", "10 % of the labels")] {

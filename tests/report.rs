@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use seed::data::{Dataset, Frame};
 use seed::data::random::{Purpose, generator, unit};
+use seed::data::{Dataset, Frame};
 use seed::eval::report::{ClassImages, Figure, HeatFigure, MapImages, Moment};
 use seed::eval::{Confusion, Embeddings, MapConfig, MapMethod, Report, SheetRow, Thumbnail, embedding_map};
 
@@ -98,7 +98,8 @@ fn report() -> Report {
 /// Every part that shows images and classes, `classes` of them.
 fn grown(classes: usize) -> Report {
     let frames = frames();
-    let name = |class: usize| format!("{}{}", HOSTILE[class % 4], if class < 4 { String::new() } else { class.to_string() });
+    let name =
+        |class: usize| format!("{}{}", HOSTILE[class % 4], if class < 4 { String::new() } else { class.to_string() });
     let names: Vec<String> = (0..classes).map(name).collect();
     let mut rng = generator(3, 0, 0, Purpose::Noise);
     let labels: Vec<i32> = (0..frames.len()).map(|i| (i % (classes + 1)) as i32 - 1).collect();
@@ -136,8 +137,7 @@ fn grown(classes: usize) -> Report {
         let (width, height) = (frame.width() as usize, frame.height() as usize);
         let middle = (width as f32 * 0.6, height as f32 * 0.4);
         let far = |i: usize| ((i % width) as f32 - middle.0).hypot((i / width) as f32 - middle.1) / width as f32;
-        let map: Vec<f32> =
-            (0..width * height).map(|i| 1.0 + number as f32 * (-far(i).powi(2) * 40.0).exp()).collect();
+        let map: Vec<f32> = (0..width * height).map(|i| 1.0 + number as f32 * (-far(i).powi(2) * 40.0).exp()).collect();
         let mask: Vec<u8> = (0..width * height).map(|i| u8::from(far(i) < 0.12)).collect();
         let score = map.iter().copied().fold(0.0, f32::max);
         let figure = HeatFigure::new(HOSTILE[number % 4], frame, &map, score, Some(2.5), Some(&mask)).unwrap();

@@ -138,7 +138,7 @@ fn ticks(first: f64, last: f64, step: f64) -> Vec<(f64, String)> {
 
 /// With as many decimals as the step has.
 fn tick_text(tick: f64, step: f64) -> String {
-    if step >= 1e6 || step < 1e-5 {
+    if !(1e-5..1e6).contains(&step) {
         return format!("{tick:.2e}");
     }
     let fine =

@@ -145,7 +145,8 @@ impl Picture {
     fn under(&self, map: &[f32], low: f32, high: f32) -> Result<String> {
         let mixed = self.colours.iter().zip(map).flat_map(|(pixel, &value)| {
             let share = ((value - low) / (high - low)).clamp(0.0, 1.0);
-            let (colour, cover) = (colour(share), COVER * share);
+            // Little of the frame where it is quiet, so that its texture is seen.
+            let (colour, cover) = (colour(share), COVER * share * share * (3.0 - 2.0 * share));
             std::array::from_fn::<u8, 3, _>(|i| {
                 (f32::from(pixel[i]) * (1.0 - cover) + f32::from(colour[i]) * cover).round() as u8
             })
@@ -195,11 +196,13 @@ impl HeatSheet {
     pub fn to_html(&self) -> String {
         let low = self.figures.iter().map(HeatFigure::lowest).fold(f32::INFINITY, f32::min);
         let high = self.figures.iter().map(HeatFigure::highest).fold(f32::NEG_INFINITY, f32::max);
+        let threshold = self.figures.iter().filter_map(|figure| figure.threshold).next_back();
+        // What is good is never dark: the threshold lies in the lower half, however low all scores of a sheet are.
+        let high = threshold.map_or(high, |threshold| high.max(low + 2.0 * (threshold - low)));
         // A map that is one number everywhere has no colour anywhere.
         let high = if high > low { high } else { low + 1.0 };
-        let thresholds = self.figures.iter().filter_map(|figure| figure.threshold);
         let mut out = format!("<figure class=\"heat\">\n<figcaption>{}</figcaption>\n", escape(&self.title));
-        out += &scale(low, high, thresholds.last());
+        out += &scale(low, high, threshold);
         if self.figures.iter().any(|figure| figure.has_truth) {
             out += "<p class=\"note\">left: the frame, true defects outlined; right: its heat map, what is above the threshold outlined</p>\n";
         } else {

@@ -24,10 +24,13 @@ pub struct MapImages<'a> {
     pub classes: &'a [String],
 }
 
+/// Where an image lies, and its name.
+type Point = (f64, f64, String);
+
 #[derive(Clone, Debug)]
 pub(super) struct Map {
     title: String,
-    points: Vec<(f64, f64, String)>,
+    points: Vec<Point>,
     /// The class of each point, if it has one.
     of: Vec<Option<usize>>,
     /// Name, points shown, images in all.
@@ -117,7 +120,7 @@ impl Map {
 
     /// The larger classes first, so that a rare one is not covered.
     fn draw(&self) -> String {
-        let ends = |of: fn(&(f64, f64, String)) -> f64| {
+        let ends = |of: fn(&Point) -> f64| {
             let (low, high) = self
                 .points
                 .iter()
@@ -128,12 +131,12 @@ impl Map {
         let (x, y) = (ends(|point| point.0), ends(|point| point.1));
         // One scale for both axes: distances are what a map is about.
         let unit = ((WIDTH - 2.0 * EDGE) / (x.1 - x.0)).min((HEIGHT - 2.0 * EDGE) / (y.1 - y.0));
-        let place = |point: &(f64, f64, String)| {
+        let place = |point: &Point| {
             let across = WIDTH / 2.0 + (point.0 - (x.0 + x.1) / 2.0) * unit;
             let up = HEIGHT / 2.0 - (point.1 - (y.0 + y.1) / 2.0) * unit;
             (across, up)
         };
-        let mut groups: Vec<(Option<usize>, Vec<&(f64, f64, String)>)> = Vec::new();
+        let mut groups: Vec<(Option<usize>, Vec<&Point>)> = Vec::new();
         for (point, &class) in self.points.iter().zip(&self.of) {
             match groups.iter_mut().find(|group| group.0 == class) {
                 Some(group) => group.1.push(point),
