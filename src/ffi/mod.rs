@@ -31,6 +31,7 @@ pub mod log;
 pub mod model;
 pub mod pointers;
 pub mod probe;
+pub mod protocol;
 pub mod queue;
 pub mod report;
 pub mod session;
