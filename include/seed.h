@@ -1188,7 +1188,7 @@ typedef struct {
 } seed_knn_result;
 
 /*
- What seed_linear_evaluate found. Set struct_size to sizeof(seed_linear_result) first.
+ What seed_linear_evaluate, seed_semi_supervised_evaluate and seed_transfer_evaluate found. Set struct_size to sizeof(seed_linear_result) first.
  */
 typedef struct {
   /*
@@ -2682,13 +2682,42 @@ SEED_MUST_USE seed_error *seed_classifier_fit(const seed_config *config,
                                 seed_classifier **out);
 
 /*
+ As seed_classifier_fit in the "finetune.mode" full, but the student also learns what `taught_by`, the classifier of a teacher,
+ answers: "finetune.logit_weight"·τ²·KL(softmax(teacher's logits/τ) ‖ softmax(student's logits/τ)) is added to
+ "finetune.label_weight" times the labels' loss, τ being "finetune.logit_temperature" (Hinton et al., 2015). Images without a
+ label are learned from as well then, so that few labels suffice.
+
+ A teacher's classifier is made by seed_classifier_fit on a student that has the teacher's weights
+ (seed_student_load_weights), at the student's image size, mean and std, from the same classes in the same order.
+
+ Errors: as seed_classifier_fit; SEED_ERROR_INVALID_ARGUMENT for the mode "linear"; SEED_ERROR_MISMATCH where classes or images
+ of `taught_by` are not those of the run.
+ */
+SEED_MUST_USE seed_error *seed_classifier_distil(const seed_config *config,
+                                   const seed_student *student,
+                                   const seed_classifier *earlier,
+                                   const seed_teacher *teacher,
+                                   const seed_classifier *taught_by,
+                                   const seed_dataset *dataset,
+                                   const int32_t *labels,
+                                   size_t label_count,
+                                   const char *const *names,
+                                   size_t class_count,
+                                   seed_finetune_callback callback,
+                                   void *user_data,
+                                   const seed_cancel_token *cancel,
+                                   int32_t *outcome,
+                                   seed_classifier **out);
+
+/*
  Learns the images of `good`, all of good parts, by the features of `student` and the settings "anomaly.…", "seed",
- "device" and "precision" of `config` (docs/anomaly.md). A part of the images, "anomaly.held_out", is not learned but sets
+ "device" and "precision" of `config` (docs/anomaly.md): "anomaly.kind" is patchcore, a memory of patches, or stfpm, a second
+ network that learns the feature maps of good parts. A part of the images, "anomaly.held_out", is not learned but sets
  the threshold for "anomaly.false_alarm_rate". Broken images are left out. `callback`, `user_data` and `cancel` may be NULL.
- The caller frees the detector.
+ The callback counts images, for stfpm times the passes over them. The caller frees the detector.
 
  Errors: SEED_ERROR_CANCELLED when the callback or the token ended it; SEED_ERROR_INVALID_ARGUMENT when there is no sound
- image or a feature map is unknown; SEED_ERROR_UNSUPPORTED when the backbone has none.
+ image, stfpm diverges or a feature map is unknown; SEED_ERROR_UNSUPPORTED when the backbone has none.
  */
 SEED_MUST_USE seed_error *seed_anomaly_fit(const seed_config *config,
                              const seed_student *student,
@@ -2703,7 +2732,8 @@ SEED_MUST_USE seed_error *seed_anomaly_fit(const seed_config *config,
  its "anomaly.memory_max", and "anomaly.held_out" of the images join those that set the threshold. Calls under way end with
  what they began with. `callback`, `user_data` and `cancel` may be NULL.
 
- Errors: as seed_anomaly_fit; nothing has changed then.
+ Errors: as seed_anomaly_fit, and SEED_ERROR_UNSUPPORTED for the kind stfpm, which has to be fitted again with all parts; nothing
+ has changed then.
  */
 SEED_MUST_USE seed_error *seed_anomaly_add(const seed_anomaly *anomaly,
                              const seed_config *config,
@@ -2720,9 +2750,10 @@ SEED_MUST_USE seed_error *seed_anomaly_add(const seed_anomaly *anomaly,
 SEED_MUST_USE seed_error *seed_anomaly_open(const char *path, const seed_config *config, seed_anomaly **out);
 
 /*
- Writes the detector to one safetensors file, atomically: backbone, memory, held-out scores and settings.
+ Writes the detector to one safetensors file, atomically: backbone, memory or second network, held-out scores and settings.
  */
-SEED_MUST_USE seed_error *seed_anomaly_save(const seed_anomaly *anomaly, const char *path);
+SEED_MUST_USE seed_error *seed_anomaly_save(const seed_anomaly *anomaly,
+                              const char *path);
 
 /*
  The score above which an image is an alarm, and the false-alarm rate that it keeps on good parts: the one that was asked
@@ -2734,9 +2765,12 @@ SEED_MUST_USE seed_error *seed_anomaly_threshold(const seed_anomaly *anomaly,
 
 /*
  What is known about the detector as a JSON object, by the rule of seed_config_get_string: "settings", "patches" and
- "patch_dim" of the memory, "held_out" (their number), "threshold" and "rate" (null where none was held out).
+ "patch_dim" of the memory (0 for stfpm), "held_out" (their number), "threshold" and "rate" (null where none was held out).
  */
-SEED_MUST_USE seed_error *seed_anomaly_describe(const seed_anomaly *anomaly, char *buffer, size_t capacity, size_t *length);
+SEED_MUST_USE seed_error *seed_anomaly_describe(const seed_anomaly *anomaly,
+                                  char *buffer,
+                                  size_t capacity,
+                                  size_t *length);
 
 /*
  Scores `count` images of any sizes: `count` numbers into `scores`, and 1 for an alarm or 0 into `alarms`; each may be NULL.
@@ -3158,6 +3192,64 @@ SEED_MUST_USE seed_error *seed_linear_evaluate(const float *features,
                                  seed_linear_result *result,
                                  double *recalls,
                                  size_t class_count);
+
+/*
+ The semi-supervised protocol: all layers of a copy of `student` are fine-tuned on few labels, over `splits` random splits
+ (1 to 10,000). A third of each class is for testing; of the others "finetune.label_fraction" (.01, .1) or
+ "finetune.labels_per_class" of `config` are learned from, at least one a class, by the other settings "finetune.…" in the
+ mode "full" (the classifier's learning rate is "finetune.head_rate_factor" times the backbone's). Labels beyond these few
+ are not seen, "finetune.held_out" is a part of them; "finetune.checkpoint_path" is not used.
+
+ `labels` has one number for each image of `dataset`: its class from 0, or −1 for none. Split i is that of the seed "seed" + i
+ and depends on the labels beside it alone, so different networks are judged on the same ones. `recalls` (may be NULL)
+ receives the mean recall of each of the `class_count` classes, which is the highest label + 1. AUROC is the mean over
+ classes of each one against all others. `callback` is told how much of the work is done, after each pass; `callback`,
+ `user_data` and `cancel` may be NULL.
+
+ Errors: SEED_ERROR_CANCELLED when the callback or the token ended it; SEED_ERROR_INVALID_ARGUMENT for labels that do not fit
+ or are of fewer than two classes.
+ */
+SEED_MUST_USE seed_error *seed_semi_supervised_evaluate(const seed_config *config,
+                                          const seed_student *student,
+                                          const seed_dataset *dataset,
+                                          const int32_t *labels,
+                                          size_t label_count,
+                                          uint32_t splits,
+                                          seed_count_callback callback,
+                                          void *user_data,
+                                          const seed_cancel_token *cancel,
+                                          seed_linear_result *result,
+                                          double *recalls,
+                                          size_t class_count);
+
+/*
+ The transfer protocol: how good `student` is on other images than it was distilled on, over `splits` runs (1 to 10,000). With
+ "finetune.mode" linear, a logistic regression is fitted to frozen features, which are computed once, and a fifth of what is
+ learned from chooses its penalty; with full, all layers are fine-tuned as for seed_semi_supervised_evaluate.
+
+ It learns from `dataset` and is tested on `test`, or where that is NULL on a third of each class of `dataset`, another one in
+ each run. By default all labels that are not for testing are learned from; "finetune.label_fraction" and
+ "finetune.labels_per_class" make it fewer. With `test` and all labels of a linear fit, runs differ in what chooses the penalty
+ only. `labels` and `test_labels` have one class number for each image, or −1; `test_labels` may be NULL where `test` is. All
+ else is as for seed_semi_supervised_evaluate; `class_count` is the highest of all labels + 1.
+
+ Errors: as for seed_semi_supervised_evaluate.
+ */
+SEED_MUST_USE seed_error *seed_transfer_evaluate(const seed_config *config,
+                                   const seed_student *student,
+                                   const seed_dataset *dataset,
+                                   const int32_t *labels,
+                                   size_t label_count,
+                                   const seed_dataset *test,
+                                   const int32_t *test_labels,
+                                   size_t test_label_count,
+                                   uint32_t splits,
+                                   seed_count_callback callback,
+                                   void *user_data,
+                                   const seed_cancel_token *cancel,
+                                   seed_linear_result *result,
+                                   double *recalls,
+                                   size_t class_count);
 
 /*
  Makes a reference of `count` embeddings of `dim` floats, at least 20, better some hundreds; of more than 4096, as many at even

@@ -251,6 +251,15 @@ fn the_examples_classify_find_anomalies_and_evaluate() {
     let places = ["\"columns\"", "\"rows\"", "\"plain\""].map(|name| text.find(name).unwrap());
     assert!(places[0] < places[1] && places[1] < places[2], "{text}");
 
+    // What was learned teaches another one.
+    let (pupil, tutor) = (file("pupil.safetensors"), format!("taught_by={}", classifier.display()));
+    let mut arguments = words(&[&student, &images, &pupil], &settings);
+    let text = call("examples/cpp/finetune.cpp", &arguments);
+    fs::remove_file(&pupil).unwrap();
+    arguments.push(tutor.into());
+    let taught = call("examples/cpp/finetune.cpp", &arguments);
+    assert!(taught.contains("all layers") && taught != text, "{taught}");
+
     let detector = file("good.safetensors");
     let masks = file("masks");
     fs::create_dir_all(masks.join("columns")).unwrap();
@@ -274,10 +283,16 @@ fn the_examples_classify_find_anomalies_and_evaluate() {
         let text = call("examples/cpp/evaluate.cpp", &arguments);
         assert!(text.contains(expected) && text.contains("balanced recall"), "{text}");
     }
-    let mut arguments = vec!["full".into(), network, images.into(), "runs=1".into()];
-    arguments.extend(settings.map(std::ffi::OsString::from));
-    let text = call("examples/cpp/evaluate.cpp", &arguments);
-    assert!(text.contains("all layers fine-tuned on 100 %") && text.contains("AUROC"), "{text}");
+    let test = std::ffi::OsString::from(format!("test={}", images.display()));
+    for (protocol, more, expected) in [
+        ("semi", "finetune.labels_per_class=2".into(), "all layers fine-tuned on 2 labels a class"),
+        ("transfer", test, "transfer, full"),
+    ] {
+        let mut arguments = vec![protocol.into(), network.clone(), images.clone().into(), "runs=1".into(), more];
+        arguments.extend(settings.map(std::ffi::OsString::from));
+        let text = call("examples/cpp/evaluate.cpp", &arguments);
+        assert!(text.contains(expected) && text.contains("AUROC"), "{text}");
+    }
 }
 
 /// Where Debian has OpenCV's headers; its opencv4.pc comes with a far larger package.

@@ -2057,6 +2057,7 @@ public:
   /// What Classifier::fit may be given besides.
   struct FitOptions {
     const Teacher *teacher = nullptr;     ///< What "finetune.anchor" draws the student to.
+    const Classifier *taught_by = nullptr; ///< A teacher's classifier, whose logits are distilled ("finetune.mode" full).
     FinetuneFunction on_progress = {};    ///< Receives reports; may be empty.
     const CancelToken *cancel = nullptr;  ///< Ends or pauses the fit.
     Outcome *outcome = nullptr;           ///< Receives Finished, or Cancelled for the best classifier so far.
@@ -2213,18 +2214,26 @@ private:
                                        Span<const std::int32_t> labels, const std::vector<std::string> &names,
                                        const FitOptions &options) {
     // NULL means "none" to the library, so an empty object must not get there.
-    if ((options.teacher != nullptr && !*options.teacher) || (options.cancel != nullptr && !*options.cancel))
-      return detail::fail<Classifier>(ErrorCode::InvalidArgument, "the teacher or cancel token is empty");
+    if ((options.teacher != nullptr && !*options.teacher) || (options.cancel != nullptr && !*options.cancel) ||
+        (options.taught_by != nullptr && !*options.taught_by))
+      return detail::fail<Classifier>(ErrorCode::InvalidArgument,
+                                      "the teacher, the teacher's classifier or the cancel token is empty");
     std::vector<const char *> texts;
     texts.reserve(names.size());
     for (const std::string &name : names) texts.push_back(name.c_str());
     detail::Callback<FinetuneFunction> callback(options.on_progress);
     std::int32_t outcome = SEED_OUTCOME_FINISHED;
     seed_classifier *made = nullptr;
-    seed_error *error = seed_classifier_fit(
-        config.get(), student, earlier, options.teacher == nullptr ? nullptr : options.teacher->get(), dataset.get(),
-        labels.data(), labels.size(), texts.data(), texts.size(), options.on_progress ? detail::on_finetune : nullptr,
-        &callback, options.cancel == nullptr ? nullptr : options.cancel->get(), &outcome, &made);
+    const seed_teacher *anchor = options.teacher == nullptr ? nullptr : options.teacher->get();
+    const seed_cancel_token *cancel = options.cancel == nullptr ? nullptr : options.cancel->get();
+    const seed_finetune_callback on_progress = options.on_progress ? detail::on_finetune : nullptr;
+    seed_error *error =
+        options.taught_by == nullptr
+            ? seed_classifier_fit(config.get(), student, earlier, anchor, dataset.get(), labels.data(), labels.size(),
+                                  texts.data(), texts.size(), on_progress, &callback, cancel, &outcome, &made)
+            : seed_classifier_distil(config.get(), student, earlier, anchor, options.taught_by->get(), dataset.get(),
+                                     labels.data(), labels.size(), texts.data(), texts.size(), on_progress, &callback,
+                                     cancel, &outcome, &made);
     Classifier classifier(made);
     callback.rethrow(error);
     if (error == nullptr && options.outcome != nullptr) *options.outcome = static_cast<Outcome>(outcome);
@@ -2248,7 +2257,7 @@ inline Returned<KnnResult> knn(Rows embeddings, Span<const std::int64_t> labels,
   return detail::settle(error, result);
 }
 
-/// What seed::linear found.
+/// What seed::linear, seed::semi_supervised and seed::transfer found.
 struct LinearResult {
   double accuracy_mean = 0;             ///< Share of test images with the right class, mean over the splits.
   double accuracy_deviation = 0;        ///< Its standard deviation.
@@ -2258,6 +2267,30 @@ struct LinearResult {
   double auroc_deviation = 0;           ///< Its standard deviation.
   std::vector<double> recalls;          ///< Mean recall of each class.
 };
+
+namespace detail {
+
+// Calls `evaluate` with the places for what it finds about the classes of `labels` and `more`.
+template <typename Evaluate>
+seed_error *evaluated(LinearResult &found, Span<const std::int32_t> labels, Span<const std::int32_t> more,
+                      const Evaluate &evaluate) {
+  std::int32_t highest = -1;
+  for (const auto &all : {labels, more})
+    for (const std::int32_t label : all) highest = label > highest ? label : highest;
+  found.recalls.resize(static_cast<std::size_t>(highest) + 1);
+  seed_linear_result result{};
+  result.struct_size = sizeof result;
+  seed_error *error = evaluate(&result, found.recalls.data(), found.recalls.size());
+  found.accuracy_mean = result.accuracy_mean;
+  found.accuracy_deviation = result.accuracy_deviation;
+  found.balanced_recall_mean = result.balanced_recall_mean;
+  found.balanced_recall_deviation = result.balanced_recall_deviation;
+  found.auroc_mean = result.auroc_mean;
+  found.auroc_deviation = result.auroc_deviation;
+  return error;
+}
+
+} // namespace detail
 
 /// The linear protocol on frozen features, over `splits` random splits into 2/3 and 1/3 of each class; of the labels of the
 /// first part, the share `label_fraction` is learned from. `labels` are class numbers from 0, -1 for a vector to be left out.
@@ -2271,21 +2304,60 @@ inline Returned<LinearResult> linear(Rows features, Span<const std::int32_t> lab
                                                                       std::to_string(features.count()) + " vectors");
   if (cancel != nullptr && !*cancel)
     return detail::fail<LinearResult>(ErrorCode::InvalidArgument, "the cancel token is empty");
-  std::int32_t highest = -1;
-  for (const std::int32_t label : labels) highest = label > highest ? label : highest;
   LinearResult found;
-  found.recalls.resize(static_cast<std::size_t>(highest + 1));
-  seed_linear_result result{};
-  result.struct_size = sizeof result;
-  seed_error *error = seed_linear_evaluate(
-      features.values.data(), features.count(), features.dim, labels.data(), splits, seed, label_fraction,
-      cancel == nullptr ? nullptr : cancel->get(), &result, found.recalls.data(), found.recalls.size());
-  found.accuracy_mean = result.accuracy_mean;
-  found.accuracy_deviation = result.accuracy_deviation;
-  found.balanced_recall_mean = result.balanced_recall_mean;
-  found.balanced_recall_deviation = result.balanced_recall_deviation;
-  found.auroc_mean = result.auroc_mean;
-  found.auroc_deviation = result.auroc_deviation;
+  seed_error *error = detail::evaluated(
+      found, labels, {}, [&](seed_linear_result *result, double *recalls, std::size_t class_count) {
+        return seed_linear_evaluate(features.values.data(), features.count(), features.dim, labels.data(), splits, seed,
+                                    label_fraction, cancel == nullptr ? nullptr : cancel->get(), result, recalls,
+                                    class_count);
+      });
+  return detail::settle(error, std::move(found));
+}
+
+/// The semi-supervised protocol: all layers of a copy of `student` are fine-tuned on few labels ("finetune.label_fraction" or
+/// "finetune.labels_per_class" of two thirds of each class) and tested on the other third, over `splits` random splits of the
+/// seeds from "seed" on. `labels` has a class for each image, or -1 for none.
+inline Returned<LinearResult> semi_supervised(const Config &config, const Student &student, const Dataset &dataset,
+                                              Span<const std::int32_t> labels, std::uint32_t splits = 5,
+                                              const CountFunction &on_count = {}, const CancelToken *cancel = nullptr) {
+  if (cancel != nullptr && !*cancel)
+    return detail::fail<LinearResult>(ErrorCode::InvalidArgument, "the cancel token is empty");
+  detail::Callback<CountFunction> callback(on_count);
+  LinearResult found;
+  seed_error *error = detail::evaluated(
+      found, labels, {}, [&](seed_linear_result *result, double *recalls, std::size_t class_count) {
+        return seed_semi_supervised_evaluate(config.get(), student.get(), dataset.get(), labels.data(), labels.size(),
+                                             splits, on_count ? detail::on_count : nullptr, &callback,
+                                             cancel == nullptr ? nullptr : cancel->get(), result, recalls, class_count);
+      });
+  callback.rethrow(error);
+  return detail::settle(error, std::move(found));
+}
+
+/// The images that seed::transfer tests on, with a class for each, or -1.
+struct TestImages {
+  const Dataset *dataset = nullptr;    ///< Null: a third of each class of the others.
+  Span<const std::int32_t> labels = {}; ///< One for each image.
+};
+
+/// The transfer protocol: `student` is judged on other images than it was distilled on, by a linear classifier on frozen features
+/// ("finetune.mode" linear) or with all layers fine-tuned (full), over `splits` runs.
+inline Returned<LinearResult> transfer(const Config &config, const Student &student, const Dataset &dataset,
+                                       Span<const std::int32_t> labels, const TestImages &test = {},
+                                       std::uint32_t splits = 5, const CountFunction &on_count = {},
+                                       const CancelToken *cancel = nullptr) {
+  if ((cancel != nullptr && !*cancel) || (test.dataset != nullptr && !*test.dataset))
+    return detail::fail<LinearResult>(ErrorCode::InvalidArgument, "the cancel token or the data set to test on is empty");
+  detail::Callback<CountFunction> callback(on_count);
+  LinearResult found;
+  seed_error *error = detail::evaluated(
+      found, labels, test.labels, [&](seed_linear_result *result, double *recalls, std::size_t class_count) {
+        return seed_transfer_evaluate(config.get(), student.get(), dataset.get(), labels.data(), labels.size(),
+                                      test.dataset == nullptr ? nullptr : test.dataset->get(), test.labels.data(),
+                                      test.labels.size(), splits, on_count ? detail::on_count : nullptr, &callback,
+                                      cancel == nullptr ? nullptr : cancel->get(), result, recalls, class_count);
+      });
+  callback.rethrow(error);
   return detail::settle(error, std::move(found));
 }
 

@@ -40,6 +40,21 @@ seed_error *seed_go_classifier_fit(const seed_config *config, const seed_student
                                    const seed_dataset *dataset, const int32_t *labels, size_t label_count,
                                    char **names, size_t class_count, uintptr_t handle,
                                    const seed_cancel_token *cancel, int32_t *outcome, seed_classifier **out);
+seed_error *seed_go_classifier_distil(const seed_config *config, const seed_student *student,
+                                      const seed_classifier *earlier, const seed_teacher *teacher,
+                                      const seed_classifier *taught_by, const seed_dataset *dataset,
+                                      const int32_t *labels, size_t label_count, char **names, size_t class_count,
+                                      uintptr_t handle, const seed_cancel_token *cancel, int32_t *outcome,
+                                      seed_classifier **out);
+seed_error *seed_go_semi_supervised_evaluate(const seed_config *config, const seed_student *student,
+                                             const seed_dataset *dataset, const int32_t *labels, size_t label_count,
+                                             uint32_t splits, uintptr_t handle, const seed_cancel_token *cancel,
+                                             seed_linear_result *result, double *recalls, size_t class_count);
+seed_error *seed_go_transfer_evaluate(const seed_config *config, const seed_student *student,
+                                      const seed_dataset *dataset, const int32_t *labels, size_t label_count,
+                                      const seed_dataset *test, const int32_t *test_labels, size_t test_label_count,
+                                      uint32_t splits, uintptr_t handle, const seed_cancel_token *cancel,
+                                      seed_linear_result *result, double *recalls, size_t class_count);
 seed_error *seed_go_classifier_classify_dataset(const seed_classifier *classifier, const seed_dataset *dataset,
                                                 uintptr_t handle, const seed_cancel_token *cancel, int32_t *classes,
                                                 float *confidences, uint8_t *unsure, float *probabilities,

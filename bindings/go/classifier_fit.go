@@ -73,6 +73,9 @@ type Labelled struct {
 type FitOptions struct {
 	// Teacher is what "finetune.anchor" draws the student to; nil: the student as it was.
 	Teacher *Teacher
+	// TaughtBy is the classifier of a teacher, whose logits are distilled in the "finetune.mode" full, on images without a label as
+	// well; nil: none. It needs the classes and the image size of the fit.
+	TaughtBy *Classifier
 	// Progress receives reports; nil: nobody does. An error from it ends the fit and is returned, [Stop] ends it without one.
 	Progress func(FitProgress) error
 }
@@ -125,6 +128,13 @@ func fit(ctx context.Context, config *Config, student *C.seed_student, earlier *
 		}
 		defer options.Teacher.handle.release()
 	}
+	var tutor *C.seed_classifier
+	if options.TaughtBy != nil {
+		if tutor, err = options.TaughtBy.inner().acquire(); err != nil {
+			return nil, err
+		}
+		defer options.TaughtBy.handle.release()
+	}
 	var t texts
 	defer t.free()
 	names := t.array("classes", labelled.Classes)
@@ -142,6 +152,10 @@ func fit(ctx context.Context, config *Config, student *C.seed_student, earlier *
 	}()
 	observer := callback{fit: options.Progress}
 	_, err = observer.observe(ctx, func(handle C.uintptr_t, token *C.seed_cancel_token, outcome *C.int32_t) *C.seed_error {
+		if tutor != nil {
+			return C.seed_go_classifier_distil(settings, student, earlier, master, tutor, images, classNumbers(labelled.Labels),
+				C.size_t(len(labelled.Labels)), names, C.size_t(len(labelled.Classes)), handle, token, outcome, &made)
+		}
 		return C.seed_go_classifier_fit(settings, student, earlier, master, images, classNumbers(labelled.Labels),
 			C.size_t(len(labelled.Labels)), names, C.size_t(len(labelled.Classes)), handle, token, outcome, &made)
 	})

@@ -174,6 +174,47 @@ func TestClassifier(t *testing.T) {
 	}
 }
 
+func TestProtocolsAndTeachersClassifiers(t *testing.T) {
+	config := smallConfig(t)
+	student := resnet(t, config)
+	labelled, _ := labelledStripes(t)
+	teacher := must[*seed.Classifier](t)(seed.FitClassifier(t.Context(), config, student, labelled, seed.FitOptions{}))
+	defer teacher.Close()
+	taught := seed.FitOptions{TaughtBy: teacher}
+	_, err := seed.FitClassifier(t.Context(), config, student, labelled, taught)
+	fails(t, seed.ErrInvalidArgument, err) // the mode is linear
+
+	classed := seed.Classed{Images: labelled.Images, Labels: labelled.Labels}
+	carried := must[seed.LinearResult](t)(seed.Transfer(t.Context(), config, student, classed, &classed, seed.ProtocolOptions{Splits: 1}))
+	if carried.AccuracyMean < .5 || len(carried.Recalls) != 2 {
+		t.Errorf("carried over it is %+v", carried)
+	}
+	must[seed.LinearResult](t)(seed.Transfer(t.Context(), config, student, classed, nil, seed.ProtocolOptions{Splits: 2}))
+
+	ok(t, config.SetString("finetune.mode", "full"))
+	ok(t, config.SetInt("finetune.epochs", 1))
+	pupil := must[*seed.Classifier](t)(seed.FitClassifier(t.Context(), config, student, labelled, taught))
+	ok(t, pupil.Close())
+	done, total := 0, 0
+	count := func(d, all int) error {
+		done, total = d, all
+		return nil
+	}
+	found := must[seed.LinearResult](t)(seed.SemiSupervised(t.Context(), config, student, classed, seed.ProtocolOptions{Splits: 2, Progress: count}))
+	if done != total || total != 4 || math.Abs(found.BalancedRecallMean-(found.Recalls[0]+found.Recalls[1])/2) > 1e-9 {
+		t.Errorf("%d of %d, %+v", done, total, found)
+	}
+	trouble := errors.New("enough")
+	_, err = seed.SemiSupervised(t.Context(), config, student, classed, seed.ProtocolOptions{Progress: func(int, int) error { return trouble }})
+	if !errors.Is(err, trouble) {
+		t.Errorf("the callback's error became %v", err)
+	}
+	_, err = seed.SemiSupervised(t.Context(), config, student, classed, seed.ProtocolOptions{Splits: -1})
+	fails(t, seed.ErrInvalidArgument, err)
+	_, err = seed.Transfer(t.Context(), config, nil, classed, nil, seed.ProtocolOptions{})
+	fails(t, seed.ErrInvalidArgument, err)
+}
+
 func TestClassifierFitEnds(t *testing.T) {
 	config := smallConfig(t)
 	student := resnet(t, config)

@@ -79,7 +79,7 @@ type LinearOptions struct {
 	LabelFraction float64
 }
 
-// LinearResult is what [Linear] found; shares are 0 to 1.
+// LinearResult is what [Linear], [SemiSupervised] and [Transfer] found; shares are 0 to 1.
 type LinearResult struct {
 	// AccuracyMean is the share of test images with the right class, mean over the splits.
 	AccuracyMean float64
@@ -136,6 +136,10 @@ func Linear(ctx context.Context, features Embeddings, labels []int32, options Li
 	if err != nil {
 		return LinearResult{}, err
 	}
+	return linearResultFrom(&c, recalls), nil
+}
+
+func linearResultFrom(c *C.seed_linear_result, recalls []float64) LinearResult {
 	return LinearResult{
 		AccuracyMean:            float64(c.accuracy_mean),
 		AccuracyDeviation:       float64(c.accuracy_deviation),
@@ -144,5 +148,5 @@ func Linear(ctx context.Context, features Embeddings, labels []int32, options Li
 		AUROCMean:               float64(c.auroc_mean),
 		AUROCDeviation:          float64(c.auroc_deviation),
 		Recalls:                 recalls,
-	}, nil
+	}
 }

@@ -2,7 +2,9 @@
 // it. Knows seed.h only.
 //
 //   distill --images DIR --teacher FILE --out DIR [--teacher-arch mobilenet_v2] [--student-arch mobilenet_v3_small]
-//           [--labels FILE.csv] [--size N] [--epochs N] [--batch N] [--set KEY=NUMBER ...]
+//           [--labels FILE.csv] [--bank FILE] [--size N] [--epochs N] [--batch N] [--set KEY=NUMBER ...]
+//
+// With --bank the teacher sees view_count views of each image (4) once and is not asked again in later epochs.
 //
 // The optional label file is only for judging: lines `file,label` or `file,label,second label` with text labels; files
 // are named relative to DIR. Nothing of it reaches the training.
@@ -42,6 +44,7 @@ using Config = Handle<seed_config, seed_config_free>;
 using Dataset = Handle<seed_dataset, seed_dataset_free>;
 using Teacher = Handle<seed_teacher, seed_teacher_free>;
 using Student = Handle<seed_student, seed_student_free>;
+using Bank = Handle<seed_bank, seed_bank_free>;
 using Trainer = Handle<seed_trainer, seed_trainer_free>;
 using Session = Handle<seed_session, seed_session_free>;
 using Report = Handle<seed_report, seed_report_free>;
@@ -54,7 +57,7 @@ template <typename H, typename Function, typename... Arguments> H make(Function 
 }
 
 struct Options {
-  std::string images, teacher, out = "demo", labels;
+  std::string images, teacher, out = "demo", labels, bank;
   std::string teacher_arch = "mobilenet_v2", student_arch = "mobilenet_v3_small";
   int size = 96, epochs = 16, batch = 32;
   // Settings of seed.h by key. The paper's views suit 200 epochs of a million images; a few minutes on a few thousand call
@@ -72,6 +75,7 @@ Options parse(int count, char **words) {
                                              {"--teacher", &options.teacher},
                                              {"--out", &options.out},
                                              {"--labels", &options.labels},
+                                             {"--bank", &options.bank},
                                              {"--teacher-arch", &options.teacher_arch},
                                              {"--student-arch", &options.student_arch}};
   std::map<std::string, int *> numbers{
@@ -93,7 +97,7 @@ Options parse(int count, char **words) {
   }
   if (options.images.empty() || options.teacher.empty())
     throw std::runtime_error("usage: distill --images DIR --teacher FILE [--out DIR] [--teacher-arch NAME] "
-                             "[--student-arch NAME] [--labels FILE.csv] [--size N] [--epochs N] [--batch N] "
+                             "[--student-arch NAME] [--labels FILE.csv] [--bank FILE] [--size N] [--epochs N] [--batch N] "
                              "[--set KEY=NUMBER ...]");
   return options;
 }
@@ -250,6 +254,17 @@ void add_sheet(seed_report *report, const seed_dataset *dataset, const Embedding
                                    left_rows.data(), "teacher", right_rows.data()));
 }
 
+// A run with the teacher beside it, or with a bank that is filled now, or goes on being filled.
+Trainer make_trainer(const Options &options, const seed_config *config, seed_student *student,
+                     const seed_teacher *teacher, const seed_dataset *dataset) {
+  seed_queue *queue = nullptr;
+  if (options.bank.empty()) return make<Trainer>(seed_trainer_new, config, student, teacher, queue, dataset);
+  check(seed_bank_fill(options.bank.c_str(), config, teacher, dataset, 0, nullptr, nullptr, nullptr, nullptr));
+  auto bank = make<Bank>(seed_bank_open, options.bank.c_str(), teacher);
+  return make<Trainer>(seed_trainer_new_with_bank, config, student, static_cast<const seed_bank *>(bank.get()), queue,
+                       dataset);
+}
+
 int run(const Options &options) {
   check(seed_init(SEED_ABI_VERSION));
   // Better now than after minutes of work.
@@ -260,6 +275,7 @@ int run(const Options &options) {
   for (const char *key : {"image_width", "image_height"}) check(seed_config_set_int(config.get(), key, options.size));
   check(seed_config_set_int(config.get(), "batch_size", options.batch));
   check(seed_config_set_int(config.get(), "epochs", options.epochs));
+  if (!options.bank.empty()) check(seed_config_set_int(config.get(), "view_count", 4));
   for (const auto &[key, value] : options.settings) {
     if (value == std::floor(value) && std::fabs(value) < 1e15)
       check(seed_config_set_int(config.get(), key.c_str(), static_cast<int64_t>(value)));
@@ -321,8 +337,7 @@ int run(const Options &options) {
     judge("student before", session.get(), embeddings);
   }
 
-  auto trainer = make<Trainer>(seed_trainer_new, settings, student.get(), teacher.get(),
-                               static_cast<seed_queue *>(nullptr), dataset.get());
+  auto trainer = make_trainer(options, settings, student.get(), teacher.get(), dataset.get());
   uint64_t step = 0, total = 0;
   check(seed_trainer_position(trainer.get(), &step, &total));
   Watcher watcher{report.get()};

@@ -2,17 +2,16 @@
 //
 //   evaluate PROTOCOL NETWORK IMAGES [KEY=VALUE...]
 //
-// PROTOCOL  knn      weighted 10-NN on features, 2/3 gallery
-//           linear   logistic regression on features, trained on 2/3
-//           few      the same with 1 % and 10 % of these labels
-//           semi     all layers fine-tuned on 1 % and 10 % of the labels, tested on a third
-//           full     all layers fine-tuned on all labels of two thirds; with a student of other images: transfer
-// NETWORK   student:FILE   teacher:ARCHITECTURE:FILE   random:ARCHITECTURE   (semi and full take students and random ones)
-// KEY=VALUE are settings of libseed (seed, device, finetune.…) and runs=N, the number of seeds (5).
+// PROTOCOL  knn       weighted 10-NN on features, 2/3 gallery
+//           linear    logistic regression on features, trained on 2/3
+//           few       the same with 1 % and 10 % of these labels
+//           semi      all layers fine-tuned on 1 % and 10 % of the labels of 2/3, or on finetune.labels_per_class
+//           transfer  a student of other images: linear, or with finetune.mode=full all layers; with test=DIR tested there
+// NETWORK   student:FILE   random:ARCHITECTURE   weights:ARCHITECTURE:FILE (published weights, such as a teacher's)
+// KEY=VALUE are settings of libseed (seed, device, finetune.…), runs=N, the number of seeds (5), and test=DIR.
 
 #include "seed.hpp"
 
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -20,21 +19,28 @@
 
 namespace {
 
-std::uint32_t runs = 5;
+struct Options {
+  std::string protocol, network, images, test;
+  std::uint32_t runs = 5;
+  seed::Config config = seed::Config::create();
+};
 
-void set(seed::Config &config, const std::string &word) {
+void set(Options &options, const std::string &word) {
   const auto equals = word.find('=');
+  if (equals == std::string::npos) throw std::runtime_error(word + " is no KEY=VALUE");
   const std::string key = word.substr(0, equals), value = word.substr(equals + 1);
   char *end = nullptr;
   const double number = std::strtod(value.c_str(), &end);
   if (key == "runs")
-    runs = static_cast<std::uint32_t>(number);
+    options.runs = static_cast<std::uint32_t>(number);
+  else if (key == "test")
+    options.test = value;
   else if (value.empty() || *end != '\0')
-    config.set(key, value);
+    options.config.set(key, value);
   else if (value.find_first_of(".eE") == std::string::npos)
-    config.set(key, static_cast<std::int64_t>(number));
+    options.config.set(key, static_cast<std::int64_t>(number));
   else
-    config.set(key, number);
+    options.config.set(key, number);
 }
 
 struct Images {
@@ -48,35 +54,20 @@ struct Images {
   }
 };
 
-seed::Student student_of(const std::string &network, const seed::Config &config) {
-  if (network.rfind("student:", 0) == 0) return seed::Student::load(network.substr(8), config);
-  if (network.rfind("random:", 0) == 0) return seed::Student::create(network.substr(7), config);
-  throw std::runtime_error(network + " cannot be fine-tuned: give student:FILE or random:ARCHITECTURE");
-}
-
-seed::Session session_of(const std::string &network, const seed::Config &config) {
-  if (network.rfind("teacher:", 0) != 0) return seed::Session::from_student(student_of(network, config), config);
-  const auto colon = network.find(':', 8);
-  if (colon == std::string::npos) throw std::runtime_error("give a teacher as teacher:ARCHITECTURE:FILE");
-  const auto teacher = seed::Teacher::load(network.substr(colon + 1), network.substr(8, colon - 8), config);
-  return seed::Session::from_teacher(teacher, config);
-}
-
-// The number behind "key": in a JSON object; the first one where the key occurs often.
-double number_of(const std::string &json, const std::string &key) {
-  const auto place = json.find('"' + key + "\":");
-  if (place == std::string::npos) throw std::runtime_error("no " + key + " in " + json);
-  return std::strtod(json.c_str() + place + key.size() + 3, nullptr); // null is 0
+seed::Student network_of(const std::string &network, const seed::Config &config) {
+  const auto colon = network.find(':');
+  const std::string kind = network.substr(0, colon), rest = colon == std::string::npos ? "" : network.substr(colon + 1);
+  if (kind == "student") return seed::Student::load(rest, config);
+  if (kind == "random") return seed::Student::create(rest, config);
+  const auto second = rest.find(':');
+  if (kind != "weights" || second == std::string::npos)
+    throw std::runtime_error(network + " is neither student:FILE, random:ARCHITECTURE nor weights:ARCHITECTURE:FILE");
+  auto student = seed::Student::create(rest.substr(0, second), config);
+  student.load_weights(rest.substr(second + 1));
+  return student;
 }
 
 void print(const char *what, double mean, double deviation) { std::printf("  %-16s %.3f ± %.3f\n", what, mean, deviation); }
-
-void print(const char *what, const std::vector<double> &values) {
-  double mean = 0, squares = 0;
-  for (const double value : values) mean += value / static_cast<double>(values.size());
-  for (const double value : values) squares += (value - mean) * (value - mean);
-  print(what, mean, values.size() > 1 ? std::sqrt(squares / static_cast<double>(values.size() - 1)) : 0);
-}
 
 void print(const seed::LinearResult &result, const std::vector<std::string> &names) {
   print("accuracy", result.accuracy_mean, result.accuracy_deviation);
@@ -85,56 +76,56 @@ void print(const seed::LinearResult &result, const std::vector<std::string> &nam
   for (std::size_t i = 0; i < result.recalls.size(); ++i) std::printf("  recall of %s %.3f\n", names[i].c_str(), result.recalls[i]);
 }
 
-// Fine-tunes all layers on the share `fraction` of two thirds of each class's labels and judges on the last third.
-void fine_tune(const std::string &network, const Images &images, seed::Config &config, double fraction) {
-  config.set("finetune.mode", "full");
-  config.set("finetune.label_fraction", fraction);
-  std::vector<double> accuracies, balanced, aurocs;
-  for (std::uint32_t run = 0; run < runs; ++run) {
-    config.set("seed", std::size_t{run});
-    // Which third, by the run; the order within a class is that of the names.
-    auto learned = images.labels, tested = images.labels;
-    std::vector<std::size_t> counts(images.names.size(), run);
-    for (std::size_t i = 0; i < learned.size(); ++i)
-      if (learned[i] >= 0) (counts[static_cast<std::size_t>(learned[i])]++ % 3 == 0 ? learned : tested)[i] = -1;
-    const auto classifier =
-        seed::Classifier::fit(config, student_of(network, config), images.dataset, learned, images.names);
-    const auto judged = classifier.judge(images.dataset, tested);
-    accuracies.push_back(number_of(judged, "accuracy"));
-    balanced.push_back(number_of(judged, "balanced_recall"));
-    aurocs.push_back(number_of(judged, "auroc"));
-  }
-  std::printf("all layers fine-tuned on %g %% of the labels:\n", 100 * fraction);
-  print("accuracy", accuracies);
-  print("balanced recall", balanced);
-  print("AUROC", aurocs);
-}
-
-void run(const std::string &protocol, const std::string &network, const std::string &folder, seed::Config &config) {
-  const Images images(folder);
-  if (protocol == "semi" || protocol == "full") {
-    for (const double fraction : protocol == "full" ? std::vector<double>{1.0} : std::vector<double>{0.01, 0.1})
-      fine_tune(network, images, config, fraction);
-    return;
-  }
-  config.set("output", "features");
-  const auto session = session_of(network, config);
+// On frozen features: kNN, or linear on these shares of the labels.
+void judge_features(const Options &options, const seed::Student &student, const Images &images,
+                    const std::vector<double> &fractions) {
+  const auto session = seed::Session::from_student(student, options.config);
   const auto vectors = session.embed(images.dataset);
   const seed::Rows rows{vectors, session.dim()};
-  const auto seed = static_cast<std::uint64_t>(config.get_int("seed"));
-  if (protocol == "knn") {
+  const auto seed = static_cast<std::uint64_t>(options.config.get_int("seed"));
+  if (fractions.empty()) {
     const std::vector<std::int64_t> labels(images.labels.begin(), images.labels.end());
-    const auto result = seed::knn(rows, labels, 10, runs, seed);
+    const auto result = seed::knn(rows, labels, 10, options.runs, seed);
     std::printf("10-NN:\n");
     print("accuracy", result.accuracy_mean, result.accuracy_deviation);
     print("balanced recall", result.balanced_recall_mean, result.balanced_recall_deviation);
-  } else if (protocol == "linear" || protocol == "few") {
-    for (const double fraction : protocol == "linear" ? std::vector<double>{1.0} : std::vector<double>{0.01, 0.1}) {
-      std::printf("linear on %g %% of the labels:\n", 100 * fraction);
-      print(seed::linear(rows, images.labels, runs, seed, fraction), images.names);
+  }
+  for (const double fraction : fractions) {
+    std::printf("linear on %g %% of the labels:\n", 100 * fraction);
+    print(seed::linear(rows, images.labels, options.runs, seed, fraction), images.names);
+  }
+}
+
+void run(Options &options) {
+  options.config.set("output", "features");
+  const Images images(options.images);
+  const auto student = network_of(options.network, options.config);
+  if (options.protocol == "knn") {
+    judge_features(options, student, images, {});
+  } else if (options.protocol == "linear") {
+    judge_features(options, student, images, {1});
+  } else if (options.protocol == "few") {
+    judge_features(options, student, images, {0.01, 0.1});
+  } else if (options.protocol == "semi") {
+    const auto limit = options.config.get_int("finetune.labels_per_class");
+    for (const double fraction : limit > 0 ? std::vector<double>{1} : std::vector<double>{0.01, 0.1}) {
+      options.config.set("finetune.label_fraction", fraction);
+      std::printf("all layers fine-tuned on ");
+      limit > 0 ? std::printf("%d labels a class:\n", static_cast<int>(limit)) : std::printf("%g %% of the labels:\n", 100 * fraction);
+      print(seed::semi_supervised(options.config, student, images.dataset, images.labels, options.runs), images.names);
+    }
+  } else if (options.protocol == "transfer") {
+    std::printf("transfer, %s:\n", options.config.get_string("finetune.mode").c_str());
+    if (options.test.empty()) {
+      print(seed::transfer(options.config, student, images.dataset, images.labels, {}, options.runs), images.names);
+    } else {
+      const Images test(options.test);
+      if (test.names != images.names) throw std::runtime_error(options.test + " has other classes than " + options.images);
+      const seed::TestImages tested{&test.dataset, test.labels};
+      print(seed::transfer(options.config, student, images.dataset, images.labels, tested, options.runs), images.names);
     }
   } else {
-    throw std::runtime_error("unknown protocol " + protocol + "; it is knn, linear, few, semi or full");
+    throw std::runtime_error("unknown protocol " + options.protocol + "; it is knn, linear, few, semi or transfer");
   }
 }
 
@@ -142,14 +133,14 @@ void run(const std::string &protocol, const std::string &network, const std::str
 
 int main(int count, char **words) {
   if (count < 4) {
-    std::fprintf(stderr, "usage: evaluate knn|linear|few|semi|full NETWORK IMAGES [KEY=VALUE...]\n");
+    std::fprintf(stderr, "usage: evaluate knn|linear|few|semi|transfer NETWORK IMAGES [KEY=VALUE...]\n");
     return 2;
   }
   try {
     seed::init();
-    auto config = seed::Config::create();
-    for (int i = 4; i < count; ++i) set(config, words[i]);
-    run(words[1], words[2], words[3], config);
+    Options options{words[1], words[2], words[3], ""};
+    for (int i = 4; i < count; ++i) set(options, words[i]);
+    run(options);
     return 0;
   } catch (const std::exception &error) {
     std::fprintf(stderr, "evaluate: %s\n", error.what());

@@ -3,8 +3,10 @@
 //   finetune STUDENT.safetensors LABELLED CLASSIFIER.safetensors [TEST] [KEY=VALUE...]
 //
 // KEY=VALUE are settings of libseed, such as finetune.mode=full or finetune.labels_per_class=5 (docs/finetune.md). It writes
-// finetune.html: confusion matrices, pictures of each class with what was mistaken, a map of the student's features. Where the classifier's file exists, its classes are kept, and new folders of LABELLED
-// become new classes; their names must come behind the known ones.
+// finetune.html: confusion matrices, pictures of each class with what was mistaken, a map of the student's features. Where the
+// classifier's file exists, its classes are kept, and new folders of LABELLED become new classes; their names must come behind the
+// known ones. With taught_by=FILE the classifier in FILE, such as one that this program fitted to a large teacher, teaches the
+// student, on images of LABELLED itself that lie in no class's folder as well.
 
 #include "seed.hpp"
 
@@ -54,6 +56,12 @@ struct Images {
   }
 };
 
+std::vector<std::string> names_of(const seed::Classifier &classifier) {
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < classifier.class_count(); ++i) names.push_back(classifier.class_name(i));
+  return names;
+}
+
 bool report(const seed::FinetuneProgress &progress) {
   static const char *const stages[] = {"embedding", "linear fit", "all layers"};
   if (progress.stage == SEED_STAGE_EMBEDDING && progress.done < progress.total && progress.done % 320 != 0) return true;
@@ -84,21 +92,28 @@ void add_images(seed::Report &report, const std::string &title, const Images &im
 void run(const std::vector<std::string> &words) {
   const std::string &student_file = words[0], &folder = words[1], &classifier_file = words[2];
   auto config = seed::Config::create();
-  std::string test;
+  const std::string taught_by = "taught_by=";
+  std::string test, tutor_file;
   for (std::size_t i = 3; i < words.size(); ++i)
     if (words[i].find('=') == std::string::npos)
       test = words[i];
+    else if (words[i].compare(0, taught_by.size(), taught_by) == 0)
+      tutor_file = words[i].substr(taught_by.size());
     else
       set(config, words[i]);
 
   Images images(folder);
   seed::Classifier::FitOptions options;
   options.on_progress = report;
-  seed::Classifier classifier{nullptr};
+  seed::Classifier classifier{nullptr}, tutor{nullptr};
+  if (!tutor_file.empty()) {
+    tutor = seed::Classifier::open(tutor_file, config);
+    options.taught_by = &tutor;
+    images.order_as(names_of(tutor));
+  }
   if (std::ifstream(classifier_file).good()) {
     auto earlier = seed::Classifier::open(classifier_file, config);
-    std::vector<std::string> names;
-    for (std::size_t i = 0; i < earlier.class_count(); ++i) names.push_back(earlier.class_name(i));
+    auto names = names_of(earlier);
     for (const auto &name : images.names)
       if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
     images.order_as(names);

@@ -8,7 +8,11 @@ use super::Slot;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AnomalyConfig {
-    /// Names of the feature maps that patches are made of, with commas between them; empty: those of strides 8 and 16.
+    /// "patchcore": a memory of good parts' patches. "stfpm": a second network learns the feature maps of good parts, and where it
+    /// fails is a defect (Wang et al., 2021).
+    pub kind: String,
+    /// Names of the feature maps that are compared, with commas between them; empty: those of strides 8 and 16, for stfpm also
+    /// those of stride 4.
     pub layers: String,
     /// Share of the good parts' patches that the memory keeps.
     pub memory_share: f64,
@@ -22,13 +26,20 @@ pub struct AnomalyConfig {
     pub held_out: f64,
     /// Share of good parts that may be called bad.
     pub false_alarm_rate: f64,
-    /// σ of the heat map's blur, in pixels of the view.
+    /// σ of the heat map's blur, in pixels of the view (patchcore).
     pub blur_sigma: f64,
+    /// Passes over the good parts (stfpm).
+    pub epochs: u64,
+    /// Images a step (stfpm).
+    pub batch_size: u64,
+    /// Learning rate of SGD with momentum .9 and weight decay 1e-4 (stfpm).
+    pub learning_rate: f64,
 }
 
 impl Default for AnomalyConfig {
     fn default() -> Self {
         Self {
+            kind: "patchcore".to_owned(),
             layers: String::new(),
             memory_share: 0.01,
             memory_max: 10_000,
@@ -37,12 +48,16 @@ impl Default for AnomalyConfig {
             held_out: 0.2,
             false_alarm_rate: 0.01,
             blur_sigma: 4.0,
+            epochs: 100,
+            batch_size: 32,
+            learning_rate: 0.4,
         }
     }
 }
 
 /// Every key of this part.
 pub const KEYS: &[(&str, Slot)] = &[
+    ("anomaly.kind", Slot::Word(|c| &mut c.anomaly.kind, &["patchcore", "stfpm"])),
     ("anomaly.layers", Slot::Text(|c| &mut c.anomaly.layers)),
     ("anomaly.memory_share", Slot::Float(|c| &mut c.anomaly.memory_share, 1e-6, 1.0)),
     ("anomaly.memory_max", Slot::Int(|c| &mut c.anomaly.memory_max, 1, 1 << 24)),
@@ -51,4 +66,7 @@ pub const KEYS: &[(&str, Slot)] = &[
     ("anomaly.held_out", Slot::Float(|c| &mut c.anomaly.held_out, 0.0, 0.9)),
     ("anomaly.false_alarm_rate", Slot::Float(|c| &mut c.anomaly.false_alarm_rate, 1e-6, 1.0)),
     ("anomaly.blur_sigma", Slot::Float(|c| &mut c.anomaly.blur_sigma, 0.0, 100.0)),
+    ("anomaly.epochs", Slot::Int(|c| &mut c.anomaly.epochs, 1, 1_000_000)),
+    ("anomaly.batch_size", Slot::Int(|c| &mut c.anomaly.batch_size, 1, 65_536)),
+    ("anomaly.learning_rate", Slot::Float(|c| &mut c.anomaly.learning_rate, 0.0, 100.0)),
 ];

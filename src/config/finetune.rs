@@ -41,6 +41,12 @@ pub struct FinetuneConfig {
     /// λ of the distillation loss that is added to the labels' loss in the full mode, so that the student keeps what it
     /// knows; 0: none.
     pub anchor: f64,
+    /// Weight of the labels' loss in the full mode; with a teacher's classifier beside it, less than 1 trusts labels less.
+    pub label_weight: f64,
+    /// Weight of the loss against the logits of a teacher's classifier, where one is given (Hinton et al., 2015).
+    pub logit_weight: f64,
+    /// τ of that loss: above 1 the teacher's smaller probabilities count more.
+    pub logit_temperature: f64,
     /// How the threshold of the answer "unsure" is chosen on the held-out images: "none", by "coverage" or by "risk".
     pub reject: String,
     /// Share of images to be answered ("coverage"), or highest share of wrong answers ("risk").
@@ -67,6 +73,9 @@ impl Default for FinetuneConfig {
             patience: 8,
             augmentation: "mild".to_owned(),
             anchor: 0.0,
+            label_weight: 1.0,
+            logit_weight: 1.0,
+            logit_temperature: 4.0,
             reject: "coverage".to_owned(),
             reject_level: 0.95,
             checkpoint_path: String::new(),
@@ -91,6 +100,9 @@ pub const KEYS: &[(&str, Slot)] = &[
     ("finetune.patience", Slot::Int(|c| &mut c.finetune.patience, 0, 1_000_000)),
     ("finetune.augmentation", Slot::Word(|c| &mut c.finetune.augmentation, &["mild", "views"])),
     ("finetune.anchor", Slot::Float(|c| &mut c.finetune.anchor, 0.0, 1e6)),
+    ("finetune.label_weight", Slot::Float(|c| &mut c.finetune.label_weight, 0.0, 1e6)),
+    ("finetune.logit_weight", Slot::Float(|c| &mut c.finetune.logit_weight, 0.0, 1e6)),
+    ("finetune.logit_temperature", Slot::Float(|c| &mut c.finetune.logit_temperature, 1e-3, 1e3)),
     ("finetune.reject", Slot::Word(|c| &mut c.finetune.reject, &["none", "coverage", "risk"])),
     ("finetune.reject_level", Slot::Float(|c| &mut c.finetune.reject_level, 0.0, 1.0)),
     ("finetune.checkpoint_path", Slot::Text(|c| &mut c.finetune.checkpoint_path)),

@@ -47,12 +47,13 @@ unsafe fn going_on<'a>(
 }
 
 /// Learns the images of `good`, all of good parts, by the features of `student` and the settings "anomaly.…", "seed",
-/// "device" and "precision" of `config` (docs/anomaly.md). A part of the images, "anomaly.held_out", is not learned but sets
+/// "device" and "precision" of `config` (docs/anomaly.md): "anomaly.kind" is patchcore, a memory of patches, or stfpm, a second
+/// network that learns the feature maps of good parts. A part of the images, "anomaly.held_out", is not learned but sets
 /// the threshold for "anomaly.false_alarm_rate". Broken images are left out. `callback`, `user_data` and `cancel` may be NULL.
-/// The caller frees the detector.
+/// The callback counts images, for stfpm times the passes over them. The caller frees the detector.
 ///
 /// Errors: SEED_ERROR_CANCELLED when the callback or the token ended it; SEED_ERROR_INVALID_ARGUMENT when there is no sound
-/// image or a feature map is unknown; SEED_ERROR_UNSUPPORTED when the backbone has none.
+/// image, stfpm diverges or a feature map is unknown; SEED_ERROR_UNSUPPORTED when the backbone has none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_anomaly_fit(
     config: *const seed_config,
@@ -81,7 +82,8 @@ pub unsafe extern "C" fn seed_anomaly_fit(
 /// its "anomaly.memory_max", and "anomaly.held_out" of the images join those that set the threshold. Calls under way end with
 /// what they began with. `callback`, `user_data` and `cancel` may be NULL.
 ///
-/// Errors: as seed_anomaly_fit; nothing has changed then.
+/// Errors: as seed_anomaly_fit, and SEED_ERROR_UNSUPPORTED for the kind stfpm, which has to be fitted again with all parts; nothing
+/// has changed then.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_anomaly_add(
     anomaly: *const seed_anomaly,
@@ -114,7 +116,7 @@ pub unsafe extern "C" fn seed_anomaly_open(
     })
 }
 
-/// Writes the detector to one safetensors file, atomically: backbone, memory, held-out scores and settings.
+/// Writes the detector to one safetensors file, atomically: backbone, memory or second network, held-out scores and settings.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_anomaly_save(anomaly: *const seed_anomaly, path: *const c_char) -> *mut seed_error {
     catch(|| unsafe {
@@ -148,7 +150,7 @@ pub unsafe extern "C" fn seed_anomaly_threshold(
 }
 
 /// What is known about the detector as a JSON object, by the rule of seed_config_get_string: "settings", "patches" and
-/// "patch_dim" of the memory, "held_out" (their number), "threshold" and "rate" (null where none was held out).
+/// "patch_dim" of the memory (0 for stfpm), "held_out" (their number), "threshold" and "rate" (null where none was held out).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_anomaly_describe(
     anomaly: *const seed_anomaly,

@@ -14,10 +14,11 @@ use super::pointers::{array, check_out, put, put_new, text};
 use super::student::seed_student;
 use super::teacher::seed_teacher;
 use super::trainer::outcome_code;
-use crate::Error;
+use crate::infer::Classifier;
 use crate::train::distill::lock;
-use crate::train::finetune::{FinetuneProgress, Labelled, Stage, Start, finetune};
+use crate::train::finetune::{FinetuneProgress, Labelled, Stage, Start, Teachers, finetune_with};
 use crate::train::{CancelToken, Control};
+use crate::{Error, Result};
 
 /// The backbone embeds the labelled images; done and total count images.
 pub const SEED_STAGE_EMBEDDING: i32 = 0;
@@ -115,35 +116,102 @@ pub unsafe extern "C" fn seed_classifier_fit(
     outcome: *mut i32,
     out: *mut *mut seed_classifier,
 ) -> *mut seed_error {
+    let fit = Fit { config, student, earlier, teacher, dataset, callback, user_data, cancel, outcome, out };
     // SAFETY: passed on from the C caller, as in every function of this file.
+    catch(|| unsafe { fit.run(None, array("labels", labels, label_count), array("names", names, class_count)) })
+}
+
+/// As seed_classifier_fit in the "finetune.mode" full, but the student also learns what `taught_by`, the classifier of a teacher,
+/// answers: "finetune.logit_weight"·τ²·KL(softmax(teacher's logits/τ) ‖ softmax(student's logits/τ)) is added to
+/// "finetune.label_weight" times the labels' loss, τ being "finetune.logit_temperature" (Hinton et al., 2015). Images without a
+/// label are learned from as well then, so that few labels suffice.
+///
+/// A teacher's classifier is made by seed_classifier_fit on a student that has the teacher's weights
+/// (seed_student_load_weights), at the student's image size, mean and std, from the same classes in the same order.
+///
+/// Errors: as seed_classifier_fit; SEED_ERROR_INVALID_ARGUMENT for the mode "linear"; SEED_ERROR_MISMATCH where classes or images
+/// of `taught_by` are not those of the run.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_classifier_distil(
+    config: *const seed_config,
+    student: *const seed_student,
+    earlier: *const seed_classifier,
+    teacher: *const seed_teacher,
+    taught_by: *const seed_classifier,
+    dataset: *const seed_dataset,
+    labels: *const i32,
+    label_count: usize,
+    names: *const *const c_char,
+    class_count: usize,
+    callback: seed_finetune_callback,
+    user_data: *mut c_void,
+    cancel: *const seed_cancel_token,
+    outcome: *mut i32,
+    out: *mut *mut seed_classifier,
+) -> *mut seed_error {
+    let fit = Fit { config, student, earlier, teacher, dataset, callback, user_data, cancel, outcome, out };
     catch(|| unsafe {
-        check_out("out", out)?;
-        if !outcome.is_null() {
-            check_out("outcome", outcome)?;
-        }
-        let config = with(config, |config| Ok(config.clone()))?;
-        let start = match (student.is_null(), earlier.is_null()) {
-            (false, true) => with(student, |student| Start::student(&*lock(&student.network)?, &student.header()))?,
-            (true, false) => Start::classifier(&*with(earlier, |earlier| Ok(Arc::clone(earlier)))?)?,
-            _ => return Err(Error::invalid("give either a student or an earlier classifier, the other is NULL")),
-        };
-        let teacher = if teacher.is_null() { None } else { Some(with(teacher, |teacher| Ok(Arc::clone(teacher)))?) };
-        let dataset = with(dataset, |dataset| Ok(Arc::clone(dataset)))?;
-        let labels = array("labels", labels, label_count)?;
-        let mut texts = Vec::new();
-        for (i, &name) in array("names", names, class_count)?.iter().enumerate() {
-            texts.push(text(&format!("names[{i}]"), name)?.to_owned());
-        }
-        let cancel = if cancel.is_null() { CancelToken::new() } else { with(cancel, |token| Ok(token.clone()))? };
-        let images = Labelled { dataset: &dataset, labels, names: &texts };
-        let (classifier, ended) = finetune(&config, start, teacher, &images, &cancel, |progress| match callback {
-            Some(call) if call(&seed_finetune_progress::from(progress), user_data) != 0 => Control::Stop,
-            _ => Control::Continue,
-        })?;
-        put_new(out, || Ok(Arc::new(classifier)))?;
-        if !outcome.is_null() {
-            put(outcome, outcome_code(ended));
+        let tutor = with(taught_by, |classifier| Ok(Arc::clone(classifier)))?;
+        fit.run(Some(tutor), array("labels", labels, label_count), array("names", names, class_count))
+    })
+}
+
+/// What both ways of making a classifier are given.
+struct Fit {
+    config: *const seed_config,
+    student: *const seed_student,
+    earlier: *const seed_classifier,
+    teacher: *const seed_teacher,
+    dataset: *const seed_dataset,
+    callback: seed_finetune_callback,
+    user_data: *mut c_void,
+    cancel: *const seed_cancel_token,
+    outcome: *mut i32,
+    out: *mut *mut seed_classifier,
+}
+
+impl Fit {
+    /// # Safety
+    /// As the C functions say.
+    unsafe fn run(
+        &self,
+        classifier: Option<Arc<Classifier>>,
+        labels: Result<&[i32]>,
+        names: Result<&[*const c_char]>,
+    ) -> Result<()> {
+        let &Self { config, student, earlier, teacher, dataset, callback, user_data, cancel, outcome, out } = self;
+        // SAFETY: by contract.
+        unsafe {
+            check_out("out", out)?;
+            if !outcome.is_null() {
+                check_out("outcome", outcome)?;
+            }
+            let config = with(config, |config| Ok(config.clone()))?;
+            let start = match (student.is_null(), earlier.is_null()) {
+                (false, true) => with(student, |student| Start::student(&*lock(&student.network)?, &student.header()))?,
+                (true, false) => Start::classifier(&*with(earlier, |earlier| Ok(Arc::clone(earlier)))?)?,
+                _ => return Err(Error::invalid("give either a student or an earlier classifier, the other is NULL")),
+            };
+            let anchor = if teacher.is_null() { None } else { Some(with(teacher, |teacher| Ok(Arc::clone(teacher)))?) };
+            let dataset = with(dataset, |dataset| Ok(Arc::clone(dataset)))?;
+            let labels = labels?;
+            let mut texts = Vec::new();
+            for (i, &name) in names?.iter().enumerate() {
+                texts.push(text(&format!("names[{i}]"), name)?.to_owned());
+            }
+            let cancel = if cancel.is_null() { CancelToken::new() } else { with(cancel, |token| Ok(token.clone()))? };
+            let images = Labelled { dataset: &dataset, labels, names: &texts };
+            let teachers = Teachers { anchor, classifier };
+            let (classifier, ended) =
+                finetune_with(&config, start, teachers, &images, &cancel, |progress| match callback {
+                    Some(call) if call(&seed_finetune_progress::from(progress), user_data) != 0 => Control::Stop,
+                    _ => Control::Continue,
+                })?;
+            put_new(out, || Ok(Arc::new(classifier)))?;
+            if !outcome.is_null() {
+                put(outcome, outcome_code(ended));
+            }
         }
         Ok(())
-    })
+    }
 }

@@ -33,6 +33,7 @@ pub mod model;
 pub mod night;
 pub mod pointers;
 pub mod probe;
+pub mod protocol;
 pub mod queue;
 pub mod report;
 pub mod report_images;

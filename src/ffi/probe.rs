@@ -7,10 +7,10 @@ use super::handle::with;
 use super::pointers::{array, check_optional, check_out, product, put};
 use crate::eval::Embeddings;
 use crate::train::CancelToken;
-use crate::train::finetune::probe::{Probe, linear_probe};
-use crate::{Error, ErrorKind};
+use crate::train::finetune::probe::{Probe, ProbeScores, linear_probe};
+use crate::{Error, ErrorKind, Result};
 
-/// What seed_linear_evaluate found. Set struct_size to sizeof(seed_linear_result) first.
+/// What seed_linear_evaluate, seed_semi_supervised_evaluate and seed_transfer_evaluate found. Set struct_size to sizeof(seed_linear_result) first.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct seed_linear_result {
@@ -51,15 +51,7 @@ pub unsafe extern "C" fn seed_linear_evaluate(
 ) -> *mut seed_error {
     // SAFETY: passed on from the C caller, as in every function of this file.
     catch(|| unsafe {
-        check_out("result", result)?;
-        check_optional("recalls", recalls)?;
-        let size = (*result).struct_size;
-        if size != size_of::<seed_linear_result>() {
-            return Err(Error::invalid(format!(
-                "seed_linear_result.struct_size is {size}, expected {}; set it to sizeof(seed_linear_result)",
-                size_of::<seed_linear_result>()
-            )));
-        }
+        let places = Places::new(result, recalls, class_count)?;
         if !(label_fraction > 0.0 && label_fraction <= 1.0) {
             return Err(Error::invalid(format!("label_fraction is {label_fraction}, expected above 0 and at most 1")));
         }
@@ -68,29 +60,69 @@ pub unsafe extern "C" fn seed_linear_evaluate(
         let labels = array("labels", labels, count)?;
         let probe = Probe { splits, seed, label_fraction, ..Probe::default() };
         let found = linear_probe(&features, labels, &probe, &mut || cancel.wait().1)?;
-        if !recalls.is_null() {
-            if class_count != found.recalls.len() {
-                return Err(Error::new(
-                    ErrorKind::InvalidArgument,
-                    format!("class_count is {class_count}, but the labels are of {} classes", found.recalls.len()),
-                ));
-            }
-            for (i, recall) in found.recalls.iter().enumerate() {
-                recalls.add(i).write(recall.mean);
-            }
-        }
-        put(
-            result,
-            seed_linear_result {
-                struct_size: size,
-                accuracy_mean: found.accuracy.mean,
-                accuracy_deviation: found.accuracy.deviation,
-                balanced_recall_mean: found.balanced_recall.mean,
-                balanced_recall_deviation: found.balanced_recall.deviation,
-                auroc_mean: found.auroc.mean,
-                auroc_deviation: found.auroc.deviation,
-            },
-        );
-        Ok(())
+        places.write(&found)
     })
+}
+
+/// Where a protocol's scores go.
+pub(super) struct Places {
+    result: *mut seed_linear_result,
+    recalls: *mut f64,
+    class_count: usize,
+}
+
+impl Places {
+    /// # Safety
+    /// `result` is NULL or points to a struct, `recalls` is NULL or has room for `class_count` numbers.
+    pub unsafe fn new(result: *mut seed_linear_result, recalls: *mut f64, class_count: usize) -> Result<Self> {
+        check_out("result", result)?;
+        check_optional("recalls", recalls)?;
+        // SAFETY: by contract, and checked above.
+        let size = unsafe { (*result).struct_size };
+        if size != size_of::<seed_linear_result>() {
+            return Err(Error::invalid(format!(
+                "seed_linear_result.struct_size is {size}, expected {}; set it to sizeof(seed_linear_result)",
+                size_of::<seed_linear_result>()
+            )));
+        }
+        Ok(Self { result, recalls, class_count })
+    }
+
+    /// Refuses a number of classes that is not that of the labels, before long work.
+    pub fn check(&self, classes: usize) -> Result<()> {
+        if !self.recalls.is_null() && self.class_count != classes {
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                format!("class_count is {}, but the labels are of {classes} classes", self.class_count),
+            ));
+        }
+        Ok(())
+    }
+
+    /// # Safety
+    /// As for [`Places::new`].
+    pub unsafe fn write(&self, found: &ProbeScores) -> Result<()> {
+        self.check(found.recalls.len())?;
+        // SAFETY: by contract.
+        unsafe {
+            if !self.recalls.is_null() {
+                for (i, recall) in found.recalls.iter().enumerate() {
+                    self.recalls.add(i).write(recall.mean);
+                }
+            }
+            put(
+                self.result,
+                seed_linear_result {
+                    struct_size: size_of::<seed_linear_result>(),
+                    accuracy_mean: found.accuracy.mean,
+                    accuracy_deviation: found.accuracy.deviation,
+                    balanced_recall_mean: found.balanced_recall.mean,
+                    balanced_recall_deviation: found.balanced_recall.deviation,
+                    auroc_mean: found.auroc.mean,
+                    auroc_deviation: found.auroc.deviation,
+                },
+            );
+        }
+        Ok(())
+    }
 }

@@ -23,9 +23,18 @@ impl Maps {
 
     /// Marks `value`, the output of block `number`, where it is the last of its size.
     pub fn mark(&self, builder: &mut Builder, number: usize, value: Value) {
-        let Some((name, channels, stride)) = self.blocks.get(number) else { return };
-        if self.blocks.get(number + 1).is_none_or(|(_, _, next)| next != stride) {
+        if let Some((name, channels, stride)) = self.last_of_size(number) {
             builder.mark(name.clone(), *channels, *stride, value);
         }
+    }
+
+    /// The name of the map that block `number` gives, where it is the last of its size.
+    pub fn name(&self, number: usize) -> Option<&str> {
+        self.last_of_size(number).map(|(name, _, _)| name.as_str())
+    }
+
+    fn last_of_size(&self, number: usize) -> Option<&(String, i64, i64)> {
+        let block = self.blocks.get(number)?;
+        self.blocks.get(number + 1).is_none_or(|(_, _, next)| *next != block.2).then_some(block)
     }
 }

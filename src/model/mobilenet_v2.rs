@@ -101,10 +101,13 @@ impl MobileNetV2 {
 }
 
 impl Backbone for MobileNetV2 {
-    fn features(&self, images: &Tensor, mode: Mode) -> Result<Tensor> {
+    fn features(&self, images: &Tensor, mode: Mode, keep: &mut dyn FnMut(&str, &Tensor)) -> Result<Tensor> {
         let mut x = self.stem.forward(images, mode)?; // (B, 32, H/2, W/2)
-        for block in &self.blocks {
+        for (number, block) in self.blocks.iter().enumerate() {
             x = block.forward(&x, mode)?;
+            if let Some(name) = self.maps.name(number) {
+                keep(name, &x);
+            }
         }
         global_average(&self.last.forward(&x, mode)?) // (B, 1280)
     }

@@ -211,10 +211,13 @@ impl MobileNetV3 {
 }
 
 impl Backbone for MobileNetV3 {
-    fn features(&self, images: &Tensor, mode: Mode) -> Result<Tensor> {
+    fn features(&self, images: &Tensor, mode: Mode, keep: &mut dyn FnMut(&str, &Tensor)) -> Result<Tensor> {
         let mut x = self.stem.forward(images, mode)?; // (B, 16, H/2, W/2)
-        for block in &self.blocks {
+        for (number, block) in self.blocks.iter().enumerate() {
             x = block.forward(&x, mode)?;
+            if let Some(name) = self.maps.name(number) {
+                keep(name, &x);
+            }
         }
         let pooled = global_average(&self.last.forward(&x, mode)?)?; // (B, 576 or 960)
         HS.apply(self.widen.forward(&pooled)?, mode) // (B, 1024 or 1280)

@@ -90,8 +90,8 @@ pub enum Mode {
 
 /// A network up to its features.
 pub(crate) trait Backbone: Send {
-    /// (B, 3, H, W) → (B, d).
-    fn features(&self, images: &Tensor, mode: Mode) -> Result<Tensor>;
+    /// (B, 3, H, W) → (B, d), the outputs of the stages that [`lower`](Backbone::lower) marks given to `keep` by name.
+    fn features(&self, images: &Tensor, mode: Mode, keep: &mut dyn FnMut(&str, &Tensor)) -> Result<Tensor>;
 
     /// Appends the eval mode of [`features`](Backbone::features) to a program of fused operations.
     fn lower(&self, builder: &mut Builder) -> Result<Value>;

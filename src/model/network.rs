@@ -99,7 +99,26 @@ impl Network {
         check_images(images, self.device(), self.channels())?;
         let (batch, _, height, width) = images.size4()?;
         self.architecture.check_size(batch, height, width, mode)?;
-        self.backbone.features(images, mode)
+        self.backbone.features(images, mode, &mut |_, _| {})
+    }
+
+    /// The feature maps of these `stages` (names as [`Stage`](super::Stage) has them), each (B, C, h, w), within autograd.
+    ///
+    /// # Errors
+    /// Those of [`features`](Network::features); `InvalidArgument` where there is no such stage.
+    pub fn maps(&self, images: &Tensor, stages: &[&str], mode: Mode) -> Result<Vec<Tensor>> {
+        check_images(images, self.device(), self.channels())?;
+        let (batch, _, height, width) = images.size4()?;
+        self.architecture.check_size(batch, height, width, mode)?;
+        let mut found: Vec<Option<Tensor>> = stages.iter().map(|_| None).collect();
+        let _features = self.backbone.features(images, mode, &mut |name, map| {
+            if let Some(place) = stages.iter().position(|stage| *stage == name) {
+                found[place] = Some(map.shallow_clone());
+            }
+        })?;
+        let missing =
+            |stage: &str| Error::invalid(format!("{} has no feature map {stage:?}", self.architecture.name()));
+        found.into_iter().zip(stages).map(|(map, stage)| map.ok_or_else(|| missing(stage))).collect()
     }
 
     /// Head on top of the features: (B, 3, H, W) → (B, [`output_dim`](Network::output_dim)); not normalised.

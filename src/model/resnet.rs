@@ -129,11 +129,14 @@ impl ResNet {
 }
 
 impl Backbone for ResNet {
-    fn features(&self, images: &Tensor, mode: Mode) -> Result<Tensor> {
+    fn features(&self, images: &Tensor, mode: Mode, keep: &mut dyn FnMut(&str, &Tensor)) -> Result<Tensor> {
         let x = self.stem.forward(images, mode)?; // (B, 64w, H/2, W/2)
         let mut x = x.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?; // (B, 64w, H/4, W/4)
-        for block in &self.blocks {
+        for (number, block) in self.blocks.iter().enumerate() {
             x = block.forward(&x, mode)?;
+            if let Some(stage) = self.ends.iter().position(|&(end, _)| end == number + 1) {
+                keep(&format!("layer{}", stage + 1), &x);
+            }
         }
         global_average(&x)
     }

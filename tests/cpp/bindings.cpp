@@ -799,6 +799,36 @@ void classifying(const std::string &folder) {
   CHECK(one.classes[0] == all.classes[3] && std::fabs(one.confidences[0] - all.confidences[3]) < 1e-3f);
   CHECK(std::fabs(one.probabilities[0] + one.probabilities[1] - 1) < 1e-5f);
 
+  // The same student taught by that classifier, with labels for a few images only.
+  auto full = TAKE(seed::Config::create({{"device", "cpu"}, {"finetune.mode", "full"}, {"finetune.epochs", 1}}));
+  auto few = labels;
+  for (std::size_t i = 8; i < 24; ++i) few[i] = -1;
+  seed::Classifier::FitOptions taught;
+  taught.taught_by = &classifier;
+  auto pupil = TAKE(seed::Classifier::fit(full, student, frames, few, names, taught));
+  CHECK(TAKE(pupil.class_count()) == 2);
+  FAILS(ErrorCode::Mismatch, seed::Classifier::fit(full, student, frames, few, {"rows", "columns"}, taught));
+  seed::Classifier none{nullptr};
+  taught.taught_by = &none;
+  FAILS(ErrorCode::InvalidArgument, seed::Classifier::fit(full, student, frames, few, names, taught));
+
+  std::size_t told = 0, total = 0;
+  const auto count = [&](std::size_t done, std::size_t all) {
+    told = done;
+    total = all;
+    return true;
+  };
+  const auto semi = TAKE(seed::semi_supervised(full, student, frames, labels, 2, count));
+  CHECK(told == total && total == 4 && semi.recalls.size() == 2);
+  CHECK(std::fabs(semi.balanced_recall_mean - (semi.recalls[0] + semi.recalls[1]) / 2) < 1e-9);
+  const auto carried = TAKE(seed::transfer(config, student, frames, labels, {&frames, labels}, 1));
+  CHECK(carried.accuracy_mean > 0.5 && carried.accuracy_deviation == 0);
+  CHECK(TAKE(seed::transfer(config, student, frames, labels, {}, 2)).recalls.size() == 2);
+  const auto stop = [](std::size_t, std::size_t) { return false; };
+  FAILS(ErrorCode::Cancelled, seed::semi_supervised(full, student, frames, labels, 2, stop));
+  FAILS(ErrorCode::Cancelled, seed::transfer(config, student, frames, labels, {}, 2, stop));
+  FAILS(ErrorCode::InvalidArgument, seed::semi_supervised(full, student, frames, labels, 0));
+
   // A third class joins; the names that are known must come first.
   FAILS(ErrorCode::Mismatch, seed::Classifier::fit(config, classifier, frames, labels, {"rows", "columns"}));
   for (std::size_t i = 0; i < 6; ++i) labels[i] = 2;

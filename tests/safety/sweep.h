@@ -244,6 +244,7 @@ static void fit(void) {
   int32_t outcome = -1;
   size_t count = 0, length = 0;
   OK(seed_config_set_int(g_seed_config, "finetune.epochs", 1));
+  OK(seed_config_set_string(g_seed_config, "finetune.mode", "full"));
   OK(seed_classifier_fit(g_seed_config, g_seed_student, NULL, NULL, g_seed_dataset, classes, IMAGES + 1, class_names, 2,
                          NULL, NULL, NULL, &outcome, &g_seed_classifier));
   OK(seed_classifier_save(g_seed_classifier, p_classifier));

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::{Outcome, root};
 
 /// The files of src/ffi in the order in which the header tells of them.
-const FILES: [&str; 35] = [
+const FILES: [&str; 36] = [
     "init",
     "error",
     "log",
@@ -35,6 +35,7 @@ const FILES: [&str; 35] = [
     "stored",
     "eval",
     "probe",
+    "protocol",
     "drift",
     "gate",
     "report",

@@ -19,7 +19,7 @@ const ALLOWED: [(&str, &[&str]); 19] = [
     ("distill", &["error", "memory", "torch", "data", "model", "optim"]),
     ("checkpoint", &["error", "memory", "model"]),
     ("eval", &["error", "memory", "data"]),
-    ("infer", &["error", "memory", "torch", "device", "data", "config", "model", "eval"]),
+    ("infer", &["error", "memory", "torch", "device", "data", "config", "model", "optim", "eval"]),
     (
         "train",
         &[

@@ -29,8 +29,30 @@ namespace LibSeed
         public static Classifier Fit(Config config, Student student, Dataset images, int[] labels, IReadOnlyCollection<string> classes,
             Teacher teacher = null, IProgress<FitProgress> progress = null, CancellationToken cancellation = default(CancellationToken))
         {
-            return Fit(config, Given.Object(student, nameof(student)).Handle, ClassifierHandle.None, images, labels, classes, teacher,
-                progress, cancellation);
+            return Fit(config, Given.Object(student, nameof(student)).Handle, ClassifierHandle.None, ClassifierHandle.None, images,
+                labels, classes, teacher, progress, cancellation);
+        }
+
+        /// <summary>
+        /// As the other in the "finetune.mode" full, but the student also learns what the classifier of a teacher answers, on images
+        /// without a label as well ("finetune.logit_weight", "finetune.logit_temperature", "finetune.label_weight").
+        /// </summary>
+        /// <param name="config">The settings.</param>
+        /// <param name="student">The student.</param>
+        /// <param name="taughtBy">The teacher's classifier, of the same classes and image size.</param>
+        /// <param name="images">The images.</param>
+        /// <param name="labels">One number for each image: its class, or −1 for none.</param>
+        /// <param name="classes">The classes' names, all different.</param>
+        /// <param name="teacher">What "finetune.anchor" draws the student to; null: the student as it was.</param>
+        /// <param name="progress">Receives reports on this thread; what it throws ends the fit and is thrown by this method.</param>
+        /// <param name="cancellation">Ends the fit.</param>
+        /// <exception cref="OperationCanceledException">The token ended the fit.</exception>
+        public static Classifier Distil(Config config, Student student, Classifier taughtBy, Dataset images, int[] labels,
+            IReadOnlyCollection<string> classes, Teacher teacher = null, IProgress<FitProgress> progress = null,
+            CancellationToken cancellation = default(CancellationToken))
+        {
+            return Fit(config, Given.Object(student, nameof(student)).Handle, ClassifierHandle.None,
+                Given.Object(taughtBy, nameof(taughtBy)).Handle, images, labels, classes, teacher, progress, cancellation);
         }
 
         /// <summary>
@@ -40,8 +62,8 @@ namespace LibSeed
         public static Classifier Fit(CancelToken cancel, out Outcome outcome, Config config, Student student, Dataset images,
             int[] labels, IReadOnlyCollection<string> classes, Teacher teacher = null, IProgress<FitProgress> progress = null)
         {
-            return Fit(config, Given.Object(student, nameof(student)).Handle, ClassifierHandle.None, images, labels, classes, teacher,
-                progress, Given.Object(cancel, nameof(cancel)).Handle, out outcome);
+            return Fit(config, Given.Object(student, nameof(student)).Handle, ClassifierHandle.None, ClassifierHandle.None, images,
+                labels, classes, teacher, progress, Given.Object(cancel, nameof(cancel)).Handle, out outcome);
         }
 
         /// <summary>
@@ -53,27 +75,28 @@ namespace LibSeed
             IReadOnlyCollection<string> classes, Teacher teacher = null, IProgress<FitProgress> progress = null,
             CancellationToken cancellation = default(CancellationToken))
         {
-            return Fit(config, StudentHandle.None, Given.Object(earlier, nameof(earlier)).Handle, images, labels, classes, teacher,
-                progress, cancellation);
+            return Fit(config, StudentHandle.None, Given.Object(earlier, nameof(earlier)).Handle, ClassifierHandle.None, images,
+                labels, classes, teacher, progress, cancellation);
         }
 
         /// <summary>As the other, with a token of the library, which works as for the fit.</summary>
         public static Classifier Extend(CancelToken cancel, out Outcome outcome, Config config, Classifier earlier, Dataset images,
             int[] labels, IReadOnlyCollection<string> classes, Teacher teacher = null, IProgress<FitProgress> progress = null)
         {
-            return Fit(config, StudentHandle.None, Given.Object(earlier, nameof(earlier)).Handle, images, labels, classes, teacher,
-                progress, Given.Object(cancel, nameof(cancel)).Handle, out outcome);
+            return Fit(config, StudentHandle.None, Given.Object(earlier, nameof(earlier)).Handle, ClassifierHandle.None, images,
+                labels, classes, teacher, progress, Given.Object(cancel, nameof(cancel)).Handle, out outcome);
         }
 
-        private static Classifier Fit(Config config, StudentHandle student, ClassifierHandle earlier, Dataset images, int[] labels,
-            IReadOnlyCollection<string> classes, Teacher teacher, IProgress<FitProgress> progress, CancellationToken cancellation)
+        private static Classifier Fit(Config config, StudentHandle student, ClassifierHandle earlier, ClassifierHandle taughtBy,
+            Dataset images, int[] labels, IReadOnlyCollection<string> classes, Teacher teacher, IProgress<FitProgress> progress, CancellationToken cancellation)
         {
             using (var link = new Cancellation(cancellation))
             {
                 try
                 {
                     Outcome outcome;
-                    var made = Fit(config, student, earlier, images, labels, classes, teacher, progress, link.Handle, out outcome);
+                    var made = Fit(config, student, earlier, taughtBy, images, labels, classes, teacher, progress, link.Handle,
+                        out outcome);
                     if (outcome == Outcome.Cancelled && cancellation.IsCancellationRequested)
                     {
                         made.Dispose();
@@ -89,8 +112,8 @@ namespace LibSeed
             }
         }
 
-        private static unsafe Classifier Fit(Config config, StudentHandle student, ClassifierHandle earlier, Dataset images,
-            int[] labels, IReadOnlyCollection<string> classes, Teacher teacher, IProgress<FitProgress> progress,
+        private static unsafe Classifier Fit(Config config, StudentHandle student, ClassifierHandle earlier,
+            ClassifierHandle taughtBy, Dataset images, int[] labels, IReadOnlyCollection<string> classes, Teacher teacher, IProgress<FitProgress> progress,
             CancelTokenHandle cancel, out Outcome outcome)
         {
             var settings = Given.Object(config, nameof(config)).Handle;
@@ -108,9 +131,12 @@ namespace LibSeed
                 SeedException trouble = null;
                 try
                 {
-                    made = SeedHandle.Make<ClassifierHandle>((out IntPtr result) => Native.seed_classifier_fit(settings, student,
-                        earlier, master, frames, numbers, count, names.Pointers, names.Count,
-                        callback.Wanted ? Callbacks.Fitting : null, callback.Number, cancel, out ended, out result));
+                    var report = callback.Wanted ? Callbacks.Fitting : null;
+                    made = SeedHandle.Make<ClassifierHandle>((out IntPtr result) => taughtBy == ClassifierHandle.None
+                        ? Native.seed_classifier_fit(settings, student, earlier, master, frames, numbers, count, names.Pointers,
+                            names.Count, report, callback.Number, cancel, out ended, out result)
+                        : Native.seed_classifier_distil(settings, student, earlier, master, taughtBy, frames, numbers, count,
+                            names.Pointers, names.Count, report, callback.Number, cancel, out ended, out result));
                 }
                 catch (SeedException error)
                 {

@@ -39,7 +39,7 @@ namespace LibSeed
         public int Height { get; }
     }
 
-    /// <summary>What <see cref="Measures.Linear"/> found; shares are 0 to 1.</summary>
+    /// <summary>What <see cref="Measures.Linear"/> and <see cref="Protocols"/> found; shares are 0 to 1.</summary>
     public sealed class LinearResult
     {
         internal LinearResult(LinearLayout from, double[] recalls)

@@ -343,6 +343,11 @@ namespace LibSeed
             ClassifierHandle earlier, TeacherHandle teacher, DatasetHandle dataset, IntPtr labels, UIntPtr labelCount,
             IntPtr[] names, UIntPtr classCount, FitCallback callback, IntPtr userData, CancelTokenHandle cancel,
             out int outcome, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_classifier_distil(ConfigHandle config, StudentHandle student,
+            ClassifierHandle earlier, TeacherHandle teacher, ClassifierHandle taughtBy, DatasetHandle dataset,
+            IntPtr labels, UIntPtr labelCount, IntPtr[] names, UIntPtr classCount, FitCallback callback,
+            IntPtr userData, CancelTokenHandle cancel, out int outcome, out IntPtr result);
 
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_anomaly_fit(ConfigHandle config, StudentHandle student, DatasetHandle good,
@@ -448,6 +453,15 @@ namespace LibSeed
         internal static extern IntPtr seed_linear_evaluate(float* features, UIntPtr count, UIntPtr dim, IntPtr labels,
             uint splits, ulong seed, double labelFraction, CancelTokenHandle cancel, ref LinearLayout result,
             IntPtr recalls, UIntPtr classCount);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_semi_supervised_evaluate(ConfigHandle config, StudentHandle student,
+            DatasetHandle dataset, IntPtr labels, UIntPtr labelCount, uint splits, CountCallback callback,
+            IntPtr userData, CancelTokenHandle cancel, ref LinearLayout result, IntPtr recalls, UIntPtr classCount);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_transfer_evaluate(ConfigHandle config, StudentHandle student,
+            DatasetHandle dataset, IntPtr labels, UIntPtr labelCount, DatasetHandle test, IntPtr testLabels,
+            UIntPtr testLabelCount, uint splits, CountCallback callback, IntPtr userData, CancelTokenHandle cancel,
+            ref LinearLayout result, IntPtr recalls, UIntPtr classCount);
 
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_drift_new(float* embeddings, UIntPtr count, UIntPtr dim, out IntPtr result);

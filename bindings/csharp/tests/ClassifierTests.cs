@@ -128,6 +128,36 @@ namespace LibSeed.Tests
         }
 
         [Test]
+        public static void ProtocolsAndTeachersClassifiers()
+        {
+            using (var config = Fixtures.SmallConfig())
+            using (var full = Fixtures.SmallConfig().Set("finetune.mode", "full").Set("finetune.epochs", 1))
+            using (var parts = Parts())
+            using (var student = new Student("resnet18", config))
+            using (var teacher = Fitted(config, parts))
+            using (var source = new CancellationTokenSource())
+            {
+                var labels = parts.ClassLabels();
+                using (var pupil = Classifier.Distil(full, student, teacher, parts, labels, parts.Classes()))
+                {
+                    Expect.Equal(2, pupil.Classes.Count);
+                }
+                Expect.Fails(ErrorCode.InvalidArgument, () => Classifier.Distil(config, student, teacher, parts, labels, parts.Classes()));
+                Expect.Throws<ArgumentNullException>(() => Classifier.Distil(full, student, null, parts, labels, parts.Classes()));
+                CountProgress last = default(CountProgress);
+                var semi = Protocols.SemiSupervised(full, student, parts, labels, 2, new DirectProgress<CountProgress>(p => last = p));
+                Expect.Equal("4 of 4", last.Done + " of " + last.Total);
+                Expect.Near(semi.BalancedRecallMean, semi.Recalls.Average(), 1e-9);
+                var carried = Protocols.Transfer(config, student, parts, labels, parts, labels, 1);
+                Expect.True(carried.AccuracyMean > .5, "accuracy " + carried.AccuracyMean);
+                Expect.Equal(2, Protocols.Transfer(config, student, parts, labels, splits: 2).Recalls.Count);
+                Expect.Fails(ErrorCode.InvalidArgument, () => Protocols.Transfer(config, student, parts, labels.Skip(1).ToArray()));
+                source.Cancel();
+                Expect.Throws<OperationCanceledException>(() => Protocols.SemiSupervised(full, student, parts, labels, 2, null, source.Token));
+            }
+        }
+
+        [Test]
         public static void FitsEnd()
         {
             var before = SeedHandle.Open;

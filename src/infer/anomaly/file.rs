@@ -2,7 +2,8 @@
 //!
 //! | | |
 //! |---|---|
-//! | tensor `anomaly.memory` | patches, (M, D), float32 |
+//! | tensor `anomaly.memory` | patches, (M, D), float32 (patchcore) |
+//! | tensors `anomaly.student.NAME` | the network that learned the maps, as the backbone (stfpm) |
 //! | tensor `anomaly.held_out` | scores of the held-out good parts, (n), float32; absent where there are none |
 //! | metadata `anomaly` | JSON: layers, neighbours, threshold, … ([`Settings`]) |
 
@@ -19,11 +20,16 @@ use crate::model::weights::{HostTensor, StateDict};
 
 const KEY: &str = "anomaly";
 const PREFIX: &str = "anomaly.";
+/// Begins the names of the tensors of the network that learned the maps.
+pub(super) const STUDENT: &str = "student.";
 
 /// What is said about a detector beside its network and memory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
+    /// "patchcore" or "stfpm"; absent: patchcore, as earlier versions wrote.
+    #[serde(default = "patchcore", skip_serializing_if = "is_patchcore")]
+    pub kind: String,
     /// The feature maps that patches are made of, the largest first.
     pub layers: Vec<String>,
     /// b of the image score.
@@ -42,12 +48,28 @@ pub struct Settings {
     pub size: [u32; 2],
 }
 
+fn patchcore() -> String {
+    "patchcore".to_owned()
+}
+
+fn is_patchcore(kind: &str) -> bool {
+    kind == "patchcore"
+}
+
+/// What a detector has learned, as a file holds it.
+pub(super) enum Learned {
+    /// Patches, (M, D).
+    Memory(Tensor),
+    /// The tensors of the network that learned the maps.
+    Student(StateDict),
+}
+
 /// What a file holds.
 pub(super) struct Contents {
     pub network: Network,
     pub student: StudentHeader,
     pub settings: Settings,
-    pub memory: Tensor,
+    pub learned: Learned,
     pub held_out: Vec<f32>,
 }
 
@@ -56,12 +78,13 @@ pub(super) fn save(
     network: &Network,
     student: &StudentHeader,
     settings: &Settings,
-    memory: &Tensor,
+    learned: Vec<(String, HostTensor)>,
     held_out: &[f32],
 ) -> Result<()> {
     let text = serde_json::to_string(settings)
         .map_err(|error| Error::new(ErrorKind::Internal, format!("the detector's settings: {error}")))?;
-    let mut tensors = BTreeMap::from([(format!("{PREFIX}memory"), HostTensor::from_tensor(memory)?)]);
+    let mut tensors: BTreeMap<String, HostTensor> =
+        learned.into_iter().map(|(name, tensor)| (format!("{PREFIX}{name}"), tensor)).collect();
     if !held_out.is_empty() {
         tensors.insert(format!("{PREFIX}held_out"), HostTensor::from_tensor(&Tensor::f_from_slice(held_out)?)?);
     }
@@ -89,6 +112,9 @@ pub(super) fn load(path: &Path) -> Result<Contents> {
             return Err(wrong(format!("{key} is {value}, expected {low} to {high}")));
         }
     }
+    if !["patchcore", "stfpm"].contains(&settings.kind.as_str()) {
+        return Err(wrong(format!("kind is {:?}, expected patchcore or stfpm", settings.kind)));
+    }
     if settings.layers.is_empty() || settings.layers.len() > 64 {
         return Err(wrong(format!("there are {} layers, expected 1 to 64", settings.layers.len())));
     }
@@ -108,7 +134,7 @@ pub(super) fn load(path: &Path) -> Result<Contents> {
         }
         Ok(Some(tensor))
     };
-    let memory = take("memory", 2)?.ok_or_else(|| wrong(format!("the tensor {PREFIX}memory is missing")))?;
+    let memory = if settings.kind == "patchcore" { take("memory", 2)? } else { None };
     let held_out = match take("held_out", 1)? {
         Some(scores) => {
             let mut values = vec![0f32; scores.numel()];
@@ -118,8 +144,27 @@ pub(super) fn load(path: &Path) -> Result<Contents> {
         }
         None => Vec::new(),
     };
+    let learned = match settings.kind.as_str() {
+        "stfpm" => Learned::Student(of_student(&mut extra.tensors)),
+        _ => Learned::Memory(memory.ok_or_else(|| wrong(format!("the tensor {PREFIX}memory is missing")))?),
+    };
+    if let Learned::Student(StateDict { tensors, .. }) = &learned
+        && tensors.is_empty()
+    {
+        return Err(wrong(format!("the tensors {PREFIX}{STUDENT}… are missing")));
+    }
     if let Some(name) = extra.tensors.keys().next() {
         return Err(wrong(format!("the tensor {name} is unknown")));
     }
-    Ok(Contents { network, student, settings, memory, held_out })
+    Ok(Contents { network, student, settings, learned, held_out })
+}
+
+/// Takes the tensors of the network that learned the maps, under the network's own names.
+fn of_student(tensors: &mut BTreeMap<String, HostTensor>) -> StateDict {
+    let prefix = format!("{PREFIX}{STUDENT}");
+    let (own, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        std::mem::take(tensors).into_iter().partition(|(name, _)| name.starts_with(&prefix));
+    *tensors = others;
+    let bare = |(name, tensor): (String, HostTensor)| (name[prefix.len()..].to_owned(), tensor);
+    StateDict { tensors: own.into_iter().map(bare).collect(), metadata: BTreeMap::new() }
 }

@@ -1,4 +1,5 @@
-//! Anomaly detection from good parts only: PatchCore (Roth et al., CVPR 2022) on a student's features.
+//! Anomaly detection from good parts only, on a student's features: PatchCore (Roth et al., CVPR 2022), or a second network that
+//! learns the maps of good parts ([`stfpm`]).
 //!
 //! ```text
 //! good parts → patches of the feature maps → coreset = memory M (M, D)
@@ -17,6 +18,7 @@ mod nearest;
 mod patches;
 mod pool;
 mod score;
+pub mod stfpm;
 mod threshold;
 
 use std::path::Path;
@@ -28,14 +30,17 @@ pub use file::Settings;
 pub use threshold::{Threshold, threshold};
 
 use self::coreset::{Enough, k_centres};
-use self::patches::Patches;
-use self::pool::{CHUNK, each_chunk, patches_of, pool};
+use self::file::Learned;
+use self::patches::{Patches, patches};
+use self::pool::{CHUNK, each_chunk, maps_of, pool, whole};
+use self::stfpm::Copyist;
 use super::session::{Output, Session, SessionOptions};
 use crate::config::Config;
 use crate::data::random::{Purpose, generator, shuffle};
 use crate::data::{Dataset, Frame, FrameView, ViewConfig};
 use crate::error::{Error, Result};
 use crate::model::student_file::StudentHeader;
+use crate::model::weights::HostTensor;
 use crate::model::{Head, Load, Network, Stage};
 
 /// A detector ready for frames.
@@ -51,9 +56,9 @@ pub struct AnomalyDetector {
     adding: Mutex<()>,
 }
 
-/// An immutable memory with its threshold.
+/// What is known of good parts, with its threshold. It never changes.
 struct Memory {
-    rows: Tensor,
+    known: Known,
     held_out: Vec<f32>,
     settings: Settings,
     threshold: Threshold,
@@ -62,6 +67,13 @@ struct Memory {
 // SAFETY: the tensor is read only after it was put here, which libtorch allows from several threads; a handle's reference
 // count is atomic.
 unsafe impl Sync for Memory {}
+
+enum Known {
+    /// PatchCore's memory, (M, D).
+    Patches(Tensor),
+    /// The network that learned the maps.
+    Copy(Copyist),
+}
 
 /// What one frame gives.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,13 +102,15 @@ impl AnomalyDetector {
         good: &Dataset,
         progress: &mut dyn FnMut(usize, usize) -> bool,
     ) -> Result<Self> {
+        config.validate()?;
         let settings = &config.anomaly;
+        let stfpm = settings.kind == "stfpm";
         let (session, network, student) = prepare(network, view, options)?;
         let names = match settings.layers.is_empty() {
             true => session
                 .stages()
                 .iter()
-                .filter(|stage| [8, 16].contains(&stage.stride))
+                .filter(|stage| [8, 16].contains(&stage.stride) || (stfpm && stage.stride == 4))
                 .map(|s| s.name.clone())
                 .collect(),
             false => settings.layers.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>(),
@@ -107,19 +121,31 @@ impl AnomalyDetector {
         shuffle(&mut generator(config.seed, 0, 0, Purpose::Split), &mut order);
         let held = ((settings.held_out * order.len() as f64).round() as usize).min(order.len().saturating_sub(1));
         let (held, learned) = order.split_at(held);
-        let total = good.len();
+        let passes = if stfpm { usize::try_from(settings.epochs).unwrap_or(usize::MAX) } else { 1 };
+        let total = learned.len().saturating_mul(passes).saturating_add(held.len());
         let mut done = 0;
         let mut told = |count: usize| {
             done += count;
             progress(done, total)
         };
-        let (pool, images) = pool(&session, &stages, good, learned, settings, config.seed, &mut told)?;
-        let share = (settings.memory_share * pool.size()[0] as f64).round().max(1.0) as usize;
-        let count = share.min(usize::try_from(settings.memory_max).unwrap_or(usize::MAX));
-        let chosen = k_centres(&pool, None, &Enough { count, radius: 0.0 }, config.seed, &mut || !told(0))?;
-        let rows = pool.f_index_select(0, &Tensor::f_from_slice(&chosen)?)?;
-        let radius = nearest::nearest(&pool, &rows)?.0.f_max()?.f_double_value(&[])?;
+        let (known, images, radius) = match stfpm {
+            true => {
+                let learner = stfpm::Learner { session: &session, network: &network, view, stages: &stages, options };
+                let (copy, images) = learner.fit(config, good, learned, &mut told)?;
+                (Known::Copy(copy), images, 0.0)
+            }
+            false => {
+                let (pool, images) = pool(&session, &stages, good, learned, settings, config.seed, &mut told)?;
+                let share = (settings.memory_share * pool.size()[0] as f64).round().max(1.0) as usize;
+                let count = share.min(usize::try_from(settings.memory_max).unwrap_or(usize::MAX));
+                let chosen = k_centres(&pool, None, &Enough { count, radius: 0.0 }, config.seed, &mut || !told(0))?;
+                let rows = pool.f_index_select(0, &Tensor::f_from_slice(&chosen)?)?;
+                let radius = nearest::nearest(&pool, &rows)?.0.f_max()?.f_double_value(&[])?;
+                (Known::Patches(rows), images, radius)
+            }
+        };
         let settings = Settings {
+            kind: settings.kind.clone(),
             layers: names,
             neighbours: u32::try_from(settings.neighbours).unwrap_or(u32::MAX),
             blur_sigma: settings.blur_sigma,
@@ -129,10 +155,10 @@ impl AnomalyDetector {
             images,
             size: [view.width, view.height],
         };
-        let memory = Memory { rows, held_out: Vec::new(), threshold: threshold(&[], 1.0), settings };
+        let memory = Memory { known, held_out: Vec::new(), threshold: threshold(&[], 1.0), settings };
         let mut held_out = Vec::new();
-        each_chunk(&session, &stages, good, held, &mut told, |patches| {
-            held_out.extend(memory.scores(patches, None)?.into_iter().map(|(score, _)| score));
+        each_chunk(&session, good, held, CHUNK, &mut told, |images| {
+            held_out.extend(memory.scores(&session, &stages, images, None)?.into_iter().map(|(score, _)| score));
             Ok(())
         })?;
         let memory = memory.judged_by(held_out);
@@ -145,10 +171,16 @@ impl AnomalyDetector {
     /// scores, which the larger memory could only lower: the threshold stays on the safe side.
     ///
     /// # Errors
-    /// As [`fit`](AnomalyDetector::fit); nothing has changed then.
+    /// As [`fit`](AnomalyDetector::fit), and `Unsupported` for the kind stfpm; nothing has changed then.
     pub fn add(&self, good: &Dataset, config: &Config, progress: &mut dyn FnMut(usize, usize) -> bool) -> Result<()> {
         let _one = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.current();
+        let Known::Patches(known) = &before.known else {
+            return Err(Error::new(
+                crate::ErrorKind::Unsupported,
+                "a detector of the kind stfpm has learned its good parts by training: fit it again with all of them",
+            ));
+        };
         let mut order: Vec<usize> = (0..good.len()).collect();
         shuffle(&mut generator(config.seed, 0, before.settings.images, Purpose::Split), &mut order);
         let held = ((config.anomaly.held_out * order.len() as f64).round() as usize).min(order.len().saturating_sub(1));
@@ -160,16 +192,17 @@ impl AnomalyDetector {
         };
         let (pool, images) = pool(&self.session, &self.stages, good, learned, &config.anomaly, config.seed, &mut told)?;
         let room = usize::try_from(before.settings.memory_max).unwrap_or(usize::MAX);
-        let count = room.saturating_sub(before.rows.size()[0] as usize);
+        let count = room.saturating_sub(known.size()[0] as usize);
         let enough = Enough { count, radius: before.settings.radius };
-        let chosen = k_centres(&pool, Some(&before.rows), &enough, config.seed, &mut || !told(0))?;
+        let chosen = k_centres(&pool, Some(known), &enough, config.seed, &mut || !told(0))?;
         let new = pool.f_index_select(0, &Tensor::f_from_slice(&chosen)?)?;
-        let rows = Tensor::f_cat(&[&before.rows, &new], 0)?;
+        let known = Known::Patches(Tensor::f_cat(&[known, &new], 0)?);
         let settings = Settings { images: before.settings.images + images, ..before.settings.clone() };
-        let memory = Memory { rows, held_out: Vec::new(), threshold: before.threshold, settings };
+        let memory = Memory { known, held_out: Vec::new(), threshold: before.threshold, settings };
         let mut held_out = before.held_out.clone();
-        each_chunk(&self.session, &self.stages, good, held, &mut told, |patches| {
-            held_out.extend(memory.scores(patches, None)?.into_iter().map(|(score, _)| score));
+        each_chunk(&self.session, good, held, CHUNK, &mut told, |images| {
+            let scores = memory.scores(&self.session, &self.stages, images, None)?;
+            held_out.extend(scores.into_iter().map(|(score, _)| score));
             Ok(())
         })?;
         let memory = memory.judged_by(held_out);
@@ -182,17 +215,24 @@ impl AnomalyDetector {
     /// # Errors
     /// Those of [`load_student`](crate::model::student_file::load_student); `Format` for a file without a sound memory.
     pub fn open(path: &Path, options: SessionOptions) -> Result<Self> {
-        let file::Contents { network, student, settings, memory, held_out } = file::load(path)?;
+        let file::Contents { network, student, settings, learned, held_out } = file::load(path)?;
         let view = student.view();
         let (session, network, student) =
             prepare(&network, &view, options).map_err(|error| error.context(path.display()))?;
         let stages = stages(&session, &settings.layers).map_err(|error| Error::format(path, error))?;
         let dim: i64 = stages.iter().map(|stage| stage.channels).sum();
-        if memory.size()[1] != dim {
-            let found = memory.size()[1];
-            return Err(Error::format(path, format!("the memory is {found} wide, its layers give {dim}")));
-        }
-        let memory = Memory { rows: memory, held_out: Vec::new(), threshold: threshold(&[], 1.0), settings };
+        let known = match learned {
+            Learned::Memory(rows) if rows.size()[1] == dim => Known::Patches(rows),
+            Learned::Memory(rows) => {
+                let found = rows.size()[1];
+                return Err(Error::format(path, format!("the memory is {found} wide, its layers give {dim}")));
+            }
+            Learned::Student(state) => {
+                let copy = Copyist::from_state(&network, &state, &view, options);
+                Known::Copy(copy.map_err(|error| error.context(path.display()))?)
+            }
+        };
+        let memory = Memory { known, held_out: Vec::new(), threshold: threshold(&[], 1.0), settings };
         let memory = RwLock::new(Arc::new(memory.judged_by(held_out)));
         Ok(Self { session, stages, network: Mutex::new(network), student, memory, adding: Mutex::new(()) })
     }
@@ -203,7 +243,11 @@ impl AnomalyDetector {
     /// `Io`; what stood at `path` is as it was then.
     pub fn save(&self, path: &Path) -> Result<()> {
         let memory = self.current();
-        file::save(path, &self.lock(), &self.student, &memory.settings, &memory.rows, &memory.held_out)
+        let learned = match &memory.known {
+            Known::Patches(rows) => vec![("memory".to_owned(), HostTensor::from_tensor(rows)?)],
+            Known::Copy(copy) => copy.to_state()?,
+        };
+        file::save(path, &self.lock(), &self.student, &memory.settings, learned, &memory.held_out)
     }
 
     /// Judges `frames` of any sizes, with heat maps in the frames' own pixels where `maps` asks for them.
@@ -222,8 +266,9 @@ impl AnomalyDetector {
                 .collect::<Result<_>>()?;
             let own: Vec<&Frame> = own.iter().collect();
             let sizes: Vec<(i64, i64)> = own.iter().map(|f| (i64::from(f.height()), i64::from(f.width()))).collect();
-            let patches = patches_of(&self.session, &self.stages, &own)?;
-            for ((score, map), size) in memory.scores(&patches, maps.then_some(self.size()))?.into_iter().zip(sizes) {
+            let images = whole(&self.session, &own)?;
+            let scores = memory.scores(&self.session, &self.stages, &images, maps.then_some(self.size()))?;
+            for ((score, map), size) in scores.into_iter().zip(sizes) {
                 let map = match map {
                     Some(map) => floats(&score::resized(&map, size)?)?,
                     None => Vec::new(),
@@ -244,9 +289,12 @@ impl AnomalyDetector {
         self.current().settings.clone()
     }
 
-    /// Patches in the memory, and numbers in each.
+    /// Patches in the memory, and numbers in each; zeros for the kind stfpm.
     pub fn memory_size(&self) -> (i64, i64) {
-        self.current().rows.size2().unwrap_or((0, 0))
+        match &self.current().known {
+            Known::Patches(rows) => rows.size2().unwrap_or((0, 0)),
+            Known::Copy(_) => (0, 0),
+        }
     }
 
     /// Scores of the good parts that were held out.
@@ -281,13 +329,32 @@ impl Memory {
         self
     }
 
-    /// Score and, at the size asked for, heat map of each image.
-    fn scores(&self, patches: &Patches, size: Option<(i64, i64)>) -> Result<Vec<(f32, Option<Tensor>)>> {
+    /// Score and, at the size asked for, heat map of each of `images` (B, C, H, W), whose backbone is that of `session`.
+    fn scores(
+        &self,
+        session: &Session,
+        stages: &[Stage],
+        images: &Tensor,
+        size: Option<(i64, i64)>,
+    ) -> Result<Vec<(f32, Option<Tensor>)>> {
+        let maps = maps_of(session, stages, images)?;
+        match &self.known {
+            Known::Patches(rows) => self.distances(rows, &patches(&maps)?, size),
+            Known::Copy(copy) => copy.scores(&maps, stages, images, size),
+        }
+    }
+
+    fn distances(
+        &self,
+        memory: &Tensor,
+        patches: &Patches,
+        size: Option<(i64, i64)>,
+    ) -> Result<Vec<(f32, Option<Tensor>)>> {
         let of_image = patches.height * patches.width;
         let each = |image: i64| -> Result<(f32, Option<Tensor>)> {
             let rows = patches.rows.f_narrow(0, image * of_image, of_image)?;
             let neighbours = i64::from(self.settings.neighbours);
-            let scored = score::score(&rows, (patches.height, patches.width), &self.rows, neighbours)?;
+            let scored = score::score(&rows, (patches.height, patches.width), memory, neighbours)?;
             let map =
                 size.map(|size| score::heat_map(&scored.distances, size, self.settings.blur_sigma)).transpose()?;
             Ok((scored.score, map))

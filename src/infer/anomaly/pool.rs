@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use tch::{Device, Kind, Tensor};
 
-use super::patches::{Patches, patches};
+use super::patches::patches;
 use crate::config::AnomalyConfig;
 use crate::data::random::{Purpose, generator, shuffle};
 use crate::data::render::render;
@@ -18,30 +18,33 @@ use crate::model::Stage;
 /// Images that go through at once.
 pub(super) const CHUNK: usize = 16;
 
-/// Patches of whole frames.
-pub(super) fn patches_of(session: &Session, stages: &[Stage], frames: &[&Frame]) -> Result<Patches> {
+/// Whole frames as images (B, C, H, W) of the session's view, on the CPU.
+pub(super) fn whole(session: &Session, frames: &[&Frame]) -> Result<Tensor> {
     let length = session.view.view_len();
     let mut views = vec![0f32; frames.len() * length];
     views.par_chunks_exact_mut(length).zip(frames).try_for_each_init(Scratch::new, |scratch, (view, frame)| {
         render(frame, &ViewParams::plain(frame.width(), frame.height()), &session.view, view, scratch)
     })?;
-    let maps = session.plan.maps(&images_of(&views, &session.view)?, stages)?;
-    let maps: Vec<Tensor> =
-        maps.iter().map(|map| map.f_to_device(Device::Cpu)).collect::<std::result::Result<_, _>>()?;
-    patches(&maps)
+    images_of(&views, &session.view)
 }
 
-/// Gives the patches of the sound ones of `images` to `take`, some images at a time; how many images were sound.
+/// Feature maps of images (B, C, H, W), on the CPU.
+pub(super) fn maps_of(session: &Session, stages: &[Stage], images: &Tensor) -> Result<Vec<Tensor>> {
+    let maps = session.plan.maps(images, stages)?;
+    Ok(maps.iter().map(|map| map.f_to_device(Device::Cpu)).collect::<std::result::Result<_, _>>()?)
+}
+
+/// Gives the sound ones of `images` to `take` as (B, C, H, W), `size` at a time; how many were sound.
 pub(super) fn each_chunk(
     session: &Session,
-    stages: &[Stage],
     dataset: &Dataset,
     images: &[usize],
+    size: usize,
     told: &mut dyn FnMut(usize) -> bool,
-    mut take: impl FnMut(&Patches) -> Result<()>,
+    mut take: impl FnMut(&Tensor) -> Result<()>,
 ) -> Result<u64> {
     let mut sound = 0;
-    for chunk in images.chunks(CHUNK) {
+    for chunk in images.chunks(size) {
         let loaded: Vec<Result<Arc<Frame>>> = chunk.par_iter().map(|&image| dataset.load(image)).collect();
         let mut frames = Vec::with_capacity(loaded.len());
         for frame in loaded {
@@ -54,7 +57,7 @@ pub(super) fn each_chunk(
         }
         if !frames.is_empty() {
             let frames: Vec<&Frame> = frames.iter().map(|frame| &**frame).collect();
-            take(&patches_of(session, stages, &frames)?)?;
+            take(&whole(session, &frames)?)?;
             sound += frames.len() as u64;
         }
         if !told(chunk.len()) {
@@ -79,7 +82,8 @@ pub(super) fn pool(
     let of_image = (most / images.len().max(1)).max(1);
     let mut rows = Vec::new();
     let mut number = 0u64;
-    let sound = each_chunk(session, stages, dataset, images, told, |patches| {
+    let sound = each_chunk(session, dataset, images, CHUNK, told, |images| {
+        let patches = patches(&maps_of(session, stages, images)?)?;
         let all = (patches.height * patches.width) as usize;
         if all <= of_image {
             rows.push(patches.rows.shallow_clone());

@@ -89,7 +89,7 @@ impl VisionTransformer {
 }
 
 impl Backbone for VisionTransformer {
-    fn features(&self, images: &Tensor, mode: Mode) -> Result<Tensor> {
+    fn features(&self, images: &Tensor, mode: Mode, _keep: &mut dyn FnMut(&str, &Tensor)) -> Result<Tensor> {
         let patch = self.shape.patch();
         let grid = images.f_conv2d(&self.patch_weight, Some(&self.patch_bias), [patch, patch], [0, 0], [1, 1], 1)?; // (B, D, H/p, W/p)
         let (batch, _, rows, columns) = grid.size4()?;

@@ -65,6 +65,9 @@ impl Full {
         if let Some(anchor) = &self.anchor {
             part(anchor.identity()?.as_bytes());
         }
+        if let Some(tutor) = &self.tutor {
+            part(&tutor.identity()?);
+        }
         for (name, tensor) in self.network.to_state()? {
             part(name.as_bytes());
             part(&tensor.bytes);

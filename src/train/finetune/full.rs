@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! view x → h = backbone(x) → z = W·h + b      L = Σ w_i·CE(q_i, softmax(z_i)) / Σ w_i  (+ λ·L_SEED, see the anchor)
+//!                                        (+ λ·τ²·KL of a teacher's classifier, see the logits)
 //! SGD with momentum, cosine; W and b at "finetune.head_rate_factor" times the backbone's rate
 //! after each pass: loss on the held-out images at its best temperature → keep the best, stop when none came for long
 //! ```
@@ -13,6 +14,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::anchor::Anchor;
 use super::linear::{Linear, class_weights, smoothed_targets};
+use super::logits::{Tutor, logit_loss};
 use super::progress::{FinetuneProgress, Stage};
 use super::start::{Start, with_classifier};
 use super::{Part, Run, Score, floats};
@@ -55,6 +57,7 @@ pub(super) struct Full {
     pub(super) of_backbone: Sgd,
     pub(super) of_head: Sgd,
     pub(super) anchor: Option<Anchor>,
+    pub(super) tutor: Option<Tutor>,
     pub(super) best: Option<Best>,
     pub(super) best_score: Score,
     pub(super) best_epoch: u64,
@@ -64,9 +67,11 @@ pub(super) struct Full {
     pub(super) identity: String,
     diverged: bool,
     precision: Kind,
-    weights: Vec<f64>,
+    /// Of each image to learn from: its class's, 0 where it has no label.
+    weights: Vec<f32>,
     view: ViewConfig,
     augmented: ViewConfig,
+    /// Images and classes; those without a label, which only a tutor knows an answer to, stand last with class 0.
     train: (Arc<Dataset>, Vec<usize>),
     held_out: (Arc<Dataset>, Vec<usize>),
 }
@@ -86,7 +91,25 @@ impl Full {
         let subset = |part: &Part| -> Result<(Arc<Dataset>, Vec<usize>)> {
             Ok((Arc::new(run.images.dataset.subset(&part.images)?), part.truth.clone()))
         };
-        let (train, held_out) = (subset(train)?, subset(held_out)?);
+        let of_class = class_weights(&train.truth, run.classes(), settings.class_weights == "balanced");
+        let mut weights: Vec<f32> = train.truth.iter().map(|&class| of_class[class] as f32).collect();
+        let tutor = match &run.teachers.classifier {
+            Some(classifier) => Some(Tutor::new(classifier, run.images.names, &view, run.device)?),
+            None => None,
+        };
+        let train = match &tutor {
+            Some(_) => {
+                let unlabelled: Vec<usize> =
+                    (0..run.images.labels.len()).filter(|&image| run.images.labels[image] < 0).collect();
+                let all = [train.images.as_slice(), &unlabelled].concat();
+                let mut truth = train.truth.clone();
+                truth.resize(all.len(), 0);
+                weights.resize(all.len(), 0.0);
+                (Arc::new(run.images.dataset.subset(&all)?), truth)
+            }
+            None => subset(train)?,
+        };
+        let held_out = subset(held_out)?;
         let cache = usize::try_from(config.cache_mib).unwrap_or(usize::MAX).saturating_mul(1 << 20);
         train.0.set_cache_bytes(cache);
         let leaf = |tensor: &Tensor| -> Result<Tensor> {
@@ -95,11 +118,11 @@ impl Full {
         };
         let (weight, bias) = (leaf(&layer.weight)?, leaf(&layer.bias)?);
         let head = vec![("weight".to_owned(), weight.shallow_clone()), ("bias".to_owned(), bias.shallow_clone())];
-        let anchor = Anchor::new(config, run.teacher.clone(), &network, &train.0, &view)?;
+        let anchor = Anchor::new(config, run.teachers.anchor.clone(), &network, &train.0, &view)?;
         let mut full = Full {
             of_backbone: Sgd::new(network.parameters(), config.momentum, settings.weight_decay)?,
             of_head: Sgd::new(head, config.momentum, settings.weight_decay)?,
-            weights: class_weights(&train.1, run.classes(), settings.class_weights == "balanced"),
+            weights,
             precision: device::precision(&config.precision, run.device)?,
             augmented: augmented(&view, config),
             best: None,
@@ -113,6 +136,7 @@ impl Full {
             weight,
             bias,
             anchor,
+            tutor,
             view,
             train,
             held_out,
@@ -181,6 +205,10 @@ impl Full {
         Ok(Done { epochs: self.epoch, best_epoch: self.best_epoch, diverged: self.diverged, best: self.best })
     }
 
+    fn classes(&self) -> usize {
+        self.bias.numel()
+    }
+
     /// Whether the best pass is long ago. Without held-out images the last one is always the best.
     fn out_of_patience(&self, patience: u64) -> bool {
         patience > 0 && self.epoch - self.best_epoch >= patience
@@ -214,13 +242,23 @@ impl Full {
         };
         let features = features.f_to_kind(Kind::Float)?; // h, (B, d)
         let logits = features.f_linear(&self.weight, Some(&self.bias))?; // z, (B, K)
-        let targets = smoothed_targets(&truth, self.weights.len(), config.finetune.label_smoothing)?;
-        let of_image: Vec<f32> = truth.iter().map(|&class| self.weights[class] as f32).collect();
-        let total = of_image.iter().sum::<f32>().max(f32::MIN_POSITIVE);
+        let settings = &config.finetune;
+        let targets = smoothed_targets(&truth, self.classes(), settings.label_smoothing)?;
+        let of_image: Vec<f32> = batch.indices.iter().map(|&place| self.weights[place]).collect();
+        let total = match of_image.contains(&0.0) {
+            // By the images of the step: a single labelled one among many must not weigh as much as a step full of them.
+            true => of_image.len() as f32,
+            false => of_image.iter().sum::<f32>(),
+        };
         let of_image = Tensor::f_from_slice(&of_image)?.f_view([-1, 1])?.f_to_device(device)?;
         let weighted = targets.f_to_device(device)?.f_to_kind(Kind::Float)?.f_mul(&of_image)?;
         let logs = logits.f_log_softmax(1, Kind::Float)?;
-        let mut loss = weighted.f_mul(&logs)?.f_sum(Kind::Float)?.f_mul_scalar(-1.0 / f64::from(total))?;
+        let scale = -settings.label_weight / f64::from(total);
+        let mut loss = weighted.f_mul(&logs)?.f_sum(Kind::Float)?.f_mul_scalar(scale)?;
+        if let Some(tutor) = &self.tutor {
+            let taught = logit_loss(&logits, &tutor.logits(&images)?, settings.logit_temperature)?;
+            loss = loss.f_add(&taught.f_mul_scalar(settings.logit_weight)?)?;
+        }
         let mut told = loss.f_detach()?;
         let mut target = None;
         if let Some(anchor) = &self.anchor {

@@ -14,8 +14,10 @@ mod anchor;
 mod checkpoint;
 mod full;
 pub mod linear;
+pub mod logits;
 pub mod probe;
 mod progress;
+pub mod protocol;
 pub mod split;
 mod start;
 
@@ -61,6 +63,16 @@ pub struct Labelled<'a> {
     pub names: &'a [String],
 }
 
+/// What a student may learn from beside the labels.
+#[derive(Clone, Default)]
+pub struct Teachers {
+    /// What "finetune.anchor" draws the student's embedding to; none: the student as it was.
+    pub anchor: Option<Arc<Teacher>>,
+    /// The classifier of a teacher, whose logits are distilled in the full mode ([`logits`]). Images without a label are
+    /// learned from as well then.
+    pub classifier: Option<Arc<Classifier>>,
+}
+
 /// Makes a classifier, by the settings "finetune.…", "seed", "device", "precision", "workers", "duty_cycle" and "nice" of
 /// `config`. `teacher` is what "finetune.anchor" draws the student to; without one it is the student as it was. `observe` is
 /// called on this thread, about once for every pass and every 32 images that are embedded.
@@ -77,12 +89,34 @@ pub fn finetune(
     teacher: Option<Arc<Teacher>>,
     images: &Labelled<'_>,
     cancel: &CancelToken,
+    observe: impl FnMut(&FinetuneProgress) -> Control,
+) -> Result<(Classifier, Outcome)> {
+    let teachers = Teachers { anchor: teacher, classifier: None };
+    finetune_with(config, start, teachers, images, cancel, observe)
+}
+
+/// As [`finetune`], from a teacher's classifier too.
+///
+/// # Errors
+/// Those of [`finetune`]; `InvalidArgument` for a teacher's classifier in the linear mode, `Mismatch` where its classes or its
+/// images are not those of the run.
+pub fn finetune_with(
+    config: &Config,
+    start: Start,
+    teachers: Teachers,
+    images: &Labelled<'_>,
+    cancel: &CancelToken,
     mut observe: impl FnMut(&FinetuneProgress) -> Control,
 ) -> Result<(Classifier, Outcome)> {
     config.validate()?;
+    if teachers.classifier.is_some() && config.finetune.mode != "full" {
+        return Err(Error::invalid(
+            "finetune.mode is linear, expected full: a teacher's logits are distilled by all layers",
+        ));
+    }
     let work = |report: &mut dyn FnMut(FinetuneProgress) -> Control| {
         let stop = Stop { cancel, asked: false };
-        Run::new(config, teacher, images, stop, start.view.clone())?.make(start, report)
+        Run::new(config, teachers, images, stop, start.view.clone())?.make(start, report)
     };
     match config.nice {
         0 => work(&mut |progress| observe(&progress)),
@@ -106,7 +140,7 @@ impl Stop<'_> {
 
 struct Run<'a> {
     config: &'a Config,
-    teacher: Option<Arc<Teacher>>,
+    teachers: Teachers,
     images: &'a Labelled<'a>,
     stop: Stop<'a>,
     began: Instant,
@@ -150,7 +184,7 @@ impl Score {
 impl<'a> Run<'a> {
     fn new(
         config: &'a Config,
-        teacher: Option<Arc<Teacher>>,
+        teachers: Teachers,
         images: &'a Labelled<'a>,
         stop: Stop<'a>,
         view: ViewConfig,
@@ -161,7 +195,7 @@ impl<'a> Run<'a> {
             "auto" => None,
             chosen => Some(device::precision(chosen, device)?),
         };
-        Ok(Self { config, teacher, images, stop, began: Instant::now(), device, precision, view })
+        Ok(Self { config, teachers, images, stop, began: Instant::now(), device, precision, view })
     }
 
     fn classes(&self) -> usize {

@@ -52,6 +52,18 @@ pub struct ProbeScores {
     pub recalls: Vec<Spread>,
 }
 
+/// The number of classes that `labels` speak of: the highest one + 1.
+///
+/// # Errors
+/// `InvalidArgument` where that would be more than memory should be taken for.
+pub fn class_count(labels: &[i32]) -> Result<usize> {
+    let classes = labels.iter().copied().max().map_or(0, |highest| usize::try_from(highest).map_or(0, |c| c + 1));
+    if classes > MAX_CLASSES {
+        return Err(Error::invalid(format!("a label is {}, expected below {MAX_CLASSES}", classes - 1)));
+    }
+    Ok(classes)
+}
+
 /// Probes `features` (N, D) with the class of each row, numbered from 0; −1 leaves a row out.
 ///
 /// # Errors
@@ -63,10 +75,7 @@ pub fn linear_probe(
     probe: &Probe,
     stop: &mut dyn FnMut() -> bool,
 ) -> Result<ProbeScores> {
-    let classes = labels.iter().copied().max().map_or(0, |highest| usize::try_from(highest).map_or(0, |c| c + 1));
-    if classes > MAX_CLASSES {
-        return Err(Error::invalid(format!("a label is {}, expected below {MAX_CLASSES}", classes - 1)));
-    }
+    let classes = class_count(labels)?;
     let labelled = crate::infer::classifier::labelled(labels, features.len(), classes)?;
     if !((1..=MAX_SPLITS).contains(&probe.splits) && probe.test_fraction > 0.0 && probe.test_fraction < 1.0) {
         return Err(Error::invalid(format!(
@@ -74,8 +83,7 @@ pub fn linear_probe(
             probe.splits, probe.test_fraction
         )));
     }
-    let (mut accuracies, mut balanced, mut aurocs) = (Vec::new(), Vec::new(), Vec::new());
-    let mut recalls = vec![Vec::new(); classes];
+    let mut scores = Collected::new(classes);
     for number in 0..u64::from(probe.splits) {
         let seed = probe.seed.wrapping_add(number);
         let outer = FinetuneConfig {
@@ -84,42 +92,94 @@ pub fn linear_probe(
             ..FinetuneConfig::default()
         };
         let outer = split(labels, &labelled, classes, &outer, seed);
-        let test = Part::of(features, labels, &outer.held_out)?;
-        let inner = FinetuneConfig { held_out: 0.2, ..FinetuneConfig::default() };
-        let inner = split(labels, &outer.train, classes, &inner, seed);
-        let mut best = (f64::INFINITY, 1.0);
-        if !inner.held_out.is_empty() {
-            let (learn, choose) =
-                (Part::of(features, labels, &inner.train)?, Part::of(features, labels, &inner.held_out)?);
-            let mut from = None;
-            let fit = Fit::new(&learn, classes)?;
-            for penalty in PENALTIES {
-                let layer = fit.problem.solve(penalty, from.as_ref(), stop)?.0;
-                let logits = floats(&layer.logits(&fit.scale.apply(&choose.features)?)?)?;
-                let score = Score::of(&logits, classes, &choose.truth)?;
-                if score.loss < best.0 {
-                    best = (score.loss, penalty);
-                }
-                from = Some(layer);
-            }
-        }
-        let fit = Fit::new(&Part::of(features, labels, &outer.train)?, classes)?;
-        let layer = fit.problem.solve(best.1, None, stop)?.0;
-        let logits = floats(&layer.logits(&fit.scale.apply(&test.features)?)?)?;
-        let rows = probabilities(&logits, classes, 1.0);
-        let predicted: Vec<usize> = answers(&rows, classes).into_iter().map(|(class, _)| class).collect();
-        let confusion = Confusion::of(&predicted, &test.truth, classes)?;
-        accuracies.push(confusion.accuracy());
-        balanced.push(confusion.balanced_recall());
-        aurocs.extend(auroc_one_against_rest(&rows, classes, &test.truth));
-        (0..classes).for_each(|class| recalls[class].extend(confusion.recall(class)));
+        scores.push(probe_once(features, labels, classes, (&outer.train, &outer.held_out), seed, stop)?);
     }
-    Ok(ProbeScores {
-        accuracy: Spread::of(&accuracies),
-        balanced_recall: Spread::of(&balanced),
-        auroc: Spread::of(&aurocs),
-        recalls: recalls.iter().map(|values| Spread::of(values)).collect(),
+    Ok(scores.spread())
+}
+
+/// How well a classifier that is fitted to the rows `train` does on the rows `test`; `seed` decides which fifth of `train`
+/// chooses the penalty.
+///
+/// # Errors
+/// Those of [`linear_probe`].
+pub(super) fn probe_once(
+    features: &Embeddings<'_>,
+    labels: &[i32],
+    classes: usize,
+    (train, test): (&[usize], &[usize]),
+    seed: u64,
+    stop: &mut dyn FnMut() -> bool,
+) -> Result<Scores> {
+    let test = Part::of(features, labels, test)?;
+    let inner = FinetuneConfig { held_out: 0.2, ..FinetuneConfig::default() };
+    let inner = split(labels, train, classes, &inner, seed);
+    let mut best = (f64::INFINITY, 1.0);
+    if !inner.held_out.is_empty() {
+        let (learn, choose) = (Part::of(features, labels, &inner.train)?, Part::of(features, labels, &inner.held_out)?);
+        let mut from = None;
+        let fit = Fit::new(&learn, classes)?;
+        for penalty in PENALTIES {
+            let layer = fit.problem.solve(penalty, from.as_ref(), stop)?.0;
+            let logits = floats(&layer.logits(&fit.scale.apply(&choose.features)?)?)?;
+            let score = Score::of(&logits, classes, &choose.truth)?;
+            if score.loss < best.0 {
+                best = (score.loss, penalty);
+            }
+            from = Some(layer);
+        }
+    }
+    let fit = Fit::new(&Part::of(features, labels, train)?, classes)?;
+    let layer = fit.problem.solve(best.1, None, stop)?.0;
+    let logits = floats(&layer.logits(&fit.scale.apply(&test.features)?)?)?;
+    let rows = probabilities(&logits, classes, 1.0);
+    let predicted: Vec<usize> = answers(&rows, classes).into_iter().map(|(class, _)| class).collect();
+    let confusion = Confusion::of(&predicted, &test.truth, classes)?;
+    Ok(Scores {
+        accuracy: confusion.accuracy(),
+        balanced_recall: confusion.balanced_recall(),
+        auroc: auroc_one_against_rest(&rows, classes, &test.truth),
+        recalls: (0..classes).map(|class| confusion.recall(class)).collect(),
     })
+}
+
+/// How well one classifier did on images that it has not learned from.
+pub(super) struct Scores {
+    pub accuracy: f64,
+    pub balanced_recall: f64,
+    /// None where it is not defined.
+    pub auroc: Option<f64>,
+    /// None where a class has no image.
+    pub recalls: Vec<Option<f64>>,
+}
+
+/// Scores of several splits.
+pub(super) struct Collected {
+    accuracies: Vec<f64>,
+    balanced: Vec<f64>,
+    aurocs: Vec<f64>,
+    recalls: Vec<Vec<f64>>,
+}
+
+impl Collected {
+    pub fn new(classes: usize) -> Self {
+        Self { accuracies: Vec::new(), balanced: Vec::new(), aurocs: Vec::new(), recalls: vec![Vec::new(); classes] }
+    }
+
+    pub fn push(&mut self, scores: Scores) {
+        self.accuracies.push(scores.accuracy);
+        self.balanced.push(scores.balanced_recall);
+        self.aurocs.extend(scores.auroc);
+        self.recalls.iter_mut().zip(scores.recalls).for_each(|(all, one)| all.extend(one));
+    }
+
+    pub fn spread(&self) -> ProbeScores {
+        ProbeScores {
+            accuracy: Spread::of(&self.accuracies),
+            balanced_recall: Spread::of(&self.balanced),
+            auroc: Spread::of(&self.aurocs),
+            recalls: self.recalls.iter().map(|values| Spread::of(values)).collect(),
+        }
+    }
 }
 
 /// Some rows with their classes.

@@ -34,6 +34,16 @@ impl Start {
         Ok(Self { network: network.deep_copy()?, view, provenance, known: None })
     }
 
+    /// An equal start that shares nothing, for a run of its own.
+    pub(super) fn copy(&self) -> Result<Self> {
+        let known = self.known.as_ref().map(|(names, rows)| {
+            let rows = Linear { weight: rows.weight.shallow_clone(), bias: rows.bias.shallow_clone() };
+            (names.clone(), rows)
+        });
+        let (view, provenance) = (self.view.clone(), self.provenance.clone());
+        Ok(Self { network: self.network.deep_copy()?, view, provenance, known })
+    }
+
     /// From a copy of an earlier classifier: its backbone, and the weights of its classes. Its projection is gone.
     ///
     /// # Errors
