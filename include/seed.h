@@ -1949,7 +1949,8 @@ SEED_MUST_USE seed_error *seed_weights_describe(const char *path,
 /*
  Reads a teacher's weights from a safetensors file or a torch checkpoint (.pt, .pth, .pth.tar; zip or legacy format),
  which is read as data: nothing in it is executed. Without a projection head in the file the embedding is the backbone's
- features. `architecture` as for seed_student_new; "device" comes from `config`. The caller frees it.
+ features. A Vision Transformer keeps the file's grid of positions, which must be square. `architecture` as for
+ seed_student_new; "device" comes from `config`. The caller frees it.
 
  Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT for a damaged or hostile file, SEED_ERROR_MISMATCH listing missing, unexpected
  and misshapen keys.
@@ -2034,7 +2035,8 @@ SEED_MUST_USE seed_error *seed_teacher_from_callback(seed_teacher_callback callb
  Makes a student with random weights, drawn from the configuration's "seed": `architecture` is
  - "resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", or SwAV's "resnet50w2", "resnet50w4";
  - "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0", "efficientnet_b1";
- - as SEED trained them "seed_mobilenet_v3_large", "tf_efficientnet_b0", "tf_efficientnet_b1", and "tf_efficientnet_lite0";
+ - as SEED trained them "seed_mobilenet_v3_large", "tf_efficientnet_b0", "tf_efficientnet_b1";
+ - TensorFlow's "tf_efficientnet_lite0";
  - narrow with "_w0.25", "_w0.5" or "_w0.75" behind a ResNet up to 50 or a MobileNet: "resnet18_w0.5";
  - "vit_small_patch16" and so on: "small", "base" or "large", "patch8", "patch16" (DINO), "patch14_dinov2" or
    "patch14_reg4_dinov2"; image width and height must be multiples of the patch.
@@ -2042,9 +2044,7 @@ SEED_MUST_USE seed_error *seed_teacher_from_callback(seed_teacher_callback callb
  "embedding_dim", "projection_hidden", "device", image size, channels, mean and std come from `config`. With
  "image_channels" 1 the network takes one grey channel; teachers still see three. The caller frees it.
  */
-SEED_MUST_USE seed_error *seed_student_new(const char *architecture,
-                             const seed_config *config,
-                             seed_student **out);
+SEED_MUST_USE seed_error *seed_student_new(const char *architecture, const seed_config *config, seed_student **out);
 
 /*
  Reads a student that seed_student_save wrote, to the configuration's "device". Image size, mean and std are the file's.
@@ -2056,8 +2056,9 @@ SEED_MUST_USE seed_error *seed_student_load(const char *path, const seed_config 
  them, another student's, or a checkpoint of SEED's (its student) and other self-supervised methods. The file is safetensors or a
  torch checkpoint, is read as data, and must hold the whole backbone of the student's architecture. A projection head in it
  is taken if it has the student's widths, and else the student keeps its own. Weights of three channels are folded to one
- for a student of "image_channels" 1. All or nothing. Image size, mean and std stay
- those of the student: set them to what the weights were trained with. What was done is told by seed_student_weights_report.
+ for a student of "image_channels" 1; a Vision Transformer's positions of another square grid are resampled to the
+ student's, as timm does. All or nothing. Image size, mean and std stay those of the student: set them to what the weights
+ were trained with. What was done is told by seed_student_weights_report.
  Wants the handle alone; a run that trains the student goes on from the new weights with its next step.
 
  Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT for a damaged or hostile file, SEED_ERROR_MISMATCH listing missing, unexpected and

@@ -48,7 +48,8 @@ handle!(seed_student, StudentInner);
 /// Makes a student with random weights, drawn from the configuration's "seed": `architecture` is
 /// - "resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", or SwAV's "resnet50w2", "resnet50w4";
 /// - "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0", "efficientnet_b1";
-/// - as SEED trained them "seed_mobilenet_v3_large", "tf_efficientnet_b0", "tf_efficientnet_b1", and "tf_efficientnet_lite0";
+/// - as SEED trained them "seed_mobilenet_v3_large", "tf_efficientnet_b0", "tf_efficientnet_b1";
+/// - TensorFlow's "tf_efficientnet_lite0";
 /// - narrow with "_w0.25", "_w0.5" or "_w0.75" behind a ResNet up to 50 or a MobileNet: "resnet18_w0.5";
 /// - "vit_small_patch16" and so on: "small", "base" or "large", "patch8", "patch16" (DINO), "patch14_dinov2" or
 ///   "patch14_reg4_dinov2"; image width and height must be multiples of the patch.
@@ -101,8 +102,9 @@ pub unsafe extern "C" fn seed_student_load(
 /// them, another student's, or a checkpoint of SEED's (its student) and other self-supervised methods. The file is safetensors or a
 /// torch checkpoint, is read as data, and must hold the whole backbone of the student's architecture. A projection head in it
 /// is taken if it has the student's widths, and else the student keeps its own. Weights of three channels are folded to one
-/// for a student of "image_channels" 1. All or nothing. Image size, mean and std stay
-/// those of the student: set them to what the weights were trained with. What was done is told by seed_student_weights_report.
+/// for a student of "image_channels" 1; a Vision Transformer's positions of another square grid are resampled to the
+/// student's, as timm does. All or nothing. Image size, mean and std stay those of the student: set them to what the weights
+/// were trained with. What was done is told by seed_student_weights_report.
 /// Wants the handle alone; a run that trains the student goes on from the new weights with its next step.
 ///
 /// Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT for a damaged or hostile file, SEED_ERROR_MISMATCH listing missing, unexpected and

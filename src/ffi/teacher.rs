@@ -20,7 +20,8 @@ handle!(seed_teacher, Arc<Teacher>);
 
 /// Reads a teacher's weights from a safetensors file or a torch checkpoint (.pt, .pth, .pth.tar; zip or legacy format),
 /// which is read as data: nothing in it is executed. Without a projection head in the file the embedding is the backbone's
-/// features. `architecture` as for seed_student_new; "device" comes from `config`. The caller frees it.
+/// features. A Vision Transformer keeps the file's grid of positions, which must be square. `architecture` as for
+/// seed_student_new; "device" comes from `config`. The caller frees it.
 ///
 /// Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT for a damaged or hostile file, SEED_ERROR_MISMATCH listing missing, unexpected
 /// and misshapen keys.
