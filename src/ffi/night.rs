@@ -71,7 +71,8 @@ pub struct seed_night_options {
     pub held_out: f64,
     /// Share of older frames among those that are distilled on, up to .95; negative: none. Default: .5.
     pub replay: f64,
-    /// Share of the old student's KL that the new one's may be above it. Default: 0.1.
+    /// Share of the old student's KL that the new one's may be above it. Default: 0.02, less than the gate's, since KL at two
+    /// temperatures is far above 0 for any student.
     pub kl_margin: f64,
     /// By how much the overlap may be below. Default: 0.02.
     pub overlap_margin: f64,
