@@ -1489,7 +1489,8 @@ typedef struct {
    */
   double replay;
   /*
-   Share of the old student's KL that the new one's may be above it. Default: 0.1.
+   Share of the old student's KL that the new one's may be above it. Default: 0.02, less than the gate's, since KL at two
+   temperatures is far above 0 for any student.
    */
   double kl_margin;
   /*

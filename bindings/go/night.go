@@ -91,7 +91,7 @@ type NightOptions struct {
 	HeldOut float64
 	// Replay is the share of older frames among those that are distilled on; negative: none. Default: .5.
 	Replay float64
-	// KLMargin is the share of the old student's KL that the new one's may be above it. Default: 0.1.
+	// KLMargin is the share of the old student's KL that the new one's may be above it. Default: 0.02.
 	KLMargin float64
 	// OverlapMargin is by how much the overlap may be below. Default: 0.02.
 	OverlapMargin float64

@@ -10,12 +10,11 @@ use super::config::seed_config;
 use super::error::seed_error;
 use super::handle::with;
 use super::pointers::{array, check_out, fill_text, put, text};
-use super::session::{options as session_options, seed_session};
+use super::session::seed_session;
+use super::station::OfSession;
 use super::store::{check_size, seed_store};
 use super::student::seed_student;
 use super::teacher::seed_teacher;
-use crate::config::Config;
-use crate::infer::Session;
 use crate::night::{Line, Night, NightOptions, NightOutcome, NightProgress, NightStage, Station, describe, restore};
 use crate::train::{CancelToken, Control};
 use crate::{Error, Result, torch};
@@ -71,7 +70,8 @@ pub struct seed_night_options {
     pub held_out: f64,
     /// Share of older frames among those that are distilled on, up to .95; negative: none. Default: .5.
     pub replay: f64,
-    /// Share of the old student's KL that the new one's may be above it. Default: 0.1.
+    /// Share of the old student's KL that the new one's may be above it. Default: 0.02, less than the gate's, since KL at two
+    /// temperatures is far above 0 for any student.
     pub kl_margin: f64,
     /// By how much the overlap may be below. Default: 0.02.
     pub overlap_margin: f64,
@@ -257,58 +257,6 @@ pub unsafe extern "C" fn seed_night_describe(
     length: *mut usize,
 ) -> *mut seed_error {
     catch(|| unsafe { fill_text(&describe(Path::new(text("folder", folder)?))?, buffer, capacity, length) })
-}
-
-/// A session that runs what is live.
-struct OfSession {
-    session: *const seed_session,
-    config: Config,
-    prepared: Option<Session>,
-}
-
-impl OfSession {
-    /// # Safety
-    /// `session` is NULL or lives as long as this.
-    unsafe fn of(session: *const seed_session, config: &Config) -> Result<Option<Self>> {
-        if session.is_null() {
-            return Ok(None);
-        }
-        // SAFETY: by contract.
-        unsafe { with(session, |_| Ok(())) }?;
-        Ok(Some(Self { session, config: config.clone(), prepared: None }))
-    }
-}
-
-impl Station for OfSession {
-    fn prepare(&mut self, student: &Path) -> Result<()> {
-        // SAFETY: the session lives as long as this.
-        let (dim, output) =
-            unsafe { with(self.session, |inner| Ok((inner.current().dim(), inner.current().output()))) }?;
-        let next = Session::open(student, session_options(&self.config, output)?)?;
-        if next.dim() != dim {
-            return Err(Error::mismatch(format!(
-                "the session gives {dim} numbers, the student in {} {}: give a session of the live student",
-                student.display(),
-                next.dim()
-            )));
-        }
-        self.prepared = Some(next);
-        Ok(())
-    }
-
-    fn go_live(&mut self) {
-        let Some(next) = self.prepared.take() else { return };
-        // SAFETY: the session lives as long as this.
-        let done = unsafe {
-            with(self.session, |inner| {
-                inner.replace(next);
-                Ok(())
-            })
-        };
-        if let Err(error) = done {
-            log::error!("the session goes on with the old student: {error}");
-        }
-    }
 }
 
 impl From<&NightProgress> for seed_night_progress {

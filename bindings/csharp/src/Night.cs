@@ -31,7 +31,7 @@ namespace LibSeed
         /// <summary>Share of older frames among those that are distilled on; negative: none. Default: .5.</summary>
         public double Replay { get; set; }
 
-        /// <summary>Share of the old student's KL that the new one's may be above it. Default: 0.1.</summary>
+        /// <summary>Share of the old student's KL that the new one's may be above it. Default: 0.02.</summary>
         public double KlMargin { get; set; }
 
         /// <summary>By how much the overlap may be below. Default: 0.02.</summary>
