@@ -846,10 +846,10 @@ void classifying(const std::string &folder) {
   seed::Report::ClassSheetOptions sheet;
   sheet.classes = all.classes;
   sheet.confidences = all.confidences;
-  TAKE(report.add_class_sheet("classes", frames, labels, {"columns", "rows"}, sheet));
-  TAKE(report.add_confusion("all", labels, all.classes, {"columns", "rows"}));
+  TAKE(report.add_class_sheet("classes", frames, labels, {"columns", "rows", "new"}, sheet));
+  TAKE(report.add_confusion("all", labels, all.classes, {"columns", "rows", "new"}));
   sheet.classes = {all.classes.data(), 3};
-  FAILS(ErrorCode::InvalidArgument, report.add_class_sheet("few", frames, labels, {"columns", "rows"}, sheet));
+  FAILS(ErrorCode::InvalidArgument, report.add_class_sheet("few", frames, labels, {"columns", "rows", "new"}, sheet));
 }
 
 void reports(const std::string &folder) {

@@ -51,7 +51,8 @@
   DO(seed_store_filter)                                                                                                \
   DO(seed_gate_options)                                                                                                \
   DO(seed_map_options)                                                                                                 \
-  DO(seed_night_options)
+  DO(seed_night_options)                                                                                               \
+  DO(seed_drift_signal)
 
 /* An object, and a place for a new one. */
 #define OBJECT(type) static type *g_##type, *o_##type;
