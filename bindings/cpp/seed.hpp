@@ -2270,7 +2270,7 @@ struct LinearResult {
 
 namespace detail {
 
-// Calls `evaluate` with the places for what it finds about the classes of `labels` and `more`.
+/// Calls `evaluate` with the places for what it finds about the classes of `labels` and `more`.
 template <typename Evaluate>
 seed_error *evaluated(LinearResult &found, Span<const std::int32_t> labels, Span<const std::int32_t> more,
                       const Evaluate &evaluate) {

@@ -5,7 +5,8 @@
 // PROTOCOL  knn       weighted 10-NN on features, 2/3 gallery
 //           linear    logistic regression on features, trained on 2/3
 //           few       the same with 1 % and 10 % of these labels
-//           semi      all layers fine-tuned on 1 % and 10 % of the labels of 2/3, or on finetune.labels_per_class
+//           semi      all layers fine-tuned on 1 % and 10 % of the labels of 2/3, or on finetune.label_fraction or
+//                     finetune.labels_per_class of them
 //           transfer  a student of other images: linear, or with finetune.mode=full all layers; with test=DIR tested there
 // NETWORK   student:FILE   random:ARCHITECTURE   weights:ARCHITECTURE:FILE (published weights, such as a teacher's)
 // KEY=VALUE are settings of libseed (seed, device, finetune.…), runs=N, the number of seeds (5), and test=DIR.
@@ -108,7 +109,8 @@ void run(Options &options) {
     judge_features(options, student, images, {0.01, 0.1});
   } else if (options.protocol == "semi") {
     const auto limit = options.config.get_int("finetune.labels_per_class");
-    for (const double fraction : limit > 0 ? std::vector<double>{1} : std::vector<double>{0.01, 0.1}) {
+    const double share = options.config.get_float("finetune.label_fraction");
+    for (const double fraction : limit > 0 || share < 1 ? std::vector<double>{share} : std::vector<double>{0.01, 0.1}) {
       options.config.set("finetune.label_fraction", fraction);
       std::printf("all layers fine-tuned on ");
       limit > 0 ? std::printf("%d labels a class:\n", static_cast<int>(limit)) : std::printf("%g %% of the labels:\n", 100 * fraction);

@@ -822,7 +822,7 @@ void classifying(const std::string &folder) {
   CHECK(told == total && total == 4 && semi.recalls.size() == 2);
   CHECK(std::fabs(semi.balanced_recall_mean - (semi.recalls[0] + semi.recalls[1]) / 2) < 1e-9);
   const auto carried = TAKE(seed::transfer(config, student, frames, labels, {&frames, labels}, 1));
-  CHECK(carried.accuracy_mean > 0.5 && carried.accuracy_deviation == 0);
+  CHECK(carried.accuracy_mean >= 0.5 && carried.accuracy_deviation == 0);
   CHECK(TAKE(seed::transfer(config, student, frames, labels, {}, 2)).recalls.size() == 2);
   const auto stop = [](std::size_t, std::size_t) { return false; };
   FAILS(ErrorCode::Cancelled, seed::semi_supervised(full, student, frames, labels, 2, stop));
