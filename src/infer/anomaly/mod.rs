@@ -72,7 +72,7 @@ enum Known {
     /// PatchCore's memory, (M, D).
     Patches(Tensor),
     /// The network that learned the maps.
-    Copy(Copyist),
+    Copy(Box<Copyist>),
 }
 
 /// What one frame gives.
@@ -132,7 +132,7 @@ impl AnomalyDetector {
             true => {
                 let learner = stfpm::Learner { session: &session, network: &network, view, stages: &stages, options };
                 let (copy, images) = learner.fit(config, good, learned, &mut told)?;
-                (Known::Copy(copy), images, 0.0)
+                (Known::Copy(Box::new(copy)), images, 0.0)
             }
             false => {
                 let (pool, images) = pool(&session, &stages, good, learned, settings, config.seed, &mut told)?;
@@ -229,7 +229,7 @@ impl AnomalyDetector {
             }
             Learned::Student(state) => {
                 let copy = Copyist::from_state(&network, &state, &view, options);
-                Known::Copy(copy.map_err(|error| error.context(path.display()))?)
+                Known::Copy(Box::new(copy.map_err(|error| error.context(path.display()))?))
             }
         };
         let memory = Memory { known, held_out: Vec::new(), threshold: threshold(&[], 1.0), settings };
