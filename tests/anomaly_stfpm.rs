@@ -13,6 +13,9 @@ use seed::model::{Architecture, Head, Mode, Network};
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 
+/// What is done to a file's tensors and its header.
+type Change<'a> = dyn Fn(&mut Vec<(String, HostTensor)>, &mut Value) + 'a;
+
 #[test]
 fn loss_gradient_and_heat_map_are_the_papers() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/stfpm.json");
@@ -84,8 +87,8 @@ fn part(number: usize) -> Vec<u8> {
     let light = 100 + (number * 7 % 40) as i32;
     let draw = |at: usize| {
         let (x, y) = (at % WIDTH, at / WIDTH);
-        let noise = ((x * 31 + y * 17 + number * 101) * 2_654_435_761 >> 7) % 11;
-        (light + if (x + number) / 6 % 2 == 0 { 40 } else { 0 } + noise as i32) as u8
+        let noise = (((x * 31 + y * 17 + number * 101) * 2_654_435_761) >> 7) % 11;
+        (light + if ((x + number) / 6).is_multiple_of(2) { 40 } else { 0 } + noise as i32) as u8
     };
     (0..WIDTH * HEIGHT).map(draw).collect()
 }
@@ -170,7 +173,7 @@ fn a_defect_is_an_alarm_stands_where_it_is_and_the_file_says_the_same() {
 
     // Files that say one thing and hold another.
     let sound = read(&path).unwrap();
-    let spoil = |change: &dyn Fn(&mut Vec<(String, HostTensor)>, &mut Value)| {
+    let spoil = |change: &Change<'_>| {
         let mut tensors: Vec<(String, HostTensor)> = sound.tensors.clone().into_iter().collect();
         let mut header: Value = serde_json::from_str(&sound.metadata["anomaly"]).unwrap();
         change(&mut tensors, &mut header);
