@@ -28,6 +28,16 @@ pub fn room<T>(count: usize, what: &str) -> Result<Vec<T>> {
     Ok(elements)
 }
 
+/// What an iterator gives that knows how much it is.
+///
+/// # Errors
+/// As [`room`].
+pub fn collected<T>(values: impl ExactSizeIterator<Item = T>, what: &str) -> Result<Vec<T>> {
+    let mut elements = room(values.len(), what)?;
+    elements.extend(values);
+    Ok(elements)
+}
+
 /// `count` times `value`.
 ///
 /// # Errors

@@ -1,7 +1,8 @@
 //! What the library promises when things go wrong, shown by programs in C (tests/safety; docs/safety.md tells of each):
 //! misuse, faults in every operation below, no memory, a full disk, kill -9, eight threads at once, a long time.
 //!
-//! The sweeps take a sample here. SEED_SWEEP=all (or a number of cases) in the environment makes them longer.
+//! The sweeps take a sample here. SEED_SWEEP in the environment makes them longer: a number of cases, "each" for a fault in every
+//! class (docs/safety.md), "all".
 
 mod programs;
 
@@ -27,6 +28,7 @@ fn cases(sample: u32) -> String {
 fn repeats(sample: u32, most: u32) -> String {
     match cases(sample).as_str() {
         "0" => most.to_string(),
+        "each" => sample.to_string(),
         number => number.to_owned(),
     }
 }
@@ -132,9 +134,20 @@ fn every_fault_below_is_an_error_above() {
     let folder = tempfile::tempdir().unwrap();
     let program = faults(folder.path());
     let place = folder.path().join("life");
-    for (kind, sample) in [("torch", 30), ("torch_memory", 15), ("file", 15), ("full", 10), ("memory", 25)] {
+    for (life, kind, sample) in [
+        ("distilling", "torch", 20),
+        ("distilling", "torch_memory", 10),
+        ("distilling", "file", 12),
+        ("distilling", "full", 8),
+        ("distilling", "memory", 16),
+        ("site", "torch", 10),
+        ("site", "torch_memory", 4),
+        ("site", "file", 12),
+        ("site", "full", 6),
+        ("site", "memory", 8),
+    ] {
         std::fs::create_dir_all(&place).unwrap();
-        let text = run(&program, &[place.to_str().unwrap(), kind, &cases(sample)]);
+        let text = run(&program, &[place.to_str().unwrap(), life, kind, &cases(sample)]);
         assert!(text.contains("places"), "{text}");
         std::fs::remove_dir_all(&place).unwrap();
     }

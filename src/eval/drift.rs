@@ -15,6 +15,7 @@
 //! Frames that follow one another are more alike than the reference's; take batches over some time, or expect more false alarms.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Mutex, PoisonError};
 
 use tch::{Kind, Tensor};
@@ -23,6 +24,7 @@ use super::Embeddings;
 use super::bootstrap::quantile;
 use crate::data::random::{Purpose, below, generator};
 use crate::error::{Error, Result};
+use crate::memory::{collected, filled, room};
 
 /// B.
 const DRAWS: u64 = 999;
@@ -85,25 +87,26 @@ impl DriftReference {
         }
         let n = found.min(MAX_REFERENCE);
         let unit = embeddings.unit_rows()?;
-        let rows: Vec<f32> = (0..n).flat_map(|i| unit[i * found / n * dim..][..dim].iter().copied()).collect();
+        let mut rows = room(n * dim, "a drift reference")?;
+        (0..n).for_each(|i| rows.extend_from_slice(&unit[i * found / n * dim..][..dim]));
         let table = matrix(&rows, dim)?;
         let cosines = numbers(&table.f_matmul(&table.f_transpose(0, 1)?)?)?;
-        let mut nearest: Vec<f64> = cosines
-            .chunks_exact(n)
-            .enumerate()
-            .map(|(i, row)| {
-                let others = row.iter().enumerate().filter(|&(j, _)| j != i);
-                1.0 - others.map(|(_, &cosine)| cosine).fold(-1.0, f64::max)
-            })
-            .collect();
-        nearest.sort_by(f64::total_cmp);
+        let mut nearest = room(n, "the reference's distances")?;
+        nearest.extend(cosines.chunks_exact(n).enumerate().map(|(i, row)| {
+            let others = row.iter().enumerate().filter(|&(j, _)| j != i);
+            1.0 - others.map(|(_, &cosine)| cosine).fold(-1.0, f64::max)
+        }));
+        drop(cosines);
+        nearest.sort_unstable_by(f64::total_cmp);
         let whitening = whitening(&table)?;
         let white = table.f_matmul(&whitening)?;
-        let mut distances: Vec<f32> = lengths(&white, &white)?.iter().map(|&distance| distance as f32).collect();
+        let distances = lengths(&white, &white)?;
+        let mut distances = collected(distances.iter().map(|&distance| distance as f32), "the reference's distances")?;
         // A row is at no distance from itself but for rounding, which the root makes visible.
         (0..n).for_each(|i| distances[i * n + i] = 0.0);
         let (whitening, white) = (numbers(&whitening)?, numbers(&white)?);
-        let sums = distances.chunks_exact(n).map(|row| row.iter().map(|&d| f64::from(d)).sum()).collect();
+        let mut sums = room(n, "the reference's distances")?;
+        sums.extend(distances.chunks_exact(n).map(|row| row.iter().map(|&d| f64::from(d)).sum::<f64>()));
         Ok(Self { dim, rows, whitening, white, distances, sums, nearest, null: Mutex::new(BTreeMap::new()) })
     }
 
@@ -156,11 +159,14 @@ impl DriftReference {
         let within = lengths(&white, &white)?;
         let own: f64 = within.iter().enumerate().filter(|(place, _)| place / m != place % m).map(|(_, d)| d).sum();
         let energy = statistic(cross, own, self.sums.iter().sum(), m, n);
-        let nearest: Vec<f64> =
-            to_reference.chunks_exact(n).map(|row| 1.0 - row.iter().copied().fold(-1.0, f64::max)).collect();
+        let mut nearest: Vec<f64> = room(m, "the batch's distances")?;
+        nearest.extend(to_reference.chunks_exact(n).map(|row| 1.0 - row.iter().copied().fold(-1.0, f64::max)));
         let far = quantile(&self.nearest, 0.99);
         let mut null = self.null.lock().unwrap_or_else(PoisonError::into_inner);
-        let null = null.entry(m).or_insert_with(|| self.own_batches(m));
+        let null = match null.entry(m) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(self.own_batches(m)?),
+        };
         let above = null.len() - null.partition_point(|&own| own < energy);
         let threshold = quantile(null, 1.0 - FALSE_ALARMS);
         Ok(DriftSignal {
@@ -175,29 +181,27 @@ impl DriftReference {
     }
 
     /// E(S, R∖S) of [`DRAWS`] batches S of m of the reference's rows, ascending.
-    fn own_batches(&self, m: usize) -> Vec<f64> {
+    fn own_batches(&self, m: usize) -> Result<Vec<f64>> {
         let n = self.len();
         let total: f64 = self.sums.iter().sum();
-        let mut order: Vec<usize> = (0..n).collect();
-        let mut found: Vec<f64> = (0..DRAWS)
-            .map(|number| {
-                // The first m of a shuffle; which order it starts from does not matter to the draw's chances, but it must be
-                // the same each time, so that equal references give equal thresholds.
-                let mut rng = generator(0, m as u64, number, Purpose::Resample);
-                for i in 0..m {
-                    order.swap(i, i + below(&mut rng, (n - i) as u64) as usize);
-                }
-                let chosen = &order[..m];
-                let to_all: f64 = chosen.iter().map(|&i| self.sums[i]).sum();
-                let row = |i: usize| &self.distances[i * n..][..n];
-                let within: f64 =
-                    chosen.iter().map(|&i| chosen.iter().map(|&j| f64::from(row(i)[j])).sum::<f64>()).sum();
-                let cross = to_all - within;
-                statistic(cross, within, total - 2.0 * cross - within, m, n - m)
-            })
-            .collect();
-        found.sort_by(f64::total_cmp);
-        found
+        let mut order = collected(0..n, "the order of the reference's rows")?;
+        let mut found: Vec<f64> = room(DRAWS as usize, "the reference's own batches")?;
+        found.extend((0..DRAWS).map(|number| {
+            // The first m of a shuffle; which order it starts from does not matter to the draw's chances, but it must be
+            // the same each time, so that equal references give equal thresholds.
+            let mut rng = generator(0, m as u64, number, Purpose::Resample);
+            for i in 0..m {
+                order.swap(i, i + below(&mut rng, (n - i) as u64) as usize);
+            }
+            let chosen = &order[..m];
+            let to_all: f64 = chosen.iter().map(|&i| self.sums[i]).sum();
+            let row = |i: usize| &self.distances[i * n..][..n];
+            let within: f64 = chosen.iter().map(|&i| chosen.iter().map(|&j| f64::from(row(i)[j])).sum::<f64>()).sum();
+            let cross = to_all - within;
+            statistic(cross, within, total - 2.0 * cross - within, m, n - m)
+        }));
+        found.sort_unstable_by(f64::total_cmp);
+        Ok(found)
     }
 }
 
@@ -245,5 +249,8 @@ fn matrix(rows: &[f32], dim: usize) -> Result<Tensor> {
 
 /// All numbers, row after row.
 fn numbers(tensor: &Tensor) -> Result<Vec<f64>> {
-    Ok(Vec::<f64>::try_from(&tensor.f_contiguous()?.f_view([-1])?)?)
+    let mut values = filled(0.0, tensor.numel(), "distances")?;
+    let count = values.len();
+    tensor.f_to_kind(Kind::Double)?.f_contiguous()?.f_copy_data(&mut values, count)?;
+    Ok(values)
 }

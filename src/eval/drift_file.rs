@@ -1,17 +1,16 @@
 //! A drift reference on disk: safetensors with one tensor, `reference` (n, C) float32, and `format` in its metadata.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
 use super::Embeddings;
 use super::drift::{DriftReference, MAX_REFERENCE};
 use super::report::html::write_whole;
 use crate::error::{Error, Result};
+use crate::memory::{collected, filled, room};
 
 /// What `format` says.
 const FORMAT: &str = "libseed.drift.1";
@@ -19,17 +18,26 @@ const FORMAT: &str = "libseed.drift.1";
 /// The largest file that is read: [`MAX_REFERENCE`] rows of 65,536 numbers, and a header.
 const MAX_BYTES: u64 = MAX_REFERENCE as u64 * 65_536 * 4 + (1 << 20);
 
+/// The longest header that is read; ours has some hundred bytes.
+const MAX_HEADER: u64 = 16 << 10;
+
 impl DriftReference {
     /// Writes it to `path`, atomically.
     ///
     /// # Errors
     /// `Io`.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let bytes: Vec<u8> = self.rows().iter().flat_map(|value| value.to_le_bytes()).collect();
-        let damaged = |error: safetensors::SafeTensorError| Error::format(path, error);
-        let view = TensorView::new(Dtype::F32, vec![self.len(), self.dim()], &bytes).map_err(damaged)?;
-        let metadata = HashMap::from([("format".to_owned(), FORMAT.to_owned())]);
-        let file = safetensors::serialize([("reference", view)], Some(metadata)).map_err(damaged)?;
+        let (rows, dim, length) = (self.len(), self.dim(), self.rows().len() * 4);
+        let mut header = format!(
+            "{{\"__metadata__\":{{\"format\":\"{FORMAT}\"}},\
+             \"reference\":{{\"dtype\":\"F32\",\"shape\":[{rows},{dim}],\"data_offsets\":[0,{length}]}}}}"
+        );
+        // Spaces up to a multiple of 8 align the numbers.
+        header.extend(std::iter::repeat_n(' ', header.len().next_multiple_of(8) - header.len()));
+        let mut file = room(8 + header.len() + length, "a drift reference")?;
+        file.extend((header.len() as u64).to_le_bytes());
+        file.extend(header.bytes());
+        file.extend(self.rows().iter().flat_map(|value| value.to_le_bytes()));
         write_whole(path, &file)
     }
 
@@ -40,11 +48,16 @@ impl DriftReference {
     pub fn load(path: &Path) -> Result<Self> {
         let failed = |error: std::io::Error| Error::io("read", path, &error);
         let damaged = |error: safetensors::SafeTensorError| Error::format(path, error);
-        let mut bytes = Vec::new();
-        let file = File::open(path).map_err(failed)?;
-        file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
-        if bytes.len() as u64 > MAX_BYTES {
-            return Err(Error::format(path, format!("the file has more than {MAX_BYTES} bytes")));
+        let mut file = File::open(path).map_err(failed)?;
+        let length = file.metadata().map_err(failed)?.len();
+        if length > MAX_BYTES {
+            return Err(Error::format(path, format!("the file has {length} bytes, expected at most {MAX_BYTES}")));
+        }
+        let mut bytes = filled(0, length as usize, "a drift reference")?;
+        file.read_exact(&mut bytes).map_err(failed)?;
+        let header = bytes.first_chunk().map_or(0, |&first| u64::from_le_bytes(first));
+        if header > MAX_HEADER {
+            return Err(Error::format(path, format!("the header has {header} bytes, expected at most {MAX_HEADER}")));
         }
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
         let format = header.metadata().as_ref().and_then(|metadata| metadata.get("format").cloned());
@@ -64,11 +77,11 @@ impl DriftReference {
             let reason = format!("reference is {rows} rows of {found:?}, expected at most {MAX_REFERENCE} of F32");
             return Err(Error::format(path, reason));
         }
-        let values: Vec<f32> = reference
-            .data()
-            .chunks_exact(4)
-            .map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]]))
-            .collect();
+        let numbers = reference.data().chunks_exact(4);
+        let values = collected(
+            numbers.map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]])),
+            "a drift reference",
+        )?;
         let unsound = |error: Error| Error::format(path, error.message());
         Self::new(&Embeddings::new(&values, dim).map_err(unsound)?).map_err(unsound)
     }

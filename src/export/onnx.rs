@@ -108,7 +108,12 @@ impl Writer {
                 "the network has 2 GB of weights or more, which an ONNX file cannot hold; export TorchScript or safetensors",
             ));
         }
-        self.weights.push(Weights { dims: dims.to_vec(), data_type: FLOAT, name: name.clone(), raw_data: host.bytes });
+        self.weights.push(Weights {
+            dims: dims.to_vec(),
+            data_type: FLOAT,
+            name: name.clone(),
+            raw_data: host.bytes.into(),
+        });
         Ok(name)
     }
 

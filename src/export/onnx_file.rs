@@ -5,11 +5,13 @@ use std::io::Write;
 use std::path::Path;
 
 use prost::Message;
+use prost::bytes::Bytes;
 
 use super::onnx;
 use super::onnx_proto::{Entry, FLOAT, Graph, INT64, Model, OperatorSet};
 use super::{Options, check::Comparison};
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory::room;
 use crate::model::student_file::StudentHeader;
 use crate::model::{Network, weights};
 
@@ -37,11 +39,13 @@ pub(super) fn write(
     };
     Comparison::new(network, header, options, 1)?.check_finite()?;
     weights::atomic::replace_checked(path, |mut file, temporary| {
-        let bytes = model.encode_to_vec();
+        let mut bytes = room(model.encoded_len(), "an ONNX model")?;
+        model.encode(&mut bytes).map_err(|error| damaged(&error.to_string()))?;
         file.write_all(&bytes).map_err(|source| Error::io("write", path, &source))?;
         drop((file, bytes));
         let bytes = std::fs::read(temporary).map_err(|source| Error::io("read back", path, &source))?;
-        let found = Model::decode(bytes.as_slice()).map_err(|error| damaged(&error.to_string()))?;
+        // Weights are parts of `bytes`, not copies.
+        let found = Model::decode(Bytes::from(bytes)).map_err(|error| damaged(&error.to_string()))?;
         if found != model {
             return Err(damaged("it is not what was written"));
         }
@@ -103,7 +107,12 @@ mod tests {
     fn sound() -> Graph {
         Graph {
             node: vec![node(&["images", "w"], "a"), node(&["a"], "out")],
-            initializer: vec![Weights { dims: vec![2], data_type: FLOAT, name: "w".to_owned(), raw_data: vec![0; 8] }],
+            initializer: vec![Weights {
+                dims: vec![2],
+                data_type: FLOAT,
+                name: "w".to_owned(),
+                raw_data: vec![0; 8].into(),
+            }],
             input: vec![ValueInfo::batch_of("images", FLOAT, &[3])],
             output: vec![ValueInfo::batch_of("out", FLOAT, &[3])],
             ..Graph::default()

@@ -2,6 +2,7 @@
 //! that are left out here are optional there.
 
 use prost::Message;
+use prost::bytes::Bytes;
 
 /// Element type float32.
 pub(super) const FLOAT: i32 = 1;
@@ -116,8 +117,8 @@ pub(super) struct Weights {
     pub data_type: i32,
     #[prost(string, tag = "8")]
     pub name: String,
-    #[prost(bytes = "vec", tag = "9")]
-    pub raw_data: Vec<u8>,
+    #[prost(bytes = "bytes", tag = "9")]
+    pub raw_data: Bytes,
 }
 
 /// Name and type of an input or output.

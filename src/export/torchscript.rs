@@ -35,8 +35,9 @@ pub(super) fn write(
     let module = Module::of(network, header, options)?;
     let extra = serde_json::to_string(texts)
         .map_err(|error| Error::invalid(format!("the metadata cannot be written as JSON: {error}")))?;
-    weights::atomic::replace_checked(path, |_, temporary| {
-        compile::save(&module.source, &module.buffers, SCRIPT_EXTRA, &extra, temporary)?;
+    weights::atomic::replace_checked(path, |file, temporary| {
+        compile::save(&module.source, &module.buffers, SCRIPT_EXTRA, &extra, (&file, path))?;
+        drop(file);
         let loaded = CModule::load(temporary)?;
         for batch in [1, 3] {
             let comparison = Comparison::new(network, header, options, batch)?;

@@ -35,6 +35,7 @@ use crate::data::{Dataset, FrameView, ViewConfig};
 use crate::error::{Error, ErrorKind, Result};
 use crate::eval::calibration::probabilities;
 use crate::eval::judgement::{Judgement, answers, judge};
+use crate::memory::filled;
 use crate::model::student_file::{StudentHeader, load_with, save_with};
 use crate::model::weights::StateDict;
 use crate::model::{Head, Network};
@@ -272,7 +273,7 @@ impl Classifier {
         frame: impl Fn(usize) -> Result<FrameView<'a>> + Sync,
     ) -> Result<Verdicts> {
         let numbers = count.checked_mul(self.classes()).ok_or_else(|| Error::invalid("too many frames"))?;
-        let mut logits = vec![0.0; numbers];
+        let mut logits = filled(0.0, numbers, "logits")?;
         self.session.embed_each(count, frame, &mut logits)?;
         Ok(Verdicts::new(&logits, &self.header))
     }

@@ -17,6 +17,7 @@
 
 use std::collections::VecDeque;
 
+use crate::memory::collected;
 use crate::{Error, ErrorKind, Result};
 
 /// Pairs that the curvature is estimated from.
@@ -74,13 +75,13 @@ pub fn minimise(
         if gradient.iter().all(|g| g.abs() <= limits.gradient) {
             return Ok(Minimum { point, value, iterations: iteration, stopped: false });
         }
-        let direction = direction(&gradient, &pairs);
+        let direction = direction(&gradient, &pairs)?;
         let slope = dot(&gradient, &direction);
         // Without curvature yet, a step of length 1 at most.
         let mut step = if pairs.is_empty() { 1.0 / dot(&gradient, &gradient).sqrt().max(1.0) } else { 1.0 };
         let mut next = None;
         for _ in 0..HALVINGS {
-            let candidate: Vec<f64> = point.iter().zip(&direction).map(|(x, d)| x + step * d).collect();
+            let candidate = vector(point.iter().zip(&direction).map(|(x, d)| x + step * d))?;
             let Some((new_value, new_gradient)) = f(&candidate)? else {
                 return Ok(Minimum { point, value, iterations: iteration, stopped: true });
             };
@@ -93,8 +94,8 @@ pub fn minimise(
         let Some((new_point, new_value, new_gradient)) = next else {
             return Ok(Minimum { point, value, iterations: iteration, stopped: false });
         };
-        let s: Vec<f64> = new_point.iter().zip(&point).map(|(a, b)| a - b).collect();
-        let y: Vec<f64> = new_gradient.iter().zip(&gradient).map(|(a, b)| a - b).collect();
+        let s = vector(new_point.iter().zip(&point).map(|(a, b)| a - b))?;
+        let y = vector(new_gradient.iter().zip(&gradient).map(|(a, b)| a - b))?;
         let curvature = dot(&s, &y);
         if curvature > f64::EPSILON * dot(&y, &y) {
             if pairs.len() == PAIRS {
@@ -108,8 +109,8 @@ pub fn minimise(
 }
 
 /// −H·gradient by the two loops over the pairs.
-fn direction(gradient: &[f64], pairs: &VecDeque<(Vec<f64>, Vec<f64>, f64)>) -> Vec<f64> {
-    let mut q: Vec<f64> = gradient.iter().map(|g| -g).collect();
+fn direction(gradient: &[f64], pairs: &VecDeque<(Vec<f64>, Vec<f64>, f64)>) -> Result<Vec<f64>> {
+    let mut q = vector(gradient.iter().map(|g| -g))?;
     let mut shares = Vec::with_capacity(pairs.len());
     for (s, y, rho) in pairs.iter().rev() {
         let share = rho * dot(s, &q);
@@ -125,7 +126,11 @@ fn direction(gradient: &[f64], pairs: &VecDeque<(Vec<f64>, Vec<f64>, f64)>) -> V
         let change = share - rho * dot(y, &q);
         q.iter_mut().zip(s).for_each(|(q, s)| *q += change * s);
     }
-    q
+    Ok(q)
+}
+
+fn vector(numbers: impl ExactSizeIterator<Item = f64>) -> Result<Vec<f64>> {
+    collected(numbers, "a search direction")
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {

@@ -59,7 +59,7 @@ impl Inspection {
 /// meanwhile; frames that go while it runs are no problem.
 ///
 /// # Errors
-/// `Cancelled` by `progress`; `Io`, `Format` or `Mismatch` where the file cannot even be opened.
+/// `Cancelled` by `progress`; `OutOfMemory`; `Io`, `Format` or `Mismatch` where the file cannot even be opened.
 pub fn check(path: &Path, progress: Progress<'_>) -> Result<Inspection> {
     let mut found = Inspection::default();
     let connection = open_to_read(path)?;
@@ -69,7 +69,13 @@ pub fn check(path: &Path, progress: Progress<'_>) -> Result<Inspection> {
     };
     match pages() {
         Ok(lines) => lines.into_iter().filter(|line| line != "ok").for_each(|line| found.note(line)),
-        Err(error) => found.note(error.to_string()),
+        Err(error) => {
+            let error = fault("check", path, &error);
+            if error.kind() == ErrorKind::OutOfMemory {
+                return Err(error);
+            }
+            found.note(error.message().to_owned());
+        }
     }
     let reader = Reader::open(path)?;
     let (ids, sound) = walk(&connection);
@@ -84,6 +90,10 @@ pub fn check(path: &Path, progress: Progress<'_>) -> Result<Inspection> {
         let decoded = reader.encoded(id).and_then(|file| decode_bytes(&format!("frame {id}"), &file));
         let problem = decoded.map(|_| ()).and_then(|()| reader.embedding(id).map(|_| ()));
         if let Err(error) = problem {
+            // Says nothing about the file.
+            if error.kind() == ErrorKind::OutOfMemory {
+                return Err(error);
+            }
             // A frame that the writer has let go since is gone from the list as well.
             let still = reader.list(&Filter { ids: (id, id), ..Filter::default() });
             if still.is_ok_and(|still| still.is_empty()) {

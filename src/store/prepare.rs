@@ -1,6 +1,7 @@
 //! From what was pushed to what is stored: encoded, checked, and embedded where a network is there to do it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use image::{ColorType, ImageDecoder, ImageFormat, ImageReader};
 
@@ -15,6 +16,9 @@ pub type Embed = dyn Fn(&[FrameView<'_>]) -> Result<Vec<f32>> + Send + Sync;
 
 /// What a frame's rows cost beside its image, embedding and texts.
 pub(super) const ROW_BYTES: u64 = 256;
+
+/// Before it is tried again. Short, since frames wait behind this one.
+const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(100)];
 
 /// A frame that is ready to be stored.
 pub(super) struct Prepared {
@@ -58,7 +62,7 @@ pub(super) fn prepare(
     if let Some(embed) = embed {
         let missing: Vec<usize> = (0..found.len()).filter(|&i| found[i].2.is_some()).collect();
         let frames: Vec<FrameView<'_>> = missing.iter().filter_map(|&i| found[i].2.as_ref().map(Shown::view)).collect();
-        let rows = if frames.is_empty() { Ok(Vec::new()) } else { embed(&frames) };
+        let rows = if frames.is_empty() { Ok(Vec::new()) } else { patient(|| embed(&frames)) };
         let mut outcomes = Vec::new();
         for (k, _) in missing.iter().enumerate() {
             outcomes.push(match &rows {
@@ -108,6 +112,17 @@ impl Shown {
     }
 }
 
+/// What is tried again where there is no memory for it: often that lasts for a moment, and a frame that is given up is lost.
+fn patient<T>(attempt: impl Fn() -> Result<T>) -> Result<T> {
+    for pause in PAUSES {
+        match attempt() {
+            Err(error) if error.kind() == ErrorKind::OutOfMemory => std::thread::sleep(pause),
+            outcome => return outcome,
+        }
+    }
+    attempt()
+}
+
 type One = (i64, Result<Prepared>, Option<Shown>, Option<Vec<u8>>);
 
 fn one(pushed: Pushed, encoding: Encoding, embeds: bool) -> One {
@@ -127,7 +142,7 @@ fn one(pushed: Pushed, encoding: Encoding, embeds: bool) -> One {
             };
             let (bits, name) = if encoding == Encoding::Png { (depth, "png") } else { (8, "jpeg") };
             let kind = Kind { width: raw.width(), height: raw.height(), channels, bits, encoding: name };
-            match raw.encode(encoding) {
+            match patient(|| raw.encode(encoding)) {
                 Ok(file) if wanted => (id, Ok(finish(file, kind, entry)), Some(Shown::Raw(raw)), None),
                 Ok(file) => (id, Ok(finish(file, kind, entry)), None, Some(raw.into_bytes())),
                 Err(error) => (id, Err(error), None, Some(raw.into_bytes())),
@@ -135,7 +150,7 @@ fn one(pushed: Pushed, encoding: Encoding, embeds: bool) -> One {
         }
         Pixels::File(file) => {
             // Decoded to its end, so that nothing is stored that a data set would have to skip.
-            match decode_bytes("the pushed image", &file).and_then(|frame| Ok((kind_of(&file)?, frame))) {
+            match patient(|| decode_bytes("the pushed image", &file)).and_then(|frame| Ok((kind_of(&file)?, frame))) {
                 Ok((kind, frame)) => {
                     let shown = wanted.then_some(Shown::Decoded(frame));
                     (id, Ok(finish(file, kind, entry)), shown, None)

@@ -71,7 +71,7 @@ pub(super) fn open_to_write(path: &Path) -> Result<Connection> {
         create(&connection).map_err(failed)?;
     }
     check(&connection, path)?;
-    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(failed)?;
+    let mode = write_ahead(&connection).map_err(failed)?;
     if mode != "wal" {
         return Err(Error::new(
             ErrorKind::Io,
@@ -90,6 +90,14 @@ pub(super) fn open_to_write(path: &Path) -> Result<Connection> {
         ))
         .map_err(failed)?;
     Ok(connection)
+}
+
+/// Asks for a write-ahead log and gives the journal that there is now. It is committed behind the one row of the answer, so the
+/// statement is run to its end: what fails there would be told to nobody, and the store work without a log.
+fn write_ahead(connection: &Connection) -> rusqlite::Result<String> {
+    let mut statement = connection.prepare("PRAGMA journal_mode = WAL")?;
+    let modes = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
+    Ok(modes.concat())
 }
 
 /// A connection that only reads.

@@ -28,6 +28,9 @@ const IDLE: Duration = Duration::from_secs(30);
 /// The first and the longest pause before what failed is tried again.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
+/// How often frames are tried that a store refuses as damaged: SQLite says so of a page that could not be read, too.
+const TRIES: u32 = 4;
+
 /// What has happened since the store was opened, and what it holds.
 #[derive(Default)]
 pub(super) struct Counters {
@@ -142,6 +145,7 @@ impl Writer {
         }
         let mut pause = PAUSES.0;
         let mut last = false;
+        let mut refused = 0;
         loop {
             match self.transact(|retention, transaction| {
                 let mut tally = Tally::default();
@@ -158,7 +162,8 @@ impl Writer {
                 Err(error) => {
                     self.counters.trouble(Some(&error));
                     self.queue.refuse_commands(&error);
-                    if last || !passes(&error) {
+                    refused += u32::from(!passes(&error));
+                    if last || refused == TRIES {
                         log::error!("{} frames are lost: {error}", ready.len());
                         self.counters.failed.fetch_add(ready.len() as u64, Ordering::Relaxed);
                         break;

@@ -1,7 +1,8 @@
 //! TorchScript modules from source text and tensors: the safe side of `compile.cpp`.
 
-use std::ffi::{CString, c_char};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::{CString, c_char, c_int};
+use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::path::Path;
 
 use tch::Tensor;
@@ -18,16 +19,23 @@ unsafe extern "C" {
         count: usize,
         extra_name: *const c_char,
         extra: *const c_char,
-        path: *const c_char,
+        file: c_int,
+        failure: *mut c_int,
     ) -> *mut c_char;
 }
 
-/// Compiles `source`, the methods of a module over `buffers`, and writes the module to `path` with the text `extra` as its
-/// extra file `extra_name`. What stands at `path` is overwritten.
+/// Compiles `source`, the methods of a module over `buffers`, and writes the module to `file`, which is to become `path`, with
+/// the text `extra` as its extra file `extra_name`.
 ///
 /// # Errors
-/// `InvalidArgument` for a NUL in a text, `Torch` from the compiler and from writing.
-pub fn save(source: &str, buffers: &[(String, Tensor)], extra_name: &str, extra: &str, path: &Path) -> Result<()> {
+/// `InvalidArgument` for a NUL in a text, `Torch` from the compiler, `Io` from writing.
+pub fn save(
+    source: &str,
+    buffers: &[(String, Tensor)],
+    extra_name: &str,
+    extra: &str,
+    (file, path): (&File, &Path),
+) -> Result<()> {
     let text = |bytes: &[u8]| {
         CString::new(bytes).map_err(|_| Error::invalid("a text of the TorchScript module holds a NUL".to_owned()))
     };
@@ -35,8 +43,8 @@ pub fn save(source: &str, buffers: &[(String, Tensor)], extra_name: &str, extra:
     let name_pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
     let tensors: Vec<_> = buffers.iter().map(|(_, tensor)| tensor.as_ptr()).collect();
     let (source, extra_name, extra) = (text(source.as_bytes())?, text(extra_name.as_bytes())?, text(extra.as_bytes())?);
-    let path = text(path.as_os_str().as_bytes())?;
-    // SAFETY: all texts end in NUL and live through the call, as do the tensors; both lists have `len` elements.
+    let mut failure = 0;
+    // SAFETY: all texts end in NUL and live through the call, as do the tensors and the file; both lists have `len` elements.
     check(unsafe {
         seed_compile_script(
             source.as_ptr(),
@@ -45,7 +53,12 @@ pub fn save(source: &str, buffers: &[(String, Tensor)], extra_name: &str, extra:
             tensors.len(),
             extra_name.as_ptr(),
             extra.as_ptr(),
-            path.as_ptr(),
+            file.as_raw_fd(),
+            &raw mut failure,
         )
-    })
+    })?;
+    match failure {
+        0 => Ok(()),
+        number => Err(Error::io("write", path, &std::io::Error::from_raw_os_error(number))),
+    }
 }

@@ -1,47 +1,58 @@
-/* A small distillation in which one operation fails: of libtorch, on a file, or for memory. For every place of the fault:
- * the call gives an error with the code of its cause, nothing crashes, leaks or stays open, the last checkpoint is sound,
- * and whoever goes on from there comes to the same student, bit for bit.
+/* Lives in which one operation fails: of libtorch, on a file, or for memory. For every place of the fault the call gives an
+ * error with the code of its cause, and nothing crashes, leaks or stays open. A distillation's last checkpoint is sound, and
+ * whoever goes on from there comes to the same student, bit for bit; on site the same call works when it is made again.
  *
- *   faults FOLDER KIND CASES     KIND: torch, torch_memory, file, full, memory; CASES: how many places, 0 for all */
+ *   faults FOLDER LIFE KIND PLACES
+ *
+ * LIFE: distilling (life.h), site (site.h); KIND: torch, torch_memory, file, full, memory; PLACES: how many, "each" for one of
+ * each class (places.h), "all". SEED_FAULT=CLASS:N in the environment makes one fault only. */
 #define _GNU_SOURCE
 #include "faults.h"
 
-#include "life.h"
+#include "site.h"
 
 #include <dirent.h>
 #include <signal.h>
 
-void torch_faults_arm(long number, int what);
-void torch_faults_watch(int on);
-long torch_faults_seen(void);
-const char *torch_faults_failed(void);
+void torch_faults_watch(int memory);
+
+int operation_strikes(const char *name, const char *overload, int gradient) {
+  return place_strikes(OPERATIONS, name, overload, gradient);
+}
 
 enum kind { TORCH, TORCH_MEMORY, ONE_FILE, FULL, MEMORY };
 static const char *const KINDS[] = {"torch", "torch_memory", "file", "full", "memory"};
+static enum kind kind;
 
-static long place_now;
+static struct place place_now = {-1, 0};
+
+/* What fails now, for messages. */
+static const char *described(void) {
+  static char text[400];
+  const struct place_class *c = &classes[place_now.number_of_class];
+  if (place_now.number_of_class < 0) return "no fault";
+  snprintf(text, sizeof text, "fault %d:%ld of %ld (%s%s%s %s, %ld, in \"%s\")", place_now.number_of_class, place_now.nth, c->total,
+           c->name, kind <= TORCH_MEMORY && *c->detail ? "." : "", kind <= TORCH_MEMORY ? c->detail : "",
+           kind <= TORCH_MEMORY ? "" : c->detail, c->number, c->stage);
+  return text;
+}
 
 static void on_signal(int number) {
-  char text[160];
-  int length = snprintf(text, sizeof text, "fault %ld (%s%s): signal %d in \"%s\"\n", place_now,
-                        failed_operation ? failed_operation : "", torch_faults_failed(), number, stage);
+  char text[600];
+  int length = snprintf(text, sizeof text, "%s: signal %d in \"%s\"\n", described(), number, stage);
   if (write(2, text, (size_t)length) < 0) _exit(4);
   _exit(3);
 }
 
-static void arm(enum kind kind, long place) {
-  if (place != 0) failed_operation = NULL;
-  faults_arm(&file_faults, kind == ONE_FILE || kind == FULL ? place : 0, kind == FULL);
-  faults_arm(&memory_faults, kind == MEMORY ? place : 0, 0);
-  torch_faults_arm(kind == TORCH || kind == TORCH_MEMORY ? place : 0, kind == TORCH_MEMORY);
+static int fault_made; /* since the fault was armed */
+
+static int fault_ends(void) {
+  int made = places_disarm();
+  fault_made |= made;
+  return made;
 }
 
-static long seen(enum kind kind) {
-  if (kind == ONE_FILE || kind == FULL) return file_faults.seen;
-  return kind == MEMORY ? (long)memory_faults.seen : torch_faults_seen();
-}
-
-static int is_documented(enum kind kind, int32_t code) {
+static int is_documented(int32_t code) {
   switch (kind) {
     case TORCH: return code == SEED_ERROR_TORCH;
     case TORCH_MEMORY: return code == SEED_ERROR_OUT_OF_MEMORY;
@@ -61,8 +72,7 @@ static int entries(const char *folder) {
 }
 
 static void wrong(const char *what, const seed_error *error) {
-  fprintf(stderr, "fault %ld (%s%s): %s; stage \"%s\", code %d: %s\n", place_now,
-          failed_operation ? failed_operation : "", torch_faults_failed(), what, stage, (int)seed_error_code(error),
+  fprintf(stderr, "%s: %s; stage \"%s\", code %d: %s\n", described(), what, stage, (int)seed_error_code(error),
           seed_error_message(error));
   if (++failures > 40) {
     fprintf(stderr, "too many failures\n");
@@ -70,104 +80,174 @@ static void wrong(const char *what, const seed_error *error) {
   }
 }
 
+/* ---- a distillation ---- */
+
+static const char *folder;
+static struct files files;
+static char *sound; /* the student of a life without faults */
+static struct fruit fruit;
+
+static void distil_prepare(void) {
+  seed_config *config = small_config();
+  files = files_in(folder);
+  sound = path_in(folder, "sound.safetensors");
+  write_images(files.images);
+  write_teacher(config, files.teacher);
+  seed_config_free(config);
+  OK(live(&files, &fruit));
+  CHECK(rename(files.student, sound) == 0);
+}
+
+static void distil_clear(void) { clear(folder); }
+
+/* Another process would do this: go on from the checkpoint, to the same end. */
+static void distil_again(void) {
+  struct fruit again;
+  seed_error *error = live(&files, &again);
+  if (error != NULL) wrong("the next life fails", error);
+  else if (!same_file(files.student, sound)) wrong("the next life has another student", NULL);
+  else if (!same_vectors(&fruit, &again)) wrong("the next life has other vectors", NULL);
+  seed_error_free(error);
+}
+
 /* A life with one fault. The run itself is ended in place: resumed from its checkpoint and run on, with the same objects. */
-static seed_error *live_with_fault(const struct files *files, enum kind kind, long place, const char *sound) {
+static seed_error *distil_with_fault(void) {
   struct household home;
-  struct fruit fruit;
+  struct fruit other;
   seed_error *error;
   memset(&home, 0, sizeof home);
-  arm(kind, place);
-  error = life_begin(files, &home);
+  error = life_begin(&files, &home);
   if (error == NULL) {
     stage = "run";
     error = seed_trainer_run(home.trainer, 0, NULL, NULL, NULL, NULL);
     if (error != NULL) {
       seed_error *second;
-      arm(kind, 0);
+      fault_ends();
       stage = "resume in place";
-      second = seed_trainer_resume(home.trainer, files->checkpoint);
+      second = seed_trainer_resume(home.trainer, files.checkpoint);
       if (second != NULL) wrong("the trainer cannot go on", second);
       seed_error_free(second);
       second = seed_trainer_run(home.trainer, 0, NULL, NULL, NULL, NULL);
-      if (second == NULL) second = seed_student_save(home.student, files->student);
+      if (second == NULL) second = seed_student_save(home.student, files.student);
       if (second != NULL) wrong("the run cannot go on", second);
-      else if (!same_file(files->student, sound)) wrong("the run that went on is another one", error);
+      else if (!same_file(files.student, sound)) wrong("the run that went on is another one", error);
       seed_error_free(second);
-      stage = "run";
     }
   }
-  if (error == NULL) error = life_end(files, &home, &fruit);
-  arm(kind, 0);
+  if (error == NULL) error = life_end(&files, &home, &other);
+  fault_ends();
+  stage = "the end";
   leave(&home);
   return error;
 }
 
+/* ---- a student on site ---- */
+
+static struct findings findings;
+static int left_by_findings;
+
+static void site_clear(void) {
+  char command[1024];
+  snprintf(command, sizeof command, "cd '%s' && rm -rf frames.* classifier.* anomaly.* drift.* out.* .[a-z]*", folder);
+  if (system(command) != 0) ++failures;
+}
+
+static void site_prepare(void) {
+  seed_config *config = small_config();
+  char *path = path_in(folder, "student.safetensors");
+  write_teacher(config, path);
+  seed_config_free(config);
+  free(path);
+  OK(live_on_site(folder, &findings));
+  left_by_findings = entries(folder);
+}
+
+static seed_error *site_with_fault(void) {
+  struct findings other;
+  seed_error *error = live_on_site(folder, &other);
+  const char *failed = place_now.number_of_class < 0 ? "" : classes[place_now.number_of_class].name;
+  fault_ends();
+  if (!same_findings(&findings, &other)) wrong("the life has other findings", error);
+  /* A file that could not be removed may stay. */
+  if (entries(folder) != left_by_findings && kind != FULL && strcmp(failed, "unlink") != 0)
+    wrong("other files are left", error);
+  return error;
+}
+
+static void nothing_more(void) {}
+
+static const struct life {
+  const char *name;
+  void (*prepare)(void); /* and lives once without faults */
+  seed_error *(*live)(void);
+  void (*again)(void); /* in the place that the life has left */
+  void (*clear)(void);
+} LIVES[] = {{"distilling", distil_prepare, distil_with_fault, distil_again, distil_clear},
+             {"site", site_prepare, site_with_fault, nothing_more, site_clear}};
+
+/* A life with a fault at `place`. Where its threads come to fewer operations of the class this time, the first one fails. */
+static seed_error *live_once(const struct life *life, struct place *place) {
+  for (;;) {
+    seed_error *error;
+    place_now = *place;
+    alarm(300);
+    life->clear();
+    fault_made = 0;
+    places_arm(place->number_of_class, place->nth, kind == FULL);
+    error = life->live();
+    if (fault_made || place->nth == 1) return error;
+    seed_error_free(error);
+    place->nth = 1;
+  }
+}
+
 int main(int count, char **words) {
   static const int signals[] = {SIGALRM, SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
-  struct files files;
-  struct fruit fruit, again;
-  enum kind kind = TORCH;
-  char *sound;
-  long total, place, cases, first = 1, made = 0, silent = 0, repeated = 0, bytes = 0;
-  double step;
-  int threads = 0, open_files = 0, pass;
+  static char covered[MOST_CLASSES];
+  const struct life *life = LIVES;
+  struct place *places;
+  long wanted, total = 0, made, silent = 0, missed = 0, repeated = 0, bytes = 0;
+  int threads = 0, open_files = 0, pass, covered_count = 0, class_total = 0;
   unsigned i;
-  seed_config *config;
   seed_error *error;
-  if (count < 4) return 2;
-  while (strcmp(KINDS[kind], words[2]) != 0) kind = (enum kind)(kind + 1);
-  cases = atol(words[3]);
+  if (count < 5) return 2;
+  folder = words[1];
+  while (strcmp(life->name, words[2]) != 0) ++life;
+  while (strcmp(KINDS[kind], words[3]) != 0) kind = (enum kind)(kind + 1);
+  wanted = strcmp(words[4], "each") == 0 ? -1 : atol(words[4]); /* "all" is 0 */
   for (i = 0; i < sizeof signals / sizeof *signals; ++i) signal(signals[i], on_signal);
-  files = files_in(words[1]);
-  sound = path_in(words[1], "sound.safetensors");
-  write_images(files.images);
   OK(seed_init(SEED_ABI_VERSION));
-  config = small_config();
-  write_teacher(config, files.teacher);
-  seed_config_free(config);
-
-  /* Without faults, and how many places there are. */
-  if (kind == TORCH || kind == TORCH_MEMORY) torch_faults_watch(1);
+  if (kind <= TORCH_MEMORY) torch_faults_watch(kind == TORCH_MEMORY);
   if (kind == MEMORY) memory_bound = 32768; /* the library promises this for large ones only */
-  watched_folder = words[1];
-  OK(live(&files, &fruit));
-  CHECK(rename(files.student, sound) == 0);
-  clear(words[1]);
-  arm(kind, 0);
-  OK(live(&files, &again));
-  total = seen(kind);
-  CHECK(same_file(files.student, sound));
-  CHECK(same_vectors(&fruit, &again));
+  watched_folder = folder;
+  life->prepare();
+  life->clear();
+  family_now = kind == MEMORY ? ALLOCATIONS : kind <= TORCH_MEMORY ? OPERATIONS : FILES;
+  OK(life->live());
   if (failures != 0) return 1;
-
-  /* One place alone, where SEED_FAULT names it. */
-  if (getenv("SEED_FAULT") != NULL) {
-    first = atol(getenv("SEED_FAULT"));
-    total = first;
+  wanted = places_choose(wanted, &places);
+  for (i = 0; i < (unsigned)class_count; ++i) {
+    total += classes[i].total;
+    class_total += classes[i].total > 0;
   }
-  step = cases == 0 || cases > total ? 1 : (double)total / (double)cases;
+  if (getenv("SEED_FAULT") != NULL) wanted = sscanf(getenv("SEED_FAULT"), "%d:%ld", &places->number_of_class, &places->nth) == 2;
+
   for (pass = 0; pass < 3; ++pass) {
     /* The last two passes repeat every fourth fault: by then caches and pools are filled, and what the last one leaves
      * beyond the one before is a leak. */
-    for (made = 0, place = first; place <= total; place = first + (long)(++made * step)) {
+    for (made = 0; made < wanted; ++made) {
       if (pass > 0 && made % 4 != 0) continue;
-      place_now = place;
-      alarm(300);
-      clear(words[1]);
-      error = live_with_fault(&files, kind, place, sound);
-      if (error == NULL) ++silent; /* such as a leftover that could not be removed, or a slower way that was taken instead */
-      else if (!is_documented(kind, seed_error_code(error))) wrong("another code was expected", error);
+      error = live_once(life, &places[made]);
+      if (!fault_made) ++missed;
+      covered_count += fault_made && !covered[places[made].number_of_class];
+      covered[places[made].number_of_class] |= (char)fault_made;
+      if (error == NULL) silent += fault_made && pass == 0; /* a leftover stays, or a slower way was taken */
+      else if (!is_documented(seed_error_code(error))) wrong("another code was expected", error);
       if (getenv("SEED_FAULTS_VERBOSE") != NULL)
-        printf("fault %ld (%s%s) in \"%s\" gave %d: %s; %ld bytes are live\n", place,
-               failed_operation ? failed_operation : "", torch_faults_failed(), stage, (int)seed_error_code(error),
-               seed_error_message(error), (long)live_bytes);
+        printf("%s gave %d: %s; %ld bytes are live\n", described(), (int)seed_error_code(error), seed_error_message(error),
+               (long)live_bytes);
       seed_error_free(error);
-      /* Another process would do this: go on from the checkpoint, to the same end. */
-      error = live(&files, &again);
-      if (error != NULL) wrong("the next life fails", error);
-      else if (!same_file(files.student, sound)) wrong("the next life has another student", NULL);
-      else if (!same_vectors(&fruit, &again)) wrong("the next life has other vectors", NULL);
-      seed_error_free(error);
+      life->again();
       if (pass == 2 && entries("/proc/self/task") > threads) wrong("a thread stays behind", NULL);
       if (pass == 2 && entries("/proc/self/fd") > open_files) wrong("a file stays open", NULL);
       repeated += pass == 2;
@@ -184,10 +264,9 @@ int main(int count, char **words) {
     fprintf(stderr, "%ld bytes more after %ld faults that were made before\n", bytes, repeated);
     ++failures;
   }
-  printf("%s: %ld places, %ld faults, %ld of them without an error; %ld more made again left %ld bytes\n", KINDS[kind],
-         total, made, silent, repeated, bytes);
-  clear(words[1]);
-  files_forget(&files);
-  free(sound);
+  printf("%s, %s: %ld places of %d classes; %ld faults in %d classes, %ld of them without an error, %ld not reached; %ld more "
+         "made again left %ld bytes\n",
+         life->name, KINDS[kind], total, class_total, made, covered_count, silent, missed, repeated, bytes);
+  life->clear();
   return failures != 0;
 }

@@ -1,4 +1,4 @@
-/* Faults from below: the Nth file operation on files of one folder fails, or the Nth allocation of at least some size. The
+/* Faults from below: a file operation on files of one folder fails, or an allocation of at least some size (places.h). The
  * functions of libc are defined here again and, since a program's symbols come before those of its libraries, libseed and
  * libtorch call these: link with -rdynamic. Nothing in the library knows of it. Beside that, live memory is counted. */
 #ifndef FAULTS_H
@@ -13,41 +13,18 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <stdarg.h>
-#include <stdatomic.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
-/* Operations since faults_arm; the one with number `nth` fails (from 1; 0: none), and with `on` all after it. */
-struct faults {
-  atomic_long seen, nth;
-  atomic_int on;
-};
+#include "places.h"
 
-static struct faults file_faults, memory_faults;
 static atomic_size_t memory_bound = SIZE_MAX; /* smaller allocations are never failed nor counted */
 static atomic_long live_bytes, live_blocks;
 static const char *watched_folder; /* files elsewhere are never failed nor counted */
-static atomic_uchar watched_descriptors[4096];
-static const char *_Atomic failed_operation;
-
-static inline void faults_arm(struct faults *faults, long nth, int on) {
-  atomic_store(&faults->on, on);
-  atomic_store(&faults->seen, 0);
-  atomic_store(&faults->nth, nth);
-}
-
-static inline int faults_strike(struct faults *faults, const char *what) {
-  long nth = atomic_load(&faults->nth), now = atomic_fetch_add(&faults->seen, 1) + 1;
-  if (nth == 0 || !(now == nth || (now > nth && atomic_load(&faults->on)))) return 0;
-  failed_operation = what;
-  return 1;
-}
+static atomic_uchar watched_descriptors[4096]; /* number of the role; 0: not watched */
 
 /* ---- memory ---- */
 
@@ -59,7 +36,7 @@ extern void __libc_free(void *);
 
 static inline int memory_strikes(size_t size, const char *what) {
   if (size < atomic_load_explicit(&memory_bound, memory_order_relaxed)) return 0;
-  if (!faults_strike(&memory_faults, what)) return 0;
+  if (!place_strikes(ALLOCATIONS, what, "", (long)size)) return 0;
   errno = ENOMEM;
   return 1;
 }
@@ -117,26 +94,46 @@ int posix_memalign(void **place, size_t alignment, size_t size) {
 
 /* ---- files ---- */
 
-static inline int path_is_watched(const char *path) {
-  return watched_folder != NULL && path != NULL && strncmp(path, watched_folder, strlen(watched_folder)) == 0;
+#define MOST_ROLES 200
+static char roles[MOST_ROLES][120];
+static int role_count = 1; /* 0 is none */
+
+/* What a file is to a life: its path below the folder with one # for each number in it. 0 for files elsewhere. */
+static inline int role_of(const char *path) {
+  char text[sizeof *roles];
+  size_t length = 0;
+  int role;
+  if (watched_folder == NULL || path == NULL || strncmp(path, watched_folder, strlen(watched_folder)) != 0) return 0;
+  for (path += strlen(watched_folder); *path != '\0' && length < sizeof text - 1; ++path) {
+    int digit = *path >= '0' && *path <= '9';
+    if (digit && length > 0 && text[length - 1] == '#') continue;
+    text[length++] = digit ? '#' : *path;
+  }
+  text[length] = '\0';
+  places_hold();
+  for (role = 1; role < role_count && strcmp(roles[role], text) != 0; ++role) continue;
+  if (role == MOST_ROLES) abort();
+  if (role == role_count) memcpy(roles[role_count++], text, length + 1);
+  places_release();
+  return role;
 }
 
-static inline int descriptor_is_watched(int descriptor) {
-  return descriptor >= 0 && descriptor < (int)sizeof watched_descriptors && watched_descriptors[descriptor];
+static inline int role_of_descriptor(int descriptor) {
+  return descriptor >= 0 && descriptor < (int)sizeof watched_descriptors ? watched_descriptors[descriptor] : 0;
 }
 
-static inline int file_strikes(int watched, const char *what, int error) {
-  if (!watched || !faults_strike(&file_faults, what)) return 0;
+static inline int file_strikes(int role, const char *what, int error) {
+  if (role == 0 || !place_strikes(FILES, what, roles[role], 0)) return 0;
   errno = error;
   return 1;
 }
 
 static inline int open_watched(const char *path, int flags, mode_t mode) {
-  int watched = path_is_watched(path), descriptor;
-  if (file_strikes(watched, "open", flags & O_CREAT ? ENOSPC : EIO)) return -1;
+  int role = role_of(path), descriptor;
+  if (file_strikes(role, flags & O_CREAT ? "create" : "open", flags & O_CREAT ? ENOSPC : EIO)) return -1;
   descriptor = (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
   if (descriptor >= 0 && descriptor < (int)sizeof watched_descriptors)
-    watched_descriptors[descriptor] = (unsigned char)watched;
+    watched_descriptors[descriptor] = (unsigned char)role;
   return descriptor;
 }
 
@@ -158,6 +155,24 @@ int open64(const char *path, int flags, ...) {
   return open_watched(path, flags | O_LARGEFILE, mode);
 }
 
+/* libtorch writes by streams. */
+static inline FILE *open_stream(const char *path, const char *mode, const char *name) {
+  FILE *(*next)(const char *, const char *);
+  int role = role_of(path), descriptor;
+  FILE *file;
+  if (file_strikes(role, "fopen", *mode == 'r' ? EIO : ENOSPC)) return NULL;
+  *(void **)&next = dlsym(RTLD_NEXT, name);
+  file = next(path, mode);
+  descriptor = file == NULL ? -1 : fileno(file);
+  if (descriptor >= 0 && descriptor < (int)sizeof watched_descriptors)
+    watched_descriptors[descriptor] = (unsigned char)role;
+  return file;
+}
+
+FILE *fopen(const char *path, const char *mode) { return open_stream(path, mode, "fopen"); }
+
+FILE *fopen64(const char *path, const char *mode) { return open_stream(path, mode, "fopen64"); }
+
 int close(int descriptor) {
   if (descriptor >= 0 && descriptor < (int)sizeof watched_descriptors) watched_descriptors[descriptor] = 0;
   return (int)syscall(SYS_close, descriptor);
@@ -166,12 +181,12 @@ int close(int descriptor) {
 /* A name for what is called and how it fails; the rest goes to the kernel. */
 #define ON_DESCRIPTOR(type, name, error, parameters, ...)                                                              \
   type name parameters {                                                                                               \
-    if (file_strikes(descriptor_is_watched(descriptor), #name, error)) return (type)-1;                                \
+    if (file_strikes(role_of_descriptor(descriptor), #name, error)) return (type)-1;                                \
     return (type)syscall(__VA_ARGS__);                                                                                 \
   }
 #define ON_PATH(name, error, parameters, ...)                                                                          \
   int name parameters {                                                                                                \
-    if (file_strikes(path_is_watched(path), #name, error)) return -1;                                                  \
+    if (file_strikes(role_of(path), #name, error)) return -1;                                                  \
     return (int)syscall(__VA_ARGS__);                                                                                  \
   }
 
@@ -182,6 +197,8 @@ ON_DESCRIPTOR(ssize_t, write, ENOSPC, (int descriptor, const void *bytes, size_t
               count)
 ON_DESCRIPTOR(ssize_t, pwrite64, ENOSPC, (int descriptor, const void *bytes, size_t count, off64_t at), SYS_pwrite64,
               descriptor, bytes, count, at)
+ON_DESCRIPTOR(ssize_t, writev, ENOSPC, (int descriptor, const struct iovec *parts, int count), SYS_writev, descriptor,
+              parts, count)
 ON_DESCRIPTOR(int, fsync, EIO, (int descriptor), SYS_fsync, descriptor)
 ON_DESCRIPTOR(int, fdatasync, EIO, (int descriptor), SYS_fdatasync, descriptor)
 ON_DESCRIPTOR(int, ftruncate64, ENOSPC, (int descriptor, off64_t length), SYS_ftruncate, descriptor, length)
@@ -195,9 +212,36 @@ ON_PATH(mkdir, ENOSPC, (const char *path, mode_t mode), SYS_mkdir, path, mode)
 ON_PATH(unlink, EIO, (const char *path), SYS_unlink, path)
 ON_PATH(rmdir, EIO, (const char *path), SYS_rmdir, path)
 
-void *mmap64(void *place, size_t length, int protection, int flags, int descriptor, off64_t at) {
-  if (file_strikes(descriptor_is_watched(descriptor), "mmap64", ENOMEM)) return MAP_FAILED;
+/* Locks that SQLite takes. It can always give one back, and other commands are no operations on files. */
+static inline int control(int descriptor, int command, void *argument) {
+  int locks = (command == F_SETLK || command == F_SETLKW) && ((struct flock *)argument)->l_type != F_UNLCK;
+  if (locks && file_strikes(role_of_descriptor(descriptor), "lock", ENOLCK)) return -1;
+  return (int)syscall(SYS_fcntl, descriptor, command, argument);
+}
+
+#define CONTROL(name)                                                                                                  \
+  int name(int descriptor, int command, ...) {                                                                         \
+    va_list rest;                                                                                                      \
+    void *argument;                                                                                                    \
+    va_start(rest, command);                                                                                           \
+    argument = va_arg(rest, void *);                                                                                   \
+    va_end(rest);                                                                                                      \
+    return control(descriptor, command, argument);                                                                     \
+  }
+CONTROL(fcntl)
+CONTROL(fcntl64)
+
+static inline void *map(void *place, size_t length, int protection, int flags, int descriptor, off64_t at) {
+  if (file_strikes(role_of_descriptor(descriptor), "mmap", ENOMEM)) return MAP_FAILED;
   return (void *)syscall(SYS_mmap, place, length, protection, flags, descriptor, at);
+}
+
+void *mmap64(void *place, size_t length, int protection, int flags, int descriptor, off64_t at) {
+  return map(place, length, protection, flags, descriptor, at);
+}
+
+void *mmap(void *place, size_t length, int protection, int flags, int descriptor, off_t at) {
+  return map(place, length, protection, flags, descriptor, at);
 }
 
 #endif

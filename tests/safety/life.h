@@ -1,4 +1,5 @@
 /* A whole small distillation, from the folder of images to the report: the work that the programs of this folder let fail. */
+#include "places.h"
 #include "station.h"
 
 #include <math.h>
@@ -35,9 +36,6 @@ static inline void files_forget(struct files *files) {
 struct fruit {
   float vectors[IMAGES * DIM];
 };
-
-/* Where a life stands when an error comes. */
-static const char *stage = "";
 
 /* Everything that exists so far, to be freed whatever happened. */
 struct household {

@@ -1,6 +1,7 @@
 //! The project's own commands: `cargo xtask NAME`. Needs Rust, a C++ compiler and Python 3 with pip; fetches the rest.
 
 mod abi;
+mod asan;
 mod bench;
 mod bindings;
 mod bundle;
@@ -30,6 +31,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   tidy             import direction, file sizes, header drift, fmt, clippy
   header [--check] write include/seed.h and seed.sym, or compare them with src/ffi
   abi [--accept]   the ABI of include/seed.h against include/seed.abi; --accept takes over what changed
+  asan             the library's own code and the C programs under the address sanitizer: minutes, and 2 GB in target/asan
   bench NAME       libseed beside PyTorch in one table: step, run, views, loss, infer, memory, bank
   bundle           the bench programs for a machine without Rust: target/bundle.tar.gz
   dist [--check]   the installed library: target/dist/libseed-VERSION-x86_64-linux and its tar.gz; use it from outside";
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Some("tidy") => setup::run().and_then(|()| tidy::run()),
         Some("header") => header::run(rest.iter().any(|word| word == "--check")),
         Some("abi") => abi::run(rest.iter().any(|word| word == "--accept")),
+        Some("asan") => setup::run().and_then(|()| asan::run()),
         Some("bench") => bench::run(rest),
         Some("bundle") => bundle::run(),
         Some("dist") => dist::run(rest),

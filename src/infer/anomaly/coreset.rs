@@ -9,6 +9,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::data::random::{Purpose, generator};
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory::collected;
 
 /// Numbers that patches are projected to.
 const PROJECTED: i64 = 128;
@@ -92,7 +93,7 @@ fn project(rows: &Tensor, seed: u64) -> Result<Tensor> {
         let value: f32 = StandardNormal.sample(&mut random);
         value * scale
     };
-    let numbers: Vec<f32> = (0..dim * PROJECTED).map(normal).collect();
+    let numbers = collected((0..(dim * PROJECTED) as usize).map(normal), "a random projection")?;
     let matrix = Tensor::f_from_slice(&numbers)?.f_view([dim, PROJECTED])?;
     debug_assert_eq!(rows.device(), Device::Cpu);
     Ok(rows.f_matmul(&matrix)?)

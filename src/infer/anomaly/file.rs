@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory::filled;
 use crate::model::Network;
 use crate::model::student_file::{StudentHeader, load_with, save_with};
 use crate::model::weights::{HostTensor, StateDict};
@@ -137,7 +138,7 @@ pub(super) fn load(path: &Path) -> Result<Contents> {
     let memory = if settings.kind == "patchcore" { take("memory", 2)? } else { None };
     let held_out = match take("held_out", 1)? {
         Some(scores) => {
-            let mut values = vec![0f32; scores.numel()];
+            let mut values = filled(0f32, scores.numel(), "scores of held-out parts")?;
             let count = values.len();
             scores.f_copy_data(&mut values, count)?;
             values

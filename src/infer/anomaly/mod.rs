@@ -39,6 +39,7 @@ use crate::config::Config;
 use crate::data::random::{Purpose, generator, shuffle};
 use crate::data::{Dataset, Frame, FrameView, ViewConfig};
 use crate::error::{Error, Result};
+use crate::memory::filled;
 use crate::model::student_file::StudentHeader;
 use crate::model::weights::HostTensor;
 use crate::model::{Head, Load, Network, Stage};
@@ -392,7 +393,7 @@ fn stages(session: &Session, names: &[String]) -> Result<Vec<Stage>> {
 
 fn floats(tensor: &Tensor) -> Result<Vec<f32>> {
     let flat = tensor.f_to_device(Device::Cpu)?.f_contiguous()?;
-    let mut values = vec![0f32; flat.numel()];
+    let mut values = filled(0f32, flat.numel(), "scores")?;
     let count = values.len();
     flat.f_copy_data(&mut values, count)?;
     Ok(values)

@@ -13,6 +13,7 @@ use crate::data::{Dataset, Frame, Scratch, ViewParams};
 use crate::error::{Error, ErrorKind, Result};
 use crate::infer::feature_maps::images_of;
 use crate::infer::session::Session;
+use crate::memory::{filled, room};
 use crate::model::Stage;
 
 /// Images that go through at once.
@@ -21,7 +22,7 @@ pub(super) const CHUNK: usize = 16;
 /// Whole frames as images (B, C, H, W) of the session's view, on the CPU.
 pub(super) fn whole(session: &Session, frames: &[&Frame]) -> Result<Tensor> {
     let length = session.view.view_len();
-    let mut views = vec![0f32; frames.len() * length];
+    let mut views = filled(0f32, frames.len() * length, "views of whole frames")?;
     views.par_chunks_exact_mut(length).zip(frames).try_for_each_init(Scratch::new, |scratch, (view, frame)| {
         render(frame, &ViewParams::plain(frame.width(), frame.height()), &session.view, view, scratch)
     })?;
@@ -89,9 +90,11 @@ pub(super) fn pool(
             rows.push(patches.rows.shallow_clone());
             return Ok(());
         }
-        let mut kept = Vec::with_capacity(of_image * patches.images as usize);
+        let mut kept = room(of_image * patches.images as usize, "the places of patches")?;
+        let mut places: Vec<i64> = room(all, "the places of patches")?;
         for image in 0..patches.images {
-            let mut places: Vec<i64> = (0..all as i64).collect();
+            places.clear();
+            places.extend(0..all as i64);
             shuffle(&mut generator(seed, 1, number, Purpose::Split), &mut places);
             kept.extend(places[..of_image].iter().map(|place| image * all as i64 + place));
             number += 1;

@@ -1,25 +1,37 @@
 //! safetensors: `u64 header length · JSON header · tensors`, all little endian.
 //!
-//! The header maps each name to `{"dtype", "shape": [..], "data_offsets": [begin, end]}`; the crate `safetensors` parses it
-//! and checks that the tensors follow each other without gap or overlap. Here come on top: limits before anything is
-//! allocated, names that occur twice, and tensors read one by one, so that a file costs its size once.
+//! The header maps each name to `{"dtype", "shape": [..], "data_offsets": [begin, end]}`, and tensors follow each other without
+//! gap or overlap. The crate `safetensors` knows the types and the form of an entry. Not taken is its table of entries, which
+//! ends the process where there is no memory for it and keeps one of two equal names silently; limits come before anything is
+//! allocated, and tensors are read one by one, so that a file costs its size once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use ::safetensors::tensor::{Dtype, Metadata};
+use ::safetensors::tensor::{Dtype, TensorInfo};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 
 use super::atomic;
 use super::contents::TensorOutline;
 use super::fault::{Checked, Fault, zeroed};
 use super::host::{HostTensor, HostType, StateDict};
 use super::limits::{MAX_NAME, MAX_SAFETENSORS_HEADER};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
+
+/// The header: tensors in the order of their bytes, and the texts beside them.
+#[derive(Default)]
+struct Header {
+    tensors: Vec<(String, TensorInfo)>,
+    texts: BTreeMap<String, String>,
+    /// Bytes of the table that there was no memory for, which ends the parsing.
+    missing: Option<u64>,
+}
 
 /// The checked header of the open file, which has `length` bytes; the file stands at the first tensor then.
-fn header(file: &mut File, length: u64) -> Checked<Metadata> {
+fn header(file: &mut File, length: u64) -> Checked<Header> {
     let mut word = [0; 8];
     file.seek(SeekFrom::Start(0))?;
     file.read_exact(&mut word)?;
@@ -34,18 +46,86 @@ fn header(file: &mut File, length: u64) -> Checked<Metadata> {
             "the safetensors header has {header_length} bytes; at most {MAX_SAFETENSORS_HEADER} are read"
         )));
     }
-    let mut header = zeroed(header_length as usize)?;
-    file.read_exact(&mut header)?;
-    let unreadable = |reason: serde_json::Error| Fault::new(format!("the safetensors header cannot be read: {reason}"));
-    serde_json::from_slice::<UniqueNames>(&header).map_err(unreadable)?;
-    let header: Metadata = serde_json::from_slice(&header).map_err(unreadable)?;
-    let (claimed, present) = (header.data_len() as u64, length - 8 - header_length);
+    let mut text = zeroed(header_length as usize)?;
+    file.read_exact(&mut text)?;
+    let mut header = Header::default();
+    let mut parser = serde_json::Deserializer::from_slice(&text);
+    let parsed = header.deserialize(&mut parser).and_then(|()| parser.end());
+    if let Some(bytes) = header.missing {
+        return Err(Fault::Memory(bytes));
+    }
+    parsed.map_err(|reason| Fault::new(format!("the safetensors header cannot be read: {reason}")))?;
+    let (claimed, present) = (header.check()?, length - 8 - header_length);
     if claimed != present {
         return Err(Fault::new(format!(
             "the safetensors header describes {claimed} bytes of tensors, but {present} follow it"
         )));
     }
     Ok(header)
+}
+
+impl Header {
+    /// Sorts the tensors by their places and compares these with each other and the shapes; gives the bytes of all.
+    fn check(&mut self) -> Checked<u64> {
+        let fault = |name: &str, what: &dyn Display| Err(Fault::new(format!("tensor {name:?}: {what}")));
+        self.tensors.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        if let Some(pair) = self.tensors.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            return fault(&pair[0].0, &"the name occurs twice");
+        }
+        self.tensors.sort_unstable_by_key(|(_, tensor)| tensor.data_offsets);
+        let mut place = 0;
+        for (name, TensorInfo { dtype, shape, data_offsets: (begin, end) }) in &self.tensors {
+            if *begin != place || end < begin {
+                return fault(name, &format!("it lies at bytes {begin} to {end}, expected to begin at {place}"));
+            }
+            let bits = shape.iter().try_fold(dtype.bitsize(), |bits, &side| bits.checked_mul(side));
+            if bits.is_none_or(|bits| bits % 8 != 0 || bits / 8 != end - begin) {
+                return fault(name, &format!("{dtype:?} of {shape:?} does not take the {} bytes it has", end - begin));
+            }
+            place = *end;
+        }
+        Ok(place as u64)
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for &mut Header {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for &mut Header {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+        formatter.write_str("a JSON object of tensors")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<(), A::Error> {
+        let mut texts_before = false;
+        while let Some(name) = map.next_key::<String>()? {
+            if name.len() > MAX_NAME {
+                let length = name.len();
+                return Err(A::Error::custom(format!("a name has {length} bytes; at most {MAX_NAME} are read")));
+            }
+            if name == "__metadata__" {
+                if std::mem::replace(&mut texts_before, true) {
+                    return Err(A::Error::custom(format!("{name:?} occurs twice")));
+                }
+                self.texts = map.next_value::<Option<BTreeMap<String, String>>>()?.unwrap_or_default();
+                continue;
+            }
+            let tensor = map.next_value()?;
+            if self.tensors.try_reserve(1).is_err() {
+                self.missing = Some(self.tensors.len() as u64 * 2 * size_of::<(String, TensorInfo)>() as u64);
+                return Err(A::Error::custom("no memory"));
+            }
+            self.tensors.push((name, tensor));
+        }
+        Ok(())
+    }
 }
 
 /// Names, types and shapes, and the texts beside them.
@@ -56,25 +136,19 @@ pub(super) fn outline(
     let header = header(file, length)?;
     let name =
         |dtype| host_type(dtype).map_or_else(|| format!("{dtype:?}").to_lowercase(), |known| known.name().into());
-    let tensors = header
-        .tensors()
+    let outlines = header
+        .tensors
         .into_iter()
-        .map(|(key, tensor)| (key, TensorOutline { dtype: name(tensor.dtype), shape: tensor.shape.clone() }));
-    Ok((tensors.collect(), texts(&header)))
-}
-
-fn texts(header: &Metadata) -> BTreeMap<String, String> {
-    let texts = header.metadata().iter().flatten();
-    texts.map(|(key, text)| (key.clone(), text.clone())).collect()
+        .map(|(key, tensor)| (key, TensorOutline { dtype: name(tensor.dtype), shape: tensor.shape }));
+    Ok((outlines.collect(), header.texts))
 }
 
 /// Reads all tensors of the open file, which has `length` bytes.
 pub(super) fn read(file: &mut File, length: u64) -> Checked<StateDict> {
     let header = header(file, length)?;
-    let mut state = StateDict { metadata: texts(&header), ..StateDict::default() };
+    let mut state = StateDict { metadata: header.texts, ..StateDict::default() };
     // In the order of their offsets the file is read once from front to back.
-    for name in header.offset_keys() {
-        let Some(tensor) = header.info(&name) else { continue };
+    for (name, tensor) in header.tensors {
         let dtype = host_type(tensor.dtype).ok_or_else(|| {
             Fault::new(format!("tensor {name:?} has element type {:?}, which is not read", tensor.dtype))
         })?;
@@ -84,14 +158,14 @@ pub(super) fn read(file: &mut File, length: u64) -> Checked<StateDict> {
         if dtype == HostType::Bool {
             bytes.iter_mut().for_each(|byte| *byte = u8::from(*byte != 0));
         }
-        state.tensors.insert(name, HostTensor { dtype, shape: tensor.shape.clone(), bytes });
+        state.tensors.insert(name, HostTensor { dtype, shape: tensor.shape, bytes });
     }
     Ok(state)
 }
 
 /// Reads the texts beside the tensors of the open file, which has `length` bytes.
 pub(super) fn read_metadata(file: &mut File, length: u64) -> Checked<BTreeMap<String, String>> {
-    Ok(texts(&header(file, length)?))
+    Ok(header(file, length)?.texts)
 }
 
 /// Writes tensors and metadata so that `path` holds either the whole new file or what it held before.
@@ -135,7 +209,12 @@ pub fn write_borrowed(path: &Path, tensors: &[(&str, &HostTensor)], metadata: &B
         let end = offset + tensor.bytes.len();
         let comma = if header.len() > 1 { "," } else { "" };
         let (name, dtype, shape) = (json(name)?, json(&safetensors_type(tensor.dtype))?, json(&tensor.shape)?);
-        header += &format!("{comma}{name}:{{\"dtype\":{dtype},\"shape\":{shape},\"data_offsets\":[{offset},{end}]}}");
+        let entry = format!("{comma}{name}:{{\"dtype\":{dtype},\"shape\":{shape},\"data_offsets\":[{offset},{end}]}}");
+        header.try_reserve(entry.len() + 8).map_err(|_| {
+            let bytes = header.len() + entry.len();
+            Error::new(ErrorKind::OutOfMemory, format!("cannot allocate {bytes} bytes for the names of tensors"))
+        })?;
+        header += &entry;
         offset = end;
     }
     header.push('}');
@@ -187,40 +266,5 @@ fn safetensors_type(dtype: HostType) -> Dtype {
         HostType::I8 => Dtype::I8,
         HostType::U8 => Dtype::U8,
         HostType::Bool => Dtype::BOOL,
-    }
-}
-
-/// Succeeds for a JSON object whose keys are not too long and differ from each other; a map would silently keep the last of two.
-struct UniqueNames;
-
-impl<'de> serde::Deserialize<'de> for UniqueNames {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        struct Names;
-        impl<'de> serde::de::Visitor<'de> for Names {
-            type Value = UniqueNames;
-
-            fn expecting(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
-                formatter.write_str("a JSON object of tensors")
-            }
-
-            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> std::result::Result<UniqueNames, A::Error> {
-                let mut names = BTreeSet::new();
-                while let Some(name) = map.next_key::<String>()? {
-                    map.next_value::<serde::de::IgnoredAny>()?;
-                    if name.len() > MAX_NAME {
-                        return Err(serde::de::Error::custom(format!(
-                            "a name has {} bytes; at most {MAX_NAME} are read",
-                            name.len()
-                        )));
-                    }
-                    if names.contains(&name) {
-                        return Err(serde::de::Error::custom(format!("{name:?} occurs twice")));
-                    }
-                    names.insert(name);
-                }
-                Ok(UniqueNames)
-            }
-        }
-        deserializer.deserialize_map(Names)
     }
 }

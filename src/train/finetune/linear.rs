@@ -12,6 +12,7 @@
 use tch::{Kind, Tensor};
 
 use crate::Result;
+use crate::memory::{collected, filled};
 use crate::optim::lbfgs::{Limits, minimise};
 
 /// Images to learn from.
@@ -61,7 +62,8 @@ impl Scale {
 
 /// q (N, K), float64, of classes below `classes`, smoothed by `smoothing`.
 pub fn smoothed_targets(truth: &[usize], classes: usize, smoothing: f64) -> Result<Tensor> {
-    let mut targets = vec![smoothing / classes.max(1) as f64; truth.len() * classes];
+    let even = smoothing / classes.max(1) as f64;
+    let mut targets = filled(even, truth.len().saturating_mul(classes), "the targets of a classifier")?;
     for (row, &class) in targets.chunks_exact_mut(classes.max(1)).zip(truth) {
         row[class] += 1.0 - smoothing;
     }
@@ -85,7 +87,7 @@ impl Problem {
     /// # Errors
     /// `OutOfMemory` or `Torch` from libtorch.
     pub fn new(features: &Tensor, truth: &[usize], weights: &[f64], smoothing: f64) -> Result<Self> {
-        let of_image: Vec<f64> = truth.iter().map(|&class| weights[class]).collect();
+        let of_image: Vec<f64> = collected(truth.iter().map(|&class| weights[class]), "the weights of images")?;
         let total = of_image.iter().sum::<f64>().max(f64::MIN_POSITIVE);
         Ok(Self {
             features: features.f_to_kind(Kind::Double)?.f_contiguous()?,
@@ -110,7 +112,7 @@ impl Problem {
         let (dim, classes) = (self.features.size()[1], self.targets.size()[1]);
         let begin = match start {
             Some(start) => numbers(&Tensor::f_cat(&[start.weight.f_flatten(0, -1)?, start.bias.shallow_clone()], 0)?)?,
-            None => vec![0.0; ((dim + 1) * classes) as usize],
+            None => filled(0.0, ((dim + 1) * classes) as usize, "numbers of a classifier")?,
         };
         let found = minimise(begin, Limits::default(), |point| {
             if stop() {
@@ -166,7 +168,7 @@ fn layer(point: &[f64], classes: i64, dim: i64) -> Result<Linear> {
 /// The elements of a tensor, row by row.
 pub(super) fn numbers(tensor: &Tensor) -> Result<Vec<f64>> {
     let flat = tensor.f_to_device(tch::Device::Cpu)?.f_to_kind(Kind::Double)?.f_contiguous()?;
-    let mut values = vec![0.0; flat.numel()];
+    let mut values = filled(0.0, flat.numel(), "numbers of a classifier")?;
     let count = values.len();
     flat.f_copy_data(&mut values, count)?;
     Ok(values)

@@ -44,6 +44,7 @@ use crate::eval::judgement::{answers, judge};
 use crate::eval::selective::{of_coverage, of_risk};
 use crate::infer::classifier::{broken_rows, check_names, labelled};
 use crate::infer::{Classifier, ClassifierHeader, Output, Session, SessionOptions};
+use crate::memory::{collected, room};
 use crate::model::Teacher;
 use crate::{Error, ErrorKind, Result, device};
 
@@ -285,7 +286,8 @@ impl<'a> Run<'a> {
         let broken = broken_rows(&part, &rows, dim);
         let take = |range: std::ops::Range<usize>| -> Result<Part> {
             let sound: Vec<usize> = range.filter(|&place| !broken[place]).collect();
-            let values: Vec<f32> = sound.iter().flat_map(|&place| &rows[place * dim..][..dim]).copied().collect();
+            let mut values: Vec<f32> = room(sound.len() * dim, "features of labelled images")?;
+            sound.iter().for_each(|&place| values.extend_from_slice(&rows[place * dim..][..dim]));
             let features = Tensor::f_from_slice(&values)?.f_view([sound.len() as i64, dim as i64])?;
             let images: Vec<usize> = sound.iter().map(|&place| all[place]).collect();
             // The split holds images whose label is a class.
@@ -387,5 +389,5 @@ fn not_below(threshold: f64) -> f32 {
 }
 
 fn floats(tensor: &Tensor) -> Result<Vec<f32>> {
-    Ok(linear::numbers(tensor)?.into_iter().map(|value| value as f32).collect())
+    collected(linear::numbers(tensor)?.into_iter().map(|value| value as f32), "logits")
 }
