@@ -38,6 +38,19 @@ pub fn collected<T>(values: impl ExactSizeIterator<Item = T>, what: &str) -> Res
     Ok(elements)
 }
 
+/// Adds an element where nobody knows yet how many there will be.
+///
+/// # Errors
+/// As [`room`]; nothing is added then.
+pub fn push<T>(elements: &mut Vec<T>, element: T, what: &str) -> Result<()> {
+    elements.try_reserve(1).map_err(|_| {
+        let bytes = (elements.len() + 1).saturating_mul(size_of::<T>());
+        Error::new(ErrorKind::OutOfMemory, format!("cannot allocate {bytes} bytes for {what}"))
+    })?;
+    elements.push(element);
+    Ok(())
+}
+
 /// `count` times `value`.
 ///
 /// # Errors

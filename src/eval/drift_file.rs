@@ -9,7 +9,7 @@ use safetensors::{Dtype, SafeTensors};
 use super::Embeddings;
 use super::drift::{DriftReference, MAX_REFERENCE};
 use super::report::html::write_whole;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::memory::{collected, filled, room};
 
 /// What `format` says.
@@ -82,7 +82,11 @@ impl DriftReference {
             numbers.map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]])),
             "a drift reference",
         )?;
-        let unsound = |error: Error| Error::format(path, error.message());
+        // Numbers that make no reference are the file's fault; memory and libtorch are not.
+        let unsound = |error: Error| match error.kind() {
+            ErrorKind::InvalidArgument => Error::format(path, error.message()),
+            _ => error,
+        };
         Self::new(&Embeddings::new(&values, dim).map_err(unsound)?).map_err(unsound)
     }
 }

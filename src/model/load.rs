@@ -13,7 +13,7 @@ use super::published::square_grid;
 use super::weights::{HostTensor, HostType, StateDict};
 use super::{Architecture, Head, Network};
 use crate::error::{Error, Result};
-use crate::memory::filled;
+use crate::memory::{filled, room};
 
 /// How many misfits of one sort an error lists.
 const LISTED: usize = 10;
@@ -233,7 +233,11 @@ fn listed<T>(items: &[T], show: impl Fn(&T) -> String) -> String {
 
 pub(crate) fn to_state(network: &Network) -> Result<Vec<(String, HostTensor)>> {
     let _guard = tch::no_grad_guard();
-    network.entries().iter().map(|entry| Ok((entry.name.clone(), to_host(entry)?))).collect()
+    let mut state = room(network.entries().len(), "a table of weights")?;
+    for entry in network.entries() {
+        state.push((entry.name.clone(), to_host(entry)?));
+    }
+    Ok(state)
 }
 
 fn to_host(entry: &Entry) -> Result<HostTensor> {

@@ -25,6 +25,7 @@ use super::weights::{self, StateDict, write_safetensors};
 use super::{Architecture, Head, Load, Network};
 use crate::data::ViewConfig;
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory::push;
 
 /// What `format` must say.
 pub const FORMAT: &str = "libseed.student.1";
@@ -155,7 +156,9 @@ pub(crate) fn save_with(path: &Path, network: &Network, header: &StudentHeader, 
     let mut metadata = extra.metadata;
     metadata.extend(header.texts(FORMAT)?);
     let mut tensors = network.to_state()?;
-    tensors.extend(extra.tensors);
+    for tensor in extra.tensors {
+        push(&mut tensors, tensor, "a table of weights")?;
+    }
     write_safetensors(path, &tensors, &metadata)
 }
 

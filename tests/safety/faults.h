@@ -123,7 +123,11 @@ static inline int role_of_descriptor(int descriptor) {
 }
 
 static inline int file_strikes(int role, const char *what, int error) {
-  if (role == 0 || !place_strikes(FILES, what, roles[role], 0)) return 0;
+  static const char *const reading[] = {"open", "read", "pread64", "mmap", "lock", "flock"};
+  int reads = 0;
+  unsigned i;
+  for (i = 0; i < sizeof reading / sizeof *reading; ++i) reads |= strcmp(what, reading[i]) == 0;
+  if (role == 0 || !place_strikes(FILES, what, roles[role], reads)) return 0;
   errno = error;
   return 1;
 }

@@ -16,7 +16,7 @@ static atomic_int family_now;
 
 struct place_class {
   const char *stage, *name, *detail;
-  long number; /* of bytes, or whether there is a gradient */
+  long number; /* of bytes, or whether there is a gradient, or whether a file is only read */
   long seen;   /* since places_arm */
   long total;  /* in a life without faults */
 };
@@ -26,7 +26,11 @@ static struct place_class classes[MOST_CLASSES];
 static int class_count, slots[4 * MOST_CLASSES]; /* number of the class + 1; 0 is free */
 static atomic_flag places_lock = ATOMIC_FLAG_INIT;
 
-static int armed_class = -1, armed_on, struck;
+/* What fails after the fault. */
+enum after { NOTHING_AFTER, ALL_AFTER, WRITES_AFTER };
+
+static int armed_class = -1, struck;
+static enum after armed_after;
 static long armed_nth;
 
 /* Where a life stands. */
@@ -73,20 +77,21 @@ static inline int place_strikes(enum family family, const char *name, const char
   places_hold();
   class_now = class_of(name, detail, number);
   ++class_now->seen;
-  hit = (class_now == classes + armed_class && class_now->seen == armed_nth) || (struck && armed_on);
+  hit = (class_now == classes + armed_class && class_now->seen == armed_nth) || 
+        (struck && (armed_after == ALL_AFTER || (armed_after == WRITES_AFTER && number == 0)));
   struck |= hit;
   places_release();
   return hit;
 }
 
-/* From now on operation `nth` of a class fails, and with `on` all after it; a class of -1: none. */
-static inline void places_arm(int number_of_class, long nth, int on) {
+/* From now on operation `nth` of a class fails, and some of those after it; a class of -1: none. */
+static inline void places_arm(int number_of_class, long nth, enum after after) {
   int i;
   places_hold();
   for (i = 0; i < class_count; ++i) classes[i].seen = 0;
   armed_class = number_of_class;
   armed_nth = nth;
-  armed_on = on;
+  armed_after = after;
   struck = 0;
   places_release();
 }
@@ -97,7 +102,8 @@ static inline int places_disarm(void) {
   places_hold();
   made = struck;
   armed_class = -1;
-  struck = armed_on = 0;
+  armed_after = NOTHING_AFTER;
+  struck = 0;
   places_release();
   return made;
 }

@@ -24,6 +24,7 @@ use super::start::state_of;
 use super::{Labelled, Score};
 use crate::config::Config;
 use crate::distill::queue::QueueSnapshot;
+use crate::memory::push;
 use crate::model::weights::{self, HostTensor, StateDict, write_safetensors};
 use crate::model::{Head, Load, Network};
 use crate::{Error, ErrorKind, Result};
@@ -83,30 +84,31 @@ impl Full {
             return Ok(());
         }
         let mut tensors: Vec<(String, HostTensor)> = Vec::new();
-        let named = |prefix: &str, state: Vec<(String, HostTensor)>| {
-            state.into_iter().map(move |(name, tensor)| (format!("{prefix}.{name}"), tensor)).collect::<Vec<_>>()
-        };
-        tensors.extend(named("network", self.network.to_state()?));
+        let mut add = |name: String, tensor: HostTensor| push(&mut tensors, (name, tensor), "a table of weights");
+        for (name, tensor) in self.network.to_state()? {
+            add(format!("network.{name}"), tensor)?;
+        }
         for (name, tensor) in [("head.weight", &self.weight), ("head.bias", &self.bias)] {
-            tensors.push((name.to_owned(), HostTensor::from_tensor(&tensor.f_detach()?)?));
+            add(name.to_owned(), HostTensor::from_tensor(&tensor.f_detach()?)?)?;
         }
         for (prefix, optimiser) in [("velocity", &self.of_backbone), ("head_velocity", &self.of_head)] {
             for (name, velocity) in optimiser.velocities() {
-                tensors.push((format!("{prefix}.{name}"), HostTensor::from_tensor(velocity)?));
+                add(format!("{prefix}.{name}"), HostTensor::from_tensor(velocity)?)?;
             }
         }
         if let Some(best) = &self.best {
-            tensors.extend(named("best", best.network.to_state()?));
+            for (name, tensor) in best.network.to_state()? {
+                add(format!("best.{name}"), tensor)?;
+            }
             if !best.logits.is_empty() {
-                tensors
-                    .push(("best_logits".to_owned(), HostTensor::from_tensor(&Tensor::f_from_slice(&best.logits)?)?));
+                add("best_logits".to_owned(), HostTensor::from_tensor(&Tensor::f_from_slice(&best.logits)?)?)?;
             }
         }
         let mut queue = None;
         if let Some(anchor) = &self.anchor {
             let snapshot = anchor.queue.snapshot()?;
             queue = Some((snapshot.pointer, snapshot.filled));
-            tensors.push(("queue".to_owned(), HostTensor::from_tensor(&snapshot.rows)?));
+            add("queue".to_owned(), HostTensor::from_tensor(&snapshot.rows)?)?;
         }
         let position = Position {
             format: FORMAT.to_owned(),
