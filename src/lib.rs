@@ -7,6 +7,7 @@ pub mod checkpoint;
 pub mod config;
 pub mod data;
 pub mod device;
+mod disk;
 pub mod distill;
 pub mod error;
 pub mod eval;

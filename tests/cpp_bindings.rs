@@ -119,12 +119,9 @@ fn the_examples_distil_embed_and_inspect() {
     assert!(text.contains("step 12 on ") && text.contains("is most like frame"), "{text}");
 }
 
-#[test]
-fn the_store_takes_a_line_of_frames() {
-    let folder = check_bindings(&["-std=c++17"]);
-    // Enough for a reference of forty and two batches of twenty.
-    let images = folder.path().join("line");
-    for number in 0..80u32 {
+/// `count` frames of stripes in folders of two classes, no two alike.
+fn line_of_frames(images: &Path, count: u32) {
+    for number in 0..count {
         let class = if number % 2 == 0 { "columns" } else { "rows" };
         fs::create_dir_all(images.join(class)).unwrap();
         let picture = GrayImage::from_fn(40, 40, |x, y| {
@@ -133,6 +130,14 @@ fn the_store_takes_a_line_of_frames() {
         });
         picture.save(images.join(class).join(format!("{number:03}.png"))).unwrap();
     }
+}
+
+#[test]
+fn the_store_takes_a_line_of_frames() {
+    let folder = check_bindings(&["-std=c++17"]);
+    // Enough for a reference of forty and two batches of twenty.
+    let images = folder.path().join("line");
+    line_of_frames(&images, 80);
     let program = compile("examples/cpp/store.cpp", &["-std=c++17"], folder.path());
     let arguments = [folder.path().join("student.safetensors"), folder.path().join("example.seed"), images];
     let text = expect_success("store", &quiet(&program).args(arguments).arg("500").output().unwrap());
@@ -145,15 +150,7 @@ fn the_store_takes_a_line_of_frames() {
 fn the_night_takes_days_of_frames() {
     let folder = check_bindings(&["-std=c++17"]);
     let images = folder.path().join("line");
-    for number in 0..120u32 {
-        let class = if number % 2 == 0 { "columns" } else { "rows" };
-        fs::create_dir_all(images.join(class)).unwrap();
-        let picture = GrayImage::from_fn(40, 40, |x, y| {
-            let place = if class == "rows" { y } else { x };
-            Luma([if place / (2 + number % 5) % 2 == 0 { 30 } else { 180 + (number % 7) as u8 }])
-        });
-        picture.save(images.join(class).join(format!("{number:03}.png"))).unwrap();
-    }
+    line_of_frames(&images, 120);
     let program = compile("examples/cpp/night.cpp", &["-std=c++17"], folder.path());
     let place = folder.path().join("day");
     fs::create_dir(&place).unwrap();

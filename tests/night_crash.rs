@@ -1,5 +1,6 @@
 //! The night under kill -9 at random moments and on a full disk: in the end the student is that of an undisturbed night.
 
+mod small_disk;
 #[allow(dead_code)] // each test takes what it needs
 mod station;
 
@@ -13,6 +14,7 @@ use seed::data::random::{Purpose, between, generator};
 use seed::night::NightOutcome;
 use seed::store::Store;
 use seed::train::Control;
+use small_disk::SmallDisk;
 use station::{Plant, open_store};
 
 const CHILD: &str = "SEED_NIGHT_CHILD";
@@ -110,24 +112,6 @@ fn killed_at_any_moment_the_night_goes_on_to_the_same_student() {
     assert!(kills >= rounds, "only {kills} kills");
 }
 
-/// A file system of some megabytes in memory, unmounted at the end.
-struct Small(PathBuf);
-
-impl Small {
-    fn mount(place: PathBuf) -> Option<Self> {
-        std::fs::create_dir(&place).unwrap();
-        let arguments = ["-t", "tmpfs", "-o", "size=40m", "tmpfs"];
-        let mounted = Command::new("mount").args(arguments).arg(&place).stderr(Stdio::null()).status();
-        mounted.is_ok_and(|status| status.success()).then_some(Self(place))
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.0).status();
-    }
-}
-
 #[test]
 fn a_full_disk_is_said_and_the_night_goes_on_when_there_is_space() {
     if std::env::var_os(CHILD).is_some() {
@@ -137,7 +121,7 @@ fn a_full_disk_is_said_and_the_night_goes_on_when_there_is_space() {
     drop(open_store(place.path(), 90, 3));
     let whole = plant(place.path(), read_only(place.path()), "whole");
     assert!(matches!(whole.run().unwrap(), NightOutcome::Live(_)));
-    let Some(disk) = Small::mount(place.path().join("disk")) else {
+    let Some(disk) = SmallDisk::mount(place.path().join("disk"), "40m") else {
         assert!(std::env::var_os("CI").is_none(), "no tmpfs can be mounted: it must be possible in CI");
         eprintln!("SKIPPED: no tmpfs can be mounted here");
         return;

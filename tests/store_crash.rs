@@ -1,7 +1,9 @@
 //! The frame store under kill -9 at random moments and on a full disk.
 
+mod small_disk;
+
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -9,6 +11,7 @@ use seed::ErrorKind;
 use seed::data::random::{Purpose, between, generator};
 use seed::data::{FrameView, PixelFormat};
 use seed::store::{Entry, Filter, Labelled, Store, StoreOptions, check};
+use small_disk::SmallDisk;
 
 const CHILD: &str = "SEED_STORE_CHILD";
 const PATIENT: Duration = Duration::from_secs(60);
@@ -126,28 +129,10 @@ fn limits_hold_after_kill_minus_nine() {
     }
 }
 
-/// A file system of four megabytes in memory, unmounted at the end.
-struct Small(PathBuf);
-
-impl Small {
-    fn mount(place: PathBuf) -> Option<Self> {
-        std::fs::create_dir(&place).unwrap();
-        let arguments = ["-t", "tmpfs", "-o", "size=4m", "tmpfs"];
-        let mounted = Command::new("mount").args(arguments).arg(&place).stderr(Stdio::null()).status();
-        mounted.is_ok_and(|status| status.success()).then_some(Self(place))
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.0).status();
-    }
-}
-
 #[test]
 fn a_full_disk_is_said_and_storing_goes_on_when_there_is_space() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(disk) = Small::mount(folder.path().join("disk")) else {
+    let Some(disk) = SmallDisk::mount(folder.path().join("disk"), "4m") else {
         eprintln!("SKIPPED: a tmpfs cannot be mounted here (it takes root)");
         return;
     };

@@ -1,13 +1,12 @@
 //! Writing a checkpoint atomically.
 
-use std::ffi::{CString, OsString};
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
 use super::format::{Contents, FileRecord, MANIFEST};
+use crate::disk::{self, sync};
 use crate::model::weights;
 use crate::{Error, Result};
 
@@ -93,14 +92,8 @@ fn write_folder(draft: &Path, contents: &Contents) -> Result<()> {
 
 /// Size and hash of a file, as they lie on disk.
 pub(super) fn record(path: &Path) -> Result<FileRecord> {
-    let mut file = File::open(path).map_err(|error| Error::io("open", path, &error))?;
-    let mut hash = Sha256::new();
-    let bytes = std::io::copy(&mut file, &mut hash).map_err(|error| Error::io("read", path, &error))?;
-    Ok(FileRecord { bytes, sha256: hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect() })
-}
-
-fn sync(folder: &Path) -> Result<()> {
-    File::open(folder).and_then(|file| file.sync_all()).map_err(|error| Error::io("sync", folder, &error))
+    let (bytes, sha256) = disk::hash_of_file(path)?;
+    Ok(FileRecord { bytes, sha256 })
 }
 
 /// Puts `draft` in the place of `path`. Where something stands there the two names are exchanged in one system call
@@ -109,15 +102,7 @@ fn exchange(draft: &Path, path: &Path) -> Result<()> {
     if !path.exists() {
         return fs::rename(draft, path).map_err(|error| Error::io("rename to", path, &error));
     }
-    let name = |path: &Path| {
-        CString::new(path.as_os_str().as_encoded_bytes())
-            .map_err(|_| Error::invalid(format!("{} holds a NUL byte", path.display())))
-    };
-    let (from, to) = (name(draft)?, name(path)?);
-    // SAFETY: both names are NUL-terminated and live through the call.
-    let result =
-        unsafe { libc::renameat2(libc::AT_FDCWD, from.as_ptr(), libc::AT_FDCWD, to.as_ptr(), libc::RENAME_EXCHANGE) };
-    if result == 0 {
+    if disk::exchange(draft, path).is_ok() {
         return Ok(());
     }
     let old = aside(path);

@@ -8,7 +8,7 @@ use safetensors::{Dtype, SafeTensors};
 
 use super::Embeddings;
 use super::drift::{DriftReference, MAX_REFERENCE};
-use super::report::html::write_whole;
+use crate::disk::write_whole;
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::{collected, filled, room};
 

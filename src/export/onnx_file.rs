@@ -10,10 +10,11 @@ use prost::bytes::Bytes;
 use super::onnx;
 use super::onnx_proto::{Entry, FLOAT, Graph, INT64, Model, OperatorSet};
 use super::{Options, check::Comparison};
+use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::room;
+use crate::model::Network;
 use crate::model::student_file::StudentHeader;
-use crate::model::{Network, weights};
 
 /// Version of the file format: ONNX 1.12, which reads it together with [`OPERATORS`].
 const FORMAT_VERSION: i64 = 8;
@@ -38,7 +39,7 @@ pub(super) fn write(
         metadata_props: texts.iter().map(|(key, value)| Entry { key: key.clone(), value: value.clone() }).collect(),
     };
     Comparison::new(network, header, options, 1)?.check_finite()?;
-    weights::atomic::replace_checked(path, |mut file, temporary| {
+    disk::replace_checked(path, |mut file, temporary| {
         let mut bytes = room(model.encoded_len(), "an ONNX model")?;
         model.encode(&mut bytes).map_err(|error| damaged(&error.to_string()))?;
         file.write_all(&bytes).map_err(|source| Error::io("write", path, &source))?;

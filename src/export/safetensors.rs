@@ -12,6 +12,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::weights::{self, HostTensor, write_safetensors};
 use crate::model::{Architecture, Network};
@@ -28,7 +29,7 @@ pub(super) fn write(path: &Path, network: &Network, head: bool, mut texts: BTree
             (_, true) => {}
         }
     }
-    weights::atomic::replace_checked(path, |_, temporary| {
+    disk::replace_checked(path, |_, temporary| {
         write_safetensors(temporary, &tensors, &texts)?;
         compare(temporary, &tensors, &texts)
     })

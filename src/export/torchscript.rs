@@ -17,9 +17,10 @@ use tch::{CModule, Device, IValue, Kind, Tensor};
 
 use super::check::Comparison;
 use super::{Input, Options, has_unit_rows};
+use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::student_file::StudentHeader;
-use crate::model::weights::{self, SCRIPT_EXTRA};
+use crate::model::weights::SCRIPT_EXTRA;
 use crate::model::{Activation, Count, Network, count, resample_positions};
 use crate::torch::compile;
 use crate::torch::graph::{Node, Operation};
@@ -35,7 +36,7 @@ pub(super) fn write(
     let module = Module::of(network, header, options)?;
     let extra = serde_json::to_string(texts)
         .map_err(|error| Error::invalid(format!("the metadata cannot be written as JSON: {error}")))?;
-    weights::atomic::replace_checked(path, |file, temporary| {
+    disk::replace_checked(path, |file, temporary| {
         compile::save(&module.source, &module.buffers, SCRIPT_EXTRA, &extra, (&file, path))?;
         drop(file);
         let loaded = CModule::load(temporary)?;

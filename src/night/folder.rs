@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::files::{exchange, hash_of_file, sync};
+use super::files::exchange;
+use crate::disk::{hash_of_file, sync};
 use crate::{Error, Result};
 
 /// A station's folder.
@@ -36,7 +37,7 @@ impl Place {
 
     /// What tells this student from every other.
     pub fn student_hash(&self) -> Result<String> {
-        hash_of_file(&self.student())
+        Ok(hash_of_file(&self.student())?.1)
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::files::write_whole;
 use super::folder::Folder;
+use crate::disk::write_whole;
 use crate::eval::Interval;
 use crate::{Error, ErrorKind, Result};
 

@@ -52,6 +52,7 @@ use self::folder::Folder;
 use self::lock::Lock;
 use self::state::{Begun, State};
 use crate::config::Config;
+use crate::disk::hash_of;
 use crate::model::student_file::{StudentHeader, load_student};
 use crate::model::{Network, Teacher};
 use crate::store::Store;
@@ -281,7 +282,7 @@ impl Night<'_> {
         config.finetune.checkpoint_path.clear();
         let text = serde_json::to_string(&(config, format!("{:?}", self.options), env!("CARGO_PKG_VERSION")))
             .map_err(|error| Error::new(ErrorKind::Internal, format!("the settings: {error}")))?;
-        Ok(files::hash_of(text.as_bytes()))
+        Ok(hash_of(text.as_bytes()))
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use super::files::{exchange, sync};
+use super::files::exchange;
 use super::folder::Folder;
 use super::lock::Lock;
 use super::state::State;
 use super::swap::Station;
+use crate::disk::sync;
 use crate::{Error, Result};
 
 /// Exchanges the live student, with its classifier, and the one before, in the folder and in the `station`; the same call again

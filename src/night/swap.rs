@@ -12,9 +12,10 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::evaluate::Evaluation;
-use super::files::{exchange, link_or_copy, sync, write_json};
+use super::files::{exchange, link_or_copy, write_json};
 use super::folder::{Folder, Place};
 use super::{Stage, Work};
+use crate::disk::sync;
 use crate::model::Network;
 use crate::model::student_file::{StudentHeader, save_student};
 use crate::{Error, Result};

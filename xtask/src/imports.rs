@@ -4,8 +4,9 @@ use std::path::Path;
 
 /// The modules that each module may name as `crate::…`, lowest first. A module may always name itself; ffi names all, and
 /// nothing names ffi.
-const ALLOWED: [(&str, &[&str]); 19] = [
+const ALLOWED: [(&str, &[&str]); 20] = [
     ("error", &[]),
+    ("disk", &["error"]),
     ("memory", &["error"]),
     ("events", &["error"]),
     ("torch", &["error", "memory"]),
@@ -14,11 +15,11 @@ const ALLOWED: [(&str, &[&str]); 19] = [
     ("data", &["error", "memory"]),
     ("store", &["error", "memory", "data"]),
     ("config", &["error", "memory", "data"]),
-    ("model", &["error", "memory", "torch", "device", "data"]),
+    ("model", &["error", "disk", "memory", "torch", "device", "data"]),
     ("optim", &["error", "memory", "torch"]),
     ("distill", &["error", "memory", "torch", "data", "model", "optim"]),
-    ("checkpoint", &["error", "memory", "model"]),
-    ("eval", &["error", "memory", "data"]),
+    ("checkpoint", &["error", "disk", "memory", "model"]),
+    ("eval", &["error", "disk", "memory", "data"]),
     ("infer", &["error", "memory", "torch", "device", "data", "config", "model", "optim", "eval"]),
     (
         "train",
@@ -41,9 +42,12 @@ const ALLOWED: [(&str, &[&str]); 19] = [
     ("gate", &["error", "memory", "data", "eval", "infer"]),
     (
         "night",
-        &["error", "memory", "torch", "device", "data", "store", "config", "model", "eval", "infer", "train", "gate"],
+        &[
+            "error", "disk", "memory", "torch", "device", "data", "store", "config", "model", "eval", "infer", "train",
+            "gate",
+        ],
     ),
-    ("export", &["error", "memory", "torch", "device", "data", "config", "model", "infer"]),
+    ("export", &["error", "disk", "memory", "torch", "device", "data", "config", "model", "infer"]),
 ];
 
 /// Every import of `source` that goes up, as "file:line: sentence". `file` is relative to src.

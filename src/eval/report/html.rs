@@ -1,10 +1,4 @@
-//! The page around the parts, escaping, and writing it whole.
-
-use std::fs::{self, File};
-use std::io::Write;
-use std::path::Path;
-
-use crate::error::{Error, Result};
+//! The page around the parts, and escaping.
 
 const STYLE: &str = include_str!("style.css");
 
@@ -39,31 +33,6 @@ pub(super) fn page(title: &str, body: &str) -> String {
     )
 }
 
-/// Writes beside `path`, then renames: a rename within a folder is atomic.
-pub(in crate::eval) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let name = path
-        .file_name()
-        .ok_or_else(|| Error::invalid(format!("{} does not name a file to write to", path.display())))?;
-    let mut temporary_name = std::ffi::OsString::from(".");
-    temporary_name.push(name);
-    temporary_name.push(format!(".{}.partial", std::process::id()));
-    let temporary = path.with_file_name(temporary_name);
-    let written = write_and_sync(&temporary, bytes)
-        .and_then(|()| fs::rename(&temporary, path).map_err(|error| Error::io("write", path, &error)));
-    if written.is_err() {
-        // What is left of a failed attempt is of no use; the error that matters is already at hand.
-        let _ = fs::remove_file(&temporary);
-    }
-    written
-}
-
-fn write_and_sync(path: &Path, bytes: &[u8]) -> Result<()> {
-    let fail = |error: std::io::Error| Error::io("write", path, &error);
-    let mut file = File::create(path).map_err(fail)?;
-    file.write_all(bytes).map_err(fail)?;
-    file.sync_all().map_err(fail)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,16 +42,5 @@ mod tests {
         assert_eq!(escape("<a href=\"x\">'&\u{0}\n"), "&lt;a href=&quot;x&quot;&gt;&#39;&amp;  ");
         assert_eq!(escape("τ = 0.07 — größer"), "τ = 0.07 — größer");
         assert_eq!(escape("gpj.\u{202e}exe\u{2066}"), "gpj. exe ");
-    }
-
-    #[test]
-    fn a_failed_write_leaves_nothing_behind() {
-        let folder = tempfile::tempdir().unwrap();
-        let target = folder.path().join("taken");
-        fs::create_dir(&target).unwrap();
-        fs::write(target.join("inside"), "").unwrap();
-        assert!(write_whole(&target, b"report").is_err());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-        assert!(write_whole(Path::new("/"), b"report").is_err());
     }
 }

@@ -36,6 +36,7 @@ pub use table::Figure;
 pub use thumbnail::Thumbnail;
 
 use super::{Confusion, EmbeddingMap};
+use crate::disk::write_whole;
 use crate::error::{Error, Result};
 use chart::{Chart, Point};
 use classes::ClassSheet;
@@ -264,7 +265,7 @@ impl Report {
     /// # Errors
     /// `Io`, and the old file is as it was.
     pub fn write(&self, path: &Path) -> Result<()> {
-        html::write_whole(path, self.to_html().as_bytes())
+        write_whole(path, self.to_html().as_bytes())
     }
 }
 

@@ -10,7 +10,6 @@
 //! Names are the file's own; [`published`](super::published()) turns them into ours.
 
 mod about;
-pub(crate) mod atomic;
 mod contents;
 mod fault;
 mod gather;

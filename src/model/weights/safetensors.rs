@@ -14,11 +14,11 @@ use std::path::Path;
 use ::safetensors::tensor::{Dtype, TensorInfo};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 
-use super::atomic;
 use super::contents::TensorOutline;
 use super::fault::{Checked, Fault, zeroed};
 use super::host::{HostTensor, HostType, StateDict};
 use super::limits::{MAX_NAME, MAX_SAFETENSORS_HEADER};
+use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The header: tensors in the order of their bytes, and the texts beside them.
@@ -227,7 +227,7 @@ pub fn write_borrowed(path: &Path, tensors: &[(&str, &HostTensor)], metadata: &B
         )));
     }
 
-    atomic::replace(path, |writer| {
+    disk::replace(path, |writer| {
         writer.write_all(&(header.len() as u64).to_le_bytes())?;
         writer.write_all(header.as_bytes())?;
         ordered.iter().try_for_each(|(_, tensor)| writer.write_all(&tensor.bytes))

@@ -1,11 +1,15 @@
-//! Writing a file so that its name always points to the whole old or the whole new content, also across a power cut:
-//! temporary name in the same folder → fsync → rename → fsync of the folder.
+//! Files and folders that are whole or absent, also across a power cut, and their hashes.
+//!
+//! A file's name always points to the whole old or the whole new content: temporary name in the same folder → fsync → rename →
+//! fsync of the folder. Folders change places in one system call.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 
@@ -32,7 +36,45 @@ pub(crate) fn replace_checked(path: &Path, make: impl FnOnce(File, &Path) -> Res
     File::open(&temporary.0).and_then(|file| file.sync_all()).map_err(|source| Error::io("write", path, &source))?;
     std::fs::rename(&temporary.0, path).map_err(|source| Error::io("rename into place", path, &source))?;
     // Without this the rename itself may be lost in a power cut.
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|source| Error::io("sync", folder, &source))
+    sync(folder)
+}
+
+/// Writes `bytes` in place of `path`, as [`replace`].
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    replace(path, |file| file.write_all(bytes))
+}
+
+/// Waits until what was done to the names in `folder` is on the disk.
+pub(crate) fn sync(folder: &Path) -> Result<()> {
+    File::open(folder).and_then(|file| file.sync_all()).map_err(|error| Error::io("sync", folder, &error))
+}
+
+/// Gives two files or folders each other's name in one system call (renameat2, Linux 3.15), which not every file system can:
+/// the system's own error then.
+pub(crate) fn exchange(a: &Path, b: &Path) -> std::io::Result<()> {
+    let name = |path: &Path| CString::new(path.as_os_str().as_encoded_bytes());
+    let (from, to) = (name(a)?, name(b)?);
+    // SAFETY: both names are NUL-terminated and live through the call.
+    let result =
+        unsafe { libc::renameat2(libc::AT_FDCWD, from.as_ptr(), libc::AT_FDCWD, to.as_ptr(), libc::RENAME_EXCHANGE) };
+    if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+}
+
+/// Bytes of a file, and their SHA-256 in lower-case hexadecimal.
+pub(crate) fn hash_of_file(path: &Path) -> Result<(u64, String)> {
+    let mut file = File::open(path).map_err(|error| Error::io("open", path, &error))?;
+    let mut hash = Sha256::new();
+    let bytes = std::io::copy(&mut file, &mut hash).map_err(|error| Error::io("read", path, &error))?;
+    Ok((bytes, hexadecimal(&hash.finalize())))
+}
+
+/// SHA-256 in lower-case hexadecimal.
+pub(crate) fn hash_of(bytes: &[u8]) -> String {
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A new file in `folder`. The process and a counter make its name unique among all writers of the folder; `create_new`
@@ -75,5 +117,16 @@ mod tests {
         let path = folder.path().join("x");
         replace(&path, |writer| writer.write_all(b"whole")).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"whole");
+    }
+
+    #[test]
+    fn a_failed_write_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("taken");
+        std::fs::create_dir(&target).unwrap();
+        std::fs::write(target.join("inside"), "").unwrap();
+        assert!(write_whole(&target, b"report").is_err());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert!(write_whole(Path::new("/"), b"report").is_err());
     }
 }
