@@ -84,20 +84,10 @@ func FitAnomaly(ctx context.Context, config *Config, student *Student, good *Dat
 //
 // Errors: [ErrIO], [ErrFormat] for a file that is damaged, hostile or no detector's.
 func OpenAnomaly(path string, config *Config) (*Anomaly, error) {
-	var t texts
-	defer t.free()
-	file := t.add("path", path)
-	if t.err != nil {
-		return nil, t.err
-	}
-	settings, err := config.inner().acquire()
-	if err != nil {
-		return nil, err
-	}
-	defer config.handle.release()
-	h, err := create("Anomaly", freeAnomaly, func(out **C.seed_anomaly) *C.seed_error {
+	construct := func(file *C.char, settings *C.seed_config, out **C.seed_anomaly) *C.seed_error {
 		return C.seed_anomaly_open(file, settings, out)
-	})
+	}
+	h, err := openFile("Anomaly", freeAnomaly, path, config, construct)
 	if err != nil {
 		return nil, err
 	}
@@ -145,13 +135,7 @@ func (a *Anomaly) Add(ctx context.Context, config *Config, good *Dataset, progre
 
 // Save writes the detector to one safetensors file, atomically: backbone, memory, held-out scores and settings.
 func (a *Anomaly) Save(path string) error {
-	var t texts
-	defer t.free()
-	file := t.add("path", path)
-	if t.err != nil {
-		return t.err
-	}
-	return with(a.inner(), func(object *C.seed_anomaly) *C.seed_error { return C.seed_anomaly_save(object, file) })
+	return save(a.inner(), path, func(object *C.seed_anomaly, file *C.char) *C.seed_error { return C.seed_anomaly_save(object, file) })
 }
 
 // Threshold is the score above which an image is an alarm, and the false-alarm rate that it keeps on good parts: the one that was

@@ -39,20 +39,10 @@ func ownClassifier(h *handle[*C.seed_classifier]) *Classifier {
 //
 // Errors: [ErrIO], [ErrFormat] for a file that is damaged, hostile or no classifier's.
 func OpenClassifier(path string, config *Config) (*Classifier, error) {
-	var t texts
-	defer t.free()
-	file := t.add("path", path)
-	if t.err != nil {
-		return nil, t.err
-	}
-	settings, err := config.inner().acquire()
-	if err != nil {
-		return nil, err
-	}
-	defer config.handle.release()
-	h, err := create("Classifier", freeClassifier, func(out **C.seed_classifier) *C.seed_error {
+	construct := func(file *C.char, settings *C.seed_config, out **C.seed_classifier) *C.seed_error {
 		return C.seed_classifier_open(file, settings, out)
-	})
+	}
+	h, err := openFile("Classifier", freeClassifier, path, config, construct)
 	if err != nil {
 		return nil, err
 	}
@@ -75,13 +65,9 @@ func (c *Classifier) Close() error {
 // Save writes the classifier to one safetensors file, atomically: network with torchvision's key names, classes, temperature,
 // threshold and what the held-out images said.
 func (c *Classifier) Save(path string) error {
-	var t texts
-	defer t.free()
-	file := t.add("path", path)
-	if t.err != nil {
-		return t.err
-	}
-	return with(c.inner(), func(object *C.seed_classifier) *C.seed_error { return C.seed_classifier_save(object, file) })
+	return save(c.inner(), path, func(object *C.seed_classifier, file *C.char) *C.seed_error {
+		return C.seed_classifier_save(object, file)
+	})
 }
 
 // Classes are the names of the classes; a class's number is its place.

@@ -73,13 +73,7 @@ func (d *Drift) Close() error {
 
 // Save writes the reference to a safetensors file, atomically: keep it beside the student.
 func (d *Drift) Save(path string) error {
-	var t texts
-	defer t.free()
-	file := t.add("path", path)
-	if t.err != nil {
-		return t.err
-	}
-	return with(d.inner(), func(object *C.seed_drift) *C.seed_error { return C.seed_drift_save(object, file) })
+	return save(d.inner(), path, func(object *C.seed_drift, file *C.char) *C.seed_error { return C.seed_drift_save(object, file) })
 }
 
 // Measure tells what a batch of the same student's embeddings says, 2 to half of the reference's rows. The first batch of a size

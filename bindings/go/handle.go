@@ -114,6 +114,33 @@ func with[P comparable](h *handle[P], call func(P) *C.seed_error) error {
 	return check(call(object))
 }
 
+// save calls with the object and the C copy of path.
+func save[P comparable](h *handle[P], path string, call func(object P, file *C.char) *C.seed_error) error {
+	var t texts
+	defer t.free()
+	file := t.add("path", path)
+	if t.err != nil {
+		return t.err
+	}
+	return with(h, func(object P) *C.seed_error { return call(object, file) })
+}
+
+// openFile makes an object of a file, on the device and in the precision of config.
+func openFile[P comparable](kind string, free func(P), path string, config *Config, construct func(file *C.char, settings *C.seed_config, out *P) *C.seed_error) (*handle[P], error) {
+	var t texts
+	defer t.free()
+	file := t.add("path", path)
+	if t.err != nil {
+		return nil, t.err
+	}
+	settings, err := config.inner().acquire()
+	if err != nil {
+		return nil, err
+	}
+	defer config.handle.release()
+	return create(kind, free, func(out *P) *C.seed_error { return construct(file, settings, out) })
+}
+
 // noCopy makes go vet report copies of an object: the copy would be closed with the original.
 type noCopy struct{}
 

@@ -54,13 +54,7 @@ func (q *Queue) Close() error {
 
 // Save writes the queue to a safetensors file, atomically.
 func (q *Queue) Save(path string) error {
-	var t texts
-	defer t.free()
-	file := t.add("path", path)
-	if t.err != nil {
-		return t.err
-	}
-	return with(q.inner(), func(object *C.seed_queue) *C.seed_error { return C.seed_queue_save(object, file) })
+	return save(q.inner(), path, func(object *C.seed_queue, file *C.char) *C.seed_error { return C.seed_queue_save(object, file) })
 }
 
 // Push enqueues embeddings of width C; each row is normalised. The oldest make room.

@@ -179,11 +179,5 @@ func (r *Report) AddConfusion(title string, classifier *Classifier) error {
 
 // Write writes the report to an HTML file, atomically. More may be added and written again.
 func (r *Report) Write(path string) error {
-	var t texts
-	defer t.free()
-	file := t.add("path", path)
-	if t.err != nil {
-		return t.err
-	}
-	return with(r.inner(), func(object *C.seed_report) *C.seed_error { return C.seed_report_write(object, file) })
+	return save(r.inner(), path, func(object *C.seed_report, file *C.char) *C.seed_error { return C.seed_report_write(object, file) })
 }

@@ -64,13 +64,7 @@ func (s *Student) Close() error {
 
 // Save writes the student to a safetensors file with torchvision's key names, atomically.
 func (s *Student) Save(path string) error {
-	var t texts
-	defer t.free()
-	file := t.add("path", path)
-	if t.err != nil {
-		return t.err
-	}
-	return with(s.inner(), func(object *C.seed_student) *C.seed_error { return C.seed_student_save(object, file) })
+	return save(s.inner(), path, func(object *C.seed_student, file *C.char) *C.seed_error { return C.seed_student_save(object, file) })
 }
 
 // Dim is the width of the embedding, C.
