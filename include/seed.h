@@ -1188,7 +1188,8 @@ typedef struct {
 } seed_knn_result;
 
 /*
- What seed_linear_evaluate, seed_semi_supervised_evaluate and seed_transfer_evaluate found. Set struct_size to sizeof(seed_linear_result) first.
+ What seed_linear_evaluate, seed_semi_supervised_evaluate and seed_transfer_evaluate found. Set struct_size to
+ sizeof(seed_linear_result) first.
  */
 typedef struct {
   /*
@@ -3181,7 +3182,11 @@ SEED_MUST_USE seed_error *seed_region_overlap(const float *scores,
  A third of each class is for testing; of the others the share `label_fraction` is learned from, at least one a class (1: the
  linear protocol; .01, .1: few labels). `labels` are class numbers from 0, −1 for a vector to be left out. The splits depend
  on `seed` and the labels alone, so different networks are judged on the same ones. `recalls` (may be NULL) receives the
- mean recall of each of the `class_count` classes, which is the highest label + 1. `cancel` may be NULL.
+ mean recall of each of the `class_count` classes, which is the highest label + 1. `cancel` may be NULL. Nothing of the
+ arguments is kept; any thread may call.
+
+ Errors: SEED_ERROR_CANCELLED when the token ended it; SEED_ERROR_INVALID_ARGUMENT for labels, splits or a share that do not
+ fit.
  */
 SEED_MUST_USE seed_error *seed_linear_evaluate(const float *features,
                                  size_t count,

@@ -10,7 +10,8 @@ use crate::train::CancelToken;
 use crate::train::finetune::probe::{Probe, ProbeScores, linear_probe};
 use crate::{Error, ErrorKind, Result};
 
-/// What seed_linear_evaluate, seed_semi_supervised_evaluate and seed_transfer_evaluate found. Set struct_size to sizeof(seed_linear_result) first.
+/// What seed_linear_evaluate, seed_semi_supervised_evaluate and seed_transfer_evaluate found. Set struct_size to
+/// sizeof(seed_linear_result) first.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct seed_linear_result {
@@ -34,7 +35,11 @@ pub struct seed_linear_result {
 /// A third of each class is for testing; of the others the share `label_fraction` is learned from, at least one a class (1: the
 /// linear protocol; .01, .1: few labels). `labels` are class numbers from 0, −1 for a vector to be left out. The splits depend
 /// on `seed` and the labels alone, so different networks are judged on the same ones. `recalls` (may be NULL) receives the
-/// mean recall of each of the `class_count` classes, which is the highest label + 1. `cancel` may be NULL.
+/// mean recall of each of the `class_count` classes, which is the highest label + 1. `cancel` may be NULL. Nothing of the
+/// arguments is kept; any thread may call.
+///
+/// Errors: SEED_ERROR_CANCELLED when the token ended it; SEED_ERROR_INVALID_ARGUMENT for labels, splits or a share that do not
+/// fit.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_linear_evaluate(
     features: *const f32,
