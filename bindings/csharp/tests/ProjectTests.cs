@@ -44,7 +44,7 @@ namespace LibSeed.Tests
             Expect.Equal("LibSeed", Property("PackageId"));
             Expect.Equal(typeof(Library).Assembly.GetName().Name, Property("AssemblyName"));
             Expect.Equal(typeof(Library).Assembly.GetName().Version.ToString(3), Property("Version"));
-            Expect.Equal("netstandard2.0", Property("TargetFramework"));
+            Expect.Equal("netstandard2.1;netstandard2.0", Property("TargetFrameworks"));
             var manifest = File.ReadAllText(Path.Combine(Folder, "..", "..", "Cargo.toml"));
             Expect.Holds("license = \"" + Property("PackageLicenseExpression") + "\"", manifest);
             var readme = Items("None").Single(file => Path.GetFileName(file) == Property("PackageReadmeFile"));
