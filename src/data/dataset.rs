@@ -2,8 +2,8 @@
 //!
 //! Files are decoded when asked for, and decoded frames are kept while a byte budget lasts ([`DEFAULT_CACHE_BYTES`]).
 //! Nothing is thrown out for something newer: an epoch visits every image once in random order, so an older frame is as
-//! likely to be needed as a newer one. A broken image is recorded once, by name and reason, and is an error from then
-//! on; who iterates decides what takes its place.
+//! likely to be needed as a newer one. A broken image, or one that cannot be read at a second try either, is recorded once, by
+//! name and reason, and is an error from then on; who iterates decides what takes its place.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -339,8 +339,19 @@ impl Cache {
 }
 
 impl Source {
-    /// The encoded bytes, and where they are from, for messages.
+    /// The encoded bytes, and where they are from, for messages. A disk or a network that fails once is asked once more: what
+    /// counts as broken is replaced in training, and the run would be another one for a moment's fault.
     fn read(&self, name: &str) -> Result<(PathBuf, Vec<u8>)> {
+        match self.read_once(name) {
+            Err(error) if error.kind() == ErrorKind::Io => {
+                log::debug!("reading {name} once more: {error}");
+                self.read_once(name)
+            }
+            read => read,
+        }
+    }
+
+    fn read_once(&self, name: &str) -> Result<(PathBuf, Vec<u8>)> {
         match self {
             Self::File(path) => Ok((path.clone(), read_file(path)?)),
             Self::Encoded { from, key, .. } => Ok((PathBuf::from(name), from.read(*key)?)),
@@ -399,4 +410,39 @@ fn relative_name(root: &Path, path: &Path) -> String {
     let below = path.strip_prefix(root).unwrap_or(path);
     let parts: Vec<_> = below.components().map(|part| part.as_os_str().to_string_lossy()).collect();
     parts.join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    /// Fails so many times, then gives a picture.
+    struct Failing(AtomicU32);
+
+    impl EncodedImages for Failing {
+        fn read(&self, _key: i64) -> Result<Vec<u8>> {
+            if self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
+                return Err(Error::new(ErrorKind::Io, "the disk is away"));
+            }
+            let mut bytes = std::io::Cursor::new(Vec::new());
+            image::GrayImage::new(2, 2).write_to(&mut bytes, image::ImageFormat::Png).expect("memory takes it");
+            Ok(bytes.into_inner())
+        }
+    }
+
+    #[test]
+    fn a_disk_that_fails_once_makes_no_broken_image() {
+        let open = |faults: u32| {
+            let image = EncodedImage { key: 1, name: "one".to_owned(), bytes: 9 };
+            let store: Arc<dyn EncodedImages> = Arc::new(Failing(AtomicU32::new(faults)));
+            Dataset::from_encoded(vec![image], &store).expect("it has an image")
+        };
+        let once = open(1);
+        assert!(once.load(0).is_ok() && once.skipped().is_empty());
+        let twice = open(2);
+        assert_eq!(twice.load(0).map_err(|error| error.kind()).err(), Some(ErrorKind::Io));
+        assert_eq!(twice.skipped().len(), 1);
+    }
 }

@@ -57,8 +57,11 @@ static int is_documented(int32_t code) {
     case TORCH: return code == SEED_ERROR_TORCH;
     case TORCH_MEMORY: return code == SEED_ERROR_OUT_OF_MEMORY;
     case MEMORY: return code == SEED_ERROR_OUT_OF_MEMORY;
-    /* What cannot be read may also be called damaged, and a lock that is refused busy. */
-    default: return code == SEED_ERROR_IO || code == SEED_ERROR_FORMAT || code == SEED_ERROR_BUSY;
+    /* What cannot be read may also be called damaged, a lock that is refused busy, and a file finds no room in memory. */
+    default:
+      return code == SEED_ERROR_IO || code == SEED_ERROR_FORMAT || code == SEED_ERROR_BUSY ||
+             (code == SEED_ERROR_OUT_OF_MEMORY && place_now.number_of_class >= 0 &&
+              strcmp(classes[place_now.number_of_class].name, "mmap") == 0);
   }
 }
 
