@@ -39,7 +39,9 @@ pub(super) fn write(
     disk::replace_checked(path, |file, temporary| {
         compile::save(&module.source, &module.buffers, SCRIPT_EXTRA, &extra, (&file, path))?;
         drop(file);
-        let loaded = CModule::load(temporary)?;
+        // Read here, so that a disk that fails is told from a module that is wrong.
+        let bytes = std::fs::read(temporary).map_err(|error| Error::io("read", path, &error))?;
+        let loaded = CModule::load_data(&mut bytes.as_slice())?;
         for batch in [1, 3] {
             let comparison = Comparison::new(network, header, options, batch)?;
             comparison.check_finite()?;
