@@ -1,4 +1,4 @@
-//! Files and folders that are whole or absent, also across a power cut, and their hashes.
+//! Files and folders that are whole or absent, also across a power cut.
 //!
 //! A file's name always points to the whole old or the whole new content: temporary name in the same folder → fsync → rename →
 //! fsync of the folder. Folders change places in one system call.
@@ -8,8 +8,6 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-
-use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 
@@ -58,23 +56,6 @@ pub(crate) fn exchange(a: &Path, b: &Path) -> std::io::Result<()> {
     let result =
         unsafe { libc::renameat2(libc::AT_FDCWD, from.as_ptr(), libc::AT_FDCWD, to.as_ptr(), libc::RENAME_EXCHANGE) };
     if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
-}
-
-/// Bytes of a file, and their SHA-256 in lower-case hexadecimal.
-pub(crate) fn hash_of_file(path: &Path) -> Result<(u64, String)> {
-    let mut file = File::open(path).map_err(|error| Error::io("open", path, &error))?;
-    let mut hash = Sha256::new();
-    let bytes = std::io::copy(&mut file, &mut hash).map_err(|error| Error::io("read", path, &error))?;
-    Ok((bytes, hexadecimal(&hash.finalize())))
-}
-
-/// SHA-256 in lower-case hexadecimal.
-pub(crate) fn hash_of(bytes: &[u8]) -> String {
-    hexadecimal(&Sha256::digest(bytes))
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A new file in `folder`. The process and a counter make its name unique among all writers of the folder; `create_new`

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::format::{Contents, FileRecord, MANIFEST};
 use crate::disk::{self, sync};
+use crate::hash;
 use crate::model::weights;
 use crate::{Error, Result};
 
@@ -92,7 +93,7 @@ fn write_folder(draft: &Path, contents: &Contents) -> Result<()> {
 
 /// Size and hash of a file, as they lie on disk.
 pub(super) fn record(path: &Path) -> Result<FileRecord> {
-    let (bytes, sha256) = disk::hash_of_file(path)?;
+    let (bytes, sha256) = hash::of_file(path)?;
     Ok(FileRecord { bytes, sha256 })
 }
 

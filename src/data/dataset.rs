@@ -307,7 +307,7 @@ impl Dataset {
                 }
             }
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        crate::hash::text(hash)
     }
 
     fn image<T>(&self, i: usize, look: impl FnOnce(&Image) -> T) -> Result<T> {

@@ -119,7 +119,7 @@ impl ImageEmbeddings {
             hash.update(name);
             hash.update((*row as u64).to_le_bytes());
         }
-        let hash: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = crate::hash::text(hash);
         Ok(Self { rows, sound, names, identity: format!("embeddings {hash}") })
     }
 

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::files::exchange;
-use crate::disk::{hash_of_file, sync};
+use crate::disk::sync;
+use crate::hash;
 use crate::{Error, Result};
 
 /// A station's folder.
@@ -37,7 +38,7 @@ impl Place {
 
     /// What tells this student from every other.
     pub fn student_hash(&self) -> Result<String> {
-        Ok(hash_of_file(&self.student())?.1)
+        Ok(hash::of_file(&self.student())?.1)
     }
 }
 

@@ -49,10 +49,10 @@ pub use swap::Station;
 
 use self::chosen::Frames;
 use self::folder::Folder;
-use self::lock::Lock;
+use self::lock::lock_folder;
 use self::state::{Begun, State};
 use crate::config::Config;
-use crate::disk::hash_of;
+use crate::hash;
 use crate::model::student_file::{StudentHeader, load_student};
 use crate::model::{Network, Teacher};
 use crate::store::Store;
@@ -123,7 +123,7 @@ impl Night<'_> {
         self.config.validate()?;
         self.options.check()?;
         let folder = Folder::make(self.folder)?;
-        let _lock = Lock::take(&folder.lock())?;
+        let _lock = lock_folder(&folder.lock())?;
         folder.remove_leftovers();
         let mut state = State::of(&folder, self)?;
         self.settle_student(&folder)?;
@@ -282,7 +282,7 @@ impl Night<'_> {
         config.finetune.checkpoint_path.clear();
         let text = serde_json::to_string(&(config, format!("{:?}", self.options), env!("CARGO_PKG_VERSION")))
             .map_err(|error| Error::new(ErrorKind::Internal, format!("the settings: {error}")))?;
-        Ok(hash_of(text.as_bytes()))
+        Ok(hash::of(text.as_bytes()))
     }
 }
 

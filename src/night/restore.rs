@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::files::exchange;
 use super::folder::Folder;
-use super::lock::Lock;
+use super::lock::lock_folder;
 use super::state::State;
 use super::swap::Station;
 use crate::disk::sync;
@@ -23,7 +23,7 @@ pub fn restore(path: &Path, mut station: Option<&mut dyn Station>) -> Result<()>
     if State::read(&folder)?.is_none() {
         return Err(Error::invalid(format!("{} is no station's folder: it has no night.json", path.display())));
     }
-    let _lock = Lock::take(&folder.lock())?;
+    let _lock = lock_folder(&folder.lock())?;
     // Read again: it may have changed before the lock was had.
     let state = State::read(&folder)?;
     let (live, previous) = (folder.live(), folder.previous());

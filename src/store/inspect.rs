@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use super::fault::fault;
-use super::lock::WriterLock;
+use super::lock::lock_writer;
 use super::prepare::Prepared;
 use super::reader::{Filter, Reader};
 use super::record::{Entry, Record};
@@ -116,10 +116,10 @@ pub fn repair(path: &Path, new: &Path, progress: Progress<'_>) -> Result<Salvage
         return Err(Error::invalid(format!("{} exists, expected a path for a new store", new.display())));
     }
     std::fs::metadata(path).map_err(|error| Error::io("open the store", path, &error))?;
-    let _old_lock = WriterLock::take(path)?;
+    let _old_lock = lock_writer(path)?;
     let old = open_to_read(path)?;
     let reader = Reader::open(path)?;
-    let _new_lock = WriterLock::take(new)?;
+    let _new_lock = lock_writer(new)?;
     let mut connection = open_to_write(new)?;
     let failed = |error| fault("write", new, &error);
     let (ids, sound) = walk(&old);

@@ -54,7 +54,7 @@ pub use record::{Entry, MAX_TEXT_BYTES, Record};
 pub use stats::StoreStats;
 
 use self::fault::fault;
-use self::lock::WriterLock;
+use self::lock::lock_writer;
 use self::queue::{Job, Pixels, Queue, Reply, writer_is_gone};
 use self::reader::Reader;
 use self::retention::{PRIORITIES, Retention};
@@ -63,6 +63,7 @@ use crate::data::decode::{MAX_FILE_BYTES, decode_bytes};
 use crate::data::random::{Purpose, below, generator};
 use crate::data::{Dataset, EncodedImage, EncodedImages, Frame, FrameView, RawFrame};
 use crate::error::{Error, ErrorKind, Result};
+use crate::file_lock::FileLock;
 
 /// The largest number of a frame when a store is opened: at a million frames a second, the next ones last for centuries.
 const MAX_ID: i64 = 1 << 53;
@@ -82,7 +83,7 @@ struct Writing {
     pushed: AtomicU64,
     thread: Option<JoinHandle<()>>,
     // Released after the thread has ended.
-    _lock: WriterLock,
+    _lock: FileLock,
 }
 
 impl Store {
@@ -94,7 +95,7 @@ impl Store {
     /// store; `Mismatch` for another version, or where novel frames are to be kept and stored ones have no embedding.
     pub fn open(path: &Path, options: &StoreOptions) -> Result<Self> {
         options.check()?;
-        let lock = WriterLock::take(path)?;
+        let lock = lock_writer(path)?;
         let connection = schema::open_to_write(path)?;
         let failed = |error| fault("open", path, &error);
         let retention = Retention::load(&connection, path, options)?;

@@ -119,7 +119,7 @@ impl Frozen {
             hash.update(&name);
             hash.update(&tensor.bytes);
         }
-        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(crate::hash::text(hash))
     }
 
     /// A copy of every tensor in host memory, in state order.

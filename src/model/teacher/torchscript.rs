@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
 use super::embedder::{Embedder, MAX_DIM};
 use crate::error::{Error, Result};
+use crate::hash;
 use crate::torch::script::Script;
 
 /// Larger files are not read: no teacher has as many weights.
@@ -48,7 +48,7 @@ impl TorchScript {
             let hint = "is it a file of torch.jit.save? weights alone are loaded by their architecture's name";
             Error::new(error.kind(), format!("{}: {}; {hint}", path.display(), error.message()))
         })?;
-        let hash: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = hash::of(&bytes);
         let identity = format!("torchscript {hash}{}{output}", if output.is_empty() { "" } else { " output " });
         let number_format = script.type_name()?.to_lowercase();
         let mut teacher = Self { script, output: output.to_owned(), dim: 0, identity, number_format };
