@@ -282,6 +282,11 @@ impl Dataset {
         broken.folders.iter().chain(broken.images.values().map(|(skipped, _)| skipped)).cloned().collect()
     }
 
+    /// Gives images that could not be read another chance; those with damaged content stay broken.
+    pub fn forget_unreadable(&self) {
+        lock(&self.broken).images.retain(|_, (_, kind)| *kind != ErrorKind::Io);
+    }
+
     /// Which images these are: SHA-256, in hexadecimal, over the number of images and each one's name and size in bytes
     /// of the file, number and size in bytes of a store's image, or the size and pixels of a pushed frame. Checkpoints and banks compare it before they are used. The
     /// content of files is not read, so a file that was changed without changing its size is not noticed.
@@ -444,5 +449,8 @@ mod tests {
         let twice = open(2);
         assert_eq!(twice.load(0).map_err(|error| error.kind()).err(), Some(ErrorKind::Io));
         assert_eq!(twice.skipped().len(), 1);
+        assert!(twice.load(0).is_err());
+        twice.forget_unreadable();
+        assert!(twice.load(0).is_ok() && twice.skipped().is_empty());
     }
 }

@@ -268,7 +268,8 @@ pub unsafe extern "C" fn seed_trainer_save(trainer: *const seed_trainer, path: *
     })
 }
 
-/// Goes on where the checkpoint in the folder `path` stopped: the same run, on the CPU bit for bit.
+/// Goes on where the checkpoint in the folder `path` stopped: the same run, on the CPU bit for bit. Images that could not be read are
+/// asked for again; those with damaged content stay skipped.
 ///
 /// Errors: SEED_ERROR_FORMAT for a damaged checkpoint, SEED_ERROR_MISMATCH when teacher, data set, architecture or a
 /// setting that shapes the numbers is another; the trainer is left as it was.

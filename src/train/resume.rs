@@ -101,6 +101,10 @@ impl Distillation {
         }
         self.step = manifest.step;
         self.unread.clear();
+        if let Some(dataset) = &self.dataset {
+            // A disk that was away made other images take their place, which this run never saw.
+            dataset.forget_unreadable();
+        }
         drop((student, queue));
         self.close_board();
         if let Some(record) = &mut self.record {
