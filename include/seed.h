@@ -2321,12 +2321,14 @@ SEED_MUST_USE seed_error *seed_trainer_position(const seed_trainer *trainer, uin
 SEED_MUST_USE seed_error *seed_trainer_save(const seed_trainer *trainer, const char *path);
 
 /*
- Goes on where the checkpoint in the folder `path` stopped: the same run, on the CPU bit for bit.
+ Goes on where the checkpoint in the folder `path` stopped: the same run, on the CPU bit for bit. Images that could not be read are
+ asked for again; those with damaged content stay skipped.
 
  Errors: SEED_ERROR_FORMAT for a damaged checkpoint, SEED_ERROR_MISMATCH when teacher, data set, architecture or a
  setting that shapes the numbers is another; the trainer is left as it was.
  */
-SEED_MUST_USE seed_error *seed_trainer_resume(seed_trainer *trainer, const char *path);
+SEED_MUST_USE seed_error *seed_trainer_resume(seed_trainer *trainer,
+                                const char *path);
 
 /*
  Releases a trainer. NULL is fine.

@@ -17,7 +17,7 @@ use super::student::seed_student;
 use crate::data::FrameView;
 use crate::infer::{AnomalyDetector, Output};
 use crate::train::CancelToken;
-use crate::train::distill::lock;
+use crate::train::distill::with_lock;
 use crate::{Error, ErrorKind, Result};
 
 /// Images that are judged at once.
@@ -70,8 +70,9 @@ pub unsafe extern "C" fn seed_anomaly_fit(
         let config = with(config, |config| Ok(config.clone()))?;
         let good = with(good, |good| Ok(Arc::clone(good)))?;
         put_new(out, || {
-            let (network, view) =
-                with(student, |student| Ok((lock(&student.network)?.deep_copy()?, student.header().view())))?;
+            let (network, view) = with(student, |student| {
+                Ok((with_lock(&student.network, |n| n.deep_copy())?, student.header().view()))
+            })?;
             let options = options(&config, Output::Features)?;
             AnomalyDetector::fit(&network, &view, &config, options, &good, &mut progress)
         })

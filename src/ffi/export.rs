@@ -10,7 +10,7 @@ use super::handle::with;
 use super::pointers::{check_out, text};
 use super::student::seed_student;
 use crate::export::{Format, Input, Options, Outputs, export};
-use crate::train::distill::lock;
+use crate::train::distill::with_lock;
 use crate::{Error, Result};
 
 /// An ONNX model, operator set 17, with a free batch size.
@@ -110,7 +110,7 @@ pub unsafe extern "C" fn seed_student_export(
         let options = (*options).options()?;
         let (network, header) = with(student, |student| Ok((Arc::clone(&student.network), student.header())))?;
         // The lock is held for the copy alone.
-        let mut network = lock(&network)?.deep_copy()?;
+        let mut network = with_lock(&network, |network| network.deep_copy())?;
         network.to_device(tch::Device::Cpu)?;
         export(path, &network, &header, &options)
     })

@@ -15,7 +15,7 @@ use super::student::seed_student;
 use super::teacher::seed_teacher;
 use super::trainer::outcome_code;
 use crate::infer::Classifier;
-use crate::train::distill::lock;
+use crate::train::distill::with_lock;
 use crate::train::finetune::{FinetuneProgress, Labelled, Stage, Start, Teachers, finetune_with};
 use crate::train::{CancelToken, Control};
 use crate::{Error, Result};
@@ -188,7 +188,9 @@ impl Fit {
             }
             let config = with(config, |config| Ok(config.clone()))?;
             let start = match (student.is_null(), earlier.is_null()) {
-                (false, true) => with(student, |student| Start::student(&*lock(&student.network)?, &student.header()))?,
+                (false, true) => {
+                    with(student, |student| with_lock(&student.network, |n| Start::student(n, &student.header())))?
+                }
                 (true, false) => Start::classifier(&*with(earlier, |earlier| Ok(Arc::clone(earlier)))?)?,
                 _ => return Err(Error::invalid("give either a student or an earlier classifier, the other is NULL")),
             };

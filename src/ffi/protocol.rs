@@ -15,7 +15,7 @@ use super::session::seed_count_callback;
 use super::student::seed_student;
 use crate::Result;
 use crate::config::Config;
-use crate::train::distill::lock;
+use crate::train::distill::with_lock;
 use crate::train::finetune::Start;
 use crate::train::finetune::probe::{ProbeScores, class_count};
 use crate::train::finetune::protocol::{Classed, semi_supervised, transfer};
@@ -41,7 +41,7 @@ impl Call {
         // SAFETY: by contract.
         unsafe {
             let config = with(config, |config| Ok(config.clone()))?;
-            let start = with(student, |student| Start::student(&*lock(&student.network)?, &student.header()))?;
+            let start = with(student, |student| with_lock(&student.network, |n| Start::student(n, &student.header())))?;
             let cancel = if cancel.is_null() { CancelToken::new() } else { with(cancel, |token| Ok(token.clone()))? };
             work(&config, &start, &cancel, &mut |done, total| match callback {
                 Some(call) if call(done, total, user_data) != 0 => Control::Stop,

@@ -12,7 +12,7 @@ use super::eval::{Places, nearest_into};
 use super::handle::{Guarded, free, handle, with};
 use super::pointers::{answer_size, array, check_out, product, put, put_new, text};
 use crate::distill::Queue;
-use crate::train::distill::{SharedQueue, lock};
+use crate::train::distill::{SharedQueue, lock, with_lock};
 use crate::{Error, ErrorKind, Result};
 
 /// A first-in-first-out queue of K unit rows of width C. Trainers hold what they use. All functions but seed_queue_free
@@ -48,7 +48,7 @@ pub unsafe extern "C" fn seed_queue_load(path: *const c_char, out: *mut *mut see
 pub unsafe extern "C" fn seed_queue_save(queue: *const seed_queue, path: *const c_char) -> *mut seed_error {
     catch(|| unsafe {
         let path = Path::new(text("path", path)?);
-        with(queue, |queue| lock(queue)?.save(path))
+        with(queue, |queue| with_lock(queue, |queue| queue.save(path)))
     })
 }
 
@@ -66,7 +66,7 @@ pub unsafe extern "C" fn seed_queue_push(
             if count == 0 {
                 return Ok(());
             }
-            lock(queue)?.push(&crate::model::unit_rows(&rows)?)
+            with_lock(queue, |queue| queue.push(&crate::model::unit_rows(&rows)?))
         })
     })
 }
@@ -103,15 +103,16 @@ pub unsafe extern "C" fn seed_queue_similarities(
 ) -> *mut seed_error {
     catch(|| unsafe {
         with(queue, |queue| {
-            let queue = lock(queue)?;
-            let needed = product("the result", count, usize::try_from(queue.capacity()).unwrap_or(usize::MAX))?;
-            if !answer_size(needed, buffer, capacity, length)? || needed == 0 {
-                return Ok(());
-            }
-            let result = queue.similarities(&rows("queries", queries, count, dim)?)?;
-            let result = result.f_to_device(Device::Cpu)?.f_contiguous()?;
-            result.f_copy_data(std::slice::from_raw_parts_mut(buffer, needed), needed)?;
-            Ok(())
+            with_lock(queue, |queue| {
+                let needed = product("the result", count, usize::try_from(queue.capacity()).unwrap_or(usize::MAX))?;
+                if !answer_size(needed, buffer, capacity, length)? || needed == 0 {
+                    return Ok(());
+                }
+                let result = queue.similarities(&rows("queries", queries, count, dim)?)?;
+                let result = result.f_to_device(Device::Cpu)?.f_contiguous()?;
+                result.f_copy_data(std::slice::from_raw_parts_mut(buffer, needed), needed)?;
+                Ok(())
+            })
         })
     })
 }
@@ -129,22 +130,23 @@ pub unsafe extern "C" fn seed_queue_rows(
 ) -> *mut seed_error {
     catch(|| unsafe {
         with(queue, |queue| {
-            let queue = lock(queue)?;
-            let (rows, width) = (queue.capacity() as usize, queue.width() as usize);
-            if first.checked_add(count).is_none_or(|end| end > rows) {
-                return Err(Error::invalid(format!(
-                    "rows {first} to {} were asked for, but the queue has {rows}",
-                    first.saturating_add(count)
-                )));
-            }
-            let needed = product("the result", count, width)?;
-            if !answer_size(needed, buffer, capacity, length)? || needed == 0 {
-                return Ok(());
-            }
-            let part = queue.rows().f_narrow(0, signed(first)?, signed(count)?)?;
-            let part = part.f_to_device(Device::Cpu)?.f_contiguous()?;
-            part.f_copy_data(std::slice::from_raw_parts_mut(buffer, needed), needed)?;
-            Ok(())
+            with_lock(queue, |queue| {
+                let (rows, width) = (queue.capacity() as usize, queue.width() as usize);
+                if first.checked_add(count).is_none_or(|end| end > rows) {
+                    return Err(Error::invalid(format!(
+                        "rows {first} to {} were asked for, but the queue has {rows}",
+                        first.saturating_add(count)
+                    )));
+                }
+                let needed = product("the result", count, width)?;
+                if !answer_size(needed, buffer, capacity, length)? || needed == 0 {
+                    return Ok(());
+                }
+                let part = queue.rows().f_narrow(0, signed(first)?, signed(count)?)?;
+                let part = part.f_to_device(Device::Cpu)?.f_contiguous()?;
+                part.f_copy_data(std::slice::from_raw_parts_mut(buffer, needed), needed)?;
+                Ok(())
+            })
         })
     })
 }
@@ -166,15 +168,19 @@ pub unsafe extern "C" fn seed_queue_nearest(
 ) -> *mut seed_error {
     catch(|| unsafe {
         let pushed = with(queue, |queue| {
-            let queue = lock(queue)?;
-            let rows = queue.rows().f_narrow(0, 0, queue.len())?.f_to_device(Device::Cpu)?.f_contiguous()?;
-            let mut numbers = Vec::new();
-            numbers.try_reserve_exact(rows.numel()).map_err(|_| {
-                Error::new(ErrorKind::OutOfMemory, format!("cannot allocate {} numbers for the queue", rows.numel()))
-            })?;
-            numbers.resize(rows.numel(), 0f32);
-            rows.f_copy_data(&mut numbers, rows.numel())?;
-            Ok((numbers, queue.width() as usize))
+            with_lock(queue, |queue| {
+                let rows = queue.rows().f_narrow(0, 0, queue.len())?.f_to_device(Device::Cpu)?.f_contiguous()?;
+                let mut numbers = Vec::new();
+                numbers.try_reserve_exact(rows.numel()).map_err(|_| {
+                    Error::new(
+                        ErrorKind::OutOfMemory,
+                        format!("cannot allocate {} numbers for the queue", rows.numel()),
+                    )
+                })?;
+                numbers.resize(rows.numel(), 0f32);
+                rows.f_copy_data(&mut numbers, rows.numel())?;
+                Ok((numbers, queue.width() as usize))
+            })
         });
         let (rows, width) = pushed?;
         if dim != width {
@@ -192,7 +198,7 @@ pub unsafe extern "C" fn seed_queue_nearest(
 pub unsafe extern "C" fn seed_queue_snapshot(queue: *const seed_queue, out: *mut *mut seed_queue) -> *mut seed_error {
     catch(|| unsafe {
         put_new(out, || {
-            let snapshot = with(queue, |queue| lock(queue)?.snapshot())?;
+            let snapshot = with(queue, |queue| with_lock(queue, |queue| queue.snapshot()))?;
             Ok(Arc::new(Mutex::new(Queue::from_snapshot(snapshot))))
         })
     })
@@ -205,8 +211,8 @@ pub unsafe extern "C" fn seed_queue_snapshot(queue: *const seed_queue, out: *mut
 pub unsafe extern "C" fn seed_queue_restore(queue: *const seed_queue, snapshot: *const seed_queue) -> *mut seed_error {
     catch(|| unsafe {
         // A copy first, so that never two queues are locked at once.
-        let snapshot = with(snapshot, |snapshot| lock(snapshot)?.snapshot())?;
-        with(queue, |queue| lock(queue)?.restore(&snapshot))
+        let snapshot = with(snapshot, |snapshot| with_lock(snapshot, |snapshot| snapshot.snapshot()))?;
+        with(queue, |queue| with_lock(queue, |queue| queue.restore(&snapshot)))
     })
 }
 

@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::data::Dataset;
 use crate::infer::{Output, Session, SessionOptions};
 use crate::train::CancelToken;
-use crate::train::distill::lock;
+use crate::train::distill::with_lock;
 use crate::{Error, Result, device, torch};
 
 /// A snapshot of a network that turns images into vectors. It changes by seed_session_swap only; all functions but
@@ -97,8 +97,7 @@ pub unsafe extern "C" fn seed_session_from_student(
             let (network, header) = with(student, |student| Ok((Arc::clone(&student.network), student.header())))?;
             with(config, |config| {
                 make(config, |options| {
-                    let network = lock(&network)?;
-                    let session = torch::caught(|| Session::new(&network, &header.view(), options))?;
+                    let session = with_lock(&network, |network| Session::new(network, &header.view(), options))?;
                     Ok(session.with_provenance(header.provenance.clone()))
                 })
             })

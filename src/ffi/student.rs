@@ -14,7 +14,7 @@ use super::pointers::{check_out, fill_text, put, put_new, text};
 use crate::model::provenance::{Provenance, SharedProvenance};
 use crate::model::student_file::{StudentHeader, load_student, save_student};
 use crate::model::{Architecture, Head, Network, start_from};
-use crate::train::distill::{SharedNetwork, lock};
+use crate::train::distill::{SharedNetwork, lock, with_lock};
 use crate::{Error, device};
 
 /// What a student handle holds: the shared weights, and how its images were made.
@@ -114,7 +114,7 @@ pub unsafe extern "C" fn seed_student_load_weights(student: *mut seed_student, p
     catch(|| unsafe {
         let path = Path::new(text("path", path)?);
         with_mut(student, |student| {
-            let initial = start_from(&*lock(&student.network)?, path, &student.header().view())?;
+            let initial = with_lock(&student.network, |n| start_from(n, path, &student.header().view()))?;
             // The folder says nothing on another machine.
             let file = path.file_name().map(|name| name.to_string_lossy().into_owned());
             student.provenance.set_initial_weights(
@@ -153,7 +153,7 @@ pub unsafe extern "C" fn seed_student_weights_report(
 pub unsafe extern "C" fn seed_student_save(student: *const seed_student, path: *const c_char) -> *mut seed_error {
     catch(|| unsafe {
         let path = Path::new(text("path", path)?);
-        with(student, |student| save_student(path, &*lock(&student.network)?, &student.header()))
+        with(student, |student| with_lock(&student.network, |n| save_student(path, n, &student.header())))
     })
 }
 

@@ -10,7 +10,7 @@ use crate::data::Dataset;
 use crate::model::Network;
 use crate::model::provenance::Provenance;
 use crate::model::student_file::{StudentHeader, load_student, save_student};
-use crate::train::distill::lock;
+use crate::train::distill::with_lock;
 use crate::train::{Control, Distillation, Outcome};
 use crate::{Error, ErrorKind, Result, device};
 
@@ -64,7 +64,7 @@ pub(super) fn run(work: &Work<'_>, observe: &mut dyn FnMut(&NightProgress) -> Co
     });
     provenance.set("night", night)?;
     let header = StudentHeader { provenance: provenance.to_value(), ..header };
-    save(work.folder, &*lock(&shared)?, &header, &dataset)?;
+    with_lock(&shared, |network| save(work.folder, network, &header, &dataset))?;
     Ok(Stage::Done)
 }
 

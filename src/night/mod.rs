@@ -56,7 +56,7 @@ use crate::hash;
 use crate::model::student_file::{StudentHeader, load_student};
 use crate::model::{Network, Teacher};
 use crate::store::Store;
-use crate::train::distill::{SharedNetwork, lock};
+use crate::train::distill::{SharedNetwork, with_lock};
 use crate::train::{CancelToken, Control};
 use crate::{Error, ErrorKind, Result};
 
@@ -198,9 +198,10 @@ impl Night<'_> {
                 folder.path().display()
             )));
         };
-        let network = lock(network)?;
-        self.check_student(&network, header)?;
-        swap::install_first(folder, &network, header)
+        with_lock(network, |network| {
+            self.check_student(network, header)?;
+            swap::install_first(folder, network, header)
+        })
     }
 
     fn check_student(&self, network: &Network, header: &StudentHeader) -> Result<()> {

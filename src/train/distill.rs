@@ -80,9 +80,8 @@ impl Distillation {
         let device = device::parse(&config.device)?;
         let precision = device::precision(&config.precision, device)?;
         let total = total_steps(&config, dataset.as_deref())?;
-        let optimiser = {
-            let student = lock(&student)?;
-            check_widths(&student, &targets)?;
+        let optimiser = with_lock(&student, |student| {
+            check_widths(student, &targets)?;
             let teacher_device = targets.device().unwrap_or(device);
             if student.device() != device || teacher_device != device {
                 return Err(Error::mismatch(format!(
@@ -100,23 +99,22 @@ impl Distillation {
                 )));
             }
             student.to_channels_last()?;
-            Sgd::new(student.parameters(), config.momentum, config.weight_decay)?
-        };
+            Sgd::new(student.parameters(), config.momentum, config.weight_decay)
+        })?;
         let width = targets.dim();
         let queue = match queue {
             Some(queue) => queue,
             None => Arc::new(Mutex::new(Queue::new(to_i64(config.queue_capacity)?, width, config.seed, device)?)),
         };
-        {
-            let mut queue = lock(&queue)?;
+        with_lock(&queue, |queue| {
             if queue.width() != width {
                 return Err(Error::mismatch(format!(
                     "the queue holds embeddings of {}, the teacher gives {width}",
                     queue.width()
                 )));
             }
-            queue.to_device(device)?;
-        }
+            queue.to_device(device)
+        })?;
         if let Some(dataset) = &dataset {
             dataset.set_cache_bytes(usize::try_from(config.cache_mib).unwrap_or(usize::MAX).saturating_mul(1 << 20));
         }
@@ -341,7 +339,18 @@ impl Distillation {
     }
 }
 
-/// Locks what is shared. A thread that panicked while it held the lock has left it in an unknown state.
+/// Runs `body` alone on what is shared. tch's own panics become errors before the lock is let go ([`torch::caught`]), so that they
+/// leave it usable.
+///
+/// # Errors
+/// As [`lock`], and those of `body`.
+pub fn with_lock<T, R>(shared: &Mutex<T>, body: impl FnOnce(&mut T) -> Result<R>) -> Result<R> {
+    let mut value = lock(shared)?;
+    torch::caught(|| body(&mut value))
+}
+
+/// Locks what is shared, for what asks nothing of libtorch; else [`with_lock`]. A thread that panicked while it held the lock has
+/// left it in an unknown state.
 pub fn lock<T>(shared: &Mutex<T>) -> Result<MutexGuard<'_, T>> {
     shared.lock().map_err(|_| Error::new(ErrorKind::Poisoned, "an earlier panic left this object in an unknown state"))
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tch::Tensor;
 
-use super::distill::{Distillation, lock};
+use super::distill::{Distillation, lock, with_lock};
 use crate::checkpoint::{self, Contents, Manifest, format};
 use crate::distill::queue::QueueSnapshot;
 use crate::model::Load;
@@ -51,8 +51,8 @@ impl Distillation {
 
     /// Writes everything that the run needs to go on, atomically, to the folder `path`.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let student = lock(&self.student)?;
-        let snapshot = lock(&self.queue)?.snapshot()?;
+        let state = with_lock(&self.student, |student| student.to_state())?;
+        let snapshot = with_lock(&self.queue, |queue| queue.snapshot())?;
         let mut velocities = Vec::new();
         for (name, velocity) in self.optimiser.velocities() {
             velocities.push((name.to_owned(), HostTensor::from_tensor(velocity)?));
@@ -63,7 +63,7 @@ impl Distillation {
                 library: env!("CARGO_PKG_VERSION").to_owned(),
                 step: self.step,
                 optimiser_steps: self.optimiser.steps(),
-                architecture: student.architecture().name().to_owned(),
+                architecture: lock(&self.student)?.architecture().name().to_owned(),
                 config: serde_json::to_value(&self.config)
                     .map_err(|error| Error::new(ErrorKind::Internal, format!("the configuration: {error}")))?,
                 dataset: self.dataset.as_ref().map_or(String::new(), |dataset| dataset.identity()),
@@ -72,7 +72,7 @@ impl Distillation {
                 loss: self.record.as_ref().and_then(|record| record.loss),
                 files: Default::default(),
             },
-            student: StateDict { tensors: student.to_state()?.into_iter().collect(), metadata: Default::default() },
+            student: StateDict { tensors: state.into_iter().collect(), metadata: Default::default() },
             optimiser: StateDict { tensors: velocities.into_iter().collect(), metadata: Default::default() },
             queue: snapshot.to_state()?,
         };
@@ -86,26 +86,29 @@ impl Distillation {
         let manifest = &contents.manifest;
         self.check_same_run(manifest).map_err(|error| error.context(path.display()))?;
         let snapshot = QueueSnapshot::from_state(&contents.queue)?;
-        let student = lock(&self.student)?;
-        // The optimiser checks before it writes, and so do student and queue: a misfit leaves all as it was.
-        let mut queue = lock(&self.queue)?;
-        let before = queue.snapshot()?;
-        queue.restore(&snapshot)?;
         let velocity = |name: &str| contents.optimiser.tensors.get(name).map(HostTensor::to_tensor).transpose();
-        let restored = student
-            .load(&contents.student, Load::Everything)
-            .and_then(|_| self.optimiser.restore(manifest.optimiser_steps, velocity));
-        if let Err(error) = restored {
-            queue.restore(&before)?;
-            return Err(error.context(path.display()));
-        }
+        let optimiser = &mut self.optimiser;
+        // The optimiser checks before it writes, and so do student and queue: a misfit leaves all as it was.
+        with_lock(&self.student, |student| {
+            with_lock(&self.queue, |queue| {
+                let before = queue.snapshot()?;
+                queue.restore(&snapshot)?;
+                let restored = student
+                    .load(&contents.student, Load::Everything)
+                    .and_then(|_| optimiser.restore(manifest.optimiser_steps, velocity));
+                if restored.is_err() {
+                    queue.restore(&before)?;
+                }
+                restored
+            })
+        })
+        .map_err(|error| error.context(path.display()))?;
         self.step = manifest.step;
         self.unread.clear();
         if let Some(dataset) = &self.dataset {
             // A disk that was away made other images take their place, which this run never saw.
             dataset.forget_unreadable();
         }
-        drop((student, queue));
         self.close_board();
         if let Some(record) = &mut self.record {
             record.loss = manifest.loss;
