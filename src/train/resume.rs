@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tch::Tensor;
 
+use super::board::Board;
 use super::distill::{Distillation, lock};
 use crate::checkpoint::{self, Contents, Manifest, format};
 use crate::distill::queue::QueueSnapshot;
@@ -102,7 +103,8 @@ impl Distillation {
         self.step = manifest.step;
         self.unread.clear();
         drop((student, queue));
-        self.close_board();
+        // Another start: the next report begins another file.
+        self.board = Board::default();
         if let Some(record) = &mut self.record {
             record.loss = manifest.loss;
         }
