@@ -26,7 +26,7 @@ use crate::{Error, ErrorKind, Result};
 pub(super) const FEWEST: usize = 12;
 
 /// The frames of a night, in the file `frames.json`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Frames {
     /// The last frame that was there.
