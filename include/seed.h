@@ -3550,9 +3550,9 @@ void seed_event_file_free(seed_event_file *event_file);
 
 /*
  Runs a station's night: fixes the new frames of `store`, distils `teacher` on into the live student of `folder` (by the
- settings of `config`, "steps" or "epochs" above all), fits a classifier to the labels there are ("finetune.…"), compares the
- new student with the live one on frames that neither learned from, and where the gate lets it pass makes it live: in `folder`,
- and in `session`. Writes a report and a line of history (docs/night.md says what lies in the folder). The line may go on
+ settings of `config`, "steps" or "epochs" above all), fits a classifier to the labels there are ("finetune.…"), compares
+ new student and classifier with the live ones on frames that were not learned from, and where the gate lets them pass makes them
+ live: both in `folder`, the student in `session`. Writes a report and a line of history (docs/night.md says what lies in the folder). The line may go on
  pushing into `store` and asking `session` meanwhile.
 
  Whatever interrupts it (a cancel, an error, kill -9, a full disk), the same call goes on, on the CPU to the same student bit
