@@ -1,7 +1,7 @@
 //! Both classifiers on the reference: how good each is, and whether the new one is shown to be no worse than the live one.
 //!
 //! ```text
-//! lower bound of balanced recall, new − live, on the images that both have answered   ≥ −recall_margin
+//! lower bound of balanced recall, new − live, on the images that neither has seen   ≥ −recall_margin
 //! ```
 //!
 //! It is the gate's interval for kNN, resampled class by class: both have seen the same images.
@@ -22,6 +22,8 @@ pub(super) struct Reference<'a> {
     pub images: &'a Arc<Dataset>,
     /// A class for each image.
     pub classes: &'a [i32],
+    /// Whether no night has ever fine-tuned on the image: as classes grow, one that was learned from comes to be judged by.
+    pub unseen: &'a [bool],
     /// The classes' names.
     pub names: &'a [String],
 }
@@ -96,9 +98,11 @@ impl Reference<'_> {
 
     /// Whether `new` is shown to be no worse than `old`, and whether that decides. With too few images it holds.
     pub fn compare(&self, old: &Answered, new: &Answered, config: &GateConfig) -> Option<(Criterion, bool)> {
-        let pairs = old.answers.iter().zip(&new.answers).zip(self.classes);
-        let both: Vec<(usize, usize, i64)> =
-            pairs.filter_map(|((old, new), &class)| Some(((*old)?.0, (*new)?.0, i64::from(class)))).collect();
+        let pairs = old.answers.iter().zip(&new.answers).zip(self.classes).zip(self.unseen);
+        let both: Vec<(usize, usize, i64)> = pairs
+            .filter(|(_, unseen)| **unseen)
+            .filter_map(|(((old, new), &class), _)| Some(((*old)?.0, (*new)?.0, i64::from(class))))
+            .collect();
         if both.is_empty() {
             return None;
         }

@@ -85,7 +85,9 @@ fn judge(work: &Work<'_>, report: &mut dyn FnMut(NightProgress) -> Control) -> R
     let mut verdict = verdict(&found, &gate);
     let mut answered = None;
     if let Some(images) = &reference {
-        let reference = Reference { images, classes: &classes, names: &work.frames.classes };
+        let share = work.night.options.held_out;
+        let unseen: Vec<bool> = known.iter().map(|image| chosen::is_held_out(work.seed, image.key, share)).collect();
+        let reference = Reference { images, classes: &classes, unseen: &unseen, names: &work.frames.classes };
         let mut go_on = |done, total| part.go_on(done, total);
         let of_old = reference.by_live(&folder.live(), options, &gate, &mut go_on)?;
         let of_new = match reference.by_new(&folder.candidate(), options, &gate, &mut go_on) {

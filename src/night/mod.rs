@@ -99,6 +99,8 @@ struct Work<'a> {
     folder: &'a Folder,
     begun: &'a Begun,
     frames: &'a Frames,
+    /// Of the folder.
+    seed: u64,
     cancel: &'a CancelToken,
     began: Instant,
 }
@@ -170,7 +172,7 @@ impl Night<'_> {
             if cancel.wait().1 {
                 return Ok(NightOutcome::Cancelled);
             }
-            let work = Work { night: self, folder, begun: &begun, frames, cancel, began };
+            let work = Work { night: self, folder, begun: &begun, frames, seed: state.seed, cancel, began };
             if observe(&work.progress(begun.stage, 0, 0)) == Control::Stop {
                 return Ok(NightOutcome::Cancelled);
             }
