@@ -498,8 +498,8 @@ typedef struct seed_embeddings seed_embeddings;
 typedef struct seed_error seed_error;
 
 /*
- A file of scalars that TensorBoard reads, for what the application measures: agreement, drift, fine-tuning. A distillation writes
- its own where "tensorboard_folder" is set. Used by one thread at a time.
+ A file of scalars that TensorBoard reads, for what the application measures: agreement, drift. Distillation and full
+ fine-tuning write their own where "tensorboard_folder" is set. Used by one thread at a time.
  */
 typedef struct seed_event_file seed_event_file;
 
@@ -1341,7 +1341,8 @@ typedef struct {
    */
   double temperature_teacher;
   /*
-   Share of the old student's KL that the new one's may be above it. Default: 0.1.
+   Share of the old student's KL that the new one's may be above it. Default: 0.02: at two temperatures KL is far
+   above 0 for any student.
    */
   double kl_margin;
   /*
@@ -1469,7 +1470,8 @@ typedef struct {
    */
   uint64_t min_labels;
   /*
-   Labelled frames of the reference below which kNN is measured but decides nothing. Default: 100; 1 lets it decide always.
+   Labelled frames of the reference below which kNN and the classifier are measured but decide nothing. Default: 100; 1 lets them
+   decide always.
    */
   uint64_t min_reference;
   /*
@@ -1490,8 +1492,7 @@ typedef struct {
    */
   double replay;
   /*
-   Share of the old student's KL that the new one's may be above it. Default: 0.02, less than the gate's, since KL at two
-   temperatures is far above 0 for any student.
+   Share of the old student's KL that the new one's may be above it. Default: 0.02.
    */
   double kl_margin;
   /*
@@ -1499,7 +1500,7 @@ typedef struct {
    */
   double overlap_margin;
   /*
-   By how much the balanced recall of kNN may be below. Default: 0.02.
+   By how much the balanced recall may be below, of kNN and of the classifier. Default: 0.02.
    */
   double recall_margin;
   /*
@@ -3551,9 +3552,9 @@ void seed_event_file_free(seed_event_file *event_file);
 
 /*
  Runs a station's night: fixes the new frames of `store`, distils `teacher` on into the live student of `folder` (by the
- settings of `config`, "steps" or "epochs" above all), fits a classifier to the labels there are ("finetune.…"), compares the
- new student with the live one on frames that neither learned from, and where the gate lets it pass makes it live: in `folder`,
- and in `session`. Writes a report and a line of history (docs/night.md says what lies in the folder). The line may go on
+ settings of `config`, "steps" or "epochs" above all), fits a classifier to the labels there are ("finetune.…"), compares
+ new student and classifier with the live ones on frames that were not learned from, and where the gate lets them pass makes them
+ live: both in `folder`, the student in `session`. Writes a report and a line of history (docs/night.md says what lies in the folder). The line may go on
  pushing into `store` and asking `session` meanwhile.
 
  Whatever interrupts it (a cancel, an error, kill -9, a full disk), the same call goes on, on the CPU to the same student bit
@@ -3595,8 +3596,8 @@ SEED_MUST_USE seed_error *seed_night_restore(const char *folder,
 
 /*
  How things stand in a station's folder, as JSON, into `buffer`: NULL asks for the size; too small a buffer is left alone;
- `*length` receives the bytes needed, the NUL included. "nights" that were done, "live" and "previous" (the night that made
- each, or null), "begun" (number and stage of the night under way, or null), "last" (the last line of the history: every figure
+ `*length` receives the bytes needed, the NUL included. "nights" that were done, "live" and "previous" (null, or an
+ object: "night", the one that made the student, and "classifier", the one that made its classifier, where that is known), "begun" (number and stage of the night under way, or null), "last" (the last line of the history: every figure
  with its interval, or null). At any time, also while a night runs.
 
  Errors: SEED_ERROR_IO, SEED_ERROR_INVALID_ARGUMENT when the folder is no station's.

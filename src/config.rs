@@ -73,7 +73,8 @@ pub struct Config {
     pub checkpoint_path: String,
     /// Steps between two reports of progress.
     pub progress_every: u64,
-    /// Folder of the event files that TensorBoard reads, one record a report; empty: none is written.
+    /// Folder of the event files that TensorBoard reads, one record a report; full fine-tuning writes into its sub-folder
+    /// "finetune". Empty: none is written.
     pub tensorboard_folder: String,
     /// The augmented views.
     pub view: ViewConfig,

@@ -169,7 +169,10 @@ fn the_night_takes_days_of_frames() {
     assert!(text.contains("the day: 40 frames") && text.contains("nothing to do: 40 new frames"), "{text}");
     let output = quiet(&program).arg("restore").arg(&place).output().unwrap();
     let text = expect_success("night restore", &output);
-    assert!(text.contains("\"live\":{\"night\":0}") && text.contains("\"previous\":{\"night\":1}"), "{text}");
+    assert!(
+        text.contains("\"live\":{\"night\":0}") && text.contains("\"previous\":{\"classifier\":1,\"night\":1}"),
+        "{text}"
+    );
     assert!(fs::read_to_string(place.join("station/report.html")).unwrap().contains("Night 1 of the station"));
 }
 

@@ -3,6 +3,7 @@
 //! TensorBoard's own in src/events.
 
 mod programs;
+mod small_disk;
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
@@ -13,8 +14,11 @@ use std::sync::{Arc, Mutex};
 use seed::config::Config;
 use seed::data::{Dataset, FrameView, PixelFormat};
 use seed::events::EventFile;
+use seed::model::student_file::StudentHeader;
 use seed::model::{Architecture, Head, Network, Teacher};
-use seed::train::{CancelToken, Control, Distillation};
+use seed::train::finetune::{FinetuneProgress, Labelled, Stage, Start, finetune};
+use seed::train::{CancelToken, Control, Distillation, Outcome};
+use small_disk::SmallDisk;
 use tch::Device;
 
 const STEPS: u64 = 10;
@@ -155,4 +159,110 @@ fn what_an_application_measures_is_shown_with_odd_names() {
     if let Some(shown) = shown(folder.path()) {
         assert_eq!(shown["agreement/KL <τ>"], [(0, 0.5), (1, 7.0)]);
     }
+}
+
+/// Fine-tunes all layers on twelve images of two classes, in steps of three, with events in `board`.
+fn fine_tune(
+    folder: &Path,
+    board: &Path,
+    held_out: f64,
+    observe: impl FnMut(&FinetuneProgress) -> Control,
+) -> seed::Result<Outcome> {
+    let dataset = Dataset::in_memory();
+    for image in 0..12u32 {
+        let lit = |i: u32| {
+            if (if image % 2 == 0 { i % 40 } else { i / 40 }).is_multiple_of(3 + image / 4) { 220 } else { 30 }
+        };
+        let pixels: Vec<u8> = (0..40 * 40u32).map(lit).collect();
+        dataset.push(&image.to_string(), &FrameView::new(&pixels, 40, 40, 40, PixelFormat::Mono8).unwrap()).unwrap();
+    }
+    let mut config = Config {
+        device: "cpu".into(),
+        precision: "fp32".into(),
+        workers: 1,
+        tensorboard_folder: board.to_str().unwrap().into(),
+        ..Config::default()
+    };
+    (config.view.width, config.view.height) = (32, 32);
+    config.finetune.mode = "full".into();
+    (config.finetune.epochs, config.finetune.batch_size, config.finetune.patience) = (4, 3, 0);
+    config.finetune.held_out = held_out;
+    config.finetune.checkpoint_path = folder.join("run.safetensors").to_str().unwrap().into();
+    let head = Head::Projection { hidden: 0, dim: 8 };
+    let network = Network::new(Architecture::parse("resnet10_w0.25").unwrap(), head, 3, Device::Cpu).unwrap();
+    let start = Start::student(&network, &StudentHeader::new(&network, &config.view))?;
+    let labels: Vec<i32> = (0..12).map(|image| image % 2).collect();
+    let names = ["across".to_owned(), "along".to_owned()];
+    let labelled = Labelled { dataset: &Arc::new(dataset), labels: &labels, names: &names };
+    Ok(finetune(&config, start, None, &labelled, &CancelToken::new(), observe)?.1)
+}
+
+#[test]
+fn fine_tuning_shows_each_pass_once_however_often_it_was_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (board, mut told) = (folder.join("board"), Vec::new());
+    // A distillation's steps in the folder itself stay.
+    EventFile::create(&board, 1).unwrap().scalars(3, &[("train/loss", 6.5)]).unwrap();
+    let mut note = |progress: &FinetuneProgress, last: u64| {
+        if progress.stage == Stage::Full {
+            told.push((
+                progress.done,
+                progress.loss as f32,
+                progress.held_out_loss as f32,
+                progress.held_out_accuracy as f32,
+            ));
+        }
+        if progress.epoch >= last { Control::Stop } else { Control::Continue }
+    };
+    assert_eq!(fine_tune(folder, &board, 0.25, |progress| note(progress, 2)).unwrap(), Outcome::Cancelled);
+    assert_eq!(fine_tune(folder, &board, 0.25, |progress| note(progress, 9)).unwrap(), Outcome::Finished);
+    assert_eq!((event_files(&board.join("finetune")).len(), told.len()), (2, 4));
+    if let Some(shown) = shown(&board.join("finetune")) {
+        assert_eq!(shown["train/loss"], told.iter().map(|one| (one.0, one.1)).collect::<Vec<_>>());
+        // Step 0 is the linear classifier.
+        let (loss, accuracy) = (&shown["held_out/loss"], &shown["held_out/accuracy"]);
+        assert_eq!((loss[0].0, accuracy[0].0), (0, 0));
+        assert_eq!(loss[1..], told.iter().map(|one| (one.0, one.2)).collect::<Vec<_>>());
+        assert_eq!(accuracy[1..], told.iter().map(|one| (one.0, one.3)).collect::<Vec<_>>());
+        let rates: Vec<f32> = shown["train/learning_rate"].iter().map(|one| one.1).collect();
+        assert!(rates.len() == 4 && rates.is_sorted_by(|a, b| a > b), "{rates:?}");
+    }
+    if let Some(shown) = shown(&board) {
+        assert_eq!(shown["train/loss"], [(3, 6.5)]);
+    }
+    // Without held-out images nothing is said about them.
+    let bare = folder.join("bare");
+    fine_tune(folder, &bare, 0.0, |_| Control::Continue).unwrap();
+    if let Some(shown) = shown(&bare.join("finetune")) {
+        assert_eq!(shown.keys().collect::<Vec<_>>(), ["train/learning_rate", "train/loss"]);
+    }
+}
+
+#[test]
+fn a_full_disk_ends_the_event_file_and_not_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount(folder.path().join("disk"), "64k") else {
+        assert!(std::env::var_os("CI").is_none(), "no tmpfs can be mounted: it must be possible in CI");
+        eprintln!("SKIPPED: no tmpfs can be mounted here");
+        return;
+    };
+    let (board, ballast) = (disk.0.join("board"), disk.0.join("ballast"));
+    let mut file = None;
+    let outcome = fine_tune(folder.path(), &board, 0.25, |progress| {
+        if progress.stage == Stage::Full && progress.epoch == 1 {
+            // What is in the last page of the file still fits; the page is filled first.
+            let path = event_files(&board.join("finetune")).remove(0);
+            let mut events = std::fs::OpenOptions::new().append(true).open(path).unwrap();
+            let mut full = std::fs::File::create(&ballast).unwrap();
+            use std::io::Write;
+            while full.write_all(&[7; 512]).is_ok() {}
+            while events.write_all(&[0]).is_ok() {}
+            file = Some(events.metadata().unwrap().len());
+        }
+        Control::Continue
+    });
+    assert_eq!(outcome.unwrap(), Outcome::Finished);
+    let path = event_files(&board.join("finetune")).remove(0);
+    assert_eq!(Some(std::fs::metadata(path).unwrap().len()), file, "nothing more was written");
 }

@@ -36,6 +36,8 @@ fn two_nights_build_on_each_other() {
     // The first student is random, so a few steps must be shown to be better.
     plant.options.gate.kl_margin = 0.0;
     plant.config.steps = 30;
+    let board = place.path().join("board");
+    plant.config.tensorboard_folder = board.to_str().unwrap().to_owned();
     let mut line = Line::default();
     let one = live(plant.run_with(Some(&mut line), &mut |_| Control::Continue).unwrap());
     let kl = one.kl.unwrap();
@@ -64,9 +66,13 @@ fn two_nights_build_on_each_other() {
     );
     assert_eq!((&said["begun"], &said["last"]["night"]), (&Value::Null, &2.into()));
     assert_eq!(String::from_utf8(plant.file("history.jsonl")).unwrap().lines().count(), 2);
+    // Both count their steps from 1, so one folder would show the second only.
+    for night in ["night-0001", "night-0002"] {
+        assert_eq!(std::fs::read_dir(board.join(night)).unwrap().count(), 1, "{night}");
+    }
     let page = String::from_utf8(plant.file("report.html")).unwrap();
     for part in
-        ["Night 2 of the station", "The new student is live", "The gate", "new classifier", "columns", "night by night"]
+        ["Night 2 of the station", "The new student is live", "The gate", "new classifier", "columns", "over time"]
     {
         assert!(page.contains(part), "{part} is missing");
     }

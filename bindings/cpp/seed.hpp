@@ -2739,8 +2739,8 @@ private:
   }
 };
 
-/// A file of scalars that TensorBoard reads, for what the application measures. A distillation writes its own where
-/// "tensorboard_folder" is set. For one thread at a time.
+/// A file of scalars that TensorBoard reads, for what the application measures. Distillation and full fine-tuning
+/// write their own where "tensorboard_folder" is set. For one thread at a time.
 class EventFile : public Handle<seed_event_file, seed_event_file_free> {
 public:
   using Handle::Handle;

@@ -3,8 +3,8 @@ package seed
 // #include "bridge.h"
 import "C"
 
-// EventFile is a file of scalars that TensorBoard reads, for what the application measures. A distillation writes its own where
-// "tensorboard_folder" is set. For one goroutine at a time.
+// EventFile is a file of scalars that TensorBoard reads, for what the application measures. Distillation and full fine-tuning
+// write their own where "tensorboard_folder" is set. For one goroutine at a time.
 type EventFile struct {
 	_      noCopy
 	handle *handle[*C.seed_event_file]

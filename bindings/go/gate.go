@@ -13,7 +13,7 @@ type GateOptions struct {
 	TemperatureStudent float64
 	// TemperatureTeacher is as it was distilled. Default: 0.01.
 	TemperatureTeacher float64
-	// KLMargin is the share of the old student's KL that the new one's may be above it. Default: 0.1.
+	// KLMargin is the share of the old student's KL that the new one's may be above it. Default: 0.02.
 	KLMargin float64
 	// OverlapMargin is by how much the overlap may be below. Default: 0.02.
 	OverlapMargin float64

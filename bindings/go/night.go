@@ -81,7 +81,8 @@ type NightOptions struct {
 	MaxCompared uint64
 	// MinLabels are the labelled frames that a class needs to be learned, at least 2. Default: 5.
 	MinLabels uint64
-	// MinReference are labelled frames of the reference below which kNN decides nothing. Default: 100; 1 lets it decide always.
+	// MinReference are labelled frames of the reference below which kNN and the classifier decide nothing. Default: 100; 1 lets
+	// them decide always.
 	MinReference uint64
 	// QueueFrames are the frames whose teacher embeddings are the queue of the KL. Default: 512.
 	QueueFrames uint64
@@ -95,7 +96,7 @@ type NightOptions struct {
 	KLMargin float64
 	// OverlapMargin is by how much the overlap may be below. Default: 0.02.
 	OverlapMargin float64
-	// RecallMargin is by how much the balanced recall of kNN may be below. Default: 0.02.
+	// RecallMargin is by how much the balanced recall of kNN and of the classifier may be below. Default: 0.02.
 	RecallMargin float64
 	// LatencyFactor is how many times the old latency is allowed. Default: 1.1.
 	LatencyFactor float64

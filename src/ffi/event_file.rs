@@ -9,8 +9,8 @@ use super::handle::{Guarded, free, handle, with_mut};
 use super::pointers::{put_new, text};
 use crate::events::EventFile;
 
-/// A file of scalars that TensorBoard reads, for what the application measures: agreement, drift, fine-tuning. A distillation writes
-/// its own where "tensorboard_folder" is set. Used by one thread at a time.
+/// A file of scalars that TensorBoard reads, for what the application measures: agreement, drift. Distillation and full
+/// fine-tuning write their own where "tensorboard_folder" is set. Used by one thread at a time.
 pub struct seed_event_file(Guarded<EventFile>);
 handle!(seed_event_file, EventFile);
 

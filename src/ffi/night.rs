@@ -59,7 +59,8 @@ pub struct seed_night_options {
     pub max_compared: u64,
     /// Labelled frames that a class needs to be learned, at least 2. Default: 5.
     pub min_labels: u64,
-    /// Labelled frames of the reference below which kNN is measured but decides nothing. Default: 100; 1 lets it decide always.
+    /// Labelled frames of the reference below which kNN and the classifier are measured but decide nothing. Default: 100; 1 lets them
+    /// decide always.
     pub min_reference: u64,
     /// Frames whose teacher embeddings are the queue of the KL. Default: 512.
     pub queue_frames: u64,
@@ -70,12 +71,11 @@ pub struct seed_night_options {
     pub held_out: f64,
     /// Share of older frames among those that are distilled on, up to .95; negative: none. Default: .5.
     pub replay: f64,
-    /// Share of the old student's KL that the new one's may be above it. Default: 0.02, less than the gate's, since KL at two
-    /// temperatures is far above 0 for any student.
+    /// Share of the old student's KL that the new one's may be above it. Default: 0.02.
     pub kl_margin: f64,
     /// By how much the overlap may be below. Default: 0.02.
     pub overlap_margin: f64,
-    /// By how much the balanced recall of kNN may be below. Default: 0.02.
+    /// By how much the balanced recall may be below, of kNN and of the classifier. Default: 0.02.
     pub recall_margin: f64,
     /// How many times the old latency is allowed. Default: 1.1.
     pub latency_factor: f64,
@@ -164,9 +164,9 @@ pub type seed_night_callback =
     Option<unsafe extern "C" fn(progress: *const seed_night_progress, user_data: *mut c_void) -> i32>;
 
 /// Runs a station's night: fixes the new frames of `store`, distils `teacher` on into the live student of `folder` (by the
-/// settings of `config`, "steps" or "epochs" above all), fits a classifier to the labels there are ("finetune.…"), compares the
-/// new student with the live one on frames that neither learned from, and where the gate lets it pass makes it live: in `folder`,
-/// and in `session`. Writes a report and a line of history (docs/night.md says what lies in the folder). The line may go on
+/// settings of `config`, "steps" or "epochs" above all), fits a classifier to the labels there are ("finetune.…"), compares
+/// new student and classifier with the live ones on frames that were not learned from, and where the gate lets them pass makes them
+/// live: both in `folder`, the student in `session`. Writes a report and a line of history (docs/night.md says what lies in the folder). The line may go on
 /// pushing into `store` and asking `session` meanwhile.
 ///
 /// Whatever interrupts it (a cancel, an error, kill -9, a full disk), the same call goes on, on the CPU to the same student bit
@@ -244,8 +244,8 @@ pub unsafe extern "C" fn seed_night_restore(
 }
 
 /// How things stand in a station's folder, as JSON, into `buffer`: NULL asks for the size; too small a buffer is left alone;
-/// `*length` receives the bytes needed, the NUL included. "nights" that were done, "live" and "previous" (the night that made
-/// each, or null), "begun" (number and stage of the night under way, or null), "last" (the last line of the history: every figure
+/// `*length` receives the bytes needed, the NUL included. "nights" that were done, "live" and "previous" (null, or an
+/// object: "night", the one that made the student, and "classifier", the one that made its classifier, where that is known), "begun" (number and stage of the night under way, or null), "last" (the last line of the history: every figure
 /// with its interval, or null). At any time, also while a night runs.
 ///
 /// Errors: SEED_ERROR_IO, SEED_ERROR_INVALID_ARGUMENT when the folder is no station's.

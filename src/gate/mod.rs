@@ -61,11 +61,11 @@ pub struct GateConfig {
 }
 
 impl Default for GateConfig {
-    /// A tenth of the KL, two points of overlap and recall, a tenth of the latency.
+    /// Two hundredths of KL, overlap and recall, a tenth of the latency.
     fn default() -> Self {
         Self {
             fidelity: FidelityConfig::default(),
-            kl_margin: 0.1,
+            kl_margin: 0.02,
             overlap_margin: 0.02,
             recall_margin: 0.02,
             latency_factor: 1.1,
@@ -203,7 +203,12 @@ fn recall(old: &Embeddings<'_>, new: &Embeddings<'_>, labels: &[i64], config: &G
         }
         Ok(hits)
     };
-    let (old, new) = (hits(old)?, hits(new)?);
+    Ok(recall_of(&hits(old)?, &hits(new)?, labels, config.recall_margin, config.fidelity.seed))
+}
+
+/// Balanced recall of two networks on the same images: `old` and `new` are 1 where the answer is the image's class, of `labels`,
+/// else 0. The difference is resampled class by class, image by image.
+pub fn recall_of(old: &[f64], new: &[f64], labels: &[i64], margin: f64, seed: u64) -> Criterion {
     let mut classes: Vec<i64> = labels.to_vec();
     classes.sort_unstable();
     classes.dedup();
@@ -213,9 +218,8 @@ fn recall(old: &Embeddings<'_>, new: &Embeddings<'_>, labels: &[i64], config: &G
         classes.iter().map(of).collect()
     };
     let balanced = |values: &[f64]| mean(&groups(values).iter().map(|group| mean(group)).collect::<Vec<_>>());
-    let difference = strata_interval(&groups(&differences(&old, &new)), config.fidelity.seed);
-    let limit = -config.recall_margin;
-    Ok(Criterion { old: balanced(&old), new: balanced(&new), difference, limit, holds: difference.low >= limit })
+    let difference = strata_interval(&groups(&differences(old, new)), seed);
+    Criterion { old: balanced(old), new: balanced(new), difference, limit: -margin, holds: difference.low >= -margin }
 }
 
 /// The median time of one frame; the sessions take turns, so that whatever else the machine does hits both.
@@ -247,4 +251,32 @@ fn latency(old: &Session, new: &Session, frames: &Arc<Dataset>, config: &GateCon
     let (value, limit) = (new - old, (config.latency_factor - 1.0) * old);
     let difference = Interval { value, low: value, high: value };
     Ok(Criterion { old, new, difference, limit, holds: value <= limit })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recall_is_balanced_and_its_interval_that_of_pairs() {
+        // Class 0: 3 of 4 and 2 of 4; class 1: 1 of 2 and 2 of 2.
+        let labels = [0, 0, 1, 0, 0, 1];
+        let (old, new) = ([1.0, 1.0, 0.0, 1.0, 0.0, 1.0], [1.0, 1.0, 1.0, 0.0, 0.0, 1.0]);
+        let found = recall_of(&old, &new, &labels, 0.3, 7);
+        assert_eq!((found.old, found.new, found.limit), (0.625, 0.75, -0.3));
+        let Interval { value, low, high } = found.difference;
+        assert!((value - 0.125).abs() < 1e-12 && low < 0.0 && high > 0.3 && found.holds == (low >= -0.3), "{found:?}");
+        // What both get wrong is no uncertainty of their difference.
+        let same = recall_of(&old, &old, &labels, 0.0, 7);
+        assert!(same.holds && same.difference == Interval { value: 0.0, low: 0.0, high: 0.0 }, "{same:?}");
+        // Ten of a hundred in one class, and none the other way: surely more than two points.
+        let labels: Vec<i64> = (0..200).map(|i| i % 2).collect();
+        let worse: Vec<f64> = (0..200).map(|i| f64::from(u8::from(i % 20 != 0))).collect();
+        let found = recall_of(&[1.0; 200], &worse, &labels, 0.02, 7);
+        assert!(
+            !found.holds && (found.difference.value + 0.05).abs() < 1e-12 && found.difference.high < -0.02,
+            "{found:?}"
+        );
+        assert!(recall_of(&[1.0; 200], &worse, &labels, 0.1, 7).holds);
+    }
 }

@@ -39,6 +39,10 @@ pub struct Finding {
     pub frames: Vec<usize>,
     /// Their embeddings by teacher, old and new student.
     pub rows: [Vec<f32>; 3],
+    /// The images of the reference that could be read; none where there is no reference.
+    pub known: Vec<usize>,
+    /// Their embeddings by the new student.
+    pub known_rows: Vec<f32>,
 }
 
 impl Trial<'_> {
@@ -80,10 +84,10 @@ impl Trial<'_> {
         let [t, s_old, s_new] = tables(&rows, dim)?;
         let known = known.map(|(known, labels)| {
             let kept = sound(&known, dim);
-            (chosen(&known, dim, &kept), kept.iter().map(|&i| labels[i]).collect::<Vec<_>>())
+            (chosen(&known, dim, &kept), kept.iter().map(|&i| labels[i]).collect::<Vec<_>>(), kept)
         });
         let queue = match &known {
-            Some((known, _)) if queue_is_reference => known[0].clone(),
+            Some((known, ..)) if queue_is_reference => known[0].clone(),
             _ => {
                 let rows = embed(self.teacher, self.queue)?;
                 let rows = [rows.clone(), rows.clone(), rows];
@@ -99,7 +103,7 @@ impl Trial<'_> {
         let kl = at_most(&before, &after, |rows| &rows.kl, config.kl_margin, seed);
         let overlap = at_least(&before, &after, |rows| &rows.overlap, config.overlap_margin, seed);
         let (recall, reference) = match &known {
-            Some((known, labels)) => {
+            Some((known, labels, _)) => {
                 let [_, k_old, k_new] = tables(known, dim)?;
                 let mut found = recall(&k_old, &k_new, labels, config)?;
                 found.holds |= labels.len() < config.min_reference;
@@ -121,7 +125,8 @@ impl Trial<'_> {
             cosine: mean_interval(&rows.cosine, seed),
         };
         let (old, new) = (fidelity(&before), fidelity(&after));
-        Ok(Finding { verdict, old, new, frames: kept, rows })
+        let (known_rows, known) = known.map_or_else(Default::default, |([.., by_new], _, known)| (by_new, known));
+        Ok(Finding { verdict, old, new, frames: kept, rows, known, known_rows })
     }
 }
 

@@ -26,7 +26,7 @@ use crate::{Error, ErrorKind, Result};
 pub(super) const FEWEST: usize = 12;
 
 /// The frames of a night, in the file `frames.json`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Frames {
     /// The last frame that was there.
@@ -55,6 +55,11 @@ struct Class {
 
 fn draw(seed: u64, epoch: u64, id: i64) -> f64 {
     unit(&mut generator(seed, epoch, id as u64, Purpose::HeldOut))
+}
+
+/// Whether a frame is below `share`: no night learns from it, whatever label it gets.
+pub(super) fn is_held_out(seed: u64, id: i64, share: f64) -> bool {
+    draw(seed, 0, id) < share
 }
 
 fn by_draw(seed: u64, epoch: u64, ids: &mut [i64]) {
@@ -93,10 +98,10 @@ impl Frames {
             let with = |&id: &i64| (id, number as i32);
             reference.extend(class.frames[..share].iter().map(with));
             labelled
-                .extend(class.frames[share..].iter().filter(|id| draw(seed, 0, **id) >= options.held_out).map(with));
+                .extend(class.frames[share..].iter().filter(|id| !is_held_out(seed, **id, options.held_out)).map(with));
         }
         let judged: BTreeSet<i64> = reference.iter().map(|&(id, _)| id).collect();
-        let held_out = |id: i64| draw(seed, 0, id) < options.held_out;
+        let held_out = |id: i64| is_held_out(seed, id, options.held_out);
         let kept = |id: i64| held_out(id) || judged.contains(&id);
         let mut learned: Vec<i64> = all.iter().copied().filter(|&id| id > seen && !kept(id)).collect();
         let fresh = learned.len();

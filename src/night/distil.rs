@@ -1,5 +1,6 @@
 //! The stage that distils on: the live student learns from tonight's frames and some older ones.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use super::folder::Folder;
@@ -76,11 +77,21 @@ fn save(folder: &Folder, network: &Network, header: &StudentHeader, dataset: &Da
     save_student(&folder.candidate().student(), network, header)
 }
 
+/// Where the event files of this night are: each night counts its steps from 1, so one folder would show the last night only.
+pub(super) fn board_of(work: &Work<'_>) -> String {
+    let folder = &work.night.config.tensorboard_folder;
+    match folder.is_empty() {
+        true => String::new(),
+        false => Path::new(folder).join(format!("night-{:04}", work.begun.number)).to_string_lossy().into_owned(),
+    }
+}
+
 /// The configuration of the night's run: randomness of its own, and a checkpoint in the folder.
 fn settings(work: &Work<'_>, images: usize) -> Config {
     let mut config = work.night.config.clone();
     config.seed = (config.seed.wrapping_add(work.begun.number)) & (i64::MAX as u64);
     config.checkpoint_path = work.folder.checkpoint().to_string_lossy().into_owned();
+    config.tensorboard_folder = board_of(work);
     if config.checkpoint_every == 0 {
         let steps = match config.steps {
             0 => (images as u64).saturating_mul(config.epochs) / config.batch_size,

@@ -1,19 +1,16 @@
 //! The stage that judges: both students and the teacher on tonight's held-out frames, the classifiers on the reference.
 
-use std::sync::Arc;
-
-use serde::{Deserialize, Serialize};
-
-use super::distil::DIVERGED;
-use super::files::{read_json, write_json};
-use super::folder::{Folder, Place};
+use super::classifiers::Reference;
+use super::evaluation::{Evaluation, Gate, Nearest, diverged};
+use super::files::write_json;
 use super::progress::{NightProgress, NightStage};
+use super::shown::ShownFrames;
 use super::{Stage, Work, chosen};
 use crate::config::Config;
-use crate::data::{Dataset, EncodedImage};
-use crate::eval::{Embeddings, Fidelity, Judgement, nearest};
-use crate::gate::{Criterion, Finding, GateConfig, Trial};
-use crate::infer::{Classifier, Output, Session, SessionOptions};
+use crate::data::EncodedImage;
+use crate::eval::{Embeddings, nearest};
+use crate::gate::{Finding, GateConfig, Trial};
+use crate::infer::{Output, Session, SessionOptions};
 use crate::train::{Control, in_background};
 use crate::{ErrorKind, Result, device};
 
@@ -21,78 +18,6 @@ use crate::{ErrorKind, Result, device};
 const SHOWN: usize = 6;
 /// Neighbours that it shows.
 const NEIGHBOURS: usize = 5;
-
-/// What was found, in the file `evaluation.json`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Evaluation {
-    /// SHA-256 of the candidate; empty where there is none.
-    pub student: String,
-    /// Why the candidate cannot even be compared; the rest is empty then.
-    pub unfit: Option<String>,
-    /// What the gate says.
-    pub gate: Option<Gate>,
-    /// Of the live classifier on the reference, where it knows the same classes.
-    pub old_classifier: Option<Judgement>,
-    /// Of the new one.
-    pub new_classifier: Option<Judgement>,
-    /// Frames with their neighbours by teacher and new student.
-    pub sheet: Vec<Shown>,
-}
-
-/// The verdict; recall is absent where there is no reference.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Gate {
-    pub passes: bool,
-    pub kl: Criterion,
-    pub overlap: Criterion,
-    pub recall: Option<Criterion>,
-    pub recall_decides: bool,
-    pub latency: Criterion,
-    pub frames: usize,
-    pub reference: usize,
-    pub old: Fidelity,
-    pub new: Fidelity,
-}
-
-/// A frame and its nearest.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Shown {
-    pub frame: EncodedImage,
-    pub by_teacher: Vec<EncodedImage>,
-    pub by_student: Vec<EncodedImage>,
-}
-
-impl Evaluation {
-    fn unfit(reason: String) -> Self {
-        Self {
-            student: String::new(),
-            unfit: Some(reason),
-            gate: None,
-            old_classifier: None,
-            new_classifier: None,
-            sheet: Vec::new(),
-        }
-    }
-
-    /// That of the night.
-    pub fn read(folder: &Folder) -> Result<Self> {
-        let path = folder.evaluation();
-        read_json(&path)?.ok_or_else(|| crate::Error::format(&path, "it is missing; remove the folder it should be in"))
-    }
-
-    /// Whether the candidate is to become live.
-    pub fn passes(&self) -> bool {
-        self.gate.as_ref().is_some_and(|gate| gate.passes)
-    }
-}
-
-/// Why the distillation failed for good, where it did.
-pub(super) fn diverged(work: &Work<'_>) -> Result<Option<String>> {
-    read_json(&work.folder.work().join(DIVERGED))
-}
 
 pub(super) fn run(work: &Work<'_>, observe: &mut dyn FnMut(&NightProgress) -> Control) -> Result<Stage> {
     let judge = |report: &mut dyn FnMut(NightProgress) -> Control| judge(work, report);
@@ -102,7 +27,7 @@ pub(super) fn run(work: &Work<'_>, observe: &mut dyn FnMut(&NightProgress) -> Co
     };
     match found {
         Ok(found) => {
-            write_json(&work.folder.evaluation(), &found)?;
+            write_json(&work.folder.evaluation(), &found.or_unfit()?)?;
             Ok(Stage::Done)
         }
         Err(error) if error.kind() == ErrorKind::Cancelled => Ok(Stage::Cancelled),
@@ -131,13 +56,13 @@ fn judge(work: &Work<'_>, report: &mut dyn FnMut(NightProgress) -> Control) -> R
     let compared = present(work, &work.frames.compared)?;
     let frames = chosen::dataset(work.night.store, &compared)?;
     let queue = chosen::dataset(work.night.store, &spread(&work.frames.learned, work.night.options.queue))?;
-    let (images, classes) = work.frames.reference.clone();
-    let left = chosen::still_there(work.night.store, &images)?;
-    let reference: Vec<EncodedImage> = left.iter().map(|&i| images[i].clone()).collect();
-    let labels: Vec<i64> = left.iter().map(|&i| i64::from(classes[i])).collect();
-    let classified: Vec<i32> = left.iter().map(|&i| classes[i]).collect();
-    let reference = match labels.iter().any(|label| Some(label) != labels.first()) {
-        true => Some(chosen::dataset(work.night.store, &reference)?),
+    let (images, classes) = &work.frames.reference;
+    let left = chosen::still_there(work.night.store, images)?;
+    let known: Vec<EncodedImage> = left.iter().map(|&i| images[i].clone()).collect();
+    let classes: Vec<i32> = left.iter().map(|&i| classes[i]).collect();
+    let labels: Vec<i64> = classes.iter().map(|&class| i64::from(class)).collect();
+    let reference = match classes.iter().any(|class| Some(class) != classes.first()) {
+        true => Some(chosen::dataset(work.night.store, &known)?),
         false => None,
     };
 
@@ -155,21 +80,34 @@ fn judge(work: &Work<'_>, report: &mut dyn FnMut(NightProgress) -> Control) -> R
         reference: reference.as_ref().map(|reference| (reference, labels.as_slice())),
     };
     let found = trial.find(&gate, &mut |done, total| part.go_on(done, total))?;
-    let names = &work.frames.classes;
-    let mut classifier = |place: Place| -> Result<Option<Judgement>> {
-        let (Some(reference), true) = (&reference, place.classifier().exists()) else { return Ok(None) };
-        let options = SessionOptions { output: Output::Logits, ..options };
-        let classifier = Classifier::open(&place.classifier(), options)?;
-        if &classifier.header().names != names {
-            return Ok(None);
-        }
+    let mut evaluation =
+        Evaluation { student, sheet: sheet(&found, &compared, teacher.dim())?, ..Evaluation::default() };
+    let mut verdict = verdict(&found, &gate);
+    let mut answered = None;
+    if let Some(images) = &reference {
+        let share = work.night.options.held_out;
+        let unseen: Vec<bool> = known.iter().map(|image| chosen::is_held_out(work.seed, image.key, share)).collect();
+        let reference = Reference { images, classes: &classes, unseen: &unseen, names: &work.frames.classes };
         let mut go_on = |done, total| part.go_on(done, total);
-        classifier.judge(reference, &classified, CHUNK, workers(config), &mut go_on).map(Some)
-    };
-    let (old_classifier, new_classifier) = (classifier(folder.live())?, classifier(folder.candidate())?);
-    let sheet = sheet(&found, &compared, teacher.dim())?;
-    let gate = Some(verdict(&found, &gate, reference.as_ref()));
-    Ok(Evaluation { student, unfit: None, gate, old_classifier, new_classifier, sheet })
+        let of_old = reference.by_live(&folder.live(), options, &gate, &mut go_on)?;
+        let of_new = match reference.by_new(&folder.candidate(), options, &gate, &mut go_on) {
+            Err(error) if error.kind() == ErrorKind::Format => {
+                return Ok(Evaluation::unfit(format!("the new classifier cannot be used: {}", error.message())));
+            }
+            found => found?,
+        };
+        if let (Some(old), Some(new)) = (&of_old, &of_new)
+            && let Some((criterion, decides)) = reference.compare(old, new, &gate)
+        {
+            (verdict.classifier, verdict.classifier_decides) = (Some(criterion), decides);
+            verdict.passes &= criterion.holds;
+        }
+        evaluation.old_classifier = of_old.map(|old| old.judgement);
+        evaluation.new_classifier = of_new.as_ref().map(|new| new.judgement.clone());
+        answered = of_new;
+    }
+    ShownFrames::choose(&found, &compared, &known, &classes, answered.as_ref(), teacher.dim())?.save(folder)?;
+    Ok(Evaluation { gate: Some(verdict), ..evaluation })
 }
 
 /// Images that are embedded at once.
@@ -210,14 +148,16 @@ fn spread(images: &[EncodedImage], count: u64) -> Vec<EncodedImage> {
     (0..count).map(|i| images[i * images.len() / count].clone()).collect()
 }
 
-fn verdict(found: &Finding, gate: &GateConfig, reference: Option<&Arc<Dataset>>) -> Gate {
-    let verdict = found.verdict;
+fn verdict(found: &Finding, gate: &GateConfig) -> Gate {
+    let (verdict, has_reference) = (found.verdict, !found.known.is_empty());
     Gate {
         passes: verdict.passes,
         kl: verdict.kl,
         overlap: verdict.overlap,
-        recall: reference.map(|_| verdict.recall),
-        recall_decides: reference.is_some() && verdict.reference >= gate.min_reference,
+        recall: has_reference.then_some(verdict.recall),
+        recall_decides: has_reference && verdict.reference >= gate.min_reference,
+        classifier: None,
+        classifier_decides: false,
         latency: verdict.latency,
         frames: verdict.frames,
         reference: verdict.reference,
@@ -226,7 +166,7 @@ fn verdict(found: &Finding, gate: &GateConfig, reference: Option<&Arc<Dataset>>)
     }
 }
 
-fn sheet(found: &Finding, compared: &[EncodedImage], dim: usize) -> Result<Vec<Shown>> {
+fn sheet(found: &Finding, compared: &[EncodedImage], dim: usize) -> Result<Vec<Nearest>> {
     let k = NEIGHBOURS.min(found.frames.len().saturating_sub(1));
     let [by_teacher, _, by_student] = &found.rows;
     let (teacher, student) =
@@ -237,7 +177,7 @@ fn sheet(found: &Finding, compared: &[EncodedImage], dim: usize) -> Result<Vec<S
     let shown = SHOWN.min(rows.len());
     let chosen = (0..shown).map(|i| i * rows.len() / shown);
     Ok(chosen
-        .map(|i| Shown { frame: image(i), by_teacher: rows[i].0.clone(), by_student: rows[i].1.clone() })
+        .map(|i| Nearest { frame: image(i), by_teacher: rows[i].0.clone(), by_student: rows[i].1.clone() })
         .collect())
 }
 

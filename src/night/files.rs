@@ -36,7 +36,7 @@ pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     serde_json::from_slice(&text).map(Some).map_err(|error| Error::format(path, error))
 }
 
-/// A second name for a file, or a copy where the file system has no links.
+/// A second name for a file, or a whole copy where there can be none: a system may refuse links to another user's file.
 pub(super) fn link_or_copy(from: &Path, to: &Path) -> Result<()> {
     if to.exists() {
         fs::remove_file(to).map_err(|error| Error::io("remove", to, &error))?;
@@ -44,7 +44,8 @@ pub(super) fn link_or_copy(from: &Path, to: &Path) -> Result<()> {
     if fs::hard_link(from, to).is_ok() {
         return Ok(());
     }
-    fs::copy(from, to).and_then(|_| File::open(to)?.sync_all()).map_err(|error| Error::io("copy to", to, &error))
+    let mut source = File::open(from).map_err(|error| Error::io("open", from, &error))?;
+    disk::replace(to, |file| std::io::copy(&mut source, file).map(|_| ()))
 }
 
 /// Gives two folders each other's name in one system call.

@@ -127,6 +127,10 @@ impl Folder {
         self.work().join("evaluation.json")
     }
 
+    pub fn shown(&self) -> PathBuf {
+        self.work().join("shown.safetensors")
+    }
+
     /// Makes the folders of a night's work.
     pub fn make_work(&self) -> Result<()> {
         let candidate = self.candidate();

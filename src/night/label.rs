@@ -1,6 +1,7 @@
 //! The stage that fine-tunes: a classifier out of the candidate and the labels there are.
 
-use super::evaluate::diverged;
+use super::distil::board_of;
+use super::evaluation::diverged;
 use super::progress::{NightProgress, NightStage};
 use super::{Stage, Work, chosen};
 use crate::data::EncodedImage;
@@ -22,6 +23,7 @@ pub(super) fn run(work: &Work<'_>, observe: &mut dyn FnMut(&NightProgress) -> Co
         return Ok(Stage::Done);
     }
     let mut config = work.night.config.clone();
+    config.tensorboard_folder = board_of(work);
     config.finetune.checkpoint_path = work.folder.finetune_checkpoint().to_string_lossy().into_owned();
     let (network, header) = load_student(&work.folder.candidate().student())?;
     let start = Start::student(&network, &header)?;

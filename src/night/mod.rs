@@ -21,9 +21,12 @@
 //! from its last pass, the others from their beginning. On the CPU the student is then the same, bit for bit. `live` and
 //! `previous` are exchanged by single system calls, student and classifier together.
 
+mod charts;
 mod chosen;
+mod classifiers;
 mod distil;
 mod evaluate;
+mod evaluation;
 mod files;
 mod folder;
 mod history;
@@ -33,6 +36,7 @@ mod options;
 mod progress;
 mod report;
 mod restore;
+mod shown;
 mod state;
 mod swap;
 
@@ -95,6 +99,8 @@ struct Work<'a> {
     folder: &'a Folder,
     begun: &'a Begun,
     frames: &'a Frames,
+    /// Of the folder.
+    seed: u64,
     cancel: &'a CancelToken,
     began: Instant,
 }
@@ -138,7 +144,14 @@ impl Night<'_> {
         {
             return Ok(NightOutcome::NothingNew(reason));
         }
-        let frames = Frames::load(&folder)?;
+        let frames = match (Frames::load(&folder), state.begun.as_ref().map(|begun| begun.stage)) {
+            (Err(error), Some(NightStage::Swap | NightStage::Report)) if error.kind() == ErrorKind::Format => {
+                // Only the report would say more.
+                log::warn!("the night goes on without its frames: {error}");
+                Frames::default()
+            }
+            (frames, _) => frames?,
+        };
         self.go_on(&folder, &mut state, &frames, station, cancel, observe)
     }
 
@@ -159,7 +172,7 @@ impl Night<'_> {
             if cancel.wait().1 {
                 return Ok(NightOutcome::Cancelled);
             }
-            let work = Work { night: self, folder, begun: &begun, frames, cancel, began };
+            let work = Work { night: self, folder, begun: &begun, frames, seed: state.seed, cancel, began };
             if observe(&work.progress(begun.stage, 0, 0)) == Control::Stop {
                 return Ok(NightOutcome::Cancelled);
             }
@@ -229,8 +242,7 @@ impl Night<'_> {
             None
         } else if begun.stage == NightStage::Swap {
             // What is left needs neither frames nor settings.
-            let known = live == begun.from || evaluate::Evaluation::read(folder)?.student == live;
-            (!known).then(|| "the live student is another".to_owned())
+            swap::hindrance(folder, begun, &live)?
         } else if begun.settings != settings {
             Some("the settings, options or the library's version are others".to_owned())
         } else if begun.from != live {
@@ -277,6 +289,7 @@ impl Night<'_> {
             checkpoint_every: standard.checkpoint_every,
             checkpoint_path: standard.checkpoint_path,
             progress_every: standard.progress_every,
+            tensorboard_folder: standard.tensorboard_folder,
             anomaly: standard.anomaly,
             ..self.config.clone()
         };

@@ -33,9 +33,7 @@ impl Default for NightOptions {
             replay: 0.5,
             min_labels: 5,
             queue: 512,
-            // At different temperatures a perfect student's KL is far from 0 (4.7 of 6.2 nats where a queue of 512 is of cosine .7), so
-            // a tenth of it would let everything pass.
-            gate: GateConfig { min_reference: 100, kl_margin: 0.02, ..GateConfig::default() },
+            gate: GateConfig { min_reference: 100, ..GateConfig::default() },
         }
     }
 }

@@ -1,21 +1,36 @@
 //! The last stage: a line of the history and a page for people.
 
-use super::evaluate::{Evaluation, Gate, Shown};
+use std::sync::Arc;
+
+use super::evaluation::{Evaluation, Gate, Nearest};
 use super::history::{self, Line, OldNew, Pair, Values};
-use super::{Work, chosen};
-use crate::Result;
-use crate::data::EncodedImage;
-use crate::eval::report::Figure;
-use crate::eval::{Judgement, Report, SheetRow, Thumbnail};
+use super::shown::ShownFrames;
+use super::{Work, charts, chosen};
+use crate::data::{EncodedImage, Frame};
+use crate::eval::report::{ClassImages, Figure, MapImages};
+use crate::eval::{Judgement, MapConfig, Report, SheetRow, Thumbnail, embedding_map};
 use crate::gate::Criterion;
 use crate::model::student_file::read_about;
+use crate::train::{Control, in_background};
+use crate::{Error, ErrorKind, Result};
+
+/// Pictures in a column of a class.
+const OF_A_CLASS: usize = 4;
+/// Points of the map.
+const ON_THE_MAP: usize = 500;
 
 /// Writes both; `has_station`: a session was there to be exchanged.
 pub(super) fn run(work: &Work<'_>, has_station: bool) -> Result<Line> {
-    let evaluation = Evaluation::read(work.folder)?;
+    let evaluation = Evaluation::settled(work)?;
     let line = line(work, &evaluation, has_station);
     let nights = history::add(work.folder, &line)?;
-    page(work, &evaluation, &line, &nights)?.write(&work.folder.report())?;
+    let page = || page(work, &evaluation, &line, &nights);
+    let page = match work.night.config.nice {
+        0 => page()?,
+        // The map takes a second or so.
+        nice => in_background(nice, |_| page(), |()| Control::Continue)?,
+    };
+    page.write(&work.folder.report())?;
     Ok(line)
 }
 
@@ -65,14 +80,9 @@ fn reason(evaluation: &Evaluation) -> String {
         return reason.clone();
     }
     let Some(gate) = evaluation.gate.as_ref().filter(|gate| !gate.passes) else { return String::new() };
-    let failed: Vec<&str> = criteria(gate).into_iter().filter(|(_, one)| !one.holds).map(|(name, _)| name).collect();
+    let failed = gate.criteria().into_iter().filter(|(_, one, _)| !one.holds);
+    let failed: Vec<&str> = failed.map(|(name, ..)| name).collect();
     format!("not shown to be as good as the old one by: {}", failed.join(", "))
-}
-
-fn criteria(gate: &Gate) -> Vec<(&'static str, Criterion)> {
-    let named = [("KL", Some(gate.kl)), ("overlap", Some(gate.overlap)), ("recall", gate.recall)];
-    let named = named.into_iter().chain([("latency", Some(gate.latency))]);
-    named.filter_map(|(name, criterion)| Some((name, criterion?))).collect()
 }
 
 fn page(work: &Work<'_>, evaluation: &Evaluation, line: &Line, nights: &[Line]) -> Result<Report> {
@@ -88,11 +98,11 @@ fn page(work: &Work<'_>, evaluation: &Evaluation, line: &Line, nights: &[Line]) 
         [("new classifier", &evaluation.new_classifier), ("live classifier", &evaluation.old_classifier)]
     {
         if let Some(judgement) = judgement {
-            let (head, rows) = judgement.confusion.to_table(&work.frames.classes)?;
-            let head: Vec<&str> = head.iter().map(String::as_str).collect();
-            page.table(&format!("Reference images by the {name}"), &head, &rows)?;
+            let title = format!("Reference frames by the {name}");
+            left_out(page.confusion(&title, &work.frames.classes, &judgement.confusion))?;
         }
     }
+    left_out(show_frames(&mut page, work))?;
     if !evaluation.sheet.is_empty() {
         page.neighbour_sheet(
             "Nearest held-out frames",
@@ -100,8 +110,49 @@ fn page(work: &Work<'_>, evaluation: &Evaluation, line: &Line, nights: &[Line]) 
             pictures(work, &evaluation.sheet)?,
         )?;
     }
-    over_time(&mut page, nights);
+    charts::over_time(&mut page, nights, evaluation.gate.as_ref());
     Ok(page)
+}
+
+/// A part that what lies on the disk does not suffice for is no reason to lose the rest.
+fn left_out(part: Result<()>) -> Result<()> {
+    match part {
+        Err(error) if matches!(error.kind(), ErrorKind::Format | ErrorKind::InvalidArgument) => {
+            log::warn!("the report has a part less: {error}");
+            Ok(())
+        }
+        part => part,
+    }
+}
+
+/// A sheet of the reference's classes, and a map of all frames that were kept for it.
+fn show_frames(page: &mut Report, work: &Work<'_>) -> Result<()> {
+    let Some(shown) = ShownFrames::read(work.folder)? else { return Ok(()) };
+    let (frames, names) = (&shown.frames, work.frames.classes.as_slice());
+    let embeddings = shown.embeddings()?;
+    let labels: Vec<i32> = frames.iter().map(|frame| frame.class).collect();
+    let answers: Vec<i32> = frames.iter().map(|frame| frame.answer).collect();
+    let probabilities: Vec<f32> = frames.iter().map(|frame| frame.probability).collect();
+    let answered = answers.iter().any(|&answer| answer >= 0);
+    if labels.iter().any(|&label| label >= 0) {
+        let images = ClassImages {
+            names,
+            labels: &labels,
+            embeddings: Some(embeddings),
+            answers: answered.then_some((&answers, Some(&probabilities))),
+        };
+        let picture = |place: usize, caption: &str| {
+            let image = &frames[place].image;
+            let frame = frame_of(work, image)?.ok_or_else(|| Error::new(ErrorKind::Format, "the frame has gone"))?;
+            Thumbnail::new(place as u64, &frame, &format!("{caption} · {}", image.name))
+        };
+        let title = "Reference frames of each class, by the new student";
+        left_out(page.class_sheet(title, &images, OF_A_CLASS, picture))?;
+    }
+    let map = embedding_map(&embeddings, &labels, &MapConfig { max_points: ON_THE_MAP, ..MapConfig::default() })?;
+    let points = map.rows().iter().map(|&row| frames[row as usize].image.name.clone()).collect();
+    let images = MapImages { labels: &labels, classes: names };
+    page.map("Reference and other held-out frames, by the new student", &map, &images, points)
 }
 
 fn figures(line: &Line) -> Vec<Figure> {
@@ -133,72 +184,39 @@ fn figures(line: &Line) -> Vec<Figure> {
 }
 
 fn table_of_gate(page: &mut Report, gate: &Gate) -> Result<()> {
-    let rows: Vec<Vec<String>> = criteria(gate)
-        .into_iter()
-        .map(|(name, one)| {
-            let decides = name != "recall" || gate.recall_decides;
-            let verdict = match (decides, one.holds) {
-                (false, _) => "too few images to decide",
-                (true, true) => "holds",
-                (true, false) => "does not hold",
-            };
-            let number = |value: f64| format!("{value:.4}");
-            let interval = format!("{} to {}", number(one.difference.low), number(one.difference.high));
-            [name.to_owned(), number(one.old), number(one.new), interval, number(one.limit), verdict.to_owned()]
-                .to_vec()
-        })
-        .collect();
+    let row = |(name, one, decides): (&str, Criterion, bool)| {
+        let verdict = match (decides, one.holds) {
+            (false, _) => "too few images to decide",
+            (true, true) => "holds",
+            (true, false) => "does not hold",
+        };
+        let number = |value: f64| format!("{value:.4}");
+        let interval = format!("{} to {}", number(one.difference.low), number(one.difference.high));
+        [name.to_owned(), number(one.old), number(one.new), interval, number(one.limit), verdict.to_owned()].to_vec()
+    };
+    let rows: Vec<Vec<String>> = gate.criteria().into_iter().map(row).collect();
     page.table("The gate", &["criterion", "live", "new", "new − live, 95 %", "limit", "verdict"], &rows)
 }
 
+/// None where the store has let it go.
+fn frame_of(work: &Work<'_>, image: &EncodedImage) -> Result<Option<Arc<Frame>>> {
+    match chosen::dataset(work.night.store, std::slice::from_ref(image))?.load(0) {
+        Err(error) if error.kind() == ErrorKind::OutOfMemory => Err(error),
+        frame => Ok(frame.ok()),
+    }
+}
+
 /// Pictures that have gone from the store are left out, and rows whose own frame has.
-fn pictures(work: &Work<'_>, sheet: &[Shown]) -> Result<Vec<SheetRow>> {
-    let store = work.night.store;
+fn pictures(work: &Work<'_>, sheet: &[Nearest]) -> Result<Vec<SheetRow>> {
     let picture = |image: &EncodedImage| -> Result<Option<Thumbnail>> {
-        match chosen::dataset(store, std::slice::from_ref(image))?.load(0) {
-            Ok(frame) => Thumbnail::new(image.key as u64, &frame, &image.name).map(Some),
-            Err(error) if error.kind() == crate::ErrorKind::OutOfMemory => Err(error),
-            Err(_) => Ok(None),
-        }
+        frame_of(work, image)?.map(|frame| Thumbnail::new(image.key as u64, &frame, &image.name)).transpose()
     };
     let all = |images: &[EncodedImage]| -> Result<Vec<Thumbnail>> {
         images.iter().filter_map(|image| picture(image).transpose()).collect()
     };
-    let row = |shown: &Shown| -> Result<Option<SheetRow>> {
+    let row = |shown: &Nearest| -> Result<Option<SheetRow>> {
         let Some(query) = picture(&shown.frame)? else { return Ok(None) };
         Ok(Some(SheetRow { query, neighbours: vec![all(&shown.by_teacher)?, all(&shown.by_student)?] }))
     };
     sheet.iter().filter_map(|shown| row(shown).transpose()).collect()
-}
-
-/// Agreement of what was live after each night.
-fn over_time(page: &mut Report, nights: &[Line]) {
-    type Figures = (&'static str, &'static str, fn(&Line) -> Option<Pair>);
-    let charts: [Figures; 2] = [
-        ("Overlap with the teacher, night by night", "overlap", |line| line.overlap),
-        ("KL to the teacher, night by night", "KL, nats", |line| line.kl),
-    ];
-    for (chart, label, of) in charts {
-        for (series, number) in [
-            ("live after the night", (|interval| interval.value) as fn(crate::eval::Interval) -> f64),
-            ("95 %, lower end", |interval| interval.low),
-            ("95 %, upper end", |interval| interval.high),
-        ] {
-            let point = |line: &Line| {
-                let pair = of(line)?;
-                let kept = if line.live { pair.new } else { pair.old };
-                Some((line.night as f64, number(kept)))
-            };
-            let points: Vec<(f64, f64)> = nights.iter().filter_map(point).collect();
-            page.curve(chart, "night", label, series, &points);
-        }
-    }
-    let recalls = nights.iter().filter_map(|line| {
-        let recall = line.knn_recall?;
-        Some((line.night as f64, if line.live { recall.new } else { recall.old }))
-    });
-    let recalls: Vec<_> = recalls.collect();
-    if !recalls.is_empty() {
-        page.curve("kNN balanced recall, night by night", "night", "balanced recall", "live after the night", &recalls);
-    }
 }

@@ -110,8 +110,8 @@ impl State {
     }
 }
 
-/// How things stand in a folder, as a JSON object: `nights` done, `live` and `previous` (the night that made each, or null),
-/// `begun` (number and stage of the night under way, or null) and `last` (the last line of the history, or null). Works at
+/// How things stand in a folder, as a JSON object: `nights` done, `live` and `previous` (`night`, the one that made the
+/// student, and `classifier`, the one that made its classifier, where that is known; or null), `begun` (number and stage of the night under way, or null) and `last` (the last line of the history, or null). Works at
 /// any time, also while a night runs.
 ///
 /// # Errors
@@ -122,7 +122,7 @@ pub fn describe(path: &Path) -> Result<String> {
     let state = State::read(&folder)?
         .ok_or_else(|| Error::invalid(format!("{} is no station's folder: it has no night.json", path.display())))?;
     let night = |place: Place| -> Result<serde_json::Value> {
-        Ok(read_json::<About>(&place.about())?.map_or(serde_json::Value::Null, |about| json!({ "night": about.night })))
+        Ok(read_json::<About>(&place.about())?.map_or(serde_json::Value::Null, |about| json!(about)))
     };
     let begun = state.begun.map(|begun| json!({ "night": begun.number, "stage": begun.stage }));
     let value = json!({

@@ -11,14 +11,16 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::evaluate::Evaluation;
-use super::files::{exchange, link_or_copy, write_json};
+use super::evaluation::Evaluation;
+use super::files::{exchange, link_or_copy, read_json, write_json};
 use super::folder::{Folder, Place};
+use super::state::Begun;
 use super::{Stage, Work};
 use crate::disk::sync;
+use crate::hash;
 use crate::model::Network;
 use crate::model::student_file::{StudentHeader, save_student};
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// What runs on the line, a session say. It is told twice, so that nothing that can fail comes after the files were exchanged.
 pub trait Station {
@@ -38,10 +40,29 @@ pub trait Station {
 pub(super) struct About {
     /// 0: it is the one that the first night started from.
     pub night: u64,
+    /// The night that made the classifier beside it, where there is one: an earlier one, where a night had too few labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classifier: Option<u64>,
+}
+
+/// What is known about a place; none where it has no such file or one that says nothing.
+fn about(place: &Place) -> Result<Option<About>> {
+    match read_json(&place.about()) {
+        Err(error) if error.kind() == ErrorKind::Format => {
+            log::warn!("it is not known which night made {}: {error}", place.path().display());
+            Ok(None)
+        }
+        found => found,
+    }
+}
+
+/// The night that made the student of a place, if that is known.
+pub(super) fn night_of(place: &Place) -> Result<Option<u64>> {
+    Ok(about(place)?.map(|about| about.night))
 }
 
 pub(super) fn run(work: &Work<'_>, station: Option<&mut dyn Station>) -> Result<Stage> {
-    let evaluation = Evaluation::read(work.folder)?;
+    let evaluation = Evaluation::settled(work)?;
     if !evaluation.passes() {
         return Ok(Stage::Done);
     }
@@ -65,12 +86,34 @@ pub(super) fn run(work: &Work<'_>, station: Option<&mut dyn Station>) -> Result<
     Ok(Stage::Done)
 }
 
-/// What goes live beside the student: the classifier of the night, or else the one there is.
+/// Why what was found cannot be acted on any more, now that the student of the hash `live` is. Of a night of another version it may
+/// not even be readable.
+pub(super) fn hindrance(folder: &Folder, begun: &Begun, live: &str) -> Result<Option<String>> {
+    let was_exchanged = live != begun.from;
+    let known = match Evaluation::read(folder) {
+        Err(error) if error.kind() == ErrorKind::Format && was_exchanged => {
+            night_of(&folder.live())? == Some(begun.number)
+        }
+        Err(error) if error.kind() == ErrorKind::Format => return Ok(Some(error.to_string())),
+        found => found?.student == live || !was_exchanged,
+    };
+    Ok((!known).then(|| "the live student is another".to_owned()))
+}
+
+/// What goes live beside the student: the classifier of the night, or else the one there is. That has a network of its own, so
+/// it answers as before.
 fn complete(candidate: &Place, live: &Place, night: u64) -> Result<()> {
-    if !candidate.classifier().exists() && live.classifier().exists() {
-        link_or_copy(&live.classifier(), &candidate.classifier())?;
+    let mut classifier = Some(night).filter(|_| candidate.classifier().exists());
+    if live.classifier().exists() {
+        if classifier.is_none() {
+            link_or_copy(&live.classifier(), &candidate.classifier())?;
+        }
+        // It may have come there by a call that was cut short.
+        if hash::of_file(&live.classifier())? == hash::of_file(&candidate.classifier())? {
+            classifier = about(live)?.and_then(|about| about.classifier);
+        }
     }
-    write_json(&candidate.about(), &About { night })?;
+    write_json(&candidate.about(), &About { night, classifier })?;
     sync(candidate.path())
 }
 
@@ -95,7 +138,7 @@ pub(super) fn install_first(folder: &Folder, network: &Network, header: &Student
     folder.make_work()?;
     let (candidate, live) = (folder.candidate(), folder.live());
     save_student(&candidate.student(), network, header)?;
-    write_json(&candidate.about(), &About { night: 0 })?;
+    write_json(&candidate.about(), &About { night: 0, classifier: None })?;
     sync(candidate.path())?;
     std::fs::rename(candidate.path(), live.path()).map_err(|error| Error::io("rename to", live.path(), &error))?;
     sync(folder.path())

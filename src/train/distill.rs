@@ -196,7 +196,7 @@ impl Distillation {
             self.step..end,
             to_usize(self.config.workers)?,
         )?;
-        self.open_board()?;
+        self.board.open(&self.config.tensorboard_folder, self.step + 1)?;
         let mut meter = Meter::start(self.step);
         while let Some(batch) = loader.next() {
             let (paused, ended) = cancel.wait();
@@ -228,13 +228,14 @@ impl Distillation {
                     skipped_images: dataset.skipped().len() as u64,
                 };
                 self.note(Some(progress.loss))?;
-                self.show(&[
+                let shown = [
                     ("train/loss", progress.loss),
                     ("train/learning_rate", progress.learning_rate),
                     ("speed/images_per_second", progress.images_per_second),
                     ("speed/waiting_share", progress.waiting_share),
                     ("speed/skipped_images", progress.skipped_images as f64),
-                ]);
+                ];
+                self.board.show(self.step, &shown);
                 if observe(progress) == Control::Stop {
                     self.checkpoint_if_configured()?;
                     return Ok(Outcome::Cancelled);
@@ -265,12 +266,12 @@ impl Distillation {
         }
         let batch = Batch::of_frames(frames, &self.config.view, self.config.seed, self.step)?;
         let images = upload(&batch, &self.config.view, self.device)?;
-        self.open_board()?;
+        self.board.open(&self.config.tensorboard_folder, self.step + 1)?;
         self.distill_once(&images, None)?;
         let loss = self.read_loss()?;
         self.note(Some(loss))?;
         let learning_rate = self.schedule.learning_rate(self.step - 1);
-        self.show(&[("train/loss", loss), ("train/learning_rate", learning_rate)]);
+        self.board.show(self.step, &[("train/loss", loss), ("train/learning_rate", learning_rate)]);
         Ok(loss)
     }
 

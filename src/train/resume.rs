@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tch::Tensor;
 
+use super::board::Board;
 use super::distill::{Distillation, lock, with_lock};
 use crate::checkpoint::{self, Contents, Manifest, format};
 use crate::distill::queue::QueueSnapshot;
@@ -109,7 +110,8 @@ impl Distillation {
             // A disk that was away made other images take their place, which this run never saw.
             dataset.forget_unreadable();
         }
-        self.close_board();
+        // Another start: the next report begins another file.
+        self.board = Board::default();
         if let Some(record) = &mut self.record {
             record.loss = manifest.loss;
         }

@@ -3,8 +3,8 @@ using System;
 namespace LibSeed
 {
     /// <summary>
-    /// A file of scalars that TensorBoard reads, for what the application measures. A distillation writes its own where
-    /// "tensorboard_folder" is set. For one thread at a time.
+    /// A file of scalars that TensorBoard reads, for what the application measures. Distillation and full fine-tuning
+    /// write their own where "tensorboard_folder" is set. For one thread at a time.
     /// </summary>
     public sealed class EventFile : IDisposable
     {

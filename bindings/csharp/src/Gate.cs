@@ -16,7 +16,7 @@ namespace LibSeed
         /// <summary>As it was distilled. Default: 0.01.</summary>
         public double TemperatureTeacher { get; set; }
 
-        /// <summary>Share of the old student's KL that the new one's may be above it. Default: 0.1.</summary>
+        /// <summary>Share of the old student's KL that the new one's may be above it. Default: 0.02.</summary>
         public double KlMargin { get; set; }
 
         /// <summary>By how much the overlap may be below. Default: 0.02.</summary>

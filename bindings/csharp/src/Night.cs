@@ -16,7 +16,7 @@ namespace LibSeed
         /// <summary>Labelled frames that a class needs to be learned, at least 2. Default: 5.</summary>
         public long MinLabels { get; set; }
 
-        /// <summary>Labelled frames of the reference below which kNN decides nothing. Default: 100; 1 lets it decide always.</summary>
+        /// <summary>Labelled frames of the reference below which kNN and the classifier decide nothing. Default: 100; 1 lets them.</summary>
         public long MinReference { get; set; }
 
         /// <summary>Frames whose teacher embeddings are the queue of the KL. Default: 512.</summary>
@@ -37,7 +37,7 @@ namespace LibSeed
         /// <summary>By how much the overlap may be below. Default: 0.02.</summary>
         public double OverlapMargin { get; set; }
 
-        /// <summary>By how much the balanced recall of kNN may be below. Default: 0.02.</summary>
+        /// <summary>By how much the balanced recall of kNN and of the classifier may be below. Default: 0.02.</summary>
         public double RecallMargin { get; set; }
 
         /// <summary>How many times the old latency is allowed. Default: 1.1.</summary>

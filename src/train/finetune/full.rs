@@ -7,6 +7,7 @@
 //! after each pass: loss on the held-out images at its best temperature → keep the best, stop when none came for long
 //! ```
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -23,12 +24,16 @@ use crate::data::{Batch, Dataset, Loader, ViewConfig};
 use crate::model::{Mode, Network};
 use crate::optim::{Cosine, Sgd};
 use crate::torch::Autocast;
+use crate::train::board::Board;
 use crate::train::distill::{to_usize, upload};
 use crate::train::progress::Control;
 use crate::{Result, device};
 
 /// Images that are judged at once.
 const CHUNK: usize = 32;
+
+/// Where the event files are, in "tensorboard_folder".
+const BOARD: &str = "finetune";
 
 /// The best pass so far.
 pub(super) struct Best {
@@ -162,6 +167,7 @@ impl Full {
             first..total,
             to_usize(config.workers)?,
         )?;
+        let mut board = self.open_board(config, first)?;
         let (began, mut losses) = (Instant::now(), Vec::new());
         while !self.out_of_patience(settings.patience)
             && !run.stop.now()
@@ -181,6 +187,15 @@ impl Full {
                     break;
                 }
                 self.save(&settings.checkpoint_path)?;
+                board.show(
+                    done,
+                    &[
+                        ("train/loss", loss),
+                        ("train/learning_rate", schedule.learning_rate(number)),
+                        ("held_out/loss", self.last.loss),
+                        ("held_out/accuracy", self.last.accuracy),
+                    ],
+                );
                 let elapsed = began.elapsed().as_secs_f64();
                 let progress = FinetuneProgress {
                     stage: Stage::Full,
@@ -203,6 +218,23 @@ impl Full {
             self.forget(&settings.checkpoint_path);
         }
         Ok(Done { epochs: self.epoch, best_epoch: self.best_epoch, diverged: self.diverged, best: self.best })
+    }
+
+    /// An event file in a folder of its own, since the steps of a distillation count from 1 as well. Step 0 is the linear
+    /// classifier.
+    fn open_board(&self, config: &Config, first: u64) -> Result<Board> {
+        let mut board = Board::default();
+        if config.tensorboard_folder.is_empty() {
+            return Ok(board);
+        }
+        let folder = Path::new(&config.tensorboard_folder).join(BOARD);
+        if first > 0 {
+            board.open(folder, first + 1)?;
+        } else {
+            board.open(folder, 0)?;
+            board.show(0, &[("held_out/loss", self.last.loss), ("held_out/accuracy", self.last.accuracy)]);
+        }
+        Ok(board)
     }
 
     fn classes(&self) -> usize {

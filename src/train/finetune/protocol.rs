@@ -139,7 +139,9 @@ impl<'a> Protocol<'a> {
                 checkpoint_path: String::new(),
                 ..self.config.finetune.clone()
             };
-            let config = Config { seed, finetune: finetune_config, ..self.config.clone() };
+            // Each split's steps would take the place of those before.
+            let tensorboard_folder = String::new();
+            let config = Config { seed, finetune: finetune_config, tensorboard_folder, ..self.config.clone() };
             let learned = only(&split.train);
             let images = Labelled { dataset: self.images.dataset, labels: &learned, names: &names };
             let before = number * passes;

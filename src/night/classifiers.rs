@@ -1,0 +1,118 @@
+//! Both classifiers on the reference: how good each is, and whether the new one is shown to be no worse than the live one.
+//!
+//! ```text
+//! lower bound of balanced recall, new − live, on the images that neither has seen   ≥ −recall_margin
+//! ```
+//!
+//! It is the gate's interval for kNN, resampled class by class: both have seen the same images.
+
+use std::sync::Arc;
+
+use super::folder::Place;
+use crate::data::Dataset;
+use crate::eval::calibration::probabilities;
+use crate::eval::judgement::{Judgement, answers, judge};
+use crate::gate::{Criterion, GateConfig, recall_of};
+use crate::infer::classifier::broken_rows;
+use crate::infer::{Classifier, Output, SessionOptions};
+use crate::{ErrorKind, Result};
+
+/// What classifiers are judged by.
+pub(super) struct Reference<'a> {
+    pub images: &'a Arc<Dataset>,
+    /// A class for each image.
+    pub classes: &'a [i32],
+    /// Whether no night has ever fine-tuned on the image: as classes grow, one that was learned from comes to be judged by.
+    pub unseen: &'a [bool],
+    /// The classes' names.
+    pub names: &'a [String],
+}
+
+/// What a classifier says about the reference.
+pub(super) struct Answered {
+    pub judgement: Judgement,
+    /// The class of each image and its probability; none where the image is broken.
+    pub answers: Vec<Option<(usize, f64)>>,
+}
+
+impl Reference<'_> {
+    /// The live classifier's; none where there is none that can be compared. One that is damaged must not keep a better one away.
+    ///
+    /// # Errors
+    /// Those of the embedding, `Cancelled` by `go_on`.
+    pub fn by_live(
+        &self,
+        place: &Place,
+        options: SessionOptions,
+        config: &GateConfig,
+        go_on: &mut dyn FnMut(usize, usize) -> bool,
+    ) -> Result<Option<Answered>> {
+        match self.by_new(place, options, config, go_on) {
+            Err(error) if error.kind() == ErrorKind::Format => {
+                log::warn!("the live classifier is not compared: {error}");
+                Ok(None)
+            }
+            found => found,
+        }
+    }
+
+    /// The new classifier's; none where there is none.
+    ///
+    /// # Errors
+    /// Those of [`by_live`](Self::by_live); `Format` where it is damaged or gives numbers that are not finite.
+    pub fn by_new(
+        &self,
+        place: &Place,
+        options: SessionOptions,
+        config: &GateConfig,
+        go_on: &mut dyn FnMut(usize, usize) -> bool,
+    ) -> Result<Option<Answered>> {
+        if !place.classifier().exists() {
+            return Ok(None);
+        }
+        let classifier = Classifier::open(&place.classifier(), SessionOptions { output: Output::Logits, ..options })?;
+        if classifier.header().names != self.names {
+            return Ok(None);
+        }
+        let logits = classifier.logits_of(self.images, config.batch, config.workers, go_on)?;
+        if logits.iter().any(|logit| !logit.is_finite()) {
+            return Err(crate::Error::format(&place.classifier(), "it gives numbers that are not finite"));
+        }
+        let (classes, header) = (classifier.classes(), classifier.header());
+        let broken = broken_rows(self.images, &logits, classes);
+        let sound: Vec<usize> = (0..broken.len()).filter(|&image| !broken[image]).collect();
+        if sound.is_empty() {
+            return Ok(None);
+        }
+        let rows: Vec<f32> =
+            sound.iter().flat_map(|&image| logits[image * classes..][..classes].iter().copied()).collect();
+        // Frames::load sees to it that each is a class.
+        let truth: Vec<usize> = sound.iter().map(|&image| self.classes[image] as usize).collect();
+        let judgement = judge(&rows, classes, &truth, header.temperature, f64::from(header.threshold))?;
+        let mut all = vec![None; broken.len()];
+        for (&image, answer) in sound.iter().zip(answers(&probabilities(&rows, classes, header.temperature), classes)) {
+            all[image] = Some(answer);
+        }
+        Ok(Some(Answered { judgement, answers: all }))
+    }
+
+    /// Whether `new` is shown to be no worse than `old`, and whether that decides. With too few images it holds.
+    pub fn compare(&self, old: &Answered, new: &Answered, config: &GateConfig) -> Option<(Criterion, bool)> {
+        let pairs = old.answers.iter().zip(&new.answers).zip(self.classes).zip(self.unseen);
+        let both: Vec<(usize, usize, i64)> = pairs
+            .filter(|(_, unseen)| **unseen)
+            .filter_map(|(((old, new), &class), _)| Some(((*old)?.0, (*new)?.0, i64::from(class))))
+            .collect();
+        if both.is_empty() {
+            return None;
+        }
+        let hit = |answer: usize, class: i64| f64::from(u8::from(i64::try_from(answer) == Ok(class)));
+        let of_old: Vec<f64> = both.iter().map(|&(old, _, class)| hit(old, class)).collect();
+        let of_new: Vec<f64> = both.iter().map(|&(_, new, class)| hit(new, class)).collect();
+        let labels: Vec<i64> = both.iter().map(|&(_, _, class)| class).collect();
+        let mut found = recall_of(&of_old, &of_new, &labels, config.recall_margin, config.fidelity.seed);
+        let decides = labels.len() >= config.min_reference;
+        found.holds |= !decides;
+        Some((found, decides))
+    }
+}
