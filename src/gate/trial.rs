@@ -86,6 +86,9 @@ impl Trial<'_> {
             let kept = sound(&known, dim);
             (chosen(&known, dim, &kept), kept.iter().map(|&i| labels[i]).collect::<Vec<_>>(), kept)
         });
+        // Where the frames of but one class can be read, there is nothing to tell apart; recall is not judged then.
+        let known = known
+            .filter(|(_, labels, _)| queue_is_reference || labels.iter().any(|label| Some(label) != labels.first()));
         let queue = match &known {
             Some((known, ..)) if queue_is_reference => known[0].clone(),
             _ => {

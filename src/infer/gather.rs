@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::torch;
 
 /// Views in one batch.
 pub(super) const ROOM: usize = 16;
@@ -182,7 +183,7 @@ impl Gather {
 /// A panic as an error: the others in the batch must not wait for ever.
 fn caught(doing: &str, body: impl FnOnce() -> Result<()>) -> Result<()> {
     // What a panic leaves half-done is the batch's memory, which the next batch overwrites.
-    catch_unwind(AssertUnwindSafe(body))
+    catch_unwind(AssertUnwindSafe(|| torch::caught(body)))
         .unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, format!("a panic while {doing}"))))
 }
 

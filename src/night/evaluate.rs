@@ -84,7 +84,7 @@ fn judge(work: &Work<'_>, report: &mut dyn FnMut(NightProgress) -> Control) -> R
         Evaluation { student, sheet: sheet(&found, &compared, teacher.dim())?, ..Evaluation::default() };
     let mut verdict = verdict(&found, &gate);
     let mut answered = None;
-    if let Some(images) = &reference {
+    if let Some(images) = reference.as_ref().filter(|_| !found.known.is_empty()) {
         let share = work.night.options.held_out;
         let unseen: Vec<bool> = known.iter().map(|image| chosen::is_held_out(work.seed, image.key, share)).collect();
         let reference = Reference { images, classes: &classes, unseen: &unseen, names: &work.frames.classes };
