@@ -21,6 +21,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <map>
 #include <set>
 #include <string>
@@ -157,6 +158,7 @@ void run(const std::vector<std::string> &words) {
   for (std::size_t i = 4; i < words.size(); ++i) plan.set(words[i]);
   auto teacher = seed::Teacher::load(words[0], words[1], plan.config);
   plan.config.set("embedding_dim", teacher.dim());
+  std::filesystem::create_directories(place);
   auto store = seed::Store::open(place + "/line.seed");
 
   // The first student, or whatever is live by now.
