@@ -74,7 +74,7 @@ fn judge(detector: &AnomalyDetector, pixels: &[u8]) -> Anomaly {
 fn a_scratch_is_an_alarm_and_stands_where_it_is() {
     let detector = detector();
     assert_eq!(detector.memory_size().1, 128 + 256, "layer2 and layer3");
-    assert_eq!(detector.held_out().len(), 20);
+    assert_eq!(detector.held_out().scores().len(), 20);
     let threshold = detector.threshold();
     assert_eq!(threshold.rate, 0.1);
     let alarms = (100..140).filter(|&number| judge(&detector, &part(number, false)).alarm).count();
@@ -119,7 +119,7 @@ fn added_parts_are_good_from_then_on() {
     let after = judge(&detector, &part(200, true));
     assert!(after.score < 0.5 * before.score, "{} then {}", before.score, after.score);
     assert!(judge(&detector, &scratched(3)).alarm, "a scratch is one still");
-    assert_eq!(detector.held_out().len(), 20 + 5 + 10);
+    assert_eq!(detector.held_out().scores().len(), 20 + 5 + 10);
     assert_eq!(detector.settings().images, 20 + 5 + 10);
 
     let stopped = detector.add(&new, &config(), &mut |_, _| false).unwrap_err();

@@ -7,6 +7,7 @@
 //! after each pass: loss on the held-out images at its best temperature → keep the best, stop when none came for long
 //! ```
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,6 +19,7 @@ use super::logits::{Tutor, logit_loss};
 use super::progress::{FinetuneProgress, Stage};
 use super::start::{Start, with_classifier};
 use super::{Part, Run, Score, floats};
+use crate::checkpoint::pass;
 use crate::config::Config;
 use crate::data::{Batch, Dataset, Loader, ViewConfig};
 use crate::model::{Mode, Network};
@@ -200,7 +202,7 @@ impl Full {
             }
         }
         if !run.stop.asked {
-            self.forget(&settings.checkpoint_path);
+            pass::forget(Path::new(&settings.checkpoint_path));
         }
         Ok(Done { epochs: self.epoch, best_epoch: self.best_epoch, diverged: self.diverged, best: self.best })
     }

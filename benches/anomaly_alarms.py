@@ -1,0 +1,130 @@
+"""How many unseen good images PatchCore's threshold calls bad, over many splits, by the features that examples/cpp/anomaly.cpp has.
+
+    python benches/anomaly_alarms.py STUDENT.safetensors GOOD_FOLDER [REPEATS]
+
+STUDENT.safetensors is that of anomaly_anomalib.py. GOOD_FOLDER holds magnetic tile's good images, expE_num_N.jpg: exposures of the
+same place of a tile have numbers that follow each other. Half of the images are learned, less those that are held out; the other
+half are judged. For each way to split, the alarms of REPEATS draws beside what the promise gives: beta-binomial alarms for
+independent images, whatever the distribution of scores. Needs torch, torchvision, SciPy, safetensors and Pillow.
+"""
+
+import collections
+import json
+import pathlib
+import re
+import sys
+
+import numpy as np
+import scipy.stats
+import torch
+import torchvision
+from PIL import Image
+from safetensors import safe_open
+from torchvision.transforms.functional import normalize, pil_to_tensor
+
+LAYERS, NEIGHBOURS, SHARE, HELD = (6, 13), 9, 0.01, 0.2
+# Numbers of one place follow each other in steps of 10 to 80; larger steps part places for certain.
+STEP = 100
+
+
+def patches(path, files):
+    """Patches (N, h·w, D) of whole images at the student's size."""
+    network = torchvision.models.mobilenet_v2().eval()
+    with safe_open(path, "pt") as file:
+        side = int(file.metadata()["width"])
+        network.load_state_dict({k: file.get_tensor(k) for k in file.keys() if k.startswith("features.")}, strict=False)
+    found = []
+    with torch.inference_mode():
+        for name in files:
+            picture = Image.open(name).convert("RGB").resize((side, side), Image.Resampling.BILINEAR)
+            x = normalize(pil_to_tensor(picture).float() / 255, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])[None]
+            maps = []
+            for number, layer in enumerate(network.features[: LAYERS[-1] + 1]):
+                x = layer(x)
+                if number in LAYERS:
+                    smooth = torch.nn.functional.avg_pool2d(x, 3, 1, 1)
+                    size = maps[0].shape[2:] if maps else smooth.shape[2:]
+                    maps.append(smooth if smooth.shape[2:] == size else torch.nn.functional.interpolate(smooth, size, mode="bilinear"))
+            found.append(torch.cat(maps, 1)[0].flatten(1).T)
+    return torch.stack(found)
+
+
+def centres(rows, count):
+    """Greedy k-centre."""
+    squares = (rows * rows).sum(1)
+    place = int((rows - rows.mean(0)).square().sum(1).argmax())
+    nearest, chosen = torch.full((len(rows),), torch.inf), []
+    for _ in range(count):
+        chosen.append(place)
+        nearest = torch.minimum(nearest, (squares + squares[place] - 2 * (rows @ rows[place])).clamp_min(0))
+        place = int(nearest.argmax())
+    return rows[chosen]
+
+
+def score(rows, memory):
+    """The image scores of patches (N, h·w, D)."""
+    scores = []
+    for image in rows:
+        distances, numbers = torch.cdist(image, memory, compute_mode="donot_use_mm_for_euclid_dist").min(1)
+        worst = int(distances.argmax())
+        near = torch.cdist(memory, memory[numbers[worst]][None])[:, 0].topk(NEIGHBOURS, largest=False).indices
+        away = torch.cdist(memory[near], image[worst][None])[:, 0].double()
+        scores.append(float((1 - away.softmax(0)[0]) * distances[worst]))
+    return np.array(scores)
+
+
+def hold(rng, of, images):
+    """Images to learn and images to hold out, of the given ones: the share HELD of their groups."""
+    groups = rng.permutation(np.unique(of[images]))
+    held = np.isin(of[images], groups[: round(HELD * len(groups))])
+    return images[~held], images[held]
+
+
+def main(path, folder, repeats="30"):
+    files = sorted(pathlib.Path(folder).glob("*.jpg"))
+    numbers = np.array([int(re.search(r"num_(\d+)", name.name)[1]) for name in files])
+    order = np.argsort(numbers)
+    place = np.empty(len(files), int)
+    place[order] = np.cumsum(np.diff(numbers[order], prepend=numbers[order][0]) > STEP)
+    own = np.arange(len(files))
+    sizes = collections.Counter(collections.Counter(place.tolist()).values())
+    print(f"{len(files)} images of {place.max() + 1} places; places by their number of images: {dict(sorted(sizes.items()))}")
+    rows = patches(path, files)
+
+    def half(rng, of):
+        groups = rng.permutation(np.unique(of))
+        learned = np.isin(of, groups[: len(groups) // 2])
+        return own[learned], own[~learned]
+
+    ways = {
+        "every second name; held out by image": (lambda rng: (own[::2], own[1::2]), own),
+        "random images; held out by image": (lambda rng: half(rng, own), own),
+        "random places; held out by image": (lambda rng: half(rng, place), own),
+        "random places; held out by place": (lambda rng: half(rng, place), place),
+    }
+    for name, (split, of) in ways.items():
+        rates, alarms, counts, tails, aurocs = [], [], [], [], []
+        for seed in range(int(repeats)):
+            rng = np.random.default_rng(seed)
+            learned, unseen = split(rng)
+            learned, held = hold(rng, of, learned)
+            pool = rows[learned].flatten(0, 1)
+            memory = centres(pool, max(1, round(SHARE * len(pool))))
+            known, new = score(rows[held], memory), score(rows[unseen], memory)
+            count, n = int((new > known.max()).sum()), len(np.unique(of[held]))
+            alarms.append(count)
+            rates.append(count / len(new))
+            counts.append(n)
+            # How often independent images would give as many alarms or more, the highest of len(held) being the threshold.
+            tails.append(scipy.stats.betabinom.sf(count - 1, len(new), 1, len(held)))
+            aurocs.append(scipy.stats.mannwhitneyu(new, known).statistic / len(new) / len(known))
+        alarms, rates = np.array(alarms), np.array(rates)
+        print(f"{name}: {len(held)} held out in {np.mean(counts):.0f} groups, promised {1 / (np.mean(counts) + 1):.4f}, "
+              f"kept {rates.mean():.4f} ± {rates.std(ddof=1) / len(rates) ** 0.5:.4f}; alarms of {len(new)}: "
+              f"median {np.median(alarms):.0f}, highest {alarms.max()}, tail at most 2 % in {np.mean(np.array(tails) <= 0.02):.0%} of draws; "
+              f"an unseen image scores above a held-out one in {np.mean(aurocs):.1%}", flush=True)
+        print("  " + json.dumps(alarms.tolist()), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
