@@ -1,15 +1,16 @@
 """How many unseen good images PatchCore's threshold calls bad, over many splits, by the features that examples/cpp/anomaly.cpp has.
 
-    python benches/anomaly_alarms.py STUDENT.safetensors GOOD_FOLDER [REPEATS]
+    python benches/anomaly_alarms.py count STUDENT.safetensors GOOD_FOLDER [REPEATS]
+    python benches/anomaly_alarms.py link IMAGES GOOD OUT   # the same images, the good ones with a folder for each place
 
 STUDENT.safetensors is that of anomaly_anomalib.py. GOOD_FOLDER holds magnetic tile's good images, expE_num_N.jpg: exposures of the
 same place of a tile have numbers that follow each other. Half of the images are learned, less those that are held out; the other
-half are judged. For each way to split, the alarms of REPEATS draws beside what the promise gives: beta-binomial alarms for
-independent images, whatever the distribution of scores. Needs torch, torchvision, SciPy, safetensors and Pillow.
+half are judged; the threshold is the highest held-out score. For each way to split, the share of alarms over REPEATS draws beside
+1/(n + 1), and how many draws have so many alarms as independent images would have in one of a hundred (beta-binomial, whatever the
+distribution of scores). Needs torch, torchvision, SciPy, safetensors and Pillow.
 """
 
 import collections
-import json
 import pathlib
 import re
 import sys
@@ -80,12 +81,30 @@ def hold(rng, of, images):
     return images[~held], images[held]
 
 
-def main(path, folder, repeats="30"):
-    files = sorted(pathlib.Path(folder).glob("*.jpg"))
+def places(files):
+    """The place that each file shows."""
     numbers = np.array([int(re.search(r"num_(\d+)", name.name)[1]) for name in files])
     order = np.argsort(numbers)
     place = np.empty(len(files), int)
     place[order] = np.cumsum(np.diff(numbers[order], prepend=numbers[order][0]) > STEP)
+    return place
+
+
+def link(images, good, out):
+    out, images = pathlib.Path(out), pathlib.Path(images).resolve()
+    for folder in images.iterdir():
+        if folder.name != good:
+            out.mkdir(parents=True, exist_ok=True)
+            (out / folder.name).symlink_to(folder)
+    files = sorted((images / good).glob("*.jpg"))
+    for file, place in zip(files, places(files)):
+        (out / good / f"{place:03}").mkdir(parents=True, exist_ok=True)
+        (out / good / f"{place:03}" / file.name).symlink_to(file)
+
+
+def count(path, folder, repeats="30"):
+    files = sorted(pathlib.Path(folder).glob("*.jpg"))
+    place = places(files)
     own = np.arange(len(files))
     sizes = collections.Counter(collections.Counter(place.tolist()).values())
     print(f"{len(files)} images of {place.max() + 1} places; places by their number of images: {dict(sorted(sizes.items()))}")
@@ -103,7 +122,7 @@ def main(path, folder, repeats="30"):
         "random places; held out by place": (lambda rng: half(rng, place), place),
     }
     for name, (split, of) in ways.items():
-        rates, alarms, counts, tails, aurocs = [], [], [], [], []
+        alarms, rates, groups, rare, above = [], [], [], [], []
         for seed in range(int(repeats)):
             rng = np.random.default_rng(seed)
             learned, unseen = split(rng)
@@ -111,20 +130,19 @@ def main(path, folder, repeats="30"):
             pool = rows[learned].flatten(0, 1)
             memory = centres(pool, max(1, round(SHARE * len(pool))))
             known, new = score(rows[held], memory), score(rows[unseen], memory)
-            count, n = int((new > known.max()).sum()), len(np.unique(of[held]))
-            alarms.append(count)
-            rates.append(count / len(new))
-            counts.append(n)
-            # How often independent images would give as many alarms or more, the highest of len(held) being the threshold.
-            tails.append(scipy.stats.betabinom.sf(count - 1, len(new), 1, len(held)))
-            aurocs.append(scipy.stats.mannwhitneyu(new, known).statistic / len(new) / len(known))
-        alarms, rates = np.array(alarms), np.array(rates)
-        print(f"{name}: {len(held)} held out in {np.mean(counts):.0f} groups, promised {1 / (np.mean(counts) + 1):.4f}, "
-              f"kept {rates.mean():.4f} ± {rates.std(ddof=1) / len(rates) ** 0.5:.4f}; alarms of {len(new)}: "
-              f"median {np.median(alarms):.0f}, highest {alarms.max()}, tail at most 2 % in {np.mean(np.array(tails) <= 0.02):.0%} of draws; "
-              f"an unseen image scores above a held-out one in {np.mean(aurocs):.1%}", flush=True)
-        print("  " + json.dumps(alarms.tolist()), flush=True)
+            alarms.append(int((new > known.max()).sum()))
+            rates.append(alarms[-1] / len(new))
+            groups.append(len(np.unique(of[held])))
+            rare.append(scipy.stats.betabinom.sf(alarms[-1] - 1, len(new), 1, groups[-1]) <= 0.01)
+            above.append(scipy.stats.mannwhitneyu(new, known).statistic / len(new) / len(known))
+        print(
+            f"{name}: {np.mean(groups):.0f} groups held out, promised {1 / (np.mean(groups) + 1):.2%}, "
+            f"alarms {np.mean(rates):.2%} ± {np.std(rates, ddof=1) / len(rates) ** 0.5:.2%} of about {len(new)}; "
+            f"rare in {np.mean(rare):.0%} of draws; an unseen image scores above a held-out one in {np.mean(above):.1%}\n"
+            f"  alarms: {sorted(alarms)}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    {"count": count, "link": link}[sys.argv[1]](*sys.argv[2:])
