@@ -144,7 +144,8 @@ fn bursts(parts: std::ops::Range<usize>) -> Dataset {
     for number in parts.clone() {
         for shot in 0..4 {
             let noise = |place: usize| (((place * 31 + shot * 17 + number * 101) * 2_654_435_761) >> 9) % 4;
-            let pixels = part(number, false).into_iter().enumerate().map(|(at, level)| level + noise(at) as u8).collect();
+            let pixels =
+                part(number, false).into_iter().enumerate().map(|(at, level)| level + noise(at) as u8).collect();
             let frame = Frame::new(WIDTH as u32, HEIGHT as u32, 1, pixels).unwrap();
             dataset.push_frame(&format!("part-{number}/{shot}"), frame).unwrap();
         }
@@ -169,9 +170,8 @@ fn frames_of_one_part_are_held_out_together() {
     assert_eq!((of_images.scores().len(), of_images.sizes().len()), (41, 41));
     assert_eq!((of_parts.scores().len(), of_parts.sizes()), (40, &[4; 10][..]));
     assert_eq!((apart.threshold().rate, together.threshold().rate), (0.1, 0.1));
-    let alarms = |detector: &AnomalyDetector| {
-        (100..140).filter(|&number| judge(detector, &part(number, false)).alarm).count()
-    };
+    let alarms =
+        |detector: &AnomalyDetector| (100..140).filter(|&number| judge(detector, &part(number, false)).alarm).count();
     let (many, few) = (alarms(&apart), alarms(&together));
     assert!(many > 12 && few <= 8, "{many} and {few} of 40 unseen parts are alarms, 4 are to be expected");
     // A confidence can only ask for more.
