@@ -176,7 +176,7 @@ mod tests {
         let blocks = AnomalyConfig { group: "block".into(), block_size: 40, held_out: 0.25, ..settings.clone() };
         let mut held = Split::new(&good, &blocks, 3, 0).unwrap().held;
         held.sort_unstable();
-        assert!(held.len() == 40 && held[0] % 40 == 0 && held[39] == held[0] + 39, "{held:?}");
+        assert!(held.len() == 40 && held[0].is_multiple_of(40) && held[39] == held[0] + 39, "{held:?}");
 
         let own = AnomalyConfig { group: "image".into(), ..settings };
         let draws: Vec<Vec<usize>> = (0..2).map(|seed| Split::new(&good, &own, seed, 0).unwrap().held).collect();

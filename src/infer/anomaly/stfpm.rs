@@ -215,7 +215,7 @@ impl Learner<'_> {
 
     /// What a step changes: what lies behind the last map has no gradient and is left as it is.
     fn parameters(&self, network: &Network, names: &[&str]) -> Result<Vec<(String, Tensor)>> {
-        let sides = [1, network.channels().into(), self.view.height.into(), self.view.width.into()];
+        let sides = [1, network.channels(), self.view.height.into(), self.view.width.into()];
         let blank = Tensor::f_zeros(sides, (Kind::Float, self.options.device))?;
         let mut sum = Tensor::f_zeros([0i64; 0], (Kind::Float, self.options.device))?;
         // By their running statistics, which this leaves alone.
