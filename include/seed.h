@@ -2719,11 +2719,15 @@ SEED_MUST_USE seed_error *seed_classifier_distil(const seed_config *config,
  Learns the images of `good`, all of good parts, by the features of `student` and the settings "anomaly.…", "seed",
  "device" and "precision" of `config` (docs/anomaly.md): "anomaly.kind" is patchcore, a memory of patches, or stfpm, a second
  network that learns the feature maps of good parts. A part of the images, "anomaly.held_out", is not learned but sets
- the threshold for "anomaly.false_alarm_rate". Broken images are left out. `callback`, `user_data` and `cancel` may be NULL.
- The callback counts images, for stfpm times the passes over them. The caller frees the detector.
+ the threshold for "anomaly.false_alarm_rate"; where several images show the same part, say so by "anomaly.group", or the
+ threshold is too low for further parts. Broken images are left out. `callback`, `user_data` and `cancel` may be NULL.
+ The callback counts images, for stfpm times the passes over them. With "anomaly.checkpoint_path" stfpm writes its state to that
+ file after each pass, goes on from it when it is called again with the same settings, images and student, on the CPU bit for
+ bit, and removes it when it is done. The caller frees the detector.
 
  Errors: SEED_ERROR_CANCELLED when the callback or the token ended it; SEED_ERROR_INVALID_ARGUMENT when there is no sound
- image, stfpm diverges or a feature map is unknown; SEED_ERROR_UNSUPPORTED when the backbone has none.
+ image, one group of images only, stfpm diverges or a feature map is unknown; SEED_ERROR_UNSUPPORTED when the backbone has none;
+ SEED_ERROR_MISMATCH when the checkpoint is of another run, SEED_ERROR_FORMAT when it is damaged.
  */
 SEED_MUST_USE seed_error *seed_anomaly_fit(const seed_config *config,
                              const seed_student *student,
@@ -2763,7 +2767,8 @@ SEED_MUST_USE seed_error *seed_anomaly_save(const seed_anomaly *anomaly,
 
 /*
  The score above which an image is an alarm, and the false-alarm rate that it keeps on good parts: the one that was asked
- for, or 1/(n + 1) where n held-out parts are too few for it. Infinite and 0 where none was held out. Both may be NULL.
+ for, or 1/(n + 1) where n held-out groups of images ("anomaly.group") are too few for it, with "anomaly.confidence" c
+ 1 - (1 - c)^(1/n). Infinite and 0 where none was held out. Both may be NULL.
  */
 SEED_MUST_USE seed_error *seed_anomaly_threshold(const seed_anomaly *anomaly,
                                    float *threshold,
@@ -2771,7 +2776,8 @@ SEED_MUST_USE seed_error *seed_anomaly_threshold(const seed_anomaly *anomaly,
 
 /*
  What is known about the detector as a JSON object, by the rule of seed_config_get_string: "settings", "patches" and
- "patch_dim" of the memory (0 for stfpm), "held_out" (their number), "threshold" and "rate" (null where none was held out).
+ "patch_dim" of the memory (0 for stfpm), "held_out" and "held_out_groups" (how many images and groups of images), "threshold"
+ and "rate" (null where none was held out).
  */
 SEED_MUST_USE seed_error *seed_anomaly_describe(const seed_anomaly *anomaly,
                                   char *buffer,

@@ -8,7 +8,7 @@ mod finetune;
 
 use serde::{Deserialize, Serialize};
 
-pub use anomaly::AnomalyConfig;
+pub use anomaly::{AnomalyConfig, MAX_CONFIDENCE};
 pub use finetune::FinetuneConfig;
 
 use crate::data::ViewConfig;

@@ -74,7 +74,7 @@ fn judge(detector: &AnomalyDetector, pixels: &[u8]) -> Anomaly {
 fn a_scratch_is_an_alarm_and_stands_where_it_is() {
     let detector = detector();
     assert_eq!(detector.memory_size().1, 128 + 256, "layer2 and layer3");
-    assert_eq!(detector.held_out().len(), 20);
+    assert_eq!(detector.held_out().scores().len(), 20);
     let threshold = detector.threshold();
     assert_eq!(threshold.rate, 0.1);
     let alarms = (100..140).filter(|&number| judge(&detector, &part(number, false)).alarm).count();
@@ -119,7 +119,7 @@ fn added_parts_are_good_from_then_on() {
     let after = judge(&detector, &part(200, true));
     assert!(after.score < 0.5 * before.score, "{} then {}", before.score, after.score);
     assert!(judge(&detector, &scratched(3)).alarm, "a scratch is one still");
-    assert_eq!(detector.held_out().len(), 20 + 5 + 10);
+    assert_eq!(detector.held_out().scores().len(), 20 + 5 + 10);
     assert_eq!(detector.settings().images, 20 + 5 + 10);
 
     let stopped = detector.add(&new, &config(), &mut |_, _| false).unwrap_err();
@@ -138,6 +138,64 @@ fn parts_are_added_while_others_judge() {
     });
 }
 
+/// Four frames of each part, which differ by a little noise, in a folder of its own.
+fn bursts(parts: std::ops::Range<usize>) -> Dataset {
+    let dataset = Dataset::in_memory();
+    for number in parts.clone() {
+        for shot in 0..4 {
+            let noise = |place: usize| (((place * 31 + shot * 17 + number * 101) * 2_654_435_761) >> 9) % 4;
+            let pixels =
+                part(number, false).into_iter().enumerate().map(|(at, level)| level + noise(at) as u8).collect();
+            let frame = Frame::new(WIDTH as u32, HEIGHT as u32, 1, pixels).unwrap();
+            dataset.push_frame(&format!("part-{number}/{shot}"), frame).unwrap();
+        }
+    }
+    dataset
+}
+
+fn fitted(config: &Config, good: &Dataset) -> seed::Result<AnomalyDetector> {
+    AnomalyDetector::fit(&network(), &view(), config, SessionOptions::default(), good, &mut |_, _| true)
+}
+
+#[test]
+fn frames_of_one_part_are_held_out_together() {
+    let good = bursts(0..30);
+    let mut config = config();
+    config.anomaly.memory_share = 0.2;
+    config.anomaly.held_out = 0.34;
+    let apart = fitted(&config, &good).unwrap();
+    config.anomaly.group = "folder".into();
+    let together = fitted(&config, &good).unwrap();
+    let (of_images, of_parts) = (apart.held_out(), together.held_out());
+    assert_eq!((of_images.scores().len(), of_images.sizes().len()), (41, 41));
+    assert_eq!((of_parts.scores().len(), of_parts.sizes()), (40, &[4; 10][..]));
+    assert_eq!((apart.threshold().rate, together.threshold().rate), (0.1, 0.1));
+    let alarms =
+        |detector: &AnomalyDetector| (100..140).filter(|&number| judge(detector, &part(number, false)).alarm).count();
+    let (many, few) = (alarms(&apart), alarms(&together));
+    assert!(many > 12 && few <= 8, "{many} and {few} of 40 unseen parts are alarms, 4 are to be expected");
+    // A confidence can only ask for more.
+    config.anomaly.confidence = 0.9;
+    let sure = fitted(&config, &good).unwrap();
+    assert_eq!(sure.held_out(), of_parts);
+    assert!((sure.threshold().rate - (1.0 - 0.1f64.powf(0.1))).abs() < 1e-12, "{:?}", sure.threshold());
+
+    // The groups are in the file, and more of them join.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("good.safetensors");
+    sure.save(&path).unwrap();
+    let opened = AnomalyDetector::open(&path, SessionOptions::default()).unwrap();
+    assert_eq!((opened.held_out(), opened.threshold()), (of_parts, sure.threshold()));
+    assert_eq!(opened.settings(), sure.settings());
+    opened.add(&bursts(40..50), &config, &mut |_, _| true).unwrap();
+    assert_eq!(opened.held_out().sizes(), [4; 13]);
+
+    let one = fitted(&config, &bursts(0..1)).err().unwrap();
+    assert!(one.kind() == ErrorKind::InvalidArgument && one.message().contains("anomaly.group"), "{one}");
+    config.anomaly.held_out = 0.0;
+    assert!(fitted(&config, &bursts(0..1)).is_ok());
+}
+
 #[test]
 fn a_file_gives_the_same_detector() {
     let detector = detector();
@@ -149,6 +207,9 @@ fn a_file_gives_the_same_detector() {
     assert_eq!(opened.threshold(), detector.threshold());
     let (a, b) = (judge(&opened, &scratched(7)), judge(&detector, &scratched(7)));
     assert!((a.score - b.score).abs() < 1e-4 * b.score);
+    // What earlier versions knew is written as they wrote it.
+    let file = read(&path).unwrap();
+    assert!(!file.metadata["anomaly"].contains("confidence") && !file.tensors.contains_key("anomaly.held_out_groups"));
     let student = seed::model::student_file::load_student(&path).err().unwrap();
     assert_eq!(student.kind(), ErrorKind::Mismatch, "{student}");
 }
@@ -208,7 +269,17 @@ fn a_hostile_file_is_refused() {
             tensors.extend(tensor.clone().map(|tensor| ("anomaly.memory".to_owned(), tensor)));
         })
     };
+    let groups = |sizes: &[i64]| -> Change {
+        let tensor = HostTensor::from_tensor(&Tensor::from_slice(sizes)).unwrap();
+        Box::new(move |_, tensors| tensors.push(("anomaly.held_out_groups".to_owned(), tensor.clone())))
+    };
     let changes: Vec<(Change, &str)> = vec![
+        (groups(&[19]), "no groups of the 20 scores"),
+        (groups(&[20, 0]), "no groups of the 20 scores"),
+        (groups(&[-1, 21]), "no groups of the 20 scores"),
+        (groups(&[i64::MAX, i64::MAX, 22]), "no groups of the 20 scores"),
+        (groups(&[]), "expected 1 sides"),
+        (set("confidence", serde_json::json!(1)), "confidence is 1"),
         (set("layers", serde_json::json!([])), "0 layers"),
         (set("layers", serde_json::json!(["layer2", "layer7"])), "layer7"),
         (set("layers", serde_json::json!(["layer2"])), "384 wide, its layers give 128"),

@@ -146,7 +146,7 @@ fn a_defect_is_an_alarm_stands_where_it_is_and_the_file_says_the_same() {
     let detector = fit(&config(), &dataset(0..30), &mut told).unwrap();
     assert_eq!((done, all), (18 * 8 + 12, 18 * 8 + 12), "images times passes, and those that were held out");
     assert_eq!((detector.settings().kind.as_str(), detector.settings().images), ("stfpm", 18));
-    assert_eq!((detector.held_out().len(), detector.memory_size()), (12, (0, 0)));
+    assert_eq!((detector.held_out().scores().len(), detector.memory_size()), (12, (0, 0)));
     let alarms = (100..120).filter(|&number| judge(&detector, &part(number)).alarm).count();
     assert!(alarms <= 6, "{alarms} of 20 unseen good parts are alarms, 2 are to be expected");
     for number in 100..104 {

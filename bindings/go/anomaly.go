@@ -39,11 +39,13 @@ func freeAnomaly(object *C.seed_anomaly) { C.seed_anomaly_free(object) }
 
 // FitAnomaly learns images that are all of good parts, by the features of student and the settings "anomaly.…", "seed", "device"
 // and "precision" of config; docs/anomaly.md says how. A part of the images, "anomaly.held_out", is not learned but sets the
-// threshold for "anomaly.false_alarm_rate". Broken images are left out. progress (may be nil) and ctx are as for
+// threshold for "anomaly.false_alarm_rate"; where several images show the same part, say so by "anomaly.group". Broken images are
+// left out. With "anomaly.checkpoint_path" the kind stfpm goes on where it was ended. progress (may be nil) and ctx are as for
 // [Session.EmbedDataset].
 //
-// Errors: [ErrCancelled] when ctx or progress ended it; [ErrInvalidArgument] when there is no sound image or a feature map is
-// unknown; [ErrUnsupported] when the backbone has none.
+// Errors: [ErrCancelled] when ctx or progress ended it; [ErrInvalidArgument] when there is no sound image, one group of images
+// only, or a feature map is unknown; [ErrUnsupported] when the backbone has none; [ErrMismatch] and [ErrFormat] when the checkpoint
+// is of another run or damaged.
 func FitAnomaly(ctx context.Context, config *Config, student *Student, good *Dataset, progress func(done, total int) error) (*Anomaly, error) {
 	settings, err := config.inner().acquire()
 	if err != nil {
@@ -139,7 +141,8 @@ func (a *Anomaly) Save(path string) error {
 }
 
 // Threshold is the score above which an image is an alarm, and the false-alarm rate that it keeps on good parts: the one that was
-// asked for, or 1/(n + 1) where n held-out parts are too few for it. Infinite and 0 where none was held out.
+// asked for, or 1/(n + 1) where n held-out groups of images ("anomaly.group") are too few for it, with "anomaly.confidence" c
+// 1 - (1 - c)^(1/n). Infinite and 0 where none was held out.
 func (a *Anomaly) Threshold() (threshold float32, rate float64, err error) {
 	var score C.float
 	var share C.double
@@ -150,7 +153,7 @@ func (a *Anomaly) Threshold() (threshold float32, rate float64, err error) {
 }
 
 // Describe is what is known about the detector, a JSON object: "settings", "patches" and "patch_dim" of the memory, "held_out"
-// (their number), "threshold" and "rate" (null where none was held out).
+// and "held_out_groups" (how many images and groups of images), "threshold" and "rate" (null where none was held out).
 func (a *Anomaly) Describe() (string, error) {
 	object, err := a.inner().acquire()
 	if err != nil {

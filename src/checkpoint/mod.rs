@@ -3,9 +3,12 @@
 //! A checkpoint is one folder: `manifest.json` (format, step, configuration, identity of the data, sizes and SHA-256 of
 //! the other files), `student.safetensors`, `optimiser.safetensors`, `queue.safetensors`. It is written under a temporary
 //! name, synced, and exchanged with the old one in a single rename; a reader sees the old or the new, never a mixture.
+//!
+//! Shorter runs, which are saved after each pass, have one file: [`pass`].
 
 pub mod format;
 pub mod load;
+pub mod pass;
 pub mod save;
 
 pub use format::{Contents, Manifest};

@@ -24,8 +24,15 @@ pub struct AnomalyConfig {
     pub neighbours: u64,
     /// Share of the good parts that is held out to set the threshold.
     pub held_out: f64,
+    /// What is held out together, since its images resemble each other: "image", each by itself; "folder", the images whose names
+    /// are the same up to the last /; "block", `block_size` images that follow each other.
+    pub group: String,
+    /// Images of a block.
+    pub block_size: u64,
     /// Share of good parts that may be called bad.
     pub false_alarm_rate: f64,
+    /// How sure that share is to be kept by this very detector; 0: it is kept on average over what might have been held out.
+    pub confidence: f64,
     /// σ of the heat map's blur, in pixels of the view (patchcore).
     pub blur_sigma: f64,
     /// Passes over the good parts (stfpm).
@@ -34,7 +41,12 @@ pub struct AnomalyConfig {
     pub batch_size: u64,
     /// Learning rate of SGD with momentum .9 and weight decay 1e-4 (stfpm).
     pub learning_rate: f64,
+    /// File of the state after a pass (stfpm); empty: none is written.
+    pub checkpoint_path: String,
 }
+
+/// A threshold that no draw can break would lie at infinity.
+pub const MAX_CONFIDENCE: f64 = 0.999_999;
 
 impl Default for AnomalyConfig {
     fn default() -> Self {
@@ -46,11 +58,15 @@ impl Default for AnomalyConfig {
             pool_max: 100_000,
             neighbours: 9,
             held_out: 0.2,
+            group: "image".to_owned(),
+            block_size: 32,
             false_alarm_rate: 0.01,
+            confidence: 0.0,
             blur_sigma: 4.0,
             epochs: 100,
             batch_size: 32,
             learning_rate: 0.4,
+            checkpoint_path: String::new(),
         }
     }
 }
@@ -64,9 +80,13 @@ pub const KEYS: &[(&str, Slot)] = &[
     ("anomaly.pool_max", Slot::Int(|c| &mut c.anomaly.pool_max, 1, 1 << 28)),
     ("anomaly.neighbours", Slot::Int(|c| &mut c.anomaly.neighbours, 1, 1024)),
     ("anomaly.held_out", Slot::Float(|c| &mut c.anomaly.held_out, 0.0, 0.9)),
+    ("anomaly.group", Slot::Word(|c| &mut c.anomaly.group, &["image", "folder", "block"])),
+    ("anomaly.block_size", Slot::Int(|c| &mut c.anomaly.block_size, 1, 1 << 28)),
     ("anomaly.false_alarm_rate", Slot::Float(|c| &mut c.anomaly.false_alarm_rate, 1e-6, 1.0)),
+    ("anomaly.confidence", Slot::Float(|c| &mut c.anomaly.confidence, 0.0, MAX_CONFIDENCE)),
     ("anomaly.blur_sigma", Slot::Float(|c| &mut c.anomaly.blur_sigma, 0.0, 100.0)),
     ("anomaly.epochs", Slot::Int(|c| &mut c.anomaly.epochs, 1, 1_000_000)),
     ("anomaly.batch_size", Slot::Int(|c| &mut c.anomaly.batch_size, 1, 65_536)),
     ("anomaly.learning_rate", Slot::Float(|c| &mut c.anomaly.learning_rate, 0.0, 100.0)),
+    ("anomaly.checkpoint_path", Slot::Text(|c| &mut c.anomaly.checkpoint_path)),
 ];

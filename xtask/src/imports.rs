@@ -20,7 +20,7 @@ const ALLOWED: [(&str, &[&str]); 20] = [
     ("distill", &["error", "memory", "torch", "data", "model", "optim"]),
     ("checkpoint", &["error", "disk", "memory", "model"]),
     ("eval", &["error", "disk", "memory", "data"]),
-    ("infer", &["error", "memory", "torch", "device", "data", "config", "model", "optim", "eval"]),
+    ("infer", &["error", "memory", "torch", "device", "data", "config", "model", "optim", "checkpoint", "eval"]),
     (
         "train",
         &[

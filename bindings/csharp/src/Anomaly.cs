@@ -72,7 +72,8 @@ namespace LibSeed
 
         /// <summary>
         /// The false-alarm rate that <see cref="Threshold"/> keeps on good parts: the one that was asked for, or 1/(n + 1) where n
-        /// held-out parts are too few for it; 0 where none was held out.
+        /// held-out groups of images ("anomaly.group") are too few for it, with "anomaly.confidence" c 1 - (1 - c)^(1/n); 0 where none
+        /// was held out.
         /// </summary>
         public double FalseAlarmRate
         {
@@ -86,8 +87,8 @@ namespace LibSeed
         }
 
         /// <summary>
-        /// What is known about the detector, a JSON object: "settings", "patches" and "patch_dim" of the memory, "held_out" (their
-        /// number), "threshold" and "rate" (null where none was held out).
+        /// What is known about the detector, a JSON object: "settings", "patches" and "patch_dim" of the memory, "held_out" and
+        /// "held_out_groups" (how many images and groups of images), "threshold" and "rate" (null where none was held out).
         /// </summary>
         public string Description => Filling.Text((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
             Native.seed_anomaly_describe(Handle, buffer, capacity, out length));
@@ -95,7 +96,8 @@ namespace LibSeed
         /// <summary>
         /// Learns images that are all of good parts, by the features of a student and the settings "anomaly.…", "seed", "device" and
         /// "precision"; docs/anomaly.md says how. A part of the images, "anomaly.held_out", is not learned but sets the threshold
-        /// for "anomaly.false_alarm_rate". Broken images are left out.
+        /// for "anomaly.false_alarm_rate"; where several images show the same part, say so by "anomaly.group". Broken images are left
+        /// out. With "anomaly.checkpoint_path" the kind stfpm goes on where it was ended.
         /// </summary>
         /// <param name="config">The settings.</param>
         /// <param name="student">The student.</param>
@@ -105,8 +107,9 @@ namespace LibSeed
         /// <param name="cancellation">Ends the fit.</param>
         /// <exception cref="OperationCanceledException">The token ended the fit.</exception>
         /// <exception cref="SeedException">
-        /// <see cref="ErrorCode.InvalidArgument"/> when there is no sound image or a feature map is unknown;
-        /// <see cref="ErrorCode.Unsupported"/> when the backbone has none.
+        /// <see cref="ErrorCode.InvalidArgument"/> when there is no sound image, one group of images only, or a feature map is unknown;
+        /// <see cref="ErrorCode.Unsupported"/> when the backbone has none; <see cref="ErrorCode.Mismatch"/> and
+        /// <see cref="ErrorCode.Format"/> when the checkpoint is of another run or damaged.
         /// </exception>
         public static Anomaly Fit(Config config, Student student, Dataset good, IProgress<CountProgress> progress = null,
             CancellationToken cancellation = default(CancellationToken))

@@ -5,6 +5,7 @@
 //! | tensor `anomaly.memory` | patches, (M, D), float32 (patchcore) |
 //! | tensors `anomaly.student.NAME` | the network that learned the maps, as the backbone (stfpm) |
 //! | tensor `anomaly.held_out` | scores of the held-out good parts, (n), float32; absent where there are none |
+//! | tensor `anomaly.held_out_groups` | how many of them each group has, (K), int64; absent where each is a group by itself |
 //! | metadata `anomaly` | JSON: layers, neighbours, threshold, … ([`Settings`]) |
 
 use std::collections::BTreeMap;
@@ -13,14 +14,18 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
+use super::held_out::HeldOut;
+use crate::config::MAX_CONFIDENCE;
 use crate::error::{Error, ErrorKind, Result};
-use crate::memory::filled;
+use crate::memory::{collected, filled};
 use crate::model::Network;
 use crate::model::student_file::{StudentHeader, load_with, save_with};
 use crate::model::weights::{HostTensor, StateDict};
 
 const KEY: &str = "anomaly";
 const PREFIX: &str = "anomaly.";
+const HELD_OUT: &str = "held_out";
+const GROUPS: &str = "held_out_groups";
 /// Begins the names of the tensors of the network that learned the maps.
 pub(super) const STUDENT: &str = "student.";
 
@@ -39,6 +44,9 @@ pub struct Settings {
     pub blur_sigma: f64,
     /// α, the false-alarm rate that was asked for.
     pub false_alarm_rate: f64,
+    /// c, how sure the rate is to be kept; absent: 0, on average, as earlier versions wrote.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub confidence: f64,
     /// How near a patch of a good part lies to the memory at most.
     pub radius: f64,
     /// Most patches in the memory.
@@ -57,6 +65,10 @@ fn is_patchcore(kind: &str) -> bool {
     kind == "patchcore"
 }
 
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
+}
+
 /// What a detector has learned, as a file holds it.
 pub(super) enum Learned {
     /// Patches, (M, D).
@@ -71,7 +83,7 @@ pub(super) struct Contents {
     pub student: StudentHeader,
     pub settings: Settings,
     pub learned: Learned,
-    pub held_out: Vec<f32>,
+    pub held_out: HeldOut,
 }
 
 pub(super) fn save(
@@ -80,14 +92,19 @@ pub(super) fn save(
     student: &StudentHeader,
     settings: &Settings,
     learned: Vec<(String, HostTensor)>,
-    held_out: &[f32],
+    held_out: &HeldOut,
 ) -> Result<()> {
     let text = serde_json::to_string(settings)
         .map_err(|error| Error::new(ErrorKind::Internal, format!("the detector's settings: {error}")))?;
     let mut tensors: BTreeMap<String, HostTensor> =
         learned.into_iter().map(|(name, tensor)| (format!("{PREFIX}{name}"), tensor)).collect();
-    if !held_out.is_empty() {
-        tensors.insert(format!("{PREFIX}held_out"), HostTensor::from_tensor(&Tensor::f_from_slice(held_out)?)?);
+    let (scores, sizes) = (held_out.scores(), held_out.sizes());
+    if !scores.is_empty() {
+        tensors.insert(format!("{PREFIX}{HELD_OUT}"), HostTensor::from_tensor(&Tensor::f_from_slice(scores)?)?);
+    }
+    if sizes.len() < scores.len() {
+        let sizes = collected(sizes.iter().map(|&size| size as i64), "groups of held-out parts")?;
+        tensors.insert(format!("{PREFIX}{GROUPS}"), HostTensor::from_tensor(&Tensor::f_from_slice(&sizes)?)?);
     }
     let extra = StateDict { tensors, metadata: BTreeMap::from([(KEY.to_owned(), text)]) };
     save_with(path, network, student, extra)
@@ -106,6 +123,7 @@ pub(super) fn load(path: &Path) -> Result<Contents> {
         ("neighbours", f64::from(settings.neighbours), 1.0, 1024.0),
         ("blur_sigma", settings.blur_sigma, 0.0, 100.0),
         ("false_alarm_rate", settings.false_alarm_rate, 0.0, 1.0),
+        ("confidence", settings.confidence, 0.0, MAX_CONFIDENCE),
         ("radius", settings.radius, 0.0, f64::MAX),
     ] {
         // Written so that NaN fails.
@@ -119,15 +137,15 @@ pub(super) fn load(path: &Path) -> Result<Contents> {
     if settings.layers.is_empty() || settings.layers.len() > 64 {
         return Err(wrong(format!("there are {} layers, expected 1 to 64", settings.layers.len())));
     }
-    let mut take = |name: &str, dims: usize| -> Result<Option<Tensor>> {
+    let mut take = |name: &str, dims: usize, wanted: Kind| -> Result<Option<Tensor>> {
         let Some(found) = extra.tensors.remove(&format!("{PREFIX}{name}")) else { return Ok(None) };
         let tensor = found.to_tensor().map_err(|error| Error::format(path, error))?;
         let size = tensor.size();
-        if tensor.kind() != Kind::Float || size.len() != dims || size.contains(&0) {
+        if tensor.kind() != wanted || size.len() != dims || size.contains(&0) {
             let kind = tensor.kind();
             return Err(Error::format(
                 path,
-                format!("{PREFIX}{name} is {kind:?} {size:?}, expected {dims} sides of Float"),
+                format!("{PREFIX}{name} is {kind:?} {size:?}, expected {dims} sides of {wanted:?}"),
             ));
         }
         if tensor.f_isfinite()?.f_all()?.f_int64_value(&[])? == 0 {
@@ -135,15 +153,24 @@ pub(super) fn load(path: &Path) -> Result<Contents> {
         }
         Ok(Some(tensor))
     };
-    let memory = if settings.kind == "patchcore" { take("memory", 2)? } else { None };
-    let held_out = match take("held_out", 1)? {
-        Some(scores) => {
-            let mut values = filled(0f32, scores.numel(), "scores of held-out parts")?;
-            let count = values.len();
-            scores.f_copy_data(&mut values, count)?;
-            values
-        }
+    let memory = if settings.kind == "patchcore" { take("memory", 2, Kind::Float)? } else { None };
+    let scores = match take(HELD_OUT, 1, Kind::Float)? {
+        Some(scores) => super::floats(&scores)?,
         None => Vec::new(),
+    };
+    let held_out = match take(GROUPS, 1, Kind::Int64)? {
+        Some(tensor) => {
+            let mut sizes = filled(0i64, tensor.numel(), "groups of held-out parts")?;
+            let count = sizes.len();
+            tensor.f_copy_data(&mut sizes, count)?;
+            // A negative one is larger than any number of scores.
+            let sizes = collected(sizes.into_iter().map(|size| size as usize), "groups of held-out parts")?;
+            let all = scores.len();
+            HeldOut::grouped(scores, sizes).ok_or_else(|| {
+                wrong(format!("{PREFIX}{GROUPS} are no groups of the {all} scores in {PREFIX}{HELD_OUT}"))
+            })?
+        }
+        None => HeldOut::single(scores)?,
     };
     let learned = match settings.kind.as_str() {
         "stfpm" => Learned::Student(of_student(&mut extra.tensors)),

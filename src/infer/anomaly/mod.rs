@@ -10,10 +10,13 @@
 //! false-alarm rate on good parts that the memory has not seen. Further good parts can be added at any time; the memory grows
 //! only by what it does not cover. All functions take `&self` and may be called from several threads at once.
 
+mod checkpoint;
 mod coreset;
 mod file;
 #[cfg(test)]
 mod golden;
+mod held_out;
+mod memory;
 mod nearest;
 mod patches;
 mod pool;
@@ -27,16 +30,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tch::{Device, Tensor};
 
 pub use file::Settings;
-pub use threshold::{Threshold, threshold};
+pub use held_out::HeldOut;
+pub use threshold::{Promise, Threshold, threshold};
 
 use self::coreset::{Enough, k_centres};
 use self::file::Learned;
-use self::patches::{Patches, patches};
-use self::pool::{CHUNK, each_chunk, maps_of, pool, whole};
+use self::held_out::Split;
+use self::memory::{Known, Memory};
+use self::pool::{CHUNK, pool, whole};
 use self::stfpm::Copyist;
 use super::session::{Output, Session, SessionOptions};
+use crate::checkpoint::pass;
 use crate::config::Config;
-use crate::data::random::{Purpose, generator, shuffle};
 use crate::data::{Dataset, Frame, FrameView, ViewConfig};
 use crate::error::{Error, Result};
 use crate::memory::filled;
@@ -55,25 +60,6 @@ pub struct AnomalyDetector {
     memory: RwLock<Arc<Memory>>,
     /// One addition at a time.
     adding: Mutex<()>,
-}
-
-/// What is known of good parts, with its threshold. It never changes.
-struct Memory {
-    known: Known,
-    held_out: Vec<f32>,
-    settings: Settings,
-    threshold: Threshold,
-}
-
-// SAFETY: the tensor is read only after it was put here, which libtorch allows from several threads; a handle's reference
-// count is atomic.
-unsafe impl Sync for Memory {}
-
-enum Known {
-    /// PatchCore's memory, (M, D).
-    Patches(Tensor),
-    /// The network that learned the maps.
-    Copy(Box<Copyist>),
 }
 
 /// What one frame gives.
@@ -118,10 +104,15 @@ impl AnomalyDetector {
         };
         let stages = stages(&session, &names)?;
 
-        let mut order: Vec<usize> = (0..good.len()).collect();
-        shuffle(&mut generator(config.seed, 0, 0, Purpose::Split), &mut order);
-        let held = ((settings.held_out * order.len() as f64).round() as usize).min(order.len().saturating_sub(1));
-        let (held, learned) = order.split_at(held);
+        let split = Split::new(good, settings, config.seed, 0)?;
+        if settings.group != "image" && settings.held_out > 0.0 && split.groups < 2 {
+            return Err(Error::invalid(format!(
+                "the {} images are one {}, so none can be held out; expected 2 at least by anomaly.group, or anomaly.held_out 0",
+                good.len(),
+                settings.group
+            )));
+        }
+        let (held, learned) = (&split.held, &split.learned);
         let passes = if stfpm { usize::try_from(settings.epochs).unwrap_or(usize::MAX) } else { 1 };
         let total = learned.len().saturating_mul(passes).saturating_add(held.len());
         let mut done = 0;
@@ -151,18 +142,16 @@ impl AnomalyDetector {
             neighbours: u32::try_from(settings.neighbours).unwrap_or(u32::MAX),
             blur_sigma: settings.blur_sigma,
             false_alarm_rate: settings.false_alarm_rate,
+            confidence: settings.confidence,
             radius,
             memory_max: settings.memory_max,
             images,
             size: [view.width, view.height],
         };
-        let memory = Memory { known, held_out: Vec::new(), threshold: threshold(&[], 1.0), settings };
-        let mut held_out = Vec::new();
-        each_chunk(&session, good, held, CHUNK, &mut told, |images| {
-            held_out.extend(memory.scores(&session, &stages, images, None)?.into_iter().map(|(score, _)| score));
-            Ok(())
-        })?;
-        let memory = memory.judged_by(held_out);
+        let memory = Memory::new(known, settings, HeldOut::default())?;
+        let memory = memory.judged(&session, &stages, good, &split, &mut told)?;
+        // Kept till here, so that a run which ends while it judges does not learn again.
+        pass::forget(Path::new(&config.anomaly.checkpoint_path));
         let memory = RwLock::new(Arc::new(memory));
         Ok(Self { session, stages, network: Mutex::new(network), student, memory, adding: Mutex::new(()) })
     }
@@ -182,16 +171,14 @@ impl AnomalyDetector {
                 "a detector of the kind stfpm has learned its good parts by training: fit it again with all of them",
             ));
         };
-        let mut order: Vec<usize> = (0..good.len()).collect();
-        shuffle(&mut generator(config.seed, 0, before.settings.images, Purpose::Split), &mut order);
-        let held = ((config.anomaly.held_out * order.len() as f64).round() as usize).min(order.len().saturating_sub(1));
-        let (held, learned) = order.split_at(held);
+        let split = Split::new(good, &config.anomaly, config.seed, before.settings.images)?;
         let (total, mut done) = (good.len(), 0);
         let mut told = |count: usize| {
             done += count;
             progress(done, total)
         };
-        let (pool, images) = pool(&self.session, &self.stages, good, learned, &config.anomaly, config.seed, &mut told)?;
+        let (pool, images) =
+            pool(&self.session, &self.stages, good, &split.learned, &config.anomaly, config.seed, &mut told)?;
         let room = usize::try_from(before.settings.memory_max).unwrap_or(usize::MAX);
         let count = room.saturating_sub(known.size()[0] as usize);
         let enough = Enough { count, radius: before.settings.radius };
@@ -199,14 +186,8 @@ impl AnomalyDetector {
         let new = pool.f_index_select(0, &Tensor::f_from_slice(&chosen)?)?;
         let known = Known::Patches(Tensor::f_cat(&[known, &new], 0)?);
         let settings = Settings { images: before.settings.images + images, ..before.settings.clone() };
-        let memory = Memory { known, held_out: Vec::new(), threshold: before.threshold, settings };
-        let mut held_out = before.held_out.clone();
-        each_chunk(&self.session, good, held, CHUNK, &mut told, |images| {
-            let scores = memory.scores(&self.session, &self.stages, images, None)?;
-            held_out.extend(scores.into_iter().map(|(score, _)| score));
-            Ok(())
-        })?;
-        let memory = memory.judged_by(held_out);
+        let memory = Memory::new(known, settings, before.held_out.clone())?;
+        let memory = memory.judged(&self.session, &self.stages, good, &split, &mut told)?;
         *self.memory.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(memory);
         Ok(())
     }
@@ -233,8 +214,7 @@ impl AnomalyDetector {
                 Known::Copy(Box::new(copy.map_err(|error| error.context(path.display()))?))
             }
         };
-        let memory = Memory { known, held_out: Vec::new(), threshold: threshold(&[], 1.0), settings };
-        let memory = RwLock::new(Arc::new(memory.judged_by(held_out)));
+        let memory = RwLock::new(Arc::new(Memory::new(known, settings, held_out)?));
         Ok(Self { session, stages, network: Mutex::new(network), student, memory, adding: Mutex::new(()) })
     }
 
@@ -299,7 +279,7 @@ impl AnomalyDetector {
     }
 
     /// Scores of the good parts that were held out.
-    pub fn held_out(&self) -> Vec<f32> {
+    pub fn held_out(&self) -> HeldOut {
         self.current().held_out.clone()
     }
 
@@ -319,48 +299,6 @@ impl AnomalyDetector {
 
     fn lock(&self) -> MutexGuard<'_, Network> {
         self.network.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Memory {
-    /// The same with the threshold that the scores of held-out parts give.
-    fn judged_by(mut self, held_out: Vec<f32>) -> Self {
-        self.threshold = threshold(&held_out, self.settings.false_alarm_rate);
-        self.held_out = held_out;
-        self
-    }
-
-    /// Score and, at the size asked for, heat map of each of `images` (B, C, H, W), whose backbone is that of `session`.
-    fn scores(
-        &self,
-        session: &Session,
-        stages: &[Stage],
-        images: &Tensor,
-        size: Option<(i64, i64)>,
-    ) -> Result<Vec<(f32, Option<Tensor>)>> {
-        let maps = maps_of(session, stages, images)?;
-        match &self.known {
-            Known::Patches(rows) => self.distances(rows, &patches(&maps)?, size),
-            Known::Copy(copy) => copy.scores(&maps, stages, images, size),
-        }
-    }
-
-    fn distances(
-        &self,
-        memory: &Tensor,
-        patches: &Patches,
-        size: Option<(i64, i64)>,
-    ) -> Result<Vec<(f32, Option<Tensor>)>> {
-        let of_image = patches.height * patches.width;
-        let each = |image: i64| -> Result<(f32, Option<Tensor>)> {
-            let rows = patches.rows.f_narrow(0, image * of_image, of_image)?;
-            let neighbours = i64::from(self.settings.neighbours);
-            let scored = score::score(&rows, (patches.height, patches.width), memory, neighbours)?;
-            let map =
-                size.map(|size| score::heat_map(&scored.distances, size, self.settings.blur_sigma)).transpose()?;
-            Ok((scored.score, map))
-        };
-        (0..patches.images).map(each).collect()
     }
 }
 

@@ -35,22 +35,29 @@ pub(super) fn maps_of(session: &Session, stages: &[Stage], images: &Tensor) -> R
     Ok(maps.iter().map(|map| map.f_to_device(Device::Cpu)).collect::<std::result::Result<_, _>>()?)
 }
 
-/// Gives the sound ones of `images` to `take` as (B, C, H, W), `size` at a time; how many were sound.
+pub(super) fn stopped() -> Error {
+    Error::new(ErrorKind::Cancelled, "learning the good parts was stopped")
+}
+
+/// Gives the sound ones of `images` to `take` as (B, C, H, W) with their numbers, `size` at a time; how many were sound.
 pub(super) fn each_chunk(
     session: &Session,
     dataset: &Dataset,
     images: &[usize],
     size: usize,
     told: &mut dyn FnMut(usize) -> bool,
-    mut take: impl FnMut(&Tensor) -> Result<()>,
+    mut take: impl FnMut(&Tensor, &[usize]) -> Result<()>,
 ) -> Result<u64> {
     let mut sound = 0;
     for chunk in images.chunks(size) {
         let loaded: Vec<Result<Arc<Frame>>> = chunk.par_iter().map(|&image| dataset.load(image)).collect();
-        let mut frames = Vec::with_capacity(loaded.len());
-        for frame in loaded {
+        let (mut frames, mut numbers) = (Vec::with_capacity(loaded.len()), Vec::with_capacity(loaded.len()));
+        for (&number, frame) in chunk.iter().zip(loaded) {
             match frame {
-                Ok(frame) => frames.push(frame),
+                Ok(frame) => {
+                    frames.push(frame);
+                    numbers.push(number);
+                }
                 Err(error) if error.kind() == ErrorKind::OutOfMemory => return Err(error),
                 // It stands in the data set's list of broken images.
                 Err(_) => {}
@@ -58,11 +65,11 @@ pub(super) fn each_chunk(
         }
         if !frames.is_empty() {
             let frames: Vec<&Frame> = frames.iter().map(|frame| &**frame).collect();
-            take(&whole(session, &frames)?)?;
+            take(&whole(session, &frames)?, &numbers)?;
             sound += frames.len() as u64;
         }
         if !told(chunk.len()) {
-            return Err(Error::new(ErrorKind::Cancelled, "learning the good parts was stopped"));
+            return Err(stopped());
         }
     }
     Ok(sound)
@@ -83,7 +90,7 @@ pub(super) fn pool(
     let of_image = (most / images.len().max(1)).max(1);
     let mut rows = Vec::new();
     let mut number = 0u64;
-    let sound = each_chunk(session, dataset, images, CHUNK, told, |images| {
+    let sound = each_chunk(session, dataset, images, CHUNK, told, |images, _| {
         let patches = patches(&maps_of(session, stages, images)?)?;
         let all = (patches.height * patches.width) as usize;
         if all <= of_image {

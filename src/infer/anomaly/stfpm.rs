@@ -9,12 +9,15 @@
 //! S begins at random and sees good parts only, as whole frames without augmentation. It is judged by its running statistics.
 //! Deviations from the paper: the learning rate falls by a cosine.
 
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use tch::{Kind, Tensor};
 
+use super::checkpoint::Position;
 use super::file::STUDENT;
-use super::pool::{each_chunk, maps_of};
+use super::pool::{each_chunk, maps_of, stopped};
+use crate::checkpoint::pass;
 use crate::config::Config;
 use crate::data::random::{Purpose, generator, shuffle};
 use crate::data::{Dataset, ViewConfig};
@@ -144,7 +147,8 @@ pub(super) struct Learner<'a> {
 
 impl Learner<'_> {
     /// Learns the maps of the images `learned` of `good`, "anomaly.epochs" times each; how many of them were sound. `told` is
-    /// given the images of each step and ends it by false.
+    /// given the images of each step and ends it by false. After each pass the state goes to "anomaly.checkpoint_path", and it
+    /// goes on from there; who calls removes the file.
     pub fn fit(
         &self,
         config: &Config,
@@ -161,34 +165,40 @@ impl Learner<'_> {
         let size = usize::try_from(settings.batch_size).unwrap_or(usize::MAX).min(learned.len()).max(1);
         let steps = (learned.len().div_ceil(size) as u64).saturating_mul(settings.epochs);
         let schedule = Cosine { base: settings.learning_rate, warmup: 0, total: steps };
-        let (mut optimiser, mut step, mut sound): (Option<Sgd>, u64, u64) = (None, 0, 0);
-        for epoch in 0..settings.epochs {
+        let mut optimiser = Sgd::new(self.parameters(&network, &names)?, MOMENTUM, WEIGHT_DECAY)?;
+        let path = Path::new(&settings.checkpoint_path);
+        // A hash over all weights is no matter beside a pass, but a run without checkpoints needs none.
+        let identity = match path.as_os_str().is_empty() {
+            true => String::new(),
+            false => self.identify(config, good, learned)?,
+        };
+        let mut position = Position::new(identity);
+        let of_pass = learned.len().div_ceil(size) as u64;
+        position.resume(path, &network, &mut optimiser, (settings.epochs, of_pass, learned.len() as u64))?;
+        let resumed = usize::try_from(position.epoch).unwrap_or(usize::MAX).saturating_mul(learned.len());
+        if resumed > 0 && !told(resumed) {
+            return Err(stopped());
+        }
+        for epoch in position.epoch..settings.epochs {
             let mut order = learned.to_vec();
             shuffle(&mut generator(config.seed, epoch, 2, Purpose::Split), &mut order);
             let mut last = None;
-            sound = each_chunk(self.session, good, &order, size, told, |images| {
+            let sound = each_chunk(self.session, good, &order, size, told, |images, _| {
                 let images = images.f_to_device(device)?;
                 let teacher = self.session.plan.maps(&images, self.stages)?;
+                let step = optimiser.steps();
                 let student = network.maps(&images, &names, Mode::Train { noise: step })?;
                 let loss = loss(&teacher, &student)?;
                 loss.f_backward()?;
-                let optimiser = match &mut optimiser {
-                    Some(optimiser) => optimiser,
-                    // What lies behind the last map has no gradient and is left as it is.
-                    None => {
-                        let mut parameters = network.parameters();
-                        parameters.retain(|(_, parameter)| parameter.grad().defined());
-                        optimiser.insert(Sgd::new(parameters, MOMENTUM, WEIGHT_DECAY)?)
-                    }
-                };
                 optimiser.step(schedule.learning_rate(step))?;
-                step += 1;
                 last = Some(loss.f_detach()?);
                 Ok(())
             })?;
             let last = last.ok_or_else(|| Error::invalid("there is no sound image of a good part to learn from"))?;
             let last = last.f_to_kind(Kind::Double)?.f_double_value(&[])?;
             if !last.is_finite() {
+                // With the same settings it would come to the same; with others it is another run.
+                pass::forget(path);
                 return Err(Error::new(
                     ErrorKind::InvalidArgument,
                     format!(
@@ -197,8 +207,26 @@ impl Learner<'_> {
                     ),
                 ));
             }
+            position.save(path, &network, &optimiser, sound)?;
         }
         network.freeze()?;
-        Ok((Copyist::new(network, self.view, self.options)?, sound))
+        Ok((Copyist::new(network, self.view, self.options)?, position.sound))
+    }
+
+    /// What a step changes: what lies behind the last map has no gradient and is left as it is.
+    fn parameters(&self, network: &Network, names: &[&str]) -> Result<Vec<(String, Tensor)>> {
+        let sides = [1, network.channels(), self.view.height.into(), self.view.width.into()];
+        let blank = Tensor::f_zeros(sides, (Kind::Float, self.options.device))?;
+        let mut sum = Tensor::f_zeros([0i64; 0], (Kind::Float, self.options.device))?;
+        // By their running statistics, which this leaves alone.
+        for map in network.maps(&blank, names, Mode::Eval)? {
+            sum = sum.f_add(&map.f_mean(None)?)?;
+        }
+        sum.f_backward()?;
+        let mut parameters = network.parameters();
+        parameters.retain(|(_, parameter)| parameter.grad().defined());
+        let tensors: Vec<Tensor> = parameters.iter().map(|(_, tensor)| tensor.shallow_clone()).collect();
+        crate::torch::drop_gradients(&tensors)?;
+        Ok(parameters)
     }
 }

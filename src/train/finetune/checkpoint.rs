@@ -1,5 +1,4 @@
-//! The full mode's state after a pass, in one safetensors file that is replaced atomically: kill -9 at any moment leaves that
-//! of the last pass or of the one before.
+//! The full mode's state after a pass ([`pass`]).
 //!
 //! | tensor | what |
 //! |---|---|
@@ -16,21 +15,17 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
 use super::full::{Best, Full};
 use super::start::state_of;
 use super::{Labelled, Score};
+use crate::checkpoint::pass::{self, Identity, Tensors};
 use crate::config::Config;
 use crate::distill::queue::QueueSnapshot;
-use crate::memory::push;
-use crate::model::weights::{self, HostTensor, StateDict, write_safetensors};
+use crate::model::weights::{HostTensor, StateDict};
 use crate::model::{Head, Load, Network};
 use crate::{Error, ErrorKind, Result};
-
-const FORMAT: &str = "libseed.finetune.1";
-const KEY: &str = "finetune";
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -46,19 +41,31 @@ struct Position {
     queue: Option<(i64, i64)>,
 }
 
+impl pass::Position for Position {
+    const KEY: &'static str = "finetune";
+    const FORMAT: &'static str = "libseed.finetune.1";
+    const RUN: &'static str = "fine-tuning";
+    const SAME: &'static str = "settings, images, labels, teacher or student";
+
+    fn format(&self) -> &str {
+        &self.format
+    }
+
+    fn identity(&self) -> &str {
+        &self.identity
+    }
+}
+
 impl Full {
-    /// What decides the numbers of a run: SHA-256 over settings, images, labels, names, the anchor's teacher and the network
-    /// that it starts from.
+    /// What decides the numbers of a run: settings, images, labels, names, the anchor's teacher and the network that it starts
+    /// from.
     pub(super) fn identify(&self, config: &Config, images: &Labelled<'_>) -> Result<String> {
         let mut settings = config.finetune.clone();
         settings.checkpoint_path.clear();
         let settings = serde_json::to_string(&(settings, &config.view, config.seed, config.momentum))
             .map_err(|error| Error::new(ErrorKind::Internal, format!("the settings: {error}")))?;
-        let mut hash = Sha256::new();
-        let mut part = |bytes: &[u8]| {
-            hash.update((bytes.len() as u64).to_le_bytes());
-            hash.update(bytes);
-        };
+        let mut identity = Identity::default();
+        let mut part = |bytes: &[u8]| identity.part(bytes);
         part(settings.as_bytes());
         part(images.dataset.identity().as_bytes());
         images.labels.iter().for_each(|label| part(&label.to_le_bytes()));
@@ -76,42 +83,35 @@ impl Full {
         for tensor in [&self.weight, &self.bias] {
             part(&HostTensor::from_tensor(&tensor.f_detach()?)?.bytes);
         }
-        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(identity.finish())
     }
 
     pub(super) fn save(&self, path: &str) -> Result<()> {
         if path.is_empty() {
             return Ok(());
         }
-        let mut tensors: Vec<(String, HostTensor)> = Vec::new();
-        let mut add = |name: String, tensor: HostTensor| push(&mut tensors, (name, tensor), "a table of weights");
-        for (name, tensor) in self.network.to_state()? {
-            add(format!("network.{name}"), tensor)?;
-        }
+        let mut tensors = Tensors::default();
+        tensors.add_all("network.", self.network.to_state()?)?;
         for (name, tensor) in [("head.weight", &self.weight), ("head.bias", &self.bias)] {
-            add(name.to_owned(), HostTensor::from_tensor(&tensor.f_detach()?)?)?;
+            tensors.add(name.to_owned(), HostTensor::from_tensor(&tensor.f_detach()?)?)?;
         }
-        for (prefix, optimiser) in [("velocity", &self.of_backbone), ("head_velocity", &self.of_head)] {
-            for (name, velocity) in optimiser.velocities() {
-                add(format!("{prefix}.{name}"), HostTensor::from_tensor(velocity)?)?;
-            }
-        }
+        tensors.add_copies("velocity.", self.of_backbone.velocities())?;
+        tensors.add_copies("head_velocity.", self.of_head.velocities())?;
         if let Some(best) = &self.best {
-            for (name, tensor) in best.network.to_state()? {
-                add(format!("best.{name}"), tensor)?;
-            }
+            tensors.add_all("best.", best.network.to_state()?)?;
             if !best.logits.is_empty() {
-                add("best_logits".to_owned(), HostTensor::from_tensor(&Tensor::f_from_slice(&best.logits)?)?)?;
+                tensors
+                    .add("best_logits".to_owned(), HostTensor::from_tensor(&Tensor::f_from_slice(&best.logits)?)?)?;
             }
         }
         let mut queue = None;
         if let Some(anchor) = &self.anchor {
             let snapshot = anchor.queue.snapshot()?;
             queue = Some((snapshot.pointer, snapshot.filled));
-            add("queue".to_owned(), HostTensor::from_tensor(&snapshot.rows)?)?;
+            tensors.add("queue".to_owned(), HostTensor::from_tensor(&snapshot.rows)?)?;
         }
         let position = Position {
-            format: FORMAT.to_owned(),
+            format: <Position as pass::Position>::FORMAT.to_owned(),
             identity: self.identity.clone(),
             epoch: self.epoch,
             best_epoch: self.best_epoch,
@@ -120,9 +120,7 @@ impl Full {
                 .map(f64::to_bits),
             queue,
         };
-        let text = serde_json::to_string(&position)
-            .map_err(|error| Error::new(ErrorKind::Internal, format!("the position: {error}")))?;
-        write_safetensors(Path::new(path), &tensors, &BTreeMap::from([(KEY.to_owned(), text)]))
+        pass::save(Path::new(path), &position, &tensors)
     }
 
     /// Goes on from the file, where there is one.
@@ -131,35 +129,19 @@ impl Full {
     /// `Format` where it is damaged or no such file, `Mismatch` where it is of another run. Nothing has been changed then.
     pub(super) fn resume(&mut self, path: &str) -> Result<()> {
         let path = Path::new(path);
-        if path.as_os_str().is_empty() || !path.exists() {
-            return Ok(());
+        match pass::load(path, &self.identity)? {
+            Some((position, mut state)) => {
+                self.restore(position, &mut state).map_err(|error| error.context(path.display()))
+            }
+            None => Ok(()),
         }
-        let mut state = weights::read(path)?;
-        let text = state.metadata.get(KEY).map_or("", String::as_str);
-        let position: Position = serde_json::from_str(text)
-            .map_err(|error| Error::format(path, format!("no checkpoint of fine-tuning: {error}")))?;
-        if position.format != FORMAT {
-            return Err(Error::format(path, format!("format is {:?}, expected {FORMAT:?}", position.format)));
-        }
-        if position.identity != self.identity {
-            return Err(Error::mismatch(format!(
-                "{} is the checkpoint of another run (other settings, images, labels, teacher or student); remove it to \
-                 start anew",
-                path.display()
-            )));
-        }
-        self.restore(position, &mut state).map_err(|error| error.context(path.display()))
     }
 
     fn restore(&mut self, position: Position, state: &mut StateDict) -> Result<()> {
         if position.best_epoch > position.epoch {
             return Err(Error::mismatch(format!("pass {} is the best of {}", position.best_epoch, position.epoch)));
         }
-        let mut take = |prefix: &str| -> BTreeMap<String, HostTensor> {
-            let names: Vec<String> = state.tensors.keys().filter(|name| name.starts_with(prefix)).cloned().collect();
-            let of = |name: String| Some((name[prefix.len()..].to_owned(), state.tensors.remove(&name)?));
-            names.into_iter().filter_map(of).collect()
-        };
+        let mut take = |prefix: &str| pass::take(state, prefix);
         let (network, best) = (take("network."), take("best."));
         let (velocities, of_head) = (take("velocity."), take("head_velocity."));
         let (head, mut rest) = (take("head."), take(""));
@@ -207,16 +189,5 @@ impl Full {
         self.last = Score { loss: scores[2], accuracy: scores[3] };
         (self.epoch, self.best_epoch) = (position.epoch, position.best_epoch);
         Ok(())
-    }
-
-    /// Removes the file of a run that is done, so that the next one starts anew.
-    pub(super) fn forget(&self, path: &str) {
-        if path.is_empty() {
-            return;
-        }
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => log::warn!("cannot remove {path}: {error}"),
-            _ => {}
-        }
     }
 }

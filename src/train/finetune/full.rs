@@ -19,6 +19,7 @@ use super::logits::{Tutor, logit_loss};
 use super::progress::{FinetuneProgress, Stage};
 use super::start::{Start, with_classifier};
 use super::{Part, Run, Score, floats};
+use crate::checkpoint::pass;
 use crate::config::Config;
 use crate::data::{Batch, Dataset, Loader, ViewConfig};
 use crate::model::{Mode, Network};
@@ -215,7 +216,7 @@ impl Full {
             }
         }
         if !run.stop.asked {
-            self.forget(&settings.checkpoint_path);
+            pass::forget(Path::new(&settings.checkpoint_path));
         }
         Ok(Done { epochs: self.epoch, best_epoch: self.best_epoch, diverged: self.diverged, best: self.best })
     }
