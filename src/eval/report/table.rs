@@ -1,5 +1,7 @@
 //! Tables, and numbers in large type.
 
+use std::io::{self, Write};
+
 use super::html::escape;
 use crate::error::{Error, Result};
 
@@ -14,16 +16,16 @@ pub struct Figure {
     pub note: String,
 }
 
-pub(super) fn html_of_figures(figures: &[Figure]) -> String {
-    let mut out = String::from("<dl class=\"figures\">\n");
+pub(super) fn write_figures(figures: &[Figure], out: &mut dyn Write) -> io::Result<()> {
+    out.write_all(b"<dl class=\"figures\">\n")?;
     for Figure { label, value, note } in figures {
-        out += &format!("<div><dt>{}</dt><dd>{}</dd>", escape(label), escape(value));
+        write!(out, "<div><dt>{}</dt><dd>{}</dd>", escape(label), escape(value))?;
         if !note.is_empty() {
-            out += &format!("<dd class=\"note\">{}</dd>", escape(note));
+            write!(out, "<dd class=\"note\">{}</dd>", escape(note))?;
         }
-        out += "</div>\n";
+        out.write_all(b"</div>\n")?;
     }
-    out + "</dl>\n"
+    out.write_all(b"</dl>\n")
 }
 
 #[derive(Clone, Debug)]
@@ -46,26 +48,27 @@ impl Table {
         Ok(Self { title: title.to_owned(), header, rows: rows.to_vec() })
     }
 
-    pub fn to_html(&self) -> String {
+    pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let numeric: Vec<bool> = (0..self.header.len()).map(|column| self.is_numeric(column)).collect();
         let class = |column: usize| if numeric[column] { " class=\"number\"" } else { "" };
-        let mut out = format!(
+        write!(
+            out,
             "<figure><figcaption>{}</figcaption>\n<div class=\"wide\"><table>\n<thead><tr>",
             escape(&self.title)
-        );
+        )?;
         for (column, cell) in self.header.iter().enumerate() {
-            out += &format!("<th scope=\"col\"{}>{}</th>", class(column), escape(cell));
+            write!(out, "<th scope=\"col\"{}>{}</th>", class(column), escape(cell))?;
         }
-        out += "</tr></thead>\n<tbody>\n";
+        out.write_all(b"</tr></thead>\n<tbody>\n")?;
         for row in &self.rows {
-            out += "<tr>";
+            out.write_all(b"<tr>")?;
             for (column, cell) in row.iter().enumerate() {
                 let (tag, end) = if column == 0 { ("th scope=\"row\"", "th") } else { ("td", "td") };
-                out += &format!("<{tag}{}>{}</{end}>", class(column), escape(cell));
+                write!(out, "<{tag}{}>{}</{end}>", class(column), escape(cell))?;
             }
-            out += "</tr>\n";
+            out.write_all(b"</tr>\n")?;
         }
-        out + "</tbody>\n</table></div></figure>\n"
+        out.write_all(b"</tbody>\n</table></div></figure>\n")
     }
 
     /// Whether every cell that is not empty starts as a number does ("0.71 ± 0.02", "−3", "12 images/s", "—").
