@@ -18,6 +18,7 @@ use super::scale::{Reading, ScaledFrame};
 use super::source::{EncodedImage, EncodedImages};
 use super::{jpeg, lock};
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory::{STRIDE, push, room, spare};
 
 /// Decoded frames of files are kept up to this many bytes: 5,461 frames of 256×256 in colour.
 pub const DEFAULT_CACHE_BYTES: usize = 1 << 30;
@@ -86,7 +87,7 @@ impl Dataset {
     /// yet.
     ///
     /// # Errors
-    /// `Io` where `root` cannot be searched, `InvalidArgument` where it holds no image.
+    /// `Io` where `root` cannot be searched, `InvalidArgument` where it holds no image, `OutOfMemory`.
     pub fn from_folder(root: &Path) -> Result<Self> {
         std::fs::read_dir(root).map_err(|error| Error::io("search the folder", root, &error))?;
         let hidden =
@@ -98,7 +99,8 @@ impl Dataset {
             match entry {
                 Ok(entry) if entry.file_type().is_dir() => {}
                 Ok(entry) if is_image(entry.path()) => {
-                    found.push((relative_name(root, entry.path()), entry.into_path()));
+                    enough_for_names(found.len())?;
+                    push(&mut found, (relative_name(root, entry.path()), entry.into_path()), NAMES)?;
                 }
                 Ok(_) => others += 1,
                 Err(error) => {
@@ -116,27 +118,31 @@ impl Dataset {
                 broken.folders.len()
             )));
         }
-        found.sort();
-        Ok(Self::new(found, broken))
+        found.sort_unstable();
+        Self::new(found, broken)
     }
 
     /// The given files in the given order, each named by its path. A file that is absent counts as a broken image.
     ///
     /// # Errors
-    /// `InvalidArgument` where the list is empty.
+    /// `InvalidArgument` where the list is empty, `OutOfMemory`.
     pub fn from_files(files: Vec<PathBuf>) -> Result<Self> {
         if files.is_empty() {
             return Err(Error::invalid("the list of image files is empty, expected at least one"));
         }
-        let named = files.into_iter().map(|path| (path.to_string_lossy().into_owned(), path)).collect();
-        Ok(Self::new(named, Broken::default()))
+        let mut named = room(files.len(), NAMES)?;
+        for path in files {
+            enough_for_names(named.len())?;
+            named.push((path.to_string_lossy().into_owned(), path));
+        }
+        Self::new(named, Broken::default())
     }
 
     /// The given images of `store` in the given order. One that the store has let go by the time it is asked for counts as
     /// a broken image.
     ///
     /// # Errors
-    /// `InvalidArgument` where there is none.
+    /// `InvalidArgument` where there is none, `OutOfMemory`.
     pub fn from_encoded(images: Vec<EncodedImage>, store: &Arc<dyn EncodedImages>) -> Result<Self> {
         if images.is_empty() {
             return Err(Error::invalid("no image of the store was chosen, expected at least one"));
@@ -145,17 +151,20 @@ impl Dataset {
             let source = Source::Encoded { from: Arc::clone(store), key: image.key, bytes: image.bytes };
             Image { name: image.name, source }
         };
-        Ok(Self::of_images(images.into_iter().map(image).collect(), Broken::default()))
+        let mut all = room(images.len(), NAMES)?;
+        all.extend(images.into_iter().map(image));
+        Ok(Self::of_images(all, Broken::default()))
     }
 
     /// Nothing yet; see [`Dataset::push`].
     pub fn in_memory() -> Self {
-        Self::new(Vec::new(), Broken::default())
+        Self::of_images(Vec::new(), Broken::default())
     }
 
-    fn new(files: Vec<(String, PathBuf)>, broken: Broken) -> Self {
-        let images = files.into_iter().map(|(name, path)| Image { name, source: Source::File(path) }).collect();
-        Self::of_images(images, broken)
+    fn new(files: Vec<(String, PathBuf)>, broken: Broken) -> Result<Self> {
+        let mut images = room(files.len(), NAMES)?;
+        images.extend(files.into_iter().map(|(name, path)| Image { name, source: Source::File(path) }));
+        Ok(Self::of_images(images, broken))
     }
 
     fn of_images(images: Vec<Image>, broken: Broken) -> Self {
@@ -168,14 +177,15 @@ impl Dataset {
     /// frames are shared. What is found to be broken there is recorded there.
     ///
     /// # Errors
-    /// `InvalidArgument` where there is no such image.
+    /// `InvalidArgument` where there is no such image, `OutOfMemory`.
     pub fn subset(&self, numbers: &[usize]) -> Result<Self> {
-        let mut chosen = Self::new(Vec::new(), Broken::default());
+        let mut chosen = room(numbers.len(), NAMES)?;
         for &number in numbers {
+            enough_for_names(chosen.len())?;
             let (name, source) = self.image(number, |image| (image.name.clone(), image.source.clone()))?;
-            chosen.images.get_mut().unwrap_or_else(PoisonError::into_inner).push(Image { name, source });
+            chosen.push(Image { name, source });
         }
-        Ok(chosen)
+        Ok(Self::of_images(chosen, Broken::default()))
     }
 
     /// Appends a copy of `frame` and gives its number. Loaders that already run keep the length they started with.
@@ -189,11 +199,12 @@ impl Dataset {
     /// Appends `frame` and gives its number, as [`Dataset::push`].
     ///
     /// # Errors
-    /// None so far.
+    /// `OutOfMemory`.
     pub fn push_frame(&self, name: &str, frame: Frame) -> Result<usize> {
         let frame = Arc::new(frame);
         let mut images = self.images.write().unwrap_or_else(PoisonError::into_inner);
-        images.push(Image { name: name.to_owned(), source: Source::Memory(frame) });
+        enough_for_names(images.len())?;
+        push(&mut images, Image { name: name.to_owned(), source: Source::Memory(frame) }, NAMES)?;
         Ok(images.len() - 1)
     }
 
@@ -278,8 +289,18 @@ impl Dataset {
 
     /// What could not be read so far, each once: folders first, then images by number.
     pub fn skipped(&self) -> Vec<Skipped> {
+        lock(&self.broken).all().cloned().collect()
+    }
+
+    /// How many these are.
+    pub fn skipped_count(&self) -> usize {
         let broken = lock(&self.broken);
-        broken.folders.iter().chain(broken.images.values().map(|(skipped, _)| skipped)).cloned().collect()
+        broken.folders.len() + broken.images.len()
+    }
+
+    /// Number `i` of them, if there are as many.
+    pub fn skipped_at(&self, i: usize) -> Option<Skipped> {
+        lock(&self.broken).all().nth(i).cloned()
     }
 
     /// Which images these are: SHA-256, in hexadecimal, over the number of images and each one's name and size in bytes
@@ -329,6 +350,12 @@ impl Dataset {
     }
 }
 
+impl Broken {
+    fn all(&self) -> impl Iterator<Item = &Skipped> {
+        self.folders.iter().chain(self.images.values().map(|(skipped, _)| skipped))
+    }
+}
+
 impl Cache {
     fn keep(&mut self, key: (usize, u32), frame: &ScaledFrame) {
         let bytes = frame.frame.pixels().len();
@@ -358,7 +385,7 @@ fn read_scaled(
     bytes: &[u8],
     reading: impl Fn(Stored) -> Reading,
 ) -> Result<(Stored, Reading, ScaledFrame)> {
-    let stored = jpeg::header(bytes).map_or(Stored::Whole, Stored::Scalable);
+    let stored = jpeg::header(bytes)?.map_or(Stored::Whole, Stored::Scalable);
     let reading = reading(stored);
     if let Stored::Scalable(header) = stored
         && reading.scale > 1
@@ -370,6 +397,8 @@ fn read_scaled(
     }
     let frame = match (decode_bytes(&path.to_string_lossy(), bytes), stored) {
         (Ok(frame), _) => frame,
+        // The other decoder's pixels differ by a level here and there: who lacks memory tries again, and gets the same ones.
+        (Err(error), _) if error.kind() == ErrorKind::OutOfMemory => return Err(error),
         (Err(error), Stored::Scalable(header)) if reading.scale == 1 => jpeg::decode(bytes, header, 1)?.ok_or(error)?,
         (Err(error), _) => return Err(error),
     };
@@ -386,6 +415,14 @@ impl std::fmt::Debug for Dataset {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Dataset({} images)", self.len())
     }
+}
+
+/// For messages.
+const NAMES: &str = "the names of a data set's images";
+
+/// Names and paths are small, but there may be millions of them.
+fn enough_for_names(already: usize) -> Result<()> {
+    if already.is_multiple_of(STRIDE) { spare(0, NAMES) } else { Ok(()) }
 }
 
 fn is_image(path: &Path) -> bool {

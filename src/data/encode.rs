@@ -18,6 +18,10 @@ use image::{ExtendedColorType, ImageEncoder};
 use super::frame::{FrameView, PixelFormat};
 use super::jpeg;
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory::{Written, reserve, spare};
+
+/// The most that the PNG encoder takes beside the frame and the file, in frames (tests/short_memory.rs).
+const PNG_FACTOR: usize = 3;
 
 /// How a frame is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,10 +58,7 @@ impl RawFrame {
             let mut bytes = buffer;
             bytes.clear();
             let row = width as usize * 2;
-            bytes.try_reserve_exact(row * height as usize).map_err(|_| {
-                let message = format!("cannot allocate {} bytes for a frame", row * height as usize);
-                Error::new(ErrorKind::OutOfMemory, message)
-            })?;
+            reserve(&mut bytes, row * height as usize, "a frame")?;
             for y in 0..height as usize {
                 bytes.extend_from_slice(&sides.bytes[y * sides.stride..][..row]);
             }
@@ -129,11 +130,13 @@ impl RawFrame {
             PixelFormat::Mono16 => ExtendedColorType::L16,
             _ => ExtendedColorType::Rgb8,
         };
-        let mut file = Vec::new();
+        // The encoder compresses all of it in a vector of its own, which doubles where it is full, before it writes.
+        spare(PNG_FACTOR * self.bytes.len(), "encoding a frame as PNG")?;
+        let mut file = Written::default();
         PngEncoder::new_with_quality(&mut file, CompressionType::Fast, FilterType::Up)
             .write_image(&self.bytes, self.width, self.height, colour)
             .map_err(|error| Error::new(ErrorKind::OutOfMemory, format!("cannot encode as PNG: {error}")))?;
-        Ok(file)
+        Ok(file.into_bytes())
     }
 }
 

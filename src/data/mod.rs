@@ -24,6 +24,7 @@ pub mod frame;
 mod jpeg;
 pub mod labels;
 pub mod loader;
+mod outline;
 mod prefetch;
 pub mod random;
 pub mod render;
