@@ -12,6 +12,7 @@ use super::pointers::{array, product, put_new, text};
 use crate::data::Dataset;
 use crate::eval::Report;
 use crate::eval::report::{SheetRow, Thumbnail};
+use crate::memory::room;
 use crate::{Error, Result};
 
 /// A report that grows from top to bottom and becomes one HTML file, with nothing outside it. Used by one thread at a
@@ -156,5 +157,9 @@ pub(super) fn thumbnail_with(dataset: &Dataset, number: usize, caption: &str) ->
 pub(super) unsafe fn texts<'a>(name: &str, pointer: *const *const c_char, count: usize) -> Result<Vec<&'a str>> {
     // SAFETY: by contract of the C functions.
     let pointers = unsafe { array(name, pointer, count) }?;
-    pointers.iter().enumerate().map(|(i, &pointer)| unsafe { text(&format!("{name}[{i}]"), pointer) }).collect()
+    let mut texts = room(count, name)?;
+    for (i, &pointer) in pointers.iter().enumerate() {
+        texts.push(unsafe { text(&format!("{name}[{i}]"), pointer) }?);
+    }
+    Ok(texts)
 }

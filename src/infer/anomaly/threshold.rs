@@ -22,7 +22,7 @@ pub struct Threshold {
 /// ```
 pub fn threshold(scores: &[f32], alpha: f64) -> Threshold {
     let mut sorted = scores.to_vec();
-    sorted.sort_by(f32::total_cmp);
+    sorted.sort_unstable_by(f32::total_cmp);
     let count = sorted.len();
     // Rounding must not turn 95.000…01 into 96.
     let rank = ((count + 1) as f64 * (1.0 - alpha) - 1e-9).ceil().max(1.0) as usize;
