@@ -95,7 +95,9 @@ fn decode(bytes: &[u8]) -> Result<Frame> {
     let header = HEADERS + 3 * outline.beside;
     limits.max_alloc = Some(if format == Some(ImageFormat::Png) { header } else { MAX_BYTES });
     reader.limits(limits.clone());
-    spare(header as usize, "the header of an image")?;
+    // The decoder of JPEG takes a copy of the file.
+    let copy = if format == Some(ImageFormat::Jpeg) { bytes.len() } else { 0 };
+    spare(header as usize + copy, "the header of an image")?;
     let mut decoder = reader.into_decoder().map_err(|error| refused(&error))?;
     let (length, colour, (width, height)) = (decoder.total_bytes(), decoder.color_type(), decoder.dimensions());
     limits.max_alloc = Some(MAX_BYTES);

@@ -20,8 +20,10 @@ use super::jpeg;
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::{Written, reserve, spare};
 
-/// The most that the PNG encoder takes beside the frame and the file, in frames (tests/short_memory.rs).
-const PNG_FACTOR: usize = 3;
+/// The most that the PNG encoder takes beside the frame and the file, in frames. Its fast codes take up to 12 bits for a byte, in a
+/// vector that grows by doubling: room for 3. Where that is more than the frame, it stores the frame as it is in a second one, which
+/// has 2 and, while it grows, the 1 from before (tests/short_memory.rs).
+const PNG_FACTOR: usize = 6;
 
 /// How a frame is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,7 +132,6 @@ impl RawFrame {
             PixelFormat::Mono16 => ExtendedColorType::L16,
             _ => ExtendedColorType::Rgb8,
         };
-        // The encoder compresses all of it in a vector of its own, which doubles where it is full, before it writes.
         spare(PNG_FACTOR * self.bytes.len(), "encoding a frame as PNG")?;
         let mut file = Written::default();
         PngEncoder::new_with_quality(&mut file, CompressionType::Fast, FilterType::Up)

@@ -7,7 +7,7 @@ use super::axis::grouped;
 use super::html::escape;
 use crate::error::Result;
 use crate::eval::Confusion;
-use crate::memory::gathered;
+use crate::memory::{gathered, spare};
 
 /// Classes of the largest matrix.
 const MOST_CLASSES: usize = 60;
@@ -24,6 +24,7 @@ pub(super) struct Matrix {
 impl Matrix {
     pub fn new(title: &str, names: &[String], confusion: &Confusion) -> Result<Self> {
         confusion.check_names(names)?;
+        spare(size_of_val(confusion.counts()), "a confusion matrix")?;
         Ok(Self { title: title.to_owned(), names: names.to_vec(), confusion: confusion.clone() })
     }
 

@@ -36,6 +36,7 @@ pub use heat::HeatFigure;
 pub use map::MapImages;
 pub use sheet::SheetRow;
 pub use table::Figure;
+pub(crate) use table::bytes_of_cell;
 pub use thumbnail::Thumbnail;
 
 use super::{Confusion, EmbeddingMap};
@@ -112,7 +113,7 @@ impl Report {
     /// A table; columns whose cells are numbers are aligned right.
     ///
     /// # Errors
-    /// `InvalidArgument` where a row has not as many cells as the header.
+    /// `InvalidArgument` where a row has not as many cells as the header, `OutOfMemory`.
     pub fn table(&mut self, title: &str, header: &[&str], rows: &[Vec<String>]) -> Result<()> {
         self.parts.push(Part::Table(Table::new(title, header, rows)?));
         Ok(())

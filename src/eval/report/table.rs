@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use super::html::escape;
 use crate::error::{Error, Result};
+use crate::memory::spare;
 
 /// A number that the reader should see first.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +29,11 @@ pub(super) fn write_figures(figures: &[Figure], out: &mut dyn Write) -> io::Resu
     out.write_all(b"</dl>\n")
 }
 
+/// A cell's text, its place in a row, and what an allocator keeps beside it.
+pub(crate) fn bytes_of_cell(cell: &str) -> usize {
+    cell.len() + 48
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Table {
     title: String,
@@ -44,6 +50,8 @@ impl Table {
                 header.len()
             )));
         }
+        let bytes: usize = rows.iter().flatten().map(|cell| bytes_of_cell(cell)).sum();
+        spare(bytes, "a table of a report")?;
         let header = header.iter().map(|&cell| cell.to_owned()).collect();
         Ok(Self { title: title.to_owned(), header, rows: rows.to_vec() })
     }
