@@ -12,18 +12,10 @@
 //! # Ok::<(), seed::Error>(())
 //! ```
 
-use image::codecs::png::{CompressionType, FilterType, PngEncoder};
-use image::{ExtendedColorType, ImageEncoder};
-
 use super::frame::{FrameView, PixelFormat};
-use super::jpeg;
-use crate::error::{Error, ErrorKind, Result};
-use crate::memory::{Written, reserve, spare};
-
-/// The most that the PNG encoder takes beside the frame and the file, in frames. Its fast codes take up to 12 bits for a byte, in a
-/// vector that grows by doubling: room for 3. Where that is more than the frame, it stores the frame as it is in a second one, which
-/// has 2 and, while it grows, the 1 from before (tests/short_memory.rs).
-const PNG_FACTOR: usize = 6;
+use super::{jpeg, png};
+use crate::error::{Error, Result};
+use crate::memory::reserve;
 
 /// How a frame is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,7 +101,7 @@ impl RawFrame {
     /// `InvalidArgument` for a quality out of 1..=100, `OutOfMemory`.
     pub fn encode(&self, encoding: Encoding) -> Result<Vec<u8>> {
         match encoding {
-            Encoding::Png => self.png(),
+            Encoding::Png => png::encode(&self.bytes, self.width, self.height, self.format),
             Encoding::Jpeg { quality: quality @ 1..=100 } => {
                 let reduced;
                 let (pixels, channels) = match self.format {
@@ -124,20 +116,6 @@ impl RawFrame {
             }
             Encoding::Jpeg { quality } => Err(Error::invalid(format!("JPEG quality is {quality}, expected 1 to 100"))),
         }
-    }
-
-    fn png(&self) -> Result<Vec<u8>> {
-        let colour = match self.format {
-            PixelFormat::Mono8 => ExtendedColorType::L8,
-            PixelFormat::Mono16 => ExtendedColorType::L16,
-            _ => ExtendedColorType::Rgb8,
-        };
-        spare(PNG_FACTOR * self.bytes.len(), "encoding a frame as PNG")?;
-        let mut file = Written::default();
-        PngEncoder::new_with_quality(&mut file, CompressionType::Fast, FilterType::Up)
-            .write_image(&self.bytes, self.width, self.height, colour)
-            .map_err(|error| Error::new(ErrorKind::OutOfMemory, format!("cannot encode as PNG: {error}")))?;
-        Ok(file.into_bytes())
     }
 }
 

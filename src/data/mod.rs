@@ -25,6 +25,7 @@ mod jpeg;
 pub mod labels;
 pub mod loader;
 mod outline;
+mod png;
 mod prefetch;
 pub mod random;
 pub mod render;

@@ -19,7 +19,7 @@ use super::folder::Folder;
 use super::options::NightOptions;
 use crate::data::random::{Purpose, generator, unit};
 use crate::data::{Dataset, EncodedImage};
-use crate::memory::{collected, gathered, reserve};
+use crate::memory::{collected, gathered, reserve, spare};
 use crate::store::{Filter, Labelled, Store};
 use crate::{Error, ErrorKind, Result};
 
@@ -170,6 +170,7 @@ impl Frames {
 
 /// A data set of `images`, those that have gone included.
 pub(super) fn dataset(store: &Store, images: &[EncodedImage]) -> Result<Arc<Dataset>> {
+    spare(images.iter().map(|image| size_of::<EncodedImage>() + image.name.len() + 32).sum(), FRAMES)?;
     Ok(Arc::new(store.dataset_of(images.to_vec())?))
 }
 
