@@ -57,8 +57,6 @@ pub(super) fn end(out: &mut dyn Write) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn nothing_escapes_from_text() {
         let escape = |text: &str| super::escape(text).to_string();
