@@ -12,11 +12,12 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use sha2::{Digest, Sha256};
 use walkdir::WalkDir;
 
-use super::decode::{EXTENSIONS, decode_bytes, read_file};
+use super::decode::{EXTENSIONS, read_file};
 use super::frame::{Frame, FrameView};
+use super::lock;
 use super::scale::{Reading, ScaledFrame};
 use super::source::{EncodedImage, EncodedImages};
-use super::{jpeg, lock};
+use super::stored::{Stored, read_scaled};
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::{STRIDE, push, room, spare};
 
@@ -63,15 +64,6 @@ struct Cache {
     files: BTreeMap<usize, Stored>,
     bytes: usize,
     budget: usize,
-}
-
-/// What the beginning of an image's file says.
-#[derive(Clone, Copy)]
-enum Stored {
-    /// A JPEG that can be decoded smaller.
-    Scalable(jpeg::Header),
-    /// Anything else, which is read at its full size.
-    Whole,
 }
 
 #[derive(Default)]
@@ -375,40 +367,6 @@ impl Source {
             Self::Memory(_) => Ok((PathBuf::from(name), Vec::new())),
         }
     }
-}
-
-/// Reads the encoded image at the scale that `reading` gives for it; the scale that was asked for stands in the answer's reading.
-/// What libjpeg-turbo refuses is decoded whole by the other decoder, and the other way round: an image is broken where
-/// both refuse it, whichever scale was asked for first.
-fn read_scaled(
-    path: &Path,
-    bytes: &[u8],
-    reading: impl Fn(Stored) -> Reading,
-) -> Result<(Stored, Reading, ScaledFrame)> {
-    let stored = jpeg::header(bytes)?.map_or(Stored::Whole, Stored::Scalable);
-    let reading = reading(stored);
-    if let Stored::Scalable(header) = stored
-        && reading.scale > 1
-        && let Some(frame) = jpeg::decode(bytes, header, reading.scale)?
-    {
-        let (width, height) = (header.width, header.height);
-        let frame = ScaledFrame { frame: Arc::new(frame), width, height, scale: reading.scale };
-        return Ok((stored, reading, frame));
-    }
-    let frame = match (decode_bytes(&path.to_string_lossy(), bytes), stored) {
-        (Ok(frame), _) => frame,
-        // The other decoder's pixels differ by a level here and there: who lacks memory tries again, and gets the same ones.
-        (Err(error), _) if error.kind() == ErrorKind::OutOfMemory => return Err(error),
-        (Err(error), Stored::Scalable(header)) if reading.scale == 1 => jpeg::decode(bytes, header, 1)?.ok_or(error)?,
-        (Err(error), _) => return Err(error),
-    };
-    if let Stored::Scalable(header) = stored
-        && (frame.width(), frame.height()) != (header.width, header.height)
-    {
-        let reason = format!("decodes to {frame:?}, but its header says {}×{}", header.width, header.height);
-        return Err(Error::format(path, reason));
-    }
-    Ok((stored, reading, ScaledFrame::whole(Arc::new(frame))))
 }
 
 impl std::fmt::Debug for Dataset {

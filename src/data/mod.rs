@@ -31,6 +31,7 @@ pub mod random;
 pub mod render;
 pub mod scale;
 mod source;
+mod stored;
 
 pub use augment::{ViewConfig, ViewParams};
 pub use batch::{Batch, Crops};
