@@ -187,7 +187,7 @@ fn check_nesting(html: &str) -> usize {
 
 #[test]
 fn a_report_is_well_formed_self_contained_and_escaped() {
-    let html = report().to_html();
+    let html = report().to_html().unwrap();
     if let Some(path) = std::env::var_os("SEED_REPORT") {
         std::fs::write(path, &html).unwrap();
     }
@@ -213,7 +213,7 @@ fn check_contained(html: &str) {
 
 #[test]
 fn parts_of_images_and_classes_are_well_formed_self_contained_and_escaped() {
-    let html = grown(6).to_html();
+    let html = grown(6).to_html().unwrap();
     if let Some(path) = std::env::var_os("SEED_REPORT_GROWN") {
         std::fs::write(path, &html).unwrap();
     }
@@ -225,9 +225,9 @@ fn parts_of_images_and_classes_are_well_formed_self_contained_and_escaped() {
     let named = html.matches("aria-label=\"").count() + html.matches("aria-hidden=\"true\"").count();
     assert_eq!(html.matches("<svg ").count(), named);
     assert!(html.len() < 2_000_000, "{} bytes", html.len());
-    assert_eq!(grown(6).to_html(), html, "the same report again");
+    assert_eq!(grown(6).to_html().unwrap(), html, "the same report again");
     // Many classes with long names.
-    check_nesting(&grown(39).to_html());
+    check_nesting(&grown(39).to_html().unwrap());
 }
 
 #[test]
@@ -250,17 +250,17 @@ fn an_interval_holds_its_value_and_a_limit_has_a_chart() {
     for seconds in [i64::MIN as f64 / 1e6, i64::MAX as f64 / 1e6, -377_705_000_000.0, 253_402_000_000.0] {
         let _ = report.moment("c", "y", "s", &Moment { seconds, ..good });
     }
-    check_nesting(&report.to_html());
+    check_nesting(&report.to_html().unwrap());
 }
 
 #[test]
 fn an_empty_report_is_a_page_too() {
-    assert!(check_nesting(&Report::new("").to_html()) > 10);
+    assert!(check_nesting(&Report::new("").to_html().unwrap()) > 10);
     let mut report = Report::new("t");
     assert!(report.table("x", &["a", "b"], &[vec!["1".into()]]).is_err());
     report.table("x", &[], &[]).unwrap();
     report.neighbour_sheet("s", &[], Vec::new()).unwrap();
-    check_nesting(&report.to_html());
+    check_nesting(&report.to_html().unwrap());
 }
 
 #[test]

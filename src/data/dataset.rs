@@ -12,12 +12,14 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use sha2::{Digest, Sha256};
 use walkdir::WalkDir;
 
-use super::decode::{EXTENSIONS, decode_bytes, read_file};
+use super::decode::EXTENSIONS;
 use super::frame::{Frame, FrameView};
+use super::lock;
 use super::scale::{Reading, ScaledFrame};
-use super::source::{EncodedImage, EncodedImages};
-use super::{jpeg, lock};
+use super::source::{EncodedImage, EncodedImages, Source};
+use super::stored::{Stored, read_scaled};
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory::{STRIDE, push, room, spare};
 
 /// Decoded frames of files are kept up to this many bytes: 5,461 frames of 256×256 in colour.
 pub const DEFAULT_CACHE_BYTES: usize = 1 << 30;
@@ -43,18 +45,6 @@ struct Image {
     source: Source,
 }
 
-#[derive(Clone)]
-enum Source {
-    File(PathBuf),
-    Memory(Arc<Frame>),
-    /// Image `key` of a store, `bytes` long when the data set was made.
-    Encoded {
-        from: Arc<dyn EncodedImages>,
-        key: i64,
-        bytes: u64,
-    },
-}
-
 struct Cache {
     /// By the number of the image and the scale that was asked for.
     frames: BTreeMap<(usize, u32), ScaledFrame>,
@@ -62,15 +52,6 @@ struct Cache {
     files: BTreeMap<usize, Stored>,
     bytes: usize,
     budget: usize,
-}
-
-/// What the beginning of an image's file says.
-#[derive(Clone, Copy)]
-enum Stored {
-    /// A JPEG that can be decoded smaller.
-    Scalable(jpeg::Header),
-    /// Anything else, which is read at its full size.
-    Whole,
 }
 
 #[derive(Default)]
@@ -86,7 +67,7 @@ impl Dataset {
     /// yet.
     ///
     /// # Errors
-    /// `Io` where `root` cannot be searched, `InvalidArgument` where it holds no image.
+    /// `Io` where `root` cannot be searched, `InvalidArgument` where it holds no image, `OutOfMemory`.
     pub fn from_folder(root: &Path) -> Result<Self> {
         std::fs::read_dir(root).map_err(|error| Error::io("search the folder", root, &error))?;
         let hidden =
@@ -98,7 +79,8 @@ impl Dataset {
             match entry {
                 Ok(entry) if entry.file_type().is_dir() => {}
                 Ok(entry) if is_image(entry.path()) => {
-                    found.push((relative_name(root, entry.path()), entry.into_path()));
+                    enough_for_names(found.len())?;
+                    push(&mut found, (relative_name(root, entry.path()), entry.into_path()), NAMES)?;
                 }
                 Ok(_) => others += 1,
                 Err(error) => {
@@ -116,27 +98,31 @@ impl Dataset {
                 broken.folders.len()
             )));
         }
-        found.sort();
-        Ok(Self::new(found, broken))
+        found.sort_unstable();
+        Self::new(found, broken)
     }
 
     /// The given files in the given order, each named by its path. A file that is absent counts as a broken image.
     ///
     /// # Errors
-    /// `InvalidArgument` where the list is empty.
+    /// `InvalidArgument` where the list is empty, `OutOfMemory`.
     pub fn from_files(files: Vec<PathBuf>) -> Result<Self> {
         if files.is_empty() {
             return Err(Error::invalid("the list of image files is empty, expected at least one"));
         }
-        let named = files.into_iter().map(|path| (path.to_string_lossy().into_owned(), path)).collect();
-        Ok(Self::new(named, Broken::default()))
+        let mut named = room(files.len(), NAMES)?;
+        for path in files {
+            enough_for_names(named.len())?;
+            named.push((path.to_string_lossy().into_owned(), path));
+        }
+        Self::new(named, Broken::default())
     }
 
     /// The given images of `store` in the given order. One that the store has let go by the time it is asked for counts as
     /// a broken image.
     ///
     /// # Errors
-    /// `InvalidArgument` where there is none.
+    /// `InvalidArgument` where there is none, `OutOfMemory`.
     pub fn from_encoded(images: Vec<EncodedImage>, store: &Arc<dyn EncodedImages>) -> Result<Self> {
         if images.is_empty() {
             return Err(Error::invalid("no image of the store was chosen, expected at least one"));
@@ -145,17 +131,20 @@ impl Dataset {
             let source = Source::Encoded { from: Arc::clone(store), key: image.key, bytes: image.bytes };
             Image { name: image.name, source }
         };
-        Ok(Self::of_images(images.into_iter().map(image).collect(), Broken::default()))
+        let mut all = room(images.len(), NAMES)?;
+        all.extend(images.into_iter().map(image));
+        Ok(Self::of_images(all, Broken::default()))
     }
 
     /// Nothing yet; see [`Dataset::push`].
     pub fn in_memory() -> Self {
-        Self::new(Vec::new(), Broken::default())
+        Self::of_images(Vec::new(), Broken::default())
     }
 
-    fn new(files: Vec<(String, PathBuf)>, broken: Broken) -> Self {
-        let images = files.into_iter().map(|(name, path)| Image { name, source: Source::File(path) }).collect();
-        Self::of_images(images, broken)
+    fn new(files: Vec<(String, PathBuf)>, broken: Broken) -> Result<Self> {
+        let mut images = room(files.len(), NAMES)?;
+        images.extend(files.into_iter().map(|(name, path)| Image { name, source: Source::File(path) }));
+        Ok(Self::of_images(images, broken))
     }
 
     fn of_images(images: Vec<Image>, broken: Broken) -> Self {
@@ -168,14 +157,15 @@ impl Dataset {
     /// frames are shared. What is found to be broken there is recorded there.
     ///
     /// # Errors
-    /// `InvalidArgument` where there is no such image.
+    /// `InvalidArgument` where there is no such image, `OutOfMemory`.
     pub fn subset(&self, numbers: &[usize]) -> Result<Self> {
-        let mut chosen = Self::new(Vec::new(), Broken::default());
+        let mut chosen = room(numbers.len(), NAMES)?;
         for &number in numbers {
+            enough_for_names(chosen.len())?;
             let (name, source) = self.image(number, |image| (image.name.clone(), image.source.clone()))?;
-            chosen.images.get_mut().unwrap_or_else(PoisonError::into_inner).push(Image { name, source });
+            chosen.push(Image { name, source });
         }
-        Ok(chosen)
+        Ok(Self::of_images(chosen, Broken::default()))
     }
 
     /// Appends a copy of `frame` and gives its number. Loaders that already run keep the length they started with.
@@ -189,11 +179,12 @@ impl Dataset {
     /// Appends `frame` and gives its number, as [`Dataset::push`].
     ///
     /// # Errors
-    /// None so far.
+    /// `OutOfMemory`.
     pub fn push_frame(&self, name: &str, frame: Frame) -> Result<usize> {
         let frame = Arc::new(frame);
         let mut images = self.images.write().unwrap_or_else(PoisonError::into_inner);
-        images.push(Image { name: name.to_owned(), source: Source::Memory(frame) });
+        enough_for_names(images.len())?;
+        push(&mut images, Image { name: name.to_owned(), source: Source::Memory(frame) }, NAMES)?;
         Ok(images.len() - 1)
     }
 
@@ -278,8 +269,18 @@ impl Dataset {
 
     /// What could not be read so far, each once: folders first, then images by number.
     pub fn skipped(&self) -> Vec<Skipped> {
+        lock(&self.broken).all().cloned().collect()
+    }
+
+    /// How many these are.
+    pub fn skipped_count(&self) -> usize {
         let broken = lock(&self.broken);
-        broken.folders.iter().chain(broken.images.values().map(|(skipped, _)| skipped)).cloned().collect()
+        broken.folders.len() + broken.images.len()
+    }
+
+    /// Number `i` of them, if there are as many.
+    pub fn skipped_at(&self, i: usize) -> Option<Skipped> {
+        lock(&self.broken).all().nth(i).cloned()
     }
 
     /// Gives images that could not be read another chance; those with damaged content stay broken.
@@ -334,6 +335,12 @@ impl Dataset {
     }
 }
 
+impl Broken {
+    fn all(&self) -> impl Iterator<Item = &Skipped> {
+        self.folders.iter().chain(self.images.values().map(|(skipped, _)| skipped))
+    }
+}
+
 impl Cache {
     fn keep(&mut self, key: (usize, u32), frame: &ScaledFrame) {
         let bytes = frame.frame.pixels().len();
@@ -343,65 +350,18 @@ impl Cache {
     }
 }
 
-impl Source {
-    /// The encoded bytes, and where they are from, for messages. A disk or a network that fails once is asked once more: what
-    /// counts as broken is replaced in training, and the run would be another one for a moment's fault.
-    fn read(&self, name: &str) -> Result<(PathBuf, Vec<u8>)> {
-        match self.read_once(name) {
-            Err(error) if error.kind() == ErrorKind::Io => {
-                log::debug!("reading {name} once more: {error}");
-                self.read_once(name)
-            }
-            read => read,
-        }
-    }
-
-    fn read_once(&self, name: &str) -> Result<(PathBuf, Vec<u8>)> {
-        match self {
-            Self::File(path) => Ok((path.clone(), read_file(path)?)),
-            Self::Encoded { from, key, .. } => Ok((PathBuf::from(name), from.read(*key)?)),
-            // Frames in memory are never read.
-            Self::Memory(_) => Ok((PathBuf::from(name), Vec::new())),
-        }
-    }
-}
-
-/// Reads the encoded image at the scale that `reading` gives for it; the scale that was asked for stands in the answer's reading.
-/// What libjpeg-turbo refuses is decoded whole by the other decoder, and the other way round: an image is broken where
-/// both refuse it, whichever scale was asked for first.
-fn read_scaled(
-    path: &Path,
-    bytes: &[u8],
-    reading: impl Fn(Stored) -> Reading,
-) -> Result<(Stored, Reading, ScaledFrame)> {
-    let stored = jpeg::header(bytes).map_or(Stored::Whole, Stored::Scalable);
-    let reading = reading(stored);
-    if let Stored::Scalable(header) = stored
-        && reading.scale > 1
-        && let Some(frame) = jpeg::decode(bytes, header, reading.scale)?
-    {
-        let (width, height) = (header.width, header.height);
-        let frame = ScaledFrame { frame: Arc::new(frame), width, height, scale: reading.scale };
-        return Ok((stored, reading, frame));
-    }
-    let frame = match (decode_bytes(&path.to_string_lossy(), bytes), stored) {
-        (Ok(frame), _) => frame,
-        (Err(error), Stored::Scalable(header)) if reading.scale == 1 => jpeg::decode(bytes, header, 1)?.ok_or(error)?,
-        (Err(error), _) => return Err(error),
-    };
-    if let Stored::Scalable(header) = stored
-        && (frame.width(), frame.height()) != (header.width, header.height)
-    {
-        let reason = format!("decodes to {frame:?}, but its header says {}×{}", header.width, header.height);
-        return Err(Error::format(path, reason));
-    }
-    Ok((stored, reading, ScaledFrame::whole(Arc::new(frame))))
-}
-
 impl std::fmt::Debug for Dataset {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Dataset({} images)", self.len())
     }
+}
+
+/// For messages.
+const NAMES: &str = "the names of a data set's images";
+
+/// Names and paths are small, but there may be millions of them.
+fn enough_for_names(already: usize) -> Result<()> {
+    if already.is_multiple_of(STRIDE) { spare(0, NAMES) } else { Ok(()) }
 }
 
 fn is_image(path: &Path) -> bool {
@@ -415,42 +375,4 @@ fn relative_name(root: &Path, path: &Path) -> String {
     let below = path.strip_prefix(root).unwrap_or(path);
     let parts: Vec<_> = below.components().map(|part| part.as_os_str().to_string_lossy()).collect();
     parts.join("/")
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicU32, Ordering};
-
-    use super::*;
-
-    /// Fails so many times, then gives a picture.
-    struct Failing(AtomicU32);
-
-    impl EncodedImages for Failing {
-        fn read(&self, _key: i64) -> Result<Vec<u8>> {
-            if self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
-                return Err(Error::new(ErrorKind::Io, "the disk is away"));
-            }
-            let mut bytes = std::io::Cursor::new(Vec::new());
-            image::GrayImage::new(2, 2).write_to(&mut bytes, image::ImageFormat::Png).expect("memory takes it");
-            Ok(bytes.into_inner())
-        }
-    }
-
-    #[test]
-    fn a_disk_that_fails_once_makes_no_broken_image() {
-        let open = |faults: u32| {
-            let image = EncodedImage { key: 1, name: "one".to_owned(), bytes: 9 };
-            let store: Arc<dyn EncodedImages> = Arc::new(Failing(AtomicU32::new(faults)));
-            Dataset::from_encoded(vec![image], &store).expect("it has an image")
-        };
-        let once = open(1);
-        assert!(once.load(0).is_ok() && once.skipped().is_empty());
-        let twice = open(2);
-        assert_eq!(twice.load(0).map_err(|error| error.kind()).err(), Some(ErrorKind::Io));
-        assert_eq!(twice.skipped().len(), 1);
-        assert!(twice.load(0).is_err());
-        twice.forget_unreadable();
-        assert!(twice.load(0).is_ok() && twice.skipped().is_empty());
-    }
 }

@@ -13,10 +13,12 @@ use std::io::{Cursor, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use image::{DynamicImage, ImageFormat, ImageReader, Limits};
+use image::{ColorType, ImageDecoder, ImageFormat, ImageReader, Limits};
 
-use super::frame::{Frame, MAX_SIDE, reserve};
+use super::frame::{Frame, MAX_SIDE};
+use super::outline::{HEADERS, Outline, of_jpeg, of_png};
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory::{filled, room, spare};
 
 /// The most bytes that a decoded image may take, in the depth it is stored with.
 pub const MAX_BYTES: u64 = 1 << 30;
@@ -43,7 +45,7 @@ pub(super) fn read_file(path: &Path) -> Result<Vec<u8>> {
     if length > MAX_FILE_BYTES {
         return Err(Error::format(path, format!("file has {length} bytes, expected at most {MAX_FILE_BYTES}")));
     }
-    let mut bytes = reserve(length as usize)?;
+    let mut bytes = room(length as usize, "an image file")?;
     // Where the file grows meanwhile, the rest is not wanted.
     file.take(length).read_to_end(&mut bytes).map_err(failed)?;
     Ok(bytes)
@@ -73,24 +75,62 @@ fn decode(bytes: &[u8]) -> Result<Frame> {
     if bytes.is_empty() {
         return Err(Error::new(ErrorKind::Format, "the file is empty"));
     }
-    let damaged = |error: image::ImageError| Error::new(ErrorKind::Format, reason(&error));
     let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
         .map_err(|error| Error::new(ErrorKind::Format, error.to_string()))?;
-    match reader.format() {
-        Some(ImageFormat::Jpeg) if !jpeg_reaches_its_end(bytes) => {
-            // The decoder would fill what is missing with grey.
-            return Err(Error::new(ErrorKind::Format, "truncated JPEG: the end marker is missing"));
+    let format = reader.format();
+    let outline = match format {
+        // The decoder would fill what is missing with grey.
+        Some(ImageFormat::Jpeg) => {
+            of_jpeg(bytes).ok_or_else(|| Error::new(ErrorKind::Format, "truncated JPEG: the end marker is missing"))?
         }
-        Some(ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::Bmp | ImageFormat::Tiff) => {}
+        Some(ImageFormat::Png) => of_png(bytes),
+        Some(ImageFormat::Bmp | ImageFormat::Tiff) => Outline::default(),
         _ => return Err(Error::new(ErrorKind::Format, "content is not JPEG, PNG, BMP or TIFF")),
-    }
+    };
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
+    // Of a PNG that is the bound for what stands beside its pixels: a profile of a few bytes may unpack to any length.
+    let header = HEADERS + 3 * outline.beside;
+    limits.max_alloc = Some(if format == Some(ImageFormat::Png) { header } else { MAX_BYTES });
+    reader.limits(limits.clone());
+    // The decoder of JPEG takes a copy of the file.
+    let copy = if format == Some(ImageFormat::Jpeg) { bytes.len() } else { 0 };
+    spare(header as usize + copy, "the header of an image")?;
+    let mut decoder = reader.into_decoder().map_err(|error| refused(&error))?;
+    let (length, colour, (width, height)) = (decoder.total_bytes(), decoder.color_type(), decoder.dimensions());
     limits.max_alloc = Some(MAX_BYTES);
-    reader.limits(limits);
-    frame_of(reader.decode().map_err(damaged)?)
+    limits.reserve(length).and_then(|()| decoder.set_limits(limits)).map_err(|error| refused(&error))?;
+    // At most MAX_BYTES since the limits were looked at.
+    let mut samples = filled(0u8, length as usize, "a frame")?;
+    spare(beside(format, length, width, outline) as usize, "decoding an image")?;
+    decoder.read_image(&mut samples).map_err(|error| refused(&error))?;
+    frame_of(width, height, colour, samples)
+}
+
+/// The most bytes that a decoder takes beside the pixels, for an image of `length` bytes in rows of `width` pixels, as
+/// tests/short_memory.rs holds it to: rows, tables, what the file says, and for TIFF the whole image once more.
+fn beside(format: Option<ImageFormat>, length: u64, width: u32, outline: Outline) -> u64 {
+    let whole = match format {
+        // CMYK has four samples where the frame has three.
+        Some(ImageFormat::Tiff) => length + length.div_ceil(3),
+        _ => outline.coefficients,
+    };
+    whole + outline.beside + ROWS * u64::from(width)
+}
+
+/// Bytes for each pixel of a row: a decoder of JPEG keeps three rows of blocks for each component, of coefficients and of samples.
+const ROWS: u64 = 512;
+
+/// The crate's error: no memory, or damage.
+fn refused(error: &image::ImageError) -> Error {
+    match error {
+        image::ImageError::IoError(error) if error.kind() == std::io::ErrorKind::OutOfMemory => {
+            Error::new(ErrorKind::OutOfMemory, "no memory to decode an image")
+        }
+        _ => Error::new(ErrorKind::Format, reason(error)),
+    }
 }
 
 /// What a person reads for the crate's error; its limits do not say their numbers.
@@ -103,23 +143,23 @@ fn reason(error: &image::ImageError) -> String {
     }
 }
 
-/// Reduces any pixel type to 8 bits and 1 or 3 channels.
-fn frame_of(decoded: DynamicImage) -> Result<Frame> {
-    let (width, height) = (decoded.width(), decoded.height());
-    let high = |sample: u16| (sample >> 8) as u8;
-    let level = |sample: f32| (sample.clamp(0.0, 1.0) * 255.0 + 0.5) as u8;
-    let (channels, pixels) = match decoded {
-        DynamicImage::ImageLuma8(image) => (1, image.into_raw()),
-        DynamicImage::ImageRgb8(image) => (3, image.into_raw()),
-        DynamicImage::ImageLumaA8(image) => (1, pick::<_, 2, 1>(image.as_raw(), |v| v)?),
-        DynamicImage::ImageRgba8(image) => (3, pick::<_, 4, 3>(image.as_raw(), |v| v)?),
-        DynamicImage::ImageLuma16(image) => (1, pick::<_, 1, 1>(image.as_raw(), high)?),
-        DynamicImage::ImageLumaA16(image) => (1, pick::<_, 2, 1>(image.as_raw(), high)?),
-        DynamicImage::ImageRgb16(image) => (3, pick::<_, 3, 3>(image.as_raw(), high)?),
-        DynamicImage::ImageRgba16(image) => (3, pick::<_, 4, 3>(image.as_raw(), high)?),
-        DynamicImage::ImageRgb32F(image) => (3, pick::<_, 3, 3>(image.as_raw(), level)?),
-        DynamicImage::ImageRgba32F(image) => (3, pick::<_, 4, 3>(image.as_raw(), level)?),
-        other => return Err(Error::new(ErrorKind::Format, format!("pixel type {:?} is not read", other.color()))),
+/// Reduces any pixel type to 8 bits and 1 or 3 channels. Samples of more than a byte are in the machine's order.
+fn frame_of(width: u32, height: u32, colour: ColorType, samples: Vec<u8>) -> Result<Frame> {
+    let same = |[sample]: [u8; 1]| sample;
+    let high = |sample: [u8; 2]| (u16::from_ne_bytes(sample) >> 8) as u8;
+    let level = |sample: [u8; 4]| (f32::from_ne_bytes(sample).clamp(0.0, 1.0) * 255.0 + 0.5) as u8;
+    let (channels, pixels) = match colour {
+        ColorType::L8 => (1, samples),
+        ColorType::Rgb8 => (3, samples),
+        ColorType::La8 => (1, pick(&samples, 2, 1, same)?),
+        ColorType::Rgba8 => (3, pick(&samples, 4, 3, same)?),
+        ColorType::L16 => (1, pick(&samples, 1, 1, high)?),
+        ColorType::La16 => (1, pick(&samples, 2, 1, high)?),
+        ColorType::Rgb16 => (3, pick(&samples, 3, 3, high)?),
+        ColorType::Rgba16 => (3, pick(&samples, 4, 3, high)?),
+        ColorType::Rgb32F => (3, pick(&samples, 3, 3, level)?),
+        ColorType::Rgba32F => (3, pick(&samples, 4, 3, level)?),
+        other => return Err(Error::new(ErrorKind::Format, format!("pixel type {other:?} is not read"))),
     };
     grey_if_all_are(width, height, channels, pixels)
 }
@@ -127,35 +167,16 @@ fn frame_of(decoded: DynamicImage) -> Result<Frame> {
 /// The frame, with one channel where every pixel is grey.
 pub(super) fn grey_if_all_are(width: u32, height: u32, channels: u8, pixels: Vec<u8>) -> Result<Frame> {
     if channels == 3 && pixels.chunks_exact(3).all(|rgb| rgb[0] == rgb[1] && rgb[1] == rgb[2]) {
-        return Frame::new(width, height, 1, pick::<_, 3, 1>(&pixels, |v| v)?);
+        return Frame::new(width, height, 1, pick(&pixels, 3, 1, |[grey]: [u8; 1]| grey)?);
     }
     Frame::new(width, height, channels, pixels)
 }
 
-/// The first `TO` of every `FROM` samples, each turned into a byte.
-fn pick<T: Copy, const FROM: usize, const TO: usize>(samples: &[T], byte: impl Fn(T) -> u8) -> Result<Vec<u8>> {
-    let mut picked = reserve(samples.len() / FROM * TO)?;
-    picked.extend(samples.chunks_exact(FROM).flat_map(|pixel| &pixel[..TO]).map(|sample| byte(*sample)));
-    Ok(picked)
-}
-
-/// Walks the segments of a JPEG (ITU-T T.81, annex B) to its end-of-image marker. Searching for the marker's two bytes
-/// alone would find that of an embedded thumbnail.
-fn jpeg_reaches_its_end(bytes: &[u8]) -> bool {
-    let mut at = 2;
-    while let Some(skipped) = bytes.get(at..).and_then(|rest| rest.iter().position(|&byte| byte == 0xFF)) {
-        at += skipped + 1;
-        match bytes.get(at) {
-            Some(0xD9) => return true,
-            // Fill bytes, stuffed zeros of entropy-coded data, and markers without a length.
-            Some(0xFF) => {}
-            Some(0x00 | 0x01 | 0xD0..=0xD8) => at += 1,
-            Some(_) => match bytes.get(at + 1..at + 3) {
-                Some(length) => at += 1 + usize::from(u16::from_be_bytes([length[0], length[1]])).max(2),
-                None => return false,
-            },
-            None => return false,
-        }
+/// The first `to` of every `from` samples of `SIZE` bytes, each turned into a byte.
+fn pick<const SIZE: usize>(samples: &[u8], from: usize, to: usize, byte: impl Fn([u8; SIZE]) -> u8) -> Result<Vec<u8>> {
+    let mut picked = room(samples.len() / SIZE / from * to, "a frame")?;
+    for pixel in samples.as_chunks::<SIZE>().0.chunks_exact(from) {
+        picked.extend(pixel[..to].iter().map(|&sample| byte(sample)));
     }
-    false
+    Ok(picked)
 }

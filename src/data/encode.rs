@@ -12,12 +12,10 @@
 //! # Ok::<(), seed::Error>(())
 //! ```
 
-use image::codecs::png::{CompressionType, FilterType, PngEncoder};
-use image::{ExtendedColorType, ImageEncoder};
-
 use super::frame::{FrameView, PixelFormat};
-use super::jpeg;
-use crate::error::{Error, ErrorKind, Result};
+use super::{jpeg, png};
+use crate::error::{Error, Result};
+use crate::memory::reserve;
 
 /// How a frame is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,10 +52,7 @@ impl RawFrame {
             let mut bytes = buffer;
             bytes.clear();
             let row = width as usize * 2;
-            bytes.try_reserve_exact(row * height as usize).map_err(|_| {
-                let message = format!("cannot allocate {} bytes for a frame", row * height as usize);
-                Error::new(ErrorKind::OutOfMemory, message)
-            })?;
+            reserve(&mut bytes, row * height as usize, "a frame")?;
             for y in 0..height as usize {
                 bytes.extend_from_slice(&sides.bytes[y * sides.stride..][..row]);
             }
@@ -106,7 +101,7 @@ impl RawFrame {
     /// `InvalidArgument` for a quality out of 1..=100, `OutOfMemory`.
     pub fn encode(&self, encoding: Encoding) -> Result<Vec<u8>> {
         match encoding {
-            Encoding::Png => self.png(),
+            Encoding::Png => png::encode(&self.bytes, self.width, self.height, self.format),
             Encoding::Jpeg { quality: quality @ 1..=100 } => {
                 let reduced;
                 let (pixels, channels) = match self.format {
@@ -121,19 +116,6 @@ impl RawFrame {
             }
             Encoding::Jpeg { quality } => Err(Error::invalid(format!("JPEG quality is {quality}, expected 1 to 100"))),
         }
-    }
-
-    fn png(&self) -> Result<Vec<u8>> {
-        let colour = match self.format {
-            PixelFormat::Mono8 => ExtendedColorType::L8,
-            PixelFormat::Mono16 => ExtendedColorType::L16,
-            _ => ExtendedColorType::Rgb8,
-        };
-        let mut file = Vec::new();
-        PngEncoder::new_with_quality(&mut file, CompressionType::Fast, FilterType::Up)
-            .write_image(&self.bytes, self.width, self.height, colour)
-            .map_err(|error| Error::new(ErrorKind::OutOfMemory, format!("cannot encode as PNG: {error}")))?;
-        Ok(file)
     }
 }
 

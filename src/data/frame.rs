@@ -13,7 +13,8 @@
 //! # Ok::<(), seed::Error>(())
 //! ```
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
+use crate::memory::reserve;
 
 /// The longest side of an image that is accepted, in pixels.
 pub const MAX_SIDE: u32 = 32_768;
@@ -142,7 +143,7 @@ impl<'a> FrameView<'a> {
         let (width, height) = (self.width as usize, self.height as usize);
         let mut pixels = buffer;
         pixels.clear();
-        reserve_in(&mut pixels, width * height * channels)?;
+        reserve(&mut pixels, width * height * channels, "a frame")?;
         let row_bytes = width * self.format.bytes_per_pixel();
         // check() proved that rows 0..height·planes lie inside the buffer.
         let row = |y: usize| &self.bytes[y * self.stride..][..row_bytes];
@@ -243,17 +244,4 @@ fn check_sides(width: u32, height: u32) -> Result<()> {
         return Err(Error::invalid(format!("frame is {width}×{height} pixels, expected 1 to {MAX_SIDE} a side")));
     }
     Ok(())
-}
-
-/// An empty vector with room for `bytes`, or an error where an ordinary allocation would end the process.
-pub(super) fn reserve(bytes: usize) -> Result<Vec<u8>> {
-    let mut pixels = Vec::new();
-    reserve_in(&mut pixels, bytes)?;
-    Ok(pixels)
-}
-
-fn reserve_in(pixels: &mut Vec<u8>, bytes: usize) -> Result<()> {
-    pixels
-        .try_reserve_exact(bytes)
-        .map_err(|_| Error::new(ErrorKind::OutOfMemory, format!("cannot allocate {bytes} bytes for a frame")))
 }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include <jpeglib.h>
+#include <jerror.h>
 
 /* A progressive file may name any number of scans, each of which costs a pass over the image. */
 #define MAX_SCANS 100
@@ -19,8 +20,12 @@ struct refusal {
     jmp_buf back;
 };
 
+/* Why setjmp returns. */
+#define REFUSED 1
+#define NO_MEMORY 2
+
 static void refuse(j_common_ptr info) {
-    longjmp(((struct refusal *)info->err)->back, 1);
+    longjmp(((struct refusal *)info->err)->back, info->err->msg_code == JERR_OUT_OF_MEMORY ? NO_MEMORY : REFUSED);
 }
 
 static void refuse_warnings(j_common_ptr info, int level) {
@@ -53,14 +58,15 @@ static struct jpeg_error_mgr *prepare(struct refusal *refusal) {
     return manager;
 }
 
-/* Writes width, height and components of a JPEG; 1 where its header is sound, else 0. */
+/* Writes width, height and components of a JPEG; 1 where its header is sound, −1 without memory, else 0. */
 int seed_jpeg_header(const unsigned char *bytes, size_t length, uint32_t shape[3]) {
     struct jpeg_decompress_struct info = {0};
     struct refusal refusal;
     info.err = prepare(&refusal);
-    if (setjmp(refusal.back)) {
-        jpeg_destroy_decompress(&info);
-        return 0;
+    switch (setjmp(refusal.back)) {
+        case 0: break;
+        case NO_MEMORY: jpeg_destroy_decompress(&info); return -1;
+        default: jpeg_destroy_decompress(&info); return 0;
     }
     begin(&info, bytes, length);
     shape[0] = info.image_width;
@@ -70,17 +76,18 @@ int seed_jpeg_header(const unsigned char *bytes, size_t length, uint32_t shape[3
     return 1;
 }
 
-/* Decodes at 1/scale of the sides into (height, width, channels) bytes; 1 where that is sound and fits exactly, else 0.
- * `memory` bounds what libjpeg may allocate, in bytes. */
+/* Decodes at 1/scale of the sides into (height, width, channels) bytes; 1 where that is sound and fits exactly, −1 without
+ * memory, else 0. `memory` bounds what libjpeg may allocate, in bytes. */
 int seed_jpeg_decode(const unsigned char *bytes, size_t length, uint32_t scale, unsigned char *pixels, uint32_t width,
                      uint32_t height, uint32_t channels, long memory) {
     struct jpeg_decompress_struct info = {0};
     struct jpeg_progress_mgr progress = {0};
     struct refusal refusal;
     info.err = prepare(&refusal);
-    if (setjmp(refusal.back)) {
-        jpeg_destroy_decompress(&info);
-        return 0;
+    switch (setjmp(refusal.back)) {
+        case 0: break;
+        case NO_MEMORY: jpeg_destroy_decompress(&info); return -1;
+        default: jpeg_destroy_decompress(&info); return 0;
     }
     begin(&info, bytes, length);
     progress.progress_monitor = refuse_many_scans;

@@ -14,8 +14,9 @@ use std::ffi::{c_int, c_long, c_ulong};
 use mozjpeg_sys as _;
 
 use super::decode::{MAX_BYTES, grey_if_all_are};
-use super::frame::{Frame, MAX_SIDE, reserve};
+use super::frame::{Frame, MAX_SIDE};
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory::{copied, filled};
 
 /// Denominators above 1 that [`decode`] takes, the largest first.
 pub(super) const SCALES: [u32; 3] = [8, 4, 2];
@@ -53,40 +54,50 @@ pub(super) struct Header {
 }
 
 /// What the header says; `None` where the bytes are no JPEG that [`decode`] takes.
-pub(super) fn header(bytes: &[u8]) -> Option<Header> {
+///
+/// # Errors
+/// `OutOfMemory`: the way a view is read must not depend on it.
+pub(super) fn header(bytes: &[u8]) -> Result<Option<Header>> {
     if !bytes.starts_with(&[0xFF, 0xD8, 0xFF]) {
-        return None;
+        return Ok(None);
     }
     let mut shape = [0u32; 3];
     // SAFETY: the pointers are to `bytes.len()` readable bytes and three writable numbers; the shim keeps neither.
-    let sound = unsafe { seed_jpeg_header(bytes.as_ptr(), bytes.len(), shape.as_mut_ptr()) } == 1;
+    let sound = answer(unsafe { seed_jpeg_header(bytes.as_ptr(), bytes.len(), shape.as_mut_ptr()) })?;
     let [width, height, components] = shape;
     let within = (1..=MAX_SIDE).contains(&width)
         && (1..=MAX_SIDE).contains(&height)
         && u64::from(width) * u64::from(height) * u64::from(components) <= MAX_BYTES;
-    (sound && within && matches!(components, 1 | 3)).then_some(Header { width, height, components })
+    Ok((sound && within && matches!(components, 1 | 3)).then_some(Header { width, height, components }))
+}
+
+/// Whether the shim found the file sound.
+fn answer(code: c_int) -> Result<bool> {
+    if code < 0 {
+        return Err(Error::new(ErrorKind::OutOfMemory, "no memory to decode a JPEG"));
+    }
+    Ok(code == 1)
 }
 
 /// The frame at 1/`scale` of its sides, rounded up; `None` where libjpeg-turbo finds the least fault.
 ///
 /// # Errors
-/// `OutOfMemory` where the pixels do not fit.
+/// `OutOfMemory` where the pixels, or what libjpeg-turbo needs to make them, do not fit.
 pub(super) fn decode(bytes: &[u8], header: Header, scale: u32) -> Result<Option<Frame>> {
     debug_assert!(scale == 1 || SCALES.contains(&scale));
     let Header { components: channels, .. } = header;
     let (width, height) = (header.width.div_ceil(scale), header.height.div_ceil(scale));
     let length = width as usize * height as usize * channels as usize;
-    let mut pixels = reserve(length)?;
-    pixels.resize(length, 0);
+    let mut pixels = filled(0u8, length, "a frame")?;
     // A progressive file is kept whole as 16-bit coefficients, two bytes for each sample; the rest is rows.
     let memory = c_long::try_from(3 * MAX_BYTES).unwrap_or(c_long::MAX);
     // SAFETY: `bytes` is readable and `pixels` writable for their lengths. The shim writes `height` rows of
     // `width · channels` bytes, which is `length`, and only after it has found the image to have these sides.
-    let sound = unsafe {
+    let sound = answer(unsafe {
         seed_jpeg_decode(bytes.as_ptr(), bytes.len(), scale, pixels.as_mut_ptr(), width, height, channels, memory)
-    };
+    })?;
     // The components are 1 or 3 since `header`.
-    if sound == 1 { grey_if_all_are(width, height, channels as u8, pixels).map(Some) } else { Ok(None) }
+    if sound { grey_if_all_are(width, height, channels as u8, pixels).map(Some) } else { Ok(None) }
 }
 
 /// A baseline JPEG of (H, W, C) bytes, C = 1 or 3, at `quality` from 1 to 100.
@@ -105,10 +116,9 @@ pub(super) fn encode(pixels: &[u8], width: u32, height: u32, channels: u8, quali
         let message = format!("cannot encode {width}×{height}×{channels} as JPEG: no memory");
         return Err(Error::new(ErrorKind::OutOfMemory, message));
     }
-    // SAFETY: the shim gives `length` bytes, which are its own until they are released, once.
-    unsafe {
-        let copy = std::slice::from_raw_parts(bytes, length as usize).to_vec();
-        seed_jpeg_release(bytes);
-        Ok(copy)
-    }
+    // SAFETY: the shim gives `length` bytes, which are its own until they are released.
+    let copy = copied(unsafe { std::slice::from_raw_parts(bytes, length as usize) }, "a JPEG file");
+    // SAFETY: they are released once, and not read again.
+    unsafe { seed_jpeg_release(bytes) };
+    copy
 }

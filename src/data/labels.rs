@@ -17,6 +17,7 @@ use std::collections::BTreeSet;
 
 use super::Dataset;
 use crate::error::{Error, Result};
+use crate::memory::room;
 
 /// The classes of a data set and the class of each image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,20 +34,23 @@ impl FolderLabels {
     /// # Errors
     /// `InvalidArgument` where there are more classes than a label can number.
     pub fn of(images: &Dataset) -> Result<Self> {
-        let mut folders = Vec::with_capacity(images.len());
-        for i in 0..images.len() {
-            folders
-                .push(images.name(i)?.split_once('/').map(|(folder, _)| folder.to_owned()).filter(|f| !f.is_empty()));
+        let count = images.len();
+        let folder = |i: usize| -> Result<Option<String>> {
+            Ok(images.name(i)?.split_once('/').map(|(folder, _)| folder.to_owned()).filter(|folder| !folder.is_empty()))
+        };
+        let mut names = BTreeSet::new();
+        for i in 0..count {
+            names.extend(folder(i)?);
         }
-        let names: Vec<String> = folders.iter().flatten().cloned().collect::<BTreeSet<_>>().into_iter().collect();
+        let names: Vec<String> = names.into_iter().collect();
         if i32::try_from(names.len()).is_err() {
             return Err(Error::invalid(format!("{} classes are more than {}", names.len(), i32::MAX)));
         }
-        let number = |folder: &Option<String>| {
-            let place = folder.as_ref().and_then(|folder| names.binary_search(folder).ok());
-            place.map_or(-1, |place| place as i32)
-        };
-        let labels = folders.iter().map(number).collect();
+        let mut labels = room(count, "the labels of a data set")?;
+        for i in 0..count {
+            let place = folder(i)?.and_then(|folder| names.binary_search(&folder).ok());
+            labels.push(place.map_or(-1, |place| place as i32));
+        }
         Ok(Self { names, labels })
     }
 }

@@ -24,11 +24,14 @@ pub mod frame;
 mod jpeg;
 pub mod labels;
 pub mod loader;
+mod outline;
+mod png;
 mod prefetch;
 pub mod random;
 pub mod render;
 pub mod scale;
 mod source;
+mod stored;
 
 pub use augment::{ViewConfig, ViewParams};
 pub use batch::{Batch, Crops};

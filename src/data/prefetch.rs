@@ -15,7 +15,7 @@ use super::lock;
 use super::random::permutation;
 use super::render::Scratch;
 use crate::error::{Error, ErrorKind, Result};
-use crate::memory::filled;
+use crate::memory::{filled, reserve, spare};
 
 /// Batches that are being filled or wait for the consumer. Two would do were every view equally dear; a third evens
 /// out slow files.
@@ -247,19 +247,28 @@ impl<T: Copy + Default, M> Shared<T, M> {
     fn begin(&self, state: &mut State<T, M>) {
         let step = state.next_step;
         state.next_step += 1;
-        let mut slots = self.slots(step, &mut state.order);
-        let drawn = slots.iter().map(|_| None).collect();
-        let mut canvas = Canvas { pixels: state.spare.pop().unwrap_or_default(), drawn };
-        let needed = slots.len() * self.plan.view_len;
-        let extra = needed.saturating_sub(canvas.pixels.len());
-        let mut error = None;
-        if canvas.pixels.try_reserve_exact(extra).is_ok() {
+        let order = match self.plan.order {
+            Order::Epochs { len, .. } => len.saturating_mul(size_of::<usize>()),
+            Order::Once { .. } => 0,
+        };
+        let mut slots = Vec::new();
+        let enough = spare(order, "the order of an epoch").and_then(|()| {
+            slots = self.slots(step, &mut state.order);
+            let drawn = slots.iter().map(|_| None).collect();
+            let mut canvas = Canvas { pixels: state.spare.pop().unwrap_or_default(), drawn };
+            let needed = slots.len() * self.plan.view_len;
+            let extra = needed.saturating_sub(canvas.pixels.len());
+            reserve(&mut canvas.pixels, extra, "a batch")?;
             canvas.pixels.resize(needed, T::default());
-        } else {
-            slots.clear();
-            let bytes = needed.saturating_mul(size_of::<T>());
-            error = Some(Error::new(ErrorKind::OutOfMemory, format!("cannot allocate {bytes} bytes for a batch")));
-        }
+            Ok(canvas)
+        });
+        let (canvas, error) = match enough {
+            Ok(canvas) => (canvas, None),
+            Err(error) => {
+                slots.clear();
+                (Canvas { pixels: Vec::new(), drawn: Vec::new() }, Some(error))
+            }
+        };
         let (last, canvas) = (error.is_some(), Arc::new(Mutex::new(canvas)));
         state.pending.push_back(Pending { step, slots, handed_out: 0, finished: 0, error, last, canvas });
     }

@@ -14,6 +14,10 @@ use super::frame::Frame;
 use super::scale::ScaledFrame;
 use super::{blur, colour};
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory::{reserve, spare};
+
+/// Bytes of weights for each pixel of a side: two of 8 bytes, the same as integers, and places.
+const WEIGHTS: usize = 64;
 
 /// Memory that a thread keeps from one view to the next; grows to what the largest view needs.
 #[derive(Default)]
@@ -235,9 +239,8 @@ impl Scratch {
     ) -> Result<usize> {
         let failed = |error: &dyn std::fmt::Display| Error::new(ErrorKind::Internal, format!("resize: {error}"));
         let bytes = config.width as usize * config.height as usize * P::size();
-        self.image
-            .try_reserve(bytes.saturating_sub(self.image.len()))
-            .map_err(|_| Error::new(ErrorKind::OutOfMemory, format!("cannot allocate {bytes} bytes for a view")))?;
+        let more = bytes.saturating_sub(self.image.len());
+        reserve(&mut self.image, more, "a view")?;
         self.image.resize(bytes, 0);
         let whole =
             TypedImageRef::<P>::from_buffer(frame.width(), frame.height(), frame.pixels()).map_err(|e| failed(&e))?;
@@ -250,6 +253,10 @@ impl Scratch {
             .crop(left, top, width, height);
         let Crop { left, top, width, height } =
             cut.unwrap_or(Crop { left: 0, top: 0, width: frame.width(), height: frame.height() });
+        // It resizes all rows of the crop to the view's width first, by a table of weights for each side.
+        let rows = config.width as usize * height as usize * P::size();
+        let sides = [width, height, config.width, config.height].into_iter().sum::<u32>();
+        spare(rows + WEIGHTS * sides as usize, "resizing a frame")?;
         let cut = TypedCroppedImage::from_ref(&whole, left, top, width, height).map_err(|e| failed(&e))?;
         self.resizer.resize_typed(&cut, &mut view, &options).map_err(|e| failed(&e))?;
         Ok(P::size())

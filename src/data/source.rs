@@ -1,8 +1,14 @@
-//! Encoded images that are no files of their own, such as those of a store: what a [`Dataset`](super::Dataset) asks of it.
+//! Where a [`Dataset`](super::Dataset) has its images from: files, an application's memory, and what holds encoded images that are no
+//! files of their own, such as a store.
+
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use super::decode::read_file;
+use super::frame::Frame;
+use crate::error::{ErrorKind, Result};
 
 /// Gives the encoded bytes of images by key. Asked by many threads at once, while images may come and go.
 pub trait EncodedImages: Send + Sync {
@@ -22,4 +28,80 @@ pub struct EncodedImage {
     pub name: String,
     /// Length of its encoded bytes; part of the data set's identity.
     pub bytes: u64,
+}
+
+/// Where one image is.
+#[derive(Clone)]
+pub(super) enum Source {
+    File(PathBuf),
+    Memory(Arc<Frame>),
+    /// Image `key` of a store, `bytes` long when the data set was made.
+    Encoded {
+        from: Arc<dyn EncodedImages>,
+        key: i64,
+        bytes: u64,
+    },
+}
+
+impl Source {
+    /// The encoded bytes, and where they are from, for messages. A disk or a network that fails once is asked once more: what
+    /// counts as broken is replaced in training, and the run would be another one for a moment's fault.
+    pub fn read(&self, name: &str) -> Result<(PathBuf, Vec<u8>)> {
+        match self.read_once(name) {
+            Err(error) if error.kind() == ErrorKind::Io => {
+                log::debug!("reading {name} once more: {error}");
+                self.read_once(name)
+            }
+            read => read,
+        }
+    }
+
+    fn read_once(&self, name: &str) -> Result<(PathBuf, Vec<u8>)> {
+        match self {
+            Self::File(path) => Ok((path.clone(), read_file(path)?)),
+            Self::Encoded { from, key, .. } => Ok((PathBuf::from(name), from.read(*key)?)),
+            // Frames in memory are never read.
+            Self::Memory(_) => Ok((PathBuf::from(name), Vec::new())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::data::Dataset;
+    use crate::error::Error;
+
+    /// Fails so many times, then gives a picture.
+    struct Failing(AtomicU32);
+
+    impl EncodedImages for Failing {
+        fn read(&self, _key: i64) -> Result<Vec<u8>> {
+            if self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
+                return Err(Error::new(ErrorKind::Io, "the disk is away"));
+            }
+            let mut bytes = std::io::Cursor::new(Vec::new());
+            image::GrayImage::new(2, 2).write_to(&mut bytes, image::ImageFormat::Png).expect("memory takes it");
+            Ok(bytes.into_inner())
+        }
+    }
+
+    #[test]
+    fn a_disk_that_fails_once_makes_no_broken_image() {
+        let open = |faults: u32| {
+            let image = EncodedImage { key: 1, name: "one".to_owned(), bytes: 9 };
+            let store: Arc<dyn EncodedImages> = Arc::new(Failing(AtomicU32::new(faults)));
+            Dataset::from_encoded(vec![image], &store).expect("it has an image")
+        };
+        let once = open(1);
+        assert!(once.load(0).is_ok() && once.skipped().is_empty());
+        let twice = open(2);
+        assert_eq!(twice.load(0).map_err(|error| error.kind()).err(), Some(ErrorKind::Io));
+        assert_eq!(twice.skipped().len(), 1);
+        assert!(twice.load(0).is_err());
+        twice.forget_unreadable();
+        assert!(twice.load(0).is_ok() && twice.skipped().is_empty());
+    }
 }

@@ -58,7 +58,7 @@ pub fn strata_interval(groups: &[Vec<f64>], seed: u64) -> Interval {
             groups.iter().map(of_group).sum::<f64>() / count
         })
         .collect();
-    means.sort_by(f64::total_cmp);
+    means.sort_unstable_by(f64::total_cmp);
     Interval { value, low: quantile(&means, 0.025), high: quantile(&means, 0.975) }
 }
 

@@ -15,6 +15,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::memory::filled;
 
 /// K×K counts, truth by row, prediction by column.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +34,7 @@ impl Confusion {
             return Err(Error::invalid(format!("{} predictions for {} images", predicted.len(), truth.len())));
         }
         let cells = classes.checked_mul(classes).ok_or_else(|| Error::invalid(format!("{classes} classes")))?;
-        let mut counts = vec![0; cells];
+        let mut counts = filled(0, cells, "a confusion matrix")?;
         for (&predicted, &truth) in predicted.iter().zip(truth) {
             if predicted >= classes || truth >= classes {
                 return Err(Error::invalid(format!(

@@ -25,6 +25,7 @@ use super::Embeddings;
 use super::neighbours::nearest;
 use crate::data::random::{Purpose, generator, shuffle};
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory::spare;
 
 /// The most points of a map: the report holds one line for each, and its reader sees no more.
 pub const MOST_POINTS: usize = 5000;
@@ -115,7 +116,7 @@ pub fn embedding_map(embeddings: &Embeddings<'_>, labels: &[i32], config: &MapCo
     if !labels.is_empty() && labels.len() != embeddings.len() {
         return Err(Error::invalid(format!("{} labels for {} embeddings", labels.len(), embeddings.len())));
     }
-    let chosen = choose(embeddings.len(), labels, config.max_points, config.seed);
+    let chosen = choose(embeddings.len(), labels, config.max_points, config.seed)?;
     let values = embeddings.select(&chosen)?;
     let part = Embeddings::new(&values, embeddings.dim())?;
     let unit = part.unit_rows()?;
@@ -140,9 +141,11 @@ pub fn embedding_map(embeddings: &Embeddings<'_>, labels: &[i32], config: &MapCo
 }
 
 /// At most `most` of `count` rows, ascending. Every class gives all of its rows or as many as any other that is cut.
-fn choose(count: usize, labels: &[i32], most: usize, seed: u64) -> Vec<usize> {
+fn choose(count: usize, labels: &[i32], most: usize, seed: u64) -> Result<Vec<usize>> {
+    // An order of all rows, and the rows of each class, in vectors that grow by doubling.
+    spare(count.saturating_mul(4 * size_of::<usize>()), "the rows of a map")?;
     if count <= most {
-        return (0..count).collect();
+        return Ok((0..count).collect());
     }
     let mut order: Vec<usize> = (0..count).collect();
     shuffle(&mut generator(seed, 0, 0, Purpose::Split), &mut order);
@@ -159,7 +162,7 @@ fn choose(count: usize, labels: &[i32], most: usize, seed: u64) -> Vec<usize> {
         left -= 1;
     }
     chosen.sort_unstable();
-    chosen
+    Ok(chosen)
 }
 
 /// The two leading principal components of `unit` (n, D) as points, and their shares of the variance.
@@ -246,6 +249,7 @@ mod tests {
                 }
             })
             .collect();
+        let choose = |count, labels: &[i32], most, seed| choose(count, labels, most, seed).unwrap();
         let chosen = choose(1000, &labels, 100, 3);
         let of = |class| chosen.iter().filter(|&&row| labels[row] == class).count();
         assert_eq!((chosen.len(), of(1), of(-1), of(0)), (100, 5, 35, 60));

@@ -17,6 +17,7 @@ use super::agreement::cosine;
 use super::bootstrap::{Interval, mean_interval};
 use super::{Embeddings, Neighbours, nearest};
 use crate::error::{Error, Result};
+use crate::memory::spare;
 
 /// Logits that a block may hold: 32 MiB of float64, twice.
 const BLOCK_ELEMENTS: usize = 1 << 22;
@@ -139,6 +140,7 @@ pub fn fidelity_rows(
         }
     }
     let (of_teacher, of_student) = (nearest(teacher, config.k)?, nearest(student, config.k)?);
+    spare(4 * teacher.len() * size_of::<f64>(), "three figures for each frame")?;
     Ok(FidelityRows {
         kl: divergences(student, teacher, queue, config)?,
         overlap: overlaps(&of_teacher, &of_student),

@@ -7,6 +7,7 @@ use super::confusion::Confusion;
 use super::roc::auroc_one_against_rest;
 use super::selective::{Selected, selected};
 use crate::error::Result;
+use crate::memory::spare;
 
 /// How well a classifier does on labelled images. All shares are in [0, 1].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,6 +42,11 @@ pub struct Judgement {
 /// # Errors
 /// `InvalidArgument` where logits and truth do not fit together or there is no image.
 pub fn judge(logits: &[f32], classes: usize, truth: &[usize], temperature: f64, threshold: f64) -> Result<Judgement> {
+    // Probabilities before and after calibration, one column more of them, and some numbers for each image.
+    spare(
+        logits.len().saturating_mul(3 * size_of::<f32>()).saturating_add(truth.len().saturating_mul(96)),
+        "a judgement",
+    )?;
     let nll = negative_log_likelihood(logits, classes, truth, temperature)?;
     let calibrated = probabilities(logits, classes, temperature);
     let answers = answers(&calibrated, classes);

@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 use super::{Embeddings, nearest_to};
 use crate::data::random::{Purpose, generator, shuffle};
 use crate::error::{Error, Result};
+use crate::memory::spare;
 
 /// The most splits that are made. Beyond some tens more splits tell nothing new, and a slip must not compute for a week.
 pub const MAX_SPLITS: u32 = 10_000;
@@ -126,6 +127,7 @@ pub fn classify(
         return Err(Error::invalid(format!("temperature is {temperature}, expected a number above 0")));
     }
     let neighbours = nearest_to(queries, gallery, k)?;
+    spare(queries.len() * size_of::<i64>(), "the classes by kNN")?;
     let mut votes: BTreeMap<i64, f64> = BTreeMap::new();
     let predicted = neighbours.rows().map(|(indices, similarities)| {
         votes.clear();
@@ -202,6 +204,7 @@ pub fn evaluate_splits(embeddings: &Embeddings<'_>, labels: &[i64], config: &Knn
     let cut = gallery_size(embeddings.len(), config.gallery_fraction)?;
     let mut splits = Vec::new();
     for split in 0..config.splits {
+        spare(2 * embeddings.len() * size_of::<usize>(), "a split of the images")?;
         let order = split_order(embeddings.len(), split, config.seed);
         let (gallery, queries) = order.split_at(cut);
         let labels_of = |part: &[usize]| part.iter().map(|&i| labels[i]).collect::<Vec<i64>>();

@@ -40,7 +40,7 @@ pub fn selected(confidence: &[f64], correct: &[bool], threshold: f64) -> Selecte
 /// The highest threshold that still answers at least the share `coverage` of the images.
 pub fn of_coverage(confidence: &[f64], coverage: f64) -> f64 {
     let mut sorted = confidence.to_vec();
-    sorted.sort_by(|a, b| b.total_cmp(a));
+    sorted.sort_unstable_by(|a, b| b.total_cmp(a));
     let wanted = (coverage.clamp(0.0, 1.0) * sorted.len() as f64).ceil() as usize;
     match wanted {
         0 => sorted.first().map_or(0.0, |highest| highest.next_up()),
@@ -52,7 +52,7 @@ pub fn of_coverage(confidence: &[f64], coverage: f64) -> f64 {
 /// surest answers are wrong too often, it lies just above all confidences: nothing is answered.
 pub fn of_risk(confidence: &[f64], correct: &[bool], risk: f64) -> f64 {
     let mut order: Vec<usize> = (0..confidence.len().min(correct.len())).collect();
-    order.sort_by(|&a, &b| confidence[b].total_cmp(&confidence[a]));
+    order.sort_unstable_by(|&a, &b| confidence[b].total_cmp(&confidence[a]).then(a.cmp(&b)));
     let mut best = order.first().map_or(0.0, |&first| confidence[first].next_up());
     let mut errors = 0usize;
     for (place, &image) in order.iter().enumerate() {

@@ -159,7 +159,7 @@ pub unsafe extern "C" fn seed_dataset_name(
 pub unsafe extern "C" fn seed_dataset_skipped_count(dataset: *const seed_dataset, out: *mut usize) -> *mut seed_error {
     catch(|| unsafe {
         check_out("out", out)?;
-        put(out, with(dataset, |dataset| Ok(dataset.skipped().len()))?);
+        put(out, with(dataset, |dataset| Ok(dataset.skipped_count()))?);
         Ok(())
     })
 }
@@ -176,9 +176,9 @@ pub unsafe extern "C" fn seed_dataset_skipped(
 ) -> *mut seed_error {
     catch(|| unsafe {
         let line = with(dataset, |dataset| {
-            let skipped = dataset.skipped();
-            let entry = skipped.get(index).ok_or_else(|| {
-                Error::invalid(format!("skipped image {index} was asked for, but only {} were skipped", skipped.len()))
+            let entry = dataset.skipped_at(index).ok_or_else(|| {
+                let count = dataset.skipped_count();
+                Error::invalid(format!("skipped image {index} was asked for, but only {count} were skipped"))
             })?;
             Ok(format!("{}: {}", entry.name, entry.reason))
         })?;

@@ -7,7 +7,7 @@ use crate::eval::neighbours::check_k;
 use crate::eval::{
     Embeddings, Heat, KnnConfig, agreement, auroc, evaluate_splits, nearest, nearest_to, region_overlap,
 };
-use crate::memory::room;
+use crate::memory::{room, spare};
 use crate::{Error, Result};
 
 /// What seed_knn_evaluate found. Set struct_size to sizeof(seed_knn_result) first.
@@ -192,6 +192,8 @@ pub unsafe extern "C" fn seed_auroc(
     catch(|| unsafe {
         check_out("value", value)?;
         let (scores, positives) = (array("scores", scores, count)?, array("positives", positives, count)?);
+        // AUROC sorts a copy of the scores.
+        spare(count.saturating_mul(16), "the scores of AUROC")?;
         let mut truths = room(count, "the truths of AUROC")?;
         truths.extend(positives.iter().map(|&is| is != 0));
         let found = auroc(scores, &truths);
@@ -227,6 +229,8 @@ pub unsafe extern "C" fn seed_region_overlap(
             sizes.push((width as usize, pixels));
         }
         let (mut scores, mut masks) = (array("scores", scores, total)?, array("masks", masks, total)?);
+        // PRO sorts all pixels with their regions, in a vector that grows by doubling.
+        spare(total.saturating_mul(40), "the pixels of PRO")?;
         let mut images = room(count, "the heat maps")?;
         for (width, pixels) in sizes {
             let (own, rest) = scores.split_at(pixels);

@@ -130,8 +130,13 @@ pub(super) unsafe fn answer_size<T>(
 /// # Safety
 /// As [`fill`].
 pub(super) unsafe fn fill_text(content: &str, buffer: *mut c_char, capacity: usize, length: *mut usize) -> Result<()> {
-    let mut bytes: Vec<u8> = content.bytes().map(|byte| if byte == 0 { b'?' } else { byte }).collect();
-    bytes.push(0);
+    let place = buffer.cast::<u8>();
     // SAFETY: by contract; c_char and u8 have one size.
-    unsafe { fill(&bytes, buffer.cast::<u8>(), capacity, length) }
+    if unsafe { answer_size(content.len() + 1, place, capacity, length) }? {
+        for (i, byte) in content.bytes().map(|byte| if byte == 0 { b'?' } else { byte }).chain([0]).enumerate() {
+            // SAFETY: the buffer holds at least content.len() + 1 bytes.
+            unsafe { place.add(i).write(byte) };
+        }
+    }
+    Ok(())
 }

@@ -11,7 +11,8 @@ use super::handle::{Guarded, free, handle, with, with_mut};
 use super::pointers::{array, product, put_new, text};
 use crate::data::Dataset;
 use crate::eval::Report;
-use crate::eval::report::{SheetRow, Thumbnail};
+use crate::eval::report::{SheetRow, Thumbnail, bytes_of_cell};
+use crate::memory::{room, spare};
 use crate::{Error, Result};
 
 /// A report that grows from top to bottom and becomes one HTML file, with nothing outside it. Used by one thread at a
@@ -68,6 +69,7 @@ pub unsafe extern "C" fn seed_report_add_table(
             }
             let heads = texts("heads", heads, columns)?;
             let cells = texts("cells", cells, product("the table", columns, rows)?)?;
+            spare(cells.iter().map(|cell| bytes_of_cell(cell)).sum(), "a table of a report")?;
             let rows: Vec<Vec<String>> =
                 cells.chunks(columns).map(|row| row.iter().map(|&cell| cell.to_owned()).collect()).collect();
             report.table(text("title", title)?, &heads, &rows)
@@ -156,5 +158,9 @@ pub(super) fn thumbnail_with(dataset: &Dataset, number: usize, caption: &str) ->
 pub(super) unsafe fn texts<'a>(name: &str, pointer: *const *const c_char, count: usize) -> Result<Vec<&'a str>> {
     // SAFETY: by contract of the C functions.
     let pointers = unsafe { array(name, pointer, count) }?;
-    pointers.iter().enumerate().map(|(i, &pointer)| unsafe { text(&format!("{name}[{i}]"), pointer) }).collect()
+    let mut texts = room(count, name)?;
+    for (i, &pointer) in pointers.iter().enumerate() {
+        texts.push(unsafe { text(&format!("{name}[{i}]"), pointer) }?);
+    }
+    Ok(texts)
 }

@@ -16,6 +16,7 @@ use super::store::check_size;
 use crate::data::Dataset;
 use crate::eval::report::{ClassImages, HeatFigure, MapImages};
 use crate::eval::{Confusion, MapConfig, MapMethod, embedding_map};
+use crate::memory::gathered;
 use crate::{Error, ErrorKind, Result};
 
 /// The two principal components.
@@ -121,10 +122,10 @@ pub unsafe extern "C" fn seed_report_add_confusion_of(
         if let Some(bad) = truth.iter().chain(answers).find(|&&class| class < -1) {
             return Err(Error::invalid(format!("a class is {bad}, expected -1 or a number from 0")));
         }
-        let pairs = truth.iter().zip(answers).filter(|&(&truth, &answer)| truth >= 0 && answer >= 0);
-        let (truth, answers): (Vec<usize>, Vec<usize>) =
-            pairs.map(|(&truth, &answer)| (truth as usize, answer as usize)).unzip();
-        let confusion = Confusion::of(&answers, &truth, names.len())?;
+        let pairs = || truth.iter().zip(answers).filter(|&(&truth, &answer)| truth >= 0 && answer >= 0);
+        let known = gathered(pairs().map(|(&truth, _)| truth as usize), "labels")?;
+        let answers = gathered(pairs().map(|(_, &answer)| answer as usize), "classes")?;
+        let confusion = Confusion::of(&answers, &known, names.len())?;
         with_mut(report, |report| report.confusion(title, &names, &confusion))
     })
 }

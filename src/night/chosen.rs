@@ -19,11 +19,15 @@ use super::folder::Folder;
 use super::options::NightOptions;
 use crate::data::random::{Purpose, generator, unit};
 use crate::data::{Dataset, EncodedImage};
+use crate::memory::{collected, gathered, reserve, spare};
 use crate::store::{Filter, Labelled, Store};
 use crate::{Error, ErrorKind, Result};
 
 /// Held-out frames without which students cannot be compared: one more than the neighbours of a small sample.
 pub(super) const FEWEST: usize = 12;
+
+/// For messages.
+const FRAMES: &str = "the frames of a night";
 
 /// The frames of a night, in the file `frames.json`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -63,7 +67,7 @@ pub(super) fn is_held_out(seed: u64, id: i64, share: f64) -> bool {
 }
 
 fn by_draw(seed: u64, epoch: u64, ids: &mut [i64]) {
-    ids.sort_by(|&a, &b| draw(seed, epoch, a).total_cmp(&draw(seed, epoch, b)).then(a.cmp(&b)));
+    ids.sort_unstable_by(|&a, &b| draw(seed, epoch, a).total_cmp(&draw(seed, epoch, b)).then(a.cmp(&b)));
 }
 
 impl Frames {
@@ -103,19 +107,20 @@ impl Frames {
         let judged: BTreeSet<i64> = reference.iter().map(|&(id, _)| id).collect();
         let held_out = |id: i64| is_held_out(seed, id, options.held_out);
         let kept = |id: i64| held_out(id) || judged.contains(&id);
-        let mut learned: Vec<i64> = all.iter().copied().filter(|&id| id > seen && !kept(id)).collect();
+        let mut learned = gathered(all.iter().copied().filter(|&id| id > seen && !kept(id)), FRAMES)?;
         let fresh = learned.len();
-        let mut older: Vec<i64> = all.iter().copied().filter(|&id| id <= seen && !kept(id)).collect();
+        let mut older = gathered(all.iter().copied().filter(|&id| id <= seen && !kept(id)), FRAMES)?;
         by_draw(seed, night, &mut older);
         older.truncate((options.replay / (1.0 - options.replay) * fresh as f64).round() as usize);
         older.sort_unstable();
         let replayed = older.len() as u64;
+        reserve(&mut learned, older.len(), FRAMES)?;
         learned.extend(older);
         // The newest; older ones only while there are few of tonight.
         let most = usize::try_from(options.max_compared).unwrap_or(usize::MAX);
         let tonight = all.iter().filter(|&&id| id > seen && held_out(id)).count();
         let wanted = tonight.max(FEWEST * 4).min(most);
-        let mut compared: Vec<i64> = all.iter().copied().filter(|&id| held_out(id)).collect();
+        let mut compared = gathered(all.iter().copied().filter(|&id| held_out(id)), FRAMES)?;
         compared.drain(..compared.len().saturating_sub(wanted));
         if compared.len() < FEWEST || fresh == 0 {
             return Ok(Err(format!(
@@ -170,18 +175,20 @@ impl Frames {
 
 /// A data set of `images`, those that have gone included.
 pub(super) fn dataset(store: &Store, images: &[EncodedImage]) -> Result<Arc<Dataset>> {
+    spare(images.iter().map(|image| size_of::<EncodedImage>() + image.name.len() + 32).sum(), FRAMES)?;
     Ok(Arc::new(store.dataset_of(images.to_vec())?))
 }
 
 /// Numbers of the images that are there still.
 pub(super) fn still_there(store: &Store, images: &[EncodedImage]) -> Result<Vec<usize>> {
-    let ids: Vec<i64> = images.iter().map(|image| image.key).collect();
-    Ok(store.present(&ids)?.iter().enumerate().filter(|(_, found)| found.is_some()).map(|(i, _)| i).collect())
+    let ids = collected(images.iter().map(|image| image.key), FRAMES)?;
+    let found = store.present(&ids)?;
+    gathered(found.iter().enumerate().filter(|(_, found)| found.is_some()).map(|(i, _)| i), FRAMES)
 }
 
 /// Those that are there: a store that is full lets frames go while it is read.
 fn there(store: &Store, ids: &[i64]) -> Result<Vec<EncodedImage>> {
-    Ok(store.present(ids)?.into_iter().flatten().collect())
+    gathered(store.present(ids)?.into_iter().flatten(), FRAMES)
 }
 
 fn with_classes(store: &Store, frames: &[(i64, i32)]) -> Result<(Vec<EncodedImage>, Vec<i32>)> {

@@ -6,7 +6,8 @@ use std::path::Path;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::disk::{self, write_whole};
+use crate::disk;
+use crate::memory::spare;
 use crate::{Error, ErrorKind, Result};
 
 /// The largest JSON that is read: the frames of a night, a hundred bytes each.
@@ -14,9 +15,8 @@ const LARGEST: u64 = 1 << 30;
 
 /// Writes `value` as JSON in place of `path`, atomically.
 pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
-    let text = serde_json::to_vec_pretty(value)
-        .map_err(|error| Error::new(ErrorKind::Internal, format!("{} as JSON: {error}", path.display())))?;
-    write_whole(path, &text)
+    // What serde_json finds wrong with the file stays an error of the file.
+    disk::replace(path, |file| Ok(serde_json::to_writer_pretty(file, value)?))
 }
 
 /// Reads what [`write_json`] wrote; none where there is no file.
@@ -33,6 +33,8 @@ pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
         Ok(_) => {}
     }
     let text = fs::read(path).map_err(|error| Error::io("read", path, &error))?;
+    // A frame takes about as many bytes as its line.
+    spare(2 * text.len(), "the JSON of a night")?;
     serde_json::from_slice(&text).map(Some).map_err(|error| Error::format(path, error))
 }
 

@@ -14,6 +14,7 @@ use super::schema::{open_to_read, open_to_write};
 use super::state;
 use crate::data::decode::decode_bytes;
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory::{push, reserve};
 
 /// Most problems that are put into words.
 const NAMED: usize = 100;
@@ -78,7 +79,7 @@ pub fn check(path: &Path, progress: Progress<'_>) -> Result<Inspection> {
         }
     }
     let reader = Reader::open(path)?;
-    let (ids, sound) = walk(&connection);
+    let (ids, sound) = walk(&connection)?;
     if !sound {
         found.note("the list of frames is damaged".to_owned());
     }
@@ -122,7 +123,7 @@ pub fn repair(path: &Path, new: &Path, progress: Progress<'_>) -> Result<Salvage
     let _new_lock = lock_writer(new)?;
     let mut connection = open_to_write(new)?;
     let failed = |error| fault("write", new, &error);
-    let (ids, sound) = walk(&old);
+    let (ids, sound) = walk(&old)?;
     let mut salvage = Salvage { list_damaged: !sound, ..Salvage::default() };
     for (batch, chunk) in ids.chunks(BATCH).enumerate() {
         if !progress((batch * BATCH) as u64, ids.len() as u64) {
@@ -176,9 +177,12 @@ fn sound_frame(old: &Connection, reader: &Reader, id: i64) -> Result<Prepared> {
     Ok(Prepared { id, file, width, height, channels, bits, encoding, crc32, entry, priority })
 }
 
+/// For messages.
+const LIST: &str = "the list of a store's frames";
+
 /// All ids, ascending; and whether the list was sound. Where a page in its middle is damaged, what lies before and behind it is
 /// found from both ends.
-fn walk(connection: &Connection) -> (Vec<i64>, bool) {
+fn walk(connection: &Connection) -> Result<(Vec<i64>, bool)> {
     let (mut first, mut last) = (i64::MIN, i64::MAX);
     let (mut from_below, mut from_above) = (Vec::new(), Vec::new());
     let step = |sql: &str, first: i64, last: i64| {
@@ -188,25 +192,26 @@ fn walk(connection: &Connection) -> (Vec<i64>, bool) {
     loop {
         match step("SELECT id FROM frame NOT INDEXED WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT 1", first, last) {
             Ok(Some(id)) if id < i64::MAX => {
-                from_below.push(id);
+                push(&mut from_below, id, LIST)?;
                 first = id + 1;
             }
-            Ok(_) => return (from_below, true),
+            Ok(_) => return Ok((from_below, true)),
             Err(_) => break,
         }
     }
     while let Ok(Some(id)) =
         step("SELECT id FROM frame NOT INDEXED WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC LIMIT 1", first, last)
     {
-        from_above.push(id);
+        push(&mut from_above, id, LIST)?;
         if id == i64::MIN {
             break;
         }
         last = id - 1;
     }
     from_above.reverse();
+    reserve(&mut from_below, from_above.len(), LIST)?;
     from_below.extend(from_above);
-    (from_below, false)
+    Ok((from_below, false))
 }
 
 fn cancelled(what: &str, done: usize, total: usize) -> Error {

@@ -64,6 +64,7 @@ use crate::data::random::{Purpose, below, generator};
 use crate::data::{Dataset, EncodedImage, EncodedImages, Frame, FrameView, RawFrame};
 use crate::error::{Error, ErrorKind, Result};
 use crate::file_lock::FileLock;
+use crate::memory::copied;
 
 /// The largest number of a frame when a store is opened: at a million frames a second, the next ones last for centuries.
 const MAX_ID: i64 = 1 << 53;
@@ -201,7 +202,7 @@ impl Store {
             let found = file.len();
             return Err(Error::invalid(format!("the image has {found} bytes, expected 1 to {MAX_FILE_BYTES}")));
         }
-        self.offer(file.len(), entry, wait, |_| Ok(Pixels::File(owned(file)?)))
+        self.offer(file.len(), entry, wait, |_| Ok(Pixels::File(copied(file, "an image")?)))
     }
 
     fn offer(
@@ -363,16 +364,6 @@ impl Store {
     pub fn to_read(&self) -> Self {
         Self { reader: Arc::clone(&self.reader), writing: None }
     }
-}
-
-/// A copy, or an error where an ordinary allocation would end the process.
-fn owned(file: &[u8]) -> Result<Vec<u8>> {
-    let mut copy = Vec::new();
-    copy.try_reserve_exact(file.len()).map_err(|_| {
-        Error::new(ErrorKind::OutOfMemory, format!("cannot allocate {} bytes for an image", file.len()))
-    })?;
-    copy.extend_from_slice(file);
-    Ok(copy)
 }
 
 /// The draw of frame `number`, from 0 to below [`PRIORITIES`].

@@ -15,9 +15,18 @@ use super::schema::open_to_read;
 use super::writer::no_frame;
 use crate::data::{EncodedImage, EncodedImages};
 use crate::error::{Error, Result};
+use crate::memory::{STRIDE, copied, push, room, spare};
 
 /// Connections that wait to be used again.
 const IDLE: usize = 8;
+
+/// For messages.
+const LIST: &str = "a list of frames";
+
+/// SQLite's word for it, since its calls are what this happens between.
+fn no_memory(_: Error) -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_NOMEM), None)
+}
 
 /// Which labels a frame must have to be listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -104,7 +113,8 @@ impl Reader {
         let sql = "SELECT crc32, bytes, file FROM frame JOIN image USING (id) WHERE id = ?1";
         let row = self.with(|connection| {
             let mut query = connection.prepare_cached(sql)?;
-            query.query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()
+            let owned = |file: &[u8]| copied(file, "an image of the store").map_err(no_memory);
+            query.query_row([id], |row| Ok((row.get(0)?, row.get(1)?, owned(row.get_ref(2)?.as_blob()?)?))).optional()
         })?;
         let (crc32, bytes, file): (u32, u64, Vec<u8>) = self.found(id, row)?;
         let found = crc32fast::hash(&file);
@@ -143,7 +153,13 @@ impl Reader {
         let last = filter.last.map_or(-1, |last| i64::try_from(last).unwrap_or(i64::MAX));
         let ((a, b), (c, d)) = (filter.ids, filter.time_us);
         let mut ids: Vec<i64> = self.with(|connection| {
-            connection.prepare_cached(&sql)?.query_map(params![a, b, c, d, class, last], |row| row.get(0))?.collect()
+            let mut query = connection.prepare_cached(&sql)?;
+            let mut rows = query.query(params![a, b, c, d, class, last])?;
+            let mut ids = Vec::new();
+            while let Some(row) = rows.next()? {
+                push(&mut ids, row.get(0)?, LIST).map_err(no_memory)?;
+            }
+            Ok(ids)
         })?;
         ids.reverse();
         Ok(ids)
@@ -151,16 +167,28 @@ impl Reader {
 
     /// The class of each frame.
     pub fn labels(&self, ids: &[i64]) -> Result<Vec<Option<i64>>> {
-        let found: Vec<Option<Option<i64>>> = self.with(|connection| {
+        let mut missing = None;
+        let labels = self.with(|connection| {
             let mut query = connection.prepare_cached("SELECT label FROM frame WHERE id = ?1")?;
-            ids.iter().map(|&id| query.query_row([id], |row| row.get(0)).optional()).collect()
+            let mut labels = room(ids.len(), LIST).map_err(no_memory)?;
+            for &id in ids {
+                match query.query_row([id], |row| row.get(0)).optional()? {
+                    Some(label) => labels.push(label),
+                    None => missing = missing.or(Some(id)),
+                }
+            }
+            Ok(labels)
         })?;
-        ids.iter().zip(found).map(|(&id, label)| self.found(id, label)).collect()
+        missing.map_or(Ok(labels), |id| self.found(id, None))
     }
 
     /// What a data set is made of.
     pub fn images(&self, ids: &[i64]) -> Result<Vec<EncodedImage>> {
-        ids.iter().zip(self.present(ids)?).map(|(&id, image)| self.found(id, image)).collect()
+        let mut images = room(ids.len(), LIST)?;
+        for (&id, image) in ids.iter().zip(self.present(ids)?) {
+            images.push(self.found(id, image)?);
+        }
+        Ok(images)
     }
 
     /// The same, `None` for each frame that is not there.
@@ -174,7 +202,14 @@ impl Reader {
                 });
                 row.optional()
             };
-            ids.iter().map(|&id| image(id)).collect()
+            let mut images = room(ids.len(), LIST).map_err(no_memory)?;
+            for (number, &id) in ids.iter().enumerate() {
+                if number.is_multiple_of(STRIDE) {
+                    spare(0, LIST).map_err(no_memory)?;
+                }
+                images.push(image(id)?);
+            }
+            Ok(images)
         })
     }
 

@@ -230,9 +230,8 @@ int main(int count, char **words) {
   OK(life->live());
   if (failures != 0) return 1;
   for (i = 0; i < (unsigned)class_count; ++i) {
-    /* A report's text is not reserved (docs/safety.md), and a full disk is still read. */
-    int spared = kind == MEMORY && strcmp(classes[i].stage, "write the report") == 0;
-    if (spared || (kind == FULL && life->full == WRITES_AFTER && classes[i].number == 1)) classes[i].seen = 0;
+    /* A full disk is still read. */
+    if (kind == FULL && life->full == WRITES_AFTER && classes[i].number == 1) classes[i].seen = 0;
   }
   wanted = places_choose(wanted, &places);
   for (i = 0; i < (unsigned)class_count; ++i) {

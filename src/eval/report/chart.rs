@@ -1,5 +1,7 @@
 //! Curves as inline SVG: axes with round ticks or dates, a legend, one line for each series, intervals as bands, limits.
 
+use std::io::{self, Write};
+
 use super::axis::{Axis, minute, short};
 use super::html::escape;
 
@@ -101,27 +103,30 @@ impl Chart {
         }
     }
 
-    pub fn to_html(&self) -> String {
-        let mut out = format!("<figure>\n<figcaption>{}</figcaption>\n<ul class=\"legend\">", escape(&self.title));
-        let key = |style: String, name: &str| {
-            format!(
+    pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        write!(out, "<figure>\n<figcaption>{}</figcaption>\n<ul class=\"legend\">", escape(&self.title))?;
+        let key = |style: String, name: &str, out: &mut dyn Write| {
+            write!(
+                out,
                 "<li><svg width=\"26\" height=\"10\" aria-hidden=\"true\"><path class=\"{style}\" d=\"M1 5H25\"/></svg>{}</li>",
                 escape(name)
             )
         };
         for (number, series) in self.series.iter().enumerate() {
-            out += &key(format!("line s{}", number % STYLES), &series.name);
+            key(format!("line s{}", number % STYLES), &series.name, out)?;
         }
         for (name, y) in &self.limits {
-            out += &key("limit".to_owned(), &format!("{name}: {}", short(*y)));
+            key("limit".to_owned(), &format!("{name}: {}", short(*y)), out)?;
         }
         let points = || self.series.iter().flat_map(|series| &series.points);
         if points().any(|point| point.alarm) {
-            out += "<li><svg width=\"26\" height=\"12\" aria-hidden=\"true\"><circle class=\"alarm\" cx=\"13\" cy=\"6\" r=\"4.5\"/></svg>alarm</li>";
+            out.write_all(
+                b"<li><svg width=\"26\" height=\"12\" aria-hidden=\"true\"><circle class=\"alarm\" cx=\"13\" cy=\"6\" r=\"4.5\"/></svg>alarm</li>",
+            )?;
         }
-        out += "</ul>\n";
+        out.write_all(b"</ul>\n")?;
         if points().any(Point::has_interval) {
-            out += "<p class=\"note\">bands and bars: confidence intervals</p>\n";
+            out.write_all(b"<p class=\"note\">bands and bars: confidence intervals</p>\n")?;
         }
         let x = points().map(|point| point.x);
         let x = if self.dated { Axis::dates(x) } else { Axis::exact(x) };
@@ -129,58 +134,63 @@ impl Chart {
         let levels = if x.is_some() { self.limits.as_slice() } else { &[] };
         let y = points().flat_map(|point| [point.y, point.low, point.high]);
         match (x, Axis::rounded(y.chain(levels.iter().map(|limit| limit.1)))) {
-            (Some(x), Some(y)) => out += &self.draw(&x, &y),
-            _ => out += "<p class=\"note\">no points</p>\n",
+            (Some(x), Some(y)) => self.draw(&x, &y, out)?,
+            _ => out.write_all(b"<p class=\"note\">no points</p>\n")?,
         }
-        out + "</figure>\n"
+        out.write_all(b"</figure>\n")
     }
 
-    fn draw(&self, x_axis: &Axis, y_axis: &Axis) -> String {
+    fn draw(&self, x_axis: &Axis, y_axis: &Axis, out: &mut dyn Write) -> io::Result<()> {
         let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
         let x_of = |x: f64| LEFT + (x - x_axis.low) / (x_axis.high - x_axis.low) * (right - LEFT);
         let y_of = |y: f64| bottom - (y - y_axis.low) / (y_axis.high - y_axis.low) * (bottom - TOP);
-        let mut out = format!(
-            "<div class=\"wide\"><svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">\n",
+        writeln!(
+            out,
+            "<div class=\"wide\"><svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">",
             escape(&self.title)
-        );
+        )?;
         for (tick, text) in &y_axis.ticks {
             let y = y_of(*tick);
-            out += &format!(
-                "<path class=\"grid\" d=\"M{LEFT} {y:.1}H{right}\"/><text class=\"y\" x=\"{}\" y=\"{:.1}\">{text}</text>\n",
+            writeln!(
+                out,
+                "<path class=\"grid\" d=\"M{LEFT} {y:.1}H{right}\"/><text class=\"y\" x=\"{}\" y=\"{:.1}\">{text}</text>",
                 LEFT - 8.0,
                 y + 4.0
-            );
+            )?;
         }
         for (tick, text) in &x_axis.ticks {
             let x = x_of(*tick);
-            out += &format!(
-                "<path class=\"axis\" d=\"M{x:.1} {bottom}v5\"/><text class=\"x\" x=\"{x:.1}\" y=\"{}\">{text}</text>\n",
+            writeln!(
+                out,
+                "<path class=\"axis\" d=\"M{x:.1} {bottom}v5\"/><text class=\"x\" x=\"{x:.1}\" y=\"{}\">{text}</text>",
                 bottom + 18.0
-            );
+            )?;
         }
-        out += &format!(
+        writeln!(
+            out,
             "<path class=\"axis\" d=\"M{LEFT} {bottom}H{right}\"/>\n\
-             <text class=\"label end\" x=\"{right}\" y=\"{}\">{}</text>\n<text class=\"label\" x=\"8\" y=\"14\">{}</text>\n",
+             <text class=\"label end\" x=\"{right}\" y=\"{}\">{}</text>\n<text class=\"label\" x=\"8\" y=\"14\">{}</text>",
             HEIGHT - 8.0,
             escape(&self.x_label),
             escape(&self.y_label)
-        );
+        )?;
         for (name, y) in &self.limits {
-            out += &format!(
-                "<path class=\"limit\" d=\"M{LEFT} {:.1}H{right}\"><title>{}: {}</title></path>\n",
+            writeln!(
+                out,
+                "<path class=\"limit\" d=\"M{LEFT} {:.1}H{right}\"><title>{}: {}</title></path>",
                 y_of(*y),
                 escape(name),
                 short(*y)
-            );
+            )?;
         }
         // Bands first, so that every line lies on top of all of them.
         for (number, series) in self.series.iter().enumerate() {
-            out += &series.draw_intervals(number % STYLES, &x_of, &y_of);
+            series.draw_intervals(number % STYLES, &x_of, &y_of, out)?;
         }
         for (number, series) in self.series.iter().enumerate() {
-            out += &self.draw_line(number % STYLES, series, &x_of, &y_of);
+            self.draw_line(number % STYLES, series, &x_of, &y_of, out)?;
         }
-        out + "</svg></div>\n"
+        out.write_all(b"</svg></div>\n")
     }
 
     fn draw_line(
@@ -189,12 +199,13 @@ impl Chart {
         series: &Series,
         x_of: &impl Fn(f64) -> f64,
         y_of: &impl Fn(f64) -> f64,
-    ) -> String {
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
         let (name, points) = (escape(&series.name), &series.points);
-        let mut out = String::new();
         if points.len() > 1 {
-            let corners = corners(points.iter().map(|point| (point.x, point.y)), x_of, y_of);
-            out += &format!("<path class=\"line s{style}\" d=\"M{corners}\"><title>{name}</title></path>\n");
+            write!(out, "<path class=\"line s{style}\" d=\"M")?;
+            write_corners(points.iter().map(|point| (point.x, point.y)), x_of, y_of, out)?;
+            writeln!(out, "\"><title>{name}</title></path>")?;
         }
         for point in points.iter().filter(|point| points.len() <= MOST_DOTS || point.alarm) {
             let at = if self.dated { minute(point.x) } else { short(point.x) };
@@ -204,43 +215,57 @@ impl Chart {
             };
             let (class, radius, alarm) =
                 if point.alarm { ("alarm".to_owned(), 4.5, ", alarm") } else { (format!("dot s{style}"), 3.0, "") };
-            out += &format!(
-                "<circle class=\"{class}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"{radius}\"><title>{name}: {}{interval} at {at}{alarm}</title></circle>\n",
+            writeln!(
+                out,
+                "<circle class=\"{class}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"{radius}\"><title>{name}: {}{interval} at {at}{alarm}</title></circle>",
                 x_of(point.x),
                 y_of(point.y),
                 short(point.y),
-            );
+            )?;
         }
-        out
+        Ok(())
     }
 }
 
 impl Series {
     /// A band where points follow one another, a bar for one that stands alone.
-    fn draw_intervals(&self, style: usize, x_of: &impl Fn(f64) -> f64, y_of: &impl Fn(f64) -> f64) -> String {
-        let mut out = String::new();
+    fn draw_intervals(
+        &self,
+        style: usize,
+        x_of: &impl Fn(f64) -> f64,
+        y_of: &impl Fn(f64) -> f64,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
         for run in self.points.split(|point| !point.has_interval()) {
             match run {
                 [] => {}
                 [alone] => {
                     let (x, low, high) = (x_of(alone.x), y_of(alone.low), y_of(alone.high));
-                    out += &format!("<path class=\"bar s{style}\" d=\"M{x:.1} {low:.1}V{high:.1}\"/>\n");
+                    writeln!(out, "<path class=\"bar s{style}\" d=\"M{x:.1} {low:.1}V{high:.1}\"/>")?;
                 }
                 _ => {
                     let there = run.iter().map(|point| (point.x, point.high));
                     let back = run.iter().rev().map(|point| (point.x, point.low));
-                    let outline = corners(there.chain(back), x_of, y_of);
-                    out += &format!("<path class=\"band s{style}\" d=\"M{outline}Z\"/>\n");
+                    write!(out, "<path class=\"band s{style}\" d=\"M")?;
+                    write_corners(there.chain(back), x_of, y_of, out)?;
+                    out.write_all(b"Z\"/>\n")?;
                 }
             }
         }
-        out
+        Ok(())
     }
 }
 
-fn corners(points: impl Iterator<Item = (f64, f64)>, x_of: &impl Fn(f64) -> f64, y_of: &impl Fn(f64) -> f64) -> String {
-    let corners: Vec<String> = points.map(|(x, y)| format!("{:.1} {:.1}", x_of(x), y_of(y))).collect();
-    corners.join("L")
+fn write_corners(
+    points: impl Iterator<Item = (f64, f64)>,
+    x_of: &impl Fn(f64) -> f64,
+    y_of: &impl Fn(f64) -> f64,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    for (place, (x, y)) in points.enumerate() {
+        write!(out, "{}{:.1} {:.1}", if place == 0 { "" } else { "L" }, x_of(x), y_of(y))?;
+    }
+    Ok(())
 }
 
 /// Keeps both ends, and the lowest and the highest point of each of about `MOST_POINTS / 2` stretches, so
@@ -269,15 +294,16 @@ fn thin(points: Vec<Point>) -> Vec<Point> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::eval::report::text_of;
 
     #[test]
     fn odd_values_are_survived() {
         let mut chart = Chart::new("t", "x", "y");
         chart.add("s", [Point::new(f64::NAN, 1.0), Point::new(1.0, f64::INFINITY)].into_iter());
         chart.limit("l", 3.0);
-        assert!(chart.to_html().contains("no points"));
+        assert!(text_of(|out| chart.write(out)).contains("no points"));
         chart.add("t", [Point::new(2.0, 2.0)].into_iter());
-        let html = chart.to_html();
+        let html = text_of(|out| chart.write(out));
         assert!(html.contains("<circle") && !html.contains("NaN") && !html.contains("inf"), "{html}");
     }
 
@@ -301,7 +327,7 @@ mod tests {
         chart.add("s", [with(0, false), with(1, true), Point::new(day(2), 0.5), with(3, false)].into_iter());
         chart.limit("threshold", 0.9);
         chart.limit("threshold", 0.8);
-        let html = chart.to_html();
+        let html = text_of(|out| chart.write(out));
         assert_eq!(html.matches("class=\"band s0\"").count(), 1);
         assert_eq!(html.matches("class=\"bar s0\"").count(), 1);
         assert!(html.contains("0.5 (0.4 to 0.7) at 2023-11-15 22:13 UTC, alarm"), "{html}");

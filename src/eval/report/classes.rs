@@ -3,11 +3,14 @@
 //! With embeddings: the images nearest to the mean of their class's unit rows by cosine, and those farthest from it. Without:
 //! images at even distances. With a classifier's answers: those it took for another class, the surest mistakes first.
 
+use std::io::{self, Write};
+
 use super::axis::grouped;
 use super::html::escape;
 use super::thumbnail::Thumbnail;
 use crate::error::{Error, ErrorKind, Result};
 use crate::eval::Embeddings;
+use crate::memory::{collected, gathered, room};
 
 /// Thumbnails of one sheet: some 3 kB each.
 const MOST_THUMBNAILS: usize = 3000;
@@ -25,12 +28,9 @@ pub struct ClassImages<'a> {
     pub answers: Option<(&'a [i32], Option<&'a [f32]>)>,
 }
 
-/// The images of one class in the order in which they are shown, with captions to go beside the names.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Chosen {
-    images: usize,
-    columns: Vec<Vec<(usize, String)>>,
-}
+/// Images of one class in the order in which they are shown, and what their captions say: the cosine, or nothing. A class may be
+/// the whole data set, so captions are made for what is shown only.
+type Ranked = Vec<(usize, f64)>;
 
 impl ClassImages<'_> {
     fn check(&self, per_class: usize) -> Result<()> {
@@ -68,38 +68,48 @@ impl ClassImages<'_> {
         columns
     }
 
-    fn choose(&self) -> Result<Vec<Chosen>> {
-        let unit = self.embeddings.map(|rows| rows.unit_rows()).transpose()?;
-        let dim = self.embeddings.map_or(0, |rows| rows.dim());
-        let of_class = |class: usize| {
-            let own: Vec<usize> = (0..self.labels.len()).filter(|&i| self.labels[i] == class as i32).collect();
-            let mut columns = match &unit {
-                Some(unit) => by_centre(unit, dim, &own),
-                None => vec![own.iter().map(|&image| (image, String::new())).collect()],
-            };
-            if let Some((answers, shares)) = self.answers {
-                columns.push(self.mistakes(&own, answers, shares));
-            }
-            Chosen { images: own.len(), columns }
+    /// How many images the class has, and its columns.
+    fn choose(&self, class: usize, unit: Option<&[f32]>) -> Result<(usize, Vec<Ranked>)> {
+        let of_class = |i: &usize| self.labels[*i] == class as i32;
+        let mut own = room((0..self.labels.len()).filter(of_class).count(), WHAT)?;
+        own.extend((0..self.labels.len()).filter(of_class));
+        let mut columns = match (unit, self.embeddings) {
+            (Some(unit), Some(rows)) => by_centre(unit, rows.dim(), &own)?,
+            _ => vec![collected(own.iter().map(|&image| (image, 0.0)), WHAT)?],
         };
-        Ok((0..self.names.len()).map(of_class).collect())
+        if let Some((answers, shares)) = self.answers {
+            columns.push(self.mistakes(&own, answers, shares)?);
+        }
+        Ok((own.len(), columns))
     }
 
-    fn mistakes(&self, own: &[usize], answers: &[i32], shares: Option<&[f32]>) -> Vec<(usize, String)> {
-        let sure = |image: usize| shares.map_or(0.0, |shares| shares[image]);
-        let mut wrong: Vec<usize> =
-            own.iter().copied().filter(|&i| answers[i] >= 0 && answers[i] != self.labels[i]).collect();
-        wrong.sort_by(|&a, &b| sure(b).total_cmp(&sure(a)).then(a.cmp(&b)));
-        let caption = |image: usize| {
-            let answer = &self.names[answers[image] as usize];
-            shares.map_or_else(|| format!("→ {answer}"), |shares| format!("→ {answer} {:.2}", shares[image]))
-        };
-        wrong.into_iter().map(|image| (image, caption(image))).collect()
+    fn mistakes(&self, own: &[usize], answers: &[i32], shares: Option<&[f32]>) -> Result<Ranked> {
+        let sure = |image: usize| shares.map_or(0.0, |shares| f64::from(shares[image]));
+        let wrong = own.iter().copied().filter(|&i| answers[i] >= 0 && answers[i] != self.labels[i]);
+        let mut wrong = gathered(wrong.map(|image| (image, sure(image))), WHAT)?;
+        wrong.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        Ok(wrong)
+    }
+
+    /// What stands beside the name of an image of that column.
+    fn caption(&self, column: usize, image: usize, number: f64) -> String {
+        let of_embeddings = if self.embeddings.is_some() { 2 } else { 0 };
+        match self.answers {
+            _ if column < of_embeddings => format!("cosine {number:.2}"),
+            Some((answers, shares)) if column + 1 == self.columns().len() => {
+                let answer = &self.names[answers[image] as usize];
+                shares.map_or_else(|| format!("→ {answer}"), |_| format!("→ {answer} {number:.2}"))
+            }
+            _ => String::new(),
+        }
     }
 }
 
+/// For messages.
+const WHAT: &str = "the images of a class";
+
 /// The images by their cosine to the mean of their unit rows, falling and rising.
-fn by_centre(unit: &[f32], dim: usize, own: &[usize]) -> Vec<Vec<(usize, String)>> {
+fn by_centre(unit: &[f32], dim: usize, own: &[usize]) -> Result<Vec<Ranked>> {
     let mut centre = vec![0f64; dim];
     for &image in own {
         centre.iter_mut().zip(&unit[image * dim..]).for_each(|(sum, &value)| *sum += f64::from(value));
@@ -108,12 +118,10 @@ fn by_centre(unit: &[f32], dim: usize, own: &[usize]) -> Vec<Vec<(usize, String)
     let cosine = |image: usize| {
         centre.iter().zip(&unit[image * dim..]).map(|(sum, &value)| sum * f64::from(value)).sum::<f64>() / length
     };
-    let mut ordered: Vec<(usize, f64)> = own.iter().map(|&image| (image, cosine(image))).collect();
-    ordered.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    let typical: Vec<(usize, String)> =
-        ordered.into_iter().map(|(image, cosine)| (image, format!("cosine {cosine:.2}"))).collect();
-    let unusual = typical.iter().rev().cloned().collect();
-    vec![typical, unusual]
+    let mut typical = collected(own.iter().map(|&image| (image, cosine(image))), WHAT)?;
+    typical.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    let unusual = collected(typical.iter().rev().copied(), WHAT)?;
+    Ok(vec![typical, unusual])
 }
 
 #[derive(Clone, Debug)]
@@ -133,10 +141,12 @@ impl ClassSheet {
         mut thumbnail: impl FnMut(usize, &str) -> Result<Thumbnail>,
     ) -> Result<Self> {
         of.check(per_class)?;
+        let unit = of.embeddings.map(|rows| rows.unit_rows()).transpose()?;
         let mut rows = Vec::new();
-        for (chosen, name) in of.choose()?.into_iter().zip(of.names) {
+        for (class, name) in of.names.iter().enumerate() {
+            let (images, ranked) = of.choose(class, unit.as_deref())?;
             let mut columns: Vec<Vec<Thumbnail>> = Vec::new();
-            for (number, column) in chosen.columns.iter().enumerate() {
+            for (number, column) in ranked.iter().enumerate() {
                 // What is typical already is not shown as unusual again; mistakes are.
                 let taken: Vec<u64> = match number {
                     1 if of.embeddings.is_some() => columns[0].iter().map(Thumbnail::key).collect(),
@@ -144,14 +154,14 @@ impl ClassSheet {
                 };
                 let step = if of.embeddings.is_none() && number == 0 { (column.len() / per_class).max(1) } else { 1 };
                 let mut shown = Vec::new();
-                for (image, caption) in column.iter().step_by(step) {
+                for &(image, beside) in column.iter().step_by(step) {
                     if shown.len() == per_class {
                         break;
                     }
-                    if taken.contains(&(*image as u64)) {
+                    if taken.contains(&(image as u64)) {
                         continue;
                     }
-                    match thumbnail(*image, caption) {
+                    match thumbnail(image, &of.caption(number, image, beside)) {
                         Ok(picture) => shown.push(picture),
                         Err(error) if matches!(error.kind(), ErrorKind::Format | ErrorKind::Io) => {}
                         Err(error) => return Err(error),
@@ -159,37 +169,42 @@ impl ClassSheet {
                 }
                 columns.push(shown);
             }
-            rows.push((name.clone(), chosen.images, columns));
+            rows.push((name.clone(), images, columns));
         }
         Ok(Self { title: title.to_owned(), columns: of.columns(), rows })
     }
 
-    pub fn to_html(&self) -> String {
-        let mut out = format!(
+    pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        write!(
+            out,
             "<figure class=\"sheet classes\">\n<figcaption>{}</figcaption>\n<div class=\"wide\"><table>\n<thead><tr><th scope=\"col\">class</th>",
             escape(&self.title)
-        );
+        )?;
         for column in &self.columns {
-            out += &format!("<th scope=\"col\">{column}</th>");
+            write!(out, "<th scope=\"col\">{column}</th>")?;
         }
-        out += "</tr></thead>\n<tbody>\n";
+        out.write_all(b"</tr></thead>\n<tbody>\n")?;
         for (name, images, columns) in &self.rows {
-            out += &format!(
+            write!(
+                out,
                 "<tr><th scope=\"row\">{}<small>{} images</small></th>",
                 escape(name),
                 grouped(&images.to_string())
-            );
+            )?;
             for column in columns {
-                let pictures: String = column.iter().map(|picture| picture.to_html(false)).collect();
-                out += &if column.is_empty() {
-                    "<td>–</td>".to_owned()
-                } else {
-                    format!("<td><ol>{pictures}</ol></td>")
-                };
+                if column.is_empty() {
+                    out.write_all("<td>–</td>".as_bytes())?;
+                    continue;
+                }
+                out.write_all(b"<td><ol>")?;
+                for picture in column {
+                    picture.write(false, out)?;
+                }
+                out.write_all(b"</ol></td>")?;
             }
-            out += "</tr>\n";
+            out.write_all(b"</tr>\n")?;
         }
-        out + "</tbody>\n</table></div></figure>\n"
+        out.write_all(b"</tbody>\n</table></div></figure>\n")
     }
 }
 
@@ -197,6 +212,7 @@ impl ClassSheet {
 mod tests {
     use super::*;
     use crate::data::Frame;
+    use crate::eval::report::text_of;
 
     fn numbers(sheet: &ClassSheet, class: usize) -> Vec<Vec<u64>> {
         sheet.rows[class].2.iter().map(|column| column.iter().map(Thumbnail::key).collect()).collect()
@@ -222,7 +238,7 @@ mod tests {
         let sheet = ClassSheet::new("t", &of, 2, picture).unwrap();
         assert_eq!(numbers(&sheet, 0), [vec![0, 1], vec![3, 2], vec![2, 0]]);
         assert_eq!(numbers(&sheet, 1), [vec![4], vec![], vec![]]);
-        let html = sheet.to_html();
+        let html = text_of(|out| sheet.write(out));
         assert!(html.contains("→ &lt;i&gt; 0.80") && !html.contains("<i>") && html.contains("4 images"), "{html}");
     }
 

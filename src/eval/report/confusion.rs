@@ -1,10 +1,13 @@
 //! A confusion matrix for people: counts and shares of each row, tinted by the share; of very many classes the most frequent
 //! confusions and each class's recall instead, since no one reads thousands of cells.
 
+use std::io::{self, Write};
+
 use super::axis::grouped;
 use super::html::escape;
 use crate::error::Result;
 use crate::eval::Confusion;
+use crate::memory::{gathered, spare};
 
 /// Classes of the largest matrix.
 const MOST_CLASSES: usize = 60;
@@ -21,100 +24,108 @@ pub(super) struct Matrix {
 impl Matrix {
     pub fn new(title: &str, names: &[String], confusion: &Confusion) -> Result<Self> {
         confusion.check_names(names)?;
+        spare(size_of_val(confusion.counts()), "a confusion matrix")?;
         Ok(Self { title: title.to_owned(), names: names.to_vec(), confusion: confusion.clone() })
     }
 
-    pub fn to_html(&self) -> String {
+    pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let matrix = &self.confusion;
         let images: u64 = matrix.counts().iter().sum();
-        let mut out = format!(
+        write!(
+            out,
             "<figure class=\"confusion\">\n<figcaption>{}</figcaption>\n<p class=\"note\">{} images, accuracy {:.3}, balanced recall {:.3}</p>\n<div class=\"wide\">",
             escape(&self.title),
             grouped(&images.to_string()),
             matrix.accuracy(),
             matrix.balanced_recall()
-        );
-        out += &if matrix.classes() <= MOST_CLASSES { self.cells() } else { self.lists() };
-        out + "</div></figure>\n"
+        )?;
+        if matrix.classes() <= MOST_CLASSES { self.write_cells(out) } else { self.write_lists(out) }?;
+        out.write_all(b"</div></figure>\n")
     }
 
     /// True class by row, answered class by column.
-    fn cells(&self) -> String {
+    fn write_cells(&self, out: &mut dyn Write) -> io::Result<()> {
         let matrix = &self.confusion;
-        let mut out = format!(
-            "<table>\n<thead><tr><th scope=\"col\">true class, by row; answered, by column</th>{}<th scope=\"col\" class=\"number\">images</th><th scope=\"col\" class=\"number\">recall</th></tr></thead>\n<tbody>\n",
-            self.names.iter().map(|name| head(name)).collect::<String>()
-        );
+        out.write_all(b"<table>\n<thead><tr><th scope=\"col\">true class, by row; answered, by column</th>")?;
+        for name in &self.names {
+            // Written upwards, so that long names take no width.
+            write!(out, "<th scope=\"col\" class=\"up\" title=\"{0}\"><span>{0}</span></th>", escape(name))?;
+        }
+        out.write_all(
+            b"<th scope=\"col\" class=\"number\">images</th><th scope=\"col\" class=\"number\">recall</th></tr></thead>\n<tbody>\n",
+        )?;
         for (truth, name) in self.names.iter().enumerate() {
             let row = &matrix.counts()[truth * matrix.classes()..][..matrix.classes()];
             let images: u64 = row.iter().sum();
-            out += &format!("<tr><th scope=\"row\" title=\"{0}\"><span>{0}</span></th>", escape(name));
+            write!(out, "<tr><th scope=\"row\" title=\"{0}\"><span>{0}</span></th>", escape(name))?;
             for (answer, &count) in row.iter().enumerate() {
-                out += &cell(count, images, truth == answer, name, &self.names[answer]);
+                write_cell(count, images, truth == answer, name, &self.names[answer], out)?;
             }
-            out += &format!(
-                "<td class=\"number\">{}</td>{}</tr>\n",
+            writeln!(
+                out,
+                "<td class=\"number\">{}</td>{}</tr>",
                 grouped(&images.to_string()),
                 share(matrix.recall(truth))
-            );
+            )?;
         }
-        out += "<tr><th scope=\"row\">precision</th>";
+        out.write_all(b"<tr><th scope=\"row\">precision</th>")?;
         for class in 0..matrix.classes() {
-            out += &share(matrix.precision(class));
+            out.write_all(share(matrix.precision(class)).as_bytes())?;
         }
-        out + "<td></td><td></td></tr>\n</tbody>\n</table>"
+        out.write_all(b"<td></td><td></td></tr>\n</tbody>\n</table>")
     }
 
-    fn lists(&self) -> String {
+    fn write_lists(&self, out: &mut dyn Write) -> io::Result<()> {
         let (matrix, classes) = (&self.confusion, self.names.len());
         let images = |truth: usize| matrix.counts()[truth * classes..][..classes].iter().sum::<u64>();
         let wrong = |(place, count): (usize, &u64)| {
             let (truth, answer) = (place / classes, place % classes);
             (truth != answer && *count > 0).then_some((*count, truth, answer))
         };
-        let mut pairs: Vec<_> = matrix.counts().iter().enumerate().filter_map(wrong).collect();
-        pairs.sort_by_key(|&(count, truth, answer)| (std::cmp::Reverse(count), truth, answer));
+        let pairs = matrix.counts().iter().enumerate().filter_map(wrong);
+        let mut pairs = gathered(pairs, "the confusions of a report").map_err(|_| io::ErrorKind::OutOfMemory)?;
+        pairs.sort_unstable_by_key(|&(count, truth, answer)| (std::cmp::Reverse(count), truth, answer));
         let left_out = pairs.len().saturating_sub(MOST_PAIRS);
-        let mut out = String::from(
-            "<table>\n<thead><tr><th scope=\"col\">true class</th><th scope=\"col\">answered</th><th scope=\"col\" class=\"number\">images</th><th scope=\"col\" class=\"number\">share of the class</th></tr></thead>\n<tbody>\n",
-        );
+        out.write_all(
+            b"<table>\n<thead><tr><th scope=\"col\">true class</th><th scope=\"col\">answered</th><th scope=\"col\" class=\"number\">images</th><th scope=\"col\" class=\"number\">share of the class</th></tr></thead>\n<tbody>\n",
+        )?;
         for &(count, truth, answer) in pairs.iter().take(MOST_PAIRS) {
-            out += &format!(
-                "<tr><th scope=\"row\">{}</th><td>{}</td><td class=\"number\">{count}</td><td class=\"number\">{:.1} %</td></tr>\n",
+            writeln!(
+                out,
+                "<tr><th scope=\"row\">{}</th><td>{}</td><td class=\"number\">{count}</td><td class=\"number\">{:.1} %</td></tr>",
                 escape(&self.names[truth]),
                 escape(&self.names[answer]),
                 100.0 * count as f64 / images(truth) as f64
-            );
+            )?;
         }
-        out += "</tbody>\n</table>\n";
+        out.write_all(b"</tbody>\n</table>\n")?;
         if left_out > 0 {
-            out += &format!("<p class=\"note\">and {} rarer confusions</p>\n", grouped(&left_out.to_string()));
+            writeln!(out, "<p class=\"note\">and {} rarer confusions</p>", grouped(&left_out.to_string()))?;
         }
-        out += "<table>\n<thead><tr><th scope=\"col\">true class</th><th scope=\"col\" class=\"number\">images</th><th scope=\"col\" class=\"number\">recall</th></tr></thead>\n<tbody>\n";
+        out.write_all(
+            b"<table>\n<thead><tr><th scope=\"col\">true class</th><th scope=\"col\" class=\"number\">images</th><th scope=\"col\" class=\"number\">recall</th></tr></thead>\n<tbody>\n",
+        )?;
         for (class, name) in self.names.iter().enumerate() {
-            out += &format!(
-                "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td>{}</tr>\n",
+            writeln!(
+                out,
+                "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td>{}</tr>",
                 escape(name),
                 images(class),
                 share(matrix.recall(class))
-            );
+            )?;
         }
-        out + "</tbody>\n</table>"
+        out.write_all(b"</tbody>\n</table>")
     }
 }
 
-/// A column's head, written upwards so that long names take no width.
-fn head(name: &str) -> String {
-    format!("<th scope=\"col\" class=\"up\" title=\"{0}\"><span>{0}</span></th>", escape(name))
-}
-
-fn cell(count: u64, images: u64, right: bool, truth: &str, answer: &str) -> String {
+fn write_cell(count: u64, images: u64, right: bool, truth: &str, answer: &str, out: &mut dyn Write) -> io::Result<()> {
     if count == 0 {
-        return "<td class=\"cell none\">0</td>".to_owned();
+        return out.write_all(b"<td class=\"cell none\">0</td>");
     }
     let percent = 100.0 * count as f64 / images as f64;
     let class = if right { "right" } else { "wrong" };
-    format!(
+    write!(
+        out,
         "<td class=\"cell {class}\" style=\"--share:{percent:.0}%\" title=\"{} answered as {}\">{}<small>{percent:.0} %</small></td>",
         escape(truth),
         escape(answer),
@@ -129,12 +140,14 @@ fn share(value: Option<f64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::eval::report::text_of;
 
     #[test]
     fn cells_say_counts_and_shares_of_the_row() {
         let confusion = Confusion::of(&[0, 0, 1, 1], &[0, 1, 1, 1], 2).unwrap();
         let names = ["good".to_owned(), "<b>&".to_owned()];
-        let html = Matrix::new("t", &names, &confusion).unwrap().to_html();
+        let matrix = Matrix::new("t", &names, &confusion).unwrap();
+        let html = text_of(|out| matrix.write(out));
         assert!(
             html.contains("--share:67%\" title=\"&lt;b&gt;&amp; answered as &lt;b&gt;&amp;\">2<small>67 %"),
             "{html}"
@@ -150,7 +163,8 @@ mod tests {
         let truth: Vec<usize> = (0..5000).map(|i| i % classes).collect();
         let answers: Vec<usize> = (0..5000).map(|i| if i % 3 == 0 { (i * 7) % classes } else { i % classes }).collect();
         let names: Vec<String> = (0..classes).map(|i| format!("class {i}")).collect();
-        let html = Matrix::new("t", &names, &Confusion::of(&answers, &truth, classes).unwrap()).unwrap().to_html();
+        let matrix = Matrix::new("t", &names, &Confusion::of(&answers, &truth, classes).unwrap()).unwrap();
+        let html = text_of(|out| matrix.write(out));
         assert!(html.len() < 250_000 && html.contains("rarer confusions"), "{} bytes", html.len());
     }
 }

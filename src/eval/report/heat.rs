@@ -1,12 +1,15 @@
 //! Heat maps over frames: each frame beside itself under a half-transparent colour map, with the outline of what lies above the
 //! threshold and, where it is known, that of the true defect. One scale for all figures of a sheet.
 
+use std::io::{self, Write};
+
 use super::axis::significant;
 use super::contour::{outline, reduced};
 use super::html::escape;
 use super::thumbnail::{Small, shrink};
 use crate::data::Frame;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::memory::{collected, spare};
 
 /// Longest side of a picture in pixels.
 const SIDE: u32 = 288;
@@ -72,10 +75,12 @@ impl HeatFigure {
         let (map_width, map_height, small_map) = reduced(map, width, height, SIDE as usize);
         debug_assert_eq!((map_width, map_height), (small.width as usize, small.height as usize));
         let truth_outline = truth.map(|truth| {
-            let marks: Vec<f32> = truth.iter().map(|&mark| f32::from(u8::from(mark != 0))).collect();
+            let marks = truth.iter().map(|&mark| f32::from(u8::from(mark != 0)));
+            let marks = collected(marks, "the mask of a heat map")?;
             let (width, height, marks) = reduced(&marks, width, height, GRID);
-            outline(&marks, width, height, 0.5)
+            Ok::<_, Error>(outline(&marks, width, height, 0.5))
         });
+        let truth_outline = truth_outline.transpose()?;
         Ok(Self {
             caption: caption.to_owned(),
             score,
@@ -96,9 +101,14 @@ impl HeatFigure {
         self.map.iter().copied().fold(f32::INFINITY, f32::min)
     }
 
-    fn to_html(&self, low: f32, high: f32) -> Result<String> {
+    fn write(&self, low: f32, high: f32, out: &mut dyn Write) -> io::Result<()> {
         let (width, height) = (self.frame.width, self.frame.height);
-        let under = self.frame.under(&self.map, low, high)?;
+        let under = match self.frame.under(&self.map, low, high) {
+            Ok(under) => under,
+            Err(error) if error.kind() == ErrorKind::OutOfMemory => return Err(io::ErrorKind::OutOfMemory.into()),
+            // The JPEG encoder has no reason to fail for a picture of bytes; if it does, the others are still shown.
+            Err(error) => return writeln!(out, "<li>{}</li>", escape(error.message())),
+        };
         let alarm = self.threshold.is_some_and(|threshold| self.score > threshold);
         let caption = escape(&self.caption);
         let outlined = |class: &str, path: &str| match path {
@@ -109,12 +119,13 @@ impl HeatFigure {
                 f64::from(height) / self.grid.1 as f64
             ),
         };
-        let picture = |what: &str, jpeg: &str, outlines: &str| {
-            format!(
-                "<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{what} {caption}\"><image width=\"{width}\" height=\"{height}\" href=\"data:image/jpeg;base64,{jpeg}\"/>{outlines}</svg>"
+        let picture = |what: &str, jpeg: &str, outlines: [String; 2], out: &mut dyn Write| {
+            let [under, over] = outlines;
+            write!(
+                out,
+                "<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{what} {caption}\"><image width=\"{width}\" height=\"{height}\" href=\"data:image/jpeg;base64,{jpeg}\"/>{under}{over}</svg>"
             )
         };
-        let truth = outlined("truth halo", &self.truth) + &outlined("truth", &self.truth);
         let above = self
             .threshold
             .map_or(String::new(), |threshold| outline(&self.grid.2, self.grid.0, self.grid.1, threshold));
@@ -123,12 +134,15 @@ impl HeatFigure {
             (Some(threshold), true) => format!(", <b>alarm</b> above {}", significant(threshold)),
             (Some(threshold), false) => format!(", good up to {}", significant(threshold)),
         };
-        Ok(format!(
-            "<li><div>{}{}</div><small><span title=\"{caption}\">{caption}</span> score {}{verdict}</small></li>\n",
-            picture("frame", &self.frame.jpeg, &truth),
-            picture("heat map of", &under, &(outlined("above halo", &above) + &outlined("above", &above))),
+        let twice = |class: &str, path: &str| [outlined(&format!("{class} halo"), path), outlined(class, path)];
+        out.write_all(b"<li><div>")?;
+        picture("frame", &self.frame.jpeg, twice("truth", &self.truth), out)?;
+        picture("heat map of", &under, twice("above", &above), out)?;
+        writeln!(
+            out,
+            "</div><small><span title=\"{caption}\">{caption}</span> score {}{verdict}</small></li>",
             significant(self.score)
-        ))
+        )
     }
 }
 
@@ -151,6 +165,8 @@ impl Picture {
                 (f32::from(pixel[i]) * (1.0 - cover) + f32::from(colour[i]) * cover).round() as u8
             })
         });
+        // A picture of SIDE², its file, and that in base64: together less than the margin.
+        spare(0, "a heat map")?;
         let small = Small { width: self.width, height: self.height, channels: 3, pixels: mixed.collect() };
         small.to_jpeg()
     }
@@ -193,7 +209,7 @@ impl HeatSheet {
         Ok(())
     }
 
-    pub fn to_html(&self) -> String {
+    pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let low = self.figures.iter().map(HeatFigure::lowest).fold(f32::INFINITY, f32::min);
         let high = self.figures.iter().map(HeatFigure::highest).fold(f32::NEG_INFINITY, f32::max);
         let threshold = self.figures.iter().filter_map(|figure| figure.threshold).next_back();
@@ -201,63 +217,67 @@ impl HeatSheet {
         let high = threshold.map_or(high, |threshold| high.max(low + 2.0 * (threshold - low)));
         // A map that is one number everywhere has no colour anywhere.
         let high = if high > low { high } else { low + 1.0 };
-        let mut out = format!("<figure class=\"heat\">\n<figcaption>{}</figcaption>\n", escape(&self.title));
-        out += &scale(low, high, threshold);
-        if self.figures.iter().any(|figure| figure.has_truth) {
-            out += "<p class=\"note\">left: the frame, true defects outlined; right: its heat map, what is above the threshold outlined</p>\n";
-        } else {
-            out += "<p class=\"note\">left: the frame; right: its heat map, what is above the threshold outlined</p>\n";
-        }
-        out += "<ul>\n";
+        writeln!(out, "<figure class=\"heat\">\n<figcaption>{}</figcaption>", escape(&self.title))?;
+        write_scale(low, high, threshold, out)?;
+        let truth = if self.figures.iter().any(|figure| figure.has_truth) { ", true defects outlined" } else { "" };
+        writeln!(
+            out,
+            "<p class=\"note\">left: the frame{truth}; right: its heat map, what is above the threshold outlined</p>"
+        )?;
+        out.write_all(b"<ul>\n")?;
         for figure in &self.figures {
-            // The JPEG encoder has no reason to fail for a picture of bytes; if it does, the others are still shown.
-            out += &figure.to_html(low, high).unwrap_or_else(|error| format!("<li>{}</li>\n", escape(error.message())));
+            figure.write(low, high, out)?;
         }
-        out + "</ul></figure>\n"
+        out.write_all(b"</ul></figure>\n")
     }
 }
 
 /// The colour map with its ends and the threshold.
-fn scale(low: f32, high: f32, threshold: Option<f32>) -> String {
+fn write_scale(low: f32, high: f32, threshold: Option<f32>, out: &mut dyn Write) -> io::Result<()> {
     const WIDTH: f64 = 300.0;
     let number = significant;
-    let mut out = format!(
+    write!(
+        out,
         "<svg class=\"scale\" viewBox=\"0 0 {} 34\" role=\"img\" aria-label=\"colours from {} to {}\">",
         WIDTH + 20.0,
         number(low),
         number(high)
-    );
+    )?;
     const STEPS: usize = 30;
     for step in 0..STEPS {
         let [r, g, b] = colour((step as f32 + 0.5) / STEPS as f32);
         let width = WIDTH / STEPS as f64;
-        out += &format!(
+        write!(
+            out,
             "<path fill=\"rgb({r},{g},{b})\" d=\"M{:.1} 2h{:.1}v12h-{1:.1}z\"/>",
             10.0 + step as f64 * width,
             width + 0.3
-        );
+        )?;
     }
-    out += &format!(
+    write!(
+        out,
         "<text x=\"10\" y=\"30\">{}</text><text class=\"end\" x=\"{}\" y=\"30\">{}</text>",
         number(low),
         WIDTH + 10.0,
         number(high)
-    );
+    )?;
     if let Some(threshold) = threshold {
         let share = f64::from((threshold - low) / (high - low)).clamp(0.0, 1.0);
         let x = 10.0 + share * WIDTH;
-        out += &format!(
+        write!(
+            out,
             "<path class=\"limit\" d=\"M{x:.1} 0V17\"/><text class=\"x\" x=\"{:.1}\" y=\"30\">threshold {}</text>",
             x.clamp(105.0, WIDTH - 85.0),
             number(threshold)
-        );
+        )?;
     }
-    out + "</svg>\n"
+    out.write_all(b"</svg>\n")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::eval::report::text_of;
 
     #[test]
     fn sizes_and_values_are_checked() {
@@ -278,12 +298,12 @@ mod tests {
         sheet.add(HeatFigure::new("good", &frame, &map, 0.5, Some(2.0), Some(&truth)).unwrap()).unwrap();
         map[600..620].fill(4.0);
         sheet.add(HeatFigure::new("<bad>", &frame, &map, 4.5, Some(2.0), None).unwrap()).unwrap();
-        let html = sheet.to_html();
+        let html = text_of(|out| sheet.write(out));
         assert!(html.contains("colours from 0.500 to 4.00") && html.contains("threshold 2.00"), "{html}");
         assert!(html.contains("score 4.50, <b>alarm</b> above 2.00") && html.contains("score 0.500, good up to 2.00"));
         assert_eq!(html.matches("class=\"above\"").count(), 1, "only one map reaches the threshold");
         assert!(!html.contains("class=\"truth\"") && !html.contains("<bad>"), "an empty mask has no outline");
-        HeatSheet::new("none").to_html();
+        text_of(|out| HeatSheet::new("none").write(out));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The drawing of a map of embeddings: a point for each image, a colour and a shape for each class, names where the pointer rests.
 
+use std::io::{self, Write};
+
 use super::axis::grouped;
 use super::html::escape;
 use crate::error::{Error, Result};
@@ -73,53 +75,59 @@ impl Map {
         })
     }
 
-    pub fn to_html(&self) -> String {
-        let mut out = format!(
+    pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        write!(
+            out,
             "<figure class=\"map\">\n<figcaption>{}</figcaption>\n<p class=\"note\">{}</p>\n<ul class=\"legend\">",
             escape(&self.title),
             self.note
-        );
+        )?;
         for (class, (name, shown, images)) in self.classes.iter().enumerate().take(MOST_NAMES) {
             let count = if shown == images {
                 grouped(&images.to_string())
             } else {
                 format!("{shown} of {}", grouped(&images.to_string()))
             };
-            out += &format!(
+            write!(
+                out,
                 "<li><svg width=\"12\" height=\"12\" aria-hidden=\"true\"><path class=\"p{}\" d=\"{}\"/></svg>{} ({count})</li>",
                 class % COLOURS,
                 marker(class, 6.0, 6.0, 5.0),
                 escape(name)
-            );
+            )?;
         }
         if self.classes.len() > MOST_NAMES {
-            out += &format!("<li>and {} more classes</li>", self.classes.len() - MOST_NAMES);
+            write!(out, "<li>and {} more classes</li>", self.classes.len() - MOST_NAMES)?;
         }
         if self.of.contains(&None) && !self.classes.is_empty() {
-            out += "<li><svg width=\"12\" height=\"12\" aria-hidden=\"true\"><circle class=\"p\" cx=\"6\" cy=\"6\" r=\"3\"/></svg>no class</li>";
+            out.write_all(
+                b"<li><svg width=\"12\" height=\"12\" aria-hidden=\"true\"><circle class=\"p\" cx=\"6\" cy=\"6\" r=\"3\"/></svg>no class</li>",
+            )?;
         }
-        out += &format!(
-            "</ul>\n<div class=\"wide\"><svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}, {} points\">\n<rect class=\"grid\" x=\"1\" y=\"1\" width=\"{}\" height=\"{}\"/>\n",
+        writeln!(
+            out,
+            "</ul>\n<div class=\"wide\"><svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}, {} points\">\n<rect class=\"grid\" x=\"1\" y=\"1\" width=\"{}\" height=\"{}\"/>",
             escape(&self.title),
             self.points.len(),
             WIDTH - 2.0,
             HEIGHT - 2.0
-        );
+        )?;
         if let Some([first, second]) = self.axes {
-            out += &format!(
-                "<text class=\"end\" x=\"{}\" y=\"{}\">first component, {:.0} % of the variance</text><text x=\"8\" y=\"16\">second component, {:.0} %</text>\n",
+            writeln!(
+                out,
+                "<text class=\"end\" x=\"{}\" y=\"{}\">first component, {:.0} % of the variance</text><text x=\"8\" y=\"16\">second component, {:.0} %</text>",
                 WIDTH - 8.0,
                 HEIGHT - 8.0,
                 100.0 * first,
                 100.0 * second
-            );
+            )?;
         }
-        out += &self.draw();
-        out + "</svg></div></figure>\n"
+        self.draw(out)?;
+        out.write_all(b"</svg></div></figure>\n")
     }
 
     /// The larger classes first, so that a rare one is not covered.
-    fn draw(&self) -> String {
+    fn draw(&self, out: &mut dyn Write) -> io::Result<()> {
         let ends = |of: fn(&Point) -> f64| {
             let (low, high) = self
                 .points
@@ -144,26 +152,27 @@ impl Map {
             }
         }
         groups.sort_by_key(|(class, points)| (class.is_some(), std::cmp::Reverse(points.len()), *class));
-        let mut out = String::new();
         for (class, points) in groups {
             let style = class.map_or_else(|| "p".to_owned(), |class| format!("p{}", class % COLOURS));
             let name = class.map_or("no class", |class| &self.classes[class].0);
-            out += &format!("<g class=\"{style}\">\n");
+            let name = if self.classes.is_empty() { String::new() } else { format!(" · {}", escape(name)) };
+            writeln!(out, "<g class=\"{style}\">")?;
             for point in points {
                 let ((x, y), title) = (place(point), escape(&point.2));
-                let name = if self.classes.is_empty() { String::new() } else { format!(" · {}", escape(name)) };
-                out += &match class {
+                match class {
                     Some(class) => {
-                        format!("<path d=\"{}\"><title>{title}{name}</title></path>\n", marker(class, x, y, 4.0))
+                        let sign = marker(class, x, y, 4.0);
+                        writeln!(out, "<path d=\"{sign}\"><title>{title}{name}</title></path>")?;
                     }
-                    None => {
-                        format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2.5\"><title>{title}{name}</title></circle>\n")
-                    }
-                };
+                    None => writeln!(
+                        out,
+                        "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2.5\"><title>{title}{name}</title></circle>"
+                    )?,
+                }
             }
-            out += "</g>\n";
+            out.write_all(b"</g>\n")?;
         }
-        out
+        Ok(())
     }
 }
 
@@ -199,6 +208,7 @@ fn note(map: &EmbeddingMap) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::eval::report::text_of;
     use crate::eval::{Embeddings, MapConfig, embedding_map};
 
     #[test]
@@ -210,7 +220,8 @@ mod tests {
         let map = embedding_map(&Embeddings::new(&rows, 3).unwrap(), &labels, &config).unwrap();
         let images = MapImages { labels: &labels, classes: &names };
         let own: Vec<String> = (0..20).map(|i| format!("{i}&.png")).collect();
-        let html = Map::new("t", &map, &images, own.clone()).unwrap().to_html();
+        let drawn = Map::new("t", &map, &images, own.clone()).unwrap();
+        let html = text_of(|out| drawn.write(out));
         assert_eq!(html.matches("<title>").count(), 20);
         assert!(html.contains("<title>5&amp;.png · &lt;crack&gt;</title>") && html.contains("good (7)"), "{html}");
         assert!(html.contains("no class") && html.contains("% of the variance") && !html.contains("NaN"));

@@ -4,13 +4,15 @@
 //! No scripts, no fonts, no address outside the file; a content security policy in it holds the browser to that. Everything
 //! that comes from outside is escaped. It follows the reader's light or dark setting and prints.
 //!
+//! A page of pictures has megabytes: it is written part by part and never in memory as a whole, but for who asks for its text.
+//!
 //! ```
 //! use seed::eval::Report;
 //! let mut report = Report::new("Distillation");
 //! report.paragraph("Student against teacher.");
 //! report.table("kNN", &["network", "recall"], &[vec!["student".into(), "0.71".into()]])?;
 //! report.curve("Loss", "step", "loss", "student", &[(0.0, 11.0), (100.0, 9.2)]);
-//! assert!(report.to_html().starts_with("<!doctype html>"));
+//! assert!(report.to_html()?.starts_with("<!doctype html>"));
 //! # Ok::<(), seed::Error>(())
 //! ```
 
@@ -26,6 +28,7 @@ mod sheet;
 mod table;
 mod thumbnail;
 
+use std::io::{self, Write};
 use std::path::Path;
 
 pub use classes::ClassImages;
@@ -33,11 +36,13 @@ pub use heat::HeatFigure;
 pub use map::MapImages;
 pub use sheet::SheetRow;
 pub use table::Figure;
+pub(crate) use table::bytes_of_cell;
 pub use thumbnail::Thumbnail;
 
 use super::{Confusion, EmbeddingMap};
-use crate::disk::write_whole;
-use crate::error::{Error, Result};
+use crate::disk::replace;
+use crate::error::{Error, ErrorKind, Result};
+use crate::memory::Written;
 use chart::{Chart, Point};
 use classes::ClassSheet;
 use confusion::Matrix;
@@ -45,7 +50,7 @@ use heat::HeatSheet;
 use html::escape;
 use map::Map;
 use sheet::Sheet;
-use table::{Table, html_of_figures};
+use table::{Table, write_figures};
 
 /// Seconds since 1970 of the first and the last moment of the years −9999 to 9999, with a day's room for time zones.
 const MOMENTS: std::ops::RangeInclusive<f64> = -377_705_000_000.0..=253_402_000_000.0;
@@ -108,7 +113,7 @@ impl Report {
     /// A table; columns whose cells are numbers are aligned right.
     ///
     /// # Errors
-    /// `InvalidArgument` where a row has not as many cells as the header.
+    /// `InvalidArgument` where a row has not as many cells as the header, `OutOfMemory`.
     pub fn table(&mut self, title: &str, header: &[&str], rows: &[Vec<String>]) -> Result<()> {
         self.parts.push(Part::Table(Table::new(title, header, rows)?));
         Ok(())
@@ -240,33 +245,52 @@ impl Report {
         Ok(())
     }
 
-    /// The whole file.
-    pub fn to_html(&self) -> String {
-        let mut body = String::new();
+    /// The whole file as a text.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub fn to_html(&self) -> Result<String> {
+        let missing = || Error::new(ErrorKind::OutOfMemory, "no memory for the text of a report; write it to a file");
+        let mut text = Written::default();
+        self.write_html(&mut text).map_err(|_| missing())?;
+        String::from_utf8(text.into_bytes())
+            .map_err(|error| Error::new(ErrorKind::Internal, format!("the report's text: {error}")))
+    }
+
+    fn write_html(&self, out: &mut dyn Write) -> io::Result<()> {
+        html::begin(&self.title, out)?;
         for part in &self.parts {
             match part {
-                Part::Heading(text) => body += &format!("<h2>{}</h2>\n", escape(text)),
-                Part::Paragraph(text) => body += &format!("<p>{}</p>\n", escape(text)),
-                Part::Figures(figures) => body += &html_of_figures(figures),
-                Part::Table(table) => body += &table.to_html(),
-                Part::Chart(chart) => body += &chart.to_html(),
-                Part::Sheet(sheet) => body += &sheet.to_html(),
-                Part::Classes(sheet) => body += &sheet.to_html(),
-                Part::Confusion(matrix) => body += &matrix.to_html(),
-                Part::Map(map) => body += &map.to_html(),
-                Part::Heat(sheet) => body += &sheet.to_html(),
+                Part::Heading(text) => writeln!(out, "<h2>{}</h2>", escape(text))?,
+                Part::Paragraph(text) => writeln!(out, "<p>{}</p>", escape(text))?,
+                Part::Figures(figures) => write_figures(figures, out)?,
+                Part::Table(table) => table.write(out)?,
+                Part::Chart(chart) => chart.write(out)?,
+                Part::Sheet(sheet) => sheet.write(out)?,
+                Part::Classes(sheet) => sheet.write(out)?,
+                Part::Confusion(matrix) => matrix.write(out)?,
+                Part::Map(map) => map.write(out)?,
+                Part::Heat(sheet) => sheet.write(out)?,
             }
         }
-        html::page(&self.title, &body)
+        html::end(out)
     }
 
     /// Writes the file; whoever opens `path` meanwhile sees the old one or the new one, whole.
     ///
     /// # Errors
-    /// `Io`, and the old file is as it was.
+    /// `Io` or `OutOfMemory`, and the old file is as it was.
     pub fn write(&self, path: &Path) -> Result<()> {
-        write_whole(path, self.to_html().as_bytes())
+        replace(path, |file| self.write_html(file))
     }
+}
+
+/// What a part writes, for tests.
+#[cfg(test)]
+fn text_of(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> String {
+    let mut text = Vec::new();
+    write(&mut text).unwrap();
+    String::from_utf8(text).unwrap()
 }
 
 fn as_chart<'a>(part: &'a mut Part, title: &str) -> Option<&'a mut Chart> {

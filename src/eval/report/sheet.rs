@@ -1,5 +1,7 @@
 //! Sheets of nearest neighbours: each query with what one or more networks find nearest to it.
 
+use std::io::{self, Write};
+
 use super::html::escape;
 use super::thumbnail::Thumbnail;
 use crate::error::{Error, Result};
@@ -45,33 +47,38 @@ impl Sheet {
         Ok(Self { title: title.to_owned(), columns: columns.iter().map(|&name| name.to_owned()).collect(), rows })
     }
 
-    pub fn to_html(&self) -> String {
-        let mut out = format!("<figure class=\"sheet\">\n<figcaption>{}</figcaption>\n", escape(&self.title));
+    pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        write!(out, "<figure class=\"sheet\">\n<figcaption>{}</figcaption>\n", escape(&self.title))?;
         let comparing = self.columns.len() > 1;
         if comparing {
             let (shared, all) =
                 self.rows.iter().map(SheetRow::shared).fold((0, 0), |sum, row| (sum.0 + row.0, sum.1 + row.1));
             let names = self.columns.join(" and ");
-            out += &format!(
-                "<p class=\"note\"><b class=\"mark\">✓</b> found by {}: {shared} of {all} neighbours on this sheet</p>\n",
+            writeln!(
+                out,
+                "<p class=\"note\"><b class=\"mark\">✓</b> found by {}: {shared} of {all} neighbours on this sheet</p>",
                 escape(&names)
-            );
+            )?;
         }
-        out += "<div class=\"wide\"><table>\n<thead><tr><th scope=\"col\">query</th>";
+        out.write_all(b"<div class=\"wide\"><table>\n<thead><tr><th scope=\"col\">query</th>")?;
         for name in &self.columns {
-            out += &format!("<th scope=\"col\">{}</th>", escape(name));
+            write!(out, "<th scope=\"col\">{}</th>", escape(name))?;
         }
-        out += "</tr></thead>\n<tbody>\n";
+        out.write_all(b"</tr></thead>\n<tbody>\n")?;
         for row in &self.rows {
-            out += &format!("<tr><th scope=\"row\"><ul class=\"query\">{}</ul></th>", row.query.to_html(false));
+            out.write_all(b"<tr><th scope=\"row\"><ul class=\"query\">")?;
+            row.query.write(false, out)?;
+            out.write_all(b"</ul></th>")?;
             for side in &row.neighbours {
-                let thumbnails: String =
-                    side.iter().map(|thumbnail| thumbnail.to_html(row.is_shared(thumbnail.key()))).collect();
-                out += &format!("<td><ol>{thumbnails}</ol></td>");
+                out.write_all(b"<td><ol>")?;
+                for thumbnail in side {
+                    thumbnail.write(row.is_shared(thumbnail.key()), out)?;
+                }
+                out.write_all(b"</ol></td>")?;
             }
-            out += "</tr>\n";
+            out.write_all(b"</tr>\n")?;
         }
-        out + "</tbody>\n</table></div></figure>\n"
+        out.write_all(b"</tbody>\n</table></div></figure>\n")
     }
 }
 
@@ -79,6 +86,7 @@ impl Sheet {
 mod tests {
     use super::*;
     use crate::data::Frame;
+    use crate::eval::report::text_of;
 
     fn grey(key: u64, width: u32, height: u32) -> Thumbnail {
         let pixels = (0..width * height).map(|i| (i % 251) as u8).collect();
@@ -90,7 +98,8 @@ mod tests {
         let side = |keys: [u64; 2]| keys.map(|key| grey(key, 8, 8)).to_vec();
         let row = SheetRow { query: grey(9, 8, 8), neighbours: vec![side([1, 2]), side([3, 1])] };
         assert_eq!(row.shared(), (1, 2));
-        let html = Sheet::new("s", &["student", "teacher"], vec![row.clone()]).unwrap().to_html();
+        let sheet = Sheet::new("s", &["student", "teacher"], vec![row.clone()]).unwrap();
+        let html = text_of(|out| sheet.write(out));
         assert_eq!(html.matches("class=\"shared\"").count(), 2);
         assert!(html.contains("1 of 2 neighbours") && html.contains("a &lt;b&gt;") && !html.contains("<b>"));
         assert!(Sheet::new("s", &["student"], vec![row]).is_err());

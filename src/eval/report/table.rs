@@ -1,7 +1,10 @@
 //! Tables, and numbers in large type.
 
+use std::io::{self, Write};
+
 use super::html::escape;
 use crate::error::{Error, Result};
+use crate::memory::spare;
 
 /// A number that the reader should see first.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,16 +17,21 @@ pub struct Figure {
     pub note: String,
 }
 
-pub(super) fn html_of_figures(figures: &[Figure]) -> String {
-    let mut out = String::from("<dl class=\"figures\">\n");
+pub(super) fn write_figures(figures: &[Figure], out: &mut dyn Write) -> io::Result<()> {
+    out.write_all(b"<dl class=\"figures\">\n")?;
     for Figure { label, value, note } in figures {
-        out += &format!("<div><dt>{}</dt><dd>{}</dd>", escape(label), escape(value));
+        write!(out, "<div><dt>{}</dt><dd>{}</dd>", escape(label), escape(value))?;
         if !note.is_empty() {
-            out += &format!("<dd class=\"note\">{}</dd>", escape(note));
+            write!(out, "<dd class=\"note\">{}</dd>", escape(note))?;
         }
-        out += "</div>\n";
+        out.write_all(b"</div>\n")?;
     }
-    out + "</dl>\n"
+    out.write_all(b"</dl>\n")
+}
+
+/// A cell's text, its place in a row, and what an allocator keeps beside it.
+pub(crate) fn bytes_of_cell(cell: &str) -> usize {
+    cell.len() + 48
 }
 
 #[derive(Clone, Debug)]
@@ -42,30 +50,33 @@ impl Table {
                 header.len()
             )));
         }
+        let bytes: usize = rows.iter().flatten().map(|cell| bytes_of_cell(cell)).sum();
+        spare(bytes, "a table of a report")?;
         let header = header.iter().map(|&cell| cell.to_owned()).collect();
         Ok(Self { title: title.to_owned(), header, rows: rows.to_vec() })
     }
 
-    pub fn to_html(&self) -> String {
+    pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let numeric: Vec<bool> = (0..self.header.len()).map(|column| self.is_numeric(column)).collect();
         let class = |column: usize| if numeric[column] { " class=\"number\"" } else { "" };
-        let mut out = format!(
+        write!(
+            out,
             "<figure><figcaption>{}</figcaption>\n<div class=\"wide\"><table>\n<thead><tr>",
             escape(&self.title)
-        );
+        )?;
         for (column, cell) in self.header.iter().enumerate() {
-            out += &format!("<th scope=\"col\"{}>{}</th>", class(column), escape(cell));
+            write!(out, "<th scope=\"col\"{}>{}</th>", class(column), escape(cell))?;
         }
-        out += "</tr></thead>\n<tbody>\n";
+        out.write_all(b"</tr></thead>\n<tbody>\n")?;
         for row in &self.rows {
-            out += "<tr>";
+            out.write_all(b"<tr>")?;
             for (column, cell) in row.iter().enumerate() {
                 let (tag, end) = if column == 0 { ("th scope=\"row\"", "th") } else { ("td", "td") };
-                out += &format!("<{tag}{}>{}</{end}>", class(column), escape(cell));
+                write!(out, "<{tag}{}>{}</{end}>", class(column), escape(cell))?;
             }
-            out += "</tr>\n";
+            out.write_all(b"</tr>\n")?;
         }
-        out + "</tbody>\n</table></div></figure>\n"
+        out.write_all(b"</tbody>\n</table></div></figure>\n")
     }
 
     /// Whether every cell that is not empty starts as a number does ("0.71 ± 0.02", "−3", "12 images/s", "—").

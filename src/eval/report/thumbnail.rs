@@ -1,5 +1,7 @@
 //! Small pictures that stand in the page itself.
 
+use std::io::{self, Write};
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use image::codecs::jpeg::JpegEncoder;
@@ -9,6 +11,7 @@ use image::{ExtendedColorType, ImageBuffer, Luma, Rgb};
 use super::html::escape;
 use crate::data::Frame;
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory::spare;
 
 /// Longest side of a thumbnail in pixels.
 const SIDE: u32 = 96;
@@ -28,7 +31,7 @@ impl Thumbnail {
     /// the columns of a row are what the networks share.
     ///
     /// # Errors
-    /// `Internal` where the encoder fails, which it does not for a sound frame.
+    /// `OutOfMemory`; `Internal` where the encoder fails, which it does not for a sound frame.
     pub fn new(key: u64, frame: &Frame, caption: &str) -> Result<Self> {
         Ok(Self { key, caption: caption.to_owned(), jpeg: shrink(frame, SIDE)?.to_jpeg()? })
     }
@@ -37,10 +40,11 @@ impl Thumbnail {
         self.key
     }
 
-    pub(super) fn to_html(&self, shared: bool) -> String {
+    pub(super) fn write(&self, shared: bool, out: &mut dyn Write) -> io::Result<()> {
         let caption = escape(&self.caption);
         let (class, mark) = if shared { (" class=\"shared\"", "<b title=\"found by all\">✓</b>") } else { ("", "") };
-        format!(
+        write!(
+            out,
             "<li{class}><span><img src=\"data:image/jpeg;base64,{}\" alt=\"{caption}\"/>{mark}</span><small title=\"{caption}\">{caption}</small></li>",
             self.jpeg
         )
@@ -59,6 +63,7 @@ impl Small {
     /// As JPEG in base64.
     pub fn to_jpeg(&self) -> Result<String> {
         let colour = if self.channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
+        spare(0, "a small picture")?;
         let mut jpeg = Vec::new();
         JpegEncoder::new_with_quality(&mut jpeg, QUALITY)
             .encode(&self.pixels, self.width, self.height, colour)
@@ -80,6 +85,7 @@ pub(super) fn fitted(width: u32, height: u32, side: u32) -> (u32, u32) {
 pub(super) fn shrink(frame: &Frame, side: u32) -> Result<Small> {
     let (width, height) = (frame.width(), frame.height());
     let (small_width, small_height) = fitted(width, height, side);
+    spare(0, "a small picture")?;
     let broken = || Error::new(ErrorKind::Internal, format!("{frame:?} is not as large as it says"));
     let pixels = if frame.channels() == 1 {
         let whole = ImageBuffer::<Luma<u8>, _>::from_raw(width, height, frame.pixels()).ok_or_else(broken)?;
