@@ -4,21 +4,23 @@ use std::path::Path;
 
 /// The modules that each module may name as `crate::…`, lowest first. A module may always name itself; ffi names all, and
 /// nothing names ffi.
-const ALLOWED: [(&str, &[&str]); 20] = [
+const ALLOWED: [(&str, &[&str]); 22] = [
     ("error", &[]),
     ("disk", &["error"]),
+    ("file_lock", &["error"]),
+    ("hash", &["error"]),
     ("memory", &["error"]),
     ("events", &["error"]),
     ("torch", &["error", "memory"]),
     ("device", &["error", "memory", "torch"]),
     ("machine", &["error", "memory", "torch", "device"]),
-    ("data", &["error", "memory"]),
-    ("store", &["error", "memory", "data"]),
+    ("data", &["error", "hash", "memory"]),
+    ("store", &["error", "file_lock", "memory", "data"]),
     ("config", &["error", "memory", "data"]),
-    ("model", &["error", "disk", "memory", "torch", "device", "data"]),
+    ("model", &["error", "disk", "hash", "memory", "torch", "device", "data"]),
     ("optim", &["error", "memory", "torch"]),
-    ("distill", &["error", "memory", "torch", "data", "model", "optim"]),
-    ("checkpoint", &["error", "disk", "memory", "model"]),
+    ("distill", &["error", "hash", "memory", "torch", "data", "model", "optim"]),
+    ("checkpoint", &["error", "disk", "hash", "memory", "model"]),
     ("eval", &["error", "disk", "memory", "data"]),
     ("infer", &["error", "memory", "torch", "device", "data", "config", "model", "optim", "checkpoint", "eval"]),
     (
@@ -43,7 +45,20 @@ const ALLOWED: [(&str, &[&str]); 20] = [
     (
         "night",
         &[
-            "error", "disk", "memory", "torch", "device", "data", "store", "config", "model", "eval", "infer", "train",
+            "error",
+            "disk",
+            "file_lock",
+            "hash",
+            "memory",
+            "torch",
+            "device",
+            "data",
+            "store",
+            "config",
+            "model",
+            "eval",
+            "infer",
+            "train",
             "gate",
         ],
     ),
