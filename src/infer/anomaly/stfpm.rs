@@ -176,8 +176,12 @@ impl Learner<'_> {
         let of_pass = learned.len().div_ceil(size) as u64;
         position.resume(path, &network, &mut optimiser, (settings.epochs, of_pass, learned.len() as u64))?;
         let resumed = usize::try_from(position.epoch).unwrap_or(usize::MAX).saturating_mul(learned.len());
-        if resumed > 0 && !told(resumed) {
-            return Err(stopped());
+        if resumed > 0 {
+            // As a distillation does: what could not be read may be there again.
+            good.forget_unreadable();
+            if !told(resumed) {
+                return Err(stopped());
+            }
         }
         for epoch in position.epoch..settings.epochs {
             let mut order = learned.to_vec();
