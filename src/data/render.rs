@@ -14,7 +14,7 @@ use super::frame::Frame;
 use super::scale::ScaledFrame;
 use super::{blur, colour};
 use crate::error::{Error, ErrorKind, Result};
-use crate::memory::{reserve, spare};
+use crate::memory::{MARGIN, reserve, spare};
 
 /// Bytes of weights for each pixel of a side: two of 8 bytes, the same as integers, and places.
 const WEIGHTS: usize = 64;
@@ -26,6 +26,8 @@ pub struct Scratch {
     image: Vec<u8>,
     spare: Vec<u8>,
     rows: blur::Rows,
+    /// Bytes that were looked for, for the resizer, so far.
+    seen: usize,
 }
 
 /// Writes the view `params` of `frame` into `out`, (H, W, channels) normalised, H, W and channels from `config`.
@@ -256,7 +258,12 @@ impl Scratch {
         // It resizes all rows of the crop to the view's width first, by a table of weights for each side.
         let rows = config.width as usize * height as usize * P::size();
         let sides = [width, height, config.width, config.height].into_iter().sum::<u32>();
-        spare(rows + WEIGHTS * sides as usize, "resizing a frame")?;
+        let weights = WEIGHTS * sides as usize;
+        // The resizer keeps its rows; weights are made anew, but a warm session takes no buffer to look for what is small.
+        if rows + weights > self.seen || weights > MARGIN / 2 {
+            spare(rows + weights, "resizing a frame")?;
+            self.seen = self.seen.max(rows + weights);
+        }
         let cut = TypedCroppedImage::from_ref(&whole, left, top, width, height).map_err(|e| failed(&e))?;
         self.resizer.resize_typed(&cut, &mut view, &options).map_err(|e| failed(&e))?;
         Ok(P::size())

@@ -8,8 +8,8 @@ use super::board::Board;
 use super::distill::{Distillation, lock, with_lock};
 use crate::checkpoint::{self, Contents, Manifest, format};
 use crate::distill::queue::QueueSnapshot;
-use crate::model::Load;
 use crate::model::weights::{HostTensor, StateDict};
+use crate::model::{Load, Network};
 use crate::{Error, ErrorKind, Result};
 
 /// Where and how fast a run works may change between nights, not what it computes.
@@ -52,7 +52,11 @@ impl Distillation {
 
     /// Writes everything that the run needs to go on, atomically, to the folder `path`.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let state = with_lock(&self.student, |student| student.to_state())?;
+        // Held to the end: one save at a time, and of one moment.
+        with_lock(&self.student, |student| self.save_of(student, path))
+    }
+
+    fn save_of(&self, student: &Network, path: &Path) -> Result<()> {
         let snapshot = with_lock(&self.queue, |queue| queue.snapshot())?;
         let mut velocities = Vec::new();
         for (name, velocity) in self.optimiser.velocities() {
@@ -64,7 +68,7 @@ impl Distillation {
                 library: env!("CARGO_PKG_VERSION").to_owned(),
                 step: self.step,
                 optimiser_steps: self.optimiser.steps(),
-                architecture: lock(&self.student)?.architecture().name().to_owned(),
+                architecture: student.architecture().name().to_owned(),
                 config: serde_json::to_value(&self.config)
                     .map_err(|error| Error::new(ErrorKind::Internal, format!("the configuration: {error}")))?,
                 dataset: self.dataset.as_ref().map_or(String::new(), |dataset| dataset.identity()),
@@ -73,7 +77,7 @@ impl Distillation {
                 loss: self.record.as_ref().and_then(|record| record.loss),
                 files: Default::default(),
             },
-            student: StateDict { tensors: state.into_iter().collect(), metadata: Default::default() },
+            student: StateDict { tensors: student.to_state()?.into_iter().collect(), metadata: Default::default() },
             optimiser: StateDict { tensors: velocities.into_iter().collect(), metadata: Default::default() },
             queue: snapshot.to_state()?,
         };
