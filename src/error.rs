@@ -116,7 +116,9 @@ impl From<tch::TchError> for Error {
         let no_memory = text.contains("out of memory")
             || text.contains("can't allocate memory")
             || text.contains("not enough memory")
-            || text.contains("std::bad_alloc");
+            || text.contains("std::bad_alloc")
+            // of the writer of TorchScript files
+            || text.contains(": allocation failed");
         let kind = if no_memory { ErrorKind::OutOfMemory } else { ErrorKind::Torch };
         Self::new(kind, format!("libtorch: {reason}"))
     }
