@@ -32,9 +32,10 @@ namespace LibSeed.Tests
             var use = Device.Memory("cpu");
             Expect.True(use.Process > 0 && use.ProcessPeak >= use.Process && use.DeviceFree > 0 && use.DeviceTotal >= use.DeviceFree &&
                 use.DeviceTaken == use.Process, "sound numbers");
-            using (new Queue(1 << 16, 256))
+            // Some of it may be freed meanwhile all the same, so this is much more.
+            using (new Queue(1 << 18, 256))
             {
-                Expect.True(Device.Memory("cpu").ProcessPeak > use.Process + (32 << 20), "64 MiB more, or nearly");
+                Expect.True(Device.Memory("cpu").ProcessPeak > use.Process + (32 << 20), "some of 256 MiB more");
             }
         }
 
