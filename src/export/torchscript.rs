@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
-use tch::{CModule, Device, IValue, Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::check::Comparison;
 use super::{Input, Options, has_unit_rows};
@@ -24,6 +24,7 @@ use crate::model::weights::SCRIPT_EXTRA;
 use crate::model::{Activation, Count, Network, count, resample_positions};
 use crate::torch::compile;
 use crate::torch::graph::{Node, Operation};
+use crate::torch::script::Script;
 
 /// Writes the module and, before it is in place, loads it and runs it for two batch sizes.
 pub(super) fn write(
@@ -41,27 +42,28 @@ pub(super) fn write(
         drop(file);
         // Read here, so that a disk that fails is told from a module that is wrong.
         let bytes = std::fs::read(temporary).map_err(|error| Error::io("read", path, &error))?;
-        let loaded = CModule::load_data(&mut bytes.as_slice())?;
+        let loaded = Script::load(&bytes, Device::Cpu).map_err(refused)?;
         for batch in [1, 3] {
             let comparison = Comparison::new(network, header, options, batch)?;
             comparison.check_finite()?;
-            comparison.check(&run(&loaded, &comparison.input)?)?;
+            comparison.check(&run(&loaded, options, &comparison.input)?)?;
         }
         Ok(())
     })
 }
 
-fn run(module: &CModule, images: &Tensor) -> Result<Vec<Tensor>> {
-    match module.forward_is(&[IValue::Tensor(images.shallow_clone())])? {
-        IValue::Tensor(output) => Ok(vec![output]),
-        IValue::Tuple(outputs) => {
-            let tensors = outputs.into_iter().filter_map(|output| match output {
-                IValue::Tensor(tensor) => Some(tensor),
-                _ => None,
-            });
-            Ok(tensors.collect())
-        }
-        other => Err(Error::new(ErrorKind::Internal, format!("the exported module gives {other:?}"))),
+/// Every output of the module. tch's own modules would leak the images where libtorch fails.
+fn run(module: &Script, options: &Options, images: &Tensor) -> Result<Vec<Tensor>> {
+    let both = options.outputs.embedding() && options.outputs.features();
+    let names: &[&str] = if both { &["0", "1"] } else { &[""] };
+    names.iter().map(|name| module.forward(images, name).map_err(refused)).collect()
+}
+
+/// What libtorch refuses of a module that was just written is a failure of libtorch, no fault of a file or of the caller.
+fn refused(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::OutOfMemory => error,
+        _ => Error::new(ErrorKind::Torch, error.message().to_owned()),
     }
 }
 
