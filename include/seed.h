@@ -1500,7 +1500,7 @@ typedef struct {
    */
   double overlap_margin;
   /*
-   By how much the balanced recall may be below, of kNN and of the classifier. Default: 0.02.
+   By how much the balanced recall may be below, of kNN, and how much worse the classifier may be shown to be. Default: 0.02.
    */
   double recall_margin;
   /*

@@ -75,7 +75,7 @@ pub struct seed_night_options {
     pub kl_margin: f64,
     /// By how much the overlap may be below. Default: 0.02.
     pub overlap_margin: f64,
-    /// By how much the balanced recall may be below, of kNN and of the classifier. Default: 0.02.
+    /// By how much the balanced recall may be below, of kNN, and how much worse the classifier may be shown to be. Default: 0.02.
     pub recall_margin: f64,
     /// How many times the old latency is allowed. Default: 1.1.
     pub latency_factor: f64,

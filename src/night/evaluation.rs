@@ -63,13 +63,16 @@ pub(super) struct Nearest {
 }
 
 impl Gate {
+    /// The name of the one that fails only where the new one is shown to be worse.
+    pub const CLASSIFIER: &str = "classifier recall";
+
     /// Each criterion with its name and whether it decides.
     pub fn criteria(&self) -> Vec<(&'static str, Criterion, bool)> {
         let all = [
             ("KL", Some(self.kl), true),
             ("overlap", Some(self.overlap), true),
             ("kNN recall", self.recall, self.recall_decides),
-            ("classifier recall", self.classifier, self.classifier_decides),
+            (Self::CLASSIFIER, self.classifier, self.classifier_decides),
             ("latency", Some(self.latency), true),
         ];
         all.into_iter().filter_map(|(name, criterion, decides)| Some((name, criterion?, decides))).collect()

@@ -80,9 +80,13 @@ fn reason(evaluation: &Evaluation) -> String {
         return reason.clone();
     }
     let Some(gate) = evaluation.gate.as_ref().filter(|gate| !gate.passes) else { return String::new() };
-    let failed = gate.criteria().into_iter().filter(|(_, one, _)| !one.holds);
-    let failed: Vec<&str> = failed.map(|(name, ..)| name).collect();
-    format!("not shown to be as good as the old one by: {}", failed.join(", "))
+    let failed = gate.criteria().into_iter().filter(|(_, one, _)| !one.holds).map(|(name, ..)| name);
+    let (worse, unsure): (Vec<&str>, Vec<&str>) = failed.partition(|&name| name == Gate::CLASSIFIER);
+    let part = |what: &str, names: &[&str]| {
+        (!names.is_empty()).then(|| format!("{what} the old one by: {}", names.join(", ")))
+    };
+    let parts = [part("not shown to be as good as", &unsure), part("shown to be worse than", &worse)];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 fn page(work: &Work<'_>, evaluation: &Evaluation, line: &Line, nights: &[Line]) -> Result<Report> {
