@@ -54,7 +54,7 @@ pub struct Threshold {
 /// let average = Promise { rate: 0.05, confidence: 0.0 };
 /// assert_eq!(threshold(&scores(99)?, average)?.score, 95.0);
 /// assert_eq!(threshold(&scores(9)?, average)?.rate, 0.1);
-/// let sure = Promise { confidence: 0.95, 0..average };
+/// let sure = Promise { confidence: 0.95, ..average };
 /// assert_eq!(threshold(&scores(99)?, sure)?.score, 98.0);
 /// # Ok::<(), seed::Error>(())
 /// ```
