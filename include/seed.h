@@ -2,8 +2,9 @@
  *
  * Every fallible function returns seed_error *: NULL is success, anything else belongs to the caller and is released by
  * seed_error_free. Out-parameters are untouched on an error (but the needed size of SEED_ERROR_BUFFER_TOO_SMALL). Handles are
- * released by their _free function, in any order; NULL is fine. A handle that is passed as const may be used by several
- * threads at once; otherwise concurrent use gives SEED_ERROR_BUSY. Texts are UTF-8 and end in NUL. Call seed_init first. */
+ * released by their _free function, in any order and from any thread; NULL is fine. What a call works with lives until that call
+ * ends, also when its handle is freed meanwhile. A handle that is passed as const may be used by several threads at once;
+ * otherwise concurrent use gives SEED_ERROR_BUSY. Texts are UTF-8 and end in NUL. Call seed_init first. */
 
 #ifndef SEED_H
 #define SEED_H
@@ -445,14 +446,14 @@ struct DLManagedTensorVersioned;
 #define SEED_NIGHT_LIVE 3
 
 /*
- A memory of good parts that says how far an image is from all of them, and where. All functions but seed_anomaly_free may
- be called from several threads at once, seed_anomaly_add among them.
+ A memory of good parts that says how far an image is from all of them, and where. All functions may be called from
+ several threads at once, seed_anomaly_add among them.
  */
 typedef struct seed_anomaly seed_anomaly;
 
 /*
  A finished or unfinished bank that is open for reading; its file is locked against seed_bank_fill. Trainers hold what
- they use. All functions but seed_bank_free may be called from several threads at once.
+ they use. All functions may be called from several threads at once.
  */
 typedef struct seed_bank seed_bank;
 
@@ -462,8 +463,8 @@ typedef struct seed_bank seed_bank;
 typedef struct seed_cancel_token seed_cancel_token;
 
 /*
- A network that says which class an image is of, how sure it is, and when it is not. It never changes; all functions but
- seed_classifier_free may be called from several threads at once.
+ A network that says which class an image is of, how sure it is, and when it is not. It never changes; all functions may
+ be called from several threads at once.
  */
 typedef struct seed_classifier seed_classifier;
 
@@ -474,20 +475,20 @@ typedef struct seed_classifier seed_classifier;
 typedef struct seed_config seed_config;
 
 /*
- Images without labels. Trainers and sessions hold what they use, so it may be freed in any order. All functions but
- seed_dataset_free may be called from several threads at once, pushing while a trainer reads included.
+ Images without labels. Trainers and sessions hold what they use, so it may be freed in any order. All functions may be
+ called from several threads at once, pushing while a trainer reads included.
  */
 typedef struct seed_dataset seed_dataset;
 
 /*
- A sample of a student's embeddings from good days, which batches of later days are compared with. All functions but
- seed_drift_free may be called from several threads at once.
+ A sample of a student's embeddings from good days, which batches of later days are compared with. All functions may be
+ called from several threads at once.
  */
 typedef struct seed_drift seed_drift;
 
 /*
  A table of embeddings, one row an image, that a teacher made elsewhere. Never changes; trainers hold what they use. All
- functions but seed_embeddings_free may be called from several threads at once.
+ functions may be called from several threads at once.
  */
 typedef struct seed_embeddings seed_embeddings;
 
@@ -504,13 +505,13 @@ typedef struct seed_error seed_error;
 typedef struct seed_event_file seed_event_file;
 
 /*
- What a network is, as it was when this was made. All functions but seed_model_free may be called from several threads at once.
+ What a network is, as it was when this was made. All functions may be called from several threads at once.
  */
 typedef struct seed_model seed_model;
 
 /*
- A first-in-first-out queue of K unit rows of width C. Trainers hold what they use. All functions but seed_queue_free
- may be called from several threads at once; they wait for a step that is using the queue.
+ A first-in-first-out queue of K unit rows of width C. Trainers hold what they use. All functions may be called from
+ several threads at once; they wait for a step that is using the queue.
  */
 typedef struct seed_queue seed_queue;
 
@@ -521,29 +522,29 @@ typedef struct seed_queue seed_queue;
 typedef struct seed_report seed_report;
 
 /*
- A snapshot of a network that turns images into vectors. It changes by seed_session_swap only; all functions but
- seed_session_free may be called from several threads at once.
+ A snapshot of a network that turns images into vectors. It changes by seed_session_swap only; all functions may be
+ called from several threads at once.
  */
 typedef struct seed_session seed_session;
 
 /*
- A bounded store of frames on disk: the line pushes, a thread of the store's encodes and writes, and any number of threads and
- processes read meanwhile. One process writes. The file is an SQLite data base (docs/store.md). All functions but
- seed_store_free may be called from several threads at once.
+ A bounded store of frames on disk: the line pushes, a thread of the store's encodes and writes, and any number of
+ threads and processes read meanwhile. One process writes. The file is an SQLite data base (docs/store.md). All functions
+ may be called from several threads at once.
  */
 typedef struct seed_store seed_store;
 
 /*
  A compact network with a projection head. Trainers share it; sessions take a copy of its weights as they are when the
- session is made. All functions but seed_student_free and seed_student_load_weights may be called from several threads at
- once; they wait for a step that is writing the weights.
+ session is made. All functions but seed_student_load_weights may be called from several threads at once; they wait for a
+ step that is writing the weights.
  */
 typedef struct seed_student seed_student;
 
 /*
  What is learned from: a frozen network, a TorchScript file, or an engine of the application
- (seed_teacher_from_callback). Trainers and sessions hold what they use. All functions but seed_teacher_free may be called
- from several threads at once.
+ (seed_teacher_from_callback). Trainers and sessions hold what they use. All functions may be called from several threads
+ at once.
  */
 typedef struct seed_teacher seed_teacher;
 
@@ -1679,7 +1680,8 @@ SEED_MUST_USE seed_error *seed_init(uint32_t abi_version);
 const char *seed_version(void);
 
 /*
- The code of an error, one of SEED_ERROR_*; SEED_OK for NULL. From any thread.
+ The code of an error, one of SEED_ERROR_*; SEED_OK for NULL, SEED_ERROR_INVALID_ARGUMENT for an error that was freed. From
+ any thread.
  */
 int32_t seed_error_code(const seed_error *error);
 

@@ -23,8 +23,8 @@ use crate::{Error, ErrorKind, Result};
 /// Images that are judged at once.
 const CHUNK: usize = 16;
 
-/// A memory of good parts that says how far an image is from all of them, and where. All functions but seed_anomaly_free may
-/// be called from several threads at once, seed_anomaly_add among them.
+/// A memory of good parts that says how far an image is from all of them, and where. All functions may be called from
+/// several threads at once, seed_anomaly_add among them.
 pub struct seed_anomaly(Guarded<AnomalyDetector>);
 handle!(seed_anomaly, AnomalyDetector);
 
@@ -37,9 +37,7 @@ unsafe fn going_on<'a>(
     user_data: *mut c_void,
     cancel: *const seed_cancel_token,
 ) -> Result<impl FnMut(usize, usize) -> bool + 'a> {
-    // SAFETY: by contract.
-    let cancel =
-        if cancel.is_null() { CancelToken::new() } else { unsafe { with(cancel, |token| Ok(token.clone())) }? };
+    let cancel = if cancel.is_null() { CancelToken::new() } else { with(cancel, |token| Ok(token.clone()))? };
     Ok(move |done, total| {
         // SAFETY: by contract.
         !cancel.wait().1 && callback.is_none_or(|call| unsafe { call(done, total, user_data) } == 0)
@@ -260,5 +258,5 @@ pub unsafe extern "C" fn seed_anomaly_map(
 /// Releases a detector. NULL is fine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_anomaly_free(anomaly: *mut seed_anomaly) {
-    unsafe { free(anomaly) }
+    free(anomaly)
 }

@@ -18,7 +18,7 @@ use crate::train::{BankProgress, CancelToken, Control, fill_bank};
 use crate::{Error, ErrorKind};
 
 /// A finished or unfinished bank that is open for reading; its file is locked against seed_bank_fill. Trainers hold what
-/// they use. All functions but seed_bank_free may be called from several threads at once.
+/// they use. All functions may be called from several threads at once.
 pub struct seed_bank(pub(super) Guarded<Arc<Bank>>);
 handle!(seed_bank, Arc<Bank>);
 
@@ -147,7 +147,7 @@ pub unsafe extern "C" fn seed_bank_open(
 /// Errors: SEED_ERROR_FORMAT naming the rows that are damaged; seed_bank_fill repairs them.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_bank_verify(bank: *const seed_bank) -> *mut seed_error {
-    catch(|| unsafe { with(bank, |bank| bank.verify()) })
+    catch(|| with(bank, |bank| bank.verify()))
 }
 
 /// How many rows are finished and how many the bank has. Any of the two may be NULL.
@@ -209,7 +209,7 @@ pub unsafe extern "C" fn seed_bank_header(
 /// Releases a bank. NULL is fine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_bank_free(bank: *mut seed_bank) {
-    unsafe { free(bank) }
+    free(bank)
 }
 
 unsafe fn number(out: *mut i64, value: u64) -> crate::Result<()> {

@@ -20,7 +20,7 @@ pub unsafe extern "C" fn seed_cancel_token_new(out: *mut *mut seed_cancel_token)
 /// Asks the calls that hold the token to end, paused ones too. From any thread, at any time before the token is freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_cancel_token_trigger(token: *const seed_cancel_token) -> *mut seed_error {
-    catch(|| unsafe {
+    catch(|| {
         with(token, |token| {
             token.trigger();
             Ok(())
@@ -31,7 +31,7 @@ pub unsafe extern "C" fn seed_cancel_token_trigger(token: *const seed_cancel_tok
 /// Takes seed_cancel_token_trigger back, so that the token can be used again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_cancel_token_reset(token: *const seed_cancel_token) -> *mut seed_error {
-    catch(|| unsafe {
+    catch(|| {
         with(token, |token| {
             token.reset();
             Ok(())
@@ -43,7 +43,7 @@ pub unsafe extern "C" fn seed_cancel_token_reset(token: *const seed_cancel_token
 /// seed_cancel_token_trigger. A call that begins later waits too. From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_cancel_token_pause(token: *const seed_cancel_token) -> *mut seed_error {
-    catch(|| unsafe {
+    catch(|| {
         with(token, |token| {
             token.pause();
             Ok(())
@@ -54,7 +54,7 @@ pub unsafe extern "C" fn seed_cancel_token_pause(token: *const seed_cancel_token
 /// Lets paused calls go on. From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_cancel_token_resume(token: *const seed_cancel_token) -> *mut seed_error {
-    catch(|| unsafe {
+    catch(|| {
         with(token, |token| {
             token.resume();
             Ok(())
@@ -65,5 +65,5 @@ pub unsafe extern "C" fn seed_cancel_token_resume(token: *const seed_cancel_toke
 /// Releases a token. NULL is fine. A call that was given the token keeps what it needs of it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_cancel_token_free(token: *mut seed_cancel_token) {
-    unsafe { free(token) }
+    free(token)
 }

@@ -20,8 +20,8 @@ use crate::{Error, ErrorKind, Result};
 /// Images that go through the network at once.
 const CHUNK: usize = 32;
 
-/// A network that says which class an image is of, how sure it is, and when it is not. It never changes; all functions but
-/// seed_classifier_free may be called from several threads at once.
+/// A network that says which class an image is of, how sure it is, and when it is not. It never changes; all functions may
+/// be called from several threads at once.
 pub struct seed_classifier(pub(super) Guarded<Arc<Classifier>>);
 handle!(seed_classifier, Arc<Classifier>);
 
@@ -296,7 +296,7 @@ pub unsafe extern "C" fn seed_classifier_judge(
 /// Releases a classifier. NULL is fine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_classifier_free(classifier: *mut seed_classifier) {
-    unsafe { free(classifier) }
+    free(classifier)
 }
 
 fn json(value: &impl serde::Serialize) -> Result<String> {

@@ -33,7 +33,7 @@ pub unsafe extern "C" fn seed_config_from_json(json: *const c_char, out: *mut *m
 /// Releases a configuration. NULL is fine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_config_free(config: *mut seed_config) {
-    unsafe { free(config) }
+    free(config)
 }
 
 /// Sets a whole number (or a fractional key to a whole number).

@@ -13,8 +13,8 @@ use crate::Error;
 use crate::data::Dataset;
 use crate::data::decode::decode_bytes;
 
-/// Images without labels. Trainers and sessions hold what they use, so it may be freed in any order. All functions but
-/// seed_dataset_free may be called from several threads at once, pushing while a trainer reads included.
+/// Images without labels. Trainers and sessions hold what they use, so it may be freed in any order. All functions may be
+/// called from several threads at once, pushing while a trainer reads included.
 pub struct seed_dataset(pub(super) Guarded<Arc<Dataset>>);
 handle!(seed_dataset, Arc<Dataset>);
 
@@ -189,5 +189,5 @@ pub unsafe extern "C" fn seed_dataset_skipped(
 /// Releases a data set. NULL is fine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_dataset_free(dataset: *mut seed_dataset) {
-    unsafe { free(dataset) }
+    free(dataset)
 }

@@ -11,8 +11,8 @@ use super::pointers::{check_out, put, put_new, text};
 use super::store::check_size;
 use crate::eval::DriftReference;
 
-/// A sample of a student's embeddings from good days, which batches of later days are compared with. All functions but
-/// seed_drift_free may be called from several threads at once.
+/// A sample of a student's embeddings from good days, which batches of later days are compared with. All functions may be
+/// called from several threads at once.
 pub struct seed_drift(Guarded<DriftReference>);
 handle!(seed_drift, DriftReference);
 
@@ -103,5 +103,5 @@ pub unsafe extern "C" fn seed_drift_measure(
 /// Releases a reference. NULL is fine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_drift_free(drift: *mut seed_drift) {
-    unsafe { free(drift) }
+    free(drift)
 }

@@ -11,7 +11,7 @@ use super::pointers::{array, check_out, product, put, put_new, text};
 use crate::distill::ImageEmbeddings;
 
 /// A table of embeddings, one row an image, that a teacher made elsewhere. Never changes; trainers hold what they use. All
-/// functions but seed_embeddings_free may be called from several threads at once.
+/// functions may be called from several threads at once.
 pub struct seed_embeddings(pub(super) Guarded<Arc<ImageEmbeddings>>);
 handle!(seed_embeddings, Arc<ImageEmbeddings>);
 
@@ -69,5 +69,5 @@ pub unsafe extern "C" fn seed_embeddings_dim(embeddings: *const seed_embeddings,
 /// Releases embeddings. NULL is fine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_embeddings_free(embeddings: *mut seed_embeddings) {
-    unsafe { free(embeddings) }
+    free(embeddings)
 }

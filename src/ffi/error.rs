@@ -1,7 +1,9 @@
 //! `seed_error`: what every fallible function returns.
 
 use std::ffi::{CString, c_char};
+use std::sync::LazyLock;
 
+use super::handle::{Guarded, create, free, handle, with};
 use crate::{Error, ErrorKind};
 
 /// No error.
@@ -44,54 +46,68 @@ const _: () = assert!(SEED_ERROR_BUFFER_TOO_SMALL == ErrorKind::BufferTooSmall a
 
 /// An error: a code for the program and a message for a person. Functions return NULL for success; what is not NULL
 /// belongs to the caller and is released by seed_error_free.
-pub struct seed_error {
+pub struct seed_error(Guarded<Raised>);
+handle!(seed_error, Raised);
+
+/// What an error says.
+pub struct Raised {
     code: i32,
     message: CString,
 }
 
-// SAFETY: nothing in it is bound to a thread.
-unsafe impl Sync for seed_error {}
-
 /// Returned when memory is out, since then no other error can be made. Never freed.
-static OUT_OF_MEMORY: std::sync::LazyLock<seed_error> =
-    std::sync::LazyLock::new(|| seed_error { code: SEED_ERROR_OUT_OF_MEMORY, message: c"out of memory".to_owned() });
+static OUT_OF_MEMORY: LazyLock<Raised> =
+    LazyLock::new(|| Raised { code: SEED_ERROR_OUT_OF_MEMORY, message: c"out of memory".to_owned() });
 
 /// Makes sure that the static object exists while there is still memory.
 pub(super) fn prepare() {
-    std::sync::LazyLock::force(&OUT_OF_MEMORY);
+    LazyLock::force(&OUT_OF_MEMORY);
+}
+
+/// The address that stands for [`OUT_OF_MEMORY`].
+fn out_of_memory() -> *mut seed_error {
+    std::ptr::from_ref(&*OUT_OF_MEMORY).cast_mut().cast()
 }
 
 /// `error` as an object that the caller owns.
 pub(super) fn raise(error: &Error) -> *mut seed_error {
     if error.kind() == ErrorKind::OutOfMemory && error.message().is_empty() {
-        return std::ptr::from_ref(&*OUT_OF_MEMORY).cast_mut();
+        return out_of_memory();
     }
     // A NUL inside would cut the message short; a path may hold anything.
     let message = CString::new(error.message().replace('\0', "\u{fffd}")).unwrap_or_default();
-    Box::into_raw(Box::new(seed_error { code: error.kind() as i32, message }))
+    create::<seed_error>(Raised { code: error.kind() as i32, message }).unwrap_or_else(|_| out_of_memory())
 }
 
-/// The code of an error, one of SEED_ERROR_*; SEED_OK for NULL. From any thread.
+/// What `read` gives of an error that is not NULL; `none` for a pointer to no error.
+fn look<R>(error: *const seed_error, none: R, read: impl FnOnce(&Raised) -> R) -> R {
+    if std::ptr::eq(error, out_of_memory()) {
+        return read(&OUT_OF_MEMORY);
+    }
+    with(error, |raised| Ok(read(raised))).unwrap_or(none)
+}
+
+/// The code of an error, one of SEED_ERROR_*; SEED_OK for NULL, SEED_ERROR_INVALID_ARGUMENT for an error that was freed. From
+/// any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_error_code(error: *const seed_error) -> i32 {
-    // SAFETY: NULL or an object of `raise`, by contract.
-    unsafe { error.as_ref() }.map_or(SEED_OK, |error| error.code)
+    if error.is_null() { SEED_OK } else { look(error, SEED_ERROR_INVALID_ARGUMENT, |raised| raised.code) }
 }
 
 /// The message of an error, UTF-8: what was expected, what was found and what to do. Valid until the error is freed;
 /// an empty text for NULL. From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_error_message(error: *const seed_error) -> *const c_char {
-    // SAFETY: NULL or an object of `raise`, by contract.
-    unsafe { error.as_ref() }.map_or(c"".as_ptr(), |error| error.message.as_ptr())
+    if error.is_null() {
+        return c"".as_ptr();
+    }
+    look(error, c"this is no seed_error, or one that was freed already".as_ptr(), |raised| raised.message.as_ptr())
 }
 
 /// Releases an error. NULL is fine. From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_error_free(error: *mut seed_error) {
-    if error.is_null() || std::ptr::eq(error, &*OUT_OF_MEMORY) {
-        return;
+    if !std::ptr::eq(error, out_of_memory()) {
+        free(error);
     }
-    // SAFETY: an object of `raise`, which comes from a Box, released once by contract.
-    drop(unsafe { Box::from_raw(error) });
 }

@@ -49,5 +49,5 @@ pub unsafe extern "C" fn seed_event_file_add_scalar(
 /// Closes an event file. NULL is fine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_event_file_free(event_file: *mut seed_event_file) {
-    unsafe { free(event_file) }
+    free(event_file)
 }

@@ -1,41 +1,79 @@
-//! What an opaque handle holds: a tag of its type, a lock that never waits, and the value.
+//! What an opaque handle stands for: an object with a lock that never waits, known by its address in [`live`] and held as long
+//! as anybody uses it.
 //!
 //! Functions whose C signature says `const` take [`with`], and any number of threads may be inside; the others take
 //! [`with_mut`]. Whoever comes at the wrong time gets `Busy` instead of waiting, so a callback that reaches for its own
 //! caller's handle cannot deadlock. A panic inside poisons the handle: every later call says so, and freeing still works.
+//! A handle that is freed while a call works with its object, from another thread or from the call's own callback, is gone
+//! at once; the object goes when that call ends.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{RwLock, TryLockError};
 
 use super::border::catch_void;
+use super::live::{self, Found};
 use crate::torch::caught;
 use crate::{Error, ErrorKind, Result};
 
-/// The inside of a handle. The layout is C's so that the tag comes first whatever T is: a handle of another type is
-/// told by its tag before anything else of it is touched.
-#[repr(C)]
-pub struct Guarded<T> {
-    tag: AtomicU64,
+/// What a handle stands for. A handle's address is that of a pointer to it.
+struct Object<T> {
+    shares: AtomicUsize,
     poisoned: AtomicBool,
     value: RwLock<T>,
 }
 
-impl<T> Guarded<T> {
-    fn new(tag: u64, value: T) -> Self {
-        Self { tag: AtomicU64::new(tag), poisoned: AtomicBool::new(false), value: RwLock::new(value) }
+/// A share of an object; it goes with the last one. This is Arc, but for the fence in its drop, which ThreadSanitizer does not
+/// know: tests/safety/boundary could not look at it.
+struct Share<T>(NonNull<Object<T>>);
+
+impl<T> Share<T> {
+    /// The first share of a new object.
+    fn new(value: T) -> Self {
+        let object =
+            Object { shares: AtomicUsize::new(1), poisoned: AtomicBool::new(false), value: RwLock::new(value) };
+        Self(NonNull::from(Box::leak(Box::new(object))))
+    }
+
+    /// One more share.
+    ///
+    /// # Safety
+    /// `object` has a share, which does not go before this returns.
+    unsafe fn one_more(object: NonNull<Object<T>>) -> Self {
+        // SAFETY: by contract. A share is a call that runs, or the table's: there are never usize::MAX.
+        unsafe { object.as_ref() }.shares.fetch_add(1, Ordering::Relaxed);
+        Self(object)
     }
 }
+
+impl<T> Deref for Share<T> {
+    type Target = Object<T>;
+    fn deref(&self) -> &Object<T> {
+        // SAFETY: the object lives as long as this share.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl<T> Drop for Share<T> {
+    fn drop(&mut self) {
+        if self.shares.fetch_sub(1, Ordering::AcqRel) == 1 {
+            // SAFETY: the Box of `new`, and this was the last share.
+            drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+        }
+    }
+}
+
+/// In the definition of a C type: its handles stand for a `T` behind a lock. No object of the C type itself exists.
+pub struct Guarded<T>(PhantomData<T>);
 
 /// A C type whose objects are handles.
 pub trait Handle: Sized {
     /// The C type's name, for messages.
     const NAME: &'static str;
-    /// What the handle holds.
+    /// What the handle stands for.
     type Value;
-    /// Wraps the inside.
-    fn wrap(inner: Guarded<Self::Value>) -> Self;
-    /// The inside.
-    fn inner(&self) -> &Guarded<Self::Value>;
 }
 
 /// Declares that `$type(Guarded<$value>)` is a handle.
@@ -44,19 +82,12 @@ macro_rules! handle {
         impl $crate::ffi::handle::Handle for $type {
             const NAME: &'static str = stringify!($type);
             type Value = $value;
-            fn wrap(inner: $crate::ffi::handle::Guarded<$value>) -> Self {
-                Self(inner)
-            }
-            fn inner(&self) -> &$crate::ffi::handle::Guarded<$value> {
-                &self.0
-            }
         }
     };
 }
 pub(super) use handle;
 
-/// FNV-1a of the type's name: tells handles of different types apart, and freed ones from live ones, as far as memory
-/// that is no longer ours can be read at all.
+/// FNV-1a of the type's name: tells handles of different types apart.
 const fn tag_of(name: &str) -> u64 {
     let (bytes, mut hash, mut i) = (name.as_bytes(), 0xcbf2_9ce4_8422_2325u64, 0);
     while i < bytes.len() {
@@ -67,44 +98,50 @@ const fn tag_of(name: &str) -> u64 {
 }
 
 /// A new handle that the caller of the C function owns.
-pub(super) fn create<H: Handle>(value: H::Value) -> *mut H {
-    Box::into_raw(Box::new(H::wrap(Guarded::new(tag_of(H::NAME), value))))
+pub(super) fn create<H: Handle>(value: H::Value) -> Result<*mut H> {
+    let object = Share::new(value);
+    let handle = Box::new(object.0);
+    if !live::add((&raw const *handle).addr(), tag_of(H::NAME)) {
+        return Err(Error::new(ErrorKind::OutOfMemory, "no memory for the table of handles; free some"));
+    }
+    std::mem::forget(object); // the table's share, which `free` takes
+    Ok(Box::into_raw(handle).cast())
 }
 
-/// Releases a handle; NULL is fine.
-///
-/// # Safety
-/// `handle` is NULL or comes from [`create`], is not used by anyone, and is not used again.
-pub(super) unsafe fn free<H: Handle>(handle: *mut H) {
+/// Releases a handle; NULL is fine, and what is no handle of this type is left alone.
+pub(super) fn free<H: Handle>(handle: *mut H) {
     if handle.is_null() {
         return;
     }
-    // SAFETY: by contract.
-    let tag = unsafe { &(*handle).inner().tag };
-    // Nothing is written where the tag is another: that memory is not ours, or not any more.
-    if tag.compare_exchange(tag_of(H::NAME), 0, Ordering::AcqRel, Ordering::Acquire).is_err() {
+    if !live::remove(handle.addr(), tag_of(H::NAME)) {
         ::log::error!("{}_free was given something else, or the same handle twice; it is left alone", H::NAME);
         return;
     }
-    // SAFETY: by contract, the Box of `create`.
-    catch_void(|| drop(unsafe { Box::from_raw(handle) }));
+    // SAFETY: it was alive, so this is the Box of `create`, with the share that it forgot; and nobody finds it any more.
+    let object = Share(unsafe { *handle.cast::<NonNull<Object<H::Value>>>() });
+    const { assert!(size_of::<NonNull<Object<H::Value>>>() == size_of::<usize>()) };
+    // SAFETY: the same Box, of one pointer, as a number.
+    live::keep(unsafe { Box::from_raw(handle.cast::<usize>()) });
+    catch_void(|| drop(object));
 }
 
-/// # Safety
-/// `handle` is NULL or points to memory that can be read for as long as the call lasts.
-unsafe fn inside<'a, H: Handle + 'a>(handle: *const H) -> Result<&'a Guarded<H::Value>> {
-    if handle.is_null() || !handle.is_aligned() {
-        return Err(Error::invalid(format!("the {} is NULL or no pointer to one", H::NAME)));
+/// The object of a handle, for as long as the result is kept: whatever becomes of the handle meanwhile.
+pub(super) fn hold<H: Handle>(handle: *const H) -> Result<Held<H>> {
+    if handle.is_null() {
+        return Err(Error::invalid(format!("the {} is NULL", H::NAME)));
     }
-    // SAFETY: by contract.
-    let inner = unsafe { &*handle }.inner();
-    if inner.tag.load(Ordering::Acquire) != tag_of(H::NAME) {
-        return Err(Error::invalid(format!("the handle is no {} (another type, or freed already)", H::NAME)));
+    let found = live::look(handle.addr(), tag_of(H::NAME), || {
+        // SAFETY: alive while the look lasts, so this is the Box of `create`, and the table's share is still there.
+        unsafe { Share::one_more(*handle.cast::<NonNull<Object<H::Value>>>()) }
+    });
+    match found {
+        Found::Alive(object) => Ok(Held(object)),
+        Found::Nothing => Err(Error::invalid(format!("the handle is no {} (another type, or freed already)", H::NAME))),
+        Found::Held => Err(Error::new(
+            ErrorKind::Busy,
+            format!("the table of handles is held, so this {} cannot be looked up; try again", H::NAME),
+        )),
     }
-    if inner.poisoned.load(Ordering::Acquire) {
-        return Err(poisoned::<H>());
-    }
-    Ok(inner)
 }
 
 fn poisoned<H: Handle>() -> Error {
@@ -139,36 +176,45 @@ fn refused<H: Handle, G>(error: TryLockError<G>) -> Error {
     }
 }
 
+/// What [`hold`] gives.
+pub(super) struct Held<H: Handle>(Share<H::Value>);
+
+impl<H: Handle> Held<H> {
+    fn sound(&self) -> Result<&Object<H::Value>> {
+        if self.0.poisoned.load(Ordering::Acquire) { Err(poisoned::<H>()) } else { Ok(&self.0) }
+    }
+
+    /// Runs `body` on the value together with other readers.
+    pub(super) fn with<R>(&self, body: impl FnOnce(&H::Value) -> Result<R>) -> Result<R> {
+        let object = self.sound()?;
+        let value = object.value.try_read().map_err(refused::<H, _>)?;
+        let _poison = PoisonOnPanic(&object.poisoned);
+        caught(|| body(&value))
+    }
+
+    /// Runs `body` on the value alone.
+    fn with_mut<R>(&self, body: impl FnOnce(&mut H::Value) -> Result<R>) -> Result<R> {
+        let object = self.sound()?;
+        let mut value = object.value.try_write().map_err(refused::<H, _>)?;
+        let _poison = PoisonOnPanic(&object.poisoned);
+        caught(|| body(&mut value))
+    }
+}
+
 /// Runs `body` on the value together with other readers.
-///
-/// # Safety
-/// As [`inside`].
-pub(super) unsafe fn with<H: Handle, R>(handle: *const H, body: impl FnOnce(&H::Value) -> Result<R>) -> Result<R> {
-    // SAFETY: by contract.
-    let inner = unsafe { inside(handle) }?;
-    let value = inner.value.try_read().map_err(refused::<H, _>)?;
-    let _poison = PoisonOnPanic(&inner.poisoned);
-    caught(|| body(&value))
+pub(super) fn with<H: Handle, R>(handle: *const H, body: impl FnOnce(&H::Value) -> Result<R>) -> Result<R> {
+    hold(handle)?.with(body)
 }
 
 /// Runs `body` on the value alone.
-///
-/// # Safety
-/// As [`inside`].
-pub(super) unsafe fn with_mut<H: Handle, R>(
-    handle: *mut H,
-    body: impl FnOnce(&mut H::Value) -> Result<R>,
-) -> Result<R> {
-    // SAFETY: by contract.
-    let inner = unsafe { inside(handle.cast_const()) }?;
-    let mut value = inner.value.try_write().map_err(refused::<H, _>)?;
-    let _poison = PoisonOnPanic(&inner.poisoned);
-    caught(|| body(&mut value))
+pub(super) fn with_mut<H: Handle, R>(handle: *mut H, body: impl FnOnce(&mut H::Value) -> Result<R>) -> Result<R> {
+    hold(handle.cast_const())?.with_mut(body)
 }
 
 #[cfg(test)]
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::Arc;
 
     use super::*;
 
@@ -176,63 +222,114 @@ mod tests {
     handle!(number, i32);
     struct text(Guarded<String>);
     handle!(text, String);
+    struct dropped(Guarded<Dropped>);
+    handle!(dropped, Dropped);
+
+    /// Counts how many are gone.
+    struct Dropped(Arc<AtomicUsize>);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn kind<H: Handle>(handle: *mut H) -> Option<ErrorKind> {
+        let (shared, alone) = (with(handle, |_| Ok(())), with_mut(handle, |_| Ok(())));
+        assert_eq!(shared.as_ref().err().map(Error::kind), alone.err().map(|error| error.kind()));
+        shared.err().map(|error| error.kind())
+    }
 
     #[test]
     fn readers_share_and_writers_do_not() {
-        let handle = create::<number>(1);
-        // SAFETY: a live handle of this test.
-        unsafe {
-            with(handle, |_| {
-                assert_eq!(with(handle, |value| Ok(*value))?, 1);
-                let busy = with_mut(handle, |_| Ok(())).unwrap_err();
-                assert_eq!(busy.kind(), ErrorKind::Busy);
-                Ok(())
-            })
-            .unwrap();
-            with_mut(handle, |_| {
-                assert_eq!(with(handle, |_| Ok(())).unwrap_err().kind(), ErrorKind::Busy);
-                Ok(())
-            })
-            .unwrap();
-            free(handle);
-        }
+        let handle = create::<number>(1).unwrap();
+        with(handle, |_| {
+            assert_eq!(with(handle, |value| Ok(*value))?, 1);
+            let busy = with_mut(handle, |_| Ok(())).unwrap_err();
+            assert_eq!(busy.kind(), ErrorKind::Busy);
+            Ok(())
+        })
+        .unwrap();
+        with_mut(handle, |_| {
+            assert_eq!(with(handle, |_| Ok(())).unwrap_err().kind(), ErrorKind::Busy);
+            Ok(())
+        })
+        .unwrap();
+        free(handle);
     }
 
     #[test]
     fn a_panic_poisons() {
         for exclusive in [false, true] {
-            let handle = create::<number>(1);
-            // SAFETY: a live handle of this test.
-            unsafe {
-                let panicked = catch_unwind(AssertUnwindSafe(|| {
-                    if exclusive {
-                        with_mut(handle, |_| panic!("on purpose"))
-                    } else {
-                        with(handle, |_| panic!("on purpose"))
-                    }
-                }));
-                let panicked: std::thread::Result<Result<()>> = panicked;
-                assert!(panicked.is_err());
-                assert_eq!(with(handle, |_| Ok(())).unwrap_err().kind(), ErrorKind::Poisoned);
-                assert_eq!(with_mut(handle, |_| Ok(())).unwrap_err().kind(), ErrorKind::Poisoned);
-                free(handle);
-            }
+            let handle = create::<number>(1).unwrap();
+            let panicked: std::thread::Result<Result<()>> = catch_unwind(AssertUnwindSafe(|| {
+                if exclusive {
+                    with_mut(handle, |_| panic!("on purpose"))
+                } else {
+                    with(handle, |_| panic!("on purpose"))
+                }
+            }));
+            assert!(panicked.is_err());
+            assert_eq!(kind(handle), Some(ErrorKind::Poisoned));
+            free(handle);
+            assert_eq!(kind(handle), Some(ErrorKind::InvalidArgument));
         }
     }
 
     #[test]
-    fn another_type_and_null_are_refused() {
-        let handle = create::<number>(1);
-        // SAFETY: the tag is read before anything else of the wrong type; NULL is never read.
-        unsafe {
-            assert_eq!(with(handle.cast::<text>(), |_| Ok(())).unwrap_err().kind(), ErrorKind::InvalidArgument);
-            free(handle.cast::<text>());
-            assert_eq!(
-                with::<number, ()>(std::ptr::null(), |_| Ok(())).unwrap_err().kind(),
-                ErrorKind::InvalidArgument
-            );
-            free::<number>(std::ptr::null_mut());
-            drop(Box::from_raw(handle));
+    fn what_is_no_handle_of_the_type_is_refused_and_left_alone() {
+        let handle = create::<number>(1).unwrap();
+        let mut own = [7usize; 4];
+        for wrong in [
+            std::ptr::null_mut(),
+            handle.cast(),
+            std::ptr::without_provenance_mut(1),
+            std::ptr::without_provenance_mut(usize::MAX),
+            (&raw mut own).cast::<text>(),
+        ] {
+            assert_eq!(kind::<text>(wrong), Some(ErrorKind::InvalidArgument), "{wrong:?}");
+            free::<text>(wrong);
         }
+        assert_eq!((own, kind(handle)), ([7; 4], None));
+        free(handle);
+    }
+
+    #[test]
+    fn a_freed_handle_is_told_while_others_come_and_go() {
+        let gone = create::<number>(1).unwrap();
+        free(gone);
+        for _ in 0..1000 {
+            let other = create::<number>(2).unwrap();
+            assert_ne!(gone, other);
+            free(other);
+            free(gone);
+            assert_eq!(kind(gone), Some(ErrorKind::InvalidArgument));
+        }
+    }
+
+    #[test]
+    fn an_object_lives_until_the_last_call_that_uses_it_ends() {
+        let count = Arc::new(AtomicUsize::new(0));
+        let dead = || count.load(Ordering::Relaxed);
+        let handle = create::<dropped>(Dropped(Arc::clone(&count))).unwrap();
+        with(handle, |_| {
+            with(handle, |_| {
+                free(handle);
+                assert_eq!((dead(), kind(handle)), (0, Some(ErrorKind::InvalidArgument)));
+                Ok(())
+            })?;
+            assert_eq!(dead(), 0);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(dead(), 1);
+        let handle = create::<dropped>(Dropped(Arc::clone(&count))).unwrap();
+        with_mut(handle, |_| {
+            free(handle);
+            free(handle);
+            assert_eq!(dead(), 1);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(dead(), 2);
     }
 }

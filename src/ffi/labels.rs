@@ -11,9 +11,8 @@ use super::pointers::{check_out, fill, fill_text, put};
 use crate::data::labels::FolderLabels;
 use crate::{Error, Result};
 
-unsafe fn of(dataset: *const seed_dataset) -> Result<FolderLabels> {
-    // SAFETY: by contract of the C functions.
-    unsafe { with(dataset, |dataset| FolderLabels::of(&Arc::clone(dataset))) }
+fn of(dataset: *const seed_dataset) -> Result<FolderLabels> {
+    with(dataset, |dataset| FolderLabels::of(&Arc::clone(dataset)))
 }
 
 /// A label for each image of the data set: the number of its class, which is the first folder of its name; −1 for an image

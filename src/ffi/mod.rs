@@ -28,6 +28,7 @@ pub mod handle;
 pub mod image;
 pub mod init;
 pub mod labels;
+pub mod live;
 pub mod log;
 pub mod model;
 pub mod night;

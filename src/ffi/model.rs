@@ -54,7 +54,7 @@ pub struct seed_model_info {
     pub head: i32,
 }
 
-/// What a network is, as it was when this was made. All functions but seed_model_free may be called from several threads at once.
+/// What a network is, as it was when this was made. All functions may be called from several threads at once.
 pub struct seed_model(Guarded<Description>);
 handle!(seed_model, Description);
 
@@ -243,5 +243,5 @@ pub unsafe extern "C" fn seed_model_provenance(
 /// Releases a model. NULL is fine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_model_free(model: *mut seed_model) {
-    unsafe { free(model) }
+    free(model)
 }

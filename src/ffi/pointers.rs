@@ -79,7 +79,7 @@ pub(super) unsafe fn put<T>(pointer: *mut T, value: T) {
 /// `out` is NULL or may be written to.
 pub(super) unsafe fn put_new<H: Handle>(out: *mut *mut H, body: impl FnOnce() -> Result<H::Value>) -> Result<()> {
     check_out("out", out)?;
-    let handle = create::<H>(body()?);
+    let handle = create::<H>(body()?)?;
     // SAFETY: checked above.
     unsafe { put(out, handle) };
     Ok(())

@@ -15,8 +15,8 @@ use crate::distill::Queue;
 use crate::train::distill::{SharedQueue, lock, with_lock};
 use crate::{Error, ErrorKind, Result};
 
-/// A first-in-first-out queue of K unit rows of width C. Trainers hold what they use. All functions but seed_queue_free
-/// may be called from several threads at once; they wait for a step that is using the queue.
+/// A first-in-first-out queue of K unit rows of width C. Trainers hold what they use. All functions may be called from
+/// several threads at once; they wait for a step that is using the queue.
 pub struct seed_queue(pub(super) Guarded<SharedQueue>);
 handle!(seed_queue, SharedQueue);
 
@@ -209,7 +209,7 @@ pub unsafe extern "C" fn seed_queue_snapshot(queue: *const seed_queue, out: *mut
 /// Errors: SEED_ERROR_MISMATCH when K or C differ; the queue is left as it was.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_queue_restore(queue: *const seed_queue, snapshot: *const seed_queue) -> *mut seed_error {
-    catch(|| unsafe {
+    catch(|| {
         // A copy first, so that never two queues are locked at once.
         let snapshot = with(snapshot, |snapshot| with_lock(snapshot, |snapshot| snapshot.snapshot()))?;
         with(queue, |queue| with_lock(queue, |queue| queue.restore(&snapshot)))
@@ -219,13 +219,13 @@ pub unsafe extern "C" fn seed_queue_restore(queue: *const seed_queue, snapshot: 
 /// Releases a queue. NULL is fine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_queue_free(queue: *mut seed_queue) {
-    unsafe { free(queue) }
+    free(queue)
 }
 
 unsafe fn number(queue: *const seed_queue, out: *mut usize, read: impl Fn(&Queue) -> i64) -> Result<()> {
     check_out("out", out)?;
-    // SAFETY: by contract of the C functions.
-    let value = unsafe { with(queue, |queue| Ok(read(&*lock(queue)?))) }?;
+    let value = with(queue, |queue| Ok(read(&*lock(queue)?)))?;
+    // SAFETY: checked above.
     unsafe { put(out, usize::try_from(value).unwrap_or(0)) };
     Ok(())
 }

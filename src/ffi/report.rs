@@ -141,7 +141,7 @@ pub unsafe extern "C" fn seed_report_write(report: *const seed_report, path: *co
 /// Releases a report. NULL is fine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_report_free(report: *mut seed_report) {
-    unsafe { free(report) }
+    free(report)
 }
 
 fn thumbnail(dataset: &Dataset, number: u32) -> Result<Thumbnail> {

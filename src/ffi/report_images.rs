@@ -204,9 +204,8 @@ pub unsafe extern "C" fn seed_report_add_heat_map(
 }
 
 /// The data set, which has an image for each of `count` `what`.
-unsafe fn images(dataset: *const seed_dataset, what: &str, count: usize) -> Result<Arc<Dataset>> {
-    // SAFETY: by contract of the C functions.
-    let dataset = unsafe { with(dataset, |dataset| Ok(Arc::clone(dataset))) }?;
+fn images(dataset: *const seed_dataset, what: &str, count: usize) -> Result<Arc<Dataset>> {
+    let dataset = with(dataset, |dataset| Ok(Arc::clone(dataset)))?;
     if dataset.len() != count {
         return Err(Error::invalid(format!("{count} {what} for a data set of {} images", dataset.len())));
     }

@@ -22,8 +22,8 @@ use crate::train::CancelToken;
 use crate::train::distill::with_lock;
 use crate::{Error, Result, device, torch};
 
-/// A snapshot of a network that turns images into vectors. It changes by seed_session_swap only; all functions but
-/// seed_session_free may be called from several threads at once.
+/// A snapshot of a network that turns images into vectors. It changes by seed_session_swap only; all functions may be
+/// called from several threads at once.
 pub struct seed_session(pub(super) Guarded<SessionInner>);
 handle!(seed_session, SessionInner);
 
@@ -233,7 +233,7 @@ pub unsafe extern "C" fn seed_session_swap(
     session: *const seed_session,
     other: *const seed_session,
 ) -> *mut seed_error {
-    catch(|| unsafe {
+    catch(|| {
         with(session, |a| {
             with(other, |b| {
                 if std::ptr::eq(a, b) {
@@ -296,5 +296,5 @@ pub unsafe extern "C" fn seed_session_embed_dataset(
 /// Releases a session. NULL is fine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_session_free(session: *mut seed_session) {
-    unsafe { free(session) }
+    free(session)
 }

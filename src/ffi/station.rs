@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::handle::with;
+use super::handle::{Held, hold};
 use super::session::{options as session_options, seed_session};
 use crate::config::Config;
 use crate::infer::Session;
@@ -11,29 +11,26 @@ use crate::{Error, Result};
 
 /// A session that runs what is live.
 pub(super) struct OfSession {
-    session: *const seed_session,
+    session: Held<seed_session>,
     config: Config,
     prepared: Option<Session>,
 }
 
 impl OfSession {
-    /// # Safety
-    /// `session` is NULL or lives as long as this.
-    pub(super) unsafe fn of(session: *const seed_session, config: &Config) -> Result<Option<Self>> {
+    /// `session` may be NULL: then nothing runs.
+    pub(super) fn of(session: *const seed_session, config: &Config) -> Result<Option<Self>> {
         if session.is_null() {
             return Ok(None);
         }
-        // SAFETY: by contract.
-        unsafe { with(session, |_| Ok(())) }?;
+        let session = hold(session)?;
+        session.with(|_| Ok(()))?;
         Ok(Some(Self { session, config: config.clone(), prepared: None }))
     }
 }
 
 impl Station for OfSession {
     fn prepare(&mut self, student: &Path) -> Result<()> {
-        // SAFETY: the session lives as long as this.
-        let (dim, output) =
-            unsafe { with(self.session, |inner| Ok((inner.current().dim(), inner.current().output()))) }?;
+        let (dim, output) = self.session.with(|inner| Ok((inner.current().dim(), inner.current().output())))?;
         let next = Session::open(student, session_options(&self.config, output)?)?;
         if next.dim() != dim {
             return Err(Error::mismatch(format!(
@@ -48,13 +45,10 @@ impl Station for OfSession {
 
     fn go_live(&mut self) {
         let Some(next) = self.prepared.take() else { return };
-        // SAFETY: the session lives as long as this.
-        let done = unsafe {
-            with(self.session, |inner| {
-                inner.replace(next);
-                Ok(())
-            })
-        };
+        let done = self.session.with(|inner| {
+            inner.replace(next);
+            Ok(())
+        });
         if let Err(error) = done {
             log::error!("the session goes on with the old student: {error}");
         }

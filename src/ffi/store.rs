@@ -31,9 +31,9 @@ pub const SEED_STORE_BMP: i32 = 3;
 /// TIFF, of images that were pushed encoded.
 pub const SEED_STORE_TIFF: i32 = 4;
 
-/// A bounded store of frames on disk: the line pushes, a thread of the store's encodes and writes, and any number of threads and
-/// processes read meanwhile. One process writes. The file is an SQLite data base (docs/store.md). All functions but
-/// seed_store_free may be called from several threads at once.
+/// A bounded store of frames on disk: the line pushes, a thread of the store's encodes and writes, and any number of
+/// threads and processes read meanwhile. One process writes. The file is an SQLite data base (docs/store.md). All functions
+/// may be called from several threads at once.
 pub struct seed_store(pub(super) Guarded<Store>);
 handle!(seed_store, Store);
 
@@ -172,7 +172,7 @@ pub unsafe extern "C" fn seed_store_open_to_read(path: *const c_char, out: *mut 
 /// seed_store_flush before to be sure. NULL is fine. Data sets of the store live on.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_store_free(store: *mut seed_store) {
-    unsafe { free(store) }
+    free(store)
 }
 
 /// Frames without an embedding get that of `session`, as it is now, in the store's thread from now on; NULL ends it. After
@@ -184,7 +184,7 @@ pub unsafe extern "C" fn seed_store_set_session(
     store: *const seed_store,
     session: *const seed_session,
 ) -> *mut seed_error {
-    catch(|| unsafe {
+    catch(|| {
         if session.is_null() {
             return with(store, |store| store.embed_by(None));
         }
@@ -247,7 +247,7 @@ pub unsafe extern "C" fn seed_store_push_encoded(
 /// Errors: SEED_ERROR_IO when that cannot be done now, with the reason; the frames wait and are tried again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_store_flush(store: *const seed_store) -> *mut seed_error {
-    catch(|| unsafe { with(store, Store::flush) })
+    catch(|| with(store, Store::flush))
 }
 
 /// Gives frame `id` the class `label`, from 0 on, called `label_text` (may be NULL), once all that was pushed before is stored; a

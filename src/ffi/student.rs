@@ -40,8 +40,8 @@ impl StudentInner {
 }
 
 /// A compact network with a projection head. Trainers share it; sessions take a copy of its weights as they are when the
-/// session is made. All functions but seed_student_free and seed_student_load_weights may be called from several threads at
-/// once; they wait for a step that is writing the weights.
+/// session is made. All functions but seed_student_load_weights may be called from several threads at once; they wait for a
+/// step that is writing the weights.
 pub struct seed_student(pub(super) Guarded<StudentInner>);
 handle!(seed_student, StudentInner);
 
@@ -215,5 +215,5 @@ pub unsafe extern "C" fn seed_student_dim(student: *const seed_student, out: *mu
 /// Releases a student. NULL is fine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_student_free(student: *mut seed_student) {
-    unsafe { free(student) }
+    free(student)
 }

@@ -13,8 +13,8 @@ use crate::device;
 use crate::model::{Architecture, Teacher, TorchScript};
 
 /// What is learned from: a frozen network, a TorchScript file, or an engine of the application
-/// (seed_teacher_from_callback). Trainers and sessions hold what they use. All functions but seed_teacher_free may be called
-/// from several threads at once.
+/// (seed_teacher_from_callback). Trainers and sessions hold what they use. All functions may be called from several threads
+/// at once.
 pub struct seed_teacher(pub(super) Guarded<Arc<Teacher>>);
 handle!(seed_teacher, Arc<Teacher>);
 
@@ -99,5 +99,5 @@ pub unsafe extern "C" fn seed_teacher_parameter_count(teacher: *const seed_teach
 /// Releases a teacher. NULL is fine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_teacher_free(teacher: *mut seed_teacher) {
-    unsafe { free(teacher) }
+    free(teacher)
 }

@@ -105,17 +105,13 @@ struct Parts {
 }
 
 impl Parts {
-    /// # Safety
-    /// The handles are as [`with`] wants them; `queue` may be NULL.
-    unsafe fn of(config: *const seed_config, student: *const seed_student, queue: *const seed_queue) -> Result<Self> {
-        // SAFETY: by contract.
-        unsafe {
-            let config = with(config, |config| Ok(config.clone()))?;
-            let (student, provenance) =
-                with(student, |student| Ok((Arc::clone(&student.network), Arc::clone(&student.provenance))))?;
-            let queue = if queue.is_null() { None } else { Some(with(queue, |queue| Ok(Arc::clone(queue)))?) };
-            Ok(Self { config, student, provenance, queue })
-        }
+    /// `queue` may be NULL.
+    fn of(config: *const seed_config, student: *const seed_student, queue: *const seed_queue) -> Result<Self> {
+        let config = with(config, |config| Ok(config.clone()))?;
+        let (student, provenance) =
+            with(student, |student| Ok((Arc::clone(&student.network), Arc::clone(&student.provenance))))?;
+        let queue = if queue.is_null() { None } else { Some(with(queue, |queue| Ok(Arc::clone(queue)))?) };
+        Ok(Self { config, student, provenance, queue })
     }
 }
 
@@ -284,5 +280,5 @@ pub unsafe extern "C" fn seed_trainer_resume(trainer: *mut seed_trainer, path: *
 /// Releases a trainer. NULL is fine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_trainer_free(trainer: *mut seed_trainer) {
-    unsafe { free(trainer) }
+    free(trainer)
 }

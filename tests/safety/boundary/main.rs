@@ -1,6 +1,7 @@
-//! The locks of the C border under ThreadSanitizer: `ffi/handle.rs` as it is, without libtorch, which no sanitizer was built
-//! into. Eight threads read, write and are refused; the value is plain memory, so a lock that lets two writers in, or a writer
-//! beside a reader, is a data race that the sanitizer reports.
+//! The locks of the C border under ThreadSanitizer: `ffi/handle.rs` and `ffi/live.rs` as they are, without libtorch, which no
+//! sanitizer was built into. Eight threads read, write, are refused, and make and free handles that the others use; the value is
+//! plain memory, so a lock that lets two writers in, or a writer beside a reader, or an object that goes too early, is a data
+//! race that the sanitizer reports.
 //!
 //! Locks that wait are not shown here: std's own code, where the waiting is, has no sanitizer in it either, and each wait
 //! would be reported. A handle's lock never waits; all of it is compiled into this program.
@@ -11,6 +12,7 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
     InvalidArgument,
+    OutOfMemory,
     Busy,
     Poisoned,
 }
@@ -46,6 +48,8 @@ mod ffi {
     }
     #[path = "../../../../src/ffi/handle.rs"]
     pub mod handle;
+    #[path = "../../../../src/ffi/live.rs"]
+    pub mod live;
     pub mod work;
 }
 

@@ -1,7 +1,7 @@
-//! Eight threads over one handle.
+//! Eight threads over one handle that stays, and over one that any of them frees and replaces at any time.
 
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use super::handle::{Guarded, create, free, handle, with, with_mut};
 use crate::ErrorKind;
@@ -10,12 +10,25 @@ use crate::ErrorKind;
 pub struct pair(Guarded<(u64, u64)>);
 handle!(pair, (u64, u64));
 
+/// Two numbers that are equal as long as they live.
+pub struct Mortal(u64, u64);
+impl Drop for Mortal {
+    fn drop(&mut self) {
+        (self.0, self.1) = (std::hint::black_box(1), 2);
+    }
+}
+pub struct passing(Guarded<Mortal>);
+handle!(passing, Mortal);
+
 const THREADS: usize = 8;
 const ROUNDS: u64 = 5000;
 
 /// What all threads see.
 struct Shared {
     pair: *mut pair,
+    passing: AtomicPtr<passing>,
+    replaced: AtomicU64,
+    gone: AtomicU64,
     next: AtomicU64,
     written: AtomicU64,
     busy: AtomicU64,
@@ -34,7 +47,10 @@ unsafe extern "C" {
 
 pub fn run() {
     let mut shared = Shared {
-        pair: create::<pair>((0, 0)),
+        pair: create::<pair>((0, 0)).unwrap(),
+        passing: AtomicPtr::new(create::<passing>(Mortal(0, 0)).unwrap()),
+        replaced: AtomicU64::new(0),
+        gone: AtomicU64::new(0),
         next: AtomicU64::new(0),
         written: AtomicU64::new(0),
         busy: AtomicU64::new(0),
@@ -50,16 +66,17 @@ pub fn run() {
         assert_eq!(unsafe { pthread_join(thread, std::ptr::null_mut()) }, 0);
     }
     let written = shared.written.load(Ordering::Relaxed);
-    // SAFETY: alive, and nobody else is left.
-    unsafe {
-        with(shared.pair, |value| {
-            assert_eq!(*value, (written, written), "a write was lost");
-            Ok(())
-        })
-        .unwrap();
-        free(shared.pair);
-    }
-    println!("{written} writes, {} times busy", shared.busy.load(Ordering::Relaxed));
+    with(shared.pair, |value| {
+        assert_eq!(*value, (written, written), "a write was lost");
+        Ok(())
+    })
+    .unwrap();
+    free(shared.pair);
+    free(shared.passing.load(Ordering::Relaxed));
+    let number = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let (busy, replaced, gone) = (number(&shared.busy), number(&shared.replaced), number(&shared.gone));
+    println!("{written} writes, {busy} times busy, {replaced} times replaced, {gone} times gone");
+    assert!(replaced > 0 && gone > 0);
 }
 
 extern "C" fn work(shared: *mut c_void) -> *mut c_void {
@@ -68,21 +85,18 @@ extern "C" fn work(shared: *mut c_void) -> *mut c_void {
     let thread = shared.next.fetch_add(1, Ordering::Relaxed);
     for round in 0..ROUNDS {
         let writes = (thread + round).is_multiple_of(3);
-        // SAFETY: the handle lives until the threads have ended.
-        let result = unsafe {
-            if writes {
-                with_mut(shared.pair, |value| {
-                    value.0 += 1;
-                    std::thread::yield_now(); // others come at the worst time
-                    value.1 += 1;
-                    Ok(())
-                })
-            } else {
-                with(shared.pair, |value| {
-                    assert_eq!(value.0, value.1, "a reader beside a writer");
-                    Ok(())
-                })
-            }
+        let result = if writes {
+            with_mut(shared.pair, |value| {
+                value.0 += 1;
+                std::thread::yield_now(); // others come at the worst time
+                value.1 += 1;
+                Ok(())
+            })
+        } else {
+            with(shared.pair, |value| {
+                assert_eq!(value.0, value.1, "a reader beside a writer");
+                Ok(())
+            })
         };
         match result {
             Ok(()) if writes => _ = shared.written.fetch_add(1, Ordering::Relaxed),
@@ -92,10 +106,36 @@ extern "C" fn work(shared: *mut c_void) -> *mut c_void {
                 shared.busy.fetch_add(1, Ordering::Relaxed);
             }
         }
+        pass(shared, round);
         #[cfg(race)]
         race(thread + round);
     }
     std::ptr::null_mut()
+}
+
+/// Uses the handle that passes, with the others' frees in between, or replaces it.
+fn pass(shared: &Shared, round: u64) {
+    let handle = shared.passing.load(Ordering::Relaxed);
+    if round.is_multiple_of(7) {
+        let next = create::<passing>(Mortal(round, round)).unwrap();
+        let last = shared.passing.swap(next, Ordering::Relaxed);
+        std::thread::yield_now();
+        free(last);
+        free(last);
+        shared.replaced.fetch_add(1, Ordering::Relaxed);
+        return;
+    }
+    std::thread::yield_now(); // so that it may be gone by now
+    let result = with(handle, |value| {
+        let first = value.0;
+        std::thread::yield_now();
+        assert_eq!(first, value.1, "an object that is gone");
+        Ok(())
+    });
+    if let Err(error) = result {
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+        shared.gone.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 #[cfg(race)]

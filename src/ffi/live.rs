@@ -1,0 +1,103 @@
+//! Which handles are alive: a table of their addresses. Nothing behind a pointer of C is read before it was found here, so one
+//! that was freed, one of another type and any number are told without touching what they point to.
+//!
+//! The table's lock is held for a look or a change and never while anything else runs. Nobody sleeps in it: whoever finds it
+//! held tries again (the waiting of std's locks has no ThreadSanitizer in it, and tests/safety/boundary looks at this one).
+
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasherDefault;
+use std::sync::{RwLock, RwLockReadGuard, TryLockError};
+use std::time::Duration;
+
+/// How many more handles are freed before the address of a freed one may become another's. Until then it is told.
+const KEPT: usize = 1024;
+
+/// How often a look tries for the lock: at 50 µs a try about a second, and at worst a signal handler's call on a thread that
+/// holds the lock itself.
+const TRIES: u32 = 20_000;
+
+/// A handle's memory: one pointer.
+pub(super) type Cell = Box<usize>;
+
+struct Live {
+    /// The type's tag by the address's complement: a leak checker that scans memory for addresses must not take this table for
+    /// a program that still knows its handle.
+    tags: HashMap<usize, u64, BuildHasherDefault<DefaultHasher>>,
+    /// Memory of freed handles, the oldest first; full from the first handle on, so that it never grows.
+    freed: VecDeque<Cell>,
+}
+
+static LIVE: RwLock<Live> =
+    RwLock::new(Live { tags: HashMap::with_hasher(BuildHasherDefault::new()), freed: VecDeque::new() });
+
+/// What `attempt` gives as soon as it is not refused; `None` after `tries`.
+fn patiently<G>(tries: u32, mut attempt: impl FnMut() -> Result<G, TryLockError<G>>) -> Option<G> {
+    for number in 0..tries {
+        match attempt() {
+            Ok(guard) => return Some(guard),
+            // A table is never left half changed: what can panic, taking memory, comes before the change.
+            Err(TryLockError::Poisoned(error)) => return Some(error.into_inner()),
+            // The thread that holds it may wait for this one's core.
+            Err(TryLockError::WouldBlock) if number < 64 => std::thread::yield_now(),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_micros(50)),
+        }
+    }
+    None
+}
+
+fn change<R>(change: impl FnOnce(&mut Live) -> R) -> R {
+    loop {
+        if let Some(mut live) = patiently(TRIES, || LIVE.try_write()) {
+            return change(&mut live);
+        }
+    }
+}
+
+/// Makes the handle at `address` known as one of the type with `tag`; false where the table cannot grow.
+pub(super) fn add(address: usize, tag: u64) -> bool {
+    change(|live| {
+        if live.tags.try_reserve(1).is_err() {
+            return false;
+        }
+        while live.freed.len() < KEPT {
+            live.freed.push_back(Cell::new(0));
+        }
+        live.tags.insert(!address, tag);
+        true
+    })
+}
+
+/// Whether the handle at `address` was known as one of the type with `tag`; it is not any more.
+pub(super) fn remove(address: usize, tag: u64) -> bool {
+    change(|live| live.tags.get(&!address) == Some(&tag) && live.tags.remove(&!address).is_some())
+}
+
+/// Keeps the memory of a handle that was removed until [`KEPT`] others were.
+pub(super) fn keep(memory: Cell) {
+    let oldest = change(|live| {
+        live.freed.push_back(memory);
+        live.freed.pop_front()
+    });
+    drop(oldest);
+}
+
+/// What a look found.
+pub(super) enum Found<R> {
+    /// A handle of the type; nobody could remove it while this was made.
+    Alive(R),
+    /// None, or one of another type.
+    Nothing,
+    /// The table was held all the time.
+    Held,
+}
+
+/// Runs `body` while the handle at `address`, if it is one of the type with `tag`, cannot be removed.
+pub(super) fn look<R>(address: usize, tag: u64, body: impl FnOnce() -> R) -> Found<R> {
+    let guard: Option<RwLockReadGuard<'_, Live>> = patiently(TRIES, || LIVE.try_read());
+    match guard {
+        None => Found::Held,
+        Some(live) if live.tags.get(&!address) == Some(&tag) => Found::Alive(body()),
+        Some(_) => Found::Nothing,
+    }
+}
