@@ -67,6 +67,11 @@ fn every_misuse_gives_its_code() {
 }
 
 #[test]
+fn what_is_freed_while_it_is_used_is_told_and_not_touched() {
+    holds("freed", &[]);
+}
+
+#[test]
 fn missing_memory_is_an_error_and_nothing_more() {
     holds("memory", &[]);
 }
@@ -208,8 +213,8 @@ fn the_address_sanitizer_finds_nothing() {
     }
 }
 
-/// valgrind over the programs: it sees the library's own reads, writes and leaks. The program of misuse takes minutes and
-/// runs only where SEED_SWEEP asks for long sweeps.
+/// valgrind over the programs: it sees the library's own reads, writes and leaks. The programs of misuse take minutes and
+/// run only where SEED_SWEEP asks for long sweeps.
 #[test]
 fn valgrind_finds_nothing() {
     if Command::new("valgrind").arg("--version").output().is_err() {
@@ -218,7 +223,7 @@ fn valgrind_finds_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let mut programs = vec![compile(&root().join("examples/c/doctor.c"), &["-std=c99", "-ldl"], folder.path())];
     if std::env::var_os("SEED_SWEEP").is_some() {
-        programs.push(program("misuse.c", &["-std=c99", "-DLIVE_HANDLES_ONLY"], folder.path()));
+        programs.extend(["misuse.c", "freed.c"].map(|name| program(name, &["-std=c99"], folder.path())));
     }
     for program in programs {
         let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);

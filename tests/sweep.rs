@@ -417,6 +417,8 @@ fn bad(function: &str, parameter: &str) -> Vec<Case> {
         let other = if own == "seed_queue" { "g_seed_config" } else { "g_seed_queue" };
         cases.push(case(format!("({kind}){other}"), "another type", "REFUSED"));
         cases.push(case(format!("({kind})nothing"), "no object", "REFUSED"));
+        cases.push(case(format!("({kind})f_{own}"), "freed", "REFUSED"));
+        cases.push(case(format!("({kind})1"), "no address", "REFUSED"));
     }
     if let Some((name, read)) = structure(kind) {
         let place = if read { format!("c_{name}") } else { format!("o_{name}") };
@@ -494,6 +496,7 @@ fn program() -> String {
     for function in fallible() {
         text += &line(&function.name, "good", "SUCCESS", &call(function, usize::MAX, ""));
     }
+    text += "  all_freed();\n";
     for function in fallible() {
         for (place, parameter) in function.parameters.iter().enumerate() {
             for case in bad(&function.name, parameter) {
@@ -508,7 +511,9 @@ fn program() -> String {
     {
         let kind = split(&function.parameters[0]).0;
         let other = if kind.contains("queue") { "g_seed_config" } else { "g_seed_queue" };
-        for value in ["NULL".to_owned(), format!("({kind}){other}"), format!("({kind})nothing")] {
+        let own = handle(kind).unwrap();
+        let freed = [format!("({kind}){other}"), format!("({kind})nothing"), format!("f_{own}"), format!("({kind})1")];
+        for value in ["NULL".to_owned()].into_iter().chain(freed) {
             writeln!(text, "  now = \"{}\";\n  {}({value});", function.name, function.name).unwrap();
         }
     }

@@ -54,8 +54,8 @@
   DO(seed_night_options)                                                                                               \
   DO(seed_drift_signal)
 
-/* An object, and a place for a new one. */
-#define OBJECT(type) static type *g_##type, *o_##type;
+/* An object, a place for a new one, and one that was freed. */
+#define OBJECT(type) static type *g_##type, *o_##type, *f_##type;
 #define RESULT(type) static type o_##type;
 #define OPTION(type) static type g_##type, c_##type;
 KINDS(OBJECT)
@@ -180,7 +180,7 @@ static void begin(const char *text) {
 #define SETTLE(type)                                                                                                   \
   if (o_##type != (type *)SENTINEL) {                                                                                  \
     if (failed || o_##type == NULL) fault("its result was touched", code, "");                                         \
-    else type##_free(o_##type);                                                                                        \
+    else type##_free(f_##type = o_##type);                                                                             \
   }
 
 static void fault(const char *what, int32_t code, const char *message) {
@@ -223,6 +223,13 @@ static void end(enum wanted wanted, seed_error *error) {
   }
   seed_error_free(error);
   now = "between two calls";
+}
+
+/* Every kind of object was made and freed by now. */
+static void all_freed(void) {
+#define FREED(type)                                                                                                    \
+  if (f_##type == NULL) fault("no " #type " was freed", 0, "");
+  KINDS(FREED)
 }
 
 /* Frames with labels in a store; `again` is a store that nobody holds open. */

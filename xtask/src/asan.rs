@@ -18,7 +18,7 @@ const OPTIONS: &str = "detect_stack_use_after_return=1:strict_string_checks=1:de
                        check_initialization_order=1:abort_on_error=0:exitcode=99:detect_leaks=0";
 
 /// What is run, one after another in one folder: the source, further arguments of the compiler, arguments of the program.
-const PROGRAMS: [(&str, &[&str], &[&str]); 12] = [
+const PROGRAMS: [(&str, &[&str], &[&str]); 13] = [
     ("examples/c/embed.c", &[], &[]),
     ("examples/c/doctor.c", &["-ldl"], &[]),
     ("tests/capi/basics.c", &[], &["."]),
@@ -29,8 +29,8 @@ const PROGRAMS: [(&str, &[&str], &[&str]); 12] = [
     ("tests/capi/networks.c", &[], &["."]),
     ("tests/capi/layout.c", &[], &["."]),
     ("tests/safety/threads.c", &[], &[".", "5"]),
-    // Reading a freed handle is an error, so that part is left out.
-    ("tests/safety/misuse.c", &["-DLIVE_HANDLES_ONLY"], &["."]),
+    ("tests/safety/freed.c", &[], &["."]),
+    ("tests/safety/misuse.c", &[], &["."]),
     // With the images and the teacher that the program before has left.
     (
         "examples/c/folder.c",
