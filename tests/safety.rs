@@ -72,6 +72,12 @@ fn what_is_freed_while_it_is_used_is_told_and_not_touched() {
 }
 
 #[test]
+fn a_callback_that_throws_ends_its_call_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    run(&program("throws.cpp", &["-std=c++17"], folder.path()), &[folder.path().to_str().unwrap()]);
+}
+
+#[test]
 fn missing_memory_is_an_error_and_nothing_more() {
     holds("memory", &[]);
 }

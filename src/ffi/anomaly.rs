@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::border::catch;
+use super::callback::Asked;
 use super::cancel::seed_cancel_token;
 use super::config::seed_config;
 use super::dataset::seed_dataset;
@@ -36,11 +37,12 @@ unsafe fn going_on<'a>(
     callback: seed_count_callback,
     user_data: *mut c_void,
     cancel: *const seed_cancel_token,
+    asked: &'a Asked,
 ) -> Result<impl FnMut(usize, usize) -> bool + 'a> {
     let cancel = if cancel.is_null() { CancelToken::new() } else { with(cancel, |token| Ok(token.clone()))? };
     Ok(move |done, total| {
         // SAFETY: by contract.
-        !cancel.wait().1 && callback.is_none_or(|call| unsafe { call(done, total, user_data) } == 0)
+        !cancel.wait().1 && callback.is_none_or(|call| !asked.stops(|| unsafe { call(done, total, user_data) }))
     })
 }
 
@@ -68,7 +70,8 @@ pub unsafe extern "C" fn seed_anomaly_fit(
 ) -> *mut seed_error {
     // SAFETY: passed on from the C caller, as in every function of this file.
     catch(|| unsafe {
-        let mut progress = going_on(callback, user_data, cancel)?;
+        let asked = Asked::default();
+        let mut progress = going_on(callback, user_data, cancel, &asked)?;
         let config = with(config, |config| Ok(config.clone()))?;
         let good = with(good, |good| Ok(Arc::clone(good)))?;
         put_new(out, || {
@@ -76,7 +79,7 @@ pub unsafe extern "C" fn seed_anomaly_fit(
                 Ok((with_lock(&student.network, |n| n.deep_copy())?, student.header().view()))
             })?;
             let options = options(&config, Output::Features)?;
-            AnomalyDetector::fit(&network, &view, &config, options, &good, &mut progress)
+            asked.result(AnomalyDetector::fit(&network, &view, &config, options, &good, &mut progress))
         })
     })
 }
@@ -97,10 +100,11 @@ pub unsafe extern "C" fn seed_anomaly_add(
     cancel: *const seed_cancel_token,
 ) -> *mut seed_error {
     catch(|| unsafe {
-        let mut progress = going_on(callback, user_data, cancel)?;
+        let asked = Asked::default();
+        let mut progress = going_on(callback, user_data, cancel, &asked)?;
         let config = with(config, |config| Ok(config.clone()))?;
         let good = with(good, |good| Ok(Arc::clone(good)))?;
-        with(anomaly, |anomaly| anomaly.add(&good, &config, &mut progress))
+        with(anomaly, |anomaly| asked.result(anomaly.add(&good, &config, &mut progress)))
     })
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::border::catch;
+use super::callback::Asked;
 use super::cancel::seed_cancel_token;
 use super::config::seed_config;
 use super::dataset::seed_dataset;
@@ -62,7 +63,7 @@ impl From<&BankProgress> for seed_bank_progress {
 /// Receives a report every "progress_every" chunks of rows, on the thread that called seed_bank_fill; the report is valid
 /// during the call. A return other than 0 ends the filling; what is finished is kept.
 pub type seed_bank_callback =
-    Option<unsafe extern "C" fn(progress: *const seed_bank_progress, user_data: *mut c_void) -> i32>;
+    Option<unsafe extern "C-unwind" fn(progress: *const seed_bank_progress, user_data: *mut c_void) -> i32>;
 
 /// Writes to `*bytes` the size of the file of a bank of `views` views of `images` images, with embeddings of `dim` numbers:
 /// about images·views·(2·dim + 4).
@@ -106,10 +107,12 @@ pub unsafe extern "C" fn seed_bank_fill(
         let cancel = if cancel.is_null() { CancelToken::new() } else { with(cancel, |token| Ok(token.clone()))? };
         check_optional("outcome", outcome)?;
         let limit = (max_rows > 0).then_some(max_rows);
-        let result = fill_bank(path, &config, &teacher, &dataset, limit, &cancel, |progress| match callback {
-            Some(call) if call(&seed_bank_progress::from(progress), user_data) != 0 => Control::Stop,
+        let asked = Asked::default();
+        let filled = fill_bank(path, &config, &teacher, &dataset, limit, &cancel, |progress| match callback {
+            Some(call) if asked.stops(|| call(&seed_bank_progress::from(progress), user_data)) => Control::Stop,
             _ => Control::Continue,
-        })?;
+        });
+        let result = asked.result(filled)?;
         if !outcome.is_null() {
             put(outcome, outcome_code(result));
         }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::border::catch;
+use super::callback::Asked;
 use super::cancel::seed_cancel_token;
 use super::config::seed_config;
 use super::dataset::seed_dataset;
@@ -242,15 +243,17 @@ pub unsafe extern "C" fn seed_classifier_classify_dataset(
         let cancel = if cancel.is_null() { CancelToken::new() } else { with(cancel, |token| Ok(token.clone()))? };
         let dataset = with(dataset, |dataset| Ok(Arc::clone(dataset)))?;
         with(classifier, |classifier| {
-            let mut progress =
-                |done, total| !cancel.wait().1 && callback.is_none_or(|call| call(done, total, user_data) == 0);
+            let asked = Asked::default();
+            let mut progress = |done, total| {
+                !cancel.wait().1 && callback.is_none_or(|call| !asked.stops(|| call(done, total, user_data)))
+            };
             if dataset.len() > capacity {
                 return Err(Error::new(
                     ErrorKind::BufferTooSmall,
                     format!("the arrays have room for {capacity} images, but there are {}", dataset.len()),
                 ));
             }
-            let (verdicts, broken) = classifier.classify_dataset(&dataset, CHUNK, 0, &mut progress)?;
+            let (verdicts, broken) = asked.result(classifier.classify_dataset(&dataset, CHUNK, 0, &mut progress))?;
             if verdicts.len() > capacity {
                 // Frames were pushed between both counts.
                 return Err(Error::new(ErrorKind::BufferTooSmall, "images were pushed meanwhile; try again"));
@@ -285,9 +288,11 @@ pub unsafe extern "C" fn seed_classifier_judge(
         let dataset = with(dataset, |dataset| Ok(Arc::clone(dataset)))?;
         let labels = array("labels", labels, label_count)?;
         let text = with(classifier, |classifier| {
-            let mut progress =
-                |done, total| !cancel.wait().1 && callback.is_none_or(|call| call(done, total, user_data) == 0);
-            json(&classifier.judge(&dataset, labels, CHUNK, 0, &mut progress)?)
+            let asked = Asked::default();
+            let mut progress = |done, total| {
+                !cancel.wait().1 && callback.is_none_or(|call| !asked.stops(|| call(done, total, user_data)))
+            };
+            json(&asked.result(classifier.judge(&dataset, labels, CHUNK, 0, &mut progress))?)
         })?;
         fill_text(&text, buffer, capacity, length)
     })

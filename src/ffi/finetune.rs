@@ -4,6 +4,7 @@ use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 
 use super::border::catch;
+use super::callback::Asked;
 use super::cancel::seed_cancel_token;
 use super::classifier::seed_classifier;
 use super::config::seed_config;
@@ -82,7 +83,7 @@ impl From<&FinetuneProgress> for seed_finetune_progress {
 /// Receives a report on the thread that called seed_classifier_fit; it is valid during the call. A return other than 0 ends
 /// the fit with the best classifier so far.
 pub type seed_finetune_callback =
-    Option<unsafe extern "C" fn(progress: *const seed_finetune_progress, user_data: *mut c_void) -> i32>;
+    Option<unsafe extern "C-unwind" fn(progress: *const seed_finetune_progress, user_data: *mut c_void) -> i32>;
 
 /// Makes a classifier of a copy of `student` (its features and their backbone) and the labelled images of `dataset`, by the
 /// settings "finetune.…" of `config` (docs/finetune.md). `labels` has one number for each image of the data set: its class, or
@@ -204,11 +205,12 @@ impl Fit {
             let cancel = if cancel.is_null() { CancelToken::new() } else { with(cancel, |token| Ok(token.clone()))? };
             let images = Labelled { dataset: &dataset, labels, names: &texts };
             let teachers = Teachers { anchor, classifier };
-            let (classifier, ended) =
-                finetune_with(&config, start, teachers, &images, &cancel, |progress| match callback {
-                    Some(call) if call(&seed_finetune_progress::from(progress), user_data) != 0 => Control::Stop,
-                    _ => Control::Continue,
-                })?;
+            let asked = Asked::default();
+            let made = finetune_with(&config, start, teachers, &images, &cancel, |progress| match callback {
+                Some(call) if asked.stops(|| call(&seed_finetune_progress::from(progress), user_data)) => Control::Stop,
+                _ => Control::Continue,
+            });
+            let (classifier, ended) = asked.result(made)?;
             put_new(out, || Ok(Arc::new(classifier)))?;
             if !outcome.is_null() {
                 put(outcome, outcome_code(ended));

@@ -4,6 +4,7 @@ use std::ffi::c_void;
 use std::sync::Arc;
 
 use super::border::catch;
+use super::callback::Asked;
 use super::dataset::seed_dataset;
 use super::error::seed_error;
 use super::eval::vectors;
@@ -241,11 +242,9 @@ pub unsafe extern "C" fn seed_gate_judge(
             |pointer: *const seed_dataset| -> Result<Arc<Dataset>> { with(pointer, |dataset| Ok(Arc::clone(dataset))) };
         let (frames, reference) = (dataset(frames)?, dataset(reference)?);
         let labels = array("labels", labels, label_count)?;
-        let mut report = |done, total| match callback {
-            Some(callback) => callback(done, total, user_data) == 0,
-            None => true,
-        };
-        let found = judge(&old, &new, &teacher, &frames, &reference, labels, &config, &mut report)?;
+        let asked = Asked::default();
+        let mut report = |done, total| callback.is_none_or(|call| !asked.stops(|| call(done, total, user_data)));
+        let found = asked.result(judge(&old, &new, &teacher, &frames, &reference, labels, &config, &mut report))?;
         let of = |found: Criterion| seed_criterion {
             old_value: found.old,
             new_value: found.new,

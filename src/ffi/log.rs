@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use log::{LevelFilter, Log, Metadata, Record};
 
 use super::border::catch_always;
+use super::callback::guarded;
 use super::error::seed_error;
 use super::pointers::text;
 use crate::{Error, ErrorKind, Result};
@@ -23,11 +24,13 @@ pub const SEED_LOG_DEBUG: i32 = 4;
 
 /// Receives one line of the log: a level (SEED_LOG_*) and UTF-8 text that is valid during the call. It fires on any
 /// thread, the library's own workers included, possibly on several at once, and must not call back into the library.
-pub type seed_log_callback = Option<unsafe extern "C" fn(level: i32, message: *const c_char, user_data: *mut c_void)>;
+/// What it throws is dropped.
+pub type seed_log_callback =
+    Option<unsafe extern "C-unwind" fn(level: i32, message: *const c_char, user_data: *mut c_void)>;
 
 enum Sink {
     Nothing,
-    Callback { call: unsafe extern "C" fn(i32, *const c_char, *mut c_void), user_data: *mut c_void },
+    Callback { call: unsafe extern "C-unwind" fn(i32, *const c_char, *mut c_void), user_data: *mut c_void },
     Stderr(env_logger::Logger),
 }
 
@@ -58,7 +61,8 @@ impl Log for Router {
         };
         let message = CString::new(record.args().to_string().replace('\0', "?")).unwrap_or_default();
         // SAFETY: the application gave both; the text lives through the call.
-        unsafe { target.0(record.level() as i32, message.as_ptr(), target.1) };
+        // What it throws has no other place to be told at.
+        drop(guarded(|| unsafe { target.0(record.level() as i32, message.as_ptr(), target.1) }));
     }
 
     fn flush(&self) {}

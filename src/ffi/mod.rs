@@ -10,6 +10,7 @@
 pub mod anomaly;
 pub mod bank;
 pub mod border;
+pub mod callback;
 pub mod cancel;
 pub mod classifier;
 pub mod config;
@@ -23,6 +24,7 @@ pub mod event_file;
 pub mod export;
 pub mod feature_map;
 pub mod finetune;
+pub mod fork;
 pub mod gate;
 pub mod handle;
 pub mod image;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::border::catch;
+use super::callback::Asked;
 use super::cancel::seed_cancel_token;
 use super::config::seed_config;
 use super::error::seed_error;
@@ -161,7 +162,7 @@ pub struct seed_night_result {
 /// Receives a report on the thread that called seed_night_run; it is valid during the call. A return other than 0 ends the call
 /// as a cancel token does.
 pub type seed_night_callback =
-    Option<unsafe extern "C" fn(progress: *const seed_night_progress, user_data: *mut c_void) -> i32>;
+    Option<unsafe extern "C-unwind" fn(progress: *const seed_night_progress, user_data: *mut c_void) -> i32>;
 
 /// Runs a station's night: fixes the new frames of `store`, distils `teacher` on into the live student of `folder` (by the
 /// settings of `config`, "steps" or "epochs" above all), fits a classifier to the labels there are ("finetune.…"), compares
@@ -212,12 +213,13 @@ pub unsafe extern "C" fn seed_night_run(
         let folder = Path::new(text("folder", folder)?);
         let mut station = OfSession::of(session, &config)?;
         let night = Night { config: &config, store: &store, teacher, folder, first, options: &options };
+        let asked = Asked::default();
         let mut observe = |progress: &NightProgress| match callback {
-            Some(call) if call(&seed_night_progress::from(progress), user_data) != 0 => Control::Stop,
+            Some(call) if asked.stops(|| call(&seed_night_progress::from(progress), user_data)) => Control::Stop,
             _ => Control::Continue,
         };
         let station = station.as_mut().map(|station| station as &mut dyn Station);
-        let outcome = torch::caught(|| night.run(station, &cancel, &mut observe))?;
+        let outcome = asked.result(torch::caught(|| night.run(station, &cancel, &mut observe)))?;
         put(result, seed_night_result::of(&outcome));
         Ok(())
     })

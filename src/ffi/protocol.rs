@@ -4,6 +4,7 @@ use std::ffi::c_void;
 use std::sync::Arc;
 
 use super::border::catch;
+use super::callback::Asked;
 use super::cancel::seed_cancel_token;
 use super::config::seed_config;
 use super::dataset::seed_dataset;
@@ -43,10 +44,12 @@ impl Call {
             let config = with(config, |config| Ok(config.clone()))?;
             let start = with(student, |student| with_lock(&student.network, |n| Start::student(n, &student.header())))?;
             let cancel = if cancel.is_null() { CancelToken::new() } else { with(cancel, |token| Ok(token.clone()))? };
-            work(&config, &start, &cancel, &mut |done, total| match callback {
-                Some(call) if call(done, total, user_data) != 0 => Control::Stop,
+            let asked = Asked::default();
+            let scores = work(&config, &start, &cancel, &mut |done, total| match callback {
+                Some(call) if asked.stops(|| call(done, total, user_data)) => Control::Stop,
                 _ => Control::Continue,
-            })
+            });
+            asked.result(scores)
         }
     }
 }

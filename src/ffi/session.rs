@@ -6,6 +6,7 @@ use std::ptr::NonNull;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::border::catch;
+use super::callback::Asked;
 use super::cancel::seed_cancel_token;
 use super::config::seed_config;
 use super::dataset::seed_dataset;
@@ -50,7 +51,8 @@ impl SessionInner {
 const CHUNK: usize = 32;
 
 /// Receives how many images of how many are done, on the thread that called; a return other than 0 cancels.
-pub type seed_count_callback = Option<unsafe extern "C" fn(done: usize, total: usize, user_data: *mut c_void) -> i32>;
+pub type seed_count_callback =
+    Option<unsafe extern "C-unwind" fn(done: usize, total: usize, user_data: *mut c_void) -> i32>;
 
 fn make(config: &Config, build: impl FnOnce(SessionOptions) -> Result<Session>) -> Result<SessionInner> {
     let session = RwLock::new(Arc::new(build(options(config, Output::parse(&config.output)?)?)?));
@@ -283,9 +285,11 @@ pub unsafe extern "C" fn seed_session_embed_dataset(
             if !answer_size(needed, buffer, capacity, length)? {
                 return Ok(());
             }
+            let asked = Asked::default();
             let result = session.embed_dataset(&dataset, CHUNK, inner.workers, &mut |done, total| {
-                !cancel.wait().1 && callback.is_none_or(|call| call(done, total, user_data) == 0)
-            })?;
+                !cancel.wait().1 && callback.is_none_or(|call| !asked.stops(|| call(done, total, user_data)))
+            });
+            let result = asked.result(result)?;
             // Frames that were pushed meanwhile are not part of it.
             std::ptr::copy_nonoverlapping(result.as_ptr(), buffer, needed.min(result.len()));
             Ok(())

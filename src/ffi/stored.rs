@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::border::catch;
+use super::callback::Asked;
 use super::dataset::seed_dataset;
 use super::error::seed_error;
 use super::handle::with;
@@ -358,7 +359,8 @@ pub unsafe extern "C" fn seed_store_check(
 ) -> *mut seed_error {
     catch(|| unsafe {
         let path = Path::new(text("path", path)?);
-        let found = check(path, &mut report(callback, user_data))?;
+        let asked = Asked::default();
+        let found = asked.result(check(path, &mut report(callback, user_data, &asked)))?;
         if found.problems == 0 {
             return Ok(());
         }
@@ -391,7 +393,8 @@ pub unsafe extern "C" fn seed_store_repair(
             check_out("list_damaged", list_damaged)?;
         }
         let (path, new) = (Path::new(text("path", path)?), Path::new(text("new_path", new_path)?));
-        let salvage = repair(path, new, &mut report(callback, user_data))?;
+        let asked = Asked::default();
+        let salvage = asked.result(repair(path, new, &mut report(callback, user_data, &asked)))?;
         put(saved, salvage.saved);
         put(lost, salvage.lost);
         if !list_damaged.is_null() {
@@ -402,10 +405,9 @@ pub unsafe extern "C" fn seed_store_repair(
 }
 
 /// The callback as a function; NULL goes on.
-fn report(callback: seed_count_callback, user_data: *mut c_void) -> impl FnMut(u64, u64) -> bool {
-    move |done, total| match callback {
+fn report(callback: seed_count_callback, user_data: *mut c_void, asked: &Asked) -> impl FnMut(u64, u64) -> bool {
+    move |done, total| {
         // SAFETY: the application's own function, on its own thread.
-        Some(callback) => unsafe { callback(done as usize, total as usize, user_data) == 0 },
-        None => true,
+        callback.is_none_or(|call| !asked.stops(|| unsafe { call(done as usize, total as usize, user_data) }))
     }
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tch::{Device, Tensor};
 
 use super::border::catch;
+use super::callback::guarded;
 use super::config::seed_config;
 use super::error::seed_error;
 use super::handle::with;
@@ -64,10 +65,10 @@ pub struct seed_teacher_batch {
 
 /// Fills `embeddings` of a batch and returns 0; another number fails the call that asked for them.
 pub type seed_teacher_callback =
-    Option<unsafe extern "C" fn(batch: *mut seed_teacher_batch, user_data: *mut c_void) -> i32>;
+    Option<unsafe extern "C-unwind" fn(batch: *mut seed_teacher_batch, user_data: *mut c_void) -> i32>;
 
 /// Is told that `user_data` is not needed any more.
-pub type seed_release_callback = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
+pub type seed_release_callback = Option<unsafe extern "C-unwind" fn(user_data: *mut c_void)>;
 
 /// Makes a teacher of an engine of the application: `callback` is given each batch of views and fills their embeddings of
 /// `dim` numbers. Such a teacher serves trainers, seed_bank_fill and sessions ("output" "embedding") as any other; with an
@@ -78,11 +79,12 @@ pub type seed_release_callback = Option<unsafe extern "C" fn(user_data: *mut c_v
 /// SEED_DEVICE_CPU, whatever the run's device is, or SEED_DEVICE_CUDA where "device" of `config` is a CUDA device. "mean" and
 /// "std" of `config` must be the run's. The caller frees the teacher.
 ///
-/// The callback fires on the thread that computes: the one that called seed_trainer_run, seed_trainer_step, seed_bank_fill or
-/// a function of a session; a thread of the library with "nice" from 1 on. Where several calls use one teacher at the
-/// same time, it fires on several threads at once. It must not throw or longjmp. It may call the library, but the
-/// trainer and bank it is called for answer SEED_ERROR_BUSY. On a CUDA device the images are there when it fires, and the
-/// embeddings must be there when it returns (synchronise your stream).
+/// The callback fires on the thread that computes: the one that called seed_trainer_run, seed_trainer_step,
+/// seed_bank_fill or a function of a session; a thread of the library with "nice" from 1 on. Where several calls use
+/// one teacher at the same time, it fires on several threads at once. An exception that it throws is an error of the
+/// call, SEED_ERROR_CANCELLED; it must not longjmp. It may call the library, but the trainer and bank it is called for
+/// answer SEED_ERROR_BUSY. On a CUDA device the images are there when it fires, and the embeddings must be there when
+/// it returns (synchronise your stream).
 ///
 /// `user_data` is passed to the callback. `release`, which may be NULL, is called with it once, when the teacher is freed and
 /// nothing that was made of it is left, on the thread that lets the last of them go; not where this function fails.
@@ -145,7 +147,7 @@ pub unsafe extern "C" fn seed_teacher_from_callback(
 
 /// The application's side of a teacher.
 struct Engine {
-    call: unsafe extern "C" fn(batch: *mut seed_teacher_batch, user_data: *mut c_void) -> i32,
+    call: unsafe extern "C-unwind" fn(batch: *mut seed_teacher_batch, user_data: *mut c_void) -> i32,
     user_data: *mut c_void,
     release: seed_release_callback,
     format: i32,
@@ -187,13 +189,15 @@ impl Engine {
             message_capacity: MESSAGE,
         };
         // SAFETY: the tensors live through the call; the application keeps to what seed_teacher_from_callback says.
-        let code = unsafe { (self.call)(&mut batch, self.user_data) };
+        let (place, user_data) = (&raw mut batch, self.user_data);
+        let code = guarded(|| unsafe { (self.call)(place, user_data) });
         if batch.tensor == tensor
             && let Some(managed) = NonNull::new(tensor.cast())
         {
             // SAFETY: exported above and not taken over; what is imported is released when it is dropped.
             drop(unsafe { dlpack::import(managed) });
         }
+        let code = code?;
         if code == 0 {
             return Ok(());
         }
@@ -209,7 +213,9 @@ impl Drop for Engine {
     fn drop(&mut self) {
         if let (Some(release), true) = (self.release, self.owns.load(Ordering::Acquire)) {
             // SAFETY: by the documentation of seed_teacher_from_callback, once.
-            unsafe { release(self.user_data) };
+            if let Err(error) = guarded(|| unsafe { release(self.user_data) }) {
+                ::log::error!("releasing a teacher's user data: {error}");
+            }
         }
     }
 }

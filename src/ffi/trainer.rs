@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::bank::seed_bank;
 use super::border::catch;
+use super::callback::Asked;
 use super::cancel::seed_cancel_token;
 use super::config::seed_config;
 use super::dataset::seed_dataset;
@@ -90,7 +91,7 @@ pub(super) fn outcome_code(outcome: Outcome) -> i32 {
 /// the call. A return other than 0 ends the run after this step. The trainer itself is busy meanwhile; the student may be
 /// saved, and sessions may be made of it.
 pub type seed_progress_callback =
-    Option<unsafe extern "C" fn(progress: *const seed_progress, user_data: *mut c_void) -> i32>;
+    Option<unsafe extern "C-unwind" fn(progress: *const seed_progress, user_data: *mut c_void) -> i32>;
 
 /// One distillation run. Used by one thread at a time; it holds what it was made of.
 pub struct seed_trainer(Guarded<Distillation>);
@@ -205,10 +206,12 @@ pub unsafe extern "C" fn seed_trainer_run(
         check_optional("outcome", outcome)?;
         let limit = (max_steps > 0).then_some(max_steps);
         let result = with_mut(trainer, |trainer| {
-            trainer.run(limit, &cancel, |progress| match callback {
-                Some(call) if call(&seed_progress::from(progress), user_data) != 0 => Control::Stop,
+            let asked = Asked::default();
+            let ended = trainer.run(limit, &cancel, |progress| match callback {
+                Some(call) if asked.stops(|| call(&seed_progress::from(progress), user_data)) => Control::Stop,
                 _ => Control::Continue,
-            })
+            });
+            asked.result(ended)
         })?;
         if !outcome.is_null() {
             put(outcome, outcome_code(result));
