@@ -556,6 +556,7 @@ typedef struct seed_trainer seed_trainer;
 /*
  Receives one line of the log: a level (SEED_LOG_*) and UTF-8 text that is valid during the call. It fires on any
  thread, the library's own workers included, possibly on several at once, and must not call back into the library.
+ What it throws is dropped.
  */
 typedef void (*seed_log_callback)(int32_t level, const char *message, void *user_data);
 
@@ -1664,7 +1665,8 @@ extern "C" {
 /*
  Prepares the library for this process; call it before anything else, with SEED_ABI_VERSION. Further calls, from any
  thread, do nothing. Loads libtorch's CUDA part where it is found; this must come before the application itself asks
- libtorch for CUDA. It changes no signal handler, locale, thread count or other state of the process but two: a panic
+ libtorch for CUDA. A process that forks does so before its first call after this one: in a child that comes later every call
+ gives SEED_ERROR_UNSUPPORTED, since threads, files and devices do not come along. It changes no signal handler, locale, thread count or other state of the process but two: a panic
  hook is chained so that internal errors of this library are logged instead of printed, and libtorch's allocator for main
  memory is wrapped so that tensors leave the last 32 MiB to libtorch itself.
 
@@ -2010,11 +2012,12 @@ void seed_teacher_free(seed_teacher *teacher);
  SEED_DEVICE_CPU, whatever the run's device is, or SEED_DEVICE_CUDA where "device" of `config` is a CUDA device. "mean" and
  "std" of `config` must be the run's. The caller frees the teacher.
 
- The callback fires on the thread that computes: the one that called seed_trainer_run, seed_trainer_step, seed_bank_fill or
- a function of a session; a thread of the library with "nice" from 1 on. Where several calls use one teacher at the
- same time, it fires on several threads at once. It must not throw or longjmp. It may call the library, but the
- trainer and bank it is called for answer SEED_ERROR_BUSY. On a CUDA device the images are there when it fires, and the
- embeddings must be there when it returns (synchronise your stream).
+ The callback fires on the thread that computes: the one that called seed_trainer_run, seed_trainer_step,
+ seed_bank_fill or a function of a session; a thread of the library with "nice" from 1 on. Where several calls use
+ one teacher at the same time, it fires on several threads at once. An exception that it throws is an error of the
+ call, SEED_ERROR_CANCELLED; it must not longjmp. It may call the library, but the trainer and bank it is called for
+ answer SEED_ERROR_BUSY. On a CUDA device the images are there when it fires, and the embeddings must be there when
+ it returns (synchronise your stream).
 
  `user_data` is passed to the callback. `release`, which may be NULL, is called with it once, when the teacher is freed and
  nothing that was made of it is left, on the thread that lets the last of them go; not where this function fails.

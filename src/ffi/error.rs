@@ -3,7 +3,9 @@
 use std::ffi::{CString, c_char};
 use std::sync::LazyLock;
 
+use super::fork;
 use super::handle::{Guarded, create, free, handle, with};
+use super::live::forked;
 use crate::{Error, ErrorKind};
 
 /// No error.
@@ -59,30 +61,41 @@ pub struct Raised {
 static OUT_OF_MEMORY: LazyLock<Raised> =
     LazyLock::new(|| Raised { code: SEED_ERROR_OUT_OF_MEMORY, message: c"out of memory".to_owned() });
 
-/// Makes sure that the static object exists while there is still memory.
+/// Returned in a forked process, which has no table of handles. Never freed.
+static FORKED: LazyLock<Raised> =
+    LazyLock::new(|| Raised { code: SEED_ERROR_UNSUPPORTED, message: fork::REASON.to_owned() });
+
+/// Makes sure that the static objects exist while there is still memory.
 pub(super) fn prepare() {
     LazyLock::force(&OUT_OF_MEMORY);
+    LazyLock::force(&FORKED);
 }
 
-/// The address that stands for [`OUT_OF_MEMORY`].
-fn out_of_memory() -> *mut seed_error {
-    std::ptr::from_ref(&*OUT_OF_MEMORY).cast_mut().cast()
+/// The address that stands for one of the static objects.
+fn address(raised: &'static Raised) -> *mut seed_error {
+    std::ptr::from_ref(raised).cast_mut().cast()
+}
+
+/// The static object that `error` stands for.
+fn fixed(error: *const seed_error) -> Option<&'static Raised> {
+    [&*OUT_OF_MEMORY, &*FORKED].into_iter().find(|&raised| std::ptr::eq(error, address(raised)))
 }
 
 /// `error` as an object that the caller owns.
 pub(super) fn raise(error: &Error) -> *mut seed_error {
     if error.kind() == ErrorKind::OutOfMemory && error.message().is_empty() {
-        return out_of_memory();
+        return address(&OUT_OF_MEMORY);
     }
     // A NUL inside would cut the message short; a path may hold anything.
     let message = CString::new(error.message().replace('\0', "\u{fffd}")).unwrap_or_default();
-    create::<seed_error>(Raised { code: error.kind() as i32, message }).unwrap_or_else(|_| out_of_memory())
+    create::<seed_error>(Raised { code: error.kind() as i32, message })
+        .unwrap_or_else(|_| address(if forked() { &FORKED } else { &OUT_OF_MEMORY }))
 }
 
 /// What `read` gives of an error that is not NULL; `none` for a pointer to no error.
 fn look<R>(error: *const seed_error, none: R, read: impl FnOnce(&Raised) -> R) -> R {
-    if std::ptr::eq(error, out_of_memory()) {
-        return read(&OUT_OF_MEMORY);
+    if let Some(raised) = fixed(error) {
+        return read(raised);
     }
     with(error, |raised| Ok(read(raised))).unwrap_or(none)
 }
@@ -107,7 +120,7 @@ pub unsafe extern "C" fn seed_error_message(error: *const seed_error) -> *const 
 /// Releases an error. NULL is fine. From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_error_free(error: *mut seed_error) {
-    if !std::ptr::eq(error, out_of_memory()) {
+    if fixed(error).is_none() {
         free(error);
     }
 }

@@ -110,7 +110,8 @@ pub(super) fn create<H: Handle>(value: H::Value) -> Result<*mut H> {
 
 /// Releases a handle; NULL is fine, and what is no handle of this type is left alone.
 pub(super) fn free<H: Handle>(handle: *mut H) {
-    if handle.is_null() {
+    // What a forked process lets go is still its parent's.
+    if handle.is_null() || live::forked() {
         return;
     }
     if !live::remove(handle.addr(), tag_of(H::NAME)) {

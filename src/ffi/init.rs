@@ -6,6 +6,7 @@ use once_cell::sync::OnceCell;
 
 use super::border::{catch_always, silence_own_panics};
 use super::error::{prepare, seed_error};
+use super::fork;
 use crate::{Error, ErrorKind, Result, device};
 
 /// Major version of the header; changes when old programs no longer work.
@@ -19,16 +20,18 @@ pub const SEED_ABI_VERSION: u32 = 1;
 
 static READY: OnceCell<()> = OnceCell::new();
 
-/// Whether seed_init has succeeded.
+/// Whether seed_init has succeeded, and in this process.
 pub(super) fn check() -> Result<()> {
     READY.get().copied().ok_or_else(|| {
         Error::new(ErrorKind::NotInitialized, "call seed_init(SEED_ABI_VERSION) before any other function")
-    })
+    })?;
+    fork::check()
 }
 
 /// Prepares the library for this process; call it before anything else, with SEED_ABI_VERSION. Further calls, from any
 /// thread, do nothing. Loads libtorch's CUDA part where it is found; this must come before the application itself asks
-/// libtorch for CUDA. It changes no signal handler, locale, thread count or other state of the process but two: a panic
+/// libtorch for CUDA. A process that forks does so before its first call after this one: in a child that comes later every call
+/// gives SEED_ERROR_UNSUPPORTED, since threads, files and devices do not come along. It changes no signal handler, locale, thread count or other state of the process but two: a panic
 /// hook is chained so that internal errors of this library are logged instead of printed, and libtorch's allocator for main
 /// memory is wrapped so that tensors leave the last 32 MiB to libtorch itself.
 ///

@@ -7,6 +7,7 @@
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasherDefault;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{RwLock, RwLockReadGuard, TryLockError};
 use std::time::Duration;
 
@@ -19,6 +20,14 @@ const TRIES: u32 = 20_000;
 
 /// A handle's memory: one pointer.
 pub(super) type Cell = Box<usize>;
+
+/// Set in a process that was forked off ([`super::fork`]): the handles are its parent's, and another thread of that one may have held
+/// the lock.
+pub(super) static FORKED: AtomicBool = AtomicBool::new(false);
+
+pub(super) fn forked() -> bool {
+    FORKED.load(Ordering::Acquire)
+}
 
 struct Live {
     /// The type's tag by the address's complement: a leak checker that scans memory for addresses must not take this table for
@@ -54,8 +63,11 @@ fn change<R>(change: impl FnOnce(&mut Live) -> R) -> R {
     }
 }
 
-/// Makes the handle at `address` known as one of the type with `tag`; false where the table cannot grow.
+/// Makes the handle at `address` known as one of the type with `tag`; false where the table cannot grow, and in a forked process.
 pub(super) fn add(address: usize, tag: u64) -> bool {
+    if forked() {
+        return false;
+    }
     change(|live| {
         if live.tags.try_reserve(1).is_err() {
             return false;
@@ -94,6 +106,9 @@ pub(super) enum Found<R> {
 
 /// Runs `body` while the handle at `address`, if it is one of the type with `tag`, cannot be removed.
 pub(super) fn look<R>(address: usize, tag: u64, body: impl FnOnce() -> R) -> Found<R> {
+    if forked() {
+        return Found::Nothing;
+    }
     let guard: Option<RwLockReadGuard<'_, Live>> = patiently(TRIES, || LIVE.try_read());
     match guard {
         None => Found::Held,

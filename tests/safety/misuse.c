@@ -2,6 +2,7 @@
 #include "station.h"
 
 #include <pthread.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char *p_images, *p_teacher, *p_checkpoint, *p_student, *p_bank;
@@ -31,6 +32,56 @@ static void before_init(void) {
   FAILS(SEED_ERROR_NOT_INITIALIZED, seed_init(SEED_ABI_VERSION + 1)); /* and the right one stays */
   OK(seed_config_new(&none));
   seed_config_free(none);
+}
+
+/* ---- processes that are forked off ---- */
+
+/* The status of a child that runs `work`; it may hang, so it has a minute. */
+static int forked(int (*work)(void)) {
+  int status = -1;
+  pid_t child;
+  fflush(NULL);
+  child = fork();
+  if (child == 0) {
+    alarm(60);
+    _exit(work());
+  }
+  CHECK(waitpid(child, &status, 0) == child);
+  return status;
+}
+
+static int makes_a_queue(void) {
+  seed_queue *queue = NULL;
+  OK(seed_queue_new(4, 4, 0, &queue));
+  seed_queue_free(queue);
+  return failures;
+}
+
+/* As a daemon does: seed_init, then fork, then work. */
+static int after_init(void) {
+  OK(seed_init(SEED_ABI_VERSION));
+  CHECK(forked(makes_a_queue) == 0);
+  return failures;
+}
+
+static int after_use(void) {
+  seed_queue *none = NULL;
+  seed_session *session = NULL;
+  int64_t dim = 77;
+  size_t length = 77;
+  float rows[4] = {1, 2, 3, 4};
+  uint32_t nearest[2] = {77, 77};
+  seed_error *error = seed_teacher_dim(teacher, &dim);
+  CHECK(seed_error_code(error) == SEED_ERROR_UNSUPPORTED && strstr(seed_error_message(error), "fork") != NULL);
+  seed_error_free(error);
+  FAILS(SEED_ERROR_UNSUPPORTED, seed_queue_new(4, 4, 0, &none));
+  FAILS(SEED_ERROR_UNSUPPORTED, seed_session_from_teacher(teacher, config, &session));
+  FAILS(SEED_ERROR_UNSUPPORTED, seed_neighbours(rows, 2, 2, 1, nearest, 2, &length));
+  CHECK(none == NULL && session == NULL && dim == 77 && length == 77 && nearest[0] == 77);
+  CHECK(strchr(seed_version(), '.') != NULL);
+  seed_teacher_free(teacher); /* the parent's: nothing */
+  seed_dataset_free(dataset);
+  return failures;
 }
 
 /* ---- handles ---- */
@@ -353,6 +404,7 @@ int main(int count, char **words) {
   p_checkpoint = path_in(words[1], "checkpoint");
   p_student = path_in(words[1], "student.safetensors");
   p_bank = path_in(words[1], "teacher.bank");
+  CHECK(forked(after_init) == 0); /* first: this process must be without threads */
   before_init();
   write_images(p_images);
   config = small_config();
@@ -361,6 +413,7 @@ int main(int count, char **words) {
   OK(seed_dataset_open_folder(p_images, &dataset));
   freed_handles();
   any_order();
+  CHECK(forked(after_use) == 0);
   short_buffers();
   struct_sizes();
   callbacks(0);
