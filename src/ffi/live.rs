@@ -7,7 +7,7 @@
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasherDefault;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{RwLock, RwLockReadGuard, TryLockError};
 use std::time::Duration;
 
@@ -40,6 +40,9 @@ struct Live {
 static LIVE: RwLock<Live> =
     RwLock::new(Live { tags: HashMap::with_hasher(BuildHasherDefault::new()), freed: VecDeque::new() });
 
+/// How many threads want to change the table; those that look let them go first, or they might never find nobody looking.
+static CHANGING: AtomicUsize = AtomicUsize::new(0);
+
 /// What `attempt` gives as soon as it is not refused; `None` after `tries`.
 fn patiently<G>(tries: u32, mut attempt: impl FnMut() -> Result<G, TryLockError<G>>) -> Option<G> {
     for number in 0..tries {
@@ -56,11 +59,14 @@ fn patiently<G>(tries: u32, mut attempt: impl FnMut() -> Result<G, TryLockError<
 }
 
 fn change<R>(change: impl FnOnce(&mut Live) -> R) -> R {
-    loop {
-        if let Some(mut live) = patiently(TRIES, || LIVE.try_write()) {
-            return change(&mut live);
+    CHANGING.fetch_add(1, Ordering::Relaxed);
+    let mut live = loop {
+        if let Some(live) = patiently(TRIES, || LIVE.try_write()) {
+            break live;
         }
-    }
+    };
+    CHANGING.fetch_sub(1, Ordering::Relaxed);
+    change(&mut live)
 }
 
 /// Makes the handle at `address` known as one of the type with `tag`; false where the table cannot grow, and in a forked process.
@@ -109,7 +115,10 @@ pub(super) fn look<R>(address: usize, tag: u64, body: impl FnOnce() -> R) -> Fou
     if forked() {
         return Found::Nothing;
     }
-    let guard: Option<RwLockReadGuard<'_, Live>> = patiently(TRIES, || LIVE.try_read());
+    let guard: Option<RwLockReadGuard<'_, Live>> = patiently(TRIES, || match CHANGING.load(Ordering::Relaxed) {
+        0 => LIVE.try_read(),
+        _ => Err(TryLockError::WouldBlock),
+    });
     match guard {
         None => Found::Held,
         Some(live) if live.tags.get(&!address) == Some(&tag) => Found::Alive(body()),
