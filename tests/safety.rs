@@ -78,6 +78,26 @@ fn a_callback_that_throws_ends_its_call_and_nothing_else() {
 }
 
 #[test]
+fn files_are_the_same_in_every_locale() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = program("locale.cpp", &["-std=c++17"], folder.path());
+    let place = folder.path().to_str().unwrap();
+    for name in ["classic", "german"] {
+        run(&program, &[place, name]);
+    }
+    let mut compared = 0;
+    for architecture in ["mobilenet_v3_small", "vit_small_patch16"] {
+        for file in ["student", "teacher", "out.backbone", "out.torchvision", "out.onnx", "report.html"] {
+            let read = |name: &str| std::fs::read(folder.path().join(format!("{name}-{architecture}/{file}"))).ok();
+            let (classic, german) = (read("classic"), read("german"));
+            compared += usize::from(classic.is_some());
+            assert!(classic == german, "{file} of {architecture} differs");
+        }
+    }
+    assert!(compared >= 10, "{compared} files were compared");
+}
+
+#[test]
 fn missing_memory_is_an_error_and_nothing_more() {
     holds("memory", &[]);
 }

@@ -28,6 +28,7 @@
 //! ```
 
 mod check;
+mod numbers;
 mod onnx;
 mod onnx_file;
 mod onnx_proto;

@@ -16,6 +16,7 @@ use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
 use super::check::Comparison;
+use super::numbers::hoisted;
 use super::{Input, Options, has_unit_rows};
 use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
@@ -38,7 +39,11 @@ pub(super) fn write(
     let extra = serde_json::to_string(texts)
         .map_err(|error| Error::invalid(format!("the metadata cannot be written as JSON: {error}")))?;
     disk::replace_checked(path, |file, temporary| {
-        compile::save(&module.source, &module.buffers, SCRIPT_EXTRA, &extra, (&file, path))?;
+        let (source, numbers) = match compile::prints_plainly() {
+            true => (module.source.clone(), Vec::new()),
+            false => hoisted(&module.source),
+        };
+        compile::save(&source, &module.buffers, &numbers, SCRIPT_EXTRA, &extra, (&file, path))?;
         drop(file);
         // Read here, so that a disk that fails is told from a module that is wrong.
         let bytes = std::fs::read(temporary).map_err(|error| Error::io("read", path, &error))?;
