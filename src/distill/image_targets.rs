@@ -78,7 +78,7 @@ impl ImageEmbeddings {
             // Both fit an i64, since their product is the length of a slice; rows of no numbers are refused below.
             let size = [table.rows as i64, table.dim as i64];
             return Self::of(&Tensor::f_from_data_size(table.numbers, &size, table.kind)?, None)
-                .map_err(|error| Error::format(path, error.message()));
+                .map_err(|error| of_the_file(path, error));
         }
         let mut state = weights::read(path)?;
         let found = state.tensors.keys().take(LISTED).cloned().collect::<Vec<_>>().join(", ");
@@ -88,7 +88,7 @@ impl ImageEmbeddings {
             .ok_or_else(|| Error::format(path, format!("no tensor \"embeddings\" in it, but {found}")))?;
         let names = state.metadata.get("names").map(|text| serde_json::from_str::<Vec<String>>(text)).transpose();
         let names = names.map_err(|error| Error::format(path, format!("its \"names\" are no JSON list: {error}")))?;
-        Self::of(&table.to_tensor()?, names).map_err(|error| Error::format(path, error.message()))
+        Self::of(&table.to_tensor()?, names).map_err(|error| of_the_file(path, error))
     }
 
     fn of(table: &Tensor, names: Option<Vec<String>>) -> Result<Self> {
@@ -227,5 +227,30 @@ impl ImageTargets {
             rows.push(row as i64);
         }
         Ok(self.embeddings.rows.f_index_select(0, &Tensor::f_from_slice(&rows)?)?)
+    }
+}
+
+/// What is refused in a table is wrong with its file; missing memory, say, is not.
+fn of_the_file(path: &Path, error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::InvalidArgument => Error::format(path, error.message()),
+        _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_refused_is_the_files_fault() {
+        let path = Path::new("table.npy");
+        for (kind, wanted) in [
+            (ErrorKind::InvalidArgument, ErrorKind::Format),
+            (ErrorKind::OutOfMemory, ErrorKind::OutOfMemory),
+            (ErrorKind::Torch, ErrorKind::Torch),
+        ] {
+            assert_eq!(of_the_file(path, Error::new(kind, "a reason")).kind(), wanted);
+        }
     }
 }
