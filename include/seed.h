@@ -974,7 +974,7 @@ typedef struct {
    */
   int32_t encoding;
   /*
-   1 to 100. Default: 90.
+   1 to 100, for SEED_STORE_JPEG alone. Default: 90.
    */
   int32_t jpeg_quality;
 } seed_store_options;

@@ -59,7 +59,7 @@ pub struct seed_store_options {
     pub keep: i32,
     /// SEED_STORE_PNG (the default) or SEED_STORE_JPEG.
     pub encoding: i32,
-    /// 1 to 100. Default: 90.
+    /// 1 to 100, for SEED_STORE_JPEG alone. Default: 90.
     pub jpeg_quality: i32,
 }
 
