@@ -1,4 +1,4 @@
-//! Compiles the C++ files of `src/torch` and `src/ffi` against the libtorch that torch-sys was built with, and tells the linker where it lies;
+//! Compiles the C++ files of `src/torch` against the libtorch that torch-sys was built with, and tells the linker where it lies;
 //! compiles `src/data/jpeg.c` against the libjpeg-turbo that mozjpeg-sys was built with.
 
 use std::path::PathBuf;
@@ -8,7 +8,6 @@ fn main() {
     for file in ["shim.cpp", "fused.cpp", "dlpack.cpp", "script.cpp", "compile.cpp", "reserve.cpp", "guarded.h"] {
         println!("cargo:rerun-if-changed=src/torch/{file}");
     }
-    println!("cargo:rerun-if-changed=src/ffi/callback.cpp");
     // torch-sys declares `links = "tch"` and publishes the folder of libtorch's shared libraries.
     let lib = PathBuf::from(
         std::env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys publishes libtorch_lib on Linux and macOS"),
@@ -33,7 +32,6 @@ fn main() {
         .file("src/torch/script.cpp")
         .file("src/torch/compile.cpp")
         .file("src/torch/reserve.cpp")
-        .file("src/ffi/callback.cpp")
         .compile("seed_shim");
     println!("cargo:rerun-if-changed=src/data/jpeg.c");
     // mozjpeg-sys declares `links = "jpeg"` and publishes the folders of its headers.

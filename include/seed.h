@@ -4,7 +4,8 @@
  * seed_error_free. Out-parameters are untouched on an error (but the needed size of SEED_ERROR_BUFFER_TOO_SMALL). Handles are
  * released by their _free function, in any order and from any thread; NULL is fine. What a call works with lives until that call
  * ends, also when its handle is freed meanwhile. A handle that is passed as const may be used by several threads at once;
- * otherwise concurrent use gives SEED_ERROR_BUSY. Texts are UTF-8 and end in NUL. Call seed_init first. */
+ * otherwise concurrent use gives SEED_ERROR_BUSY. A freed handle gives SEED_ERROR_INVALID_ARGUMENT until 1,024 more were freed. A
+ * C++ exception of a callback ends its call with SEED_ERROR_CANCELLED. Texts are UTF-8 and end in NUL. Call seed_init first. */
 
 #ifndef SEED_H
 #define SEED_H
@@ -1665,10 +1666,11 @@ extern "C" {
 /*
  Prepares the library for this process; call it before anything else, with SEED_ABI_VERSION. Further calls, from any
  thread, do nothing. Loads libtorch's CUDA part where it is found; this must come before the application itself asks
- libtorch for CUDA. A process that forks does so before its first call after this one: in a child that comes later every call
- gives SEED_ERROR_UNSUPPORTED, since threads, files and devices do not come along. It changes no signal handler, locale, thread count or other state of the process but two: a panic
- hook is chained so that internal errors of this library are logged instead of printed, and libtorch's allocator for main
- memory is wrapped so that tensors leave the last 32 MiB to libtorch itself.
+ libtorch for CUDA. A process that forks does so before its first call after this one: in a child that comes later
+ every call gives SEED_ERROR_UNSUPPORTED, since threads, files and devices do not come along. It changes no signal
+ handler, locale, thread count or other state of the process but two: a panic hook is chained so that internal errors
+ of this library are logged instead of printed, and libtorch's allocator for main memory is wrapped so that tensors
+ leave the last 32 MiB to libtorch itself.
 
  Errors: SEED_ERROR_NOT_INITIALIZED when the header's ABI is not the library's; SEED_ERROR_MISMATCH when another
  version of libtorch is found; SEED_ERROR_TORCH when none is. The message of the last two says which version is wanted,

@@ -30,10 +30,11 @@ pub(super) fn check() -> Result<()> {
 
 /// Prepares the library for this process; call it before anything else, with SEED_ABI_VERSION. Further calls, from any
 /// thread, do nothing. Loads libtorch's CUDA part where it is found; this must come before the application itself asks
-/// libtorch for CUDA. A process that forks does so before its first call after this one: in a child that comes later every call
-/// gives SEED_ERROR_UNSUPPORTED, since threads, files and devices do not come along. It changes no signal handler, locale, thread count or other state of the process but two: a panic
-/// hook is chained so that internal errors of this library are logged instead of printed, and libtorch's allocator for main
-/// memory is wrapped so that tensors leave the last 32 MiB to libtorch itself.
+/// libtorch for CUDA. A process that forks does so before its first call after this one: in a child that comes later
+/// every call gives SEED_ERROR_UNSUPPORTED, since threads, files and devices do not come along. It changes no signal
+/// handler, locale, thread count or other state of the process but two: a panic hook is chained so that internal errors
+/// of this library are logged instead of printed, and libtorch's allocator for main memory is wrapped so that tensors
+/// leave the last 32 MiB to libtorch itself.
 ///
 /// Errors: SEED_ERROR_NOT_INITIALIZED when the header's ABI is not the library's; SEED_ERROR_MISMATCH when another
 /// version of libtorch is found; SEED_ERROR_TORCH when none is. The message of the last two says which version is wanted,
