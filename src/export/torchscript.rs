@@ -35,15 +35,12 @@ pub(super) fn write(
     options: &Options,
     texts: &BTreeMap<String, String>,
 ) -> Result<()> {
-    let module = Module::of(network, header, options)?;
+    let Module { source, buffers } = Module::of(network, header, options)?;
+    let (source, numbers) = if compile::prints_plainly() { (source, Vec::new()) } else { hoisted(&source) };
     let extra = serde_json::to_string(texts)
         .map_err(|error| Error::invalid(format!("the metadata cannot be written as JSON: {error}")))?;
     disk::replace_checked(path, |file, temporary| {
-        let (source, numbers) = match compile::prints_plainly() {
-            true => (module.source.clone(), Vec::new()),
-            false => hoisted(&module.source),
-        };
-        compile::save(&source, &module.buffers, &numbers, SCRIPT_EXTRA, &extra, (&file, path))?;
+        compile::save(&source, &buffers, &numbers, SCRIPT_EXTRA, &extra, (&file, path))?;
         drop(file);
         // Read here, so that a disk that fails is told from a module that is wrong.
         let bytes = std::fs::read(temporary).map_err(|error| Error::io("read", path, &error))?;

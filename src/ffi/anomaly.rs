@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::border::catch;
 use super::callback::Asked;
-use super::cancel::seed_cancel_token;
+use super::cancel::{seed_cancel_token, token};
 use super::config::seed_config;
 use super::dataset::seed_dataset;
 use super::error::seed_error;
@@ -17,7 +17,6 @@ use super::session::{options, seed_count_callback};
 use super::student::seed_student;
 use crate::data::FrameView;
 use crate::infer::{AnomalyDetector, Output};
-use crate::train::CancelToken;
 use crate::train::distill::with_lock;
 use crate::{Error, ErrorKind, Result};
 
@@ -28,23 +27,6 @@ const CHUNK: usize = 16;
 /// several threads at once, seed_anomaly_add among them.
 pub struct seed_anomaly(Guarded<AnomalyDetector>);
 handle!(seed_anomaly, AnomalyDetector);
-
-/// A callback and a token as the question whether to go on.
-///
-/// # Safety
-/// As the C functions say of both.
-unsafe fn going_on<'a>(
-    callback: seed_count_callback,
-    user_data: *mut c_void,
-    cancel: *const seed_cancel_token,
-    asked: &'a Asked,
-) -> Result<impl FnMut(usize, usize) -> bool + 'a> {
-    let cancel = if cancel.is_null() { CancelToken::new() } else { with(cancel, |token| Ok(token.clone()))? };
-    Ok(move |done, total| {
-        // SAFETY: by contract.
-        !cancel.wait().1 && callback.is_none_or(|call| !asked.stops(|| unsafe { call(done, total, user_data) }))
-    })
-}
 
 /// Learns the images of `good`, all of good parts, by the features of `student` and the settings "anomaly.…", "seed",
 /// "device" and "precision" of `config` (docs/anomaly.md): "anomaly.kind" is patchcore, a memory of patches, or stfpm, a second
@@ -71,7 +53,7 @@ pub unsafe extern "C" fn seed_anomaly_fit(
     // SAFETY: passed on from the C caller, as in every function of this file.
     catch(|| unsafe {
         let asked = Asked::default();
-        let mut progress = going_on(callback, user_data, cancel, &asked)?;
+        let mut progress = asked.going_on(callback, user_data, token(cancel)?);
         let config = with(config, |config| Ok(config.clone()))?;
         let good = with(good, |good| Ok(Arc::clone(good)))?;
         put_new(out, || {
@@ -101,7 +83,7 @@ pub unsafe extern "C" fn seed_anomaly_add(
 ) -> *mut seed_error {
     catch(|| unsafe {
         let asked = Asked::default();
-        let mut progress = going_on(callback, user_data, cancel, &asked)?;
+        let mut progress = asked.going_on(callback, user_data, token(cancel)?);
         let config = with(config, |config| Ok(config.clone()))?;
         let good = with(good, |good| Ok(Arc::clone(good)))?;
         with(anomaly, |anomaly| asked.result(anomaly.add(&good, &config, &mut progress)))

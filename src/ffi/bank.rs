@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::border::catch;
 use super::callback::Asked;
-use super::cancel::seed_cancel_token;
+use super::cancel::{seed_cancel_token, token};
 use super::config::seed_config;
 use super::dataset::seed_dataset;
 use super::error::seed_error;
@@ -15,7 +15,7 @@ use super::pointers::{check_optional, check_out, fill_text, put, put_new, text};
 use super::teacher::seed_teacher;
 use super::trainer::outcome_code;
 use crate::distill::bank::{Bank, predicted_bytes};
-use crate::train::{BankProgress, CancelToken, Control, fill_bank};
+use crate::train::{BankProgress, fill_bank};
 use crate::{Error, ErrorKind};
 
 /// A finished or unfinished bank that is open for reading; its file is locked against seed_bank_fill. Trainers hold what
@@ -104,13 +104,12 @@ pub unsafe extern "C" fn seed_bank_fill(
         let config = with(config, |config| Ok(config.clone()))?;
         let teacher = with(teacher, |teacher| Ok(Arc::clone(teacher)))?;
         let dataset = with(dataset, |dataset| Ok(Arc::clone(dataset)))?;
-        let cancel = if cancel.is_null() { CancelToken::new() } else { with(cancel, |token| Ok(token.clone()))? };
+        let cancel = token(cancel)?;
         check_optional("outcome", outcome)?;
         let limit = (max_rows > 0).then_some(max_rows);
         let asked = Asked::default();
-        let filled = fill_bank(path, &config, &teacher, &dataset, limit, &cancel, |progress| match callback {
-            Some(call) if asked.stops(|| call(&seed_bank_progress::from(progress), user_data)) => Control::Stop,
-            _ => Control::Continue,
+        let filled = fill_bank(path, &config, &teacher, &dataset, limit, &cancel, |progress| {
+            asked.control(callback.map(|call| move || call(&seed_bank_progress::from(progress), user_data)))
         });
         let result = asked.result(filled)?;
         if !outcome.is_null() {

@@ -1,22 +1,12 @@
 //! Calls of the application's functions. What one of them throws, as C++ throws, goes no further than here.
 
 use std::cell::RefCell;
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::c_void;
 use std::mem::MaybeUninit;
 
-use crate::{Error, ErrorKind, Result};
-
-unsafe extern "C" {
-    fn seed_callback_run(
-        call: unsafe extern "C-unwind" fn(*mut c_void),
-        data: *mut c_void,
-        reason: *mut c_char,
-        capacity: usize,
-    ) -> c_int;
-}
-
-/// Longest text of an exception that is kept, in bytes, the NUL included.
-const REASON: usize = 512;
+use super::session::seed_count_callback;
+use crate::train::{CancelToken, Control};
+use crate::{Error, ErrorKind, Result, torch};
 
 /// What `call`, which calls a function of the application and does nothing else, gives; an error of the kind `Cancelled` where
 /// the function threw. Values of `call` that have a destructor must not exist while the function runs.
@@ -34,13 +24,9 @@ pub(super) fn guarded<R>(call: impl Fn() -> R) -> Result<R> {
         run::<F, R>
     }
     let mut call = Call { function: call, result: MaybeUninit::uninit() };
-    let mut reason = [0 as c_char; REASON];
     let run = runner(&call);
-    // SAFETY: `call` and `reason` live through the call; an exception passes `run`, whose ABI allows it.
-    let threw = unsafe { seed_callback_run(run, (&raw mut call).cast(), reason.as_mut_ptr(), REASON) } != 0;
-    if threw {
-        // SAFETY: the reason ends in NUL.
-        let reason = unsafe { CStr::from_ptr(reason.as_ptr()) }.to_string_lossy();
+    // SAFETY: `call` lives through the call; an exception passes `run`, whose ABI allows it.
+    if let Some(reason) = unsafe { torch::thrown(run, (&raw mut call).cast()) } {
         let text =
             format!("the callback threw an exception ({reason}); the call ended there. Return other than 0 instead");
         return Err(Error::new(ErrorKind::Cancelled, text));
@@ -55,13 +41,34 @@ pub(super) struct Asked(RefCell<Option<Error>>);
 
 impl Asked {
     /// Asks by `call`: a number other than 0 is to stop, and so is an exception.
-    pub(super) fn stops(&self, call: impl Fn() -> i32) -> bool {
+    fn stops(&self, call: impl Fn() -> i32) -> bool {
         match guarded(call) {
             Ok(answer) => answer != 0,
             Err(error) => {
                 self.0.replace(Some(error));
                 true
             }
+        }
+    }
+
+    /// [`Self::stops`] as a run asks it; no callback goes on.
+    pub(super) fn control(&self, call: Option<impl Fn() -> i32>) -> Control {
+        if call.is_some_and(|call| self.stops(call)) { Control::Stop } else { Control::Continue }
+    }
+
+    /// A callback that counts, which may be NULL, and a token as the question whether to go on.
+    ///
+    /// # Safety
+    /// The callback may be called with `user_data` as long as the result is used.
+    pub(super) unsafe fn going_on(
+        &self,
+        callback: seed_count_callback,
+        user_data: *mut c_void,
+        cancel: CancelToken,
+    ) -> impl FnMut(usize, usize) -> bool {
+        move |done, total| {
+            // SAFETY: by contract.
+            !cancel.wait().1 && callback.is_none_or(|call| !self.stops(|| unsafe { call(done, total, user_data) }))
         }
     }
 

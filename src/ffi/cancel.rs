@@ -4,11 +4,17 @@ use super::border::catch;
 use super::error::seed_error;
 use super::handle::{Guarded, free, handle, with};
 use super::pointers::put_new;
+use crate::Result;
 use crate::train::CancelToken;
 
 /// Ends or pauses long calls at their next step. One token may serve several calls.
 pub struct seed_cancel_token(Guarded<CancelToken>);
 handle!(seed_cancel_token, CancelToken);
+
+/// The token of a call; NULL is one that never asks for anything.
+pub(super) fn token(token: *const seed_cancel_token) -> Result<CancelToken> {
+    if token.is_null() { Ok(CancelToken::new()) } else { with(token, |token| Ok(token.clone())) }
+}
 
 /// Makes a token that asks for nothing. The caller frees it with seed_cancel_token_free.
 #[unsafe(no_mangle)]

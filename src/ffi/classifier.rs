@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::border::catch;
 use super::callback::Asked;
-use super::cancel::seed_cancel_token;
+use super::cancel::{seed_cancel_token, token};
 use super::config::seed_config;
 use super::dataset::seed_dataset;
 use super::error::seed_error;
@@ -15,7 +15,6 @@ use super::image::{Images, seed_image};
 use super::pointers::{array, check_out, fill, fill_text, put, put_new, text};
 use super::session::{options, seed_count_callback};
 use crate::infer::{Classifier, Output, Verdicts};
-use crate::train::CancelToken;
 use crate::{Error, ErrorKind, Result};
 
 /// Images that go through the network at once.
@@ -240,13 +239,11 @@ pub unsafe extern "C" fn seed_classifier_classify_dataset(
     catch(|| unsafe {
         let places = Places { classes, confidences, unsure, probabilities };
         places.check()?;
-        let cancel = if cancel.is_null() { CancelToken::new() } else { with(cancel, |token| Ok(token.clone()))? };
+        let cancel = token(cancel)?;
         let dataset = with(dataset, |dataset| Ok(Arc::clone(dataset)))?;
         with(classifier, |classifier| {
             let asked = Asked::default();
-            let mut progress = |done, total| {
-                !cancel.wait().1 && callback.is_none_or(|call| !asked.stops(|| call(done, total, user_data)))
-            };
+            let mut progress = asked.going_on(callback, user_data, cancel);
             if dataset.len() > capacity {
                 return Err(Error::new(
                     ErrorKind::BufferTooSmall,
@@ -284,14 +281,12 @@ pub unsafe extern "C" fn seed_classifier_judge(
     length: *mut usize,
 ) -> *mut seed_error {
     catch(|| unsafe {
-        let cancel = if cancel.is_null() { CancelToken::new() } else { with(cancel, |token| Ok(token.clone()))? };
+        let cancel = token(cancel)?;
         let dataset = with(dataset, |dataset| Ok(Arc::clone(dataset)))?;
         let labels = array("labels", labels, label_count)?;
         let text = with(classifier, |classifier| {
             let asked = Asked::default();
-            let mut progress = |done, total| {
-                !cancel.wait().1 && callback.is_none_or(|call| !asked.stops(|| call(done, total, user_data)))
-            };
+            let mut progress = asked.going_on(callback, user_data, cancel);
             json(&asked.result(classifier.judge(&dataset, labels, CHUNK, 0, &mut progress))?)
         })?;
         fill_text(&text, buffer, capacity, length)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::border::catch;
 use super::callback::Asked;
-use super::cancel::seed_cancel_token;
+use super::cancel::{seed_cancel_token, token};
 use super::classifier::seed_classifier;
 use super::config::seed_config;
 use super::dataset::seed_dataset;
@@ -18,7 +18,6 @@ use super::trainer::outcome_code;
 use crate::infer::Classifier;
 use crate::train::distill::with_lock;
 use crate::train::finetune::{FinetuneProgress, Labelled, Stage, Start, Teachers, finetune_with};
-use crate::train::{CancelToken, Control};
 use crate::{Error, Result};
 
 /// The backbone embeds the labelled images; done and total count images.
@@ -202,13 +201,12 @@ impl Fit {
             for (i, &name) in names?.iter().enumerate() {
                 texts.push(text(&format!("names[{i}]"), name)?.to_owned());
             }
-            let cancel = if cancel.is_null() { CancelToken::new() } else { with(cancel, |token| Ok(token.clone()))? };
+            let cancel = token(cancel)?;
             let images = Labelled { dataset: &dataset, labels, names: &texts };
             let teachers = Teachers { anchor, classifier };
             let asked = Asked::default();
-            let made = finetune_with(&config, start, teachers, &images, &cancel, |progress| match callback {
-                Some(call) if asked.stops(|| call(&seed_finetune_progress::from(progress), user_data)) => Control::Stop,
-                _ => Control::Continue,
+            let made = finetune_with(&config, start, teachers, &images, &cancel, |progress| {
+                asked.control(callback.map(|call| move || call(&seed_finetune_progress::from(progress), user_data)))
             });
             let (classifier, ended) = asked.result(made)?;
             put_new(out, || Ok(Arc::new(classifier)))?;

@@ -15,6 +15,7 @@ use super::store::check_size;
 use crate::data::Dataset;
 use crate::eval::{Fidelity, FidelityConfig, Interval, fidelity};
 use crate::gate::{Criterion, GateConfig, judge};
+use crate::train::CancelToken;
 use crate::{Error, Result};
 
 /// A mean and its 95 % confidence interval.
@@ -243,7 +244,7 @@ pub unsafe extern "C" fn seed_gate_judge(
         let (frames, reference) = (dataset(frames)?, dataset(reference)?);
         let labels = array("labels", labels, label_count)?;
         let asked = Asked::default();
-        let mut report = |done, total| callback.is_none_or(|call| !asked.stops(|| call(done, total, user_data)));
+        let mut report = asked.going_on(callback, user_data, CancelToken::new());
         let found = asked.result(judge(&old, &new, &teacher, &frames, &reference, labels, &config, &mut report))?;
         let of = |found: Criterion| seed_criterion {
             old_value: found.old,

@@ -114,15 +114,16 @@ pub(super) fn free<H: Handle>(handle: *mut H) {
     if handle.is_null() || live::forked() {
         return;
     }
-    if !live::remove(handle.addr(), tag_of(H::NAME)) {
+    let object = live::remove(handle.addr(), tag_of(H::NAME), || {
+        const { assert!(size_of::<NonNull<Object<H::Value>>>() == size_of::<usize>()) };
+        // SAFETY: it is alive, so this is the Box of `create`, with the share that it forgot; nobody finds it any more. The Box is
+        // one of a pointer, which is taken as a number.
+        unsafe { (Share(*handle.cast::<NonNull<Object<H::Value>>>()), Box::from_raw(handle.cast::<usize>())) }
+    });
+    let Some(object) = object else {
         ::log::error!("{}_free was given something else, or the same handle twice; it is left alone", H::NAME);
         return;
-    }
-    // SAFETY: it was alive, so this is the Box of `create`, with the share that it forgot; and nobody finds it any more.
-    let object = Share(unsafe { *handle.cast::<NonNull<Object<H::Value>>>() });
-    const { assert!(size_of::<NonNull<Object<H::Value>>>() == size_of::<usize>()) };
-    // SAFETY: the same Box, of one pointer, as a number.
-    live::keep(unsafe { Box::from_raw(handle.cast::<usize>()) });
+    };
     catch_void(|| drop(object));
 }
 

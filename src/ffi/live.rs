@@ -8,7 +8,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasherDefault;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{RwLock, RwLockReadGuard, TryLockError};
+use std::sync::{RwLock, TryLockError};
 use std::time::Duration;
 
 /// How many more handles are freed before the address of a freed one may become another's. Until then it is told.
@@ -43,9 +43,9 @@ static LIVE: RwLock<Live> =
 /// How many threads want to change the table; those that look let them go first, or they might never find nobody looking.
 static CHANGING: AtomicUsize = AtomicUsize::new(0);
 
-/// What `attempt` gives as soon as it is not refused; `None` after `tries`.
-fn patiently<G>(tries: u32, mut attempt: impl FnMut() -> Result<G, TryLockError<G>>) -> Option<G> {
-    for number in 0..tries {
+/// What `attempt` gives as soon as it is not refused; `None` after [`TRIES`].
+fn patiently<G>(mut attempt: impl FnMut() -> Result<G, TryLockError<G>>) -> Option<G> {
+    for number in 0..TRIES {
         match attempt() {
             Ok(guard) => return Some(guard),
             // A table is never left half changed: what can panic, taking memory, comes before the change.
@@ -61,7 +61,7 @@ fn patiently<G>(tries: u32, mut attempt: impl FnMut() -> Result<G, TryLockError<
 fn change<R>(change: impl FnOnce(&mut Live) -> R) -> R {
     CHANGING.fetch_add(1, Ordering::Relaxed);
     let mut live = loop {
-        if let Some(live) = patiently(TRIES, || LIVE.try_write()) {
+        if let Some(live) = patiently(|| LIVE.try_write()) {
             break live;
         }
     };
@@ -86,18 +86,19 @@ pub(super) fn add(address: usize, tag: u64) -> bool {
     })
 }
 
-/// Whether the handle at `address` was known as one of the type with `tag`; it is not any more.
-pub(super) fn remove(address: usize, tag: u64) -> bool {
-    change(|live| live.tags.get(&!address) == Some(&tag) && live.tags.remove(&!address).is_some())
-}
-
-/// Keeps the memory of a handle that was removed until [`KEPT`] others were.
-pub(super) fn keep(memory: Cell) {
-    let oldest = change(|live| {
+/// Forgets the handle at `address`, if it is known as one of the type with `tag`. `take` gives what it held and its memory, which
+/// is kept until [`KEPT`] others were removed.
+pub(super) fn remove<R>(address: usize, tag: u64, take: impl FnOnce() -> (R, Cell)) -> Option<R> {
+    change(|live| {
+        if live.tags.get(&!address) != Some(&tag) {
+            return None;
+        }
+        live.tags.remove(&!address);
+        let (held, memory) = take();
+        live.freed.pop_front();
         live.freed.push_back(memory);
-        live.freed.pop_front()
-    });
-    drop(oldest);
+        Some(held)
+    })
 }
 
 /// What a look found.
@@ -115,11 +116,11 @@ pub(super) fn look<R>(address: usize, tag: u64, body: impl FnOnce() -> R) -> Fou
     if forked() {
         return Found::Nothing;
     }
-    let guard: Option<RwLockReadGuard<'_, Live>> = patiently(TRIES, || match CHANGING.load(Ordering::Relaxed) {
+    let live = patiently(|| match CHANGING.load(Ordering::Relaxed) {
         0 => LIVE.try_read(),
         _ => Err(TryLockError::WouldBlock),
     });
-    match guard {
+    match live {
         None => Found::Held,
         Some(live) if live.tags.get(&!address) == Some(&tag) => Found::Alive(body()),
         Some(_) => Found::Nothing,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::border::catch;
 use super::callback::Asked;
-use super::cancel::seed_cancel_token;
+use super::cancel::{seed_cancel_token, token};
 use super::config::seed_config;
 use super::error::seed_error;
 use super::handle::with;
@@ -17,7 +17,6 @@ use super::store::{check_size, seed_store};
 use super::student::seed_student;
 use super::teacher::seed_teacher;
 use crate::night::{Line, Night, NightOptions, NightOutcome, NightProgress, NightStage, Station, describe, restore};
-use crate::train::{CancelToken, Control};
 use crate::{Error, Result, torch};
 
 /// The student learns; done and total count steps.
@@ -209,14 +208,13 @@ pub unsafe extern "C" fn seed_night_run(
             false => Some(with(first, |student| Ok((Arc::clone(&student.network), student.header())))?),
         };
         let options = read_options(options)?;
-        let cancel = if cancel.is_null() { CancelToken::new() } else { with(cancel, |token| Ok(token.clone()))? };
+        let cancel = token(cancel)?;
         let folder = Path::new(text("folder", folder)?);
         let mut station = OfSession::of(session, &config)?;
         let night = Night { config: &config, store: &store, teacher, folder, first, options: &options };
         let asked = Asked::default();
-        let mut observe = |progress: &NightProgress| match callback {
-            Some(call) if asked.stops(|| call(&seed_night_progress::from(progress), user_data)) => Control::Stop,
-            _ => Control::Continue,
+        let mut observe = |progress: &NightProgress| {
+            asked.control(callback.map(|call| move || call(&seed_night_progress::from(progress), user_data)))
         };
         let station = station.as_mut().map(|station| station as &mut dyn Station);
         let outcome = asked.result(torch::caught(|| night.run(station, &cancel, &mut observe)))?;

@@ -1,12 +1,10 @@
 //! Judging vectors by a linear classifier. A plain function over the application's memory.
 
 use super::border::catch;
-use super::cancel::seed_cancel_token;
+use super::cancel::{seed_cancel_token, token};
 use super::error::seed_error;
-use super::handle::with;
 use super::pointers::{array, check_optional, check_out, product, put};
 use crate::eval::Embeddings;
-use crate::train::CancelToken;
 use crate::train::finetune::probe::{Probe, ProbeScores, linear_probe};
 use crate::{Error, ErrorKind, Result};
 
@@ -60,7 +58,7 @@ pub unsafe extern "C" fn seed_linear_evaluate(
         if !(label_fraction > 0.0 && label_fraction <= 1.0) {
             return Err(Error::invalid(format!("label_fraction is {label_fraction}, expected above 0 and at most 1")));
         }
-        let cancel = if cancel.is_null() { CancelToken::new() } else { with(cancel, |token| Ok(token.clone()))? };
+        let cancel = token(cancel)?;
         let features = Embeddings::new(array("features", features, product("features", count, dim)?)?, dim)?;
         let labels = array("labels", labels, count)?;
         let probe = Probe { splits, seed, label_fraction, ..Probe::default() };

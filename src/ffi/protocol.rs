@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::border::catch;
 use super::callback::Asked;
-use super::cancel::seed_cancel_token;
+use super::cancel::{seed_cancel_token, token};
 use super::config::seed_config;
 use super::dataset::seed_dataset;
 use super::error::seed_error;
@@ -43,11 +43,10 @@ impl Call {
         unsafe {
             let config = with(config, |config| Ok(config.clone()))?;
             let start = with(student, |student| with_lock(&student.network, |n| Start::student(n, &student.header())))?;
-            let cancel = if cancel.is_null() { CancelToken::new() } else { with(cancel, |token| Ok(token.clone()))? };
+            let cancel = token(cancel)?;
             let asked = Asked::default();
-            let scores = work(&config, &start, &cancel, &mut |done, total| match callback {
-                Some(call) if asked.stops(|| call(done, total, user_data)) => Control::Stop,
-                _ => Control::Continue,
+            let scores = work(&config, &start, &cancel, &mut |done, total| {
+                asked.control(callback.map(|call| move || call(done, total, user_data)))
             });
             asked.result(scores)
         }

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::border::catch;
 use super::callback::Asked;
-use super::cancel::seed_cancel_token;
+use super::cancel::{seed_cancel_token, token};
 use super::config::seed_config;
 use super::dataset::seed_dataset;
 use super::error::seed_error;
@@ -19,7 +19,6 @@ use super::teacher::seed_teacher;
 use crate::config::Config;
 use crate::data::Dataset;
 use crate::infer::{Output, Session, SessionOptions};
-use crate::train::CancelToken;
 use crate::train::distill::with_lock;
 use crate::{Error, Result, device, torch};
 
@@ -277,7 +276,7 @@ pub unsafe extern "C" fn seed_session_embed_dataset(
     length: *mut usize,
 ) -> *mut seed_error {
     catch(|| unsafe {
-        let cancel = if cancel.is_null() { CancelToken::new() } else { with(cancel, |token| Ok(token.clone()))? };
+        let cancel = token(cancel)?;
         let dataset: Arc<Dataset> = with(dataset, |dataset| Ok(Arc::clone(dataset)))?;
         with(session, |inner| {
             let session = inner.current();
@@ -286,10 +285,8 @@ pub unsafe extern "C" fn seed_session_embed_dataset(
                 return Ok(());
             }
             let asked = Asked::default();
-            let result = session.embed_dataset(&dataset, CHUNK, inner.workers, &mut |done, total| {
-                !cancel.wait().1 && callback.is_none_or(|call| !asked.stops(|| call(done, total, user_data)))
-            });
-            let result = asked.result(result)?;
+            let mut progress = asked.going_on(callback, user_data, cancel);
+            let result = asked.result(session.embed_dataset(&dataset, CHUNK, inner.workers, &mut progress))?;
             // Frames that were pushed meanwhile are not part of it.
             std::ptr::copy_nonoverlapping(result.as_ptr(), buffer, needed.min(result.len()));
             Ok(())

@@ -14,6 +14,7 @@ use super::pointers::{array, check_out, fill, fill_text, put, put_new, text};
 use super::session::seed_count_callback;
 use super::store::{SEED_STORE_BMP, SEED_STORE_JPEG, SEED_STORE_PNG, SEED_STORE_TIFF, check_size, seed_store};
 use crate::store::{Filter, Labelled, check, repair};
+use crate::train::CancelToken;
 use crate::{Error, Result};
 
 /// Frames with a label or without.
@@ -404,10 +405,12 @@ pub unsafe extern "C" fn seed_store_repair(
     })
 }
 
-/// The callback as a function; NULL goes on.
-fn report(callback: seed_count_callback, user_data: *mut c_void, asked: &Asked) -> impl FnMut(u64, u64) -> bool {
-    move |done, total| {
-        // SAFETY: the application's own function, on its own thread.
-        callback.is_none_or(|call| !asked.stops(|| unsafe { call(done as usize, total as usize, user_data) }))
-    }
+/// The question whether to go on, as the store asks it.
+///
+/// # Safety
+/// As [`Asked::going_on`].
+unsafe fn report(callback: seed_count_callback, user_data: *mut c_void, asked: &Asked) -> impl FnMut(u64, u64) -> bool {
+    // SAFETY: by contract.
+    let mut going_on = unsafe { asked.going_on(callback, user_data, CancelToken::new()) };
+    move |done, total| going_on(done as usize, total as usize)
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::bank::seed_bank;
 use super::border::catch;
 use super::callback::Asked;
-use super::cancel::seed_cancel_token;
+use super::cancel::{seed_cancel_token, token};
 use super::config::seed_config;
 use super::dataset::seed_dataset;
 use super::embeddings::seed_embeddings;
@@ -23,7 +23,7 @@ use crate::config::Config;
 use crate::distill::ImageTargets;
 use crate::model::provenance::SharedProvenance;
 use crate::train::distill::{SharedNetwork, SharedQueue};
-use crate::train::{CancelToken, Control, Distillation, Outcome, Progress};
+use crate::train::{Distillation, Outcome, Progress};
 
 /// The last step of the run was made.
 pub const SEED_OUTCOME_FINISHED: i32 = 0;
@@ -202,14 +202,13 @@ pub unsafe extern "C" fn seed_trainer_run(
     outcome: *mut i32,
 ) -> *mut seed_error {
     catch(|| unsafe {
-        let cancel = if cancel.is_null() { CancelToken::new() } else { with(cancel, |token| Ok(token.clone()))? };
+        let cancel = token(cancel)?;
         check_optional("outcome", outcome)?;
         let limit = (max_steps > 0).then_some(max_steps);
         let result = with_mut(trainer, |trainer| {
             let asked = Asked::default();
-            let ended = trainer.run(limit, &cancel, |progress| match callback {
-                Some(call) if asked.stops(|| call(&seed_progress::from(progress), user_data)) => Control::Stop,
-                _ => Control::Continue,
+            let ended = trainer.run(limit, &cancel, |progress| {
+                asked.control(callback.map(|call| move || call(&seed_progress::from(progress), user_data)))
             });
             asked.result(ended)
         })?;

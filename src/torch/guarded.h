@@ -25,6 +25,6 @@ template <typename Body> char *guarded(Body body) noexcept {
   } catch (const std::exception &error) {
     return message(error.what());
   } catch (...) {
-    return message("an exception that is not a std::exception");
+    return message("something that is no std::exception");
   }
 }

@@ -8,7 +8,7 @@ pub mod fused;
 pub mod graph;
 pub mod script;
 
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use tch::{Device, Kind, Tensor};
@@ -29,6 +29,7 @@ struct AutocastState {
 
 unsafe extern "C" {
     fn seed_shim_free(text: *mut c_char);
+    fn seed_shim_call(call: unsafe extern "C-unwind" fn(*mut c_void), data: *mut c_void) -> *mut c_char;
     fn seed_shim_show_config(out: *mut *mut c_char) -> *mut c_char;
     fn seed_shim_keep_reserve() -> *mut c_char;
     fn seed_shim_channels_last(input: *const C_tensor, output: *mut *mut C_tensor) -> *mut c_char;
@@ -75,6 +76,17 @@ fn check(message: *mut c_char) -> Result<()> {
     }
     // SAFETY: a non-NULL return of the shim is a message that we own.
     Err(Error::from(tch::TchError::Torch(unsafe { take(message) })))
+}
+
+/// Runs `call`, a function that may throw as C++ throws, and gives what it threw.
+///
+/// # Safety
+/// `call` may be called with `data` and panics never.
+pub unsafe fn thrown(call: unsafe extern "C-unwind" fn(*mut c_void), data: *mut c_void) -> Option<String> {
+    // SAFETY: by contract.
+    let message = unsafe { seed_shim_call(call, data) };
+    // SAFETY: a non-NULL return of the shim is a message that we own.
+    (!message.is_null()).then(|| unsafe { take(message) })
 }
 
 /// What `body` gives, with the panics of tch's own `unwrap`s turned into the errors that they are.

@@ -1,6 +1,6 @@
 // What libseed needs of libtorch and tch lacks: memory formats, autocast with device and dtype, a fused SGD over all
 // parameters. Every function catches every exception: it returns NULL, or a message that seed_shim_free releases.
-// Tensors cross as torch-sys does it, as pointers to at::Tensor owned by the Rust side.
+// So does what the application's own functions throw. Tensors cross as torch-sys does it, as pointers to at::Tensor owned by the Rust side.
 
 #include "guarded.h"
 
@@ -44,6 +44,11 @@ char *seed_shim_copy_pinned(const at::Tensor *input, int32_t device_index, at::T
 }
 
 // Waits until a CUDA device has done all that was asked of it.
+// Runs a function of the application.
+char *seed_shim_call(void (*call)(void *), void *data) {
+  return guarded([&] { call(data); });
+}
+
 char *seed_shim_synchronise(int32_t device_index) {
   return guarded([&] { at::accelerator::synchronizeDevice(static_cast<at::DeviceIndex>(device_index)); });
 }

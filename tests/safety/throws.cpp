@@ -46,7 +46,7 @@ static void judge(seed_error *error, int line) {
 
 static void over(int) { free_all(&all); }
 
-/* A log that throws, from a thread of the library too, and user data whose release throws. */
+/* A log that throws, and user data whose release throws. */
 static int lines;
 static void on_line(int32_t, const char *, void *) {
   __atomic_fetch_add(&lines, 1, __ATOMIC_RELAXED);
