@@ -26,5 +26,6 @@ pub mod optim;
 pub mod store;
 pub mod torch;
 pub mod train;
+pub mod warnings;
 
 pub use error::{Error, ErrorKind, Result};

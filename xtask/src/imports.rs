@@ -4,12 +4,13 @@ use std::path::Path;
 
 /// The modules that each module may name as `crate::…`, lowest first. A module may always name itself; ffi names all, and
 /// nothing names ffi.
-const ALLOWED: [(&str, &[&str]); 22] = [
+const ALLOWED: [(&str, &[&str]); 23] = [
     ("error", &[]),
     ("disk", &["error"]),
     ("file_lock", &["error"]),
     ("hash", &["error"]),
     ("memory", &["error"]),
+    ("warnings", &[]),
     ("events", &["error"]),
     ("torch", &["error", "memory"]),
     ("device", &["error", "memory", "torch"]),
@@ -17,16 +18,20 @@ const ALLOWED: [(&str, &[&str]); 22] = [
     ("data", &["error", "hash", "memory"]),
     ("store", &["error", "file_lock", "memory", "data"]),
     ("config", &["error", "memory", "data"]),
-    ("model", &["error", "disk", "hash", "memory", "torch", "device", "data"]),
+    ("model", &["error", "warnings", "disk", "hash", "memory", "torch", "device", "data"]),
     ("optim", &["error", "memory", "torch"]),
-    ("distill", &["error", "hash", "memory", "torch", "data", "model", "optim"]),
+    ("distill", &["error", "warnings", "hash", "memory", "torch", "data", "model", "optim"]),
     ("checkpoint", &["error", "disk", "hash", "memory", "model"]),
-    ("eval", &["error", "disk", "memory", "data"]),
-    ("infer", &["error", "memory", "torch", "device", "data", "config", "model", "optim", "checkpoint", "eval"]),
+    ("eval", &["error", "warnings", "disk", "memory", "data"]),
+    (
+        "infer",
+        &["error", "warnings", "memory", "torch", "device", "data", "config", "model", "optim", "checkpoint", "eval"],
+    ),
     (
         "train",
         &[
             "error",
+            "warnings",
             "memory",
             "torch",
             "device",
@@ -41,11 +46,12 @@ const ALLOWED: [(&str, &[&str]); 22] = [
             "events",
         ],
     ),
-    ("gate", &["error", "memory", "data", "eval", "infer"]),
+    ("gate", &["error", "warnings", "memory", "data", "eval", "infer"]),
     (
         "night",
         &[
             "error",
+            "warnings",
             "disk",
             "file_lock",
             "hash",
@@ -62,7 +68,7 @@ const ALLOWED: [(&str, &[&str]); 22] = [
             "gate",
         ],
     ),
-    ("export", &["error", "disk", "memory", "torch", "device", "data", "config", "model", "infer"]),
+    ("export", &["error", "warnings", "disk", "memory", "torch", "device", "data", "config", "model", "infer"]),
 ];
 
 /// Every import of `source` that goes up, as "file:line: sentence". `file` is relative to src.
