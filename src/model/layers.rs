@@ -1,7 +1,7 @@
 //! The layers that the backbones are made of, with torch's arithmetic and key names.
 //!
 //! Feature maps are (B, C, H, W) in either memory format; libtorch keeps the format of its input. Each layer has two
-//! forms: `forward`, and `lower`, which appends its eval mode to a [`Builder`] of fused operations. `tests/fused.rs` holds
+//! forms: `forward`, and `lower`, which appends its eval mode to a [`Builder`] of fused operations. `tests/model/fused.rs` holds
 //! them against each other.
 
 use tch::{Kind, Tensor};

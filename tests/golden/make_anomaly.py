@@ -2,7 +2,7 @@
 
 Made with torch 2.11.0, torchvision 0.26, SciPy 1.17.1 and safetensors, in float64:
     python tests/golden/make_anomaly.py
-Read by tests/models.rs (maps), src/infer/anomaly/golden.rs (scores) and tests/regions.rs (PRO).
+Read by tests/model/models.rs (maps), src/infer/anomaly/golden.rs (scores) and tests/eval/regions.rs (PRO).
 """
 
 import pathlib

@@ -2,7 +2,7 @@
 
 Made with scikit-learn 1.9.1, SciPy 1.17.1, torch 2.11.0 and safetensors:
     python tests/golden/make_classifiers.py
-Read by tests/finetune_linear.rs.
+Read by tests/train/finetune_linear.rs.
 """
 
 from pathlib import Path

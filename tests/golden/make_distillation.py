@@ -2,7 +2,7 @@
 
 Made with torch 2.11.0:
     python tests/golden/make_distillation.py
-Read by tests/distillation.rs.
+Read by tests/train/distillation.rs.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Writes knn.safetensors: inputs and results of weighted kNN by PyTorch, for tests/knn.rs.
+"""Writes knn.safetensors: inputs and results of weighted kNN by PyTorch, for tests/eval/knn.rs.
 
 The vote is that of the project's PyTorch reference (SEED_ORACLE, the path of seed_torch.py), called, not rewritten.
     SEED_ORACLE=.../seed_torch.py python tests/golden/make_knn.py

@@ -1,4 +1,4 @@
-"""Writes what timm, transformers and torchvision compute from weights under their own names, for tests/layouts.rs.
+"""Writes what timm, transformers and torchvision compute from weights under their own names, for tests/model/layouts.rs.
 
     python tests/golden/make_layouts.py
 

@@ -1,4 +1,4 @@
-"""Writes map.safetensors: embeddings on curved sheets, their principal components and trustworthiness by scikit-learn, for tests/map.rs.
+"""Writes map.safetensors: embeddings on curved sheets, their principal components and trustworthiness by scikit-learn, for tests/eval/map.rs.
 
 python tests/golden/make_map.py
 """

@@ -1,4 +1,4 @@
-"""Writes what torchvision (and for the EfficientNets of TensorFlow timm) computes, for tests/models.rs: run `python make_models.py` beside this file.
+"""Writes what torchvision (and for the EfficientNets of TensorFlow timm) computes, for tests/model/models.rs: run `python make_models.py` beside this file.
 
 Needs torch 2.11, torchvision 0.26, timm, numpy, safetensors. The weights are not stored: both sides fill tensor number i (in state
 order) from a hash of (i, element), computed exactly in float32. Noise of the training mode comes from ChaCha8 with

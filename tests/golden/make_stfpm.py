@@ -3,7 +3,7 @@
 Written down from Wang et al., "Student-teacher feature pyramid matching for anomaly detection", BMVC 2021, equations 1 to 4.
 Made with torch 2.11.0:
     python tests/golden/make_stfpm.py
-Read by tests/anomaly_stfpm.rs.
+Read by tests/infer/anomaly_stfpm.rs.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Writes teachers as PyTorch and NumPy write them, for tests/teachers.rs: run `python make_teachers.py` beside this file.
+"""Writes teachers as PyTorch and NumPy write them, for tests/train/teachers.rs: run `python make_teachers.py` beside this file.
 
 Needs torch 2.11, numpy, safetensors, onnx. Into teachers/:
 
@@ -7,7 +7,7 @@ Needs torch 2.11, numpy, safetensors, onnx. Into teachers/:
   map.pt, bfloat16.pt           the same, giving (B,6,1,1); and with weights in bfloat16
   expected.safetensors          images (3,3,16,20) and what the network gives for them, in eval mode
   half.npy, single.npy, double.npy, named.safetensors   a table (5,3), the last with the names e, d, c, b, a
-  bytes.onnx                    a network that takes bytes (B,H,W,3) and gives (B,8), for tests/onnx_teacher.rs
+  bytes.onnx                    a network that takes bytes (B,H,W,3) and gives (B,8), for tests/capi/onnx_teacher.rs
 """
 import io
 import json

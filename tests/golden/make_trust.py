@@ -1,4 +1,4 @@
-"""Golden numbers for tests/trust.rs: fidelity by PyTorch and scikit-learn, energy distance and bootstrap by SciPy.
+"""Golden numbers for tests/eval/trust.rs: fidelity by PyTorch and scikit-learn, energy distance and bootstrap by SciPy.
 
     python tests/golden/make_trust.py     (torch, numpy, scipy, scikit-learn; writes tests/golden/trust.json)
 """

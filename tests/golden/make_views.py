@@ -2,7 +2,7 @@
 
     python tests/golden/make_views.py        needs torch, torchvision, pillow, numpy
 
-tests/views.rs reads the file; the tests need no Python. Bytes stand in base64, (H, W, C), C = 1 or 3.
+tests/data/views.rs reads the file; the tests need no Python. Bytes stand in base64, (H, W, C), C = 1 or 3.
 """
 import base64, json, pathlib
 import numpy as np

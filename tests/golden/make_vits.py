@@ -1,4 +1,4 @@
-"""Writes what Hugging Face's Vision Transformers compute, for tests/vits.rs: run `python make_vits.py` beside this file.
+"""Writes what Hugging Face's Vision Transformers compute, for tests/model/vits.rs: run `python make_vits.py` beside this file.
 
 Needs torch 2.11, transformers 5, timm, numpy, safetensors. As in make_models.py the weights are hashed, tensor number i in
 state order (DINO's own names and order) from (i, element), and computed with in float64. The script checks that timm gives

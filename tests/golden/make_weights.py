@@ -1,4 +1,4 @@
-"""Writes the torch checkpoints that tests/weights.rs reads, and what they must give as safetensors beside them.
+"""Writes the torch checkpoints that tests/model/weights.rs reads, and what they must give as safetensors beside them.
 
     python tests/golden/make_weights.py
 

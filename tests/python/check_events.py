@@ -1,4 +1,4 @@
-"""Reads event files with TensorBoard itself and prints what it shows, for tests/events.rs.
+"""Reads event files with TensorBoard itself and prints what it shows, for tests/train/events.rs.
 
 check_events.py FOLDER    {tag: [[step, value], …]} as JSON; needs tensorboard
 --probe only says whether that is there.

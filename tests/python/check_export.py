@@ -1,4 +1,4 @@
-"""Runs what tests/export_onnx.rs exported in programs that are not ours.
+"""Runs what tests/model/export_onnx.rs exported in programs that are not ours.
 
 check_export.py onnx FOLDER    ONNX Runtime (and onnx.checker) on NAME.onnx; needs onnxruntime, onnx
 check_export.py torch FOLDER   PyTorch on NAME.pt, torchvision on ARCHITECTURE.{backbone,torchvision}; needs torch, torchvision

@@ -27,7 +27,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
 
   setup            fetch and unpack the CPU part of libtorch (once)
   demo [OPTIONS]   set up, then distil a student on real images; options go to examples/cpp/distill.cpp
-  test             set up, then run every check and test
+  test [AREA [FILTER]]
+                   set up, then run every check and test, or the tests of one area whose names contain FILTER
   tidy             import direction, file sizes, header drift, fmt, clippy
   header [--check] write include/seed.h and seed.sym, or compare them with src/ffi
   abi [--accept]   the ABI of include/seed.h against include/seed.abi; --accept takes over what changed
@@ -42,7 +43,7 @@ fn main() -> ExitCode {
     let result = match words.first().map(String::as_str) {
         Some("setup") => setup::run(),
         Some("demo") => demo::run(rest),
-        Some("test") => test::run(),
+        Some("test") => test::run(rest),
         Some("tidy") => setup::run().and_then(|()| tidy::run()),
         Some("header") => header::run(rest.iter().any(|word| word == "--check")),
         Some("abi") => abi::run(rest.iter().any(|word| word == "--accept")),

@@ -1,14 +1,93 @@
-//! `cargo xtask test`: set-up, every check, every test.
+//! `cargo xtask test [AREA [FILTER]]`: set-up, every check, every test; or the tests of one area.
+//!
+//! An area is a test program: a folder of tests/ with a main.rs, or a file of tests/. Beside them stand the library's unit tests,
+//! the examples in its documentation, this program's own tests, and the bindings that other languages' tools test.
 
-use crate::{Outcome, abi, bindings, call, cargo, setup, tidy};
+use std::fs;
+use std::process::Command;
 
-/// Runs all of it; the first failure ends it.
-pub fn run() -> Outcome {
+use crate::{Outcome, abi, bindings, call, cargo, root, setup, tidy};
+
+/// Areas that are no test program of tests/, and what cargo calls them.
+const OTHERS: [(&str, &[&str]); 3] = [
+    ("lib", &["--package", "libseed", "--lib"]),
+    ("doc", &["--package", "libseed", "--doc"]),
+    ("xtask", &["--package", "xtask"]),
+];
+
+/// Without words all of it: the first failure ends it. Otherwise an area, and what the names of its tests must contain.
+pub fn run(words: &[String]) -> Outcome {
+    let Some((area, filter)) = words.split_first() else { return everything() };
+    let mut command = tests();
+    if let Some((_, arguments)) = OTHERS.iter().find(|(name, _)| name == area) {
+        command.args(*arguments);
+    } else if programs()?.contains(area) {
+        command.args(["--test", area]);
+    } else if !bindings::AREAS.contains(&area.as_str()) {
+        return Err(format!("there is no area {area}; there are {}", areas()?.join(", ")));
+    } else {
+        setup::run()?;
+        return bindings::test(Some(area));
+    }
+    setup::run()?;
+    call(command.arg("--").args(filter))
+}
+
+fn everything() -> Outcome {
     setup::run()?;
     tidy::run()?;
     abi::test()?;
-    call(cargo().args(["test", "--workspace"]))?;
-    bindings::test()?;
+    for package in ["libseed", "xtask"] {
+        // Apart: together, crates that both use would have the features of both, and the library would be built once more for that.
+        call(tests().args(["--package", package]))?;
+    }
+    bindings::test(None)?;
     println!("all checks and tests passed");
     Ok(())
+}
+
+/// `cargo test`, in which libtorch computes with one thread unless the caller says otherwise: two pools of OpenMP on two cores
+/// stall each other. Programs that are to compute with more say so themselves.
+fn tests() -> Command {
+    let mut command = cargo();
+    command.arg("test");
+    if std::env::var_os("OMP_NUM_THREADS").is_none() {
+        command.env("OMP_NUM_THREADS", "1");
+    }
+    command
+}
+
+fn areas() -> Outcome<Vec<String>> {
+    let others = OTHERS.iter().map(|(name, _)| *name).chain(bindings::AREAS);
+    Ok(programs()?.into_iter().chain(others.map(str::to_owned)).collect())
+}
+
+/// The test programs of tests/, as cargo finds them.
+fn programs() -> Outcome<Vec<String>> {
+    let folder = root().join("tests");
+    let entries = fs::read_dir(&folder).map_err(|error| format!("cannot read {}: {error}", folder.display()))?;
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|error| error.to_string())?.path();
+        if path.join("main.rs").is_file() || path.extension().is_some_and(|extension| extension == "rs") {
+            found.extend(path.file_stem().map(|name| name.to_string_lossy().into_owned()));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_area_is_told_with_those_that_there_are() {
+        let told = run(&["trian".to_owned()]).unwrap_err();
+        for name in ["trian", "capi", "train", "hostile", "lib", "go"] {
+            assert!(told.contains(name), "{told}");
+        }
+        // Folders of data, sources and scripts are no areas.
+        assert!(!told.contains("golden") && !told.contains("common"), "{told}");
+    }
 }

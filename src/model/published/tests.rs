@@ -1,5 +1,5 @@
 //! Transformers by their names and shapes alone, and the messages for what does not fit. Networks that can be built are
-//! tested with their numbers in tests/layouts.rs.
+//! tested with their numbers in tests/model/layouts.rs.
 
 use std::collections::BTreeMap;
 

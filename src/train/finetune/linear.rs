@@ -5,7 +5,7 @@
 //! ```
 //!
 //! with q_i the one-hot class, smoothed: (1 − ε)·onehot + ε/K, w_i the weight of the image's class, and no penalty on b. It
-//! is scikit-learn's `LogisticRegression(C = 1/λ)`, convex, in float64 by L-BFGS (`tests/finetune_linear.rs` compares both).
+//! is scikit-learn's `LogisticRegression(C = 1/λ)`, convex, in float64 by L-BFGS (`tests/train/finetune_linear.rs` compares both).
 //! For images the features are first brought to mean 0 and deviation 1 over the images learned from, so that one λ fits all
 //! networks; [`Linear::unscaled`] takes that back, and the classifier is one linear layer.
 

@@ -1,0 +1,12 @@
+//! From a picture's bytes to a batch of views: decoding, loading, augmentation on the processor and on the device.
+
+#[path = "../common/alone.rs"]
+mod alone;
+#[path = "../common/one_thread.rs"]
+mod one_thread;
+
+mod device_views;
+mod images;
+mod loader;
+mod scaled;
+mod views;

@@ -1,0 +1,11 @@
+//! What is said about a student: neighbours, maps, protocols, trust, regions, the report.
+
+#[path = "../common/one_thread.rs"]
+mod one_thread;
+
+mod knn;
+mod map;
+mod protocol;
+mod regions;
+mod report;
+mod trust;

@@ -1,0 +1,11 @@
+//! Sessions and anomaly detectors.
+
+#[path = "../common/alone.rs"]
+mod alone;
+#[path = "../common/one_thread.rs"]
+mod one_thread;
+
+mod anomaly;
+mod anomaly_resume;
+mod anomaly_stfpm;
+mod session;

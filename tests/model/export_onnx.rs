@@ -1,0 +1,113 @@
+//! Exported students in the programs that they are for: ONNX Runtime, and PyTorch with torchvision, on the same pictures as the
+//! student (tests/python/check_export.py has the comparison). A test whose Python is not there is skipped, loudly; ONNX Runtime must
+//! be there in CI. SEED_PYTHON names another Python than python3.
+
+use crate::programs;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use seed::data::ViewConfig;
+use seed::export::{Format, Input, Options, Outputs, export};
+use seed::model::student_file::StudentHeader;
+use seed::model::weights::{HostTensor, write_safetensors};
+use seed::model::{Architecture, Head, Mode, Network, unit_rows};
+use serde_json::json;
+use tch::{Kind, Tensor};
+
+use crate::pictures::{levels, normalised, size, students, trained};
+
+/// The checking program with what `kind` needs, or None where this machine lacks it.
+fn checker(kind: &str) -> Option<impl Fn(&Path)> {
+    let command = || {
+        let mut command = programs::python();
+        command.env("OMP_NUM_THREADS", "1").arg(programs::root().join("tests/python/check_export.py"));
+        command
+    };
+    let kind = kind.to_owned();
+    let found = command().args([&kind, "--probe"]).output().is_ok_and(|output| output.status.success());
+    found.then_some(move |folder: &Path| {
+        let output = command().arg(&kind).arg(folder).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+        eprintln!("{text}");
+    })
+}
+
+fn header(network: &Network) -> StudentHeader {
+    let (height, width) = size(network.architecture());
+    let view =
+        ViewConfig { width: width as u32, height: height as u32, mean: [0.4, 0.5, 0.45], ..ViewConfig::default() };
+    StudentHeader { provenance: json!({ "teacher": "a teacher" }), ..StudentHeader::new(network, &view) }
+}
+
+/// NAME.safetensors: pictures as `input` asks for them, and what the network itself makes of them.
+fn write_expected(folder: &Path, name: &str, network: &Network, header: &StudentHeader, input: Input) {
+    let _no_grad = tch::no_grad_guard();
+    let mut tensors = Vec::new();
+    for batch in [1, 5] {
+        let levels = levels(batch, i64::from(header.height), i64::from(header.width));
+        let images = normalised(&levels, &header.mean, &header.std);
+        let features = network.features(&images, Mode::Eval).unwrap();
+        let embedding = unit_rows(&network.head_forward(features.shallow_clone(), Mode::Eval).unwrap()).unwrap();
+        let given = match input {
+            Input::Normalised => images,
+            Input::Unit => levels.permute([0, 3, 1, 2]).to_kind(Kind::Float) / 255.0,
+            Input::Bytes => levels,
+        };
+        let named: [(&str, &Tensor); 3] = [("images", &given), ("features", &features), ("embedding", &embedding)];
+        for (name, tensor) in named {
+            tensors.push((format!("{name}_{batch}"), HostTensor::from_tensor(tensor).unwrap()));
+        }
+    }
+    write_safetensors(&folder.join(format!("{name}.safetensors")), &tensors, &BTreeMap::new()).unwrap();
+}
+
+fn export_all(folder: &Path, format: Format, ending: &str) {
+    for architecture in students() {
+        let network = trained(architecture, Head::Projection { hidden: 48, dim: 32 });
+        let header = header(&network);
+        let mut inputs =
+            vec![(Input::Normalised, Outputs::Both, "normalised"), (Input::Bytes, Outputs::Embedding, "bytes")];
+        if architecture == Architecture::MobileNetV3Small {
+            inputs.push((Input::Unit, Outputs::Features, "unit"));
+        }
+        for (input, outputs, text) in inputs {
+            let name = format!("{architecture}.{text}");
+            let options = Options { format, input, outputs };
+            export(&folder.join(format!("{name}.{ending}")), &network, &header, &options).unwrap();
+            write_expected(folder, &name, &network, &header, input);
+        }
+        // The others are not torchvision's, or only with arguments.
+        let theirs = !["_w", "tf_", "seed_", "vit_"].iter().any(|part| architecture.name().contains(part));
+        if format == Format::TorchScript && theirs {
+            for (format, ending) in [(Format::Backbone, "backbone"), (Format::Torchvision, "torchvision")] {
+                let path = folder.join(format!("{architecture}.{ending}"));
+                export(&path, &network, &header, &Options { format, ..Options::default() }).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn onnx_runtime_computes_what_the_student_does() {
+    let Some(check) = checker("onnx") else {
+        assert!(std::env::var_os("CI").is_none(), "onnx and onnxruntime must be there in CI");
+        eprintln!("SKIPPED: no Python with onnx and onnxruntime; SEED_PYTHON may name one");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    export_all(folder.path(), Format::Onnx, "onnx");
+    check(folder.path());
+}
+
+#[test]
+fn pytorch_and_torchvision_compute_what_the_student_does() {
+    // PyTorch for Python is 500 MB more than the libtorch that CI has, which reads the same modules in tests/model/export.rs.
+    let Some(check) = checker("torch") else {
+        eprintln!("SKIPPED: no Python with torch and torchvision; SEED_PYTHON may name one");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    export_all(folder.path(), Format::TorchScript, "pt");
+    check(folder.path());
+}

@@ -1,0 +1,20 @@
+//! Networks, their weights under every name that they are published with, and students for other programs.
+
+#[path = "../common/hashed.rs"]
+mod hashed;
+#[path = "../common/one_thread.rs"]
+mod one_thread;
+#[path = "../common/pictures.rs"]
+mod pictures;
+#[path = "../common/programs.rs"]
+mod programs;
+
+mod export;
+mod export_onnx;
+mod fused;
+mod layouts;
+mod model_weights;
+mod models;
+mod seed_names;
+mod vits;
+mod weights;

@@ -1,0 +1,20 @@
+//! Runs: distillation by every kind of teacher, the bank, fine-tuning, event files, and that a run goes on where it was stopped.
+
+#[path = "../common/alone.rs"]
+mod alone;
+#[path = "../common/one_thread.rs"]
+mod one_thread;
+#[path = "../common/programs.rs"]
+mod programs;
+#[path = "../common/small_disk.rs"]
+mod small_disk;
+
+mod bank;
+mod distillation;
+mod events;
+mod finetune;
+mod finetune_linear;
+mod grey;
+mod resume;
+mod sizes;
+mod teachers;
