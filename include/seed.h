@@ -1912,6 +1912,15 @@ SEED_MUST_USE seed_error *seed_dataset_skipped(const seed_dataset *dataset,
                                  size_t *length);
 
 /*
+ What you should know about the images although they can be used, such as numbers outside [0, 1] that were clamped: one warning a line,
+ each once, by the rule of seed_config_get_string; empty where there is none. Images that could not be read are told by seed_dataset_skipped.
+ */
+SEED_MUST_USE seed_error *seed_dataset_warnings(const seed_dataset *dataset,
+                                  char *buffer,
+                                  size_t capacity,
+                                  size_t *length);
+
+/*
  Releases a data set. NULL is fine.
  */
 void seed_dataset_free(seed_dataset *dataset);
@@ -1998,6 +2007,15 @@ SEED_MUST_USE seed_error *seed_teacher_dim(const seed_teacher *teacher, int64_t 
  Errors: SEED_ERROR_UNSUPPORTED for an engine of the application, which libseed cannot look into.
  */
 SEED_MUST_USE seed_error *seed_teacher_parameter_count(const seed_teacher *teacher, int64_t *out);
+
+/*
+ What you should know about the teacher although nothing failed, such as tensors of its file that were not understood: one warning a line,
+ each once, by the rule of seed_config_get_string; empty where there is none.
+ */
+SEED_MUST_USE seed_error *seed_teacher_warnings(const seed_teacher *teacher,
+                                  char *buffer,
+                                  size_t capacity,
+                                  size_t *length);
 
 /*
  Releases a teacher. NULL is fine.
@@ -2124,6 +2142,15 @@ SEED_MUST_USE seed_error *seed_student_parameter_count(const seed_student *stude
  The width of the embedding, C.
  */
 SEED_MUST_USE seed_error *seed_student_dim(const seed_student *student, int64_t *out);
+
+/*
+ What you should know about the student although nothing failed, such as tensors of a file of weights that were not understood: one
+ warning a line, each once, by the rule of seed_config_get_string; empty where there is none.
+ */
+SEED_MUST_USE seed_error *seed_student_warnings(const seed_student *student,
+                                  char *buffer,
+                                  size_t capacity,
+                                  size_t *length);
 
 /*
  Releases a student. NULL is fine.
@@ -2339,6 +2366,15 @@ SEED_MUST_USE seed_error *seed_trainer_resume(seed_trainer *trainer,
                                 const char *path);
 
 /*
+ What you should know about the run although nothing failed, such as a student that has collapsed: one warning a line, each once, by the rule of seed_config_get_string;
+ empty where there is none. It may be called at any time, from the progress callback too.
+ */
+SEED_MUST_USE seed_error *seed_trainer_warnings(const seed_trainer *trainer,
+                                  char *buffer,
+                                  size_t capacity,
+                                  size_t *length);
+
+/*
  Releases a trainer. NULL is fine.
  */
 void seed_trainer_free(seed_trainer *trainer);
@@ -2516,6 +2552,15 @@ SEED_MUST_USE seed_error *seed_session_embed_dataset(const seed_session *session
                                        size_t *length);
 
 /*
+ What you should know about the session although nothing failed, such as frames of which much is cut away: one warning a line, each once,
+ by the rule of seed_config_get_string; empty where there is none. After seed_session_swap these are the warnings of what runs now.
+ */
+SEED_MUST_USE seed_error *seed_session_warnings(const seed_session *session,
+                                  char *buffer,
+                                  size_t capacity,
+                                  size_t *length);
+
+/*
  Releases a session. NULL is fine.
  */
 void seed_session_free(seed_session *session);
@@ -2656,6 +2701,15 @@ SEED_MUST_USE seed_error *seed_classifier_judge(const seed_classifier *classifie
                                   char *buffer,
                                   size_t capacity,
                                   size_t *length);
+
+/*
+ What you should know about the classifier although nothing failed, such as probabilities that nothing was held out to calibrate: one
+ warning a line, each once, by the rule of seed_config_get_string; empty where there is none.
+ */
+SEED_MUST_USE seed_error *seed_classifier_warnings(const seed_classifier *classifier,
+                                     char *buffer,
+                                     size_t capacity,
+                                     size_t *length);
 
 /*
  Releases a classifier. NULL is fine.
@@ -2811,6 +2865,15 @@ SEED_MUST_USE seed_error *seed_anomaly_map(const seed_anomaly *anomaly,
                              size_t *length,
                              float *score,
                              uint8_t *alarm);
+
+/*
+ What you should know about the detector although nothing failed, such as a threshold that no held-out image has set: one warning a line,
+ each once, by the rule of seed_config_get_string; empty where there is none. Warnings about what it has learned are saved with it.
+ */
+SEED_MUST_USE seed_error *seed_anomaly_warnings(const seed_anomaly *anomaly,
+                                  char *buffer,
+                                  size_t capacity,
+                                  size_t *length);
 
 /*
  Releases a detector. NULL is fine.

@@ -33,6 +33,16 @@ impl Warnings {
         }
     }
 
+    /// Keeps what another object has logged already, such as what was found in a file.
+    pub fn keep(&self, known: impl IntoIterator<Item = String>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for text in known {
+            if kept.len() < MAX_WARNINGS && !kept.contains(&text) {
+                kept.push(text);
+            }
+        }
+    }
+
     /// All warnings so far.
     pub fn list(&self) -> Vec<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -54,6 +64,8 @@ mod tests {
         warnings.clone().add("two\nlines");
         warnings.add("two\nlines");
         assert_eq!(warnings.text(), "two lines");
+        warnings.keep(["two\nlines".to_owned(), "three".to_owned()]);
+        assert_eq!(warnings.list().len(), 2);
         (0..2 * MAX_WARNINGS).for_each(|number| warnings.add(number.to_string()));
         assert_eq!(warnings.list().len(), MAX_WARNINGS);
     }

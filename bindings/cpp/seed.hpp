@@ -451,6 +451,20 @@ template <class Ask> Returned<std::string> text(Ask &&ask) {
   return settle(error, std::move(result));
 }
 
+// A text as its lines; none of an empty one.
+template <class Ask> Returned<std::vector<std::string>> lines(Ask &&ask) {
+  std::string all;
+  std::vector<std::string> result;
+  seed_error *error = fill(all, ask);
+  if (error == nullptr && all.size() > 1) {
+    for (char &character : all) {
+      if (character == '\n') character = '\0';
+    }
+    for (std::size_t start = 0; start < all.size(); start += result.back().size() + 1) result.emplace_back(&all[start]);
+  }
+  return settle(error, std::move(result));
+}
+
 // A call that writes one number of type Raw, as a T.
 template <class T, class Raw = T, class Ask> Returned<T> number(Ask &&ask) {
   Raw value{};
@@ -980,6 +994,13 @@ public:
     });
   }
 
+  /// What you should know about the images although nothing failed, such as numbers outside [0, 1] that were clamped.
+  Returned<std::vector<std::string>> warnings() const {
+    return detail::lines([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_dataset_warnings(get(), buffer, capacity, length);
+    });
+  }
+
 private:
   Returned<std::size_t> push_as(const ImageView &image, const char *name) const {
     return detail::number<std::size_t>(
@@ -1060,6 +1081,13 @@ public:
   /// The number of parameters.
   Returned<std::int64_t> parameter_count() const {
     return detail::number<std::int64_t>([&](std::int64_t *out) { return seed_teacher_parameter_count(get(), out); });
+  }
+
+  /// What you should know about the teacher although nothing failed, such as tensors of its file that were not understood.
+  Returned<std::vector<std::string>> warnings() const {
+    return detail::lines([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_teacher_warnings(get(), buffer, capacity, length);
+    });
   }
 };
 
@@ -1166,6 +1194,13 @@ public:
   Returned<std::string> provenance() const {
     return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
       return seed_student_provenance(get(), buffer, capacity, length);
+    });
+  }
+
+  /// What you should know about the student although nothing failed, such as tensors of a file of weights that were not understood.
+  Returned<std::vector<std::string>> warnings() const {
+    return detail::lines([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_student_warnings(get(), buffer, capacity, length);
     });
   }
 };
@@ -1436,6 +1471,13 @@ public:
   /// Goes on where the checkpoint in the folder `path` stopped.
   Returned<void> resume(const std::string &path) { return detail::settle(seed_trainer_resume(get(), path.c_str())); }
 
+  /// What you should know about the run although nothing failed, such as a student that has collapsed. Works while the run goes on, from its progress function too.
+  Returned<std::vector<std::string>> warnings() const {
+    return detail::lines([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_trainer_warnings(get(), buffer, capacity, length);
+    });
+  }
+
 private:
   static Returned<Trainer> make(const Config &config, const Student &student, const Teacher &teacher,
                                 const Queue *queue, const Dataset *dataset) {
@@ -1588,6 +1630,13 @@ public:
         cancel == nullptr ? nullptr : cancel->get(), detail::place(out, none), out.size(), &length);
     callback.rethrow(error);
     return detail::settle(error, length);
+  }
+
+  /// What you should know about the session although nothing failed, such as frames of which much is cut away.
+  Returned<std::vector<std::string>> warnings() const {
+    return detail::lines([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_session_warnings(get(), buffer, capacity, length);
+    });
   }
 };
 
@@ -2009,6 +2058,13 @@ public:
     found.alarm = alarm != 0;
     return detail::settle(error, std::move(found));
   }
+
+  /// What you should know about the detector although nothing failed, such as a threshold that no held-out image has set.
+  Returned<std::vector<std::string>> warnings() const {
+    return detail::lines([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_anomaly_warnings(get(), buffer, capacity, length);
+    });
+  }
 };
 
 /// AUROC: how often a positive image scores higher than a negative one. `positives` has 1 for a positive, 0 for a negative.
@@ -2199,6 +2255,13 @@ public:
     callback.rethrow(error);
     if (error == nullptr) result.resize(length - 1); // without the NUL
     return detail::settle(error, std::move(result));
+  }
+
+  /// What you should know about the classifier although nothing failed, such as probabilities that nothing was held out to calibrate.
+  Returned<std::vector<std::string>> warnings() const {
+    return detail::lines([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_classifier_warnings(get(), buffer, capacity, length);
+    });
   }
 
 private:

@@ -109,6 +109,13 @@ func (a *Anomaly) Close() error {
 	return nil
 }
 
+// Warnings is what you should know about the detector although nothing failed, such as a threshold that no held-out image has set.
+func (a *Anomaly) Warnings() ([]string, error) {
+	return warnings(a.inner(), func(object *C.seed_anomaly, buffer *C.char, capacity C.size_t, length *C.size_t) *C.seed_error {
+		return C.seed_anomaly_warnings(object, buffer, capacity, length)
+	})
+}
+
 // Add learns further images of good parts, while the detector goes on judging: the memory grows by what it does not cover, up to
 // its "anomaly.memory_max", and "anomaly.held_out" of the images join those that set the threshold. Calls under way end with what
 // they began with.

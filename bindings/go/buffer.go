@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 	"unsafe"
 )
 
@@ -52,6 +53,22 @@ func fillText(call func(buffer *C.char, capacity C.size_t, length *C.size_t) *C.
 	})
 	text, _, _ := bytes.Cut(buffer, []byte{0})
 	return string(text), err
+}
+
+// warnings is the list of an object's warnings; C has one a line.
+func warnings[O comparable](h *handle[O], call func(object O, buffer *C.char, capacity C.size_t, length *C.size_t) *C.seed_error) ([]string, error) {
+	object, err := h.acquire()
+	if err != nil {
+		return nil, err
+	}
+	defer h.release()
+	text, err := fillText(func(buffer *C.char, capacity C.size_t, length *C.size_t) *C.seed_error {
+		return call(object, buffer, capacity, length)
+	})
+	if err != nil || text == "" {
+		return nil, err
+	}
+	return strings.Split(text, "\n"), nil
 }
 
 // floats is the C view of a slice; the call must keep to its length.

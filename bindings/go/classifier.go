@@ -62,6 +62,13 @@ func (c *Classifier) Close() error {
 	return nil
 }
 
+// Warnings is what you should know about the classifier although nothing failed, such as probabilities that nothing was held out to calibrate.
+func (c *Classifier) Warnings() ([]string, error) {
+	return warnings(c.inner(), func(object *C.seed_classifier, buffer *C.char, capacity C.size_t, length *C.size_t) *C.seed_error {
+		return C.seed_classifier_warnings(object, buffer, capacity, length)
+	})
+}
+
 // Save writes the classifier to one safetensors file, atomically: network with torchvision's key names, classes, temperature,
 // threshold and what the held-out images said.
 func (c *Classifier) Save(path string) error {

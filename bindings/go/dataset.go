@@ -68,6 +68,13 @@ func (d *Dataset) Close() error {
 	return nil
 }
 
+// Warnings is what you should know about the images although nothing failed, such as numbers outside [0, 1] that were clamped.
+func (d *Dataset) Warnings() ([]string, error) {
+	return warnings(d.inner(), func(object *C.seed_dataset, buffer *C.char, capacity C.size_t, length *C.size_t) *C.seed_error {
+		return C.seed_dataset_warnings(object, buffer, capacity, length)
+	})
+}
+
 // Push copies an image into the data set under name ("": its number) and gives its number. Works on every data set, one of
 // a folder too.
 func (d *Dataset) Push(img image.Image, name string) (int, error) {

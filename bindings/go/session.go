@@ -82,6 +82,13 @@ func (s *Session) Close() error {
 	return nil
 }
 
+// Warnings is what you should know about the session although nothing failed, such as frames of which much is cut away.
+func (s *Session) Warnings() ([]string, error) {
+	return warnings(s.inner(), func(object *C.seed_session, buffer *C.char, capacity C.size_t, length *C.size_t) *C.seed_error {
+		return C.seed_session_warnings(object, buffer, capacity, length)
+	})
+}
+
 // Describe says how the session computes, for a person: "cpu, bfloat16, 8 images at once".
 func (s *Session) Describe() (string, error) {
 	object, err := s.inner().acquire()

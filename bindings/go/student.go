@@ -62,6 +62,13 @@ func (s *Student) Close() error {
 	return nil
 }
 
+// Warnings is what you should know about the student although nothing failed, such as tensors of a file of weights that were not understood.
+func (s *Student) Warnings() ([]string, error) {
+	return warnings(s.inner(), func(object *C.seed_student, buffer *C.char, capacity C.size_t, length *C.size_t) *C.seed_error {
+		return C.seed_student_warnings(object, buffer, capacity, length)
+	})
+}
+
 // Save writes the student to a safetensors file with torchvision's key names, atomically.
 func (s *Student) Save(path string) error {
 	return save(s.inner(), path, func(object *C.seed_student, file *C.char) *C.seed_error { return C.seed_student_save(object, file) })

@@ -80,6 +80,13 @@ func (t *Teacher) Close() error {
 	return nil
 }
 
+// Warnings is what you should know about the teacher although nothing failed, such as tensors of its file that were not understood.
+func (t *Teacher) Warnings() ([]string, error) {
+	return warnings(t.inner(), func(object *C.seed_teacher, buffer *C.char, capacity C.size_t, length *C.size_t) *C.seed_error {
+		return C.seed_teacher_warnings(object, buffer, capacity, length)
+	})
+}
+
 // Dim is the width of the teacher's embedding; set "embedding_dim" to it before making the student.
 func (t *Teacher) Dim() (int, error) {
 	var dim C.int64_t

@@ -143,6 +143,13 @@ func (t *Trainer) Close() error {
 	return nil
 }
 
+// Warnings is what you should know about the run although nothing failed, such as a student that has collapsed. Works while the run goes on, from its progress function too.
+func (t *Trainer) Warnings() ([]string, error) {
+	return warnings(t.inner(), func(object *C.seed_trainer, buffer *C.char, capacity C.size_t, length *C.size_t) *C.seed_error {
+		return C.seed_trainer_warnings(object, buffer, capacity, length)
+	})
+}
+
 // Run distils until the end of the run, or for maxSteps more steps (0: no limit). With "checkpoint_path" set, the run is
 // saved every "checkpoint_every" steps, on cancel and at the end. After an error or a cancel another call goes on where this
 // one ended.

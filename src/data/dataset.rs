@@ -20,6 +20,7 @@ use super::source::{EncodedImage, EncodedImages, Source};
 use super::stored::{Stored, read_scaled};
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::{STRIDE, push, room, spare};
+use crate::warnings::Warnings;
 
 /// Decoded frames of files are kept up to this many bytes: 5,461 frames of 256×256 in colour.
 pub const DEFAULT_CACHE_BYTES: usize = 1 << 30;
@@ -38,6 +39,7 @@ pub struct Dataset {
     images: RwLock<Vec<Image>>,
     cache: Mutex<Cache>,
     broken: Mutex<Broken>,
+    warnings: Warnings,
 }
 
 struct Image {
@@ -150,7 +152,8 @@ impl Dataset {
     fn of_images(images: Vec<Image>, broken: Broken) -> Self {
         let (frames, files) = (BTreeMap::new(), BTreeMap::new());
         let cache = Cache { frames, files, bytes: 0, budget: DEFAULT_CACHE_BYTES };
-        Self { images: RwLock::new(images), cache: Mutex::new(cache), broken: Mutex::new(broken) }
+        let (images, cache, broken) = (RwLock::new(images), Mutex::new(cache), Mutex::new(broken));
+        Self { images, cache, broken, warnings: Warnings::default() }
     }
 
     /// The images `numbers` of this one, in that order, as a data set of its own: names and files are the same, pushed
@@ -281,6 +284,11 @@ impl Dataset {
     /// Number `i` of them, if there are as many.
     pub fn skipped_at(&self, i: usize) -> Option<Skipped> {
         lock(&self.broken).all().nth(i).cloned()
+    }
+
+    /// What a caller should know about the images although they can be used.
+    pub fn warnings(&self) -> &Warnings {
+        &self.warnings
     }
 
     /// Gives images that could not be read another chance; those with damaged content stay broken.

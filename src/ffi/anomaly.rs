@@ -10,7 +10,7 @@ use super::cancel::{seed_cancel_token, token};
 use super::config::seed_config;
 use super::dataset::seed_dataset;
 use super::error::seed_error;
-use super::handle::{Guarded, free, handle, with};
+use super::handle::{Guarded, free, handle, warnings, with};
 use super::image::{Images, seed_image};
 use super::pointers::{answer_size, check_out, fill_text, product, put, put_new, text};
 use super::session::{options, seed_count_callback};
@@ -26,7 +26,7 @@ const CHUNK: usize = 16;
 /// A memory of good parts that says how far an image is from all of them, and where. All functions may be called from
 /// several threads at once, seed_anomaly_add among them.
 pub struct seed_anomaly(Guarded<AnomalyDetector>);
-handle!(seed_anomaly, AnomalyDetector);
+handle!(seed_anomaly, AnomalyDetector, |anomaly| anomaly.warnings());
 
 /// Learns the images of `good`, all of good parts, by the features of `student` and the settings "anomaly.…", "seed",
 /// "device" and "precision" of `config` (docs/anomaly.md): "anomaly.kind" is patchcore, a memory of patches, or stfpm, a second
@@ -239,6 +239,18 @@ pub unsafe extern "C" fn seed_anomaly_map(
             Ok(())
         })
     })
+}
+
+/// What you should know about the detector although nothing failed, such as a threshold that no held-out image has set: one warning a line,
+/// each once, by the rule of seed_config_get_string; empty where there is none. Warnings about what it has learned are saved with it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_anomaly_warnings(
+    anomaly: *const seed_anomaly,
+    buffer: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+) -> *mut seed_error {
+    catch(|| unsafe { fill_text(&warnings(anomaly)?, buffer, capacity, length) })
 }
 
 /// Releases a detector. NULL is fine.

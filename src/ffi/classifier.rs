@@ -10,7 +10,7 @@ use super::cancel::{seed_cancel_token, token};
 use super::config::seed_config;
 use super::dataset::seed_dataset;
 use super::error::seed_error;
-use super::handle::{Guarded, free, handle, with};
+use super::handle::{Guarded, free, handle, warnings, with};
 use super::image::{Images, seed_image};
 use super::pointers::{array, check_out, fill, fill_text, put, put_new, text};
 use super::session::{options, seed_count_callback};
@@ -23,7 +23,7 @@ const CHUNK: usize = 32;
 /// A network that says which class an image is of, how sure it is, and when it is not. It never changes; all functions may
 /// be called from several threads at once.
 pub struct seed_classifier(pub(super) Guarded<Arc<Classifier>>);
-handle!(seed_classifier, Arc<Classifier>);
+handle!(seed_classifier, Arc<Classifier>, |classifier| classifier.warnings());
 
 /// Opens a file of seed_classifier_save. "device" and "precision" come from `config`. The caller frees the classifier.
 ///
@@ -291,6 +291,18 @@ pub unsafe extern "C" fn seed_classifier_judge(
         })?;
         fill_text(&text, buffer, capacity, length)
     })
+}
+
+/// What you should know about the classifier although nothing failed, such as probabilities that nothing was held out to calibrate: one
+/// warning a line, each once, by the rule of seed_config_get_string; empty where there is none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_classifier_warnings(
+    classifier: *const seed_classifier,
+    buffer: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+) -> *mut seed_error {
+    catch(|| unsafe { fill_text(&warnings(classifier)?, buffer, capacity, length) })
 }
 
 /// Releases a classifier. NULL is fine.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::border::catch;
 use super::error::seed_error;
-use super::handle::{Guarded, free, handle, with};
+use super::handle::{Guarded, free, handle, warnings, with};
 use super::image::{fill_image, seed_image};
 use super::pointers::{array, check_optional, check_out, fill_text, put, put_new, text};
 use crate::Error;
@@ -16,7 +16,7 @@ use crate::data::decode::decode_bytes;
 /// Images without labels. Trainers and sessions hold what they use, so it may be freed in any order. All functions may be
 /// called from several threads at once, pushing while a trainer reads included.
 pub struct seed_dataset(pub(super) Guarded<Arc<Dataset>>);
-handle!(seed_dataset, Arc<Dataset>);
+handle!(seed_dataset, Arc<Dataset>, |dataset| dataset.warnings());
 
 /// Opens every JPEG, PNG, BMP and TIFF in `folder` and below, sorted by name. Files are read when they are needed: a
 /// broken one is skipped, counted and named then. The caller frees the data set with seed_dataset_free.
@@ -184,6 +184,18 @@ pub unsafe extern "C" fn seed_dataset_skipped(
         })?;
         fill_text(&line, buffer, capacity, length)
     })
+}
+
+/// What you should know about the images although they can be used, such as numbers outside [0, 1] that were clamped: one warning a line,
+/// each once, by the rule of seed_config_get_string; empty where there is none. Images that could not be read are told by seed_dataset_skipped.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_dataset_warnings(
+    dataset: *const seed_dataset,
+    buffer: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+) -> *mut seed_error {
+    catch(|| unsafe { fill_text(&warnings(dataset)?, buffer, capacity, length) })
 }
 
 /// Releases a data set. NULL is fine.

@@ -16,12 +16,15 @@ use std::sync::{RwLock, TryLockError};
 use super::border::catch_void;
 use super::live::{self, Found};
 use crate::torch::caught;
+use crate::warnings::Warnings;
 use crate::{Error, ErrorKind, Result};
 
 /// What a handle stands for. A handle's address is that of a pointer to it.
 struct Object<T> {
     shares: AtomicUsize,
     poisoned: AtomicBool,
+    /// Beside the lock, so that they can be read while a call works with the value.
+    warnings: Warnings,
     value: RwLock<T>,
 }
 
@@ -31,9 +34,9 @@ struct Share<T>(NonNull<Object<T>>);
 
 impl<T> Share<T> {
     /// The first share of a new object.
-    fn new(value: T) -> Self {
-        let object =
-            Object { shares: AtomicUsize::new(1), poisoned: AtomicBool::new(false), value: RwLock::new(value) };
+    fn new(value: T, warnings: Warnings) -> Self {
+        let (shares, poisoned) = (AtomicUsize::new(1), AtomicBool::new(false));
+        let object = Object { shares, poisoned, warnings, value: RwLock::new(value) };
         Self(NonNull::from(Box::leak(Box::new(object))))
     }
 
@@ -74,14 +77,23 @@ pub trait Handle: Sized {
     const NAME: &'static str;
     /// What the handle stands for.
     type Value;
+    /// The list to which `value` adds its warnings.
+    fn warnings(value: &Self::Value) -> Warnings {
+        let _ = value;
+        Warnings::default()
+    }
 }
 
-/// Declares that `$type(Guarded<$value>)` is a handle.
+/// Declares that `$type(Guarded<$value>)` is a handle, and for [`warnings`] where a value keeps its warnings.
 macro_rules! handle {
-    ($type:ident, $value:ty) => {
+    ($type:ident, $value:ty $(, $warnings:expr)?) => {
         impl $crate::ffi::handle::Handle for $type {
             const NAME: &'static str = stringify!($type);
             type Value = $value;
+            $(fn warnings(value: &Self::Value) -> $crate::warnings::Warnings {
+                let of: fn(&$value) -> &$crate::warnings::Warnings = $warnings;
+                of(value).clone()
+            })?
         }
     };
 }
@@ -99,7 +111,8 @@ const fn tag_of(name: &str) -> u64 {
 
 /// A new handle that the caller of the C function owns.
 pub(super) fn create<H: Handle>(value: H::Value) -> Result<*mut H> {
-    let object = Share::new(value);
+    let warnings = H::warnings(&value);
+    let object = Share::new(value, warnings);
     let handle = Box::new(object.0);
     if !live::add((&raw const *handle).addr(), tag_of(H::NAME)) {
         return Err(Error::new(ErrorKind::OutOfMemory, "no memory for the table of handles; free some"));
@@ -203,6 +216,12 @@ impl<H: Handle> Held<H> {
     }
 }
 
+/// The warnings of a handle's object, one a line. They can be read at any time: while another call works with the object, from
+/// that call's own callback, and after a panic.
+pub(super) fn warnings<H: Handle>(handle: *const H) -> Result<String> {
+    Ok(hold(handle)?.0.warnings.text())
+}
+
 /// Runs `body` on the value together with other readers.
 pub(super) fn with<H: Handle, R>(handle: *const H, body: impl FnOnce(&H::Value) -> Result<R>) -> Result<R> {
     hold(handle)?.with(body)
@@ -222,6 +241,8 @@ mod tests {
 
     struct number(Guarded<i32>);
     handle!(number, i32);
+    struct warned(Guarded<Warnings>);
+    handle!(warned, Warnings, |value| value);
     struct text(Guarded<String>);
     handle!(text, String);
     struct dropped(Guarded<Dropped>);
@@ -275,6 +296,21 @@ mod tests {
             free(handle);
             assert_eq!(kind(handle), Some(ErrorKind::InvalidArgument));
         }
+    }
+
+    #[test]
+    fn warnings_are_read_while_the_value_is_in_use() {
+        let handle = create::<warned>(Warnings::default()).unwrap();
+        with_mut(handle, |value| {
+            value.add("a");
+            value.add("b");
+            assert_eq!(warnings(handle)?, "a\nb");
+            Ok(())
+        })
+        .unwrap();
+        assert!(warnings(create::<number>(1).unwrap()).unwrap().is_empty());
+        free(handle);
+        assert_eq!(warnings(handle).unwrap_err().kind(), ErrorKind::InvalidArgument);
     }
 
     #[test]

@@ -294,6 +294,20 @@ pub unsafe extern "C" fn seed_session_embed_dataset(
     })
 }
 
+/// What you should know about the session although nothing failed, such as frames of which much is cut away: one warning a line, each once,
+/// by the rule of seed_config_get_string; empty where there is none. After seed_session_swap these are the warnings of what runs now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_session_warnings(
+    session: *const seed_session,
+    buffer: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        fill_text(&with(session, |session| Ok(session.current().warnings().text()))?, buffer, capacity, length)
+    })
+}
+
 /// Releases a session. NULL is fine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_session_free(session: *mut seed_session) {

@@ -9,12 +9,13 @@ use serde_json::json;
 use super::border::catch;
 use super::config::seed_config;
 use super::error::seed_error;
-use super::handle::{Guarded, free, handle, with, with_mut};
+use super::handle::{Guarded, free, handle, warnings, with, with_mut};
 use super::pointers::{check_out, fill_text, put, put_new, text};
 use crate::model::provenance::{Provenance, SharedProvenance};
 use crate::model::student_file::{StudentHeader, load_student, save_student};
 use crate::model::{Architecture, Head, Network, start_from};
 use crate::train::distill::{SharedNetwork, lock, with_lock};
+use crate::warnings::Warnings;
 use crate::{Error, device};
 
 /// What a student handle holds: the shared weights, and how its images were made.
@@ -25,12 +26,14 @@ pub struct StudentInner {
     pub(super) provenance: SharedProvenance,
     /// What the last seed_student_load_weights did, as JSON; empty before.
     initial: String,
+    warnings: Warnings,
 }
 
 impl StudentInner {
     fn new(network: Network, header: StudentHeader) -> Self {
         let provenance = Arc::new(Provenance::of_value(header.provenance.clone()));
-        Self { network: Arc::new(Mutex::new(network)), header, provenance, initial: String::new() }
+        let network = Arc::new(Mutex::new(network));
+        Self { network, header, provenance, initial: String::new(), warnings: Warnings::default() }
     }
 
     /// The header as it is now.
@@ -43,7 +46,7 @@ impl StudentInner {
 /// session is made. All functions but seed_student_load_weights may be called from several threads at once; they wait for a
 /// step that is writing the weights.
 pub struct seed_student(pub(super) Guarded<StudentInner>);
-handle!(seed_student, StudentInner);
+handle!(seed_student, StudentInner, |student| &student.warnings);
 
 /// Makes a student with random weights, drawn from the configuration's "seed": `architecture` is
 /// - "resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", or SwAV's "resnet50w2", "resnet50w4";
@@ -120,6 +123,7 @@ pub unsafe extern "C" fn seed_student_load_weights(student: *mut seed_student, p
             student.provenance.set_initial_weights(
                 json!({ "file": file, "layout": initial.layout, "prefix": initial.prefix, "head": initial.head }),
             )?;
+            student.warnings.keep(initial.warnings.iter().cloned());
             student.initial = serde_json::to_string(&initial)
                 .map_err(|error| Error::invalid(format!("the report cannot be written as JSON: {error}")))?;
             Ok(())
@@ -210,6 +214,18 @@ pub unsafe extern "C" fn seed_student_dim(student: *const seed_student, out: *mu
         put(out, with(student, |student| Ok(lock(&student.network)?.output_dim()))?);
         Ok(())
     })
+}
+
+/// What you should know about the student although nothing failed, such as tensors of a file of weights that were not understood: one
+/// warning a line, each once, by the rule of seed_config_get_string; empty where there is none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_student_warnings(
+    student: *const seed_student,
+    buffer: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+) -> *mut seed_error {
+    catch(|| unsafe { fill_text(&warnings(student)?, buffer, capacity, length) })
 }
 
 /// Releases a student. NULL is fine.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::border::catch;
 use super::config::seed_config;
 use super::error::seed_error;
-use super::handle::{Guarded, free, handle, with};
-use super::pointers::{check_out, put, put_new, text};
+use super::handle::{Guarded, free, handle, warnings, with};
+use super::pointers::{check_out, fill_text, put, put_new, text};
 use crate::device;
 use crate::model::{Architecture, Teacher, TorchScript};
 
@@ -16,7 +16,7 @@ use crate::model::{Architecture, Teacher, TorchScript};
 /// (seed_teacher_from_callback). Trainers and sessions hold what they use. All functions may be called from several threads
 /// at once.
 pub struct seed_teacher(pub(super) Guarded<Arc<Teacher>>);
-handle!(seed_teacher, Arc<Teacher>);
+handle!(seed_teacher, Arc<Teacher>, |teacher| teacher.warnings());
 
 /// Reads a teacher's weights from a safetensors file or a torch checkpoint (.pt, .pth, .pth.tar; zip or legacy format),
 /// which is read as data: nothing in it is executed. Without a projection head in the file the embedding is the backbone's
@@ -94,6 +94,18 @@ pub unsafe extern "C" fn seed_teacher_parameter_count(teacher: *const seed_teach
         put(out, with(teacher, |teacher| teacher.parameter_count())?);
         Ok(())
     })
+}
+
+/// What you should know about the teacher although nothing failed, such as tensors of its file that were not understood: one warning a line,
+/// each once, by the rule of seed_config_get_string; empty where there is none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_teacher_warnings(
+    teacher: *const seed_teacher,
+    buffer: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+) -> *mut seed_error {
+    catch(|| unsafe { fill_text(&warnings(teacher)?, buffer, capacity, length) })
 }
 
 /// Releases a teacher. NULL is fine.

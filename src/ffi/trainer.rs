@@ -12,9 +12,9 @@ use super::config::seed_config;
 use super::dataset::seed_dataset;
 use super::embeddings::seed_embeddings;
 use super::error::seed_error;
-use super::handle::{Guarded, free, handle, with, with_mut};
+use super::handle::{Guarded, free, handle, warnings, with, with_mut};
 use super::image::{seed_image, views};
-use super::pointers::{check_optional, check_out, put, put_new, text};
+use super::pointers::{check_optional, check_out, fill_text, put, put_new, text};
 use super::queue::seed_queue;
 use super::student::seed_student;
 use super::teacher::seed_teacher;
@@ -95,7 +95,7 @@ pub type seed_progress_callback =
 
 /// One distillation run. Used by one thread at a time; it holds what it was made of.
 pub struct seed_trainer(Guarded<Distillation>);
-handle!(seed_trainer, Distillation);
+handle!(seed_trainer, Distillation, |run| run.warnings());
 
 /// What every run is made of, wherever its targets come from.
 struct Parts {
@@ -277,6 +277,18 @@ pub unsafe extern "C" fn seed_trainer_resume(trainer: *mut seed_trainer, path: *
         let path = Path::new(text("path", path)?);
         with_mut(trainer, |trainer| trainer.resume(path))
     })
+}
+
+/// What you should know about the run although nothing failed, such as a student that has collapsed: one warning a line, each once, by the rule of seed_config_get_string;
+/// empty where there is none. It may be called at any time, from the progress callback too.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_trainer_warnings(
+    trainer: *const seed_trainer,
+    buffer: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+) -> *mut seed_error {
+    catch(|| unsafe { fill_text(&warnings(trainer)?, buffer, capacity, length) })
 }
 
 /// Releases a trainer. NULL is fine.

@@ -39,6 +39,7 @@ use crate::memory::filled;
 use crate::model::student_file::{StudentHeader, load_with, save_with};
 use crate::model::weights::StateDict;
 use crate::model::{Head, Network};
+use crate::warnings::Warnings;
 
 /// The metadata key of a classifier's file that a student's file does not have.
 const KEY: &str = "classifier";
@@ -240,6 +241,11 @@ impl Classifier {
     /// How it computes, for a person.
     pub fn describe(&self) -> String {
         self.session.describe()
+    }
+
+    /// What a caller should know about the classifier although nothing failed.
+    pub fn warnings(&self) -> &Warnings {
+        self.session.warnings()
     }
 
     /// A copy of the network, on the CPU.

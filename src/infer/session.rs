@@ -39,6 +39,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::memory::room;
 use crate::model::student_file::load_student;
 use crate::model::{Architecture, Description, Fused, Head, Network, Teacher};
+use crate::warnings::Warnings;
 
 /// Frames of one call from which on several threads draw them: fewer are drawn sooner than threads wake up.
 const DRAWN_BY_ONE: usize = 4;
@@ -100,6 +101,7 @@ pub struct Session {
     pub(super) output: Output,
     pub(super) dim: usize,
     description: Description,
+    pub(super) warnings: Warnings,
 }
 
 impl Session {
@@ -185,7 +187,7 @@ impl Session {
         // Widths are positive and below 2^20.
         let dim = dim as usize;
         let gather = Gather::new(view.view_len(), dim);
-        Self { plan, gather, view: view.clone(), output, dim, description }
+        Self { plan, gather, view: view.clone(), output, dim, description, warnings: Warnings::default() }
     }
 
     /// Numbers in a row: the width of the features or of the embedding.
@@ -245,6 +247,11 @@ impl Session {
     /// The network in figures.
     pub fn description(&self) -> &Description {
         &self.description
+    }
+
+    /// What a caller should know about the session although nothing failed.
+    pub fn warnings(&self) -> &Warnings {
+        &self.warnings
     }
 
     /// One row for each frame, in order: (frames, [`dim`](Session::dim)).

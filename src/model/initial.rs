@@ -31,6 +31,8 @@ pub struct InitialWeights {
     pub defaulted: Vec<String>,
     /// The file's tensors that were not used, heads among them.
     pub ignored: Vec<String>,
+    /// What a caller should know about the file.
+    pub warnings: Vec<String>,
 }
 
 /// Puts the weights of a file into `network`: all or nothing. Those of three channels are folded to one for a grey network;
@@ -56,6 +58,7 @@ fn start_from_state(network: &Network, state: StateDict, view: &ViewConfig) -> R
     );
     let ignored = found.aside.into_iter().chain(report.ignored).collect();
     Ok(InitialWeights {
+        warnings: found.warnings.list(),
         layout: found.layout,
         prefix: found.prefix,
         head: head && network.head() != super::Head::None,

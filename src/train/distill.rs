@@ -18,6 +18,7 @@ use crate::distill::step::{StepSettings, distill, for_teacher};
 use crate::distill::{ImageTargets, Targets, Temperatures, device_views};
 use crate::model::Network;
 use crate::optim::{Cosine, Sgd};
+use crate::warnings::Warnings;
 use crate::{Error, ErrorKind, Result, device, torch};
 
 /// A student that trainer, sessions and the application share; locked for the length of a step.
@@ -52,6 +53,7 @@ pub struct Distillation {
     pub(super) unread: Vec<Tensor>,
     pub(super) record: Option<Record>,
     pub(super) board: Board,
+    pub(super) warnings: Warnings,
 }
 
 impl Distillation {
@@ -136,6 +138,7 @@ impl Distillation {
             unread,
             record,
             board: Board::default(),
+            warnings: Warnings::default(),
         })
     }
 
@@ -157,6 +160,11 @@ impl Distillation {
     /// The queue, shared.
     pub fn queue(&self) -> &SharedQueue {
         &self.queue
+    }
+
+    /// What a caller should know about the run although nothing failed.
+    pub fn warnings(&self) -> &Warnings {
+        &self.warnings
     }
 
     /// Distils until the run's end, or for `max_steps` more steps. `observe` is called every `progress_every` steps and

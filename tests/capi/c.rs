@@ -48,7 +48,18 @@ fn a_night_holds_in_c99_and_cpp17() {
 
 #[test]
 fn weights_of_others_hold_in_c99_and_cpp17() {
-    holds_in_c99_and_cpp17("weights.c");
+    use seed::model::{Architecture, Head, Network, weights};
+    // MoCo's query encoder and its queue, and something else.
+    let network = Network::new(Architecture::MobileNetV3Small, Head::None, 5, tch::Device::Cpu).unwrap();
+    let mut tensors = network.to_state().unwrap();
+    tensors.iter_mut().for_each(|(name, _)| name.insert_str(0, "module.encoder_q."));
+    let one = tensors[0].1.clone();
+    tensors.extend([("module.queue".to_owned(), one.clone()), ("stranger.weight".to_owned(), one)]);
+    for cpp in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        weights::write_safetensors(&folder.path().join("stranger.safetensors"), &tensors, &Default::default()).unwrap();
+        run(&compile(&root().join("tests/capi/weights.c"), cpp, folder.path()), folder.path(), threads(cpp));
+    }
 }
 
 #[test]

@@ -23,6 +23,49 @@ static char *report_of(const seed_student *student) {
   return text;
 }
 
+typedef seed_error *warnings_of(const void *object, char *buffer, size_t capacity, size_t *length);
+
+/* The warnings of an object by the rule of all texts, or an error of the first question. */
+static char *warnings(warnings_of *ask, const void *object) {
+  size_t length = 0;
+  char *text;
+  OK(ask(object, NULL, 0, &length));
+  text = (char *)calloc(1, length + 1);
+  OK(ask(object, text, length, &length));
+  CHECK(strlen(text) + 1 == length);
+  if (length > 1) FAILS(SEED_ERROR_BUFFER_TOO_SMALL, ask(object, text, length - 1, &length));
+  FAILS(SEED_ERROR_INVALID_ARGUMENT, ask(object, text, length, NULL));
+  FAILS(SEED_ERROR_INVALID_ARGUMENT, ask(NULL, text, length, &length));
+  FAILS(SEED_ERROR_INVALID_ARGUMENT, ask(&length, text, length, &length));
+  return text;
+}
+
+static seed_error *of_student(const void *object, char *buffer, size_t capacity, size_t *length) {
+  return seed_student_warnings((const seed_student *)object, buffer, capacity, length);
+}
+
+static seed_error *of_teacher(const void *object, char *buffer, size_t capacity, size_t *length) {
+  return seed_teacher_warnings((const seed_teacher *)object, buffer, capacity, length);
+}
+
+/* Tensors that nobody understands are told, and those that training keeps beside a network are not. */
+static void strangers(const char *path, seed_config *config, seed_student *student) {
+  seed_teacher *teacher = NULL;
+  char *text = warnings(of_student, student);
+  CHECK(strcmp(text, "") == 0);
+  free(text);
+  OK(seed_student_load_weights(student, path));
+  OK(seed_student_load_weights(student, path));
+  text = warnings(of_student, student);
+  CHECK(strcmp(text, "1 tensors of the file were not understood and are not used: stranger") == 0);
+  free(text);
+  OK(seed_teacher_load(path, "mobilenet_v3_small", config, &teacher));
+  text = warnings(of_teacher, teacher);
+  CHECK(strcmp(text, "1 tensors of the file were not understood and are not used: stranger") == 0);
+  free(text);
+  seed_teacher_free(teacher);
+}
+
 static seed_student *student_of(seed_config *config, const char *architecture, int64_t seed, int64_t dim) {
   seed_student *student = NULL;
   OK(seed_config_set_int(config, "seed", seed));
@@ -121,6 +164,8 @@ int main(int count, char **words) {
   embed(other, config, second, 8);
   CHECK(memcmp(first, second, sizeof first) == 0);
   seed_student_free(other);
+  snprintf(wrong, sizeof wrong, "%s/stranger.safetensors", words[1]);
+  strangers(wrong, config, student);
   seed_student_free(student);
   seed_student_free(source);
   seed_config_free(config);

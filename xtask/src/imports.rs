@@ -15,7 +15,7 @@ const ALLOWED: [(&str, &[&str]); 23] = [
     ("torch", &["error", "memory"]),
     ("device", &["error", "memory", "torch"]),
     ("machine", &["error", "memory", "torch", "device"]),
-    ("data", &["error", "hash", "memory"]),
+    ("data", &["error", "warnings", "hash", "memory"]),
     ("store", &["error", "file_lock", "memory", "data"]),
     ("config", &["error", "memory", "data"]),
     ("model", &["error", "warnings", "disk", "hash", "memory", "torch", "device", "data"]),

@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.Threading;
 
 namespace LibSeed
@@ -55,6 +56,13 @@ namespace LibSeed
         }
 
         internal AnomalyHandle Handle => handle.Alive(this);
+
+        /// <summary>
+        /// What you should know about the detector although nothing failed, such as a threshold that no held-out image
+        /// has set.
+        /// </summary>
+        public IReadOnlyList<string> Warnings() => Filling.Lines((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
+            Native.seed_anomaly_warnings(Handle, buffer, capacity, out length));
 
         /// <summary>
         /// The score above which an image is an alarm; infinite where no part was held out.

@@ -21,6 +21,13 @@ namespace LibSeed
 
         internal ClassifierHandle Handle => handle.Alive(this);
 
+        /// <summary>
+        /// What you should know about the classifier although nothing failed, such as probabilities that nothing was held
+        /// out to calibrate.
+        /// </summary>
+        public IReadOnlyList<string> Warnings() => Filling.Lines((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
+            Native.seed_classifier_warnings(Handle, buffer, capacity, out length));
+
         /// <summary>The names of the classes; a class's number is its place.</summary>
         public IReadOnlyList<string> Classes
         {

@@ -23,6 +23,13 @@ namespace LibSeed
 
         internal DatasetHandle Handle => handle.Alive(this);
 
+        /// <summary>
+        /// What you should know about the images although nothing failed, such as numbers outside [0, 1] that were
+        /// clamped.
+        /// </summary>
+        public IReadOnlyList<string> Warnings() => Filling.Lines((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
+            Native.seed_dataset_warnings(Handle, buffer, capacity, out length));
+
         /// <summary>The number of images, broken ones included.</summary>
         public int Count
         {

@@ -48,6 +48,13 @@ namespace LibSeed
         }
 
         internal static string Text(Ask ask) => LibSeed.Text.FromNative(Array<byte>(ask));
+
+        // A text as its lines; none of an empty one.
+        internal static string[] Lines(Ask ask)
+        {
+            var text = Text(ask);
+            return text.Length == 0 ? new string[0] : text.Split('\n');
+        }
     }
 
     // Counts between .NET, which has int and long, and C, which has size_t.

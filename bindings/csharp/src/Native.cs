@@ -106,6 +106,9 @@ namespace LibSeed
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_dataset_skipped(DatasetHandle dataset, UIntPtr index, IntPtr buffer,
             UIntPtr capacity, out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_dataset_warnings(DatasetHandle dataset, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
         [DllImport(Seed, CallingConvention = C)] internal static extern void seed_dataset_free(IntPtr dataset);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_dataset_class_labels(DatasetHandle dataset, IntPtr buffer, UIntPtr capacity,
@@ -126,6 +129,9 @@ namespace LibSeed
         internal static extern IntPtr seed_teacher_dim(TeacherHandle teacher, out long result);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_teacher_parameter_count(TeacherHandle teacher, out long result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_teacher_warnings(TeacherHandle teacher, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
         [DllImport(Seed, CallingConvention = C)] internal static extern void seed_teacher_free(IntPtr teacher);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_teacher_from_callback(TeacherCallback callback, IntPtr userData,
@@ -158,6 +164,9 @@ namespace LibSeed
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_student_export(StudentHandle student, byte[] path,
             ref ExportOptionsLayout options);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_student_warnings(StudentHandle student, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
         [DllImport(Seed, CallingConvention = C)] internal static extern void seed_student_free(IntPtr student);
 
         [DllImport(Seed, CallingConvention = C)] internal static extern IntPtr seed_architecture_count(out UIntPtr result);
@@ -246,6 +255,9 @@ namespace LibSeed
         internal static extern IntPtr seed_trainer_save(TrainerHandle trainer, byte[] path);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_trainer_resume(TrainerHandle trainer, byte[] path);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_trainer_warnings(TrainerHandle trainer, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
         [DllImport(Seed, CallingConvention = C)] internal static extern void seed_trainer_free(IntPtr trainer);
 
         [DllImport(Seed, CallingConvention = C)]
@@ -297,6 +309,9 @@ namespace LibSeed
         internal static extern IntPtr seed_session_embed_dataset(SessionHandle session, DatasetHandle dataset,
             CountCallback callback, IntPtr userData, CancelTokenHandle cancel, IntPtr buffer, UIntPtr capacity,
             out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_session_warnings(SessionHandle session, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
         [DllImport(Seed, CallingConvention = C)] internal static extern void seed_session_free(IntPtr session);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_session_stage_count(SessionHandle session, out UIntPtr result);
@@ -337,6 +352,9 @@ namespace LibSeed
             IntPtr labels, UIntPtr labelCount, CountCallback callback, IntPtr userData, CancelTokenHandle cancel,
             IntPtr buffer, UIntPtr capacity, out UIntPtr length);
         [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_classifier_warnings(ClassifierHandle classifier, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
         internal static extern void seed_classifier_free(IntPtr classifier);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_classifier_fit(ConfigHandle config, StudentHandle student,
@@ -371,6 +389,9 @@ namespace LibSeed
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_anomaly_map(AnomalyHandle anomaly, ImageLayout* image, IntPtr buffer,
             UIntPtr capacity, out UIntPtr length, float* score, byte* alarm);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_anomaly_warnings(AnomalyHandle anomaly, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern void seed_anomaly_free(IntPtr anomaly);
 

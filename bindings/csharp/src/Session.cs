@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.Runtime.ExceptionServices;
 using System.Runtime.InteropServices;
 using System.Threading;
@@ -19,6 +20,12 @@ namespace LibSeed
         }
 
         internal SessionHandle Handle => handle.Alive(this);
+
+        /// <summary>
+        /// What you should know about the session although nothing failed, such as frames of which much is cut away.
+        /// </summary>
+        public IReadOnlyList<string> Warnings() => Filling.Lines((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
+            Native.seed_session_warnings(Handle, buffer, capacity, out length));
 
         /// <summary>How the session computes, for a person: "cpu, bfloat16, 8 images at once".</summary>
         public string Description => Filling.Text((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>

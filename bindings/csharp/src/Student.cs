@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.Runtime.InteropServices;
 
 namespace LibSeed
@@ -31,6 +32,13 @@ namespace LibSeed
         }
 
         internal StudentHandle Handle => handle.Alive(this);
+
+        /// <summary>
+        /// What you should know about the student although nothing failed, such as tensors of a file of weights that were
+        /// not understood.
+        /// </summary>
+        public IReadOnlyList<string> Warnings() => Filling.Lines((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
+            Native.seed_student_warnings(Handle, buffer, capacity, out length));
 
         /// <summary>The width of the embedding, C.</summary>
         public int Dim

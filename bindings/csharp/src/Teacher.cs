@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.Runtime.InteropServices;
 
 namespace LibSeed
@@ -17,6 +18,13 @@ namespace LibSeed
         }
 
         internal TeacherHandle Handle => handle.Alive(this);
+
+        /// <summary>
+        /// What you should know about the teacher although nothing failed, such as tensors of its file that were not
+        /// understood.
+        /// </summary>
+        public IReadOnlyList<string> Warnings() => Filling.Lines((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
+            Native.seed_teacher_warnings(Handle, buffer, capacity, out length));
 
         /// <summary>The width of the embedding; set "embedding_dim" to it before making the student.</summary>
         public int Dim

@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.Threading;
 
 namespace LibSeed
@@ -71,6 +72,13 @@ namespace LibSeed
         }
 
         internal TrainerHandle Handle => handle.Alive(this);
+
+        /// <summary>
+        /// What you should know about the run although nothing failed, such as a student that has collapsed. Works while
+        /// the run goes on, from its progress function too.
+        /// </summary>
+        public IReadOnlyList<string> Warnings() => Filling.Lines((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
+            Native.seed_trainer_warnings(Handle, buffer, capacity, out length));
 
         /// <summary>
         /// Distils until the end of the run, or for <paramref name="maxSteps"/> more steps (0: no limit). With

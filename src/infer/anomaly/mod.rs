@@ -48,6 +48,7 @@ use crate::memory::filled;
 use crate::model::student_file::StudentHeader;
 use crate::model::weights::HostTensor;
 use crate::model::{Head, Load, Network, Stage};
+use crate::warnings::Warnings;
 
 /// A detector ready for frames.
 pub struct AnomalyDetector {
@@ -286,6 +287,11 @@ impl AnomalyDetector {
     /// How it computes, for a person.
     pub fn describe(&self) -> String {
         self.session.describe()
+    }
+
+    /// What a caller should know about the detector although nothing failed.
+    pub fn warnings(&self) -> &Warnings {
+        self.session.warnings()
     }
 
     fn size(&self) -> (i64, i64) {

@@ -47,6 +47,18 @@ impl Fit {
     pub fn is_whole(&self) -> bool {
         self.fitting == self.needed && self.strange == 0
     }
+
+    /// Whether `name`, at whatever place in the file, is a tensor of such a network or one that training keeps beside it: another
+    /// network's (MoCo's key encoder, the other of teacher and student), a head's, a queue.
+    pub(super) fn knows(&self, outline: &Outline, name: &str) -> bool {
+        let starts = std::iter::once(0).chain(name.match_indices('.').map(|(dot, _)| dot + 1));
+        starts.map(|start| &name[start..]).any(|rest| {
+            let target = self.layout.target(outline, rest);
+            target.is_some_and(|target| outline.has(&target.name) || is_classifier(outline, &target))
+                || rest.starts_with("projection.")
+                || beside(outline.family, rest).is_some()
+        })
+    }
 }
 
 /// The best place for the network; of equal ones that of the wanted side, MoCo's query encoder, then the shortest prefix.

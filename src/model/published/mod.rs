@@ -41,6 +41,7 @@ use super::load;
 use super::weights::{HostTensor, Side, StateDict};
 use super::{Architecture, Head, Load, Network};
 use crate::error::{Error, ErrorKind, Result};
+use crate::warnings::Warnings;
 
 pub(crate) use self::fit::{Shapes, every_best};
 pub(crate) use self::positions::grid as square_grid;
@@ -59,6 +60,8 @@ pub struct Published {
     pub prefix: String,
     /// The file's names of the tensors that were not used.
     pub aside: Vec<String>,
+    /// What a caller should know: tensors that were not understood.
+    pub warnings: Warnings,
 }
 
 /// The tensors of `state` that are one network of that architecture, under our names. Where it holds two networks of the
@@ -89,12 +92,14 @@ pub fn published(architecture: Architecture, state: StateDict, side: Side) -> Re
     };
     // The hint needs all tensors, which are about to be consumed; a whole network needs no hint.
     let hint = if fit.is_whole() { None } else { fit::hint(architecture, &shapes)? };
+    let warnings = Warnings::default();
     let (tensors, mut aside) = named(&outline, &fit, state.tensors)?;
     let mut tensors = values::adapted(&outline, fit.layout, tensors)?;
     let architecture = positions::settle(architecture, side, &mut tensors)?;
     let head = beside::settle_projection(&mut tensors, architecture.feature_dim());
     if !head.is_empty() {
-        log::warn!("the projection head ({}) cannot be built and is left aside: features are used", head.join(", "));
+        let layers = head.join(", ");
+        warnings.add(format!("the projection head ({layers}) cannot be built and is left aside: features are used"));
     }
     aside.extend(head);
     let state = StateDict { tensors, metadata: state.metadata };
@@ -112,7 +117,13 @@ pub fn published(architecture: Architecture, state: StateDict, side: Side) -> Re
     if !aside.is_empty() {
         log::info!("{} tensors were left aside: {}", aside.len(), groups(&fit.prefix, &aside));
     }
-    Ok(Published { architecture, state, layout, prefix: fit.prefix, aside })
+    let strangers: Vec<String> = aside.iter().filter(|name| !fit.knows(&outline, name)).cloned().collect();
+    if !strangers.is_empty() {
+        let count = strangers.len();
+        let shown = groups(&fit.prefix, &strangers);
+        warnings.add(format!("{count} tensors of the file were not understood and are not used: {shown}"));
+    }
+    Ok(Published { architecture, state, layout, prefix: fit.prefix, aside, warnings })
 }
 
 /// As [`published`] for a teacher, the weights alone.

@@ -47,13 +47,14 @@ use super::published::{projection_of, published};
 use super::weights::{self, HostTensor, Side, StateDict};
 use super::{Architecture, Fused, Head, Load, LoadReport, Network, unit_rows};
 use crate::error::{Error, ErrorKind, Result};
+use crate::warnings::Warnings;
 
 pub use self::application::{Application, ApplicationOptions, BatchFormat, EmbedFunction};
 pub use self::embedder::Embedder;
 pub use self::torchscript::TorchScript;
 
 /// A teacher that may be shared between threads (`Arc<Teacher>`): nothing it offers changes it.
-pub struct Teacher(Source);
+pub struct Teacher(Source, Warnings);
 
 enum Source {
     Network(Box<Frozen>),
@@ -67,12 +68,12 @@ impl Teacher {
     /// # Errors
     /// `InvalidArgument` for a network with a classifier: its logits are not an embedding.
     pub fn new(network: Network) -> Result<Teacher> {
-        Ok(Teacher(Source::Network(Box::new(Frozen::new(network)?))))
+        Ok(Teacher(Source::Network(Box::new(Frozen::new(network)?)), Warnings::default()))
     }
 
     /// A teacher that is no network of ours.
     pub fn from_embedder(embedder: impl Embedder + 'static) -> Teacher {
-        Teacher(Source::Embedder(Arc::new(embedder)))
+        Teacher(Source::Embedder(Arc::new(embedder)), Warnings::default())
     }
 
     /// A teacher from weights under torchvision's names or those of a published checkpoint
@@ -89,7 +90,7 @@ impl Teacher {
         report.ignored.splice(0..0, found.aside);
         let mut frozen = Frozen::new(network)?;
         frozen.report = report;
-        Ok(Teacher(Source::Network(Box::new(frozen))))
+        Ok(Teacher(Source::Network(Box::new(frozen)), found.warnings))
     }
 
     /// A teacher from a file of weights (safetensors or a torch checkpoint).
@@ -105,8 +106,8 @@ impl Teacher {
     /// they are.
     pub fn into_channels_last(self) -> Result<Teacher> {
         match self.0 {
-            Source::Network(network) => Ok(Teacher(Source::Network(Box::new(network.into_channels_last()?)))),
-            other @ Source::Embedder(_) => Ok(Teacher(other)),
+            Source::Network(network) => Ok(Teacher(Source::Network(Box::new(network.into_channels_last()?)), self.1)),
+            other @ Source::Embedder(_) => Ok(Teacher(other, self.1)),
         }
     }
 
@@ -116,8 +117,10 @@ impl Teacher {
     /// `Unsupported` for others than networks of ours: make them anew on that device.
     pub fn into_device(self, device: Device) -> Result<Teacher> {
         match self.0 {
-            Source::Network(network) => Ok(Teacher(Source::Network(Box::new(network.into_device(device)?)))),
-            Source::Embedder(embedder) if embedder.device() == device => Ok(Teacher(Source::Embedder(embedder))),
+            Source::Network(network) => Ok(Teacher(Source::Network(Box::new(network.into_device(device)?)), self.1)),
+            Source::Embedder(embedder) if embedder.device() == device => {
+                Ok(Teacher(Source::Embedder(embedder), self.1))
+            }
             Source::Embedder(embedder) => Err(Error::new(
                 ErrorKind::Unsupported,
                 format!("a teacher of kind {} cannot move; make it anew on {device:?}", embedder.name()),
@@ -244,6 +247,11 @@ impl Teacher {
     /// What loading the weights left aside; empty for a teacher that was not loaded.
     pub fn report(&self) -> LoadReport {
         self.frozen().map_or_else(|_| LoadReport::default(), |frozen| frozen.report.clone())
+    }
+
+    /// What a caller should know about the teacher although nothing failed.
+    pub fn warnings(&self) -> &Warnings {
+        &self.1
     }
 
     /// A text that is the same as long as the teacher is. Of a network, SHA-256 over architecture, names and values in

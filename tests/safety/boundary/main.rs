@@ -40,6 +40,10 @@ mod torch {
     }
 }
 
+#[path = "../../../src/warnings.rs"]
+#[allow(dead_code)]
+mod warnings;
+
 mod ffi {
     pub mod border {
         pub fn catch_void(body: impl FnOnce()) {
