@@ -9,7 +9,7 @@ mod program;
 use std::time::Instant;
 
 use program::{number, quantile, text};
-use seed::data::{FrameView, PixelFormat, ViewConfig};
+use seed::data::{FrameView, PixelFormat, Resize, ViewConfig};
 use seed::infer::{Output, Session, SessionOptions};
 use seed::model::{Architecture, Fused, Head, Network};
 use seed::torch::channels_last;
@@ -21,7 +21,8 @@ const WARM_UP: usize = 5;
 fn main() -> seed::Result<()> {
     let device = program::device()?;
     let (side, batch) = (number("--size", 224u32)?, number("--batch", 32usize)?);
-    let view = ViewConfig { width: side, height: side, ..ViewConfig::default() };
+    // As torchvision on the other side.
+    let view = ViewConfig { width: side, height: side, resize: Resize::Centre, ..ViewConfig::default() };
     let network = Network::new(Architecture::parse(&text("--network", "resnet18"))?, Head::None, 1, device)?;
     let precision = match text("--precision", "fp32").as_str() {
         "auto" => None,

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 pub use anomaly::{AnomalyConfig, MAX_CONFIDENCE};
 pub use finetune::FinetuneConfig;
 
-use crate::data::ViewConfig;
 use crate::data::augment::VIEW_DEVICES;
+use crate::data::{Resize, ViewConfig};
 use crate::error::{Error, ErrorKind, Result};
 
 /// All settings of a run. Make one with `default()`, change it by [`Config::set_int`] and its kind, or by field.
@@ -131,6 +131,8 @@ pub enum Slot {
     Float(fn(&mut Config) -> &mut f64, f64, f64),
     /// One of some words.
     Word(fn(&mut Config) -> &mut String, &'static [&'static str]),
+    /// How a frame becomes the network's input, by its word.
+    Resize(fn(&mut Config) -> &mut Resize),
     /// Any text.
     Text(fn(&mut Config) -> &mut String),
 }
@@ -167,6 +169,7 @@ const KEYS: &[(&str, Slot)] = &[
     ("image_width", Slot::Side(|c| &mut c.view.width, 8, 4096)),
     ("image_height", Slot::Side(|c| &mut c.view.height, 8, 4096)),
     ("image_channels", Slot::Side(|c| &mut c.view.channels, 1, 3)),
+    ("resize", Slot::Resize(|c| &mut c.view.resize)),
     ("view.crop_scale_min", Slot::Float(|c| &mut c.view.crop_scale_min, 1e-4, 1.0)),
     ("view.crop_scale_max", Slot::Float(|c| &mut c.view.crop_scale_max, 1e-4, 1.0)),
     ("view.crop_ratio_min", Slot::Float(|c| &mut c.view.crop_ratio_min, 0.01, 100.0)),
@@ -219,7 +222,9 @@ impl Config {
                 *field(self) = *number.as_ref().ok_or_else(|| out_of_bounds(key, value, low, high))?;
             }
             Slot::Float(..) => self.set_float(key, value as f64)?,
-            Slot::Word(..) | Slot::Text(_) => return Err(wrong_kind(key, "text", "a whole number")),
+            Slot::Word(..) | Slot::Resize(_) | Slot::Text(_) => {
+                return Err(wrong_kind(key, "text", "a whole number"));
+            }
         }
         Ok(())
     }
@@ -230,7 +235,7 @@ impl Config {
             Slot::Float(field, low, high) if (*low..=*high).contains(&value) => *field(self) = value,
             Slot::Float(_, low, high) => return Err(out_of_bounds(key, value, low, high)),
             Slot::Int(..) | Slot::Side(..) => return Err(wrong_kind(key, "a whole number", "a fractional one")),
-            Slot::Word(..) | Slot::Text(_) => return Err(wrong_kind(key, "text", "a number")),
+            Slot::Word(..) | Slot::Resize(_) | Slot::Text(_) => return Err(wrong_kind(key, "text", "a number")),
         }
         Ok(())
     }
@@ -239,6 +244,7 @@ impl Config {
     pub fn set_string(&mut self, key: &str, value: &str) -> Result<()> {
         match slot(key)? {
             Slot::Text(field) => value.clone_into(field(self)),
+            Slot::Resize(field) => *field(self) = Resize::parse(value)?,
             Slot::Word(field, words) if words.contains(&value) => value.clone_into(field(self)),
             Slot::Word(_, words) => {
                 return Err(Error::new(
@@ -259,6 +265,7 @@ impl Config {
             Slot::Int(field, ..) => Value::Int(i64::try_from(*field(&mut copy)).unwrap_or(i64::MAX)),
             Slot::Side(field, ..) => Value::Int(i64::from(*field(&mut copy))),
             Slot::Float(field, ..) => Value::Float(*field(&mut copy)),
+            Slot::Resize(field) => Value::Text(field(&mut copy).word().to_owned()),
             Slot::Word(field, _) | Slot::Text(field) => Value::Text(field(&mut copy).clone()),
         })
     }

@@ -22,6 +22,7 @@
 use rand_core::RngCore;
 use serde::{Deserialize, Serialize};
 
+use super::geometry::Resize;
 use super::random::{below, between, shuffle, unit};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -43,13 +44,16 @@ pub struct ViewConfig {
     /// Numbers of a pixel: 3, or 1 for the grey views of a network with one channel.
     #[serde(skip_serializing_if = "is_three")]
     pub channels: u32,
+    /// How a whole frame becomes the network's input, and by that what the ratio of a crop is relative to.
+    #[serde(default = "Resize::unsaid", skip_serializing_if = "Resize::is_unsaid")]
+    pub resize: Resize,
     /// Smallest share of the frame's area that a crop covers.
     pub crop_scale_min: f64,
     /// Largest share of the frame's area that a crop covers.
     pub crop_scale_max: f64,
-    /// Smallest width / height of a crop.
+    /// Smallest width / height of a crop; under [`Resize::Whole`] as many times the frame's own.
     pub crop_ratio_min: f64,
-    /// Largest width / height of a crop.
+    /// Largest width / height of a crop; under [`Resize::Whole`] as many times the frame's own.
     pub crop_ratio_max: f64,
     /// How often the colours are changed.
     pub jitter_probability: f64,
@@ -89,6 +93,7 @@ impl Default for ViewConfig {
             width: 224,
             height: 224,
             channels: 3,
+            resize: Resize::default(),
             crop_scale_min: 0.2,
             crop_scale_max: 1.0,
             crop_ratio_min: 3.0 / 4.0,
@@ -282,12 +287,24 @@ fn sample_jitter(config: &ViewConfig, rng: &mut impl RngCore) -> Jitter {
     Jitter { order, brightness, contrast, saturation, hue: between(rng, -config.hue, config.hue) }
 }
 
+/// Smallest and largest width / height of a crop in the frame's pixels. Where a session resizes the whole frame, the frame's own
+/// ratio is what a crop's is relative to: the crop of scale 1 and ratio 1 is the frame as a session sees it, and objects are as
+/// wide in views as there. For square frames nothing changes.
+fn ratios(config: &ViewConfig, frame_w: u32, frame_h: u32) -> (f64, f64) {
+    let own = match config.resize {
+        Resize::Whole => f64::from(frame_w) / f64::from(frame_h),
+        Resize::Letterbox | Resize::Centre => 1.0,
+    };
+    (config.crop_ratio_min * own, config.crop_ratio_max * own)
+}
+
 /// torchvision's `RandomResizedCrop.get_params`: ten tries at an area and a ratio (uniform in its logarithm) that fit,
 /// then the largest centred crop whose ratio is in range.
 fn sample_crop(config: &ViewConfig, frame_w: u32, frame_h: u32, rng: &mut impl RngCore) -> Crop {
     let (frame_w, frame_h) = (frame_w.max(1), frame_h.max(1));
     let area = f64::from(frame_w) * f64::from(frame_h);
-    let (log_min, log_max) = (config.crop_ratio_min.ln(), config.crop_ratio_max.ln());
+    let (ratio_min, ratio_max) = ratios(config, frame_w, frame_h);
+    let (log_min, log_max) = (ratio_min.ln(), ratio_max.ln());
     for _ in 0..10 {
         let target = area * between(rng, config.crop_scale_min, config.crop_scale_max);
         let ratio = between(rng, log_min, log_max).exp();
@@ -306,11 +323,12 @@ fn sample_crop(config: &ViewConfig, frame_w: u32, frame_h: u32, rng: &mut impl R
 /// The largest centred crop whose ratio is in range.
 fn largest_centred(config: &ViewConfig, frame_w: u32, frame_h: u32) -> Crop {
     let ratio = f64::from(frame_w) / f64::from(frame_h);
+    let (ratio_min, ratio_max) = ratios(config, frame_w, frame_h);
     let (mut width, mut height) = (frame_w, frame_h);
-    if ratio < config.crop_ratio_min {
-        height = ((f64::from(frame_w) / config.crop_ratio_min).round_ties_even() as u32).clamp(1, frame_h);
-    } else if ratio > config.crop_ratio_max {
-        width = ((f64::from(frame_h) * config.crop_ratio_max).round_ties_even() as u32).clamp(1, frame_w);
+    if ratio < ratio_min {
+        height = ((f64::from(frame_w) / ratio_min).round_ties_even() as u32).clamp(1, frame_h);
+    } else if ratio > ratio_max {
+        width = ((f64::from(frame_h) * ratio_max).round_ties_even() as u32).clamp(1, frame_w);
     }
     Crop { left: (frame_w - width) / 2, top: (frame_h - height) / 2, width, height }
 }
@@ -320,8 +338,9 @@ pub(super) fn smallest_crop(config: &ViewConfig, frame_w: u32, frame_h: u32) -> 
     let (frame_w, frame_h) = (frame_w.max(1), frame_h.max(1));
     let area = f64::from(frame_w) * f64::from(frame_h) * config.crop_scale_min;
     let centred = largest_centred(config, frame_w, frame_h);
+    let (ratio_min, ratio_max) = ratios(config, frame_w, frame_h);
     // Rounded down, where a crop's sides are rounded to the nearest.
-    let width = (area * config.crop_ratio_min).sqrt() as u32;
-    let height = (area / config.crop_ratio_max).sqrt() as u32;
+    let width = (area * ratio_min).sqrt() as u32;
+    let height = (area / ratio_max).sqrt() as u32;
     (width.min(centred.width), height.min(centred.height))
 }

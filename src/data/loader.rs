@@ -32,7 +32,7 @@ use super::batch::{Batch, Cropped};
 use super::dataset::Dataset;
 use super::prefetch::{Filled, Order, Plan, Prefetch};
 use super::random::{Purpose, generator};
-use super::render::{Scratch, crop_scaled, render_centred_scaled, render_scaled};
+use super::render::{Scratch, crop_scaled, render_frame_scaled, render_scaled};
 use super::scale::{Reading, ScaledFrame};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -163,21 +163,21 @@ impl Loader {
         Ok(Self { stream, width, height, waited: Duration::ZERO })
     }
 
-    /// The centre of every image once, in the data set's order, for embedding and evaluation. The last batch is short
+    /// Every image once as a session sees it, in the data set's order, for embedding and evaluation. The last batch is short
     /// where `batch` does not divide the number of images. A broken image gives zeros and stands in
     /// [`Dataset::skipped`].
     ///
     /// # Errors
     /// As [`Loader::views`], but broken images are none.
-    pub fn centred(dataset: Arc<Dataset>, config: ViewConfig, batch: usize, workers: usize) -> Result<Self> {
+    pub fn frames(dataset: Arc<Dataset>, config: ViewConfig, batch: usize, workers: usize) -> Result<Self> {
         let len = check(&dataset, &config, batch)?;
         let steps = 0..len.div_ceil(batch) as u64;
         let plan = Plan { steps, batch, view_len: config.view_len(), order: Order::Once { len, views: 1 } };
         let (width, height) = (config.width, config.height);
         let draw = move |slot: Slot, view: &mut [f32], scratch: &mut Scratch| {
-            let choose = |width: u32, height: u32| Reading::of_centre(&config, width, height);
+            let choose = |width: u32, height: u32| Reading::of_frame(&config, width, height);
             match dataset.load_scaled(slot.index, choose) {
-                Ok(frame) => render_centred_scaled(&frame, &config, view, scratch)?,
+                Ok(frame) => render_frame_scaled(&frame, &config, view, scratch)?,
                 Err(error) if error.kind() == ErrorKind::OutOfMemory => return Err(error),
                 Err(_) => view.fill(0.0),
             }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! folder | list | store | pushed frames → Dataset → Frame (H,W,C) u8 → view (S,S,3) f32 → Batch (B,S,S,3) f32
-//!                  decode, jpeg, scale               augment, render     loader, batch
+//!                  decode, jpeg, scale    augment, geometry, render     loader, batch
 //! ```
 //!
 //! A large JPEG's frame may come smaller than it is stored ([`scale`]). Where the device finishes the views, the batch
@@ -21,6 +21,7 @@ pub mod dataset;
 pub mod decode;
 pub mod encode;
 pub mod frame;
+pub mod geometry;
 mod jpeg;
 pub mod labels;
 pub mod loader;
@@ -38,6 +39,7 @@ pub use batch::{Batch, Crops};
 pub use dataset::{Dataset, Skipped};
 pub use encode::{Encoding, RawFrame};
 pub use frame::{Frame, FrameView, PixelFormat};
+pub use geometry::{Placement, Resize};
 pub use loader::{Loader, Slot};
 pub use render::Scratch;
 pub use scale::ScaledFrame;

@@ -11,6 +11,7 @@ use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resize
 
 use super::augment::{Crop, ViewConfig, ViewParams};
 use super::frame::Frame;
+use super::geometry::Placement;
 use super::scale::ScaledFrame;
 use super::{blur, colour};
 use crate::error::{Error, ErrorKind, Result};
@@ -80,7 +81,7 @@ fn view_of(
     out: &mut [f32],
     scratch: &mut Scratch,
 ) -> Result<()> {
-    check_output(config, out)?;
+    check_output(config, out.len())?;
     let channels = scratch.crop(pixels, params.crop, config)?;
     let mut channels = scratch.drop_colours(channels, config);
     if let Some(jitter) = &params.jitter {
@@ -98,62 +99,63 @@ fn view_of(
     Ok(())
 }
 
-/// Writes the middle of `frame` into `out`, (H, W, channels) normalised: torchvision's `Resize(size · 256 / 224)` of the
-/// shorter side and `CenterCrop(size)`. Where H ≠ W, the frame is resized until it just covers both sides · 256 / 224.
+/// Writes `frame` as a session sees it into `out`, (H, W, channels) normalised: by the geometry that
+/// [`ViewConfig::resize`] names, nothing drawn at random.
 ///
 /// # Errors
 /// `InvalidArgument` where `out` is not [`view_len`](ViewConfig::view_len) long.
-pub fn render_centred(frame: &Frame, config: &ViewConfig, out: &mut [f32], scratch: &mut Scratch) -> Result<()> {
-    centre_of(&Pixels::whole(frame), config, out, scratch)
+pub fn render_frame(frame: &Frame, config: &ViewConfig, out: &mut [f32], scratch: &mut Scratch) -> Result<()> {
+    frame_of(&Pixels::whole(frame), config, out, scratch)
 }
 
-/// As [`render_centred`], of a frame that may have been decoded smaller.
+/// As [`render_frame`], of a frame that may have been decoded smaller.
 ///
 /// # Errors
-/// Those of [`render_centred`].
-pub fn render_centred_scaled(
+/// Those of [`render_frame`].
+pub fn render_frame_scaled(
     frame: &ScaledFrame,
     config: &ViewConfig,
     out: &mut [f32],
     scratch: &mut Scratch,
 ) -> Result<()> {
-    centre_of(&Pixels::of(frame), config, out, scratch)
+    frame_of(&Pixels::of(frame), config, out, scratch)
 }
 
-fn centre_of(pixels: &Pixels<'_>, config: &ViewConfig, out: &mut [f32], scratch: &mut Scratch) -> Result<()> {
-    check_output(config, out)?;
-    let region = centre(pixels.width, pixels.height, config).map(|edge| edge / f64::from(pixels.scale));
-    let channels = scratch.resize_any(pixels.frame, None, region, config)?;
-    let channels = scratch.drop_colours(channels, config);
+fn frame_of(pixels: &Pixels<'_>, config: &ViewConfig, out: &mut [f32], scratch: &mut Scratch) -> Result<()> {
+    check_output(config, out.len())?;
+    let channels = scratch.place(pixels, config)?;
     normalise(&scratch.image, channels, false, config, out);
     Ok(())
 }
 
-/// The part [left, top, width, height] of a frame, in fractions of its pixels, that the centre crop of the resized
-/// frame shows. Resizing only that part gives the same pixels as resizing everything and cropping then.
-pub(crate) fn centre(frame_w: u32, frame_h: u32, config: &ViewConfig) -> [f64; 4] {
-    let [frame_w, frame_h] = [frame_w, frame_h].map(u64::from);
-    let [view_w, view_h] = [config.width, config.height].map(u64::from);
-    let [cover_w, cover_h] = [view_w, view_h].map(|side| side * 256 / 224);
-    let (resized_w, resized_h) = if frame_w * cover_h <= frame_h * cover_w {
-        (cover_w, cover_w * frame_h / frame_w)
-    } else {
-        (cover_h * frame_w / frame_h, cover_h)
-    };
-    let part = |frame: u64, resized: u64, view: u64| {
-        let scale = frame as f64 / resized as f64;
-        let start = ((resized - view) as f64 / 2.0).round_ties_even() * scale;
-        (start, (view as f64 * scale).min(frame as f64 - start))
-    };
-    let ((left, width), (top, height)) = (part(frame_w, resized_w, view_w), part(frame_h, resized_h, view_h));
-    [left, top, width, height]
+/// As [`render_frame`], before the normalisation: (H, W, channels) bytes, which are exactly what the network's numbers are made
+/// of.
+///
+/// # Errors
+/// Those of [`render_frame`].
+pub fn frame_levels(frame: &Frame, config: &ViewConfig, out: &mut [u8], scratch: &mut Scratch) -> Result<()> {
+    check_output(config, out.len())?;
+    let channels = scratch.place(&Pixels::whole(frame), config)?;
+    if scratch.image.len() == out.len() {
+        out.copy_from_slice(&scratch.image);
+        return Ok(());
+    }
+    // A grey frame in a view of colours.
+    debug_assert_eq!((channels, config.channels), (1, 3));
+    out.chunks_exact_mut(3).zip(&scratch.image).for_each(|(colours, &level)| colours.fill(level));
+    Ok(())
 }
 
-fn check_output(config: &ViewConfig, out: &[f32]) -> Result<()> {
-    if config.width == 0 || config.height == 0 || out.len() != config.view_len() {
+/// The levels that stand for "nothing" beside a letterboxed frame: the means, which normalise to 0 but for half a level. Whole
+/// levels, so that views stay what bytes can hold: an exported network and an application's teacher take bytes.
+pub(crate) fn padding(config: &ViewConfig) -> Vec<u8> {
+    config.normal().0.iter().map(|mean| (mean * 255.0).round().clamp(0.0, 255.0) as u8).collect()
+}
+
+fn check_output(config: &ViewConfig, length: usize) -> Result<()> {
+    if config.width == 0 || config.height == 0 || length != config.view_len() {
         return Err(Error::invalid(format!(
-            "view buffer holds {} numbers, expected {} for {}×{}×{}",
-            out.len(),
+            "view buffer holds {length} numbers, expected {} for {}×{}×{}",
             config.view_len(),
             config.width,
             config.height,
@@ -210,7 +212,40 @@ impl Scratch {
             height: (top + height).div_ceil(scale) - cut_top,
         };
         let region = [left % scale, top % scale, width, height].map(|edge| f64::from(edge) / f64::from(scale));
-        self.resize_any(pixels.frame, Some(cut), region, config)
+        self.resize_any(pixels.frame, Some(cut), region, [config.width, config.height])
+    }
+
+    /// Fills `self.image` with the (H, W, C) bytes of a frame as a session sees it, and gives C.
+    fn place(&mut self, pixels: &Pixels<'_>, config: &ViewConfig) -> Result<usize> {
+        let view = (config.width, config.height);
+        let Placement { source, target } = config.resize.placement((pixels.width, pixels.height), view);
+        let [left, top, width, height] = target;
+        let region = source.map(|edge| edge / f64::from(pixels.scale));
+        let channels = self.resize_any(pixels.frame, None, region, [width, height])?;
+        let channels = self.drop_colours(channels, config);
+        if (width, height) == view {
+            return Ok(channels);
+        }
+        // The padding has the view's colours, so a grey frame gets them, too.
+        let padding = padding(config);
+        let (wide, view_w) = (padding.len(), config.width as usize);
+        let more = config.view_len().saturating_sub(self.spare.len());
+        reserve(&mut self.spare, more, "a view")?;
+        self.spare.resize(config.view_len(), 0);
+        self.spare.chunks_exact_mut(wide).for_each(|pixel| pixel.copy_from_slice(&padding));
+        let rows = self.spare.chunks_exact_mut(view_w * wide).skip(top as usize);
+        for (to, from) in rows.zip(self.image.chunks_exact(width as usize * channels)) {
+            let to = to.chunks_exact_mut(wide).skip(left as usize);
+            for (to, from) in to.zip(from.chunks_exact(channels)) {
+                if wide == channels {
+                    to.copy_from_slice(from);
+                } else {
+                    to.fill(from[0]);
+                }
+            }
+        }
+        std::mem::swap(&mut self.image, &mut self.spare);
+        Ok(wide)
     }
 
     /// Makes one channel of the image's `channels` where the view is grey; gives how many it has now.
@@ -222,13 +257,13 @@ impl Scratch {
         channels
     }
 
-    /// Fills `self.image` with the view's (H, W, C) bytes, bilinear with antialiasing as PIL, and gives C. `region` is
-    /// left, top, width and height inside the frame or, where given, inside `cut`: what lies outside the cut does not
-    /// count, what surrounds the region does where the filter reaches it.
-    fn resize_any(&mut self, frame: &Frame, cut: Option<Crop>, region: [f64; 4], config: &ViewConfig) -> Result<usize> {
+    /// Fills `self.image` with (height, width, C) bytes of `to` = [width, height], bilinear with antialiasing as PIL, and gives
+    /// C. `region` is left, top, width and height inside the frame or, where given, inside `cut`: what lies outside the cut does
+    /// not count, what surrounds the region does where the filter reaches it.
+    fn resize_any(&mut self, frame: &Frame, cut: Option<Crop>, region: [f64; 4], to: [u32; 2]) -> Result<usize> {
         match frame.channels() {
-            1 => self.resize::<U8>(frame, cut, region, config),
-            _ => self.resize::<U8x3>(frame, cut, region, config),
+            1 => self.resize::<U8>(frame, cut, region, to),
+            _ => self.resize::<U8x3>(frame, cut, region, to),
         }
     }
 
@@ -237,17 +272,16 @@ impl Scratch {
         frame: &Frame,
         cut: Option<Crop>,
         region: [f64; 4],
-        config: &ViewConfig,
+        [to_w, to_h]: [u32; 2],
     ) -> Result<usize> {
         let failed = |error: &dyn std::fmt::Display| Error::new(ErrorKind::Internal, format!("resize: {error}"));
-        let bytes = config.width as usize * config.height as usize * P::size();
+        let bytes = to_w as usize * to_h as usize * P::size();
         let more = bytes.saturating_sub(self.image.len());
         reserve(&mut self.image, more, "a view")?;
         self.image.resize(bytes, 0);
         let whole =
             TypedImageRef::<P>::from_buffer(frame.width(), frame.height(), frame.pixels()).map_err(|e| failed(&e))?;
-        let mut view =
-            TypedImage::<P>::from_buffer(config.width, config.height, &mut self.image).map_err(|e| failed(&e))?;
+        let mut view = TypedImage::<P>::from_buffer(to_w, to_h, &mut self.image).map_err(|e| failed(&e))?;
         let [left, top, width, height] = region;
         let options = ResizeOptions::new()
             .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
@@ -255,9 +289,9 @@ impl Scratch {
             .crop(left, top, width, height);
         let Crop { left, top, width, height } =
             cut.unwrap_or(Crop { left: 0, top: 0, width: frame.width(), height: frame.height() });
-        // It resizes all rows of the crop to the view's width first, by a table of weights for each side.
-        let rows = config.width as usize * height as usize * P::size();
-        let sides = [width, height, config.width, config.height].into_iter().sum::<u32>();
+        // It resizes all rows of the crop to the new width first, by a table of weights for each side.
+        let rows = to_w as usize * height as usize * P::size();
+        let sides = [width, height, to_w, to_h].into_iter().sum::<u32>();
         let weights = WEIGHTS * sides as usize;
         // The resizer keeps its rows; weights are made anew, but a warm session takes no buffer to look for what is small.
         if rows + weights > self.seen || weights > MARGIN / 2 {

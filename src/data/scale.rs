@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use super::augment::{Crop, ViewConfig, smallest_crop};
 use super::frame::Frame;
+use super::geometry::Placement;
 use super::jpeg::SCALES;
-use super::render::centre;
 
 /// A scaled crop stays at least this many times the view's sides. PIL's `Image.resize(reducing_gap=2.0)`: "the result
 /// may be close to fair resampling in most cases"; `Image.draft` and `thumbnail` use the same default with JPEG's DCT.
@@ -56,29 +56,31 @@ impl Reading {
     /// the mean ask for are not kept: they would push several times their number of more useful ones out of the budget.
     pub fn of_view(config: &ViewConfig, frame_w: u32, frame_h: u32, crop: Crop) -> Self {
         let (smallest_w, smallest_h) = smallest_crop(config, frame_w, frame_h);
-        let shared = allowed(f64::from(smallest_w), f64::from(smallest_h), config);
+        let view = [config.width, config.height];
+        let shared = allowed([smallest_w, smallest_h].map(f64::from), view);
         if shared > 1 {
             return Self { scale: shared, keep: true };
         }
-        let scale = allowed(f64::from(crop.width), f64::from(crop.height), config);
+        let scale = allowed([crop.width, crop.height].map(f64::from), view);
         let share = (config.crop_scale_min + config.crop_scale_max) / 2.0;
         let mean_side = (f64::from(frame_w) * f64::from(frame_h) * share).sqrt();
-        let usual = allowed(mean_side.min(f64::from(frame_w)), mean_side.min(f64::from(frame_h)), config);
+        let usual = allowed([frame_w, frame_h].map(|side| mean_side.min(f64::from(side))), view);
         Self { scale, keep: scale >= usual }
     }
 
-    /// For the centred view.
-    pub fn of_centre(config: &ViewConfig, frame_w: u32, frame_h: u32) -> Self {
-        let [_, _, width, height] = centre(frame_w, frame_h, config);
-        Self { scale: allowed(width, height, config), keep: true }
+    /// For the frame as a session sees it.
+    pub fn of_frame(config: &ViewConfig, frame_w: u32, frame_h: u32) -> Self {
+        let view = (config.width, config.height);
+        let Placement { source, target } = config.resize.placement((frame_w.max(1), frame_h.max(1)), view);
+        Self { scale: allowed([source[2], source[3]], [target[2], target[3]]), keep: true }
     }
 }
 
-/// The largest scale at which a crop of these sides is still [`REDUCING_GAP`] times the view.
-fn allowed(crop_w: f64, crop_h: f64, config: &ViewConfig) -> u32 {
+/// The largest scale at which a crop of these sides is still [`REDUCING_GAP`] times what it is resized to.
+fn allowed(crop: [f64; 2], to: [u32; 2]) -> u32 {
     let fits = |scale: &u32| {
         let least = |side: u32| REDUCING_GAP * f64::from(*scale) * f64::from(side);
-        crop_w >= least(config.width) && crop_h >= least(config.height)
+        crop[0] >= least(to[0]) && crop[1] >= least(to[1])
     };
     SCALES.into_iter().find(fits).unwrap_or(1)
 }
@@ -86,19 +88,24 @@ fn allowed(crop_w: f64, crop_h: f64, config: &ViewConfig) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::ViewParams;
     use crate::data::random::{Purpose, generator};
+    use crate::data::{Resize, ViewParams};
 
     #[test]
     fn no_scaled_crop_is_smaller_than_twice_the_view() {
-        let config = ViewConfig { width: 64, height: 48, ..ViewConfig::default() };
+        for resize in [Resize::Whole, Resize::Letterbox, Resize::Centre] {
+            check_scales(&ViewConfig { width: 64, height: 48, resize, ..ViewConfig::default() });
+        }
+    }
+
+    fn check_scales(config: &ViewConfig) {
         let mut seen = std::collections::BTreeSet::new();
         for (width, height) in [(100, 80), (640, 480), (1200, 900), (2592, 1944), (5000, 300), (300, 5000)] {
-            let smallest = smallest_crop(&config, width, height);
+            let smallest = smallest_crop(config, width, height);
             for index in 0..300 {
-                let crop = ViewParams::sample(&config, width, height, &mut generator(5, 0, index, Purpose::View)).crop;
+                let crop = ViewParams::sample(config, width, height, &mut generator(5, 0, index, Purpose::View)).crop;
                 assert!(crop.width >= smallest.0 && crop.height >= smallest.1, "{crop:?} of {width}×{height}");
-                let Reading { scale, .. } = Reading::of_view(&config, width, height, crop);
+                let Reading { scale, .. } = Reading::of_view(config, width, height, crop);
                 assert!(scale == 1 || (crop.width >= 128 * scale && crop.height >= 96 * scale), "{crop:?} {scale}");
                 seen.insert((width, scale));
             }
@@ -106,8 +113,8 @@ mod tests {
         // 640×480: some of its crops allow 1/2; 2592×1944: all allow 1/4.
         let scales = |width: u32| seen.iter().filter(|(w, _)| *w == width).map(|(_, s)| *s).collect::<Vec<_>>();
         assert_eq!((scales(100), scales(640), scales(2592)), (vec![1], vec![1, 2, 4], vec![4]));
-        assert_eq!(Reading::of_centre(&config, 2592, 1944).scale, 8);
-        assert_eq!(Reading::of_centre(&config, 100, 80), Reading::WHOLE);
+        assert_eq!(Reading::of_frame(config, 2592, 1944).scale, 8);
+        assert_eq!(Reading::of_frame(config, 100, 80), Reading::WHOLE);
     }
 
     #[test]

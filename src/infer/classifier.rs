@@ -168,7 +168,7 @@ impl Verdicts {
 }
 
 impl Classifier {
-    /// A classifier of a network with a classifier as its head. Of `view`, the size, mean and deviation are used, of
+    /// A classifier of a network with a classifier as its head. Of `view`, the size, geometry, mean and deviation are used, of
     /// `options` device and precision.
     ///
     /// # Errors

@@ -22,7 +22,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::Session;
-use crate::data::render::render_centred;
+use crate::data::render::render_frame;
 use crate::data::{FrameView, Scratch, ViewConfig};
 use crate::error::{Error, Result};
 use crate::model::Stage;
@@ -62,7 +62,7 @@ impl Session {
         let mut views = vec![0f32; frames.len() * length];
         for (number, (frame, view)) in frames.iter().zip(views.chunks_exact_mut(length)).enumerate() {
             let frame = frame.to_frame().map_err(|error| error.context(format!("frame {number}")))?;
-            render_centred(&frame, &self.view, view, &mut scratch)?;
+            render_frame(&frame, &self.view, view, &mut scratch)?;
         }
         self.plan.maps(&images_of(&views, &self.view)?, &stages)
     }

@@ -4,6 +4,7 @@ pub mod anomaly;
 pub mod classifier;
 mod feature_maps;
 mod gather;
+mod input;
 mod plan;
 mod rows;
 mod session;

@@ -13,7 +13,7 @@ impl Session {
     /// `progress` is told how many of how many are done, on this thread, and stops it by returning false.
     ///
     /// # Errors
-    /// `Cancelled` where `progress` stops it; those of [`Loader::centred`]; `OutOfMemory` or `Torch` from libtorch.
+    /// `Cancelled` where `progress` stops it; those of [`Loader::frames`]; `OutOfMemory` or `Torch` from libtorch.
     pub fn embed_dataset(
         &self,
         dataset: &Arc<Dataset>,
@@ -26,7 +26,7 @@ impl Session {
         // What level 0 of each channel is normalised to.
         let (mean, std) = self.view.normal();
         let black: Vec<f32> = mean.iter().zip(&std).map(|(mean, std)| -(*mean as f32) / *std as f32).collect();
-        let mut loader = Loader::centred(Arc::clone(dataset), self.view.clone(), batch, workers)?;
+        let mut loader = Loader::frames(Arc::clone(dataset), self.view.clone(), batch, workers)?;
         while let Some(batch) = loader.next() {
             let mut batch = batch?;
             let begin = rows.len();

@@ -1,7 +1,7 @@
 //! Sessions: frames of any size and format in, one row for each out.
 //!
 //! ```text
-//! frame → shorter side to size·256/224, centre crop → (v/255 − mean)/std → (B, 3, H, W) → backbone → features (B, d)
+//! frame → resized as `ViewConfig::resize` says → (v/255 − mean)/std → (B, 3, H, W) → backbone → features (B, d)
 //!                                                                 → head → divided by its length → embedding (B, C)
 //! ```
 //!
@@ -33,7 +33,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::gather::{Gather, ROOM};
 use super::plan::Plan;
-use crate::data::render::render_centred;
+use crate::data::render::render_frame;
 use crate::data::{FrameView, Scratch, ViewConfig};
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::room;
@@ -105,8 +105,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session of a copy of `network` as it is now. Of `view`, the size, mean and deviation are used; whether views are grey
-    /// is the network's matter. Tries out which way
+    /// A session of a copy of `network` as it is now. Of `view`, the size, geometry, mean and deviation are used; the network
+    /// says whether views are grey. Tries out which way
     /// of computing is the fastest, which takes some tens of forward passes.
     ///
     /// # Errors
@@ -318,7 +318,7 @@ impl Session {
             let drawn = frame(first + number).and_then(|frame| {
                 SCRATCH.with_borrow_mut(|(scratch, pixels)| {
                     let frame = frame.to_frame_in(std::mem::take(pixels))?;
-                    let result = render_centred(&frame, &self.view, view, scratch);
+                    let result = render_frame(&frame, &self.view, view, scratch);
                     *pixels = frame.into_pixels();
                     result
                 })

@@ -3,13 +3,13 @@
 use tch::{Device, Kind, Tensor};
 
 use super::Session;
-use crate::data::ViewConfig;
-use crate::data::render::centre;
+use crate::data::render::padding;
+use crate::data::{Placement, ViewConfig};
 use crate::error::{Error, Result};
 
 impl Session {
     /// Rows (B, [`dim`](Session::dim)), float32, on the session's device, of a batch of
-    /// - bytes (B, H, W, C), C 1 or 3 (red, green, blue): resized, cropped and normalised as frames are, on their device; or
+    /// - bytes (B, H, W, C), C 1 or 3 (red, green, blue): resized and normalised as frames are, on their device; or
     /// - floating-point numbers (B, 3, height, width) of the session's size, (B, 1, height, width) where its network is grey:
     ///   taken as they are, normalised already.
     ///
@@ -22,7 +22,7 @@ impl Session {
         let size = images.size();
         let images = match (images.kind(), size.as_slice()) {
             (Kind::Uint8, &[batch, h, w, c]) if batch > 0 && h > 0 && w > 0 && (c == 1 || c == 3) => {
-                centred(images, &self.view)?
+                seen(images, &self.view)?
             }
             (Kind::Float | Kind::Half | Kind::BFloat16, &[batch, c, h, w])
                 if batch > 0 && (c, h, w) == (channels, height, width) =>
@@ -45,14 +45,16 @@ impl Session {
     }
 }
 
-/// The normalised middles (B, 3, height, width), or grey (B, 1, height, width), of byte images (B, H, W, C): what `render_centred` draws, on any device.
-fn centred(images: &Tensor, view: &ViewConfig) -> Result<Tensor> {
+/// Byte images (B, H, W, C) as normalised views (B, 3, height, width), or grey (B, 1, height, width): what `render_frame` draws, on
+/// any device.
+fn seen(images: &Tensor, view: &ViewConfig) -> Result<Tensor> {
     let (_, h, w, _) = images.size4()?;
     let side = |side: i64| u32::try_from(side).map_err(|_| Error::invalid(format!("{side} is too large a side")));
-    let [left, top, across, down] = centre(side(w)?, side(h)?, view);
+    let Placement { source: [left, top, across, down], target: [to_left, to_top, to_w, to_h] } =
+        view.resize.placement((side(w)?, side(h)?), (view.width, view.height));
     // The whole pixels around the part, with as many beside it as the filter reaches over.
     let reach = |part: f64, to: u32| (part / f64::from(to)).max(1.0).ceil() as i64 + 1;
-    let (reach_x, reach_y) = (reach(across, view.width), reach(down, view.height));
+    let (reach_x, reach_y) = (reach(across, to_w), reach(down, to_h));
     let start_x = (left.floor() as i64 - reach_x).max(0);
     let start_y = (top.floor() as i64 - reach_y).max(0);
     let end_x = ((left + across).ceil() as i64 + reach_x).min(w);
@@ -61,15 +63,29 @@ fn centred(images: &Tensor, view: &ViewConfig) -> Result<Tensor> {
     let weights = |start: f64, length: f64, from: i64, source: i64, to: u32| {
         filter(start - from as f64, length, source, i64::from(to), images.device())
     };
-    let rows = weights(top, down, start_y, end_y - start_y, view.height)?; // (height, h)
-    let columns = weights(left, across, start_x, end_x - start_x, view.width)?; // (width, w)
+    let rows = weights(top, down, start_y, end_y - start_y, to_h)?; // (height, h)
+    let columns = weights(left, across, start_x, end_x - start_x, to_w)?; // (width, w)
     let levels = part.f_permute([0, 3, 1, 2])?.f_to_kind(Kind::Float)?; // (B, C, h, w)
     // Whole levels after each direction, as resizing in bytes has them; across first.
     let levels = levels.f_matmul(&columns.f_tr()?)?.f_round()?;
     let levels = rows.f_matmul(&levels)?.f_round()?.f_clamp(0.0, 255.0)?;
+    let levels = if view.channels == 1 { grey(&levels)? } else { levels };
+    let levels = if (to_w, to_h) == (view.width, view.height) {
+        levels
+    } else {
+        // A grey image gets the padding's colours.
+        let padding: Vec<f32> = padding(view).into_iter().map(f32::from).collect();
+        let sides = [images.size()[0], padding.len() as i64, i64::from(view.height), i64::from(view.width)];
+        let padding = Tensor::f_from_slice(&padding)?.f_view([1, -1, 1, 1])?.f_to_device(images.device())?;
+        let padded = padding.f_expand(sides, false)?.f_contiguous()?;
+        let mut inside =
+            padded.f_narrow(2, i64::from(to_top), i64::from(to_h))?.f_narrow(3, i64::from(to_left), i64::from(to_w))?;
+        inside.f_copy_(&levels)?;
+        padded
+    };
     if view.channels == 1 {
         let (mean, std) = view.grey_normal();
-        return Ok(grey(&levels)?.f_div_scalar(255.0)?.f_sub_scalar(mean)?.f_div_scalar(std)?);
+        return Ok(levels.f_div_scalar(255.0)?.f_sub_scalar(mean)?.f_div_scalar(std)?);
     }
     let number = |values: [f64; 3]| {
         Tensor::f_from_slice(&values.map(|v| v as f32))?.f_view([1, 3, 1, 1])?.f_to_device(images.device())
@@ -104,8 +120,8 @@ fn filter(start: f64, length: f64, from: i64, to: i64, device: Device) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::render::render_centred;
-    use crate::data::{Frame, FrameView, PixelFormat, Scratch};
+    use crate::data::render::render_frame;
+    use crate::data::{Frame, FrameView, PixelFormat, Resize, Scratch};
     use crate::infer::{Output, SessionOptions};
     use crate::model::{Architecture, Head, Network};
 
@@ -115,18 +131,22 @@ mod tests {
 
     #[test]
     fn bytes_are_drawn_as_frames_are() {
-        let (view_w, view_h) = (48, 40);
-        let view = ViewConfig { width: view_w, height: view_h, ..ViewConfig::default() };
-        for (width, height, channels) in [(200, 130, 3), (61, 90, 1), (30, 20, 3), (48, 40, 3), (1000, 47, 1)] {
-            let pixels = pattern(width, height, channels);
-            let frame = Frame::new(width as u32, height as u32, channels as u8, pixels.clone()).unwrap();
-            let mut drawn = vec![0f32; view.view_len()];
-            render_centred(&frame, &view, &mut drawn, &mut Scratch::new()).unwrap();
-            let drawn = Tensor::from_slice(&drawn).view([1, 40, 48, 3]).permute([0, 3, 1, 2]);
-            let images = Tensor::from_slice(&pixels).view([1, height, width, channels]);
-            let apart = (centred(&images, &view).unwrap() - drawn).abs().max().double_value(&[]);
-            // Less than two levels of 255, with the smallest deviation.
-            assert!(apart < 2.0 / 255.0 / 0.224, "{width}×{height}×{channels}: {apart}");
+        for resize in [Resize::Whole, Resize::Letterbox, Resize::Centre] {
+            let view = ViewConfig { width: 48, height: 40, resize, ..ViewConfig::default() };
+            for (width, height, channels) in [(200, 130, 3), (61, 90, 1), (30, 20, 3), (48, 40, 3), (1000, 47, 1)] {
+                for grey in [1, 3] {
+                    let view = ViewConfig { channels: grey, ..view.clone() };
+                    let pixels = pattern(width, height, channels);
+                    let frame = Frame::new(width as u32, height as u32, channels as u8, pixels.clone()).unwrap();
+                    let mut drawn = vec![0f32; view.view_len()];
+                    render_frame(&frame, &view, &mut drawn, &mut Scratch::new()).unwrap();
+                    let drawn = Tensor::from_slice(&drawn).view([1, 40, 48, i64::from(grey)]).permute([0, 3, 1, 2]);
+                    let images = Tensor::from_slice(&pixels).view([1, height, width, channels]);
+                    let apart = (seen(&images, &view).unwrap() - drawn).abs().max().double_value(&[]);
+                    // Less than two levels of 255, with the smallest deviation.
+                    assert!(apart < 2.0 / 255.0 / 0.224, "{resize:?} {width}×{height}×{channels}: {apart}");
+                }
+            }
         }
     }
 
@@ -142,7 +162,7 @@ mod tests {
         let row = Tensor::from_slice(&session.embed(&[frame]).unwrap());
         let bytes = Tensor::from_slice(&pixels).view([1, 60, 50, 3]);
         let twice = Tensor::cat(&[&bytes, &bytes], 0);
-        let numbers = centred(&bytes, &view).unwrap();
+        let numbers = seen(&bytes, &view).unwrap();
         for images in [bytes, twice, numbers] {
             let found = session.embed_tensor(&images).unwrap();
             assert_eq!(found.size(), [images.size()[0], session.dim() as i64]);

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::cost::count;
 use super::{Architecture, Head, Mode, Network, Teacher};
-use crate::data::ViewConfig;
+use crate::data::{Resize, ViewConfig};
 use crate::error::{ErrorKind, Result};
 
 /// The figures of a network for images of one size.
@@ -39,6 +39,8 @@ pub struct Description {
     pub height: u32,
     /// Channels of an image: 3, or 1 for a grey student.
     pub channels: u32,
+    /// How a frame becomes an image.
+    pub resize: Resize,
     /// Subtracted from red, green and blue in [0, 1].
     pub mean: [f64; 3],
     /// Divides red, green and blue afterwards.
@@ -74,6 +76,7 @@ impl Description {
             width: view.width,
             height: view.height,
             channels: view.channels,
+            resize: view.resize,
             mean: view.mean,
             std: view.std,
             provenance,
@@ -101,6 +104,7 @@ impl Description {
             width: view.width,
             height: view.height,
             channels: 3,
+            resize: view.resize,
             mean: view.mean,
             std: view.std,
             provenance: json!({}),

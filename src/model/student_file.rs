@@ -7,6 +7,7 @@
 //! | `head` | JSON: `{"kind":"projection","hidden":1024,"dim":128}`, `{"kind":"classifier","classes":10}` or `{"kind":"none"}` |
 //! | `width`, `height` | size of the views in pixels |
 //! | `channels` | `1` for grey views; absent: 3 |
+//! | `resize` | `whole` or `letterbox`: how a frame becomes a view; absent: the centre crop (`Resize::Centre`) |
 //! | `mean`, `std` | JSON: three numbers each, red, green, blue in [0, 1] |
 //! | `provenance` | JSON object: where it comes from (library version, teacher, settings, scores) |
 //!
@@ -23,7 +24,7 @@ use tch::Device;
 use super::provenance::provenance_text;
 use super::weights::{self, StateDict, write_safetensors};
 use super::{Architecture, Head, Load, Network};
-use crate::data::ViewConfig;
+use crate::data::{Resize, ViewConfig};
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::push;
 
@@ -48,6 +49,8 @@ pub struct StudentHeader {
     pub height: u32,
     /// Numbers of a view's pixel: 3, or 1 of a grey network.
     pub channels: u32,
+    /// How a frame becomes a view.
+    pub resize: Resize,
     /// Subtracted from red, green and blue in [0, 1].
     pub mean: [f64; 3],
     /// Divides red, green and blue afterwards.
@@ -65,6 +68,7 @@ impl StudentHeader {
             width: view.width,
             height: view.height,
             channels: if network.channels() == 1 { 1 } else { 3 },
+            resize: view.resize,
             mean: view.mean,
             std: view.std,
             provenance: json!({ "library": concat!("libseed ", env!("CARGO_PKG_VERSION")) }),
@@ -88,15 +92,16 @@ impl StudentHeader {
             ("std", json_text(&self.std)?),
             ("provenance", provenance_text(&self.provenance)?),
         ];
-        // Not written for three, which is what earlier versions of this library read.
+        // Not written for three, which is what earlier versions of this library read; so the centre crop, which they made.
         let channels = (self.channels == 1).then(|| ("channels", "1".to_owned()));
-        Ok(texts.into_iter().chain(channels).map(|(key, text)| (key.to_owned(), text)).collect())
+        let resize = (!self.resize.is_unsaid()).then(|| ("resize", self.resize.word().to_owned()));
+        Ok(texts.into_iter().chain(channels).chain(resize).map(|(key, text)| (key.to_owned(), text)).collect())
     }
 
-    /// Size and normalisation as a view configuration; the augmentations are the default ones.
+    /// Size, geometry and normalisation as a view configuration; the augmentations are the default ones.
     pub fn view(&self) -> ViewConfig {
-        let Self { width, height, channels, mean, std, .. } = *self;
-        ViewConfig { width, height, channels, mean, std, ..ViewConfig::default() }
+        let Self { width, height, channels, resize, mean, std, .. } = *self;
+        ViewConfig { width, height, channels, resize, mean, std, ..ViewConfig::default() }
     }
 }
 
@@ -233,6 +238,10 @@ fn read_header(path: &Path, metadata: &BTreeMap<String, String>, formats: &[&str
             Some("1") => 1,
             Some(other) => return Err(Error::format(path, format!("channels is {other:?}, expected 3 or 1"))),
         },
+        resize: match metadata.get("resize") {
+            Some(word) => Resize::parse(word).map_err(|error| Error::format(path, error))?,
+            None => Resize::unsaid(),
+        },
         mean: json_value(path, "mean", text("mean")?)?,
         std: json_value(path, "std", text("std")?)?,
         provenance: json_value(path, "provenance", text("provenance")?)?,
@@ -364,6 +373,7 @@ mod tests {
             ("width", Some("0"), ErrorKind::Format, "width is 0"),
             ("channels", Some("2"), ErrorKind::Format, "channels is \"2\", expected 3 or 1"),
             ("channels", Some("1"), ErrorKind::Mismatch, "features.0.0.weight (expected [16, 1, 3, 3]"),
+            ("resize", Some("stretch"), ErrorKind::Format, "resize is \"stretch\", expected one of whole, letterbox"),
             ("height", Some("4294967296"), ErrorKind::Format, "height is"),
             ("width", Some(&long), ErrorKind::Format, "width is"),
             ("mean", Some("[0.1,0.2]"), ErrorKind::Format, "mean is"),

@@ -223,10 +223,12 @@ impl Night<'_> {
             return Err(Error::mismatch(format!("the student's embedding has {own} numbers, the teacher's {dim}")));
         }
         let (theirs, view) = (header.view(), &self.config.view);
-        let of = |view: &crate::data::ViewConfig| (view.width, view.height, view.channels, view.mean, view.std);
+        let of = |view: &crate::data::ViewConfig| {
+            (view.width, view.height, view.channels, view.resize.word(), view.mean, view.std)
+        };
         if of(&theirs) != of(view) {
             return Err(Error::mismatch(format!(
-                "the student takes views of (width, height, channels, mean, std) {:?}, the configuration says {:?}",
+                "the student takes views of (width, height, channels, resize, mean, std) {:?}, the configuration says {:?}",
                 of(&theirs),
                 of(view)
             )));

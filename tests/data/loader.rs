@@ -68,10 +68,10 @@ fn epochs_are_permutations_cut_anywhere() {
 #[test]
 fn centres_come_once_in_order_with_a_short_last_batch() {
     let dataset = pushed(7);
-    let all = batches(Loader::centred(Arc::clone(&dataset), config(), 3, 2).unwrap());
+    let all = batches(Loader::frames(Arc::clone(&dataset), config(), 3, 2).unwrap());
     assert_eq!(all.iter().map(|b| b.indices.clone()).collect::<Vec<_>>(), [vec![0, 1, 2], vec![3, 4, 5], vec![6]]);
     assert_eq!(all[2].pixels.len(), 16 * 12 * 3);
-    assert!(all == batches(Loader::centred(dataset, config(), 3, 0).unwrap()));
+    assert!(all == batches(Loader::frames(dataset, config(), 3, 0).unwrap()));
 }
 
 fn write(folder: &Path, name: &str, level: Option<u8>) {
@@ -102,7 +102,7 @@ fn the_next_sound_image_takes_a_broken_ones_place() {
     assert_eq!(names(&dataset), ["b.png", "c.png", "e.png"]);
 
     let fresh = Arc::new(Dataset::from_folder(folder.path()).unwrap());
-    let centres = batches(Loader::centred(Arc::clone(&fresh), config(), 5, 2).unwrap());
+    let centres = batches(Loader::frames(Arc::clone(&fresh), config(), 5, 2).unwrap());
     let zero = |i: usize| centres[0].pixels[i * 576..][..576].iter().all(|&v| v == 0.0);
     assert_eq!([0, 1, 2, 3, 4].map(zero), [false, true, true, false, true]);
     assert_eq!(names(&fresh), ["b.png", "c.png", "e.png"]);
@@ -132,7 +132,7 @@ fn arguments_are_checked_first() {
     assert!(refused(Arc::clone(&dataset), config(), 2, 0..u64::MAX).message().contains("64-bit"));
     let wrong = ViewConfig { flip_probability: f64::NAN, ..config() };
     assert_eq!(refused(Arc::clone(&dataset), wrong, 2, 0..1).kind(), ErrorKind::Config);
-    assert!(Loader::centred(pushed(0), config(), 1, 1).is_err());
+    assert!(Loader::frames(pushed(0), config(), 1, 1).is_err());
     // No steps are no error.
     assert!(views(&dataset, 0, 2, 5..5, 2).next().is_none());
 }
@@ -167,7 +167,7 @@ fn recycled_buffers_carry_nothing_over() {
     assert!(buffers.len() <= 7, "{} buffers", buffers.len());
     assert!(loader.next().is_none());
     // A buffer of another size is no harm, larger or smaller.
-    let mut loader = Loader::centred(Arc::clone(&dataset), config(), 3, 1).unwrap();
+    let mut loader = Loader::frames(Arc::clone(&dataset), config(), 3, 1).unwrap();
     for pixels in [vec![9.0; 5], vec![9.0; 50_000]] {
         loader.recycle(Batch { pixels, crops: None, indices: vec![], slots: vec![], width: 1, height: 1, step: 0 });
     }

@@ -7,7 +7,7 @@ use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, Rgb, RgbImage};
 use seed::data::decode::decode_file;
 use seed::data::scale::Reading;
-use seed::data::{Batch, Dataset, FrameView, Loader, PixelFormat, ViewConfig};
+use seed::data::{Batch, Dataset, FrameView, Loader, PixelFormat, Resize, ViewConfig};
 
 /// A camera's frame: shading, stripes of many widths, edges and a little noise.
 fn picture(width: u32, height: u32, shift: u32) -> RgbImage {
@@ -83,11 +83,14 @@ fn scaled_views_are_close_to_whole_ones() {
         println!("views at {side}²: mean {mean:.3} worst {worst:.1}");
         assert!(mean > 0.0, "nothing was scaled");
         assert!(mean < 0.6 && worst < 20.0, "views at {side}²: mean {mean} worst {worst}");
-        let centres =
-            |dataset: &Arc<Dataset>| batches(Loader::centred(Arc::clone(dataset), config(side), 3, 1).unwrap());
-        let (mean, worst) = difference(&centres(&dataset), &centres(&memory));
-        println!("centres at {side}²: mean {mean:.3} worst {worst:.1}");
-        assert!(mean > 0.0 && mean < 0.6 && worst < 20.0, "centres at {side}²: mean {mean} worst {worst}");
+        for resize in [Resize::Whole, Resize::Letterbox, Resize::Centre] {
+            let config = ViewConfig { resize, ..config(side) };
+            let frames =
+                |dataset: &Arc<Dataset>| batches(Loader::frames(Arc::clone(dataset), config.clone(), 3, 1).unwrap());
+            let (mean, worst) = difference(&frames(&dataset), &frames(&memory));
+            println!("{resize:?} at {side}²: mean {mean:.3} worst {worst:.1}");
+            assert!(mean > 0.0 && mean < 0.6 && worst < 20.0, "{resize:?} at {side}²: mean {mean} worst {worst}");
+        }
     }
 }
 

@@ -1,16 +1,20 @@
 //! Views against torchvision 0.26 on PIL images, with fixed parameters (golden/make_views.py), and the statistics of
-//! their sampler.
+//! their sampler. torchvision crops the centre and draws ratios in pixels, so "resize" is "centre" here.
 
 use base64::Engine;
 use seed::data::augment::{Adjustment, Crop, Jitter, MAX_VIEW_SIDE};
 use seed::data::random::{Purpose, generator};
-use seed::data::render::{render, render_centred};
-use seed::data::{Frame, Scratch, ViewConfig, ViewParams};
+use seed::data::render::{render, render_frame};
+use seed::data::{Frame, Resize, Scratch, ViewConfig, ViewParams};
 use serde_json::Value;
 
 /// A view's levels come back from the normalised numbers exactly with this configuration.
 fn plain(width: u32, height: u32) -> ViewConfig {
-    ViewConfig { width, height, mean: [0.0; 3], std: [1.0; 3], ..ViewConfig::default() }
+    ViewConfig { width, height, mean: [0.0; 3], std: [1.0; 3], ..centre() }
+}
+
+fn centre() -> ViewConfig {
+    ViewConfig { resize: Resize::Centre, ..ViewConfig::default() }
 }
 
 fn levels(view: &[f32]) -> Vec<u8> {
@@ -60,7 +64,7 @@ fn views_are_torchvisions() {
         let config = plain(number(&case["width"]), number(&case["height"]));
         let mut view = vec![f32::NAN; config.view_len()];
         if case["centred"].as_bool().unwrap() {
-            render_centred(&frame, &config, &mut view, &mut scratch).unwrap();
+            render_frame(&frame, &config, &mut view, &mut scratch).unwrap();
         } else {
             render(&frame, &params(case), &config, &mut view, &mut scratch).unwrap();
         }
@@ -123,7 +127,7 @@ fn grey_frames_give_what_three_equal_channels_give() {
 
 #[test]
 fn sampled_crops_are_in_range_and_evenly_spread() {
-    let config = ViewConfig::default();
+    let config = centre();
     let (width, height) = (640u32, 480u32);
     let mut areas = Vec::new();
     let mut left_shares = Vec::new();
@@ -211,7 +215,7 @@ fn certain_and_impossible_are_exact() {
 
 #[test]
 fn frames_that_no_crop_fits_are_cut_in_the_middle() {
-    let config = ViewConfig { crop_scale_min: 0.9, ..ViewConfig::default() };
+    let config = ViewConfig { crop_scale_min: 0.9, ..centre() };
     let mut rng = generator(0, 0, 0, Purpose::View);
     // Area 90,000 with a ratio of at most 4/3 needs 260 rows or more.
     let wide = ViewParams::sample(&config, 3000, 30, &mut rng).crop;
@@ -225,7 +229,7 @@ fn frames_that_no_crop_fits_are_cut_in_the_middle() {
         let params = ViewParams { jitter: None, ..ViewParams::sample(&config, width, height, &mut rng) };
         render(&frame, &params, &config, &mut view, &mut Scratch::new()).unwrap();
         assert!(levels(&view).iter().all(|&v| v == 77));
-        render_centred(&frame, &config, &mut view, &mut Scratch::new()).unwrap();
+        render_frame(&frame, &config, &mut view, &mut Scratch::new()).unwrap();
         assert!(levels(&view).iter().all(|&v| v == 77));
     }
 }

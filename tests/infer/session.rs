@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use seed::data::render::render_centred;
+use seed::data::render::render_frame;
 use seed::data::{Dataset, FrameView, PixelFormat, Scratch, ViewConfig};
 use seed::infer::{Output, Session, SessionOptions};
 use seed::model::student_file::{StudentHeader, save_student};
@@ -56,7 +56,7 @@ fn rows_are_those_of_the_network() {
     let frames = frames(&pictures);
     let mut pixels = vec![0f32; 3 * view().view_len()];
     for (frame, out) in frames.iter().zip(pixels.chunks_exact_mut(view().view_len())) {
-        render_centred(&frame.to_frame().unwrap(), &view(), out, &mut Scratch::default()).unwrap();
+        render_frame(&frame.to_frame().unwrap(), &view(), out, &mut Scratch::default()).unwrap();
     }
     let images = Tensor::from_slice(&pixels).view([3, 40, 48, 3]).permute([0, 3, 1, 2]).contiguous();
     let network = network();

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use seed::ErrorKind;
 use seed::config::Config;
 use seed::data::random::{Purpose, generator};
-use seed::data::render::{render, render_centred};
+use seed::data::render::{render, render_frame};
 use seed::data::{Dataset, Frame, FrameView, PixelFormat, Scratch, ViewConfig, ViewParams};
 use seed::distill::bank::Bank;
 use seed::distill::step::for_teacher;
@@ -126,7 +126,7 @@ fn the_teacher_sees_a_grey_frame_as_in_colour() {
         let mut out = vec![0f32; config.view_len()];
         match params {
             Some(params) => render(frame, params, config, &mut out, &mut Scratch::new()).unwrap(),
-            None => render_centred(frame, config, &mut out, &mut Scratch::new()).unwrap(),
+            None => render_frame(frame, config, &mut out, &mut Scratch::new()).unwrap(),
         }
         Tensor::from_slice(&out).view([1, 48, 64, i64::from(config.channels)]).permute([0, 3, 1, 2])
     };
@@ -285,7 +285,7 @@ fn a_grey_students_file_says_so_and_serves_every_kind_of_image() {
     let expected = session.embed(&[mono(&pixels)]).unwrap();
     assert_eq!(session.embed(&[colour]).unwrap(), expected);
     let mut view_of_it = vec![0f32; session.view().view_len()];
-    render_centred(&mono(&pixels).to_frame().unwrap(), session.view(), &mut view_of_it, &mut Scratch::new()).unwrap();
+    render_frame(&mono(&pixels).to_frame().unwrap(), session.view(), &mut view_of_it, &mut Scratch::new()).unwrap();
     let (h, w) = (i64::from(SIDES.1), i64::from(SIDES.0));
     for images in [
         Tensor::from_slice(&pixels).view([1, h, w, 1]),

@@ -16,7 +16,7 @@ use tch::Tensor;
 use super::stfpm::Learner;
 use crate::checkpoint::pass::{self, Identity, Tensors};
 use crate::config::Config;
-use crate::data::Dataset;
+use crate::data::{Dataset, Resize, ViewConfig};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::weights::{HostTensor, StateDict};
 use crate::model::{Load, Network};
@@ -119,7 +119,15 @@ impl Learner<'_> {
         let settings = &config.anomaly;
         let layers: Vec<&str> = self.stages.iter().map(|stage| stage.name.as_str()).collect();
         let rates = (settings.epochs, settings.batch_size, settings.learning_rate);
-        let settings = serde_json::to_string(&(layers, rates, config.seed, &config.precision, self.view))
+        // Earlier versions learned whole frames and did not say so, and the centre crop is what is not written: the two change
+        // places, so that whole frames are still the same run.
+        let resize = match self.view.resize {
+            Resize::Whole => Resize::Centre,
+            Resize::Centre => Resize::Whole,
+            Resize::Letterbox => Resize::Letterbox,
+        };
+        let view = ViewConfig { resize, ..self.view.clone() };
+        let settings = serde_json::to_string(&(layers, rates, config.seed, &config.precision, view))
             .map_err(|error| Error::new(ErrorKind::Internal, format!("the settings: {error}")))?;
         let mut identity = Identity::default();
         identity.part(settings.as_bytes());

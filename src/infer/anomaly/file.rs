@@ -16,6 +16,7 @@ use tch::{Kind, Tensor};
 
 use super::held_out::HeldOut;
 use crate::config::MAX_CONFIDENCE;
+use crate::data::Resize;
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::{collected, filled};
 use crate::model::Network;
@@ -55,6 +56,17 @@ pub struct Settings {
     pub images: u64,
     /// Pixels in a row of the view and rows of it.
     pub size: [u32; 2],
+    /// How a frame becomes a view; absent: whole, as earlier versions made it, whatever the student's header says.
+    #[serde(default = "whole", skip_serializing_if = "is_whole")]
+    pub resize: Resize,
+}
+
+fn whole() -> Resize {
+    Resize::Whole
+}
+
+fn is_whole(resize: &Resize) -> bool {
+    *resize == Resize::Whole
 }
 
 fn patchcore() -> String {

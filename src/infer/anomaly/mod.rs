@@ -6,8 +6,9 @@
 //! part → patches → distance to the nearest of M → score, heat map in the frame's pixels → alarm where score > threshold
 //! ```
 //!
-//! The whole frame is judged, resized to the view without a crop, so that no pixel is outside. The threshold keeps a
-//! false-alarm rate on good parts that the memory has not seen. Further good parts can be added at any time; the memory grows
+//! A frame is resized as the student's (`Resize`): by "whole" and "letterbox" no pixel is outside, by "centre" what lies outside
+//! the crop is not judged, and its heat is 0. The heat map is in the frame's own pixels always. The threshold keeps a false-alarm
+//! rate on good parts that the memory has not seen. Further good parts can be added at any time; the memory grows
 //! only by what it does not cover. All functions take `&self` and may be called from several threads at once.
 
 mod checkpoint;
@@ -37,12 +38,12 @@ use self::coreset::{Enough, k_centres};
 use self::file::Learned;
 use self::held_out::Split;
 use self::memory::{Known, Memory};
-use self::pool::{CHUNK, pool, whole};
+use self::pool::{CHUNK, images_of_frames, pool};
 use self::stfpm::Copyist;
 use super::session::{Output, Session, SessionOptions};
 use crate::checkpoint::pass;
 use crate::config::Config;
-use crate::data::{Dataset, Frame, FrameView, ViewConfig};
+use crate::data::{Dataset, Frame, FrameView, Resize, ViewConfig};
 use crate::error::{Error, Result};
 use crate::memory::filled;
 use crate::model::student_file::StudentHeader;
@@ -75,7 +76,7 @@ pub struct Anomaly {
 }
 
 impl AnomalyDetector {
-    /// Learns good parts: the backbone of `network`, whose images are made by size, mean and deviation of `view`, and the
+    /// Learns good parts: the backbone of `network`, whose images are made by size, geometry, mean and deviation of `view`, and the
     /// images of `good`, by the settings "anomaly.…" and "seed" of `config`. `progress` is told how many images of how many are
     /// done, and stops it by returning false. Broken images are left out.
     ///
@@ -104,6 +105,12 @@ impl AnomalyDetector {
             false => settings.layers.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>(),
         };
         let stages = stages(&session, &names)?;
+        if view.resize == Resize::Centre {
+            log::warn!(
+                "the student sees the middle of a frame only (resize is \"centre\"), and so does its detector: a defect near a border \
+                 is not found"
+            );
+        }
 
         let split = Split::new(good, settings, config.seed, 0)?;
         if settings.group != "image" && settings.held_out > 0.0 && split.groups < 2 {
@@ -148,6 +155,7 @@ impl AnomalyDetector {
             memory_max: settings.memory_max,
             images,
             size: [view.width, view.height],
+            resize: view.resize,
         };
         let memory = Memory::new(known, settings, HeldOut::default())?;
         let memory = memory.judged(&session, &stages, good, &split, &mut told)?;
@@ -199,7 +207,7 @@ impl AnomalyDetector {
     /// Those of [`load_student`](crate::model::student_file::load_student); `Format` for a file without a sound memory.
     pub fn open(path: &Path, options: SessionOptions) -> Result<Self> {
         let file::Contents { network, student, settings, learned, held_out } = file::load(path)?;
-        let view = student.view();
+        let view = ViewConfig { resize: settings.resize, ..student.view() };
         let (session, network, student) =
             prepare(&network, &view, options).map_err(|error| error.context(path.display()))?;
         let stages = stages(&session, &settings.layers).map_err(|error| Error::format(path, error))?;
@@ -248,11 +256,11 @@ impl AnomalyDetector {
                 .collect::<Result<_>>()?;
             let own: Vec<&Frame> = own.iter().collect();
             let sizes: Vec<(i64, i64)> = own.iter().map(|f| (i64::from(f.height()), i64::from(f.width()))).collect();
-            let images = whole(&self.session, &own)?;
+            let images = images_of_frames(&self.session, &own)?;
             let scores = memory.scores(&self.session, &self.stages, &images, maps.then_some(self.size()))?;
             for ((score, map), size) in scores.into_iter().zip(sizes) {
                 let map = match map {
-                    Some(map) => floats(&score::resized(&map, size)?)?,
+                    Some(map) => floats(&score::in_frame(&map, size, self.session.view.resize)?)?,
                     None => Vec::new(),
                 };
                 judged.push(Anomaly { score, alarm: score > memory.threshold.score, map });

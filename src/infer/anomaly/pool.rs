@@ -8,8 +8,8 @@ use tch::{Device, Kind, Tensor};
 use super::patches::patches;
 use crate::config::AnomalyConfig;
 use crate::data::random::{Purpose, generator, shuffle};
-use crate::data::render::render;
-use crate::data::{Dataset, Frame, Scratch, ViewParams};
+use crate::data::render::render_frame;
+use crate::data::{Dataset, Frame, Scratch};
 use crate::error::{Error, ErrorKind, Result};
 use crate::infer::feature_maps::images_of;
 use crate::infer::session::Session;
@@ -19,13 +19,14 @@ use crate::model::Stage;
 /// Images that go through at once.
 pub(super) const CHUNK: usize = 16;
 
-/// Whole frames as images (B, C, H, W) of the session's view, on the CPU.
-pub(super) fn whole(session: &Session, frames: &[&Frame]) -> Result<Tensor> {
+/// Frames as images (B, C, H, W) of the session's view, on the CPU.
+pub(super) fn images_of_frames(session: &Session, frames: &[&Frame]) -> Result<Tensor> {
     let length = session.view.view_len();
-    let mut views = filled(0f32, frames.len() * length, "views of whole frames")?;
-    views.par_chunks_exact_mut(length).zip(frames).try_for_each_init(Scratch::new, |scratch, (view, frame)| {
-        render(frame, &ViewParams::plain(frame.width(), frame.height()), &session.view, view, scratch)
-    })?;
+    let mut views = filled(0f32, frames.len() * length, "views of frames")?;
+    views
+        .par_chunks_exact_mut(length)
+        .zip(frames)
+        .try_for_each_init(Scratch::new, |scratch, (view, frame)| render_frame(frame, &session.view, view, scratch))?;
     images_of(&views, &session.view)
 }
 
@@ -65,7 +66,7 @@ pub(super) fn each_chunk(
         }
         if !frames.is_empty() {
             let frames: Vec<&Frame> = frames.iter().map(|frame| &**frame).collect();
-            take(&whole(session, &frames)?, &numbers)?;
+            take(&images_of_frames(session, &frames)?, &numbers)?;
             sound += frames.len() as u64;
         }
         if !told(chunk.len()) {

@@ -11,7 +11,8 @@
 use tch::{Kind, Tensor};
 
 use super::nearest::nearest;
-use crate::error::Result;
+use crate::data::Resize;
+use crate::error::{Error, Result};
 
 /// What one image gives.
 pub(super) struct Scored {
@@ -56,6 +57,35 @@ pub(super) fn heat_map(distances: &Tensor, (height, width): (i64, i64), sigma: f
     Ok(map.f_squeeze_dim(0)?.f_squeeze_dim(0)?)
 }
 
+/// A heat map of a view (H, W) in the pixels of its frame, `size` = (height, width). What the view does not show is 0.
+pub(super) fn in_frame(map: &Tensor, (height, width): (i64, i64), resize: Resize) -> Result<Tensor> {
+    let side = |side: i64| u32::try_from(side).map_err(|_| Error::invalid(format!("{side} is no side of a frame")));
+    let (rows, columns) = map.size2()?;
+    let placement = resize.placement((side(width)?, side(height)?), (side(columns)?, side(rows)?));
+    let [left, top, across, down] = placement.target.map(i64::from);
+    if resize != Resize::Centre {
+        return resized(&map.f_narrow(0, top, down)?.f_narrow(1, left, across)?, (height, width));
+    }
+    // Where the middles of the frame's columns and rows lie in the view, and whether they are seen.
+    let places = |length: i64, axis: usize, side: i64| -> Result<(Tensor, Tensor)> {
+        let middles = Tensor::f_arange(length, (Kind::Double, map.device()))?.f_add_scalar(0.5)?;
+        let scale = side as f64 / placement.source[axis + 2];
+        let inside = middles.f_sub_scalar(placement.source[axis])?.f_mul_scalar(scale)?;
+        let seen = inside.f_ge(0.0)?.f_logical_and(&inside.f_le(side as f64)?)?;
+        // grid_sampler counts from −1 at the first pixel's outer edge to 1 at the last one's.
+        let grid = inside.f_mul_scalar(2.0 / side as f64)?.f_sub_scalar(1.0)?;
+        Ok((grid.f_to_kind(Kind::Float)?, seen.f_to_kind(Kind::Float)?))
+    };
+    let ((x, seen_x), (y, seen_y)) = (places(width, 0, columns)?, places(height, 1, rows)?);
+    let x = x.f_view([1, 1, width])?.f_expand([1, height, width], false)?;
+    let y = y.f_view([1, height, 1])?.f_expand([1, height, width], false)?;
+    let grid = Tensor::f_stack(&[x, y], 3)?; // (1, height, width, 2)
+    let (bilinear, border) = (0, 1);
+    let map = map.f_unsqueeze(0)?.f_unsqueeze(0)?.f_grid_sampler(&grid, bilinear, border, false)?;
+    let seen = seen_y.f_view([height, 1])?.f_mul(&seen_x.f_view([1, width])?)?;
+    Ok(map.f_view([height, width])?.f_mul(&seen)?)
+}
+
 /// A heat map (H, W) at another size.
 pub(super) fn resized(map: &Tensor, (height, width): (i64, i64)) -> Result<Tensor> {
     let map = map.f_unsqueeze(0)?.f_unsqueeze(0)?;
@@ -80,4 +110,47 @@ fn blurred(map: &Tensor, sigma: f64, side: i64, axis: usize) -> Result<Tensor> {
     };
     let padded = map.f_reflection_pad2d(padding)?;
     Ok(padded.f_conv2d(&kernel.f_view(shape)?, None::<Tensor>, [1, 1], [0, 0], [1, 1], 1)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A map that says in each of the view's pixels where its middle lies must say the same in the frame's.
+    #[test]
+    fn maps_come_back_to_where_the_frame_is() {
+        let (height, width) = (40i64, 32i64);
+        for resize in [Resize::Whole, Resize::Letterbox, Resize::Centre] {
+            for (frame_h, frame_w) in [(200i64, 130i64), (61, 190), (20, 20)] {
+                let placement = resize.placement((frame_w as u32, frame_h as u32), (width as u32, height as u32));
+                for axis in 0..2 {
+                    let (side, shape) = [(width, [1, width]), (height, [height, 1])][axis];
+                    let ramp = Tensor::arange(side, (Kind::Float, tch::Device::Cpu)) + 1.5;
+                    let map = ramp.view(shape).expand([height, width], false).contiguous();
+                    let found = in_frame(&map, (frame_h, frame_w), resize).unwrap();
+                    assert_eq!(found.size(), [frame_h, frame_w]);
+                    let mut unseen = 0;
+                    for y in 0..frame_h {
+                        for x in 0..frame_w {
+                            let at = placement.to_view([x as f64 + 0.5, y as f64 + 0.5]);
+                            let found = found.double_value(&[y, x]);
+                            let inside =
+                                (0.0..=width as f64).contains(&at[0]) && (0.0..=height as f64).contains(&at[1]);
+                            let [from, to] =
+                                [placement.target[axis], placement.target[axis] + placement.target[axis + 2]];
+                            // Bilinear between middles, and no farther than the outermost ones.
+                            let expected = at[axis].clamp(f64::from(from) + 0.5, f64::from(to) - 0.5) + 1.0;
+                            unseen += u64::from(!inside);
+                            let expected = if inside { expected } else { 0.0 };
+                            assert!(
+                                (found - expected).abs() < 1e-3,
+                                "{resize:?} {frame_w}×{frame_h} ({x}, {y}): {found} for {expected}"
+                            );
+                        }
+                    }
+                    assert_eq!(unseen > 0, resize == Resize::Centre);
+                }
+            }
+        }
+    }
 }

@@ -57,7 +57,7 @@ impl Anchor {
         // Noise rows would only be in the way of the few images that there are.
         let capacity = config.queue_capacity.clamp(1, images.len().max(1) as u64);
         let mut queue = Queue::new(capacity as i64, width, config.seed, device)?;
-        let mut loader = Loader::centred(Arc::clone(images), view.clone(), 32, to_usize(config.workers)?)?;
+        let mut loader = Loader::frames(Arc::clone(images), view.clone(), 32, to_usize(config.workers)?)?;
         while let Some(batch) = loader.next() {
             let batch = batch?;
             queue.push(&teacher.embed(&upload(&batch, view, device)?)?)?;

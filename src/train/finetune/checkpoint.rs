@@ -22,6 +22,7 @@ use super::start::state_of;
 use super::{Labelled, Score};
 use crate::checkpoint::pass::{self, Identity, Tensors};
 use crate::config::Config;
+use crate::data::ViewConfig;
 use crate::distill::queue::QueueSnapshot;
 use crate::model::weights::{HostTensor, StateDict};
 use crate::model::{Head, Load, Network};
@@ -62,7 +63,9 @@ impl Full {
     pub(super) fn identify(&self, config: &Config, images: &Labelled<'_>) -> Result<String> {
         let mut settings = config.finetune.clone();
         settings.checkpoint_path.clear();
-        let settings = serde_json::to_string(&(settings, &config.view, config.seed, config.momentum))
+        // The geometry is the student's, whatever the configuration says.
+        let view = ViewConfig { resize: self.view.resize, ..config.view.clone() };
+        let settings = serde_json::to_string(&(settings, view, config.seed, config.momentum))
             .map_err(|error| Error::new(ErrorKind::Internal, format!("the settings: {error}")))?;
         let mut identity = Identity::default();
         let mut part = |bytes: &[u8]| identity.part(bytes);

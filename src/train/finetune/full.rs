@@ -75,7 +75,7 @@ pub(super) struct Full {
     precision: Kind,
     /// Of each image to learn from: its class's, 0 where it has no label.
     weights: Vec<f32>,
-    view: ViewConfig,
+    pub(super) view: ViewConfig,
     augmented: ViewConfig,
     /// Images and classes; those without a label, which only a tutor knows an answer to, stand last with class 0.
     train: (Arc<Dataset>, Vec<usize>),
@@ -337,7 +337,7 @@ impl Full {
         let _no_grad = tch::no_grad_guard();
         let mut logits = Vec::new();
         let workers = to_usize(config.workers)?;
-        let mut loader = Loader::centred(Arc::clone(dataset), self.view.clone(), CHUNK, workers)?;
+        let mut loader = Loader::frames(Arc::clone(dataset), self.view.clone(), CHUNK, workers)?;
         while let Some(batch) = loader.next() {
             let batch = batch?;
             let images = upload(&batch, &self.view, self.weight.device())?;
@@ -353,8 +353,8 @@ impl Full {
 /// The views that are learned from. Those of distillation hide too much of an image to judge it by: a scratch at the border
 /// is outside most crops.
 fn augmented(view: &ViewConfig, config: &Config) -> ViewConfig {
-    let own =
-        ViewConfig { width: view.width, height: view.height, mean: view.mean, std: view.std, ..config.view.clone() };
+    let &ViewConfig { width, height, resize, mean, std, .. } = view;
+    let own = ViewConfig { width, height, resize, mean, std, ..config.view.clone() };
     if config.finetune.augmentation == "views" {
         return own;
     }

@@ -57,10 +57,11 @@ impl Tutor {
                 "the teacher's classifier knows {known:?}, the run {names:?}: both need the same classes in the same order"
             )));
         }
-        let told = |view: &ViewConfig| (view.width, view.height, view.channels, view.mean, view.std);
+        let told = |view: &ViewConfig| (view.width, view.height, view.channels, view.resize, view.mean, view.std);
         if told(classifier.view()) != told(view) {
             let say = |view: &ViewConfig| {
-                format!("{}×{}×{}, mean {:?}, std {:?}", view.width, view.height, view.channels, view.mean, view.std)
+                let ViewConfig { width, height, channels, resize, mean, std, .. } = view;
+                format!("{width}×{height}×{channels}, resize \"{}\", mean {mean:?}, std {std:?}", resize.word())
             };
             return Err(Error::mismatch(format!(
                 "the teacher's classifier takes images of {}, the student of {}: fit the former on images as the student's",
