@@ -22,6 +22,8 @@ use tch::{Kind, Tensor};
 
 use super::Embeddings;
 use super::bootstrap::quantile;
+use super::drift_file::DriftInput;
+use crate::data::ViewConfig;
 use crate::data::random::{Purpose, below, generator};
 use crate::error::{Error, Result};
 use crate::memory::{collected, filled, room};
@@ -50,6 +52,8 @@ pub struct DriftReference {
     sums: Vec<f64>,
     /// 1 − cosine of each row to its nearest other, ascending.
     nearest: Vec<f64>,
+    /// How the frames became the network's input, where that is known.
+    pub(super) input: Mutex<Option<DriftInput>>,
     /// By batch size: E of the reference's own batches, ascending.
     null: Mutex<BTreeMap<usize, Vec<f64>>>,
 }
@@ -107,7 +111,32 @@ impl DriftReference {
         let (whitening, white) = (numbers(&whitening)?, numbers(&white)?);
         let mut sums = room(n, "the reference's distances")?;
         sums.extend(distances.chunks_exact(n).map(|row| row.iter().map(|&d| f64::from(d)).sum::<f64>()));
-        Ok(Self { dim, rows, whitening, white, distances, sums, nearest, null: Mutex::new(BTreeMap::new()) })
+        let (input, null) = (Mutex::new(None), Mutex::new(BTreeMap::new()));
+        Ok(Self { dim, rows, whitening, white, distances, sums, nearest, input, null })
+    }
+
+    /// Notes that the embeddings are of frames seen by `view`, which the file keeps. A reference that knows it already is
+    /// compared instead.
+    ///
+    /// # Errors
+    /// `Mismatch` where its frames were seen in another way: then every batch would be far from it.
+    pub fn belong_to(&self, view: &ViewConfig) -> Result<()> {
+        let new = DriftInput::of(view);
+        let mut input = self.input.lock().unwrap_or_else(PoisonError::into_inner);
+        match *input {
+            Some(own) if own != new => Err(Error::mismatch(format!(
+                "the reference is of frames seen as {own}, the session sees {new}: make a reference of its embeddings"
+            ))),
+            _ => {
+                *input = Some(new);
+                Ok(())
+            }
+        }
+    }
+
+    /// How the frames became the network's input, where that is known.
+    pub fn input(&self) -> Option<DriftInput> {
+        *self.input.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// n.

@@ -1,13 +1,18 @@
-//! A drift reference on disk: safetensors with one tensor, `reference` (n, C) float32, and `format` in its metadata.
+//! A drift reference on disk: safetensors with one tensor, `reference` (n, C) float32, and in its metadata `format` and, where they
+//! are known, `width`, `height`, `channels` and `resize`: how the frames became the network's input.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::PoisonError;
 
 use safetensors::{Dtype, SafeTensors};
 
 use super::Embeddings;
 use super::drift::{DriftReference, MAX_REFERENCE};
+use crate::data::augment::MAX_VIEW_SIDE;
+use crate::data::{Resize, ViewConfig};
 use crate::disk::write_whole;
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::{collected, filled, room};
@@ -21,6 +26,45 @@ const MAX_BYTES: u64 = MAX_REFERENCE as u64 * 65_536 * 4 + (1 << 20);
 /// The longest header that is read; ours has some hundred bytes.
 const MAX_HEADER: u64 = 16 << 10;
 
+/// How the frames of a reference became the network's input. Embeddings of another kind cannot be compared with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DriftInput {
+    /// Pixels in a row of the network's images.
+    pub width: u32,
+    /// Rows of the network's images.
+    pub height: u32,
+    /// 3, or 1 of a grey network.
+    pub channels: u32,
+    /// How a frame becomes an image.
+    pub resize: Resize,
+}
+
+impl DriftInput {
+    /// What `view` makes.
+    pub fn of(view: &ViewConfig) -> Self {
+        let &ViewConfig { width, height, channels, resize, .. } = view;
+        Self { width, height, channels, resize }
+    }
+
+    /// Of a file's metadata; None where it says nothing.
+    fn read(path: &Path, metadata: &HashMap<String, String>) -> Result<Option<Self>> {
+        let Some(word) = metadata.get("resize") else { return Ok(None) };
+        let side = |key: &str| -> Result<u32> {
+            let text = metadata.get(key).map_or("", String::as_str);
+            let side = text.parse().ok().filter(|side| (1..=MAX_VIEW_SIDE).contains(side));
+            side.ok_or_else(|| Error::format(path, format!("{key} is {text:?}, expected 1 to {MAX_VIEW_SIDE}")))
+        };
+        let resize = Resize::parse(word).map_err(|error| Error::format(path, error))?;
+        Ok(Some(Self { width: side("width")?, height: side("height")?, channels: side("channels")?, resize }))
+    }
+}
+
+impl std::fmt::Display for DriftInput {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}×{}×{} by resize \"{}\"", self.width, self.height, self.channels, self.resize.word())
+    }
+}
+
 impl DriftReference {
     /// Writes it to `path`, atomically.
     ///
@@ -28,8 +72,14 @@ impl DriftReference {
     /// `Io`.
     pub fn save(&self, path: &Path) -> Result<()> {
         let (rows, dim, length) = (self.len(), self.dim(), self.rows().len() * 4);
+        let input = self.input().map_or_else(String::new, |DriftInput { width, height, channels, resize }| {
+            let resize = resize.word();
+            format!(
+                ",\"width\":\"{width}\",\"height\":\"{height}\",\"channels\":\"{channels}\",\"resize\":\"{resize}\""
+            )
+        });
         let mut header = format!(
-            "{{\"__metadata__\":{{\"format\":\"{FORMAT}\"}},\
+            "{{\"__metadata__\":{{\"format\":\"{FORMAT}\"{input}}},\
              \"reference\":{{\"dtype\":\"F32\",\"shape\":[{rows},{dim}],\"data_offsets\":[0,{length}]}}}}"
         );
         // Spaces up to a multiple of 8 align the numbers.
@@ -60,10 +110,12 @@ impl DriftReference {
             return Err(Error::format(path, format!("the header has {header} bytes, expected at most {MAX_HEADER}")));
         }
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
-        let format = header.metadata().as_ref().and_then(|metadata| metadata.get("format").cloned());
+        let metadata = header.metadata().clone().unwrap_or_default();
+        let format = metadata.get("format").cloned();
         if format.as_deref() != Some(FORMAT) {
             return Err(Error::format(path, format!("format is {format:?}, expected {FORMAT:?}")));
         }
+        let input = DriftInput::read(path, &metadata)?;
         let tensors = SafeTensors::deserialize(&bytes).map_err(damaged)?;
         let reference = tensors.tensor("reference").map_err(damaged)?;
         let &[rows, dim] = reference.shape() else {
@@ -87,6 +139,8 @@ impl DriftReference {
             ErrorKind::InvalidArgument => Error::format(path, error.message()),
             _ => error,
         };
-        Self::new(&Embeddings::new(&values, dim).map_err(unsound)?).map_err(unsound)
+        let found = Self::new(&Embeddings::new(&values, dim).map_err(unsound)?).map_err(unsound)?;
+        *found.input.lock().unwrap_or_else(PoisonError::into_inner) = input;
+        Ok(found)
     }
 }

@@ -28,6 +28,7 @@ pub use agreement::{agreement, mean_cosine};
 pub use bootstrap::Interval;
 pub use confusion::Confusion;
 pub use drift::{DriftReference, DriftSignal};
+pub use drift_file::DriftInput;
 pub use embedding_map::{EmbeddingMap, MapConfig, MapMethod, embedding_map};
 pub use embeddings::Embeddings;
 pub use fidelity::{Fidelity, FidelityConfig, fidelity};

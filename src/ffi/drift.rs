@@ -8,6 +8,7 @@ use super::error::seed_error;
 use super::eval::vectors;
 use super::handle::{Guarded, free, handle, with};
 use super::pointers::{check_out, put, put_new, text};
+use super::session::seed_session;
 use super::store::check_size;
 use crate::eval::DriftReference;
 
@@ -55,6 +56,22 @@ pub unsafe extern "C" fn seed_drift_new(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_drift_load(path: *const c_char, out: *mut *mut seed_drift) -> *mut seed_error {
     catch(|| unsafe { put_new(out, || DriftReference::load(Path::new(text("path", path)?))) })
+}
+
+/// Notes that the reference is of embeddings of `session`: how its frames become its input ("resize", width, height and channels), which
+/// seed_drift_save keeps. A reference that knows it already is compared instead, so call it after seed_drift_new and after
+/// seed_drift_load.
+///
+/// Errors: SEED_ERROR_MISMATCH where its frames were seen in another way; every batch would be far from it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_drift_set_session(
+    drift: *const seed_drift,
+    session: *const seed_session,
+) -> *mut seed_error {
+    catch(|| {
+        let session = with(session, |session| Ok(session.current()))?;
+        with(drift, |drift| drift.belong_to(session.view()))
+    })
 }
 
 /// Writes the reference to a file (safetensors), atomically: keep it beside the student.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use image::GrayImage;
 use seed::ErrorKind;
 use seed::data::random::{Purpose, generator, permutation, unit};
-use seed::data::{Dataset, Frame, ViewConfig};
+use seed::data::{Dataset, Frame, Resize, ViewConfig};
 use seed::eval::bootstrap::mean_interval;
 use seed::eval::fidelity::fidelity_rows;
 use seed::eval::{DriftReference, Embeddings, Fidelity, FidelityConfig, Interval, fidelity};
@@ -145,7 +145,26 @@ fn a_reference_is_kept_in_a_file_and_hostile_ones_are_refused() {
     let again = DriftReference::load(&path).unwrap();
     assert!((again.signal(&batch).unwrap().energy - drift.signal(&batch).unwrap().energy).abs() < 1e-6);
     assert_eq!(again.len(), 100);
+    // A reference may know how its frames were seen, and refuses those seen in another way.
+    assert_eq!(again.input(), None);
+    let view = ViewConfig { width: 64, height: 48, resize: Resize::Letterbox, ..ViewConfig::default() };
+    again.belong_to(&view).unwrap();
+    again.save(&path).unwrap();
+    let known = DriftReference::load(&path).unwrap();
+    assert_eq!(known.input(), again.input());
+    known.belong_to(&view).unwrap();
+    let error = known.belong_to(&ViewConfig { resize: Resize::Whole, ..view }).unwrap_err();
+    assert!(
+        error.kind() == ErrorKind::Mismatch && error.message().contains("64×48×3 by resize \"letterbox\""),
+        "{error}"
+    );
     let good = std::fs::read(&path).unwrap();
+    let mut odd = good.clone();
+    let at = String::from_utf8_lossy(&good).find("\"letterbox\"").unwrap();
+    odd[at + 1] = b'L';
+    std::fs::write(&path, odd).unwrap();
+    let error = DriftReference::load(&path).unwrap_err();
+    assert!(error.kind() == ErrorKind::Format && error.message().contains("Letterbox"), "{error}");
     let text = String::from_utf8_lossy(&good).into_owned();
     let header = text.find('}').unwrap();
     let mut nan = good.clone();
