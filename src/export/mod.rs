@@ -56,6 +56,9 @@ pub enum Format {
     Backbone,
 }
 
+/// How frames are resized to the network's input, for whoever resizes them elsewhere: Pillow's `Image.resize` with `BILINEAR`.
+pub const FILTER: &str = "bilinear, antialiased";
+
 /// What an exported network takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Input {
@@ -129,6 +132,8 @@ pub fn export(path: &Path, network: &Network, header: &StudentHeader, options: &
             Input::Bytes => "bytes",
         };
         texts.insert("input".to_owned(), input.to_owned());
+        texts.insert("resize".to_owned(), header.resize.word().to_owned());
+        texts.insert("filter".to_owned(), FILTER.to_owned());
         texts.insert("outputs".to_owned(), output_names(network.head(), options.outputs).join(","));
     }
     let _no_grad = tch::no_grad_guard();

@@ -6,9 +6,10 @@ use crate::programs;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use seed::data::ViewConfig;
+use seed::data::{FrameView, PixelFormat, Resize, ViewConfig};
 use seed::export::{Format, Input, Options, Outputs, export};
-use seed::model::student_file::StudentHeader;
+use seed::infer::{Session, SessionOptions};
+use seed::model::student_file::{StudentHeader, load_student, read_about, save_student};
 use seed::model::weights::{HostTensor, write_safetensors};
 use seed::model::{Architecture, Head, Mode, Network, unit_rows};
 use serde_json::json;
@@ -98,6 +99,49 @@ fn onnx_runtime_computes_what_the_student_does() {
     let folder = tempfile::tempdir().unwrap();
     export_all(folder.path(), Format::Onnx, "onnx");
     check(folder.path());
+}
+
+/// From a student's file to ONNX Runtime: the bytes of `preprocess` give there what the session gives for the frames.
+#[test]
+fn preprocessed_bytes_give_the_sessions_embeddings() {
+    let folder = tempfile::tempdir().unwrap();
+    let (width, height) = (131u32, 77u32);
+    let pictures = levels(5, i64::from(height), i64::from(width)).flatten(0, -1);
+    let pixels = Vec::<u8>::try_from(pictures).unwrap();
+    let frames: Vec<FrameView<'_>> = pixels
+        .chunks_exact((width * height * 3) as usize)
+        .map(|one| FrameView::new(one, width, height, 3 * width as usize, PixelFormat::Rgb8).unwrap())
+        .collect();
+    let origin = trained(Architecture::MobileNetV3Small, Head::Projection { hidden: 48, dim: 32 });
+    for resize in [Resize::Whole, Resize::Letterbox, Resize::Centre] {
+        let view = ViewConfig { width: 80, height: 64, resize, mean: [0.4, 0.5, 0.45], ..ViewConfig::default() };
+        let file = folder.path().join("student.safetensors");
+        let provenance = json!({ "teacher": "a teacher" });
+        save_student(&file, &origin, &StudentHeader { provenance, ..StudentHeader::new(&origin, &view) }).unwrap();
+        let session = Session::open(&file, SessionOptions::default()).unwrap();
+        let (network, header) = load_student(&file).unwrap();
+        let name = format!("preprocessed_{}", resize.word());
+        let path = folder.path().join(format!("{name}.onnx"));
+        let options = Options { format: Format::Onnx, input: Input::Bytes, outputs: Outputs::Embedding };
+        export(&path, &network, &header, &options).unwrap();
+        assert_eq!(read_about(&path).unwrap().resize, resize);
+        let mut tensors = Vec::new();
+        for batch in [1, 5] {
+            let mut bytes = vec![0u8; batch * session.view().view_len()];
+            session.preprocess(batch, |i| Ok(frames[i]), &mut bytes).unwrap();
+            let images = Tensor::from_slice(&bytes).view([batch as i64, 64, 80, 3]);
+            let rows = Tensor::from_slice(&session.embed(&frames[..batch]).unwrap()).view([batch as i64, 32]);
+            for (name, tensor) in [("images", images), ("embedding", rows)] {
+                tensors.push((format!("{name}_{batch}"), HostTensor::from_tensor(&tensor).unwrap()));
+            }
+        }
+        write_safetensors(&folder.path().join(format!("{name}.safetensors")), &tensors, &BTreeMap::new()).unwrap();
+        assert!(session.preprocess(2, |i| Ok(frames[i]), &mut [0; 7]).is_err());
+    }
+    match checker("onnx") {
+        Some(check) => check(folder.path()),
+        None => assert!(std::env::var_os("CI").is_none(), "onnx and onnxruntime must be there in CI"),
+    }
 }
 
 #[test]

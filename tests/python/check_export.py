@@ -55,6 +55,8 @@ def check_onnx(folder):
         texts = {entry.key: entry.value for entry in model.metadata_props}
         if json.loads(texts["provenance"])["teacher"] != "a teacher":
             failures.append(f"{path.stem}: provenance {texts}")
+        if texts["filter"] != "bilinear, antialiased" or texts["resize"] not in ("whole", "letterbox", "centre"):
+            failures.append(f"{path.stem}: filter {texts['filter']}, resize {texts['resize']}")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
