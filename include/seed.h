@@ -257,6 +257,21 @@ struct DLManagedTensorVersioned;
 #define SEED_HEAD_CLASSIFIER 3
 
 /*
+ All of a frame, each side resized to the network's.
+ */
+#define SEED_RESIZE_WHOLE 0
+
+/*
+ All of a frame with its aspect ratio, padded by the mean colour.
+ */
+#define SEED_RESIZE_LETTERBOX 1
+
+/*
+ The shorter side resized to size · 256/224 and the middle cut out.
+ */
+#define SEED_RESIZE_CENTRE 2
+
+/*
  An ONNX model, operator set 17, with a free batch size.
  */
 #define SEED_EXPORT_ONNX 1
@@ -891,7 +906,7 @@ typedef struct {
    */
   double std[3];
   /*
-   Pixels in a row of the network's images; others are resized and cropped to this size.
+   Pixels in a row of the network's images; others are resized to this size.
    */
   uint32_t input_width;
   /*
@@ -906,6 +921,14 @@ typedef struct {
    SEED_HEAD_*.
    */
   int32_t head;
+  /*
+   SEED_RESIZE_*: how a frame becomes the network's image.
+   */
+  int32_t resize;
+  /*
+   0.
+   */
+  int32_t reserved;
 } seed_model_info;
 
 /*
@@ -2462,7 +2485,7 @@ SEED_MUST_USE seed_error *seed_bank_header(const seed_bank *bank, char *buffer, 
 void seed_bank_free(seed_bank *bank);
 
 /*
- Opens a student file. Input size, mean and std are the file's; "device", "precision", "output" and "workers" come from
+ Opens a student file. Input size, resize, mean and std are the file's; "device", "precision", "output" and "workers" come from
  `config`. "precision" "auto" is bfloat16 where the device computes in it and vectors keep a cosine of .999 to float32 on
  calibration images. Opening tries out the fastest way to compute, some tens of forward passes. The caller frees the
  session.
@@ -2472,15 +2495,15 @@ SEED_MUST_USE seed_error *seed_session_open(const char *path,
                               seed_session **out);
 
 /*
- Makes a session of a student's weights as they are now; the student may go on learning. Input size, mean and std are the
- student's.
+ Makes a session of a student's weights as they are now; the student may go on learning. Input size, resize, mean and std are
+ the student's.
  */
 SEED_MUST_USE seed_error *seed_session_from_student(const seed_student *student,
                                       const seed_config *config,
                                       seed_session **out);
 
 /*
- Makes a session of a teacher. Image size, mean and std come from `config`.
+ Makes a session of a teacher. Image size, "resize", mean and std come from `config`.
  */
 SEED_MUST_USE seed_error *seed_session_from_teacher(const seed_teacher *teacher, const seed_config *config, seed_session **out);
 
@@ -2512,8 +2535,21 @@ SEED_MUST_USE seed_error *seed_session_embed(const seed_session *session,
                                size_t *length);
 
 /*
+ What the network sees of `count` images of any sizes, before normalisation: count·height·width·channels bytes, (image, row,
+ column, channel) with red, green, blue, into `buffer`, by the rule of seed_session_embed. An exported student with
+ SEED_EXPORT_INPUT_BYTES gives for these bytes what the session gives for the images; for its other inputs see docs/export.md.
+ seed_model_get_info knows the sizes.
+ */
+SEED_MUST_USE seed_error *seed_session_preprocess(const seed_session *session,
+                                    const seed_image *images,
+                                    size_t count,
+                                    uint8_t *buffer,
+                                    size_t capacity,
+                                    size_t *length);
+
+/*
  Vectors of a batch of images in a DLPack tensor, which may be on a GPU: bytes (B, H, W, C) with C 1 or 3 (red, green, blue)
- of any size, which are resized, cropped and normalised as other images are; or float32, float16 or bfloat16 (B, 3, height,
+ of any size, which are resized and normalised as other images are; or float32, float16 or bfloat16 (B, 3, height,
  width) of the session's size, normalised already. `*out` receives a tensor (B, D) of float32 on the session's device,
  complete when the call returns; release it by its deleter.
 
@@ -2585,7 +2621,7 @@ SEED_MUST_USE seed_error *seed_session_stage(const seed_session *session,
 
 /*
  The feature maps of `count` images at the stage `name`: count·channels·height·width floats, (image, channel, row, column),
- into `buffer`, by the rule of seed_session_embed. The images are resized and cropped as for seed_session_embed. What lies
+ into `buffer`, by the rule of seed_session_embed. The images are resized as for seed_session_embed. What lies
  behind the stage is not computed.
 
  Errors: SEED_ERROR_INVALID_ARGUMENT for an unknown name, listing those that there are.
@@ -2896,7 +2932,7 @@ SEED_MUST_USE seed_error *seed_architecture_name(size_t index,
 
 /*
  Describes the student that seed_student_new would make of that architecture and configuration, without making it: image size,
- "embedding_dim", "projection_hidden", mean and std come from `config`. It takes milliseconds and hardly any memory. The
+ "resize", "embedding_dim", "projection_hidden", mean and std come from `config`. It takes milliseconds and hardly any memory. The
  caller frees it.
  */
 SEED_MUST_USE seed_error *seed_model_new(const char *architecture,
@@ -3350,6 +3386,16 @@ SEED_MUST_USE seed_error *seed_drift_new(const float *embeddings,
  Reads a reference that seed_drift_save wrote. The caller frees it with seed_drift_free.
  */
 SEED_MUST_USE seed_error *seed_drift_load(const char *path, seed_drift **out);
+
+/*
+ Notes that the reference is of embeddings of `session`: how its frames become its input ("resize", width, height and channels), which
+ seed_drift_save keeps. A reference that knows it already is compared instead, so call it after seed_drift_new and after
+ seed_drift_load.
+
+ Errors: SEED_ERROR_MISMATCH where its frames were seen in another way; every batch would be far from it.
+ */
+SEED_MUST_USE seed_error *seed_drift_set_session(const seed_drift *drift,
+                                   const seed_session *session);
 
 /*
  Writes the reference to a file (safetensors), atomically: keep it beside the student.

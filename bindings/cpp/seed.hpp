@@ -151,6 +151,16 @@ struct ExportOptions {
   ExportOutputs outputs = ExportOutputs::Embedding;
 };
 
+/// How a frame becomes the network's image; the SEED_RESIZE_* of seed.h.
+enum class Resize : std::int32_t {
+  /// All of a frame, each side resized to the network's.
+  Whole = SEED_RESIZE_WHOLE,
+  /// All of a frame with its aspect ratio, padded by the mean colour.
+  Letterbox = SEED_RESIZE_LETTERBOX,
+  /// The shorter side resized to size · 256/224 and the middle cut out.
+  Centre = SEED_RESIZE_CENTRE,
+};
+
 /// What follows the features of a network; the SEED_HEAD_* of seed.h.
 enum class HeadKind : std::int32_t {
   None = SEED_HEAD_NONE,
@@ -1589,6 +1599,21 @@ public:
     return detail::settle(error, std::move(result));
   }
 
+  /// What the network sees of images of any sizes, before normalisation: bytes by image, row, column and channel (red, green,
+  /// blue). An exported student with SEED_EXPORT_INPUT_BYTES gives for these what embed gives for the images.
+  Returned<std::vector<std::uint8_t>> preprocess(Span<const ImageView> images) const {
+    std::vector<std::uint8_t> result;
+    seed_error *error = detail::fill(result, [&](std::uint8_t *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_session_preprocess(get(), images.data(), images.size(), buffer, capacity, length);
+    });
+    return detail::settle(error, std::move(result));
+  }
+
+  /// As preprocess, of one image.
+  Returned<std::vector<std::uint8_t>> preprocess(const ImageView &image) const {
+    return preprocess(Span<const ImageView>(&image, 1));
+  }
+
   /// The vectors of all images of a data set, in order. A broken image gives zeros and is counted as skipped.
   Returned<std::vector<float>> embed(const Dataset &dataset, const CountFunction &on_count = {},
                                      const CancelToken *cancel = nullptr) const {
@@ -2513,6 +2538,11 @@ public:
   /// Reads what save wrote.
   static Returned<Drift> load(const std::string &path) {
     return detail::make<Drift>([&](seed_drift **out) { return seed_drift_load(path.c_str(), out); });
+  }
+
+  /// Notes how the frames of the session whose embeddings these are become its input; a reference that knows it is compared.
+  Returned<void> set_session(const Session &session) const {
+    return detail::settle(seed_drift_set_session(get(), session.get()));
   }
 
   /// Writes the reference to a file, atomically.

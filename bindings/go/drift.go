@@ -71,6 +71,19 @@ func (d *Drift) Close() error {
 	return nil
 }
 
+// SetSession notes that the reference is of embeddings of session: how its frames become its input, which Save keeps. A reference
+// that knows it already is compared instead, so call it after [NewDrift] and after [LoadDrift].
+//
+// Errors: [ErrMismatch] where its frames were seen in another way.
+func (d *Drift) SetSession(session *Session) error {
+	second, err := session.inner().acquire()
+	if err != nil {
+		return err
+	}
+	defer session.handle.release()
+	return with(d.inner(), func(object *C.seed_drift) *C.seed_error { return C.seed_drift_set_session(object, second) })
+}
+
 // Save writes the reference to a safetensors file, atomically: keep it beside the student.
 func (d *Drift) Save(path string) error {
 	return save(d.inner(), path, func(object *C.seed_drift, file *C.char) *C.seed_error { return C.seed_drift_save(object, file) })

@@ -18,6 +18,19 @@ const (
 	HeadClassifier HeadKind = C.SEED_HEAD_CLASSIFIER
 )
 
+// ResizeKind is how a frame becomes the network's image.
+type ResizeKind int32
+
+// The values of the setting "resize".
+const (
+	// ResizeWhole: all of a frame, each side resized to the network's.
+	ResizeWhole ResizeKind = C.SEED_RESIZE_WHOLE
+	// ResizeLetterbox: all of a frame with its aspect ratio, padded by the mean colour.
+	ResizeLetterbox ResizeKind = C.SEED_RESIZE_LETTERBOX
+	// ResizeCentre: the shorter side resized to size · 256/224 and the middle cut out.
+	ResizeCentre ResizeKind = C.SEED_RESIZE_CENTRE
+)
+
 // ModelInfo is a network in figures.
 type ModelInfo struct {
 	// Parameters counts the numbers that a run learns, head included, running statistics not.
@@ -33,7 +46,7 @@ type ModelInfo struct {
 	Mean [3]float64
 	// Std divides red, green and blue afterwards.
 	Std [3]float64
-	// InputWidth is the number of pixels in a row of the network's images; others are resized and cropped to this size.
+	// InputWidth is the number of pixels in a row of the network's images; others are resized to this size.
 	InputWidth int
 	// InputHeight is the number of rows of the network's images.
 	InputHeight int
@@ -41,6 +54,8 @@ type ModelInfo struct {
 	InputChannels int
 	// Head is what follows the features.
 	Head HeadKind
+	// Resize is how a frame becomes the network's image.
+	Resize ResizeKind
 }
 
 // Model is what a network is, as it was when this was made. Any number of goroutines may use it at once.
@@ -175,6 +190,7 @@ func (m *Model) Info() (ModelInfo, error) {
 		InputHeight:   int(info.input_height),
 		InputChannels: int(info.input_channels),
 		Head:          HeadKind(info.head),
+		Resize:        ResizeKind(info.resize),
 	}
 	for i := range found.Mean {
 		found.Mean[i], found.Std[i] = float64(info.mean[i]), float64(info.std[i])

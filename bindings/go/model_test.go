@@ -23,7 +23,7 @@ func TestArchitectures(t *testing.T) {
 	info := must[seed.ModelInfo](t)(model.Info())
 	// 11.18 million of torchvision's without the classifier, and the head's 512·512 + 512 + 512·16 + 16.
 	if info.FeatureDim != 512 || info.EmbeddingDim != dim || info.InputWidth != side || info.InputHeight != side ||
-		info.InputChannels != 3 || info.Head != seed.HeadProjection || info.Parameters != 11176512+262656+8208 ||
+		info.InputChannels != 3 || info.Head != seed.HeadProjection || info.Resize != seed.ResizeWhole || info.Parameters != 11176512+262656+8208 ||
 		info.MultiplyAdds == 0 || math.Abs(info.Mean[0]-.485) > 1e-6 || math.Abs(info.Std[2]-.225) > 1e-6 {
 		t.Errorf("%+v", info)
 	}

@@ -179,6 +179,33 @@ func (s *Session) EmbedInto(buffer []float32, frames ...Frame) (int, error) {
 	return int(length), nil
 }
 
+// Preprocess gives what the network sees of images of any sizes, before normalisation: bytes by image, row, column and channel
+// (red, green, blue). An exported student with [InputBytes] gives for these what Embed gives for the images.
+func (s *Session) Preprocess(images ...image.Image) ([]byte, error) {
+	frames, err := framesOf(images)
+	if err != nil {
+		return nil, err
+	}
+	return s.PreprocessFrames(frames...)
+}
+
+// PreprocessFrames is Preprocess for raw pixels.
+func (s *Session) PreprocessFrames(frames ...Frame) ([]byte, error) {
+	array, unpin, err := views(frames)
+	if err != nil {
+		return nil, err
+	}
+	defer unpin()
+	object, err := s.inner().acquire()
+	if err != nil {
+		return nil, err
+	}
+	defer s.handle.release()
+	return fill(func(buffer *byte, capacity C.size_t, length *C.size_t) *C.seed_error {
+		return C.seed_session_preprocess(object, unsafe.SliceData(array), C.size_t(len(array)), (*C.uint8_t)(buffer), capacity, length)
+	})
+}
+
 // EmbedDataset gives the vectors of all images of a data set, in order. A broken image gives zeros and is counted as
 // skipped.
 //

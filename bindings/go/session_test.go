@@ -47,6 +47,37 @@ func TestSessionsOfAllKinds(t *testing.T) {
 	fails(t, seed.ErrIO, err)
 }
 
+func TestResize(t *testing.T) {
+	for i, word := range []string{"whole", "letterbox", "centre"} {
+		config := smallConfig(t)
+		ok(t, config.SetString("resize", word))
+		fails(t, seed.ErrConfig, config.SetString("resize", "stretch"))
+		session := newSession(t, config)
+		model := must[*seed.Model](t)(seed.ModelOfSession(session))
+		defer model.Close()
+		kind := []seed.ResizeKind{seed.ResizeWhole, seed.ResizeLetterbox, seed.ResizeCentre}[i]
+		if found := must[seed.ModelInfo](t)(model.Info()).Resize; found != kind {
+			t.Errorf("%s is %d", word, found)
+		}
+		white := stripes(1000, 2*side, side)
+		for i := range white.Pix {
+			white.Pix[i] = 255
+		}
+		bytes := must[[]byte](t)(session.Preprocess(white, white))
+		if len(bytes) != 2*3*side*side {
+			t.Fatalf("%d bytes", len(bytes))
+		}
+		// The first rows of a letterbox are ImageNet's mean colour.
+		first, middle := byte(255), bytes[3*(side/2*side+side/2)]
+		if word == "letterbox" {
+			first = 124
+		}
+		if bytes[0] != first || middle != 255 || !slices.Equal(bytes[:len(bytes)/2], bytes[len(bytes)/2:]) {
+			t.Errorf("%s: %d at the border, %d in the middle", word, bytes[0], middle)
+		}
+	}
+}
+
 func TestEmbedInto(t *testing.T) {
 	session := newSession(t, smallConfig(t))
 	frame := must[seed.Frame](t)(seed.FrameOf(stripes(4, 40, 30)))

@@ -44,7 +44,7 @@ func (s *Session) Stages() ([]Stage, error) {
 }
 
 // FeatureMap gives the feature maps of images at the stage of this name: numbers by image, channel, row and column. The images are
-// resized and cropped as for Embed. What lies behind the stage is not computed.
+// resized as for Embed. What lies behind the stage is not computed.
 //
 // Errors: [ErrInvalidArgument] for an unknown name, listing those that there are.
 func (s *Session) FeatureMap(name string, images ...image.Image) ([]float32, error) {

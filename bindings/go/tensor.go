@@ -19,7 +19,7 @@ type Tensor struct {
 }
 
 // EmbedDLPack gives the vectors of a batch of images in a tensor, which may be on a GPU: bytes (B, H, W, C) with C 1 or 3 (red,
-// green, blue) of any size, which are resized, cropped and normalised as other images are; or float32, float16 or bfloat16
+// green, blue) of any size, which are resized and normalised as other images are; or float32, float16 or bfloat16
 // (B, 3, height, width) of the session's size, normalised already. The result is (B, Dim) of float32 on the session's device,
 // complete when the call returns. Frames in main memory are better given as a [Frame].
 //

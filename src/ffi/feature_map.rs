@@ -57,7 +57,7 @@ pub unsafe extern "C" fn seed_session_stage(
 }
 
 /// The feature maps of `count` images at the stage `name`: count·channels·height·width floats, (image, channel, row, column),
-/// into `buffer`, by the rule of seed_session_embed. The images are resized and cropped as for seed_session_embed. What lies
+/// into `buffer`, by the rule of seed_session_embed. The images are resized as for seed_session_embed. What lies
 /// behind the stage is not computed.
 ///
 /// Errors: SEED_ERROR_INVALID_ARGUMENT for an unknown name, listing those that there are.

@@ -13,6 +13,7 @@ use super::session::seed_session;
 use super::student::seed_student;
 use super::teacher::seed_teacher;
 use crate::Error;
+use crate::data::Resize;
 use crate::model::student_file::read_about;
 use crate::model::{Architecture, Description, Head};
 
@@ -24,6 +25,13 @@ pub const SEED_HEAD_PROJECTION: i32 = 1;
 pub const SEED_HEAD_NORMED_PROJECTION: i32 = 2;
 /// A linear layer to classes.
 pub const SEED_HEAD_CLASSIFIER: i32 = 3;
+
+/// All of a frame, each side resized to the network's.
+pub const SEED_RESIZE_WHOLE: i32 = 0;
+/// All of a frame with its aspect ratio, padded by the mean colour.
+pub const SEED_RESIZE_LETTERBOX: i32 = 1;
+/// The shorter side resized to size · 256/224 and the middle cut out.
+pub const SEED_RESIZE_CENTRE: i32 = 2;
 
 /// A network in figures. Set struct_size to sizeof(seed_model_info) first.
 #[repr(C)]
@@ -44,7 +52,7 @@ pub struct seed_model_info {
     pub mean: [f64; 3],
     /// Divides red, green and blue afterwards.
     pub std: [f64; 3],
-    /// Pixels in a row of the network's images; others are resized and cropped to this size.
+    /// Pixels in a row of the network's images; others are resized to this size.
     pub input_width: u32,
     /// Rows of the network's images.
     pub input_height: u32,
@@ -52,6 +60,10 @@ pub struct seed_model_info {
     pub input_channels: u32,
     /// SEED_HEAD_*.
     pub head: i32,
+    /// SEED_RESIZE_*: how a frame becomes the network's image.
+    pub resize: i32,
+    /// 0.
+    pub reserved: i32,
 }
 
 /// What a network is, as it was when this was made. All functions may be called from several threads at once.
@@ -88,7 +100,7 @@ pub unsafe extern "C" fn seed_architecture_name(
 }
 
 /// Describes the student that seed_student_new would make of that architecture and configuration, without making it: image size,
-/// "embedding_dim", "projection_hidden", mean and std come from `config`. It takes milliseconds and hardly any memory. The
+/// "resize", "embedding_dim", "projection_hidden", mean and std come from `config`. It takes milliseconds and hardly any memory. The
 /// caller frees it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_model_new(
@@ -207,6 +219,12 @@ fn figures(model: &Description) -> seed_model_info {
             Head::NormedProjection { .. } => SEED_HEAD_NORMED_PROJECTION,
             Head::Classifier { .. } => SEED_HEAD_CLASSIFIER,
         },
+        resize: match model.resize {
+            Resize::Whole => SEED_RESIZE_WHOLE,
+            Resize::Letterbox => SEED_RESIZE_LETTERBOX,
+            Resize::Centre => SEED_RESIZE_CENTRE,
+        },
+        reserved: 0,
     }
 }
 

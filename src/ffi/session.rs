@@ -68,7 +68,7 @@ pub(super) fn options(config: &Config, output: Output) -> Result<SessionOptions>
     Ok(SessionOptions { device, precision, output })
 }
 
-/// Opens a student file. Input size, mean and std are the file's; "device", "precision", "output" and "workers" come from
+/// Opens a student file. Input size, resize, mean and std are the file's; "device", "precision", "output" and "workers" come from
 /// `config`. "precision" "auto" is bfloat16 where the device computes in it and vectors keep a cosine of .999 to float32 on
 /// calibration images. Opening tries out the fastest way to compute, some tens of forward passes. The caller frees the
 /// session.
@@ -85,8 +85,8 @@ pub unsafe extern "C" fn seed_session_open(
     })
 }
 
-/// Makes a session of a student's weights as they are now; the student may go on learning. Input size, mean and std are the
-/// student's.
+/// Makes a session of a student's weights as they are now; the student may go on learning. Input size, resize, mean and std are
+/// the student's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_session_from_student(
     student: *const seed_student,
@@ -106,7 +106,7 @@ pub unsafe extern "C" fn seed_session_from_student(
     })
 }
 
-/// Makes a session of a teacher. Image size, mean and std come from `config`.
+/// Makes a session of a teacher. Image size, "resize", mean and std come from `config`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_session_from_teacher(
     teacher: *const seed_teacher,
@@ -187,6 +187,33 @@ pub unsafe extern "C" fn seed_session_embed(
     })
 }
 
+/// What the network sees of `count` images of any sizes, before normalisation: count·height·width·channels bytes, (image, row,
+/// column, channel) with red, green, blue, into `buffer`, by the rule of seed_session_embed. An exported student with
+/// SEED_EXPORT_INPUT_BYTES gives for these bytes what the session gives for the images; for its other inputs see docs/export.md.
+/// seed_model_get_info knows the sizes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_session_preprocess(
+    session: *const seed_session,
+    images: *const seed_image,
+    count: usize,
+    buffer: *mut u8,
+    capacity: usize,
+    length: *mut usize,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        with(session, |inner| {
+            let session = inner.current();
+            let needed = product("the result", count, session.view().view_len())?;
+            if !answer_size(needed, buffer, capacity, length)? {
+                return Ok(());
+            }
+            let images = Images::new(images, count)?;
+            // `answer_size` checked place and capacity of the buffer.
+            session.preprocess(count, |i| images.view(i), std::slice::from_raw_parts_mut(buffer, needed))
+        })
+    })
+}
+
 /// A DLManagedTensorVersioned of dlpack.h, version 1 (<https://dmlc.github.io/dlpack>).
 #[repr(C)]
 pub struct DLManagedTensorVersioned {
@@ -194,7 +221,7 @@ pub struct DLManagedTensorVersioned {
 }
 
 /// Vectors of a batch of images in a DLPack tensor, which may be on a GPU: bytes (B, H, W, C) with C 1 or 3 (red, green, blue)
-/// of any size, which are resized, cropped and normalised as other images are; or float32, float16 or bfloat16 (B, 3, height,
+/// of any size, which are resized and normalised as other images are; or float32, float16 or bfloat16 (B, 3, height,
 /// width) of the session's size, normalised already. `*out` receives a tensor (B, D) of float32 on the session's device,
 /// complete when the call returns; release it by its deleter.
 ///

@@ -53,7 +53,7 @@ static void architectures(void) {
     info = info_of(model);
     CHECK(info.parameters > 100000 && info.embedding_dim == 128 && info.feature_dim >= 128);
     CHECK(info.multiply_adds > 1000000);
-    CHECK(info.input_width == 224 && info.input_height == 224 && info.input_channels == 3);
+    CHECK(info.input_width == 224 && info.input_height == 224 && info.input_channels == 3 && info.resize == SEED_RESIZE_WHOLE);
     CHECK(info.head == SEED_HEAD_PROJECTION && info.mean[0] == 0.485 && info.std[2] == 0.225);
     if (strcmp(name, "resnet18") == 0) {
       /* 1.8141 GMac with 1000 classes; here the head has 512·512 + 512·128. */
@@ -191,10 +191,69 @@ static void student(const char *folder) {
   seed_config_free(config);
 }
 
+/* How frames become the network's image: the setting, the figure, and the bytes. */
+static void resizes(void) {
+  static const char *const words[] = {"whole", "letterbox", "centre"};
+  static const int32_t kinds[] = {SEED_RESIZE_WHOLE, SEED_RESIZE_LETTERBOX, SEED_RESIZE_CENTRE};
+  uint8_t pixels[2 * SIDE * SIDE], bytes[3 * SIDE * SIDE + 1];
+  seed_image image;
+  unsigned i;
+
+  memset(pixels, 200, sizeof pixels);
+  memset(&image, 0, sizeof image);
+  image.struct_size = sizeof image;
+  image.data = pixels;
+  image.width = 2 * SIDE;
+  image.height = SIDE;
+  image.row_stride = 2 * SIDE;
+  image.format = SEED_PIXEL_MONO8;
+  for (i = 0; i < 3; ++i) {
+    seed_config *config = config_of("{\"image_width\": 32, \"image_height\": 32, \"embedding_dim\": 8, \"device\": \"cpu\"}");
+    seed_student *student = NULL;
+    seed_session *session = NULL;
+    seed_model *model = NULL;
+    char word[16];
+    size_t length = 0;
+    OK(seed_config_set_string(config, "resize", words[i]));
+    OK(seed_config_get_string(config, "resize", word, sizeof word, &length));
+    CHECK(strcmp(word, words[i]) == 0);
+    FAILS(SEED_ERROR_CONFIG, seed_config_set_string(config, "resize", "stretch"));
+    FAILS(SEED_ERROR_CONFIG, seed_config_set_int(config, "resize", 1));
+    OK(seed_student_new("mobilenet_v3_small", config, &student));
+    OK(seed_config_set_string(config, "resize", words[(i + 1) % 3])); /* the student keeps its own */
+    OK(seed_session_from_student(student, config, &session));
+    OK(seed_model_from_session(session, &model));
+    CHECK(info_of(model).resize == kinds[i]);
+
+    OK(seed_session_preprocess(session, &image, 1, NULL, 0, &length));
+    CHECK(length == 3 * SIDE * SIDE);
+    bytes[0] = bytes[length] = 77;
+    FAILS(SEED_ERROR_BUFFER_TOO_SMALL, seed_session_preprocess(session, &image, 1, bytes, length - 1, &length));
+    FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_session_preprocess(session, NULL, 1, bytes, length, &length));
+    image.format = 99;
+    FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_session_preprocess(session, &image, 1, bytes, length, &length));
+    image.format = SEED_PIXEL_MONO8;
+    CHECK(bytes[0] == 77);
+    OK(seed_session_preprocess(session, &image, 1, bytes, sizeof bytes, &length));
+    CHECK(length == 3 * SIDE * SIDE && bytes[length] == 77);
+    /* The first rows of a letterbox are ImageNet's mean colour. */
+    CHECK(bytes[0] == (i == 1 ? 124 : 200) && bytes[1] == (i == 1 ? 116 : 200) && bytes[2] == (i == 1 ? 104 : 200));
+    CHECK(bytes[3 * (SIDE / 2 * SIDE + SIDE / 2)] == 200);
+    OK(seed_session_preprocess(session, NULL, 0, bytes, sizeof bytes, &length));
+    CHECK(length == 0);
+
+    seed_model_free(model);
+    seed_session_free(session);
+    seed_student_free(student);
+    seed_config_free(config);
+  }
+}
+
 int main(int count, char **words) {
   if (count < 2) return 2;
   OK(seed_init(SEED_ABI_VERSION));
   architectures();
   student(words[1]);
+  resizes();
   return failures != 0;
 }

@@ -87,7 +87,7 @@ int main(int count, char **words) {
   FIELD(seed_finetune_progress, eta_seconds, 64, 8);
   FIELD(seed_finetune_progress, elapsed_seconds, 72, 8);
 
-  SIZE(seed_model_info, 104);
+  SIZE(seed_model_info, 112);
   FIELD(seed_model_info, struct_size, 0, 8);
   FIELD(seed_model_info, parameters, 8, 8);
   FIELD(seed_model_info, multiply_adds, 16, 8);
@@ -99,6 +99,8 @@ int main(int count, char **words) {
   FIELD(seed_model_info, input_height, 92, 4);
   FIELD(seed_model_info, input_channels, 96, 4);
   FIELD(seed_model_info, head, 100, 4);
+  FIELD(seed_model_info, resize, 104, 4);
+  FIELD(seed_model_info, reserved, 108, 4);
 
   SIZE(seed_export_options, 24);
   FIELD(seed_export_options, struct_size, 0, 8);

@@ -433,6 +433,11 @@ void sessions(const std::string &folder) {
   CHECK(std::fabs(norm - 1) < 1e-3);
   CHECK(TAKE(session.embed(seed::Span<const seed::ImageView>())).empty());
 
+  auto input = TAKE(session.preprocess(images));
+  auto second_input = TAKE(session.preprocess(images[1]));
+  CHECK(input.size() == 2 * second_input.size() && std::equal(second_input.begin(), second_input.end(), input.begin() + static_cast<std::ptrdiff_t>(second_input.size())));
+  CHECK(TAKE(TAKE(seed::Model::of_session(session)).info()).resize == static_cast<std::int32_t>(seed::Resize::Whole));
+
   std::array<float, 40> memory;
   memory.fill(77);
   CHECK(TAKE(session.embed_into(images, memory)) == 2 * dim);

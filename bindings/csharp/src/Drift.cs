@@ -77,6 +77,14 @@ namespace LibSeed
             return new Drift(SeedHandle.Make<DriftHandle>((out IntPtr result) => Native.seed_drift_load(file, out result)));
         }
 
+        /// <summary>
+        /// Notes that the reference is of embeddings of the session: how its frames become its input, which <see cref="Save"/> keeps. A
+        /// reference that knows it already is compared instead.
+        /// </summary>
+        /// <exception cref="SeedException"><see cref="ErrorCode.Mismatch"/> where its frames were seen in another way.</exception>
+        public void SetSession(Session session) =>
+            SeedError.Check(Native.seed_drift_set_session(handle.Alive(this), Given.Object(session, nameof(session)).Handle));
+
         /// <summary>Writes the reference to a safetensors file, atomically: keep it beside the student.</summary>
         public void Save(string path) =>
             SeedError.Check(Native.seed_drift_save(handle.Alive(this), Text.ToNative(path, nameof(path))));

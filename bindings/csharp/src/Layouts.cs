@@ -42,6 +42,8 @@ namespace LibSeed
         internal uint input_height;
         internal uint input_channels;
         internal int head;
+        internal int resize;
+        internal int reserved;
     }
 
     [StructLayout(LayoutKind.Sequential)]

@@ -17,6 +17,17 @@ namespace LibSeed
         Classifier = 3,
     }
 
+    /// <summary>How a frame becomes the network's image: the values of the setting "resize".</summary>
+    public enum Resize
+    {
+        /// <summary>All of a frame, each side resized to the network's.</summary>
+        Whole = 0,
+        /// <summary>All of a frame with its aspect ratio, padded by the mean colour.</summary>
+        Letterbox = 1,
+        /// <summary>The shorter side resized to size · 256/224 and the middle cut out.</summary>
+        Centre = 2,
+    }
+
     /// <summary>
     /// What a network is, in figures and words, as it was when this was made. Any number of threads may use it at once.
     /// </summary>

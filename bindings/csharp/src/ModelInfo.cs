@@ -17,6 +17,7 @@ namespace LibSeed
             InputHeight = checked((int)from.input_height);
             InputChannels = checked((int)from.input_channels);
             Head = (HeadKind)from.head;
+            Resize = (Resize)from.resize;
         }
 
         /// <summary>Numbers that a run learns, head included, running statistics not.</summary>
@@ -43,7 +44,7 @@ namespace LibSeed
         public IReadOnlyList<double> Std { get; }
 
         /// <summary>
-        /// Pixels in a row of the network's images; others are resized and cropped to this size.
+        /// Pixels in a row of the network's images; others are resized to this size.
         /// </summary>
         public int InputWidth { get; }
 
@@ -55,5 +56,8 @@ namespace LibSeed
 
         /// <summary>What follows the features.</summary>
         public HeadKind Head { get; }
+
+        /// <summary>How a frame becomes the network's image.</summary>
+        public Resize Resize { get; }
     }
 }

@@ -301,6 +301,9 @@ namespace LibSeed
         internal static extern IntPtr seed_session_embed(SessionHandle session, ImageLayout* images, UIntPtr count,
             IntPtr buffer, UIntPtr capacity, out UIntPtr length);
         [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_session_preprocess(SessionHandle session, ImageLayout* images, UIntPtr count,
+            IntPtr buffer, UIntPtr capacity, out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_session_embed_dlpack(SessionHandle session, IntPtr images,
             out IntPtr result);
         [DllImport(Seed, CallingConvention = C)]
@@ -490,6 +493,8 @@ namespace LibSeed
         internal static extern IntPtr seed_drift_load(byte[] path, out IntPtr result);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_drift_save(DriftHandle drift, byte[] path);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_drift_set_session(DriftHandle drift, SessionHandle session);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_drift_measure(DriftHandle drift, float* embeddings, UIntPtr count,
             UIntPtr dim, ref DriftSignalLayout signal);

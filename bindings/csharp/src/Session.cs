@@ -148,6 +148,23 @@ namespace LibSeed
             }
         }
 
+        /// <summary>
+        /// What the network sees of images of any sizes, before normalisation: bytes by image, row, column and channel (red, green,
+        /// blue). An exported student with <see cref="ExportInput.Bytes"/> gives for these what <see cref="Embed(Image[])"/> gives
+        /// for the images.
+        /// </summary>
+        public unsafe byte[] Preprocess(params Image[] images)
+        {
+            using (var views = new ImageViews(images))
+            using (InFlight.Begin())
+            fixed (ImageLayout* first = views.Views)
+            {
+                var address = (IntPtr)first;
+                return Filling.Array<byte>((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
+                    Native.seed_session_preprocess(Handle, (ImageLayout*)address, views.Count, buffer, capacity, out length));
+            }
+        }
+
         /// <summary>The feature maps of the session's network, counted from the image on; none for some backbones.</summary>
         public Stage[] Stages()
         {
@@ -166,7 +183,7 @@ namespace LibSeed
         }
 
         /// <summary>
-        /// The feature maps of images at a stage: numbers by image, channel, row and column. The images are resized and cropped as
+        /// The feature maps of images at a stage: numbers by image, channel, row and column. The images are resized as
         /// for <see cref="Embed(Image[])"/>. What lies behind the stage is not computed.
         /// </summary>
         /// <exception cref="SeedException">
@@ -258,7 +275,7 @@ namespace LibSeed
 
         /// <summary>
         /// Vectors of a batch of images in a DLPack tensor, which may be on a GPU: bytes (B, H, W, C) with C 1 or 3 (red, green,
-        /// blue) of any size, which are resized, cropped and normalised as other images are; or float32, float16 or bfloat16
+        /// blue) of any size, which are resized and normalised as other images are; or float32, float16 or bfloat16
         /// (B, 3, height, width) of the session's size, normalised already. The result is (B, D) of float32 on the session's
         /// device, complete when the call returns. Frames in main memory are better given as an <see cref="Image"/>.
         /// </summary>

@@ -93,6 +93,33 @@ namespace LibSeed.Tests
         }
 
         [Test]
+        public static void FramesAreResizedAsTheSettingSays()
+        {
+            var white = new Image(Enumerable.Repeat((byte)255, 2 * Fixtures.Side * Fixtures.Side).ToArray(), 2 * Fixtures.Side, Fixtures.Side,
+                PixelFormat.Mono8);
+            foreach (Resize resize in Enum.GetValues(typeof(Resize)))
+            {
+                using (var config = Fixtures.SmallConfig())
+                {
+                    config.Set("resize", resize.ToString().ToLowerInvariant());
+                    Expect.Fails(ErrorCode.Config, () => config.Set("resize", "stretch"));
+                    using (var student = Fixtures.NewStudent(config))
+                    using (var session = Session.FromStudent(student, config))
+                    using (var model = Model.Of(session))
+                    {
+                        Expect.Equal(resize, model.Info.Resize);
+                        var bytes = session.Preprocess(white);
+                        Expect.Equal(3 * Fixtures.Side * Fixtures.Side, bytes.Length);
+                        // The first rows of a letterbox are ImageNet's mean colour.
+                        Expect.Equal(resize == Resize.Letterbox ? (byte)124 : (byte)255, bytes[0]);
+                        Expect.Equal((byte)255, bytes[3 * (Fixtures.Side / 2 * Fixtures.Side + Fixtures.Side / 2)]);
+                        Expect.Equal(2 * bytes.Length, session.Preprocess(white, white).Length);
+                    }
+                }
+            }
+        }
+
+        [Test]
         public static void FeatureMapsAreThere()
         {
             var session = Fixtures.TellingSession;

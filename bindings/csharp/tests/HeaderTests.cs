@@ -217,6 +217,7 @@ namespace LibSeed.Tests
             Same(typeof(Outcome), Header.Numbers("SEED_OUTCOME_"), null);
             Same(typeof(BatchFormat), Header.Numbers("SEED_BATCH_"), null);
             Same(typeof(HeadKind), Header.Numbers("SEED_HEAD_"), null);
+            Same(typeof(Resize), Header.Numbers("SEED_RESIZE_"), null);
             Same(typeof(ExportInput), Header.Numbers("SEED_EXPORT_INPUT_"), null);
             Same(typeof(ExportOutputs), Header.Numbers("SEED_EXPORT_OUTPUT_"), null);
             Same(typeof(ExportFormat), Header.Numbers("SEED_EXPORT_").Where(number => !number.Key.Contains("PUT_"))

@@ -15,8 +15,8 @@ namespace LibSeed.Tests
             {
                 var info = model.Info;
                 Expect.Equal("resnet18", model.Architecture);
-                Expect.Equal("512 16 32 32 3 Projection", info.FeatureDim + " " + info.EmbeddingDim + " " + info.InputWidth + " " + info.InputHeight +
-                    " " + info.InputChannels + " " + info.Head);
+                Expect.Equal("512 16 32 32 3 Projection Whole", info.FeatureDim + " " + info.EmbeddingDim + " " + info.InputWidth + " " + info.InputHeight +
+                    " " + info.InputChannels + " " + info.Head + " " + info.Resize);
                 // 11.18 million of torchvision's without the classifier, and the head's.
                 Expect.Equal(11176512L + 262656 + 8208, info.Parameters);
                 Expect.True(info.MultiplyAdds > 0, "multiplications");
