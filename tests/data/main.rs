@@ -6,6 +6,7 @@ mod alone;
 mod one_thread;
 
 mod device_views;
+mod geometry;
 mod images;
 mod loader;
 mod scaled;

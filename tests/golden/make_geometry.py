@@ -3,7 +3,7 @@
     python tests/golden/make_geometry.py        needs pillow, numpy
 
 whole is Image.resize, letterbox ImageOps.pad with the mean colour, centre torchvision's Resize and CenterCrop in Pillow's calls;
-all with BILINEAR, whose triangle widens with the factor of reduction. tests/geometry.rs reads the file; the tests need no Python.
+all with BILINEAR, whose triangle widens with the factor of reduction. tests/data/geometry.rs reads the file; the tests need no Python.
 Bytes stand in base64, (H, W, C), C = 1 or 3.
 """
 import base64, json, pathlib

@@ -106,7 +106,7 @@ impl AnomalyDetector {
         };
         let stages = stages(&session, &names)?;
         if view.resize == Resize::Centre {
-            log::warn!(
+            session.warnings().add(
                 "the student sees the middle of a frame only (resize is \"centre\"), and so does its detector: a defect near a border \
                  is not found"
             );

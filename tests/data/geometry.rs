@@ -30,7 +30,7 @@ fn bytes(value: &Value) -> Vec<u8> {
 
 #[test]
 fn the_geometries_are_pillows() {
-    let golden: Value = serde_json::from_str(include_str!("golden/geometry.json")).unwrap();
+    let golden: Value = serde_json::from_str(include_str!("../golden/geometry.json")).unwrap();
     let number = |value: &Value| u32::try_from(value.as_u64().unwrap()).unwrap();
     let mut scratch = Scratch::new();
     let mut seen = std::collections::BTreeMap::new();
@@ -165,6 +165,8 @@ fn a_defect_at_any_border_changes_embedding_class_and_score() {
             config.anomaly.memory_share = 0.2;
             let detector = AnomalyDetector::fit(&student, &view, &config, options, &good, &mut |_, _| true).unwrap();
             assert_eq!(detector.settings().resize, resize);
+            let warned = detector.warnings().text().contains("sees the middle of a frame only");
+            assert_eq!(warned, resize == Resize::Centre);
             let all: Vec<FrameView<'_>> = pixels.iter().map(|pixels| frame(pixels)).collect();
             let rows = session.embed(&all).unwrap();
             let verdicts = classifier.classify(&all).unwrap();
