@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::programs::{self, expect_success, library_folder, root};
+use crate::skipped::skip;
 use image::{GrayImage, Luma};
 
 fn compile(source: &str, flags: &[&str], folder: &Path) -> PathBuf {
@@ -301,9 +302,7 @@ const OPENCV: &str = "/usr/include/opencv4";
 #[test]
 fn a_mat_of_opencv_goes_in_as_it_is() {
     if !Path::new(OPENCV).join("opencv2/imgcodecs.hpp").exists() {
-        assert!(std::env::var_os("CI").is_none(), "OpenCV must be there in CI");
-        eprintln!("SKIPPED: OpenCV's headers (libopencv-imgcodecs-dev) are not installed");
-        return;
+        return skip("OpenCV's headers (libopencv-imgcodecs-dev) are not installed");
     }
     let folder = check_bindings(&["-std=c++17"]);
     let images = labelled_images(folder.path());
@@ -333,9 +332,7 @@ fn the_doctor_says_what_is_loaded_and_whether_it_computes() {
 #[test]
 fn the_reference_is_made_without_a_warning() {
     if Command::new("doxygen").arg("--version").output().is_err() {
-        assert!(std::env::var_os("CI").is_none(), "doxygen must be there in CI");
-        eprintln!("SKIPPED: doxygen is not installed");
-        return;
+        return skip("doxygen is not installed");
     }
     fs::create_dir_all(root().join("target/doc")).unwrap();
     let output = Command::new("doxygen").arg("docs/Doxyfile").current_dir(root()).output().unwrap();

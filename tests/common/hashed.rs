@@ -4,16 +4,12 @@
 #![allow(dead_code)]
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 
+use crate::golden::golden;
 use tch::Tensor;
 
 /// The number under which pixels are hashed.
 const IMAGE: u32 = 1_000_000;
-
-pub fn golden(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
-}
 
 pub fn read_golden(name: &str) -> HashMap<String, Tensor> {
     Tensor::read_safetensors(golden(name)).unwrap().into_iter().collect()

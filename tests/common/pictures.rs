@@ -46,7 +46,7 @@ pub fn levels(batch: i64, height: i64, width: i64) -> Tensor {
 
 /// Magnetic tiles, resized, a class after the other; None where the folder is not there.
 fn real(batch: i64, height: i64, width: i64) -> Option<Tensor> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/magnetic-tile/images");
+    let folder = crate::shared::data("magnetic-tile/images")?;
     let sorted = |folder: &Path| -> Option<Vec<PathBuf>> {
         let mut paths: Vec<_> = std::fs::read_dir(folder).ok()?.map(|entry| entry.unwrap().path()).collect();
         paths.sort();

@@ -1,7 +1,7 @@
 //! Frames, decoders and data sets: what is read, and what a damaged or hostile input does.
 
 use std::io::Cursor;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::alone;
 use image::{DynamicImage, GrayAlphaImage, GrayImage, ImageBuffer, ImageFormat, Luma, Rgb, RgbImage, RgbaImage};
@@ -363,12 +363,7 @@ fn pushed_frames_are_copies_and_identity_tells_data_sets_apart() {
 /// Real inspection images, where they are at hand.
 #[test]
 fn real_images_decode() {
-    let shared = std::env::var_os("SEED_SHARED").map_or_else(|| Path::new("../shared").to_owned(), PathBuf::from);
-    let root = shared.join("data/magnetic-tile/images");
-    if !root.is_dir() {
-        eprintln!("SKIPPED: {} is absent", root.display());
-        return;
-    }
+    let Some(root) = crate::shared::data("magnetic-tile/images") else { return };
     let dataset = Dataset::from_folder(&root).unwrap();
     assert_eq!(dataset.len(), 1344);
     for i in (0..dataset.len()).step_by(97) {

@@ -4,6 +4,8 @@
 mod alone;
 #[path = "../common/one_thread.rs"]
 mod one_thread;
+#[path = "../common/shared.rs"]
+mod shared;
 
 mod device_views;
 mod geometry;

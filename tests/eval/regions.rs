@@ -1,13 +1,11 @@
 //! PRO against its definition, threshold by threshold, with SciPy's regions; see tests/golden/make_anomaly.py.
 
-use std::path::Path;
-
 use seed::eval::regions::{Heat, region_overlap};
 use seed::model::weights::read;
 
 #[test]
 fn pro_is_that_of_the_definition() {
-    let golden = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/anomaly.safetensors")).unwrap();
+    let golden = read(&crate::golden::golden("anomaly.safetensors")).unwrap();
     let masks = &golden.tensors["masks"].bytes;
     let heat = golden.tensors["heat"].to_tensor().unwrap();
     let scores = Vec::<f32>::try_from(heat.view([-1])).unwrap();

@@ -1,7 +1,5 @@
 //! The report: well formed, self-contained, escaped. `SEED_REPORT=path` keeps the file of the test for a look at it.
 
-use std::path::PathBuf;
-
 use seed::data::random::{Purpose, generator, unit};
 use seed::data::{Dataset, Frame};
 use seed::eval::report::{ClassImages, Figure, HeatFigure, MapImages, Moment};
@@ -13,12 +11,10 @@ const HOSTILE: [&str; 4] =
 
 /// Pictures to look at: real ones where there are any, else gradients.
 fn frames() -> Vec<Frame> {
-    let root =
-        PathBuf::from(std::env::var("SEED_SHARED").unwrap_or_else(|_| "../shared".into())).join("data/magnetic-tile");
-    if let Ok(dataset) = Dataset::from_folder(&root) {
+    if let Some(folder) = crate::shared::data("magnetic-tile") {
+        let dataset = Dataset::from_folder(&folder).unwrap();
         return (0..40).map(|i| (*dataset.load(i * dataset.len() / 40).unwrap()).clone()).collect();
     }
-    eprintln!("SKIPPED: no images below {}; the sheet shows gradients", root.display());
     (0..40u32)
         .map(|i| {
             Frame::new(60 + i, 80, 1, (0..(60 + i) * 80).map(|p| (p * (i + 1) / 97 % 256) as u8).collect()).unwrap()

@@ -1,6 +1,5 @@
 //! Whether a student can still be trusted: agreement with its teacher, drift of the frames, and the gate for a new student.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use image::GrayImage;
@@ -283,16 +282,6 @@ fn a_student_that_sees_no_texture_fails_on_recall_alone() {
     assert!(!verdict.recall.holds && !verdict.passes, "{verdict:?}");
 }
 
-fn real(name: &str) -> Option<PathBuf> {
-    let shared = std::env::var_os("SEED_SHARED").map_or_else(|| PathBuf::from("../shared"), PathBuf::from);
-    let folder = shared.join("data").join(name);
-    if !folder.is_dir() {
-        eprintln!("SKIPPED: no real images in {}", folder.display());
-        return None;
-    }
-    Some(folder)
-}
-
 /// The frames as they would be seen under other light or another focus.
 fn changed(frames: &[Arc<Frame>], change: impl Fn(&GrayImage) -> GrayImage) -> Arc<Dataset> {
     let dataset = Dataset::in_memory();
@@ -306,7 +295,10 @@ fn changed(frames: &[Arc<Frame>], change: impl Fn(&GrayImage) -> GrayImage) -> A
 
 #[test]
 fn steel_brightness_and_blur_raise_the_signal_of_a_magnetic_tile_student() {
-    let (Some(tiles), Some(steel)) = (real("magnetic-tile/images"), real("neu-steel")) else { return };
+    let (Some(tiles), Some(steel)) = (crate::shared::data("magnetic-tile/images"), crate::shared::data("neu-steel"))
+    else {
+        return;
+    };
     // A ResNet-10 with random weights at 64²: what the frames do to its features is enough, no training is needed for it.
     let student = session(&network(Architecture::ResNet10, 3), 64);
     let embed = |dataset: &Arc<Dataset>| student.embed_dataset(dataset, 32, 2, &mut |_, _| true).unwrap();

@@ -1,7 +1,5 @@
 //! The detector whose second network learns the maps of good parts: its formulas against torch, what it finds, its file.
 
-use std::path::Path;
-
 use seed::ErrorKind;
 use seed::config::Config;
 use seed::data::{Dataset, Frame, FrameView, PixelFormat, ViewConfig};
@@ -18,7 +16,7 @@ type Change<'a> = dyn Fn(&mut Vec<(String, HostTensor)>, &mut Value) + 'a;
 
 #[test]
 fn loss_gradient_and_heat_map_are_the_papers() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/stfpm.json");
+    let path = crate::golden::golden("stfpm.json");
     let golden: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let numbers = |value: &Value| -> Vec<f64> {
         value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()

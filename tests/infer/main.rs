@@ -2,6 +2,8 @@
 
 #[path = "../common/alone.rs"]
 mod alone;
+#[path = "../common/golden.rs"]
+mod golden;
 #[path = "../common/one_thread.rs"]
 mod one_thread;
 

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use crate::golden::golden;
+use crate::pictures::{levels, normalised, size, students, trained};
 use seed::data::ViewConfig;
 use seed::export::{Format, Input, Options, Outputs, export};
 use seed::model::student_file::{StudentHeader, load_student, read_about, save_student};
@@ -11,8 +13,6 @@ use seed::model::{Architecture, Head, Mode, Network, unit_rows, weights};
 use seed::{Error, ErrorKind};
 use serde_json::json;
 use tch::{CModule, Device, IValue, Tensor};
-
-use crate::pictures::{levels, normalised, size, students, trained};
 
 const FORMATS: [Format; 4] = [Format::Onnx, Format::TorchScript, Format::Torchvision, Format::Backbone];
 
@@ -119,7 +119,7 @@ fn every_head_is_exported() {
 
 #[test]
 fn names_are_torchvisions() {
-    let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/torchvision_keys.txt")).unwrap();
+    let text = fs::read_to_string(golden("torchvision_keys.txt")).unwrap();
     let mut theirs: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut current = "";
     for line in text.lines() {

@@ -3,19 +3,16 @@
 //! `tests/golden/make_layouts.py` writes the names and what timm and transformers compute, and checkpoints in torch's formats with
 //! the wrappers of MoCo-v2, SwAV, SimCLR, SEED, DINO and timm.
 
-use crate::programs;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use crate::golden::golden;
+use crate::programs;
 use seed::ErrorKind;
 use seed::data::ViewConfig;
 use seed::model::weights::{HostTensor, HostType, Side, StateDict, read_side, write_safetensors};
 use seed::model::{Architecture, Head, Mode, Network, Student, Teacher, describe, published, start_from};
 use tch::{Device, Tensor};
-
-fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
-}
 
 /// `count` numbers in [0, 1) from a hash of `seed` and each number's place, as make_layouts.py and make_models.py draw them.
 fn unit(seed: u32, count: usize) -> impl Iterator<Item = f32> {

@@ -1,5 +1,7 @@
 //! Networks, their weights under every name that they are published with, and students for other programs.
 
+#[path = "../common/golden.rs"]
+mod golden;
 #[path = "../common/hashed.rs"]
 mod hashed;
 #[path = "../common/one_thread.rs"]
@@ -8,6 +10,10 @@ mod one_thread;
 mod pictures;
 #[path = "../common/programs.rs"]
 mod programs;
+#[path = "../common/shared.rs"]
+mod shared;
+#[path = "../common/skipped.rs"]
+mod skipped;
 
 mod export;
 mod export_onnx;

@@ -11,7 +11,7 @@ use seed::model::{Architecture, published_names};
 use tch::{Device, Kind, Tensor};
 
 fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/weights").join(name)
+    crate::golden::golden("weights").join(name)
 }
 
 fn state(name: &str) -> StateDict {

@@ -6,12 +6,15 @@
 
 #[path = "../common/programs.rs"]
 mod programs;
+#[path = "../common/skipped.rs"]
+mod skipped;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
 use programs::{compile, compiler, expect_success, libtorch_folder, quiet, root};
+use skipped::skip;
 
 /// One program at a time: each loads libtorch and wants the processor for itself.
 static TURN: Mutex<()> = Mutex::new(());
@@ -54,12 +57,6 @@ fn holds(name: &str, arguments: &[&str]) -> String {
     let program = program(&format!("{name}.c"), &["-std=c99"], folder.path());
     let place = folder.path().to_str().unwrap();
     run(&program, &[&[place], arguments].concat())
-}
-
-/// Says why a test does not run; in CI that is a failure.
-fn skipped(why: &str) {
-    assert!(std::env::var_os("CI").is_none(), "{why}: it must be possible in CI");
-    eprintln!("SKIPPED: {why}");
 }
 
 #[test]
@@ -135,14 +132,14 @@ fn a_full_disk_costs_nothing_but_what_did_not_fit() {
             .arg(folder.path())
             .env("OMP_NUM_THREADS", "1")
             .output();
-        let Ok(found) = command else { return skipped("unshare of util-linux is not installed") };
+        let Ok(found) = command else { return skip("unshare of util-linux is not installed") };
         let refused = String::from_utf8_lossy(&found.stderr).contains("unshare:") || found.status.code() == Some(77);
         if !refused {
             output = Some(found);
             break;
         }
     }
-    let Some(output) = output else { return skipped("no small file system can be mounted here") };
+    let Some(output) = output else { return skip("no small file system can be mounted here") };
     let text = expect_success("a full disk", &output);
     assert!(text.contains("all checks passed"), "{text}");
 }
@@ -245,7 +242,7 @@ fn the_address_sanitizer_finds_nothing() {
 #[test]
 fn valgrind_finds_nothing() {
     if Command::new("valgrind").arg("--version").output().is_err() {
-        return skipped("valgrind is not installed");
+        return skip("valgrind is not installed");
     }
     let folder = tempfile::tempdir().unwrap();
     let mut programs = vec![compile(&root().join("examples/c/doctor.c"), &["-std=c99", "-ldl"], folder.path())];

@@ -4,6 +4,8 @@
 mod alone;
 #[path = "../common/one_thread.rs"]
 mod one_thread;
+#[path = "../common/skipped.rs"]
+mod skipped;
 #[path = "../common/small_disk.rs"]
 mod small_disk;
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::alone;
 use crate::plant::{Plant, open_store};
+use crate::skipped::skip;
 use crate::small_disk::SmallDisk;
 use seed::ErrorKind;
 use seed::data::random::{Purpose, between, generator};
@@ -118,9 +119,7 @@ fn a_full_disk_is_said_and_the_night_goes_on_when_there_is_space() {
     let whole = plant(place.path(), read_only(place.path()), "whole");
     assert!(matches!(whole.run().unwrap(), NightOutcome::Live(_)));
     let Some(disk) = SmallDisk::mount(place.path().join("disk"), "40m") else {
-        assert!(std::env::var_os("CI").is_none(), "no tmpfs can be mounted: it must be possible in CI");
-        eprintln!("SKIPPED: no tmpfs can be mounted here");
-        return;
+        return skip("no tmpfs can be mounted here, which takes root");
     };
     let mut plant = plant(place.path(), read_only(place.path()), "whole");
     plant.folder = disk.0.join("station");

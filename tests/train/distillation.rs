@@ -1,8 +1,8 @@
 //! A classifier that learns from a teacher's classifier: the loss against torch's autograd, and what few labels gain by it.
 
-use std::path::Path;
 use std::sync::Arc;
 
+use crate::golden::golden;
 use seed::ErrorKind;
 use seed::config::Config;
 use seed::data::{Dataset, Frame, ViewConfig};
@@ -17,7 +17,7 @@ use tch::{Device, Tensor};
 
 #[test]
 fn loss_and_gradient_are_those_of_autograd_in_float64() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/distillation.json");
+    let path = golden("distillation.json");
     let cases: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let cases = cases.as_array().unwrap();
     assert_eq!(cases.len(), 4);

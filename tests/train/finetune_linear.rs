@@ -1,7 +1,5 @@
 //! The linear classifier, the temperature and AUROC against scikit-learn and SciPy; see tests/golden/make_classifiers.py.
 
-use std::path::Path;
-
 use seed::eval::calibration::{fit_temperature, negative_log_likelihood, probabilities};
 use seed::eval::{auroc, auroc_one_against_rest};
 use seed::model::weights::{StateDict, read};
@@ -9,7 +7,7 @@ use seed::train::finetune::linear::{Problem, class_weights};
 use tch::{Kind, Tensor};
 
 fn golden() -> StateDict {
-    read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/classifiers.safetensors")).unwrap()
+    read(&crate::golden::golden("classifiers.safetensors")).unwrap()
 }
 
 fn tensor(golden: &StateDict, name: &str) -> Tensor {

@@ -2,10 +2,14 @@
 
 #[path = "../common/alone.rs"]
 mod alone;
+#[path = "../common/golden.rs"]
+mod golden;
 #[path = "../common/one_thread.rs"]
 mod one_thread;
 #[path = "../common/programs.rs"]
 mod programs;
+#[path = "../common/skipped.rs"]
+mod skipped;
 #[path = "../common/small_disk.rs"]
 mod small_disk;
 

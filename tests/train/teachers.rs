@@ -18,7 +18,7 @@ const DIM: usize = 6;
 const SIDE: u32 = 32;
 
 fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/teachers").join(name)
+    crate::golden::golden("teachers").join(name)
 }
 
 fn script(path: &Path, output: &str) -> Result<Teacher> {
@@ -201,7 +201,7 @@ fn hostile_files_are_errors() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("hostile.pt");
     let good = std::fs::read(golden("tensor.pt")).unwrap();
-    let weights_alone = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/weights/plain.zip.pt");
+    let weights_alone = crate::golden::golden("weights/plain.zip.pt");
     let message = refused("weights alone", ErrorKind::Format, script(&weights_alone, ""));
     assert!(message.contains("plain.zip.pt") && message.contains("torch.jit.save"), "{message}");
     refused("a folder", ErrorKind::Format, script(folder.path(), ""));

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::Instant;
 
 use crate::{Outcome, abi, bindings, call, cargo, root, setup, tidy};
 
@@ -35,22 +36,33 @@ pub fn run(words: &[String]) -> Outcome {
 
 fn everything() -> Outcome {
     setup::run()?;
-    tidy::run()?;
-    abi::test()?;
-    for package in ["libseed", "xtask"] {
+    let parts: [(&str, fn() -> Outcome); 5] = [
+        ("tidy", tidy::run),
+        ("abi", abi::test),
         // Apart: together, crates that both use would have the features of both, and the library would be built once more for that.
-        call(tests().args(["--package", package]))?;
+        ("libseed", || call(tests().args(["--package", "libseed"]))),
+        ("xtask", || call(tests().args(["--package", "xtask"]))),
+        ("bindings", || bindings::test(None)),
+    ];
+    let mut seconds = Vec::new();
+    for (name, part) in parts {
+        let start = Instant::now();
+        part()?;
+        seconds.push(format!("{name} {} s", start.elapsed().as_secs()));
     }
-    bindings::test(None)?;
-    println!("all checks and tests passed");
+    println!("all checks and tests passed: {}", seconds.join(", "));
     Ok(())
 }
 
-/// `cargo test`, in which libtorch computes with one thread unless the caller says otherwise: two pools of OpenMP on two cores
-/// stall each other. Programs that are to compute with more say so themselves.
 fn tests() -> Command {
     let mut command = cargo();
-    command.arg("test");
+    one_thread(command.arg("test"));
+    command
+}
+
+/// libtorch computes with one thread in what `command` runs, unless the caller says otherwise: two pools of OpenMP on two cores
+/// stall each other. Programs that are to compute with more say so themselves.
+pub fn one_thread(command: &mut Command) -> &mut Command {
     if std::env::var_os("OMP_NUM_THREADS").is_none() {
         command.env("OMP_NUM_THREADS", "1");
     }
