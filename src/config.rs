@@ -4,12 +4,18 @@
 //! [`keys`] is the one list of what can be set; the C ABI, JSON and the documentation all go by it.
 
 mod anomaly;
+mod chosen;
 mod finetune;
+mod preset;
+mod probe;
 
 use serde::{Deserialize, Serialize};
 
 pub use anomaly::{AnomalyConfig, MAX_CONFIDENCE};
+pub use chosen::Chosen;
 pub use finetune::FinetuneConfig;
+pub use preset::PRESETS;
+pub use probe::ProbeConfig;
 
 use crate::data::augment::VIEW_DEVICES;
 use crate::data::{Resize, ViewConfig};
@@ -50,11 +56,13 @@ pub struct Config {
     pub warmup_steps: u64,
     /// Rows of the queue, K.
     pub queue_capacity: u64,
+    /// What the queue's first rows are, one of [`QUEUE_FILLS`].
+    pub queue_fill: String,
     /// τ_S.
     pub temperature_student: f64,
     /// τ_T.
     pub temperature_teacher: f64,
-    /// Width of the embedding, C; the teacher's width.
+    /// Width of the embedding, C. 0: the teacher's; the student then has no projection head until its run is made.
     pub embedding_dim: u64,
     /// Hidden width of the student's projection head; 0: the width of its features.
     pub projection_hidden: u64,
@@ -67,7 +75,7 @@ pub struct Config {
     /// Nice value of the threads of a run, as in setpriority(2): from 1 on the run has threads of its own, which the
     /// scheduler serves after the application's.
     pub nice: u64,
-    /// Steps between two checkpoints; 0: only at the end and on cancel.
+    /// Steps between two checkpoints; 0: every twentieth of the run. There is one at the end and on cancel in any case.
     pub checkpoint_every: u64,
     /// Folder of the checkpoint; empty: none is written.
     pub checkpoint_path: String,
@@ -82,7 +90,15 @@ pub struct Config {
     pub finetune: FinetuneConfig,
     /// Anomaly detection.
     pub anomaly: AnomalyConfig,
+    /// The frames that tell whether the student learns.
+    pub probe: ProbeConfig,
+    /// Which of all these the caller has set by name.
+    #[serde(skip)]
+    pub chosen: Chosen,
 }
+
+/// "dataset": the teacher's embeddings of the data set, where a run has one. "noise": unit vectors at random, as in the paper.
+pub const QUEUE_FILLS: [&str; 2] = ["dataset", "noise"];
 
 impl Default for Config {
     fn default() -> Self {
@@ -102,9 +118,10 @@ impl Default for Config {
             weight_decay: 1e-4,
             warmup_steps: 0,
             queue_capacity: 65_536,
+            queue_fill: QUEUE_FILLS[0].to_owned(),
             temperature_student: 0.2,
             temperature_teacher: 0.01,
-            embedding_dim: 128,
+            embedding_dim: 0,
             projection_hidden: 0,
             workers: 0,
             cache_mib: 1024,
@@ -117,6 +134,8 @@ impl Default for Config {
             view: ViewConfig::default(),
             finetune: FinetuneConfig::default(),
             anomaly: AnomalyConfig::default(),
+            probe: ProbeConfig::default(),
+            chosen: Chosen::default(),
         }
     }
 }
@@ -154,9 +173,10 @@ const KEYS: &[(&str, Slot)] = &[
     ("weight_decay", Slot::Float(|c| &mut c.weight_decay, 0.0, 1.0)),
     ("warmup_steps", Slot::Int(|c| &mut c.warmup_steps, 0, 1 << 40)),
     ("queue_capacity", Slot::Int(|c| &mut c.queue_capacity, 1, 1 << 28)),
+    ("queue.fill", Slot::Word(|c| &mut c.queue_fill, &QUEUE_FILLS)),
     ("temperature_student", Slot::Float(|c| &mut c.temperature_student, 1e-6, 100.0)),
     ("temperature_teacher", Slot::Float(|c| &mut c.temperature_teacher, 1e-6, 100.0)),
-    ("embedding_dim", Slot::Int(|c| &mut c.embedding_dim, 1, 65_536)),
+    ("embedding_dim", Slot::Int(|c| &mut c.embedding_dim, 0, 65_536)),
     ("projection_hidden", Slot::Int(|c| &mut c.projection_hidden, 0, 65_536)),
     ("workers", Slot::Int(|c| &mut c.workers, 0, 1024)),
     ("cache_mib", Slot::Int(|c| &mut c.cache_mib, 0, 1 << 30)),
@@ -195,7 +215,7 @@ const KEYS: &[(&str, Slot)] = &[
 
 /// Every key that can be set, with its place.
 pub fn keys() -> impl Iterator<Item = &'static (&'static str, Slot)> {
-    KEYS.iter().chain(finetune::KEYS).chain(anomaly::KEYS)
+    KEYS.iter().chain(finetune::KEYS).chain(anomaly::KEYS).chain(probe::KEYS)
 }
 
 /// A setting's value.
@@ -226,6 +246,7 @@ impl Config {
                 return Err(wrong_kind(key, "text", "a whole number"));
             }
         }
+        self.chosen.insert(key);
         Ok(())
     }
 
@@ -237,6 +258,7 @@ impl Config {
             Slot::Int(..) | Slot::Side(..) => return Err(wrong_kind(key, "a whole number", "a fractional one")),
             Slot::Word(..) | Slot::Resize(_) | Slot::Text(_) => return Err(wrong_kind(key, "text", "a number")),
         }
+        self.chosen.insert(key);
         Ok(())
     }
 
@@ -254,7 +276,28 @@ impl Config {
             }
             Slot::Int(..) | Slot::Side(..) | Slot::Float(..) => return Err(wrong_kind(key, "a number", "text")),
         }
+        self.chosen.insert(key);
         Ok(())
+    }
+
+    /// Sets any key without counting as the caller's choice.
+    pub(crate) fn put(&mut self, key: &str, value: &Value) -> Result<()> {
+        let chosen = self.chosen.clone();
+        let set = match value {
+            Value::Int(number) => self.set_int(key, *number),
+            Value::Float(number) => self.set_float(key, *number),
+            Value::Text(text) => self.set_string(key, text),
+        };
+        self.chosen = chosen;
+        set
+    }
+
+    /// Sets all that the preset `name`, one of [`PRESETS`], says; what is set afterwards counts.
+    ///
+    /// # Errors
+    /// `Config` for another name.
+    pub fn preset(&mut self, name: &str) -> Result<()> {
+        preset::apply(self, name)
     }
 
     /// The value of any key.
@@ -304,6 +347,9 @@ impl Config {
             }
         }
         config.validate()?;
+        // A file of `to_json` names every key: what it leaves at the default was not chosen.
+        let (all, defaults) = (config.clone(), Self::default());
+        config.chosen.retain(|key| all.get(key).ok() != defaults.get(key).ok());
         Ok(config)
     }
 
