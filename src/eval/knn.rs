@@ -20,7 +20,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Embeddings, nearest_to};
+use super::{Embeddings, Neighbours, nearest, nearest_to};
 use crate::data::random::{Purpose, generator, shuffle};
 use crate::error::{Error, Result};
 use crate::memory::spare;
@@ -123,11 +123,30 @@ pub fn classify(
     temperature: f64,
 ) -> Result<Vec<i64>> {
     check_labels("gallery", gallery_labels, gallery)?;
-    if !(temperature > 0.0 && temperature.is_finite()) {
-        return Err(Error::invalid(format!("temperature is {temperature}, expected a number above 0")));
+    check_temperature(temperature)?;
+    vote(&nearest_to(queries, gallery, k)?, gallery_labels, temperature)
+}
+
+/// The label that each row's `k` nearest among the other rows give it, for sets that are too small to be split.
+///
+/// # Errors
+/// As [`classify`]; k is at most the number of rows − 1.
+pub fn leave_one_out(embeddings: &Embeddings<'_>, labels: &[i64], k: usize, temperature: f64) -> Result<Vec<i64>> {
+    check_labels("data set", labels, embeddings)?;
+    check_temperature(temperature)?;
+    vote(&nearest(embeddings, k)?, labels, temperature)
+}
+
+fn check_temperature(temperature: f64) -> Result<()> {
+    if temperature > 0.0 && temperature.is_finite() {
+        return Ok(());
     }
-    let neighbours = nearest_to(queries, gallery, k)?;
-    spare(queries.len() * size_of::<i64>(), "the classes by kNN")?;
+    Err(Error::invalid(format!("temperature is {temperature}, expected a number above 0")))
+}
+
+/// For each query the label with the most votes of its neighbours; `labels` are the gallery's.
+fn vote(neighbours: &Neighbours, labels: &[i64], temperature: f64) -> Result<Vec<i64>> {
+    spare(neighbours.len() * size_of::<i64>(), "the classes by kNN")?;
     let mut votes: BTreeMap<i64, f64> = BTreeMap::new();
     let predicted = neighbours.rows().map(|(indices, similarities)| {
         votes.clear();
@@ -137,7 +156,7 @@ pub fn classify(
         for (&index, &similarity) in indices.iter().zip(similarities) {
             let vote = ((f64::from(similarity) - nearest) / temperature).exp();
             // Indices are rows of the gallery, and there is a label for each.
-            *votes.entry(gallery_labels[index as usize]).or_default() += vote;
+            *votes.entry(labels[index as usize]).or_default() += vote;
         }
         // Ascending labels and a strict comparison: equal votes go to the smaller label.
         votes.iter().fold((0, -1.0), |best, (&label, &vote)| if vote > best.1 { (label, vote) } else { best }).0
@@ -284,6 +303,15 @@ mod tests {
         for temperature in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             assert!(classify(&gallery, &[0, 1, 1], &gallery, 1, temperature).is_err());
         }
+    }
+
+    #[test]
+    fn a_row_does_not_vote_for_itself() {
+        let rows = [1.0, 0.0, 0.9, 0.1, 0.0, 1.0];
+        let rows = Embeddings::new(&rows, 2).unwrap();
+        assert_eq!(leave_one_out(&rows, &[0, 1, 2], 1, 0.07).unwrap(), [1, 0, 1]);
+        assert!(leave_one_out(&rows, &[0, 1, 2], 3, 0.07).is_err());
+        assert!(leave_one_out(&rows, &[0, 1], 1, 0.07).is_err());
     }
 
     #[test]
