@@ -91,8 +91,37 @@ impl Loader {
         steps: Range<u64>,
         workers: usize,
     ) -> Result<Self> {
-        let len = check(&dataset, &config, batch)?;
-        Self::augmented(dataset, config, seed, Order::Epochs { seed, len, views }, batch, steps, workers)
+        Self::of_images(dataset, config, seed, views, None, batch, steps, workers)
+    }
+
+    /// As [`Loader::repeated_views`], of the images `kept` alone, where it is given: the others are never shown, unless as the
+    /// next sound one behind a broken image. An epoch is as many samples as there are images.
+    ///
+    /// # Errors
+    /// As [`Loader::views`]; `InvalidArgument` where `kept` is empty or names an image that is not there.
+    #[expect(clippy::too_many_arguments, reason = "each is one word of what a batch is a function of")]
+    pub fn of_images(
+        dataset: Arc<Dataset>,
+        config: ViewConfig,
+        seed: u64,
+        views: u64,
+        kept: Option<Arc<[usize]>>,
+        batch: usize,
+        steps: Range<u64>,
+        workers: usize,
+    ) -> Result<Self> {
+        let images = check(&dataset, &config, batch)?;
+        if let Some(kept) = &kept
+            && (kept.is_empty() || kept.iter().any(|&image| image >= images))
+        {
+            return Err(Error::invalid(format!(
+                "{} images were chosen of {images}, expected at least one and none beyond the last",
+                kept.len()
+            )));
+        }
+        let len = kept.as_ref().map_or(images, |kept| kept.len());
+        let order = Order::Epochs { seed, len, views, kept };
+        Self::augmented((dataset, images), config, seed, order, batch, steps, workers)
     }
 
     /// The views that [`Loader::repeated_views`] repeats, each once: view 0 of every image in the data set's order, then
@@ -110,11 +139,12 @@ impl Loader {
         workers: usize,
     ) -> Result<Self> {
         let len = check(&dataset, &config, batch)?;
-        Self::augmented(dataset, config, seed, Order::Once { len, views }, batch, steps, workers)
+        Self::augmented((dataset, len), config, seed, Order::Once { len, views }, batch, steps, workers)
     }
 
+    /// The data set comes with the number of images that it had when the loader was asked for.
     fn augmented(
-        dataset: Arc<Dataset>,
+        (dataset, len): (Arc<Dataset>, usize),
         config: ViewConfig,
         seed: u64,
         order: Order,
@@ -128,9 +158,6 @@ impl Loader {
                 steps.end
             )));
         }
-        let len = match order {
-            Order::Epochs { len, .. } | Order::Once { len, .. } => len,
-        };
         let plan = Plan { steps, batch, view_len: config.view_len(), order };
         let (width, height) = (config.width, config.height);
         let (on_device, cropping) = (config.on_device(), config.clone());

@@ -33,7 +33,8 @@ pub(super) struct Plan {
 /// Which image comes when.
 pub(super) enum Order {
     /// Epoch after epoch, each in its own permutation. Epoch e shows view e, or view e mod `views` where that is above 0.
-    Epochs { seed: u64, len: usize, views: u64 },
+    /// With `kept` only these images come, `len` of them.
+    Epochs { seed: u64, len: usize, views: u64, kept: Option<Arc<[usize]>> },
     /// Every image in order, under view 0, then under view 1, and so on for `views` times.
     Once { len: usize, views: u64 },
 }
@@ -277,12 +278,12 @@ impl<T: Copy + Default, M> Shared<T, M> {
     fn slots(&self, step: u64, order: &mut Option<(u64, Vec<usize>)>) -> Vec<Slot> {
         let first = step * self.plan.batch as u64;
         let samples = first..first + self.plan.batch as u64;
-        match self.plan.order {
-            Order::Once { len, views } => samples
+        match &self.plan.order {
+            &Order::Once { len, views } => samples
                 .take_while(|&n| n < (len as u64).saturating_mul(views))
                 .map(|n| Slot { view: n / len as u64, index: (n % len as u64) as usize })
                 .collect(),
-            Order::Epochs { seed, len, views } => samples
+            &Order::Epochs { seed, len, views, ref kept } => samples
                 .map(|n| {
                     let (epoch, place) = (n / len as u64, (n % len as u64) as usize);
                     if order.as_ref().is_none_or(|(known, _)| *known != epoch) {
@@ -290,7 +291,8 @@ impl<T: Copy + Default, M> Shared<T, M> {
                     }
                     // Just set where it was not this epoch's, and `place` is below its length.
                     let view = if views == 0 { epoch } else { epoch % views };
-                    Slot { view, index: order.as_ref().map_or(0, |(_, images)| images[place]) }
+                    let place = order.as_ref().map_or(0, |(_, images)| images[place]);
+                    Slot { view, index: kept.as_ref().map_or(place, |kept| kept[place]) }
                 })
                 .collect(),
         }
@@ -325,7 +327,7 @@ mod tests {
     use super::*;
 
     fn plan(steps: Range<u64>, batch: usize, len: usize) -> Plan {
-        Plan { steps, batch, view_len: 2, order: Order::Epochs { seed: 1, len, views: 0 } }
+        Plan { steps, batch, view_len: 2, order: Order::Epochs { seed: 1, len, views: 0, kept: None } }
     }
 
     #[test]
@@ -377,7 +379,7 @@ mod tests {
 
     #[test]
     fn a_batch_too_large_for_memory_is_an_error() {
-        let order = Order::Epochs { seed: 1, len: 1, views: 0 };
+        let order = Order::Epochs { seed: 1, len: 1, views: 0, kept: None };
         let huge = Plan { steps: 0..2, batch: 1 << 20, view_len: 1 << 40, order };
         // The worker's own view must fit; only the canvas is tried here.
         let shared: Shared<f32, usize> = Shared {

@@ -37,6 +37,8 @@ pub enum Purpose {
     /// Whether a frame of a store is held out of all training (epoch 0), or learned once more (epoch = number of the night); index
     /// = number of the frame.
     HeldOut = 9,
+    /// Which frames a run is probed on (index 0), and which fill its queue before the first step (index 1).
+    Probe = 10,
 }
 
 /// The stream of (seed, epoch, index, purpose): ChaCha8 whose 256-bit key is the four words, little endian.
