@@ -57,9 +57,8 @@ pub unsafe extern "C" fn seed_anomaly_fit(
         let config = with(config, |config| Ok(config.clone()))?;
         let good = with(good, |good| Ok(Arc::clone(good)))?;
         put_new(out, || {
-            let (network, view) = with(student, |student| {
-                Ok((with_lock(&student.network, |n| n.deep_copy())?, student.header().view()))
-            })?;
+            let (network, view) =
+                with(student, |student| Ok((with_lock(&student.network, |n| n.deep_copy())?, student.view())))?;
             let options = options(&config, Output::Features)?;
             asked.result(AnomalyDetector::fit(&network, &view, &config, options, &good, &mut progress))
         })

@@ -108,7 +108,7 @@ pub unsafe extern "C" fn seed_student_export(
         let path = Path::new(text("path", path)?);
         check_out("options", options.cast_mut())?;
         let options = (*options).options()?;
-        let (network, header) = with(student, |student| Ok((Arc::clone(&student.network), student.header())))?;
+        let (network, header) = with(student, |student| Ok((Arc::clone(&student.network), student.header()?)))?;
         // The lock is held for the copy alone.
         let mut network = with_lock(&network, |network| network.deep_copy())?;
         network.to_device(tch::Device::Cpu)?;

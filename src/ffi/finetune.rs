@@ -189,7 +189,7 @@ impl Fit {
             let config = with(config, |config| Ok(config.clone()))?;
             let start = match (student.is_null(), earlier.is_null()) {
                 (false, true) => {
-                    with(student, |student| with_lock(&student.network, |n| Start::student(n, &student.header())))?
+                    with(student, |student| with_lock(&student.network, |n| Start::student(n, &student.header_of(n))))?
                 }
                 (true, false) => Start::classifier(&*with(earlier, |earlier| Ok(Arc::clone(earlier)))?)?,
                 _ => return Err(Error::invalid("give either a student or an earlier classifier, the other is NULL")),

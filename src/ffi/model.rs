@@ -10,7 +10,7 @@ use super::error::seed_error;
 use super::handle::{Guarded, free, handle, with};
 use super::pointers::{check_out, fill_text, put, put_new, text};
 use super::session::seed_session;
-use super::student::seed_student;
+use super::student::{projection, seed_student};
 use super::teacher::seed_teacher;
 use crate::Error;
 use crate::data::Resize;
@@ -113,10 +113,7 @@ pub unsafe extern "C" fn seed_model_new(
         put_new(out, || {
             with(config, |config| {
                 config.validate()?;
-                // Both are bounded by 65536 in the configuration.
-                let head =
-                    Head::Projection { hidden: config.projection_hidden as i64, dim: config.embedding_dim as i64 };
-                Description::new(architecture, head, &config.view, serde_json::json!({}))
+                Description::new(architecture, projection(config), &config.view, serde_json::json!({}))
             })
         })
     })
@@ -147,7 +144,7 @@ pub unsafe extern "C" fn seed_model_from_student(
 ) -> *mut seed_error {
     catch(|| unsafe {
         put_new(out, || {
-            let header = with(student, |student| Ok(student.header()))?;
+            let header = with(student, |student| student.header())?;
             Description::new(header.architecture, header.head, &header.view(), header.provenance.clone())
         })
     })

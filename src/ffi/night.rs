@@ -205,7 +205,7 @@ pub unsafe extern "C" fn seed_night_run(
         let teacher = with(teacher, |teacher| Ok(Arc::clone(teacher)))?;
         let first = match first.is_null() {
             true => None,
-            false => Some(with(first, |student| Ok((Arc::clone(&student.network), student.header())))?),
+            false => Some(with(first, |student| Ok((Arc::clone(&student.network), student.header()?)))?),
         };
         let options = read_options(options)?;
         let cancel = token(cancel)?;

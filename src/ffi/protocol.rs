@@ -42,7 +42,8 @@ impl Call {
         // SAFETY: by contract.
         unsafe {
             let config = with(config, |config| Ok(config.clone()))?;
-            let start = with(student, |student| with_lock(&student.network, |n| Start::student(n, &student.header())))?;
+            let start =
+                with(student, |student| with_lock(&student.network, |n| Start::student(n, &student.header_of(n))))?;
             let cancel = token(cancel)?;
             let asked = Asked::default();
             let scores = work(&config, &start, &cancel, &mut |done, total| {

@@ -95,7 +95,7 @@ pub unsafe extern "C" fn seed_session_from_student(
 ) -> *mut seed_error {
     catch(|| unsafe {
         put_new(out, || {
-            let (network, header) = with(student, |student| Ok((Arc::clone(&student.network), student.header())))?;
+            let (network, header) = with(student, |student| Ok((Arc::clone(&student.network), student.header()?)))?;
             with(config, |config| {
                 make(config, |options| {
                     let session = with_lock(&network, |network| Session::new(network, &header.view(), options))?;

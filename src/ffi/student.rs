@@ -11,12 +11,14 @@ use super::config::seed_config;
 use super::error::seed_error;
 use super::handle::{Guarded, free, handle, warnings, with, with_mut};
 use super::pointers::{check_out, fill_text, put, put_new, text};
+use crate::config::Config;
+use crate::data::ViewConfig;
 use crate::model::provenance::{Provenance, SharedProvenance};
 use crate::model::student_file::{StudentHeader, load_student, save_student};
 use crate::model::{Architecture, Head, Network, start_from};
 use crate::train::distill::{SharedNetwork, lock, with_lock};
 use crate::warnings::Warnings;
-use crate::{Error, device};
+use crate::{Error, Result, device};
 
 /// What a student handle holds: the shared weights, and how its images were made.
 pub struct StudentInner {
@@ -36,9 +38,34 @@ impl StudentInner {
         Self { network, header, provenance, initial: String::new(), warnings: Warnings::default() }
     }
 
-    /// The header as it is now.
-    pub(super) fn header(&self) -> StudentHeader {
-        StudentHeader { provenance: self.provenance.to_value(), ..self.header.clone() }
+    /// A student that a run has made, whose images are made as `view` says.
+    pub(super) fn shared(network: SharedNetwork, provenance: SharedProvenance, view: &ViewConfig) -> Result<Self> {
+        let header = StudentHeader::new(&*lock(&network)?, view);
+        Ok(Self { network, header, provenance, initial: String::new(), warnings: Warnings::default() })
+    }
+
+    /// The header as it is now; a run may have given `network` its head.
+    pub(super) fn header_of(&self, network: &Network) -> StudentHeader {
+        StudentHeader { head: network.head(), provenance: self.provenance.to_value(), ..self.header.clone() }
+    }
+
+    /// As [`header_of`](StudentInner::header_of), for a caller that holds no lock.
+    pub(super) fn header(&self) -> Result<StudentHeader> {
+        Ok(self.header_of(&*lock(&self.network)?))
+    }
+
+    /// How images are made.
+    pub(super) fn view(&self) -> ViewConfig {
+        self.header.view()
+    }
+}
+
+/// The head that a configuration asks for; none yet where the teacher's width is not known.
+pub(super) fn projection(config: &Config) -> Head {
+    match config.embedding_dim {
+        0 => Head::None,
+        // Both are bounded by 65536 in the configuration.
+        dim => Head::Projection { hidden: config.projection_hidden as i64, dim: dim as i64 },
     }
 }
 
@@ -57,7 +84,9 @@ handle!(seed_student, StudentInner, |student| &student.warnings);
 /// - "vit_small_patch16" and so on: "small", "base" or "large", "patch8", "patch16" (DINO), "patch14_dinov2" or
 ///   "patch14_reg4_dinov2"; image width and height must be multiples of the patch.
 ///
-/// "embedding_dim", "projection_hidden", "device", image size, channels, mean and std come from `config`. With
+/// "embedding_dim", "projection_hidden", "device", image size, channels, mean and std come from `config`. With "embedding_dim" 0 (the
+/// default) the student gets a projection head of the teacher's width when its first trainer is made; until then it has none,
+/// and its embedding is its features. With
 /// "image_channels" 1 the network takes one grey channel; teachers still see three. The caller frees it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_student_new(
@@ -71,9 +100,7 @@ pub unsafe extern "C" fn seed_student_new(
         put_new(out, || {
             with(config, |config| {
                 config.validate()?;
-                // Both are bounded by 65536 in the configuration.
-                let head =
-                    Head::Projection { hidden: config.projection_hidden as i64, dim: config.embedding_dim as i64 };
+                let head = projection(config);
                 let (channels, device) = (i64::from(config.view.channels), device::parse(&config.device)?);
                 let network = Network::with_channels(architecture, head, channels, config.seed, device)?;
                 let header = StudentHeader::new(&network, &config.view);
@@ -117,7 +144,7 @@ pub unsafe extern "C" fn seed_student_load_weights(student: *mut seed_student, p
     catch(|| unsafe {
         let path = Path::new(text("path", path)?);
         with_mut(student, |student| {
-            let initial = with_lock(&student.network, |n| start_from(n, path, &student.header().view()))?;
+            let initial = with_lock(&student.network, |n| start_from(n, path, &student.view()))?;
             // The folder says nothing on another machine.
             let file = path.file_name().map(|name| name.to_string_lossy().into_owned());
             student.provenance.set_initial_weights(
@@ -157,7 +184,7 @@ pub unsafe extern "C" fn seed_student_weights_report(
 pub unsafe extern "C" fn seed_student_save(student: *const seed_student, path: *const c_char) -> *mut seed_error {
     catch(|| unsafe {
         let path = Path::new(text("path", path)?);
-        with(student, |student| with_lock(&student.network, |n| save_student(path, n, &student.header())))
+        with(student, |student| with_lock(&student.network, |n| save_student(path, n, &student.header_of(n))))
     })
 }
 
@@ -206,7 +233,7 @@ pub unsafe extern "C" fn seed_student_parameter_count(student: *const seed_stude
     })
 }
 
-/// The width of the embedding, C.
+/// The width of the embedding, C; of a student that has no head yet ("embedding_dim" 0), that of its features.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_student_dim(student: *const seed_student, out: *mut i64) -> *mut seed_error {
     catch(|| unsafe {

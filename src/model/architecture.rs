@@ -184,6 +184,10 @@ impl Architecture {
     ///
     /// # Errors
     /// `InvalidArgument` saying what would fit.
+    pub(crate) fn takes(self, height: i64, width: i64) -> bool {
+        self.check_size(2, height, width, Mode::Eval).is_ok()
+    }
+
     pub(crate) fn check_size(self, batch: i64, height: i64, width: i64, mode: Mode) -> Result<()> {
         if let Architecture::ViT(vit) = self {
             let patch = vit.patch();

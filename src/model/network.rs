@@ -228,6 +228,20 @@ impl Network {
         load::to_state(self)
     }
 
+    /// Replaces the head by a new one, whose numbers are drawn from `seed` as those of a network that is made with it. The tensors
+    /// are others afterwards: handles that were taken before are not the network's any more.
+    ///
+    /// # Errors
+    /// Those of [`new`](Network::new); the network is as it was then.
+    pub fn replace_head(&mut self, head: Head, seed: u64) -> Result<()> {
+        let filling = Filling::Random { seed };
+        let replaced = Network::build(self.architecture, head, self.channels(), filling, self.device())?;
+        let tensors = self.to_state()?.into_iter().collect();
+        replaced.load(&StateDict { tensors, metadata: Default::default() }, Load::BackboneOnly)?;
+        *self = replaced;
+        Ok(())
+    }
+
     /// Takes every parameter out of autograd.
     pub fn freeze(&self) -> Result<()> {
         for entry in self.store.entries() {
