@@ -11,6 +11,14 @@ pub const FORMAT: &str = "libseed.checkpoint.1";
 
 /// The file that is written last and read first.
 pub const MANIFEST: &str = "manifest.json";
+/// The student's weights.
+pub const STUDENT: &str = "student.safetensors";
+/// The optimiser's state.
+pub const OPTIMISER: &str = "optimiser.safetensors";
+/// The queue.
+pub const QUEUE: &str = "queue.safetensors";
+/// The weights of the best student so far; absent where there is none but the last.
+pub const BEST: &str = "best.safetensors";
 
 /// Size and hash of one file of the folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,6 +53,9 @@ pub struct Manifest {
     /// The last loss that was reported, which goes into the student's provenance.
     #[serde(default)]
     pub loss: Option<f64>,
+    /// What the run's probe has found so far; null without one.
+    #[serde(default)]
+    pub probe: serde_json::Value,
     /// The other files.
     #[serde(default)]
     pub files: BTreeMap<String, FileRecord>,
@@ -61,15 +72,14 @@ pub struct Contents {
     pub optimiser: StateDict,
     /// The queue (`QueueSnapshot::to_state`).
     pub queue: StateDict,
+    /// Weights of the best student so far, where another than the last one is.
+    pub best: Option<StateDict>,
 }
 
 impl Contents {
     /// The tensor files by name.
-    pub fn files(&self) -> [(&'static str, &StateDict); 3] {
-        [
-            ("student.safetensors", &self.student),
-            ("optimiser.safetensors", &self.optimiser),
-            ("queue.safetensors", &self.queue),
-        ]
+    pub fn files(&self) -> impl Iterator<Item = (&'static str, &StateDict)> {
+        let always = [(STUDENT, &self.student), (OPTIMISER, &self.optimiser), (QUEUE, &self.queue)];
+        always.into_iter().chain(self.best.as_ref().map(|best| (BEST, best)))
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::format::{Contents, FORMAT, MANIFEST, Manifest};
+use super::format::{BEST, Contents, FORMAT, MANIFEST, Manifest, OPTIMISER, QUEUE, STUDENT};
 use super::save::{aside, record};
 use crate::model::weights::{self, StateDict};
 use crate::{Error, Result};
@@ -37,9 +37,9 @@ pub fn load(path: &Path) -> Result<Contents> {
         }
         weights::read(&file)
     };
-    let (student, optimiser, queue) =
-        (read("student.safetensors")?, read("optimiser.safetensors")?, read("queue.safetensors")?);
-    Ok(Contents { manifest, student, optimiser, queue })
+    let (student, optimiser, queue) = (read(STUDENT)?, read(OPTIMISER)?, read(QUEUE)?);
+    let best = manifest.files.contains_key(BEST).then(|| read(BEST)).transpose()?;
+    Ok(Contents { manifest, student, optimiser, queue, best })
 }
 
 fn read_manifest(folder: &Path) -> Result<Manifest> {

@@ -7,7 +7,7 @@ use tch::{Device, Kind, Tensor};
 use super::bank::Bank;
 use super::image_targets::ImageTargets;
 use super::step::Target;
-use crate::data::Batch;
+use crate::data::{Batch, Slot};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Teacher, unit_rows};
 use crate::torch;
@@ -67,6 +67,27 @@ impl Targets {
             rows.push(teacher.embed(&images.f_narrow(0, start, length.min(batch - start))?)?);
         }
         Ok(Some(Tensor::f_cat(&rows, 0)?))
+    }
+
+    /// What the teacher says of whole frames, `images` (B,3,H,W), which are the images `numbers` of the data set: (B,C) unit rows. A
+    /// bank has no such view, so its answer is the mean of those that it has.
+    ///
+    /// # Errors
+    /// Those of the source.
+    pub fn of_frames(&self, images: &Tensor, numbers: &[usize], precision: Kind) -> Result<Tensor> {
+        let rows = match self {
+            Targets::Teacher(teacher) => return teacher.embed_fused(images, precision),
+            Targets::Images(targets) => targets.targets(numbers)?,
+            Targets::Bank(bank) => {
+                let mut views = Vec::new();
+                for view in 0..bank.header().views.count {
+                    let slots: Vec<Slot> = numbers.iter().map(|&index| Slot { view, index }).collect();
+                    views.push(bank.targets(&slots, numbers)?.f_to_kind(Kind::Float)?);
+                }
+                Tensor::f_stack(&views, 0)?.f_mean_dim([0i64].as_slice(), false, Kind::Float)?
+            }
+        };
+        unit_rows(&rows.f_to_kind(Kind::Float)?)
     }
 
     /// What a step takes its targets from: the `stored` rows, or the teacher.

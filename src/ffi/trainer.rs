@@ -23,6 +23,7 @@ use crate::config::Config;
 use crate::distill::ImageTargets;
 use crate::model::provenance::SharedProvenance;
 use crate::train::distill::{SharedNetwork, SharedQueue};
+use crate::train::probe::Looks;
 use crate::train::{Distillation, Outcome, Progress};
 
 /// The last step of the run was made.
@@ -46,22 +47,34 @@ pub struct seed_progress {
     pub epoch: u64,
     /// Images that could not be read so far.
     pub skipped_images: u64,
-    /// Mean loss since the report before.
+    /// Mean loss since the report before; NaN in the first report, which comes before the first step.
     pub loss: f64,
     /// Learning rate of the last step.
     pub learning_rate: f64,
     /// Images a second since the report before.
     pub images_per_second: f64,
-    /// Estimated seconds to the last step.
+    /// Estimated seconds to the last step; NaN in the first report.
     pub eta_seconds: f64,
     /// Seconds since the call began.
     pub elapsed_seconds: f64,
     /// Share of the time since the report before in which the step waited for images, 0 to 1.
     pub waiting_share: f64,
+    /// Share of the teacher's ten nearest frames that are the student's too, over the frames of the run's probe ("probe.images"), 0
+    /// to 1: at the last look. NaN where the run is not probed.
+    pub probe_agreement: f64,
+    /// The same at the first look.
+    pub probe_agreement_start: f64,
+    /// The same of the best look so far.
+    pub probe_agreement_best: f64,
+    /// Balanced 10-NN recall over these frames by the classes of their folders, 0 to 1, at the last look. NaN without classes.
+    pub probe_recall: f64,
+    /// Steps made before the last look.
+    pub probe_step: u64,
 }
 
 impl From<&Progress> for seed_progress {
     fn from(progress: &Progress) -> Self {
+        let of = |figure: &dyn Fn(&Looks) -> f64| progress.looks.as_ref().map_or(f64::NAN, figure);
         Self {
             struct_size: size_of::<Self>(),
             step: progress.step,
@@ -74,6 +87,11 @@ impl From<&Progress> for seed_progress {
             eta_seconds: progress.eta_seconds,
             elapsed_seconds: progress.elapsed_seconds,
             waiting_share: progress.waiting_share,
+            probe_agreement: of(&|looks| looks.last.agreement),
+            probe_agreement_start: of(&|looks| looks.start.agreement),
+            probe_agreement_best: of(&|looks| looks.best.agreement),
+            probe_recall: of(&|looks| looks.last.recall.unwrap_or(f64::NAN)),
+            probe_step: progress.looks.map_or(0, |looks| looks.last.step),
         }
     }
 }
@@ -87,7 +105,7 @@ pub(super) fn outcome_code(outcome: Outcome) -> i32 {
     }
 }
 
-/// Receives a report every "progress_every" steps, on the thread that called seed_trainer_run; the report is valid during
+/// Receives a report before the first step, after it and then every "progress_every" steps, on the thread that called seed_trainer_run; the report is valid during
 /// the call. A return other than 0 ends the run after this step. The trainer itself is busy meanwhile; the student may be
 /// saved, and sessions may be made of it.
 pub type seed_progress_callback =
@@ -190,7 +208,7 @@ pub unsafe extern "C" fn seed_trainer_new_with_embeddings(
 
 /// Distils until the end of the run, or for `max_steps` more steps (0: no limit), and writes one of SEED_OUTCOME_* to
 /// `*outcome`. `callback`, `user_data`, `cancel` and `outcome` may be NULL. With "checkpoint_path" set, the run is saved
-/// every "checkpoint_every" steps, on cancel and at the end. After an error or a cancel another call goes on where this
+/// every "checkpoint_every" steps (0: every twentieth of the run), on cancel and at the end. After an error or a cancel another call goes on where this
 /// one ended.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_trainer_run(

@@ -9,6 +9,8 @@ use super::background::in_background;
 use super::bank::check_bank;
 use super::board::Board;
 use super::cancel::CancelToken;
+use super::looking::Looking;
+use super::probe::{Looks, ProbeImages};
 use super::progress::{Control, Meter, Progress};
 use super::record::Record;
 use crate::config::Config;
@@ -16,7 +18,7 @@ use crate::data::{Batch, Dataset, Frame, Loader, ViewConfig};
 use crate::distill::queue::Queue;
 use crate::distill::step::{StepSettings, distill, for_teacher};
 use crate::distill::{ImageTargets, Targets, Temperatures, device_views};
-use crate::model::Network;
+use crate::model::{Head, Network};
 use crate::optim::{Cosine, Sgd};
 use crate::warnings::Warnings;
 use crate::{Error, ErrorKind, Result, device, torch};
@@ -40,8 +42,8 @@ pub enum Outcome {
 /// One distillation run: what it works on, and how far it is.
 pub struct Distillation {
     pub(super) config: Config,
-    device: Device,
-    precision: Kind,
+    pub(super) device: Device,
+    pub(super) precision: Kind,
     pub(super) targets: Targets,
     pub(super) student: SharedNetwork,
     pub(super) queue: SharedQueue,
@@ -53,6 +55,9 @@ pub struct Distillation {
     pub(super) unread: Vec<Tensor>,
     pub(super) record: Option<Record>,
     pub(super) board: Board,
+    // Whether the queue is our own and still noise, which the data set's embeddings may replace.
+    pub(super) fresh_queue: bool,
+    pub(super) looking: Looking,
     pub(super) warnings: Warnings,
 }
 
@@ -81,8 +86,18 @@ impl Distillation {
         }
         let device = device::parse(&config.device)?;
         let precision = device::precision(&config.precision, device)?;
-        let total = total_steps(&config, dataset.as_deref())?;
+        let probe = dataset.as_deref().and_then(|dataset| ProbeImages::choose(&config, dataset.len()));
+        let learned = match (&probe, &dataset) {
+            (Some(ProbeImages { learned: Some(learned), .. }), _) => learned.len(),
+            (_, Some(dataset)) => dataset.len(),
+            (_, None) => 0,
+        };
+        let total = total_steps(&config, dataset.is_some().then_some(learned))?;
         let optimiser = with_lock(&student, |student| {
+            if config.embedding_dim == 0 && student.head() == Head::None {
+                let head = Head::Projection { hidden: to_i64(config.projection_hidden)?, dim: targets.dim() };
+                student.replace_head(head, config.seed)?;
+            }
             check_widths(student, &targets)?;
             let teacher_device = targets.device().unwrap_or(device);
             if student.device() != device || teacher_device != device {
@@ -104,6 +119,7 @@ impl Distillation {
             Sgd::new(student.parameters(), config.momentum, config.weight_decay)
         })?;
         let width = targets.dim();
+        let fresh_queue = queue.is_none();
         let queue = match queue {
             Some(queue) => queue,
             None => Arc::new(Mutex::new(Queue::new(to_i64(config.queue_capacity)?, width, config.seed, device)?)),
@@ -138,6 +154,8 @@ impl Distillation {
             unread,
             record,
             board: Board::default(),
+            fresh_queue,
+            looking: Looking::new(probe),
             warnings: Warnings::default(),
         })
     }
@@ -155,6 +173,11 @@ impl Distillation {
     /// The student, shared.
     pub fn student(&self) -> &SharedNetwork {
         &self.student
+    }
+
+    /// What the run's probe has found so far; None where it is not probed or has not begun.
+    pub fn looks(&self) -> Option<Looks> {
+        self.looking.looks()
     }
 
     /// The queue, shared.
@@ -195,16 +218,28 @@ impl Distillation {
         let dataset = self.dataset.clone().ok_or_else(|| {
             Error::invalid("the run has no data set: give the trainer one, or call step with your own images")
         })?;
-        let mut loader = Loader::repeated_views(
+        let mut loader = Loader::of_images(
             Arc::clone(&dataset),
             self.config.view.clone(),
             self.config.seed,
             self.config.view_count,
+            self.looking.learned(),
             to_usize(self.config.batch_size)?,
             self.step..end,
             to_usize(self.config.workers)?,
         )?;
         self.board.open(&self.config.tensorboard_folder, self.step + 1)?;
+        // Before anything that takes time: whoever waits sees that the run has begun.
+        if observe(self.before(&dataset)) == Control::Stop {
+            return Ok(Outcome::Cancelled);
+        }
+        self.fill_queue(&dataset, cancel)?;
+        self.look_at_start(&dataset)?;
+        let checkpoint_every = match self.config.checkpoint_every {
+            0 => (total / 20).max(1),
+            steps => steps,
+        };
+        let first = self.step;
         let mut meter = Meter::start(self.step);
         while let Some(batch) = loader.next() {
             let (paused, ended) = cancel.wait();
@@ -221,19 +256,18 @@ impl Distillation {
             loader.recycle(batch);
             self.distill_once(&images, stored.as_ref())?;
 
-            if self.step.is_multiple_of(self.config.progress_every.max(1)) || self.step == end {
+            self.look(total)?;
+            let due = self.step.is_multiple_of(self.config.progress_every.max(1));
+            if due || self.step == end || self.step == first + 1 {
                 let lap = meter.lap(self.step, total, to_usize(self.config.batch_size)?, loader.waited());
                 let progress = Progress {
-                    step: self.step,
-                    total_steps: total,
-                    epoch: self.step.saturating_mul(self.config.batch_size) / dataset.len().max(1) as u64,
                     loss: self.read_loss()?,
                     learning_rate: self.schedule.learning_rate(self.step - 1),
                     images_per_second: lap.images_per_second,
                     eta_seconds: lap.eta_seconds,
                     elapsed_seconds: lap.elapsed_seconds,
                     waiting_share: lap.waiting_share,
-                    skipped_images: dataset.skipped().len() as u64,
+                    ..self.before(&dataset)
                 };
                 self.note(Some(progress.loss))?;
                 let shown = [
@@ -249,7 +283,7 @@ impl Distillation {
                     return Ok(Outcome::Cancelled);
                 }
             }
-            if self.config.checkpoint_every > 0 && self.step.is_multiple_of(self.config.checkpoint_every) {
+            if self.step.is_multiple_of(checkpoint_every) && self.step < total {
                 self.checkpoint_if_configured()?;
             }
             self.rest(start, cancel)?;
@@ -257,8 +291,28 @@ impl Distillation {
         if self.step < total {
             return Ok(Outcome::Paused);
         }
+        self.keep_best()?;
+        self.note(None)?;
         self.checkpoint_if_configured()?;
         Ok(Outcome::Finished)
+    }
+
+    /// How far the run is, without what a step measures.
+    fn before(&self, dataset: &Dataset) -> Progress {
+        Progress {
+            step: self.step,
+            total_steps: self.total_steps(),
+            epoch: self.step.saturating_mul(self.config.batch_size)
+                / self.looking.learns_from(dataset.len()).max(1) as u64,
+            loss: f64::NAN,
+            learning_rate: self.schedule.learning_rate(self.step),
+            images_per_second: 0.0,
+            eta_seconds: f64::NAN,
+            elapsed_seconds: 0.0,
+            waiting_share: 0.0,
+            skipped_images: dataset.skipped().len() as u64,
+            looks: self.looks(),
+        }
     }
 
     /// One step on the application's own frames, of any sizes: one view of each is made as in [`Distillation::run`], with
@@ -365,7 +419,7 @@ pub fn lock<T>(shared: &Mutex<T>) -> Result<MutexGuard<'_, T>> {
 }
 
 /// How the teacher's colours are made of grey views; none where the views have colours.
-pub(super) fn colours(view: &ViewConfig) -> Option<[(f64, f64); 3]> {
+pub(crate) fn colours(view: &ViewConfig) -> Option<[(f64, f64); 3]> {
     (view.channels == 1).then(|| view.colours_of_grey())
 }
 
@@ -403,22 +457,28 @@ pub(super) fn upload(batch: &Batch, view: &ViewConfig, device: Device) -> Result
     Ok(torch::copy_to(&nhwc, device)?.f_permute([0, 3, 1, 2])?)
 }
 
-fn total_steps(config: &Config, dataset: Option<&Dataset>) -> Result<u64> {
+/// The steps of a run over `learned` images; None: without a data set.
+fn total_steps(config: &Config, learned: Option<usize>) -> Result<u64> {
     if config.steps > 0 {
         return Ok(config.steps);
     }
-    let Some(dataset) = dataset else {
+    let Some(learned) = learned else {
         return Err(Error::invalid("steps is 0 and there is no data set to count epochs of: set steps"));
     };
-    if dataset.is_empty() {
+    if learned == 0 {
         return Err(Error::invalid("the data set is empty: push frames or open a folder with images first"));
     }
-    let images = (dataset.len() as u64).saturating_mul(config.epochs);
+    let images = (learned as u64).saturating_mul(config.epochs);
     Ok(images.div_ceil(config.batch_size).max(1))
 }
 
 pub(super) fn to_usize(number: u64) -> Result<usize> {
     usize::try_from(number).map_err(|_| Error::invalid(format!("{number} is too large")))
+}
+
+/// A setting's number as a size.
+pub(crate) fn for_run(number: u64) -> Result<usize> {
+    to_usize(number)
 }
 
 fn to_i64(number: u64) -> Result<i64> {

@@ -6,6 +6,8 @@ mod board;
 pub mod cancel;
 pub mod distill;
 pub mod finetune;
+mod looking;
+pub mod probe;
 pub mod progress;
 mod record;
 mod resume;

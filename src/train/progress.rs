@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::probe::Looks;
+
 /// One report of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Progress {
@@ -13,7 +15,7 @@ pub struct Progress {
     pub total_steps: u64,
     /// Epoch of the next sample, from 0.
     pub epoch: u64,
-    /// Mean loss of the steps since the report before.
+    /// Mean loss of the steps since the report before; NaN in the first report, which comes before the first step.
     pub loss: f64,
     /// Learning rate of the last step.
     pub learning_rate: f64,
@@ -27,6 +29,8 @@ pub struct Progress {
     pub waiting_share: f64,
     /// Images that could not be read so far.
     pub skipped_images: u64,
+    /// What the run's probe has found so far, if it is probed.
+    pub looks: Option<Looks>,
 }
 
 /// An observer's answer.

@@ -53,6 +53,7 @@ impl Distillation {
             "step": self.step,
             "total_steps": self.total_steps(),
             "loss": loss,
+            "probe": self.looks(),
             "settings": settings,
         }))?;
         if let Some(record) = &mut self.record {

@@ -2,18 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::{Value, json};
 use tch::Tensor;
 
 use super::board::Board;
 use super::distill::{Distillation, lock, with_lock};
 use crate::checkpoint::{self, Contents, Manifest, format};
+use crate::config::{ProbeConfig, QUEUE_FILLS};
 use crate::distill::queue::QueueSnapshot;
 use crate::model::weights::{HostTensor, StateDict};
 use crate::model::{Load, Network};
 use crate::{Error, ErrorKind, Result};
 
 /// Where and how fast a run works may change between nights, not what it computes.
-pub(super) const FREE_SETTINGS: [&str; 11] = [
+pub(super) const FREE_SETTINGS: [&str; 12] = [
     "device",
     "workers",
     "cache_mib",
@@ -25,7 +27,18 @@ pub(super) const FREE_SETTINGS: [&str; 11] = [
     "nice",
     "finetune",
     "anomaly",
+    // Student and teacher are compared by what they are.
+    "embedding_dim",
 ];
+
+/// What a setting was before there was a key for it, so that older checkpoints stay the same runs.
+fn before_the_key(key: &str) -> Value {
+    match key {
+        "queue_fill" => json!(QUEUE_FILLS[1]),
+        "probe" => json!(ProbeConfig { images: 0, ..ProbeConfig::default() }),
+        _ => Value::Null,
+    }
+}
 
 impl Distillation {
     /// Whether an error of [`run`](Distillation::run) came of a loss that is not finite: every further try of the same run ends so.
@@ -75,11 +88,13 @@ impl Distillation {
                 teacher: self.targets.identity()?,
                 queue: (snapshot.pointer, snapshot.filled),
                 loss: self.record.as_ref().and_then(|record| record.loss),
+                probe: self.looking.to_value()?,
                 files: Default::default(),
             },
             student: StateDict { tensors: student.to_state()?.into_iter().collect(), metadata: Default::default() },
             optimiser: StateDict { tensors: velocities.into_iter().collect(), metadata: Default::default() },
             queue: snapshot.to_state()?,
+            best: self.looking.best().cloned(),
         };
         checkpoint::save(path, &contents)
     }
@@ -108,6 +123,8 @@ impl Distillation {
             })
         })
         .map_err(|error| error.context(path.display()))?;
+        self.looking.restore(path, &manifest.probe, contents.best)?;
+        self.fresh_queue = false;
         self.step = manifest.step;
         self.unread.clear();
         if let Some(dataset) = &self.dataset {
@@ -138,7 +155,7 @@ impl Distillation {
             if FREE_SETTINGS.contains(&key.as_str()) {
                 continue;
             }
-            let stored = manifest.config.get(key).unwrap_or(&serde_json::Value::Null);
+            let stored = manifest.config.get(key).cloned().unwrap_or_else(|| before_the_key(key));
             expect(&format!("setting {key}"), &stored.to_string(), &value.to_string())?;
         }
         if manifest.step > self.total_steps() {

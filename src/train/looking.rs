@@ -1,0 +1,176 @@
+//! What a run does with its probe: looks at the start, every few per cent and at the end, and keeps the best student.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::cancel::CancelToken;
+use super::distill::{Distillation, colours, to_usize, with_lock};
+use super::probe::{Look, Looks, PIECE, Probe, ProbeImages, read};
+use crate::config::QUEUE_FILLS;
+use crate::data::Dataset;
+use crate::data::random::{Purpose, generator, shuffle};
+use crate::distill::step::for_teacher;
+use crate::model::Load;
+use crate::model::weights::StateDict;
+use crate::{Error, ErrorKind, Result, torch};
+
+/// At most so many frames fill a queue before the first step: with many more the first step would be long in coming, and the run's own
+/// batches replace what is left of the noise.
+const MOST_FILLED: usize = 4096;
+
+/// The probe of a run and what it has found.
+#[derive(Default)]
+pub(super) struct Looking {
+    chosen: Option<ProbeImages>,
+    /// Made when the run begins: reading frames and asking the teacher takes a moment.
+    probe: Option<Probe>,
+    looks: Option<Looks>,
+    /// The weights of `looks.best`, where they are not the student's own any more.
+    best: Option<StateDict>,
+}
+
+impl Looking {
+    pub fn new(chosen: Option<ProbeImages>) -> Self {
+        Self { chosen, ..Self::default() }
+    }
+
+    /// What was found so far.
+    pub fn looks(&self) -> Option<Looks> {
+        self.looks
+    }
+
+    /// The images that the run learns from, where they are not all.
+    pub fn learned(&self) -> Option<Arc<[usize]>> {
+        self.chosen.as_ref().and_then(|chosen| chosen.learned.clone())
+    }
+
+    /// How many of `all` images these are.
+    pub fn learns_from(&self, all: usize) -> usize {
+        self.learned().map_or(all, |learned| learned.len())
+    }
+
+    /// The best student's weights, for a checkpoint.
+    pub fn best(&self) -> Option<&StateDict> {
+        self.best.as_ref()
+    }
+
+    /// What was found, for a checkpoint's manifest.
+    pub fn to_value(&self) -> Result<Value> {
+        serde_json::to_value(self.looks).map_err(|error| Error::new(ErrorKind::Internal, format!("the probe: {error}")))
+    }
+
+    /// Goes on from a checkpoint in `path`, which may have none of this.
+    pub fn restore(&mut self, path: &Path, looks: &Value, best: Option<StateDict>) -> Result<()> {
+        self.looks = serde_json::from_value(looks.clone())
+            .map_err(|error| Error::format(path, format!("its probe: {error}")))?;
+        self.best = best;
+        Ok(())
+    }
+}
+
+impl Distillation {
+    /// Looks at the student before the run's first step. In a resumed run the looks go on.
+    pub(super) fn look_at_start(&mut self, dataset: &Dataset) -> Result<()> {
+        let Some(chosen) = &self.looking.chosen else { return Ok(()) };
+        if self.looking.probe.is_none() {
+            self.looking.probe = Probe::new(chosen, dataset, &self.targets, &self.config, self.device, self.precision)?;
+        }
+        if let Some(probe) = &self.looking.probe
+            && self.looking.looks.is_none()
+        {
+            let look = probe.look(&self.student, self.step, self.precision)?;
+            self.looking.looks = Some(probe.begin(look));
+            self.show_look(&look);
+            self.remember_best()?;
+        }
+        Ok(())
+    }
+
+    /// Looks at the student where it is time to, after a step of `total`.
+    pub(super) fn look(&mut self, total: u64) -> Result<()> {
+        let Some(probe) = &self.looking.probe else { return Ok(()) };
+        // A look costs about as much as a third of a step's work on as many images: it shall stay below a twelfth of the run.
+        let least = (4 * probe.images()).div_ceil(self.config.batch_size);
+        let every = ((total as f64 * self.config.probe.every) as u64).max(least);
+        if !self.step.is_multiple_of(every) && self.step != total {
+            return Ok(());
+        }
+        let look = probe.look(&self.student, self.step, self.precision)?;
+        let better = self.looking.looks.as_mut().is_some_and(|looks| looks.add(look));
+        self.show_look(&look);
+        if better {
+            self.remember_best()?;
+        }
+        Ok(())
+    }
+
+    fn show_look(&mut self, look: &Look) {
+        let mut shown = vec![("probe/agreement", look.agreement), ("probe/mean_cosine", look.cosine)];
+        shown.extend(look.recall.map(|recall| ("probe/balanced_recall", recall)));
+        self.board.show(look.step, &shown);
+    }
+
+    fn remember_best(&mut self) -> Result<()> {
+        if self.config.probe.keep_best > 0 {
+            let tensors = with_lock(&self.student, |student| student.to_state())?.into_iter().collect();
+            self.looking.best = Some(StateDict { tensors, metadata: Default::default() });
+        }
+        Ok(())
+    }
+
+    /// At the end: the student becomes the best one of all looks, and what went wrong is said.
+    pub(super) fn keep_best(&mut self) -> Result<()> {
+        let Some(looks) = self.looking.looks else { return Ok(()) };
+        let mut end = looks.last;
+        if let Some(best) = &self.looking.best
+            && looks.best.agreement > looks.last.agreement
+        {
+            with_lock(&self.student, |student| student.load(best, Load::Everything))?;
+            end = looks.best;
+            if let Some(looks) = &mut self.looking.looks {
+                looks.last = end;
+            }
+            log::info!(
+                "the student of step {} is kept, which shares {:.3} of the teacher's nearest frames; the last one, of step {}, \
+                 shared {:.3} (set probe.keep_best to 0 to keep the last one)",
+                looks.best.step,
+                looks.best.agreement,
+                looks.last.step,
+                looks.last.agreement
+            );
+        }
+        self.looking.best = None;
+        looks.warnings(&end).into_iter().for_each(|warning| self.warnings.add(warning));
+        Ok(())
+    }
+
+    /// Puts the teacher's embeddings of the data set into a queue that is still noise. A cancelled call leaves it as it is.
+    pub(super) fn fill_queue(&mut self, dataset: &Dataset, cancel: &CancelToken) -> Result<()> {
+        let wanted = self.fresh_queue && self.step == 0 && self.config.queue_fill == QUEUE_FILLS[0];
+        self.fresh_queue = false;
+        if !wanted {
+            return Ok(());
+        }
+        let mut images: Vec<usize> = match self.looking.learned() {
+            Some(learned) => learned.to_vec(),
+            None => (0..dataset.len()).collect(),
+        };
+        shuffle(&mut generator(self.config.seed, 0, 1, Purpose::Probe), &mut images);
+        images.truncate(to_usize(self.config.queue_capacity)?.min(MOST_FILLED));
+        let mut rows = Vec::new();
+        for piece in images.chunks(PIECE) {
+            if cancel.wait().1 {
+                self.fresh_queue = true;
+                return Ok(());
+            }
+            let (sound, frames) = read(dataset, piece, &self.config.view)?;
+            if !sound.is_empty() {
+                let seen = for_teacher(&torch::copy_to(&frames, self.device)?, colours(&self.config.view))?;
+                rows.push(self.targets.of_frames(&seen, &sound, self.precision)?);
+            }
+        }
+        with_lock(&self.queue, |queue| rows.iter().try_for_each(|rows| queue.push(rows)))
+    }
+}
