@@ -222,6 +222,26 @@ struct DLManagedTensorVersioned;
 #define SEED_OUTCOME_CANCELLED 2
 
 /*
+ Both networks are measured and the settings decided on.
+ */
+#define SEED_DISTIL_PLAN 1
+
+/*
+ The teacher sees the views that the student will learn from.
+ */
+#define SEED_DISTIL_BANK 2
+
+/*
+ The student learns.
+ */
+#define SEED_DISTIL_RUN 3
+
+/*
+ The student is judged and the report written.
+ */
+#define SEED_DISTIL_REPORT 4
+
+/*
  The backbone embeds the labelled images; done and total count images.
  */
 #define SEED_STAGE_EMBEDDING 0
@@ -497,6 +517,11 @@ typedef struct seed_config seed_config;
 typedef struct seed_dataset seed_dataset;
 
 /*
+ What seed_distil made. It may be used by several threads at once.
+ */
+typedef struct seed_distilled seed_distilled;
+
+/*
  A sample of a student's embeddings from good days, which batches of later days are compared with. All functions may be
  called from several threads at once.
  */
@@ -735,7 +760,7 @@ typedef struct {
    */
   uint64_t skipped_images;
   /*
-   Mean loss since the report before.
+   Mean loss since the report before; NaN in the first report, which comes before the first step.
    */
   double loss;
   /*
@@ -747,7 +772,7 @@ typedef struct {
    */
   double images_per_second;
   /*
-   Estimated seconds to the last step.
+   Estimated seconds to the last step; NaN in the first report.
    */
   double eta_seconds;
   /*
@@ -758,14 +783,154 @@ typedef struct {
    Share of the time since the report before in which the step waited for images, 0 to 1.
    */
   double waiting_share;
+  /*
+   Share of the teacher's ten nearest frames that are the student's too, over the frames of the run's probe ("probe.images"), 0
+   to 1: at the last look. NaN where the run is not probed.
+   */
+  double probe_agreement;
+  /*
+   The same at the first look.
+   */
+  double probe_agreement_start;
+  /*
+   The same of the best look so far.
+   */
+  double probe_agreement_best;
+  /*
+   Balanced 10-NN recall over these frames by the classes of their folders, 0 to 1, at the last look. NaN without classes.
+   */
+  double probe_recall;
+  /*
+   Steps made before the last look.
+   */
+  uint64_t probe_step;
 } seed_progress;
 
 /*
- Receives a report every "progress_every" steps, on the thread that called seed_trainer_run; the report is valid during
+ Receives a report before the first step, after it and then every "progress_every" steps, on the thread that called seed_trainer_run; the report is valid during
  the call. A return other than 0 ends the run after this step. The trainer itself is busy meanwhile; the student may be
  saved, and sessions may be made of it.
  */
 typedef int32_t (*seed_progress_callback)(const seed_progress *progress, void *user_data);
+
+/*
+ One report of seed_distil.
+ */
+typedef struct {
+  /*
+   sizeof(seed_distil_progress) of the library.
+   */
+  size_t struct_size;
+  /*
+   What is being done, one of SEED_DISTIL_*.
+   */
+  int32_t stage;
+  /*
+   Views that the teacher has seen, or steps that were made. 0 in the other stages.
+   */
+  uint64_t done;
+  /*
+   Of how many; 0 where that is not known.
+   */
+  uint64_t total;
+  /*
+   Seconds since the call began.
+   */
+  double elapsed_seconds;
+  /*
+   Estimated seconds to the end of the stage; NaN where they are not known.
+   */
+  double eta_seconds;
+  /*
+   Images a second; 0 where they are not known.
+   */
+  double images_per_second;
+  /*
+   Mean loss since the report before; NaN outside of SEED_DISTIL_RUN and before the first step.
+   */
+  double loss;
+  /*
+   Share of the teacher's ten nearest frames that are the student's too, 0 to 1, at the last look; NaN before the first.
+   */
+  double probe_agreement;
+  /*
+   Balanced 10-NN recall by the classes of the frames' folders, 0 to 1, at the last look; NaN without classes.
+   */
+  double probe_recall;
+} seed_distil_progress;
+
+/*
+ Receives the reports of seed_distil, on the thread that called it; the report is valid during the call. The first comes at once.
+ A return other than 0 ends the work where it can be gone on with.
+ */
+typedef int32_t (*seed_distil_callback)(const seed_distil_progress *progress, void *user_data);
+
+/*
+ How good a student is. Figures are NaN where they are not known: those by labels without classes of folders, all of a call that
+ was cancelled.
+ */
+typedef struct {
+  /*
+   Set to sizeof(seed_distil_summary) before the call.
+   */
+  size_t struct_size;
+  /*
+   SEED_OUTCOME_FINISHED or SEED_OUTCOME_CANCELLED.
+   */
+  int32_t outcome;
+  /*
+   Frames that the figures are of.
+   */
+  uint64_t images;
+  /*
+   Classes of folders among them; 0 without.
+   */
+  uint64_t classes;
+  /*
+   Steps that were made.
+   */
+  uint64_t steps;
+  /*
+   Seconds that the call took.
+   */
+  double seconds;
+  /*
+   Share of the teacher's ten nearest frames that are the student's too, by the embedding, before the run.
+   */
+  double agreement_before;
+  /*
+   The same after it.
+   */
+  double agreement_after;
+  /*
+   What two spaces share that have nothing to do with each other.
+   */
+  double agreement_chance;
+  /*
+   Mean balanced recall of 10-NN by the embedding over five splits into two thirds and one, before the run.
+   */
+  double recall_before;
+  /*
+   The same after it.
+   */
+  double recall_after;
+  /*
+   Sample deviation of the five splits, after it.
+   */
+  double recall_after_deviation;
+  /*
+   The teacher's.
+   */
+  double recall_teacher;
+  /*
+   1 / classes.
+   */
+  double recall_chance;
+  /*
+   How many warnings there are; seed_distilled_warnings gives them.
+   */
+  uint64_t warnings;
+} seed_distil_summary;
 
 /*
  One report of the filling of a bank.
@@ -2092,10 +2257,14 @@ SEED_MUST_USE seed_error *seed_teacher_from_callback(seed_teacher_callback callb
  - "vit_small_patch16" and so on: "small", "base" or "large", "patch8", "patch16" (DINO), "patch14_dinov2" or
    "patch14_reg4_dinov2"; image width and height must be multiples of the patch.
 
- "embedding_dim", "projection_hidden", "device", image size, channels, mean and std come from `config`. With
+ "embedding_dim", "projection_hidden", "device", image size, channels, mean and std come from `config`. With "embedding_dim" 0 (the
+ default) the student gets a projection head of the teacher's width when its first trainer is made; until then it has none,
+ and its embedding is its features. With
  "image_channels" 1 the network takes one grey channel; teachers still see three. The caller frees it.
  */
-SEED_MUST_USE seed_error *seed_student_new(const char *architecture, const seed_config *config, seed_student **out);
+SEED_MUST_USE seed_error *seed_student_new(const char *architecture,
+                             const seed_config *config,
+                             seed_student **out);
 
 /*
  Reads a student that seed_student_save wrote, to the configuration's "device". Image size, mean and std are the file's.
@@ -2162,7 +2331,7 @@ SEED_MUST_USE seed_error *seed_student_provenance(const seed_student *student,
 SEED_MUST_USE seed_error *seed_student_parameter_count(const seed_student *student, int64_t *out);
 
 /*
- The width of the embedding, C.
+ The width of the embedding, C; of a student that has no head yet ("embedding_dim" 0), that of its features.
  */
 SEED_MUST_USE seed_error *seed_student_dim(const seed_student *student, int64_t *out);
 
@@ -2351,7 +2520,7 @@ SEED_MUST_USE seed_error *seed_trainer_new_with_embeddings(const seed_config *co
 /*
  Distils until the end of the run, or for `max_steps` more steps (0: no limit), and writes one of SEED_OUTCOME_* to
  `*outcome`. `callback`, `user_data`, `cancel` and `outcome` may be NULL. With "checkpoint_path" set, the run is saved
- every "checkpoint_every" steps, on cancel and at the end. After an error or a cancel another call goes on where this
+ every "checkpoint_every" steps (0: every twentieth of the run), on cancel and at the end. After an error or a cancel another call goes on where this
  one ended.
  */
 SEED_MUST_USE seed_error *seed_trainer_run(seed_trainer *trainer,
@@ -2401,6 +2570,94 @@ SEED_MUST_USE seed_error *seed_trainer_warnings(const seed_trainer *trainer,
  Releases a trainer. NULL is fine.
  */
 void seed_trainer_free(seed_trainer *trainer);
+
+/*
+ Sets what the preset `name` says, whatever it was: "paper" for comparisons with the paper, "site" for a student from random weights
+ on some thousand frames, "site_from_weights" for one that starts from weights of its own. docs/abi.md has the values. What is set
+ afterwards counts.
+
+ Errors: SEED_ERROR_CONFIG for another name, listing them.
+ */
+SEED_MUST_USE seed_error *seed_config_preset(seed_config *config,
+                               const char *name);
+
+/*
+ Fits the settings of `config` to a run that is to take `seconds`: the preset "site" or, where `from_weights` is not 0,
+ "site_from_weights"; then both networks are measured on this machine for a moment (about a hundredth of the time, ten seconds at
+ most), and size of the images, batch, views, queue, warm-up and epochs follow. What was set in `config` by its key before is kept. The
+ reasons go to the log. Make the student with `config` afterwards, since the plan decides on the size of its images. Where "view_count" is above 0 afterwards, the plan is that the teacher's embeddings are kept in a bank first (seed_bank_fill).
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT for an empty data set or a time below a second; `config` is as it was then.
+ */
+SEED_MUST_USE seed_error *seed_config_plan(seed_config *config,
+                             const seed_dataset *dataset,
+                             const seed_teacher *teacher,
+                             const char *architecture,
+                             int32_t from_weights,
+                             double seconds);
+
+/*
+ Distils a student of `architecture` from `teacher` on the frames of `dataset` within about `seconds`, and writes
+ `folder`/student.safetensors and `folder`/report.html. No setting is needed: both networks are measured for a moment, and size of the
+ images, views, batch, learning rate, temperatures, queue and epochs follow from the frames, this machine and the time
+ (seed_config_plan). What is set in `config` by its key is kept; `config` may be NULL. `weights` is a file that the student starts
+ from, as for seed_student_load_weights, or NULL: at random.
+
+ No label is used to learn. Where the frames lie in folders of classes, these tell how good the student is.
+
+ `callback`, `user_data` and `cancel` may be NULL. A call that was cancelled, or killed, left its work in `folder`: the same call goes
+ on with it, with the settings that were decided on then. The result has the outcome. The caller frees it.
+
+ The best student of the run is kept, by its agreement with the teacher on some frames that are looked at now and then ("probe.images").
+ A student that is no better than before, or than chance, is told by seed_distilled_warnings, in the report and the log.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT for an empty data set or a time below a second, SEED_ERROR_BUSY where another call works in the
+ folder, SEED_ERROR_MISMATCH where it holds unfinished work of another run, SEED_ERROR_IO, SEED_ERROR_OUT_OF_MEMORY,
+ SEED_ERROR_TORCH when the run diverges; those of seed_student_load_weights.
+ */
+SEED_MUST_USE seed_error *seed_distil(const seed_dataset *dataset,
+                        const seed_teacher *teacher,
+                        const char *architecture,
+                        const char *weights,
+                        double seconds,
+                        const char *folder,
+                        const seed_config *config,
+                        seed_distil_callback callback,
+                        void *user_data,
+                        const seed_cancel_token *cancel,
+                        seed_distilled **out);
+
+/*
+ The student that was made; of a call that was cancelled, as far as it is. The caller frees it; it stays when the result is freed.
+ */
+SEED_MUST_USE seed_error *seed_distilled_student(const seed_distilled *distilled,
+                                   seed_student **out);
+
+/*
+ How good the student is, into `*summary`, whose struct_size is set.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT for another struct_size than the library knows.
+ */
+SEED_MUST_USE seed_error *seed_distilled_summary(const seed_distilled *distilled, seed_distil_summary *summary);
+
+/*
+ What a caller should know although nothing failed, one warning a line, by the rule of seed_config_get_string; empty where there is
+ none.
+ */
+SEED_MUST_USE seed_error *seed_distilled_warnings(const seed_distilled *distilled,
+                                    char *buffer,
+                                    size_t capacity,
+                                    size_t *length);
+
+/*
+ The settings of the run, as seed_config_to_json gives them, by the rule of seed_config_get_string.
+ */
+SEED_MUST_USE seed_error *seed_distilled_settings(const seed_distilled *distilled, char *buffer, size_t capacity, size_t *length);
+
+/*
+ Releases a result. NULL is fine.
+ */
+void seed_distilled_free(seed_distilled *distilled);
 
 /*
  Writes to `*bytes` the size of the file of a bank of `views` views of `images` images, with embeddings of `dim` numbers:

@@ -23,6 +23,7 @@ pub mod memory;
 pub mod model;
 pub mod night;
 pub mod optim;
+pub mod recipe;
 pub mod store;
 pub mod torch;
 pub mod train;

@@ -19,6 +19,7 @@ mod events;
 mod finetune;
 mod finetune_linear;
 mod grey;
+mod recipe;
 mod resume;
 mod sizes;
 mod teachers;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::{Outcome, root};
 
 /// The files of src/ffi in the order in which the header tells of them.
-const FILES: [&str; 36] = [
+const FILES: [&str; 38] = [
     "init",
     "error",
     "log",
@@ -23,6 +23,8 @@ const FILES: [&str; 36] = [
     "queue",
     "embeddings",
     "trainer",
+    "plan",
+    "distil",
     "bank",
     "session",
     "feature_map",

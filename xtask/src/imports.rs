@@ -4,7 +4,7 @@ use std::path::Path;
 
 /// The modules that each module may name as `crate::…`, lowest first. A module may always name itself; ffi names all, and
 /// nothing names ffi.
-const ALLOWED: [(&str, &[&str]); 23] = [
+const ALLOWED: [(&str, &[&str]); 24] = [
     ("error", &[]),
     ("disk", &["error"]),
     ("file_lock", &["error"]),
@@ -44,6 +44,26 @@ const ALLOWED: [(&str, &[&str]); 23] = [
             "eval",
             "infer",
             "events",
+        ],
+    ),
+    (
+        "recipe",
+        &[
+            "error",
+            "warnings",
+            "disk",
+            "file_lock",
+            "hash",
+            "memory",
+            "torch",
+            "device",
+            "data",
+            "config",
+            "model",
+            "optim",
+            "distill",
+            "eval",
+            "train",
         ],
     ),
     ("gate", &["error", "warnings", "memory", "data", "eval", "infer"]),

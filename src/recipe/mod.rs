@@ -1,0 +1,14 @@
+//! One call from a data set and a teacher to a student: settings that fit the station and the time there is, the run, its report.
+//!
+//! ```text
+//! frames, teacher, architecture, seconds → measure both networks → plan → bank → run → student.safetensors, report.html
+//!                                          measure                 plan   └──── distil ────┘                page
+//! ```
+
+mod distil;
+mod measure;
+mod page;
+mod plan;
+
+pub use distil::{Distilled, Progress, Request, Stage, distil};
+pub use plan::{Plan, Wish};
