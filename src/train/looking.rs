@@ -149,8 +149,8 @@ impl Distillation {
     /// Puts the teacher's embeddings of the data set into a queue that is still noise. A cancelled call leaves it as it is.
     pub(super) fn fill_queue(&mut self, dataset: &Dataset, cancel: &CancelToken) -> Result<()> {
         let wanted = self.fresh_queue && self.step == 0 && self.config.queue_fill == QUEUE_FILLS[0];
-        self.fresh_queue = false;
         if !wanted {
+            self.fresh_queue = false;
             return Ok(());
         }
         let mut images: Vec<usize> = match self.looking.learned() {
@@ -162,7 +162,6 @@ impl Distillation {
         let mut rows = Vec::new();
         for piece in images.chunks(PIECE) {
             if cancel.wait().1 {
-                self.fresh_queue = true;
                 return Ok(());
             }
             let (sound, frames) = read(dataset, piece, &self.config.view)?;
@@ -171,6 +170,8 @@ impl Distillation {
                 rows.push(self.targets.of_frames(&seen, &sound, self.precision)?);
             }
         }
-        with_lock(&self.queue, |queue| rows.iter().try_for_each(|rows| queue.push(rows)))
+        with_lock(&self.queue, |queue| rows.iter().try_for_each(|rows| queue.push(rows)))?;
+        self.fresh_queue = false;
+        Ok(())
     }
 }

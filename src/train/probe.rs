@@ -245,8 +245,9 @@ impl Looks {
     }
 }
 
-/// Above this mean cosine the embeddings of a probe's frames are one point: nearest neighbours are rounding.
-const COLLAPSED: f64 = 0.999;
+/// Above this mean cosine the embeddings of a probe's frames are one point, and what is nearest is rounding of float32. An untrained network may
+/// well have .999.
+const COLLAPSED: f64 = 1.0 - 1e-6;
 
 /// Those of `images` that can be read, and their frames (P,C,H,W), normalised, on the host, as a session makes them.
 pub(crate) fn read(dataset: &Dataset, images: &[usize], view: &ViewConfig) -> Result<(Vec<usize>, Tensor)> {

@@ -43,6 +43,7 @@ fn config() -> Config {
         steps: 14, // 5.6 epochs: the views come round again
         view_count: VIEWS,
         queue_capacity: 48,
+        queue_fill: "noise".to_owned(),
         embedding_dim: DIM as u64,
         progress_every: 1,
         ..Config::default()
@@ -83,7 +84,8 @@ fn run_over(targets: impl Into<Targets>, config: &Config, dataset: Arc<Dataset>)
 fn losses(run: &mut Distillation, limit: Option<u64>) -> Vec<f64> {
     let mut losses = Vec::new();
     run.run(limit, &CancelToken::new(), |progress| {
-        losses.push(progress.loss);
+        // The first report comes before there is a loss.
+        losses.extend(Some(progress.loss).filter(|loss| !loss.is_nan()));
         Control::Continue
     })
     .unwrap();

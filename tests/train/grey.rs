@@ -178,6 +178,7 @@ fn config(device: &str) -> Config {
         steps: 4,
         view_count: 1,
         queue_capacity: 12,
+        queue_fill: "noise".to_owned(),
         embedding_dim: DIM as u64,
         progress_every: 1,
         accumulation_steps: 2,
@@ -205,7 +206,8 @@ fn teacher() -> Arc<Teacher> {
 fn losses(run: &mut Distillation) -> Vec<f64> {
     let mut losses = Vec::new();
     run.run(None, &CancelToken::new(), |progress| {
-        losses.push(progress.loss);
+        // The first report comes before there is a loss.
+        losses.extend(Some(progress.loss).filter(|loss| !loss.is_nan()));
         Control::Continue
     })
     .unwrap();

@@ -33,6 +33,7 @@ fn config(dim: i64, height: u32, width: u32) -> Config {
         steps: 4,
         view_count: 1,
         queue_capacity: 12,
+        queue_fill: "noise".to_owned(),
         embedding_dim: dim as u64,
         progress_every: 1,
         ..Config::default()
@@ -67,7 +68,8 @@ fn distil(teacher: &str, student: &str, height: u32, width: u32) {
     let losses = |run: &mut Distillation| {
         let mut losses = Vec::new();
         run.run(None, &CancelToken::new(), |progress| {
-            losses.push(progress.loss);
+            // The first report comes before there is a loss.
+            losses.extend(Some(progress.loss).filter(|loss| !loss.is_nan()));
             Control::Continue
         })
         .unwrap();

@@ -33,8 +33,14 @@ fn refused<T>(what: &str, kind: ErrorKind, result: Result<T>) -> String {
 }
 
 fn config() -> Config {
-    let mut config =
-        Config { batch_size: 4, steps: 6, queue_capacity: 8, embedding_dim: DIM as u64, ..Config::default() };
+    let mut config = Config {
+        batch_size: 4,
+        steps: 6,
+        queue_capacity: 8,
+        embedding_dim: DIM as u64,
+        queue_fill: "noise".into(),
+        ..Config::default()
+    };
     config.device = "cpu".to_owned();
     config.precision = "fp32".to_owned();
     config.progress_every = 1;
@@ -61,7 +67,8 @@ fn run_over(targets: impl Into<Targets>, config: &Config, dataset: Arc<Dataset>)
 fn losses(run: &mut Distillation) -> Result<Vec<f64>> {
     let mut losses = Vec::new();
     run.run(None, &CancelToken::new(), |progress| {
-        losses.push(progress.loss);
+        // The first report comes before there is a loss.
+        losses.extend(Some(progress.loss).filter(|loss| !loss.is_nan()));
         Control::Continue
     })?;
     Ok(losses)
