@@ -435,8 +435,9 @@ void sessions(const std::string &folder) {
 
   auto input = TAKE(session.preprocess(images));
   auto second_input = TAKE(session.preprocess(images[1]));
-  CHECK(input.size() == 2 * second_input.size() && std::equal(second_input.begin(), second_input.end(), input.begin() + static_cast<std::ptrdiff_t>(second_input.size())));
-  CHECK(TAKE(TAKE(seed::Model::of_session(session)).info()).resize == static_cast<std::int32_t>(seed::Resize::Whole));
+  CHECK(input.size() == 2 * second_input.size());
+  CHECK(std::equal(second_input.rbegin(), second_input.rend(), input.rbegin()));
+  CHECK(TAKE(TAKE(seed::Model::of(session)).info()).resize == static_cast<std::int32_t>(seed::Resize::Whole));
 
   std::array<float, 40> memory;
   memory.fill(77);
