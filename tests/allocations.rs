@@ -1,5 +1,7 @@
 //! A warm session allocates no buffer on the Rust side, whether one thread calls or several: what is left are the small
 //! vectors of the crates below (the resize filter's coefficients, tensors' sizes), as many in every call.
+//!
+//! A program of its own, since its allocator counts.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

@@ -1,6 +1,8 @@
 //! Hostile weights files give an error of kind `Format`: no code runs, no panic, no absurd memory or time.
 //!
 //! `tests/hostile/make_weights.py` writes the files, each named for its attack. A second test damages sound files at random.
+//!
+//! A program of its own: its allocator counts what the whole process takes.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::Write;

@@ -2,7 +2,7 @@
 //! misuse, faults in every operation below, no memory, a full disk, kill -9, eight threads at once, a long time.
 //!
 //! The sweeps take a sample here. SEED_SWEEP in the environment makes them longer: a number of cases, "each" for a fault in every
-//! class (docs/safety.md), "all".
+//! class (docs/safety.md), "all". They are a program of their own, since a long sweep is run alone.
 
 #[path = "../common/programs.rs"]
 mod programs;
