@@ -15,7 +15,8 @@ fn compile(source: &Path, cpp: bool, folder: &Path) -> PathBuf {
 /// Runs it with so many threads of libtorch.
 fn run(program: &Path, argument: &Path, threads: &str) {
     let mut command = quiet(program);
-    command.arg(argument).env("OMP_NUM_THREADS", threads);
+    // Threads that wait for each other asleep: these programs run side by side.
+    command.arg(argument).env("OMP_NUM_THREADS", threads).env("OMP_WAIT_POLICY", "passive");
     expect_success(&format!("{} with {threads} threads", program.display()), &command.output().unwrap());
 }
 
