@@ -97,6 +97,86 @@ fn scalars_beside_the_weights_become_metadata() {
     assert_eq!((get("args"), get("optimizer"), get("metric")), (None, None, None));
 }
 
+/// tests/golden/make_nests.py writes them: 7 is the first weight where it is right, 1 where the plain weights were taken.
+#[test]
+fn state_dicts_are_found_under_the_keys_of_training_scripts() {
+    let keys = [
+        "state_dict_ema",
+        "model_ema",
+        "ema_state_dict",
+        "params_ema",
+        "module",
+        "params",
+        "weights",
+        "backbone",
+        "encoder",
+        "deep",
+        "both",
+    ];
+    for key in keys {
+        let found = state(&format!("nest.{key}.pt"));
+        let mut names: Vec<&str> = found.tensors.keys().map(|name| name.trim_start_matches("module.")).collect();
+        names.retain(|name| *name != "n_averaged");
+        assert_eq!(names, ["layer.bias", "layer.weight"], "{key}");
+        let weight = found.tensors.iter().find(|(name, _)| name.ends_with("layer.weight")).unwrap().1;
+        assert_eq!(Vec::<f32>::try_from(weight.to_tensor().unwrap()).unwrap(), [7.0, 2.0], "{key}");
+        assert_eq!(found.metadata.get("epoch").map(String::as_str), (key != "deep").then_some("3"), "{key}");
+    }
+    let error = read(&golden("nest.nothing.pt")).unwrap_err();
+    let expected = "the file has the keys \"epoch\" (the integer 3), \"optimizer\" (a dict of 2: \"state\", \"param_groups\"), \
+                    \"arch\" (a text), \"weird\" (a dict of 0: )";
+    assert!(error.kind() == ErrorKind::Format && error.message().contains(expected), "{error}");
+}
+
+#[test]
+fn shards_are_read_as_one_file_and_a_hostile_index_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let all = sample();
+    let shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
+    let (first, second) = all.split_at(all.len() / 2);
+    write_safetensors(&at(shards[0]), first, &BTreeMap::from([("format".to_owned(), "pt".to_owned())])).unwrap();
+    write_safetensors(&at(shards[1]), second, &BTreeMap::new()).unwrap();
+    let index = at("model.safetensors.index.json");
+    let map = |file: &dyn Fn(usize) -> String| {
+        let entries: Vec<String> =
+            all.iter().enumerate().map(|(i, (name, _))| format!("{name:?}: {:?}", file(i))).collect();
+        format!("{{\"metadata\": {{\"total_size\": 1}}, \"weight_map\": {{{}}}}}", entries.join(", "))
+    };
+    let shard = |i: usize| shards[usize::from(i >= first.len())].to_owned();
+    std::fs::write(&index, map(&shard)).unwrap();
+    let whole: BTreeMap<String, HostTensor> = all.iter().cloned().collect();
+    for path in [&index, &at(shards[0]), &at(shards[1])] {
+        let found = read(path).unwrap();
+        assert_eq!((found.tensors, found.metadata["format"].as_str()), (whole.clone(), "pt"));
+        let outline = seed::model::weights::contents(path).unwrap();
+        assert_eq!(outline.states[0].tensors.len(), all.len());
+    }
+    let refused = |text: String, reason: &str| {
+        std::fs::write(&index, text).unwrap();
+        let error = read(&index).unwrap_err();
+        assert!(error.message().contains(reason), "{error}, expected {reason}");
+        assert_eq!(seed::model::weights::contents(&index).unwrap_err().message(), error.message());
+    };
+    refused("{".to_owned(), "no index of safetensors files");
+    refused("{\"weight_map\": {}}".to_owned(), "it names 0 files");
+    refused(
+        map(&|i| format!("{i}-of-9.safetensors")).replace(
+            "}}",
+            &format!(", {}}}}}", (0..1001).map(|i| format!("\"x{i}\": \"{i}\"")).collect::<Vec<_>>().join(", ")),
+        ),
+        "expected 1 to 1000",
+    );
+    for outside in ["../model.safetensors", "/etc/passwd.safetensors", "a/b.safetensors", "..", "model.bin"] {
+        refused(map(&|_| outside.to_owned()), "expected the name of a .safetensors file beside it");
+    }
+    refused(map(&|_| shards[0].to_owned()), "does not hold the tensors");
+    refused(map(&|_| "model-00003-of-00002.safetensors".to_owned()), "model-00003-of-00002.safetensors");
+    // Without an index a shard is a file by itself.
+    std::fs::remove_file(&index).unwrap();
+    assert_eq!(read(&at(shards[0])).unwrap().tensors.len(), first.len());
+}
+
 #[test]
 fn what_cannot_be_read_says_why() {
     let cases = [

@@ -37,6 +37,8 @@ const ASIDE: &[&str] = &[
     "ibot_head",
     "koleo_loss",
     "center",
+    // Of torch's AveragedModel.
+    "n_averaged",
 ];
 
 /// What `name`, which is none of the backbone's, is; `None` for a stranger.

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::fault::Checked;
 use super::globals::Element;
 use super::rebuild::TensorRef;
-use super::{FileFormat, Side, format_of, layout, open, safetensors, torch_legacy, torch_zip};
+use super::{FileFormat, Side, format_of, layout, open, safetensors, shards, torch_legacy, torch_zip};
 use crate::error::Result;
 
 /// What a file of weights holds.
@@ -43,6 +43,11 @@ pub struct TensorOutline {
 /// # Errors
 /// Those of [`read`](super::read).
 pub fn contents(path: &Path) -> Result<Contents> {
+    if let Some(index) = shards::index_of(path) {
+        let (tensors, metadata) = shards::outline(&index)?;
+        let states = vec![StateOutline { under: String::new(), tensors }];
+        return Ok(Contents { format: FileFormat::Safetensors, states, metadata });
+    }
     let (mut file, length) = open(path)?;
     let mut read = || -> Checked<Contents> {
         let format = format_of(&mut file, path)?;

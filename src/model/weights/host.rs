@@ -113,6 +113,21 @@ pub struct HostTensor {
     pub bytes: Vec<u8>,
 }
 
+/// Refuses tensors that are about to be written and hold NaN or infinity: who read them would get nothing but NaN.
+///
+/// # Errors
+/// `Mismatch` naming the tensor.
+pub fn check_finite<'a>(tensors: impl IntoIterator<Item = (&'a String, &'a HostTensor)>) -> Result<()> {
+    for (name, tensor) in tensors {
+        if !tensor.is_finite()? {
+            return Err(Error::mismatch(format!(
+                "nothing is written: {name} holds numbers that are not finite (NaN or infinity), so the network has diverged"
+            )));
+        }
+    }
+    Ok(())
+}
+
 impl HostTensor {
     /// Checks that the bytes are as many as the shape needs.
     ///
@@ -122,6 +137,15 @@ impl HostTensor {
         let tensor = Self { dtype, shape, bytes };
         tensor.check()?;
         Ok(tensor)
+    }
+
+    /// Whether no number of it is NaN or infinite.
+    ///
+    /// # Errors
+    /// Those of [`to_tensor`](HostTensor::to_tensor).
+    pub fn is_finite(&self) -> Result<bool> {
+        let _guard = tch::no_grad_guard();
+        Ok(self.to_tensor()?.f_isfinite()?.f_all()?.f_int64_value(&[])? != 0)
     }
 
     /// Copies a tensor of any device and layout to contiguous host memory.

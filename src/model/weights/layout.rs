@@ -12,8 +12,18 @@ use super::heap::{Heap, Node, Value};
 use super::limits::{MAX_LAYOUT_DEPTH, MAX_METADATA_TEXT, MAX_NAME};
 use super::rebuild::TensorRef;
 
-/// Keys under which a state dict is looked for. A file with several gives the first.
-const NESTS: &[&str] = &["state_dict", "model", "model_state_dict", "net"];
+/// Keys of moving averages of the weights. They come first, since they are what training scripts evaluate and publish: timm's loader
+/// prefers them as well (`use_ema=True`).
+const AVERAGES: &[&str] = &["state_dict_ema", "model_ema", "ema_state_dict", "params_ema"];
+
+/// Keys under which a state dict is looked for then. A file with several gives the first.
+const NESTS: &[&str] = &["state_dict", "model", "model_state_dict", "net", "module", "params", "weights"];
+
+/// And after the sides: parts of a network that some keep by themselves.
+const PARTS: &[&str] = &["backbone", "encoder"];
+
+/// Keys of a file that an error lists.
+const LISTED: usize = 20;
 
 /// And these after them: DINO saves both, and then the wanted side comes first.
 fn sides(side: Side) -> [&'static str; 2] {
@@ -24,7 +34,8 @@ fn sides(side: Side) -> [&'static str; 2] {
 }
 
 fn nests(side: Side) -> impl Iterator<Item = &'static str> {
-    NESTS.iter().copied().chain(sides(side))
+    let all = AVERAGES.iter().chain(NESTS).copied();
+    all.chain(sides(side)).chain(PARTS.iter().copied())
 }
 
 /// The tensors of the state dict by name, and the checkpoint's scalars as text.
@@ -38,6 +49,11 @@ pub(super) fn find(heap: &Heap, root: Value, side: Side) -> Checked<Found<'_>> {
     let (under, mut tensors, metadata) = found(heap, root, side)?;
     if !under.is_empty() {
         log::info!("the state dict was found under {under}");
+    }
+    if let Some((average, plain)) = average_and_plain(heap, root) {
+        log::info!(
+            "the file holds {plain} and {average}, its moving average; the moving average is taken, as timm does"
+        );
     }
     if !tensors.is_empty() && tensors.keys().all(|name| name.len() > "module.".len() && name.starts_with("module.")) {
         log::info!("the prefix \"module.\" of all {} names was taken off", tensors.len());
@@ -63,10 +79,49 @@ pub(super) fn found(heap: &Heap, root: Value, side: Side) -> Checked<(String, Te
         });
         return Err(match object {
             Some(name) => whole_object(name),
-            None => Fault::new(format!("no tensors were found, neither at the top nor under {}", keys(side))),
+            None => Fault::new(format!(
+                "no tensors were found, neither at the top nor under {}; the file has {}",
+                keys(side),
+                listed(heap, top)
+            )),
         });
     };
     Ok((path.join("."), named(heap, state)?, scalars(heap, top)))
+}
+
+/// The keys of a moving average and of the plain weights beside it, where the outermost dict has both.
+fn average_and_plain(heap: &Heap, root: Value) -> Option<(&'static str, &'static str)> {
+    let top = heap.dict(root)?;
+    let has = |key: &&&str| {
+        let dict = entry(heap, top, key).and_then(|value| heap.dict(value));
+        dict.is_some_and(|dict| !dict.is_empty())
+    };
+    Some((AVERAGES.iter().find(has)?, NESTS.iter().find(has)?))
+}
+
+/// What a dict has under which keys, for a person who looks for the weights.
+fn listed(heap: &Heap, dict: &[(Value, Value)]) -> String {
+    let short = |text: &str| text.chars().take(60).collect::<String>();
+    let shown = dict.iter().take(LISTED).map(|&(key, value)| {
+        let name = heap.text(key).map_or_else(|| heap.describe(key), |text| format!("{:?}", short(text)));
+        match heap.dict(value) {
+            Some(inner) => {
+                let names: Vec<String> = inner
+                    .iter()
+                    .take(3)
+                    .filter_map(|&(key, _)| Some(format!("{:?}", short(heap.text(key)?))))
+                    .collect();
+                let more = if inner.len() > names.len() { ", …" } else { "" };
+                format!("{name} (a dict of {}: {}{more})", inner.len(), names.join(", "))
+            }
+            None => format!("{name} ({})", heap.describe(value)),
+        }
+    });
+    let mut shown: Vec<String> = shown.collect();
+    if dict.len() > LISTED {
+        shown.push(format!("and {} more", dict.len() - LISTED));
+    }
+    if shown.is_empty() { "no keys".to_owned() } else { format!("the keys {}", shown.join(", ")) }
 }
 
 fn keys(side: Side) -> String {

@@ -22,6 +22,10 @@ pub const MAX_NAME: usize = 4096;
 pub const MAX_ZIP_DIRECTORY: u64 = 64 << 20;
 /// Bytes of a safetensors header.
 pub const MAX_SAFETENSORS_HEADER: u64 = 16 << 20;
+/// Bytes of an index of several safetensors files.
+pub const MAX_INDEX: u64 = 64 << 20;
+/// Files that an index may name.
+pub const MAX_SHARDS: usize = 1000;
 /// Levels at which a state dict is looked for inside the dicts of a checkpoint.
 pub const MAX_LAYOUT_DEPTH: usize = 3;
 /// Scalars beside a state dict (`epoch`, `arch`, …) become metadata; longer texts do not.

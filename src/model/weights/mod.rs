@@ -21,6 +21,7 @@ pub mod limits;
 mod pickle;
 mod rebuild;
 mod safetensors;
+mod shards;
 mod torch_legacy;
 mod torch_zip;
 mod zip_directory;
@@ -36,7 +37,7 @@ use self::rebuild::TensorRef;
 
 pub use self::about::{SCRIPT_EXTRA, read_metadata};
 pub use self::contents::{Contents, StateOutline, TensorOutline, contents};
-pub use self::host::{HostTensor, HostType, StateDict};
+pub use self::host::{HostTensor, HostType, StateDict, check_finite};
 pub use self::safetensors::{write_borrowed, write_safetensors};
 
 use crate::error::{Error, Result};
@@ -60,15 +61,21 @@ pub fn read(path: &Path) -> Result<StateDict> {
 
 /// Reads the weights of a safetensors or torch file; which one it is shows in its content, not in its name.
 ///
-/// From a torch checkpoint the state dict is taken from the top or from under `state_dict`, `model`, `model_state_dict`,
-/// `net`, `teacher`, `student`, in that order, but the student's before the teacher's where `side` says so; a prefix `module.`
-/// that all names share is taken off. Names are otherwise the file's own. Tensors come contiguous and little endian, tied ones
-/// as separate copies.
+/// From a torch checkpoint the state dict is taken from the top or from under one of these keys, the first that holds tensors: the
+/// moving averages `state_dict_ema`, `model_ema`, `ema_state_dict`, `params_ema` (which is what is evaluated, so they come first, as in
+/// timm), then `state_dict`, `model`, `model_state_dict`, `net`, `module`, `params`, `weights`, `teacher`, `student` (the student's
+/// before the teacher's where `side` says so), `backbone`, `encoder`. A prefix `module.` that all names share is taken off. Names are
+/// otherwise the file's own. Tensors come contiguous and little endian, tied ones as separate copies.
+///
+/// Several safetensors files are read as one where `path` is their index (`model.safetensors.index.json`) or one of them.
 ///
 /// # Errors
 /// `Io` where the file cannot be read, `Format` where it is damaged, hostile, of another kind or without a state dict,
 /// `OutOfMemory` where its tensors do not fit.
 pub fn read_side(path: &Path, side: Side) -> Result<StateDict> {
+    if let Some(index) = shards::index_of(path) {
+        return shards::read(&index);
+    }
     let (mut file, length) = open(path)?;
     read_open(&mut file, length, path, side).map_err(|fault| fault.at(path))
 }
