@@ -2006,7 +2006,7 @@ public:
 
   /// A score and the false-alarm rate that it keeps.
   struct Threshold {
-    float score = 0; ///< Images that score higher are alarms; infinite where no part was held out.
+    float score = 0; ///< Images that score higher are alarms.
     double rate = 0; ///< The rate on good parts.
   };
 

@@ -149,7 +149,8 @@ func (a *Anomaly) Save(path string) error {
 
 // Threshold is the score above which an image is an alarm, and the false-alarm rate that it keeps on good parts: the one that was
 // asked for, or 1/(n + 1) where n held-out groups of images ("anomaly.group") are too few for it, with "anomaly.confidence" c
-// 1 - (1 - c)^(1/n). Infinite and 0 where none was held out.
+// 1 - (1 - c)^(1/n). Where none was held out the threshold comes of the learned images themselves, the rate is NaN, and
+// [Anomaly.Warnings] says so.
 func (a *Anomaly) Threshold() (threshold float32, rate float64, err error) {
 	var score C.float
 	var share C.double

@@ -8,6 +8,7 @@ import (
 	"math"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	seed "libseed/bindings/go"
@@ -82,6 +83,21 @@ func TestAnomaly(t *testing.T) {
 	overlap := must[float64](t)(seed.RegionOverlap([]seed.DefectMap{{Scores: found.Distances, Defect: mask, Width: 64, Height: 64}}, .3))
 	if overlap < .3 || overlap > 1 {
 		t.Errorf("the overlap is %v", overlap)
+	}
+
+	// A single good part: the threshold comes of itself, and the warning says so.
+	if all := must[[]string](t)(anomaly.Warnings()); len(all) != 0 {
+		t.Errorf("warnings of twenty parts: %q", all)
+	}
+	one := must[*seed.Anomaly](t)(seed.FitAnomaly(t.Context(), config, student, goodParts(t, 1), nil))
+	defer one.Close()
+	threshold, rate, err = one.Threshold()
+	ok(t, err)
+	if !(threshold > 0) || math.IsInf(float64(threshold), 0) || !math.IsNaN(rate) {
+		t.Errorf("the threshold of one part is %v at a rate of %v", threshold, rate)
+	}
+	if all := must[[]string](t)(one.Warnings()); len(all) != 1 || !strings.HasPrefix(all[0], "none of the 1 good parts was held out") {
+		t.Errorf("warnings of one part: %q", all)
 	}
 
 	path := filepath.Join(t.TempDir(), "good.safetensors")

@@ -16,6 +16,8 @@ pub struct AnomalyConfig {
     pub layers: String,
     /// Share of the good parts' patches that the memory keeps.
     pub memory_share: f64,
+    /// Patches that the memory keeps at least, where the good parts have as many: the share of few good parts would be a handful.
+    pub memory_min: u64,
     /// Most patches in the memory.
     pub memory_max: u64,
     /// Most patches that the memory is chosen from; of more, a random part.
@@ -54,6 +56,7 @@ impl Default for AnomalyConfig {
             kind: "patchcore".to_owned(),
             layers: String::new(),
             memory_share: 0.01,
+            memory_min: 1000,
             memory_max: 10_000,
             pool_max: 100_000,
             neighbours: 9,
@@ -76,6 +79,7 @@ pub const KEYS: &[(&str, Slot)] = &[
     ("anomaly.kind", Slot::Word(|c| &mut c.anomaly.kind, &["patchcore", "stfpm"])),
     ("anomaly.layers", Slot::Text(|c| &mut c.anomaly.layers)),
     ("anomaly.memory_share", Slot::Float(|c| &mut c.anomaly.memory_share, 1e-6, 1.0)),
+    ("anomaly.memory_min", Slot::Int(|c| &mut c.anomaly.memory_min, 0, 1 << 24)),
     ("anomaly.memory_max", Slot::Int(|c| &mut c.anomaly.memory_max, 1, 1 << 24)),
     ("anomaly.pool_max", Slot::Int(|c| &mut c.anomaly.pool_max, 1, 1 << 28)),
     ("anomaly.neighbours", Slot::Int(|c| &mut c.anomaly.neighbours, 1, 1024)),

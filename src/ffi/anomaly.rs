@@ -115,7 +115,8 @@ pub unsafe extern "C" fn seed_anomaly_save(anomaly: *const seed_anomaly, path: *
 
 /// The score above which an image is an alarm, and the false-alarm rate that it keeps on good parts: the one that was asked
 /// for, or 1/(n + 1) where n held-out groups of images ("anomaly.group") are too few for it, with "anomaly.confidence" c
-/// 1 - (1 - c)^(1/n). Infinite and 0 where none was held out. Both may be NULL.
+/// 1 - (1 - c)^(1/n). Where none was held out the threshold comes of the learned images themselves (docs/anomaly.md), the rate is NaN,
+/// and seed_anomaly_warnings says so. Both may be NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_anomaly_threshold(
     anomaly: *const seed_anomaly,
@@ -139,8 +140,8 @@ pub unsafe extern "C" fn seed_anomaly_threshold(
 }
 
 /// What is known about the detector as a JSON object, by the rule of seed_config_get_string: "settings", "patches" and
-/// "patch_dim" of the memory (0 for stfpm), "held_out" and "held_out_groups" (how many images and groups of images), "threshold"
-/// and "rate" (null where none was held out).
+/// "patch_dim" of the memory (0 for stfpm), "held_out" and "held_out_groups" (how many images and groups of images), "threshold",
+/// "rate" (null where none was held out) and "computes".
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_anomaly_describe(
     anomaly: *const seed_anomaly,
@@ -152,15 +153,14 @@ pub unsafe extern "C" fn seed_anomaly_describe(
         let about = with(anomaly, |anomaly| {
             let (patches, patch_dim) = anomaly.memory_size();
             let (threshold, held_out) = (anomaly.threshold(), anomaly.held_out());
-            let known = threshold.score.is_finite();
             Ok(serde_json::json!({
                 "settings": anomaly.settings(),
                 "patches": patches,
                 "patch_dim": patch_dim,
                 "held_out": held_out.scores().len(),
                 "held_out_groups": held_out.sizes().len(),
-                "threshold": known.then_some(threshold.score),
-                "rate": known.then_some(threshold.rate),
+                "threshold": threshold.score.is_finite().then_some(threshold.score),
+                "rate": (threshold.score.is_finite() && threshold.rate.is_finite()).then_some(threshold.rate),
                 "computes": anomaly.describe(),
             }))
         })?;

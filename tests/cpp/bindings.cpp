@@ -897,6 +897,18 @@ void reports(const std::string &folder) {
   FAILS(ErrorCode::Io, seed::EventFile::create(folder + "/parts.html"));
 }
 
+// One good part: the threshold comes of itself, and the warning says so.
+void few_parts(const seed::Config &config, const seed::Student &student, const seed::ImageView &part) {
+  auto good = TAKE(seed::Dataset::create());
+  TAKE(good.push(part));
+  auto detector = TAKE(seed::Anomaly::fit(config, student, good));
+  const auto threshold = TAKE(detector.threshold());
+  CHECK(std::isfinite(threshold.score) && threshold.score > 0 && std::isnan(threshold.rate));
+  const auto warnings = TAKE(detector.warnings());
+  CHECK(warnings.size() == 1 && warnings[0].find("none of the 1 good parts was held out") == 0);
+  CHECK(TAKE(good.warnings()).empty() && TAKE(student.warnings()).empty());
+}
+
 void anomalies(const std::string &folder) {
   auto config = TAKE(seed::Config::create({{"image_width", 64},
                                            {"image_height", 64},
@@ -936,6 +948,8 @@ void anomalies(const std::string &folder) {
   const auto sound = part(4, false), scratched = part(4, true);
   const std::vector<seed::ImageView> images{{sound.data(), 64, 48, seed::PixelFormat::Mono8},
                                             {scratched.data(), 64, 48, seed::PixelFormat::Mono8}};
+  CHECK(TAKE(detector.warnings()).empty());
+  few_parts(config, student, images[0]);
   CHECK(TAKE(session.feature_map("layer2", images)).size() == 2 * 128 * 8 * 8);
   FAILS(ErrorCode::InvalidArgument, session.feature_map("layer9", images));
   const auto found = TAKE(detector.score(images));

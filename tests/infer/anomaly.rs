@@ -54,7 +54,7 @@ fn view() -> ViewConfig {
 
 fn config() -> Config {
     let mut config = Config { device: "cpu".into(), precision: "fp32".into(), ..Config::default() };
-    config.anomaly.memory_share = 0.05;
+    (config.anomaly.memory_share, config.anomaly.memory_min) = (0.05, 0);
     config.anomaly.held_out = 0.5;
     config.anomaly.false_alarm_rate = 0.1;
     config
@@ -239,14 +239,62 @@ fn misuse_is_refused() {
     assert_eq!(fit(&config(), &Dataset::in_memory()).kind(), ErrorKind::InvalidArgument);
     let broken = Dataset::from_files(vec!["/no/such/image.png".into()]).unwrap();
     assert_eq!(fit(&config(), &broken).kind(), ErrorKind::InvalidArgument);
+}
 
-    // Without held-out parts there is no threshold, and so no alarm.
-    let mut none = config();
-    none.anomaly.held_out = 0.0;
-    let good = dataset((0..5).map(|number| part(number, false)));
-    let detector =
-        AnomalyDetector::fit(&network(), &view(), &none, SessionOptions::default(), &good, &mut |_, _| true).unwrap();
-    assert!(detector.threshold().score.is_infinite() && !judge(&detector, &scratched(1)).alarm);
+/// However few good parts there are, a scratch is an alarm, and the caller is told what is known of the threshold.
+#[test]
+fn few_parts_still_give_alarms_and_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("few.safetensors");
+    // 32 frames of one part are near-duplicates: left out alone, they would find themselves.
+    for (count, held_out, group) in [
+        (1, 0.2, "image"),
+        (2, 0.2, "image"),
+        (3, 0.2, "image"),
+        (4, 0.2, "image"),
+        (5, 0.0, "image"),
+        (8, 0.0, "block"),
+    ] {
+        let mut few = config();
+        (few.anomaly.held_out, few.anomaly.memory_min) = (held_out, 1000);
+        (few.anomaly.group, few.anomaly.block_size) = (group.to_owned(), 4);
+        few.anomaly.false_alarm_rate = 0.01;
+        let good = dataset((0..count).map(|number| part(number / if group == "block" { 4 } else { 1 }, false)));
+        let detector =
+            AnomalyDetector::fit(&network(), &view(), &few, SessionOptions::default(), &good, &mut |_, _| true)
+                .unwrap();
+        let held = detector.held_out().sizes().len();
+        let all = (count - held) * 96;
+        // Up to memory_min every patch is kept but those that equal others to rounding; 5 % of them would be a handful.
+        let different = if group == "block" { all / 4 } else { all };
+        let kept = detector.memory_size().0 as usize;
+        assert!((different / 2..=all).contains(&kept), "{count}: {kept} of {all} patches");
+        let threshold = detector.threshold();
+        assert!(threshold.score.is_finite() && threshold.score > 0.0, "{count}: {threshold:?}");
+        assert_eq!(threshold.rate.is_nan(), held == 0, "{count}");
+        assert!(
+            judge(&detector, &scratched(1)).alarm,
+            "{count}: {} > {threshold:?}",
+            judge(&detector, &scratched(1)).score
+        );
+        let told = detector.warnings().text();
+        let expected = match held {
+            0 => format!("none of the {count} good parts was held out"),
+            held => format!(
+                "{held} held-out good parts, or groups of them, are too few for a false-alarm rate of 0.01, which takes 99"
+            ),
+        };
+        assert!(told.starts_with(&expected) && !told.contains('\n'), "{count}: {told}");
+        detector.save(&path).unwrap();
+        let opened = AnomalyDetector::open(&path, SessionOptions::default()).unwrap();
+        assert_eq!((opened.threshold().score, opened.warnings().text()), (threshold.score, told));
+        // With enough parts the warning goes.
+        few.anomaly.false_alarm_rate = 0.9;
+        few.anomaly.held_out = 0.5;
+        opened.add(&dataset((50..62).map(|number| part(number, false))), &few, &mut |_, _| true).unwrap();
+        assert!(!opened.warnings().text().contains("none of the"), "{}", opened.warnings().text());
+        assert!(opened.threshold().rate.is_finite());
+    }
 }
 
 #[test]

@@ -65,7 +65,8 @@ namespace LibSeed
             Native.seed_anomaly_warnings(Handle, buffer, capacity, out length));
 
         /// <summary>
-        /// The score above which an image is an alarm; infinite where no part was held out.
+        /// The score above which an image is an alarm; where no part was held out it comes of the learned images themselves, and
+        /// <see cref="Warnings"/> says so.
         /// </summary>
         public float Threshold
         {
@@ -80,7 +81,7 @@ namespace LibSeed
 
         /// <summary>
         /// The false-alarm rate that <see cref="Threshold"/> keeps on good parts: the one that was asked for, or 1/(n + 1) where n
-        /// held-out groups of images ("anomaly.group") are too few for it, with "anomaly.confidence" c 1 - (1 - c)^(1/n); 0 where none
+        /// held-out groups of images ("anomaly.group") are too few for it, with "anomaly.confidence" c 1 - (1 - c)^(1/n); NaN where none
         /// was held out.
         /// </summary>
         public double FalseAlarmRate

@@ -59,11 +59,21 @@ namespace LibSeed.Tests
                     var map = anomaly.Map(Part(3, true));
                     Expect.Equal("64 64 4096 True", string.Join(" ", map.Width, map.Height, map.Distances.Length, map.IsAlarm));
                     Expect.Near(scores[1].Score, map.Score, 1e-3 * map.Score);
+                    Expect.Equal(0, anomaly.Warnings().Count);
                     // The scratch is where the map is high.
                     var mask = Enumerable.Range(0, Side * Side).Select(pixel => IsScratch(pixel) ? (byte)1 : (byte)0).ToArray();
                     Expect.True(Measures.Auroc(map.Distances, mask) > .8, "the map finds the scratch");
                     Expect.True(Measures.RegionOverlap(new[] { new DefectMap(map.Distances, mask, Side, Side) }) > .3, "and covers it");
                     anomaly.Save(path);
+                }
+                // A single good part: the threshold comes of itself, and the warning says so.
+                using (var part = Parts(1))
+                using (var one = Anomaly.Fit(config, student, part))
+                {
+                    Expect.True(one.Threshold > 0 && !float.IsInfinity(one.Threshold), "a threshold, " + one.Threshold);
+                    Expect.True(double.IsNaN(one.FalseAlarmRate), "no rate, " + one.FalseAlarmRate);
+                    Expect.Equal(1, one.Warnings().Count);
+                    Expect.Holds("none of the 1 good parts was held out", one.Warnings()[0]);
                 }
                 using (var again = Anomaly.Open(path, config))
                 {

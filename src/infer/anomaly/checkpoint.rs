@@ -11,7 +11,6 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
 
 use super::stfpm::Learner;
 use crate::checkpoint::pass::{self, Identity, Tensors};
@@ -93,7 +92,7 @@ impl Position {
         }
         let (weights, velocities) = (pass::take(&mut state, "network."), pass::take(&mut state, "velocity."));
         for (name, tensor) in weights.iter().chain(&velocities) {
-            if !finite(tensor)? {
+            if !tensor.is_finite()? {
                 return Err(Error::format(path, format!("{name} holds NaN or infinite numbers")));
             }
         }
@@ -106,11 +105,6 @@ impl Position {
         *self = found;
         Ok(())
     }
-}
-
-fn finite(tensor: &HostTensor) -> Result<bool> {
-    let tensor: Tensor = tensor.to_tensor()?;
-    Ok(tensor.f_isfinite()?.f_all()?.f_int64_value(&[])? != 0)
 }
 
 impl Learner<'_> {

@@ -54,6 +54,9 @@ pub struct Settings {
     pub memory_max: u64,
     /// Good parts that were learned from.
     pub images: u64,
+    /// The threshold as long as no good part is held out; absent: infinite, as earlier versions had it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<f32>,
     /// Pixels in a row of the view and rows of it.
     pub size: [u32; 2],
     /// How a frame becomes a view; absent: whole, as earlier versions made it, whatever the student's header says.
@@ -137,6 +140,7 @@ pub(super) fn load(path: &Path) -> Result<Contents> {
         ("false_alarm_rate", settings.false_alarm_rate, 0.0, 1.0),
         ("confidence", settings.confidence, 0.0, MAX_CONFIDENCE),
         ("radius", settings.radius, 0.0, f64::MAX),
+        ("fallback", settings.fallback.map_or(0.0, f64::from), 0.0, f64::MAX),
     ] {
         // Written so that NaN fails.
         if !(value >= low && value <= high) {

@@ -74,7 +74,7 @@ pub(super) struct Split {
     /// Group after group; within a group in random order.
     pub held: Vec<usize>,
     /// The group of each image, by the image's number.
-    of: Vec<usize>,
+    pub of: Vec<usize>,
     /// How many groups there are.
     pub groups: usize,
 }

@@ -11,6 +11,7 @@ use super::stfpm::Copyist;
 use super::threshold::{Promise, Threshold, threshold};
 use crate::data::Dataset;
 use crate::error::Result;
+use crate::finite::{self, Names};
 use crate::infer::session::Session;
 use crate::model::Stage;
 
@@ -37,7 +38,11 @@ impl Memory {
     /// With the threshold that the scores of held-out parts give.
     pub fn new(known: Known, settings: Settings, held_out: HeldOut) -> Result<Memory> {
         let promise = Promise { rate: settings.false_alarm_rate, confidence: settings.confidence };
-        let threshold = threshold(&held_out, promise)?;
+        let threshold = match (threshold(&held_out, promise)?, settings.fallback) {
+            // Nothing is known of the rate.
+            (found, Some(score)) if found.score.is_infinite() => Threshold { score, rate: f64::NAN },
+            (found, _) => found,
+        };
         Ok(Memory { known, held_out, settings, threshold })
     }
 
@@ -52,24 +57,61 @@ impl Memory {
     ) -> Result<Memory> {
         let (mut held_out, mut last) = (self.held_out.clone(), None);
         each_chunk(session, good, &split.held, CHUNK, told, |images, numbers| {
-            let scores = self.scores(session, stages, images, None)?.into_iter().map(|(score, _)| score);
+            let names = |row: usize| good.title(numbers[row]);
+            let scores = self.scores(session, stages, images, None, &names)?.into_iter().map(|(score, _)| score);
             split.add(&mut held_out, &mut last, numbers, scores)
         })?;
         Memory::new(self.known, self.settings, held_out)
     }
 
-    /// Score and, at the size asked for, heat map of each of `images` (B, C, H, W), whose backbone is that of `session`.
+    /// What a person should know about the threshold; none where it is what was asked for.
+    pub fn warning(&self) -> Option<String> {
+        let (groups, images) = (self.held_out.sizes().len(), self.settings.images);
+        let (rate, confidence) = (self.settings.false_alarm_rate, self.settings.confidence);
+        // K with 1/(K + 1) ≤ rate, or (1 − rate)^K ≤ 1 − confidence.
+        let needed = match confidence {
+            0.0 => 1.0 / rate - 1.0,
+            sure => (1.0 - sure).ln() / (1.0 - rate).ln(),
+        };
+        let needed = (needed - 1e-9).ceil().max(1.0);
+        let Threshold { score, rate: kept } = self.threshold;
+        let more = "fit with more good parts, or add some by seed_anomaly_add";
+        if groups > 0 {
+            return (kept > rate).then(|| {
+                format!(
+                    "{groups} held-out good parts, or groups of them, are too few for a false-alarm rate of {rate}, which takes \
+                     {needed}: the threshold keeps {kept:.3}; {more}"
+                )
+            });
+        }
+        Some(match score.is_finite() {
+            true => format!(
+                "none of the {images} good parts was held out, so the threshold {score:.4} comes of the learned parts themselves \
+                 and keeps no known false-alarm rate; for {rate} hold out {needed}: {more}"
+            ),
+            false => format!("the threshold is infinite, since no good part was held out: nothing is an alarm; {more}"),
+        })
+    }
+
+    /// Score and, at the size asked for, heat map of each of `images` (B, C, H, W), whose backbone is that of `session`. Errors
+    /// call image i by the name that `names` gives.
     pub fn scores(
         &self,
         session: &Session,
         stages: &[Stage],
         images: &Tensor,
         size: Option<(i64, i64)>,
+        names: Names,
     ) -> Result<Vec<(f32, Option<Tensor>)>> {
-        let maps = maps_of(session, stages, images)?;
-        match &self.known {
+        let maps = maps_of(session, stages, images, names)?;
+        let scores = match &self.known {
             Known::Patches(rows) => self.distances(rows, &patches(&maps)?, size),
-            Known::Copy(copy) => copy.scores(&maps, stages, images, size),
+            Known::Copy(copy) => copy.scores(&maps, stages, images, size, names),
+        }?;
+        // Maps of numbers may still overflow.
+        match scores.iter().position(|(score, _)| !score.is_finite()) {
+            Some(row) => Err(finite::gave(&format!("detector ({})", self.settings.kind), finite::NONE, &names(row))),
+            None => Ok(scores),
         }
     }
 

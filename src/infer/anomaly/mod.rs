@@ -17,6 +17,7 @@ mod file;
 #[cfg(test)]
 mod golden;
 mod held_out;
+mod left_out;
 mod memory;
 mod nearest;
 mod patches;
@@ -128,20 +129,34 @@ impl AnomalyDetector {
             done += count;
             progress(done, total)
         };
-        let (known, images, radius) = match stfpm {
+        let (known, images, radius, fallback) = match stfpm {
             true => {
                 let learner = stfpm::Learner { session: &session, network: &network, view, stages: &stages, options };
                 let (copy, images) = learner.fit(config, good, learned, &mut told)?;
-                (Known::Copy(Box::new(copy)), images, 0.0)
+                (Known::Copy(Box::new(copy)), images, 0.0, None)
             }
             false => {
                 let (pool, images) = pool(&session, &stages, good, learned, settings, config.seed, &mut told)?;
                 let share = (settings.memory_share * pool.size()[0] as f64).round().max(1.0) as usize;
-                let count = share.min(usize::try_from(settings.memory_max).unwrap_or(usize::MAX));
+                let [least, most] = [settings.memory_min, settings.memory_max]
+                    .map(|bound| usize::try_from(bound).unwrap_or(usize::MAX));
+                let count = share.max(least).min(most);
                 let chosen = k_centres(&pool, None, &Enough { count, radius: 0.0 }, config.seed, &mut || !told(0))?;
                 let rows = pool.f_index_select(0, &Tensor::f_from_slice(&chosen)?)?;
                 let radius = nearest::nearest(&pool, &rows)?.0.f_max()?.f_double_value(&[])?;
-                (Known::Patches(rows), images, radius)
+                let fallback = match held.is_empty() {
+                    true => {
+                        let of_image = pool.size()[0] as usize / images.len().max(1);
+                        let origin: Vec<usize> =
+                            chosen.iter().map(|&row| images[row as usize / of_image.max(1)]).collect();
+                        let (images, groups) = (images.as_slice(), split.of.as_slice());
+                        let parts = left_out::Learned { session: &session, stages: &stages, good, images, groups };
+                        let neighbours = i64::try_from(settings.neighbours).unwrap_or(i64::MAX);
+                        Some(parts.highest(&rows, &origin, neighbours, &mut |_| told(0))?)
+                    }
+                    false => None,
+                };
+                (Known::Patches(rows), images.len() as u64, radius, fallback)
             }
         };
         let settings = Settings {
@@ -154,15 +169,39 @@ impl AnomalyDetector {
             radius,
             memory_max: settings.memory_max,
             images,
+            fallback,
             size: [view.width, view.height],
             resize: view.resize,
         };
         let memory = Memory::new(known, settings, HeldOut::default())?;
         let memory = memory.judged(&session, &stages, good, &split, &mut told)?;
+        let memory = match &memory.known {
+            // Here and not before, since only now there is something to score with.
+            Known::Copy(_) if memory.held_out.scores().is_empty() => {
+                let (images, groups) = (learned.as_slice(), split.of.as_slice());
+                let parts = left_out::Learned { session: &session, stages: &stages, good, images, groups };
+                let split =
+                    Split { learned: Vec::new(), held: parts.some(), of: split.of.clone(), groups: split.groups };
+                let inside = HeldOut::default();
+                let scored = Memory::new(memory.known, memory.settings, inside)?;
+                let scored = scored.judged(&session, &stages, good, &split, &mut |_| told(0))?;
+                let highest = scored.held_out.scores().iter().copied().fold(0.0, f32::max);
+                let settings = Settings { fallback: Some(left_out::MARGIN * highest), ..scored.settings };
+                Memory::new(scored.known, settings, HeldOut::default())?
+            }
+            _ => memory,
+        };
         // Kept till here, so that a run which ends while it judges does not learn again.
         pass::forget(Path::new(&config.anomaly.checkpoint_path));
+        Ok(Self::of(session, stages, network, student, memory))
+    }
+
+    fn of(session: Session, stages: Vec<Stage>, network: Network, student: StudentHeader, memory: Memory) -> Self {
+        if let Some(warning) = memory.warning() {
+            session.warnings.add(warning);
+        }
         let memory = RwLock::new(Arc::new(memory));
-        Ok(Self { session, stages, network: Mutex::new(network), student, memory, adding: Mutex::new(()) })
+        Self { session, stages, network: Mutex::new(network), student, memory, adding: Mutex::new(()) }
     }
 
     /// Adds further good parts. The share "anomaly.held_out" of them joins the held-out scores; the others join the memory, as
@@ -194,9 +233,15 @@ impl AnomalyDetector {
         let chosen = k_centres(&pool, Some(known), &enough, config.seed, &mut || !told(0))?;
         let new = pool.f_index_select(0, &Tensor::f_from_slice(&chosen)?)?;
         let known = Known::Patches(Tensor::f_cat(&[known, &new], 0)?);
-        let settings = Settings { images: before.settings.images + images, ..before.settings.clone() };
+        let settings = Settings { images: before.settings.images + images.len() as u64, ..before.settings.clone() };
         let memory = Memory::new(known, settings, before.held_out.clone())?;
         let memory = memory.judged(&self.session, &self.stages, good, &split, &mut told)?;
+        if let Some(warning) = before.warning() {
+            self.warnings().forget(&warning);
+        }
+        if let Some(warning) = memory.warning() {
+            self.warnings().add(warning);
+        }
         *self.memory.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(memory);
         Ok(())
     }
@@ -223,8 +268,7 @@ impl AnomalyDetector {
                 Known::Copy(Box::new(copy.map_err(|error| error.context(path.display()))?))
             }
         };
-        let memory = RwLock::new(Arc::new(Memory::new(known, settings, held_out)?));
-        Ok(Self { session, stages, network: Mutex::new(network), student, memory, adding: Mutex::new(()) })
+        Ok(Self::of(session, stages, network, student, Memory::new(known, settings, held_out)?))
     }
 
     /// Writes everything to one safetensors file, atomically.
@@ -249,6 +293,7 @@ impl AnomalyDetector {
         let mut judged = Vec::with_capacity(frames.len());
         for (number, chunk) in frames.chunks(CHUNK).enumerate() {
             let place = |i: usize| format!("frame {}", number * CHUNK + i);
+            chunk.iter().for_each(|frame| self.session.note_frame(frame));
             let own: Vec<Frame> = chunk
                 .iter()
                 .enumerate()
@@ -257,7 +302,8 @@ impl AnomalyDetector {
             let own: Vec<&Frame> = own.iter().collect();
             let sizes: Vec<(i64, i64)> = own.iter().map(|f| (i64::from(f.height()), i64::from(f.width()))).collect();
             let images = images_of_frames(&self.session, &own)?;
-            let scores = memory.scores(&self.session, &self.stages, &images, maps.then_some(self.size()))?;
+            let size = maps.then_some(self.size());
+            let scores = memory.scores(&self.session, &self.stages, &images, size, &place)?;
             for ((score, map), size) in scores.into_iter().zip(sizes) {
                 let map = match map {
                     Some(map) => floats(&score::in_frame(&map, size, self.session.view.resize)?)?,

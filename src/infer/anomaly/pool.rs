@@ -11,6 +11,7 @@ use crate::data::random::{Purpose, generator, shuffle};
 use crate::data::render::render_frame;
 use crate::data::{Dataset, Frame, Scratch};
 use crate::error::{Error, ErrorKind, Result};
+use crate::finite::Names;
 use crate::infer::feature_maps::images_of;
 use crate::infer::session::Session;
 use crate::memory::{filled, room};
@@ -30,9 +31,9 @@ pub(super) fn images_of_frames(session: &Session, frames: &[&Frame]) -> Result<T
     images_of(&views, &session.view)
 }
 
-/// Feature maps of images (B, C, H, W), on the CPU.
-pub(super) fn maps_of(session: &Session, stages: &[Stage], images: &Tensor) -> Result<Vec<Tensor>> {
-    let maps = session.plan.maps(images, stages)?;
+/// Feature maps of images (B, C, H, W), on the CPU, all of them numbers; errors call image i by the name that `names` gives.
+pub(super) fn maps_of(session: &Session, stages: &[Stage], images: &Tensor, names: Names) -> Result<Vec<Tensor>> {
+    let maps = session.sound_maps(images, stages, names)?;
     Ok(maps.iter().map(|map| map.f_to_device(Device::Cpu)).collect::<std::result::Result<_, _>>()?)
 }
 
@@ -77,7 +78,7 @@ pub(super) fn each_chunk(
 }
 
 /// The patches (N, D) of `images` that the memory is chosen from, an equal random part of each where all would be too many,
-/// and how many images were sound.
+/// and which images were sound: each has as many rows as the others, in this order.
 pub(super) fn pool(
     session: &Session,
     stages: &[Stage],
@@ -86,13 +87,15 @@ pub(super) fn pool(
     settings: &AnomalyConfig,
     seed: u64,
     told: &mut dyn FnMut(usize) -> bool,
-) -> Result<(Tensor, u64)> {
+) -> Result<(Tensor, Vec<usize>)> {
     let most = usize::try_from(settings.pool_max).unwrap_or(usize::MAX);
     let of_image = (most / images.len().max(1)).max(1);
     let mut rows = Vec::new();
-    let mut number = 0u64;
-    let sound = each_chunk(session, dataset, images, CHUNK, told, |images, _| {
-        let patches = patches(&maps_of(session, stages, images)?)?;
+    let (mut number, mut sound) = (0u64, Vec::new());
+    each_chunk(session, dataset, images, CHUNK, told, |images, numbers| {
+        sound.extend_from_slice(numbers);
+        let names = |row: usize| dataset.title(numbers[row]);
+        let patches = patches(&maps_of(session, stages, images, &names)?)?;
         let all = (patches.height * patches.width) as usize;
         if all <= of_image {
             rows.push(patches.rows.shallow_clone());
@@ -113,9 +116,5 @@ pub(super) fn pool(
     if rows.is_empty() {
         return Err(Error::invalid("there is no sound image of a good part to learn from"));
     }
-    let pool = Tensor::f_cat(&rows, 0)?;
-    if pool.f_isfinite()?.f_all()?.f_int64_value(&[])? == 0 {
-        return Err(Error::invalid("the feature maps hold numbers that are not finite; is the student sound?"));
-    }
-    Ok((pool.f_to_kind(Kind::Float)?, sound))
+    Ok((Tensor::f_cat(&rows, 0)?.f_to_kind(Kind::Float)?, sound))
 }

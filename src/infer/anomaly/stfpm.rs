@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::data::random::{Purpose, generator, shuffle};
 use crate::data::{Dataset, ViewConfig};
 use crate::error::{Error, ErrorKind, Result};
+use crate::finite::Names;
 use crate::infer::session::{Output, Session, SessionOptions};
 use crate::model::weights::{HostTensor, StateDict};
 use crate::model::{Head, Load, Mode, Network, Stage};
@@ -114,17 +115,19 @@ impl Copyist {
         Ok(network.to_state()?.into_iter().map(|(name, tensor)| (format!("{STUDENT}{name}"), tensor)).collect())
     }
 
-    /// Score and, where a size is asked for, heat map of each of `images` by the backbone's maps of them.
+    /// Score and, where a size is asked for, heat map of each of `images` by the backbone's maps of them. Errors call image i by the
+    /// name that `names` gives.
     pub fn scores(
         &self,
         teacher: &[Tensor],
         stages: &[Stage],
         images: &Tensor,
         size: Option<(i64, i64)>,
+        names: Names,
     ) -> Result<Vec<(f32, Option<Tensor>)>> {
         let _no_grad = tch::no_grad_guard();
         let own: Vec<&str> = stages.iter().map(|stage| stage.name.as_str()).collect();
-        let student = maps_of(&self.session, &self.session.stages_named(&own)?, images)?;
+        let student = maps_of(&self.session, &self.session.stages_named(&own)?, images, names)?;
         let (batch, _, height, width) = images.size4()?;
         let maps = heat(teacher, &student, (height, width))?;
         let each = |image: i64| -> Result<(f32, Option<Tensor>)> {
@@ -203,6 +206,11 @@ impl Learner<'_> {
             if !last.is_finite() {
                 // With the same settings it would come to the same; with others it is another run.
                 pass::forget(path);
+                // The backbone's NaN are not the learner's fault: they come again, and this names their image.
+                each_chunk(self.session, good, learned, size, &mut |_| true, |images, numbers| {
+                    let names = |row: usize| good.title(numbers[row]);
+                    self.session.sound_maps(&images.f_to_device(device)?, self.stages, &names).map(drop)
+                })?;
                 return Err(Error::new(
                     ErrorKind::InvalidArgument,
                     format!(

@@ -37,9 +37,10 @@ pub struct Promise {
 /// A threshold and the rate that it keeps.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Threshold {
-    /// Scores above it are alarms; infinite where there is no held-out part.
+    /// Scores above it are alarms; infinite where there is no held-out part. A detector has another one then ([`left_out`](super::left_out)).
     pub score: f32,
-    /// The false-alarm rate that is kept: α, or where K groups are too few for it 1/(K + 1), with a confidence 1 − (1 − c)^(1/K).
+    /// The false-alarm rate that is kept: α, or where K groups are too few for it 1/(K + 1), with a confidence 1 − (1 − c)^(1/K). NaN where
+    /// the detector's threshold comes of no held-out part.
     pub rate: f64,
 }
 

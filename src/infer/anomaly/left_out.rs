@@ -1,0 +1,99 @@
+//! A threshold where no good part was held out: few were there, or "anomaly.held_out" is 0.
+//!
+//! Without held-out scores the threshold of [`threshold`](super::threshold()) lies at infinity, and the detector can never alarm. So
+//! learned parts are scored as if they were further ones:
+//!
+//! - PatchCore: each image, with its group, is left out of the memory in turn (the jackknife: Quenouille, 1949), and the threshold is the
+//!   highest of these scores. The memory without it is smaller than the detector's, so the scores are rather too high, which errs on the
+//!   side of few alarms. Of many images [`MOST`] are taken.
+//! - A single image has nothing to be compared with but itself: each quarter of its patches is scored against the other three.
+//! - STFPM would have to learn anew for each image, so its threshold is [`MARGIN`] times the highest score of what it learned from.
+//!
+//! Nothing is promised of the rate of false alarms then, and a warning says so.
+
+use tch::Tensor;
+
+use super::patches::{Patches, patches};
+use super::pool::{CHUNK, each_chunk, maps_of};
+use super::score::score;
+use crate::data::Dataset;
+use crate::error::Result;
+use crate::infer::session::Session;
+use crate::model::Stage;
+
+/// Images that are left out at most, spread evenly over all.
+const MOST: usize = 16;
+
+/// Times the highest score of learned parts. The score is a product over maps: of three maps, each may be a quarter worse for a
+/// further part (1.25³ = 1.95).
+pub(super) const MARGIN: f32 = 2.0;
+
+/// What was learned, image by image.
+pub(super) struct Learned<'a> {
+    pub session: &'a Session,
+    pub stages: &'a [Stage],
+    pub good: &'a Dataset,
+    /// The images, by their numbers in `good`.
+    pub images: &'a [usize],
+    /// The group of each image of `good`.
+    pub groups: &'a [usize],
+}
+
+impl Learned<'_> {
+    /// Some of the images, spread evenly.
+    pub fn some(&self) -> Vec<usize> {
+        let count = self.images.len();
+        let taken = count.min(MOST);
+        (0..taken).map(|number| self.images[number * count / taken]).collect()
+    }
+
+    /// The highest score of learned images against the rows of `memory` (M, D) that come of other groups, or of other images where
+    /// all are of one group; `origin` has the image of each row. `neighbours` is b of the image score.
+    pub fn highest(
+        &self,
+        memory: &Tensor,
+        origin: &[usize],
+        neighbours: i64,
+        told: &mut dyn FnMut(usize) -> bool,
+    ) -> Result<f32> {
+        let one_group = self.images.iter().all(|&image| self.groups[image] == self.groups[self.images[0]]);
+        let same = |a: usize, b: usize| if one_group { a == b } else { self.groups[a] == self.groups[b] };
+        let mut highest = 0f32;
+        each_chunk(self.session, self.good, &self.some(), CHUNK, told, |images, numbers| {
+            let names = |row: usize| self.good.title(numbers[row]);
+            let patches = patches(&maps_of(self.session, self.stages, images, &names)?)?;
+            let of_image = patches.height * patches.width;
+            for (place, &image) in numbers.iter().enumerate() {
+                let others = |&row: &i64| !same(origin[row as usize], image);
+                let others: Vec<i64> = (0..origin.len() as i64).filter(others).collect();
+                let rows = patches.rows.f_narrow(0, place as i64 * of_image, of_image)?;
+                let found = match others.is_empty() {
+                    true => quarters(&rows, &patches, neighbours)?,
+                    false => {
+                        let memory = memory.f_index_select(0, &Tensor::f_from_slice(&others)?)?;
+                        score(&rows, (patches.height, patches.width), &memory, neighbours)?.score
+                    }
+                };
+                highest = highest.max(found);
+            }
+            Ok(())
+        })?;
+        Ok(highest)
+    }
+}
+
+/// The highest score of a quarter of an image's patches (h·w, D) against the others.
+fn quarters(rows: &Tensor, of: &Patches, neighbours: i64) -> Result<f32> {
+    let (height, width) = (of.height, of.width);
+    let quarter = |place: i64| 2 * (place / width * 2 / height) + place % width * 2 / width;
+    let mut highest = 0f32;
+    for chosen in 0..4 {
+        let (own, others): (Vec<i64>, Vec<i64>) = (0..height * width).partition(|&place| quarter(place) == chosen);
+        if own.is_empty() || others.is_empty() {
+            continue;
+        }
+        let take = |places: &[i64]| -> Result<Tensor> { Ok(rows.f_index_select(0, &Tensor::f_from_slice(places)?)?) };
+        highest = highest.max(score(&take(&own)?, (own.len() as i64, 1), &take(&others)?, neighbours)?.score);
+    }
+    Ok(highest)
+}
