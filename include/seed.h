@@ -5,7 +5,7 @@
  * released by their _free function, in any order and from any thread; NULL is fine. What a call works with lives until that call
  * ends, also when its handle is freed meanwhile. A handle that is passed as const may be used by several threads at once;
  * otherwise concurrent use gives SEED_ERROR_BUSY. A freed handle gives SEED_ERROR_INVALID_ARGUMENT until 1,024 more were freed. A
- * C++ exception of a callback ends its call with SEED_ERROR_CANCELLED. Texts are UTF-8 and end in NUL. Call seed_init first. */
+ * C++ exception of a callback ends its call with SEED_ERROR_CANCELLED. Threads that call need a stack of 256 KiB. Texts are UTF-8 and end in NUL. Call seed_init first. */
 
 #ifndef SEED_H
 #define SEED_H
@@ -182,7 +182,8 @@ struct DLManagedTensorVersioned;
 #define SEED_PIXEL_BGRA8 6
 
 /*
- Three planes of float, red, green, blue, each height·row_stride bytes, values 0 to 1.
+ Three planes of float, red, green, blue, each height·row_stride bytes, values 0 to 1. Values outside are clamped, of which the
+ …_warnings of the object that took the image tell; NaN is SEED_ERROR_INVALID_ARGUMENT.
  */
 #define SEED_PIXEL_PLANAR_F32 7
 
@@ -2261,6 +2262,8 @@ SEED_MUST_USE seed_error *seed_teacher_from_callback(seed_teacher_callback callb
  default) the student gets a projection head of the teacher's width when its first trainer is made; until then it has none,
  and its embedding is its features. With
  "image_channels" 1 the network takes one grey channel; teachers still see three. The caller frees it.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT for an unknown architecture, or a Vision Transformer whose image size is no multiple of its patch.
  */
 SEED_MUST_USE seed_error *seed_student_new(const char *architecture,
                              const seed_config *config,
@@ -2676,9 +2679,10 @@ SEED_MUST_USE seed_error *seed_bank_predict_size(uint64_t images,
  SEED_OUTCOME_* to `*outcome`. `callback`, `user_data`, `cancel` and `outcome` may be NULL. The whole file is reserved at
  the start. kill -9 at any moment costs a few seconds of work: the next call goes on from the last rows that are sound.
 
- Errors: SEED_ERROR_IO when the disk is too small (says the bytes that are missing) or full, SEED_ERROR_MISMATCH with the
- reason when the bank there is of another teacher, precision, data set, seed or of other views, SEED_ERROR_FORMAT when
- the file there is no bank, SEED_ERROR_BUSY while it is open.
+ Errors: SEED_ERROR_IO when the disk is too small (says the bytes that are missing) or full, SEED_ERROR_MISMATCH when
+ the teacher gives NaN or infinity, naming the image, or with the reason when the bank there is of another teacher,
+ precision, data set, seed or of other views, SEED_ERROR_FORMAT when the file there is no bank, SEED_ERROR_BUSY while
+ it is open.
  */
 SEED_MUST_USE seed_error *seed_bank_fill(const char *path,
                            const seed_config *config,
@@ -3122,7 +3126,8 @@ SEED_MUST_USE seed_error *seed_anomaly_save(const seed_anomaly *anomaly,
 /*
  The score above which an image is an alarm, and the false-alarm rate that it keeps on good parts: the one that was asked
  for, or 1/(n + 1) where n held-out groups of images ("anomaly.group") are too few for it, with "anomaly.confidence" c
- 1 - (1 - c)^(1/n). Infinite and 0 where none was held out. Both may be NULL.
+ 1 - (1 - c)^(1/n). Where none was held out the threshold comes of the learned images themselves (docs/anomaly.md), the rate is NaN,
+ and seed_anomaly_warnings says so. Both may be NULL.
  */
 SEED_MUST_USE seed_error *seed_anomaly_threshold(const seed_anomaly *anomaly,
                                    float *threshold,
@@ -3130,8 +3135,8 @@ SEED_MUST_USE seed_error *seed_anomaly_threshold(const seed_anomaly *anomaly,
 
 /*
  What is known about the detector as a JSON object, by the rule of seed_config_get_string: "settings", "patches" and
- "patch_dim" of the memory (0 for stfpm), "held_out" and "held_out_groups" (how many images and groups of images), "threshold"
- and "rate" (null where none was held out).
+ "patch_dim" of the memory (0 for stfpm), "held_out" and "held_out_groups" (how many images and groups of images), "threshold",
+ "rate" (null where none was held out) and "computes".
  */
 SEED_MUST_USE seed_error *seed_anomaly_describe(const seed_anomaly *anomaly,
                                   char *buffer,

@@ -58,7 +58,9 @@ pub fn check_entries(rows: &Tensor, who: impl Fn() -> String, names: Names) -> R
 
 /// "the WHO gave WHAT for IMAGE", with what to look at.
 pub fn gave(who: &str, what: &str, image: &str) -> Error {
-    Error::mismatch(format!("the {who} gave {what} for {image}; look at its weights, at \"mean\" and \"std\", and at \"precision\""))
+    Error::mismatch(format!(
+        "the {who} gave {what} for {image}; look at its weights, at \"mean\" and \"std\", and at \"precision\""
+    ))
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ pub mod events;
 pub mod export;
 pub mod ffi;
 mod file_lock;
+pub mod finite;
 pub mod gate;
 mod hash;
 pub mod infer;

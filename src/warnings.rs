@@ -21,12 +21,13 @@ pub struct Warnings(Arc<Mutex<Vec<String>>>);
 
 impl Warnings {
     /// Logs `text` and keeps it, unless it is known already.
-    pub fn add(&self, text: impl Into<String>) {
-        let text = text.into();
+    pub fn add(&self, text: impl AsRef<str> + Into<String>) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.contains(&text) {
+        // What is known allocates nothing: some warnings come with every frame.
+        if kept.iter().any(|known| known == text.as_ref()) {
             return;
         }
+        let text = text.into();
         log::warn!("{text}");
         if kept.len() < MAX_WARNINGS {
             kept.push(text);
@@ -41,6 +42,11 @@ impl Warnings {
                 kept.push(text);
             }
         }
+    }
+
+    /// Drops what does not hold any more.
+    pub fn forget(&self, text: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|kept| kept != text);
     }
 
     /// All warnings so far.
@@ -64,6 +70,8 @@ mod tests {
         warnings.clone().add("two\nlines");
         warnings.add("two\nlines");
         assert_eq!(warnings.text(), "two lines");
+        warnings.add("gone");
+        warnings.forget("gone");
         warnings.keep(["two\nlines".to_owned(), "three".to_owned()]);
         assert_eq!(warnings.list().len(), 2);
         (0..2 * MAX_WARNINGS).for_each(|number| warnings.add(number.to_string()));

@@ -30,6 +30,9 @@ pub fn save(path: &Path, contents: &Contents) -> Result<()> {
             path.display()
         )));
     }
+    for state in [&contents.student, &contents.optimiser, &contents.queue] {
+        weights::check_finite(&state.tensors).map_err(|error| error.context(path.display()))?;
+    }
     fs::create_dir_all(&parent).map_err(|error| Error::io("create", &parent, &error))?;
     remove_leftovers(&parent, name);
     let draft = parent.join(draft_name(name));

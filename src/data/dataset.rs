@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use walkdir::WalkDir;
 
 use super::decode::EXTENSIONS;
-use super::frame::{Frame, FrameView};
+use super::frame::{CLAMPED, Frame, FrameView};
 use super::lock;
 use super::scale::{Reading, ScaledFrame};
 use super::source::{EncodedImage, EncodedImages, Source};
@@ -176,7 +176,11 @@ impl Dataset {
     /// # Errors
     /// As [`FrameView::to_frame`], with the name in front.
     pub fn push(&self, name: &str, frame: &FrameView) -> Result<usize> {
-        self.push_frame(name, frame.to_frame().map_err(|error| error.context(name))?)
+        let copy = frame.to_frame().map_err(|error| error.context(name))?;
+        if frame.is_clamped() {
+            self.warnings.add(CLAMPED);
+        }
+        self.push_frame(name, copy)
     }
 
     /// Appends `frame` and gives its number, as [`Dataset::push`].
@@ -208,6 +212,11 @@ impl Dataset {
     /// `InvalidArgument` where there is no image `i`.
     pub fn name(&self, i: usize) -> Result<String> {
         self.image(i, |image| image.name.clone())
+    }
+
+    /// What messages call image `i`: "image a/b.png".
+    pub fn title(&self, i: usize) -> String {
+        self.name(i).map_or_else(|_| format!("image {i}"), |name| format!("image {name}"))
     }
 
     /// The pixels of image `i` at their full size, decoded or from the cache.

@@ -35,7 +35,8 @@ pub enum PixelFormat {
     Rgba8 = 5,
     /// Blue, green, red, alpha; alpha is dropped.
     Bgra8 = 6,
-    /// Three planes, red, green and blue, of native `f32` in [0, 1]. Values outside are clamped, NaN becomes 0.
+    /// Three planes, red, green and blue, of native `f32` in [0, 1]. Values outside are clamped ([`FrameView::is_clamped`] tells);
+    /// NaN is refused.
     PlanarF32 = 7,
 }
 
@@ -125,10 +126,24 @@ impl<'a> FrameView<'a> {
         }
     }
 
+    /// Whether planar floats lie outside [0, 1] by more than half a level, so that a copy clamps them: an image in 0 to 255 becomes
+    /// white. Interpolation that swings a little over is no fault. Frames of bytes never do.
+    pub fn is_clamped(&self) -> bool {
+        let outside = |bytes: &[u8]| !(-HALF_LEVEL..=1.0 + HALF_LEVEL).contains(&float_of(bytes));
+        self.format == PixelFormat::PlanarF32 && self.check().is_ok() && self.float_rows().flatten().any(outside)
+    }
+
+    /// The rows of all planes, each as its numbers' bytes; `check` has passed.
+    fn float_rows(&self) -> impl Iterator<Item = std::slice::ChunksExact<'a, u8>> {
+        let (bytes, stride, row) = (self.bytes, self.stride, self.width as usize * 4);
+        (0..self.height as usize * 3).map(move |y| bytes[y * stride..][..row].chunks_exact(4))
+    }
+
     /// A copy as interleaved 8-bit rows without padding: 1 channel for the mono formats, else red, green, blue.
     ///
     /// # Errors
-    /// As [`FrameView::new`] (the fields are public, so they are checked again), and `OutOfMemory`.
+    /// As [`FrameView::new`] (the fields are public, so they are checked again), `InvalidArgument` for a planar float that is NaN, and
+    /// `OutOfMemory`.
     pub fn to_frame(&self) -> Result<Frame> {
         self.to_frame_in(Vec::new())
     }
@@ -139,6 +154,15 @@ impl<'a> FrameView<'a> {
     /// As `to_frame`.
     pub fn to_frame_in(&self, buffer: Vec<u8>) -> Result<Frame> {
         self.check()?;
+        if self.format == PixelFormat::PlanarF32
+            && let Some((y, x)) = self
+                .float_rows()
+                .enumerate()
+                .find_map(|(y, mut row)| Some((y, row.position(|bytes| float_of(bytes).is_nan())?)))
+        {
+            let (plane, y) = (["red", "green", "blue"][y / self.height as usize], y % self.height as usize);
+            return Err(Error::invalid(format!("the {plane} of pixel ({x}, {y}) is NaN, expected a number in [0, 1]")));
+        }
         let channels = if matches!(self.format, PixelFormat::Mono8 | PixelFormat::Mono16) { 1 } else { 3 };
         let (width, height) = (self.width as usize, self.height as usize);
         let mut pixels = buffer;
@@ -171,11 +195,19 @@ impl<'a> FrameView<'a> {
     }
 }
 
+/// What a caller is told of frames that are clamped.
+pub const CLAMPED: &str = "planar floats outside [0, 1] were clamped to it, so such pixels are black or white; divide levels of 0 to 255 by 255";
+
+/// Half of a level of 255.
+const HALF_LEVEL: f32 = 0.5 / 255.0;
+
+fn float_of(bytes: &[u8]) -> f32 {
+    f32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+}
+
 /// The nearest of 256 levels for four bytes that hold a native `f32` in [0, 1].
 fn byte_of_f32(bytes: &[u8]) -> u8 {
-    let value = f32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-    // The cast saturates and turns NaN into 0.
-    (value.clamp(0.0, 1.0) * 255.0 + 0.5) as u8
+    (float_of(bytes).clamp(0.0, 1.0) * 255.0 + 0.5) as u8
 }
 
 /// An owned image: (H, W, C) bytes without padding, C = 1 (grey) or 3 (red, green, blue).

@@ -9,9 +9,11 @@ mod npy;
 pub mod queue;
 pub mod step;
 pub mod targets;
+mod unread;
 
 pub use bank::Bank;
 pub use image_targets::{ImageEmbeddings, ImageTargets};
 pub use loss::{Temperatures, seed_loss};
 pub use queue::Queue;
 pub use targets::Targets;
+pub use unread::UnreadTargets;

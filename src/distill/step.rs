@@ -12,6 +12,7 @@ use tch::{Kind, Tensor};
 use super::loss::{Temperatures, seed_loss};
 use super::queue::Queue;
 use crate::Result;
+use crate::finite::Names;
 use crate::model::{Mode, Network, Teacher, unit_rows};
 use crate::optim::Sgd;
 use crate::torch::{Autocast, caught};
@@ -39,15 +40,15 @@ pub struct StepSettings {
 /// Where a batch's targets t come from.
 #[derive(Clone, Copy)]
 pub enum Target<'a> {
-    /// The teacher sees the images.
-    Embed(&'a Teacher),
+    /// The teacher sees the images, which errors call by these names.
+    Embed(&'a Teacher, Names<'a>),
     /// They are there already: (B,C), unit rows, on the images' device.
     Given(&'a Tensor),
 }
 
 impl<'a> From<&'a Teacher> for Target<'a> {
     fn from(teacher: &'a Teacher) -> Self {
-        Target::Embed(teacher)
+        Target::Embed(teacher, &|row| format!("image {row} of the step"))
     }
 }
 
@@ -63,6 +64,32 @@ pub fn distill<'a>(
     optimiser: &mut Sgd,
     settings: &StepSettings,
 ) -> Result<Tensor> {
+    Ok(distill_step(images, student, target, queue, optimiser, settings)?.loss)
+}
+
+/// What a step computed, all of it unread and without a gradient.
+#[derive(Debug)]
+pub struct Step {
+    /// L, 0-dim.
+    pub loss: Tensor,
+    /// s, (B,C), as it was before the update.
+    pub embedding: Tensor,
+    /// t, (B,C).
+    pub target: Tensor,
+}
+
+/// As [`distill`], with the embeddings that the loss came of.
+///
+/// # Errors
+/// Those of `distill`.
+pub fn distill_step<'a>(
+    images: &Tensor,
+    student: &Network,
+    target: impl Into<Target<'a>>,
+    queue: &mut Queue,
+    optimiser: &mut Sgd,
+    settings: &StepSettings,
+) -> Result<Step> {
     let result = caught(|| {
         let out = accumulate(images, student, target.into(), queue, settings)?;
         if settings.clip_norm > 0.0 {
@@ -71,13 +98,13 @@ pub fn distill<'a>(
         optimiser.step(settings.learning_rate)?;
         Ok(out)
     });
-    let (loss, target) = result.inspect_err(|_| {
+    let step = result.inspect_err(|_| {
         // The next backward pass would add to what stays behind. The first error is the one to tell; a second one here
         // adds nothing.
         let _ = optimiser.drop_gradients();
     })?;
-    queue.push(&target)?;
-    Ok(loss)
+    queue.push(&step.target)?;
+    Ok(step)
 }
 
 /// What the teacher sees of the student's `images`: the same, or of grey ones (B,1,H,W) the colours (B,3,H,W) that the grey
@@ -92,41 +119,49 @@ pub fn for_teacher(images: &Tensor, colours: Option<[(f64, f64); 3]>) -> Result<
     Ok(pixels.f_permute([0, 3, 1, 2])?) // channels-last
 }
 
-/// Adds up the gradients of all pieces; gives the batch's loss and targets (B,C). Every piece sees the same queue.
+/// Adds up the gradients of all pieces; gives the batch's loss and rows. Every piece sees the same queue.
 fn accumulate(
     images: &Tensor,
     student: &Network,
     target: Target<'_>,
     queue: &Queue,
     settings: &StepSettings,
-) -> Result<(Tensor, Tensor)> {
+) -> Result<Step> {
     let batch = images.size()[0];
     let length = (batch as u64).div_ceil(settings.pieces.max(1)).max(1) as i64;
     if length >= batch {
         return forward_backward(images, student, target, queue, settings, 1.0);
     }
-    let (mut losses, mut targets) = (Vec::new(), Vec::new());
+    let (mut losses, mut embeddings, mut targets) = (Vec::new(), Vec::new(), Vec::new());
     for (number, start) in (0..batch).step_by(length as usize).enumerate() {
         let piece = images.f_narrow(0, start, length.min(batch - start))?;
         let own; // this piece's rows of given targets
+        let shifted: Box<dyn Fn(usize) -> String>;
         let target = match target {
             Target::Given(rows) => {
                 own = rows.f_narrow(0, start, length.min(batch - start))?;
                 Target::Given(&own)
             }
-            embed => embed,
+            Target::Embed(teacher, names) => {
+                shifted = Box::new(move |row| names(start as usize + row));
+                Target::Embed(teacher, &*shifted)
+            }
         };
         let share = piece.size()[0] as f64 / batch as f64;
         let noise = settings.noise.wrapping_add((number as u64).wrapping_mul(0xd1b5_4a32_d192_ed03));
-        let (loss, target) =
-            forward_backward(&piece, student, target, queue, &StepSettings { noise, ..*settings }, share)?;
-        losses.push(loss);
-        targets.push(target);
+        let step = forward_backward(&piece, student, target, queue, &StepSettings { noise, ..*settings }, share)?;
+        losses.push(step.loss);
+        embeddings.push(step.embedding);
+        targets.push(step.target);
     }
-    Ok((Tensor::f_stack(&losses, 0)?.f_sum(None)?, Tensor::f_cat(&targets, 0)?))
+    Ok(Step {
+        loss: Tensor::f_stack(&losses, 0)?.f_sum(None)?,
+        embedding: Tensor::f_cat(&embeddings, 0)?,
+        target: Tensor::f_cat(&targets, 0)?,
+    })
 }
 
-/// One forward and backward pass; loss and gradient are multiplied by `share`. Gives the loss and the targets.
+/// One forward and backward pass; loss and gradient are multiplied by `share`.
 fn forward_backward(
     images: &Tensor,
     student: &Network,
@@ -134,10 +169,11 @@ fn forward_backward(
     queue: &Queue,
     settings: &StepSettings,
     share: f64,
-) -> Result<(Tensor, Tensor)> {
+) -> Result<Step> {
     let target = match target {
-        Target::Embed(teacher) => {
-            teacher.embed_fused(&for_teacher(images, settings.colours)?, settings.precision)? // t, (B,C), unit rows
+        Target::Embed(teacher, names) => {
+            let images = for_teacher(images, settings.colours)?;
+            teacher.embed_named(&images, Some(settings.precision), names)? // t, (B,C), unit rows
         }
         Target::Given(rows) => rows.shallow_clone(),
     };
@@ -152,7 +188,7 @@ fn forward_backward(
         loss.gradient = loss.gradient.f_mul_scalar(share)?;
     }
     loss.backward(&embedding)?;
-    Ok((loss.value, target))
+    Ok(Step { loss: loss.value, embedding: embedding.f_detach()?, target })
 }
 
 #[cfg(test)]

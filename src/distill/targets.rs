@@ -9,6 +9,7 @@ use super::image_targets::ImageTargets;
 use super::step::Target;
 use crate::data::{Batch, Slot};
 use crate::error::{Error, ErrorKind, Result};
+use crate::finite::Names;
 use crate::model::{Teacher, unit_rows};
 use crate::torch;
 
@@ -55,7 +56,8 @@ impl Targets {
 
     /// What a teacher that is no network of ours says of `images` (B,3,H,W), asked in `pieces` as the student is; `None` for
     /// any other source. An application's callback may use the library, so it is called before a step locks anything.
-    pub fn asked(&self, images: &Tensor, pieces: u64) -> Result<Option<Tensor>> {
+    /// Errors call image i by the name that `names` gives.
+    pub fn asked(&self, images: &Tensor, pieces: u64, names: Names) -> Result<Option<Tensor>> {
         let Targets::Teacher(teacher) = self else { return Ok(None) };
         if teacher.embedder().is_none() {
             return Ok(None);
@@ -64,19 +66,20 @@ impl Targets {
         let length = (batch as u64).div_ceil(pieces.max(1)).max(1) as i64;
         let mut rows = Vec::new();
         for start in (0..batch).step_by(length as usize) {
-            rows.push(teacher.embed(&images.f_narrow(0, start, length.min(batch - start))?)?);
+            let piece = images.f_narrow(0, start, length.min(batch - start))?;
+            rows.push(teacher.embed_named(&piece, None, &|row| names(start as usize + row))?);
         }
         Ok(Some(Tensor::f_cat(&rows, 0)?))
     }
 
     /// What the teacher says of whole frames, `images` (B,3,H,W), which are the images `numbers` of the data set: (B,C) unit rows. A
-    /// bank has no such view, so its answer is the mean of those that it has.
+    /// bank has no such view, so its answer is the mean of those that it has. Errors call image i by the name that `names` gives.
     ///
     /// # Errors
     /// Those of the source.
-    pub fn of_frames(&self, images: &Tensor, numbers: &[usize], precision: Kind) -> Result<Tensor> {
+    pub fn of_frames(&self, images: &Tensor, numbers: &[usize], precision: Kind, names: Names) -> Result<Tensor> {
         let rows = match self {
-            Targets::Teacher(teacher) => return teacher.embed_fused(images, precision),
+            Targets::Teacher(teacher) => return teacher.embed_named(images, Some(precision), names),
             Targets::Images(targets) => targets.targets(numbers)?,
             Targets::Bank(bank) => {
                 let mut views = Vec::new();
@@ -91,11 +94,20 @@ impl Targets {
     }
 
     /// What a step takes its targets from: the `stored` rows, or the teacher.
-    pub fn of_step<'a>(&'a self, stored: Option<&'a Tensor>) -> Result<Target<'a>> {
+    pub fn of_step<'a>(&'a self, stored: Option<&'a Tensor>, names: Names<'a>) -> Result<Target<'a>> {
         match (self, stored) {
             (_, Some(rows)) => Ok(Target::Given(rows)),
-            (Targets::Teacher(teacher), None) => Ok(Target::Embed(teacher)),
+            (Targets::Teacher(teacher), None) => Ok(Target::Embed(teacher, names)),
             (_, None) => Err(Error::new(ErrorKind::Internal, "a step over stored targets without its rows")),
+        }
+    }
+
+    /// Who gives the rows, for messages.
+    pub fn who(&self) -> String {
+        match self {
+            Targets::Teacher(teacher) => format!("teacher ({})", teacher.name()),
+            Targets::Bank(bank) => format!("bank's teacher ({})", bank.header().teacher.architecture),
+            Targets::Images(_) => "table of embeddings".to_owned(),
         }
     }
 

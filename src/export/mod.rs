@@ -40,6 +40,7 @@ use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::student_file::{EXPORT_FORMAT, StudentHeader};
+use crate::model::weights::check_finite;
 use crate::model::{Activation, Head, Network};
 
 /// What is written.
@@ -112,7 +113,7 @@ impl Default for Options {
 /// Writes `network`, whose images are made as `header` says, to `path`. On an error what stood there is as it was.
 ///
 /// # Errors
-/// `Mismatch` where the header is of another network; `Unsupported` for an operation that cannot be written, naming it, and for
+/// `Mismatch` where the header is of another network or a weight is NaN or infinite; `Unsupported` for an operation that cannot be written, naming it, and for
 /// an ONNX model of 2 GB and more; `Io` from writing; `Internal` where the written file does not compute what the network does.
 pub fn export(path: &Path, network: &Network, header: &StudentHeader, options: &Options) -> Result<()> {
     if (header.architecture, header.head) != (network.architecture(), network.head()) {
@@ -124,6 +125,8 @@ pub fn export(path: &Path, network: &Network, header: &StudentHeader, options: &
             network.head()
         )));
     }
+    check_finite(network.to_state()?.iter().map(|(name, tensor)| (name, tensor)))
+        .map_err(|error| error.context(path.display()))?;
     let mut texts = header.texts(EXPORT_FORMAT)?;
     if matches!(options.format, Format::Onnx | Format::TorchScript) {
         let input = match options.input {

@@ -84,9 +84,10 @@ pub unsafe extern "C" fn seed_bank_predict_size(images: u64, views: u64, dim: u6
 /// SEED_OUTCOME_* to `*outcome`. `callback`, `user_data`, `cancel` and `outcome` may be NULL. The whole file is reserved at
 /// the start. kill -9 at any moment costs a few seconds of work: the next call goes on from the last rows that are sound.
 ///
-/// Errors: SEED_ERROR_IO when the disk is too small (says the bytes that are missing) or full, SEED_ERROR_MISMATCH with the
-/// reason when the bank there is of another teacher, precision, data set, seed or of other views, SEED_ERROR_FORMAT when
-/// the file there is no bank, SEED_ERROR_BUSY while it is open.
+/// Errors: SEED_ERROR_IO when the disk is too small (says the bytes that are missing) or full, SEED_ERROR_MISMATCH when
+/// the teacher gives NaN or infinity, naming the image, or with the reason when the bank there is of another teacher,
+/// precision, data set, seed or of other views, SEED_ERROR_FORMAT when the file there is no bank, SEED_ERROR_BUSY while
+/// it is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_bank_fill(
     path: *const c_char,

@@ -19,7 +19,8 @@ pub const SEED_PIXEL_BGR8: i32 = 4;
 pub const SEED_PIXEL_RGBA8: i32 = 5;
 /// Blue, green, red and an alpha that is ignored, one byte each.
 pub const SEED_PIXEL_BGRA8: i32 = 6;
-/// Three planes of float, red, green, blue, each height·row_stride bytes, values 0 to 1.
+/// Three planes of float, red, green, blue, each height·row_stride bytes, values 0 to 1. Values outside are clamped, of which the
+/// …_warnings of the object that took the image tell; NaN is SEED_ERROR_INVALID_ARGUMENT.
 pub const SEED_PIXEL_PLANAR_F32: i32 = 7;
 
 /// The pixels are in main memory.

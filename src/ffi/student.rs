@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::data::ViewConfig;
 use crate::model::provenance::{Provenance, SharedProvenance};
 use crate::model::student_file::{StudentHeader, load_student, save_student};
-use crate::model::{Architecture, Head, Network, start_from};
+use crate::model::{Architecture, Head, Mode, Network, start_from};
 use crate::train::distill::{SharedNetwork, lock, with_lock};
 use crate::warnings::Warnings;
 use crate::{Error, Result, device};
@@ -88,6 +88,8 @@ handle!(seed_student, StudentInner, |student| &student.warnings);
 /// default) the student gets a projection head of the teacher's width when its first trainer is made; until then it has none,
 /// and its embedding is its features. With
 /// "image_channels" 1 the network takes one grey channel; teachers still see three. The caller frees it.
+///
+/// Errors: SEED_ERROR_INVALID_ARGUMENT for an unknown architecture, or a Vision Transformer whose image size is no multiple of its patch.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_student_new(
     architecture: *const c_char,
@@ -101,6 +103,9 @@ pub unsafe extern "C" fn seed_student_new(
             with(config, |config| {
                 config.validate()?;
                 let head = projection(config);
+                let (height, width) = (i64::from(config.view.height), i64::from(config.view.width));
+                // Before there is a network, which may be large.
+                architecture.check_size(1, height, width, Mode::Eval)?;
                 let (channels, device) = (i64::from(config.view.channels), device::parse(&config.device)?);
                 let network = Network::with_channels(architecture, head, channels, config.seed, device)?;
                 let header = StudentHeader::new(&network, &config.view);

@@ -20,6 +20,7 @@ use super::student::seed_student;
 use super::teacher::seed_teacher;
 use crate::Result;
 use crate::config::Config;
+use crate::data::frame::CLAMPED;
 use crate::distill::ImageTargets;
 use crate::model::provenance::SharedProvenance;
 use crate::train::distill::{SharedNetwork, SharedQueue};
@@ -248,8 +249,14 @@ pub unsafe extern "C" fn seed_trainer_step(
 ) -> *mut seed_error {
     catch(|| unsafe {
         check_optional("loss", loss)?;
-        let frames = views(images, count)?.iter().map(|view| view.to_frame()).collect::<crate::Result<Vec<_>>>()?;
-        let value = with_mut(trainer, |trainer| trainer.step_on(&frames))?;
+        let views = views(images, count)?;
+        let frames = views.iter().map(|view| view.to_frame()).collect::<crate::Result<Vec<_>>>()?;
+        let value = with_mut(trainer, |trainer| {
+            if views.iter().any(|view| view.is_clamped()) {
+                trainer.warnings().add(CLAMPED);
+            }
+            trainer.step_on(&frames)
+        })?;
         if !loss.is_null() {
             put(loss, value);
         }

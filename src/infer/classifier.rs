@@ -69,6 +69,25 @@ impl ClassifierHeader {
         Self { names, temperature: 1.0, threshold: 0.0, held_out: None, training: Value::Null }
     }
 
+    /// What a person should know about a classifier with this header.
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.held_out.is_none() {
+            warnings.push(
+                "no image was held out, so the probabilities are not calibrated and \"unsure\" has no threshold of its own; \
+                 label more images, or set \"finetune.held_out\" above 0"
+                    .to_owned(),
+            );
+        }
+        if self.training.get("diverged") == Some(&Value::Bool(true)) {
+            warnings.push(
+                "fine-tuning has diverged; this is the best classifier before that, lower \"finetune.learning_rate\""
+                    .to_owned(),
+            );
+        }
+        warnings
+    }
+
     fn check(&self, classes: i64) -> Result<()> {
         check_names(&self.names)?;
         if i64::try_from(self.names.len()) != Ok(classes) {
@@ -189,6 +208,7 @@ impl Classifier {
         let session = Session::new(&network, view, SessionOptions { output: Output::Logits, ..options })?;
         network.to_device(Device::Cpu)?;
         let student = StudentHeader::new(&network, view);
+        header.warnings().into_iter().for_each(|warning| session.warnings.add(warning));
         Ok(Self { session, network: Mutex::new(network), student, header })
     }
 

@@ -25,6 +25,7 @@ use super::Session;
 use crate::data::render::render_frame;
 use crate::data::{FrameView, Scratch, ViewConfig};
 use crate::error::{Error, Result};
+use crate::finite::{self, Names};
 use crate::model::Stage;
 
 impl Session {
@@ -61,10 +62,18 @@ impl Session {
         let length = self.view.view_len();
         let mut views = vec![0f32; frames.len() * length];
         for (number, (frame, view)) in frames.iter().zip(views.chunks_exact_mut(length)).enumerate() {
+            self.note_frame(frame);
             let frame = frame.to_frame().map_err(|error| error.context(format!("frame {number}")))?;
             render_frame(&frame, &self.view, view, &mut scratch)?;
         }
-        self.plan.maps(&images_of(&views, &self.view)?, &stages)
+        self.sound_maps(&images_of(&views, &self.view)?, &stages, &|row| format!("frame {row}"))
+    }
+
+    /// The maps of images (B, C, H, W), which must be numbers; errors call image i by the name that `names` gives.
+    pub(super) fn sound_maps(&self, images: &Tensor, stages: &[Stage], names: Names) -> Result<Vec<Tensor>> {
+        let maps = self.plan.maps(images, stages)?;
+        maps.iter().try_for_each(|map| finite::check_entries(map, || self.who(), names))?;
+        Ok(maps)
     }
 }
 

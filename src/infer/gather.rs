@@ -62,15 +62,17 @@ impl Gather {
     }
 
     /// The rows of `count` views, 1 to [`ROOM`], into `out` (count · dim). `draw` fills views (count · view_len), on this thread;
-    /// `run` turns views (n · view_len) into rows (n · dim), on the thread of whoever came first.
+    /// `run` turns views (n · view_len) into rows (n · dim), on the thread of whoever came first. `check` looks at this caller's rows
+    /// before they are copied.
     ///
     /// # Errors
-    /// Those of `draw` (this caller's alone) and of `run` (everyone's in the batch); `out` is untouched then.
+    /// Those of `draw` and `check` (this caller's alone) and of `run` (everyone's in the batch); `out` is untouched then.
     pub fn rows(
         &self,
         count: usize,
         draw: impl FnOnce(&mut [f32]) -> Result<()>,
         run: impl FnOnce(&[f32], &mut [f32]) -> Result<()>,
+        check: impl FnOnce(&[f32]) -> Result<()>,
         out: &mut [f32],
     ) -> Result<()> {
         if count == 0 || count > ROOM || out.len() != count * self.dim {
@@ -116,11 +118,15 @@ impl Gather {
             Some(Err((kind, message))) => Err(Error::new(*kind, message.clone())),
             _ => Ok(()),
         };
-        let result = drawn.and(outcome);
+        let mut result = drawn.and(outcome);
         if result.is_ok() {
             // SAFETY: the batch has run, so its rows are only read until `unread` is 0.
             let rows = unsafe { &*memory.rows.get() };
-            out.copy_from_slice(&rows[first * self.dim..][..count * self.dim]);
+            let rows = &rows[first * self.dim..][..count * self.dim];
+            result = caught("looking at the rows", || check(rows));
+            if result.is_ok() {
+                out.copy_from_slice(rows);
+            }
         }
         state.batches[number].unread -= count;
         if state.batches[number].unread == 0 {
@@ -193,6 +199,10 @@ mod tests {
 
     use super::*;
 
+    fn sound(_: &[f32]) -> Result<()> {
+        Ok(())
+    }
+
     /// Rows are the sums of their views.
     fn sums(views: &[f32], rows: &mut [f32]) -> Result<()> {
         views.chunks_exact(2).zip(rows).for_each(|(view, row)| *row = view.iter().sum());
@@ -218,7 +228,7 @@ mod tests {
                             batches.fetch_add(1, Ordering::Relaxed);
                             sums(views, rows)
                         };
-                        gather.rows(count, draw, run, &mut out).unwrap();
+                        gather.rows(count, draw, run, sound, &mut out).unwrap();
                         assert!(out.iter().enumerate().all(|(slot, &row)| row == 2.0 * value(slot)));
                     }
                 });
@@ -248,7 +258,7 @@ mod tests {
                         Ok(())
                     };
                     let mut out = [0.0];
-                    gather.rows(1, draw, run, &mut out).unwrap();
+                    gather.rows(1, draw, run, sound, &mut out).unwrap();
                     assert_eq!(out, [2.0]);
                 });
             }
@@ -260,18 +270,20 @@ mod tests {
     fn an_error_or_a_panic_hurts_only_those_it_belongs_to() {
         let gather = Gather::new(2, 1);
         let mut out = [7.0];
-        let bad = gather.rows(1, |_| Err(Error::invalid("no view")), sums, &mut out).unwrap_err();
+        let bad = gather.rows(1, |_| Err(Error::invalid("no view")), sums, sound, &mut out).unwrap_err();
         assert_eq!(bad.kind(), ErrorKind::InvalidArgument);
-        let bad = gather.rows(1, |_| panic!("at the disco"), sums, &mut out).unwrap_err();
+        let bad = gather.rows(1, |_| panic!("at the disco"), sums, sound, &mut out).unwrap_err();
         assert_eq!(bad.kind(), ErrorKind::Internal);
-        let bad = gather.rows(1, |_| Ok(()), |_, _| panic!("again"), &mut out).unwrap_err();
+        let bad = gather.rows(1, |_| Ok(()), |_, _| panic!("again"), sound, &mut out).unwrap_err();
         assert_eq!((bad.kind(), out), (ErrorKind::Internal, [7.0]));
         let draw = |view: &mut [f32]| {
             view.fill(2.0);
             Ok(())
         };
-        gather.rows(1, draw, sums, &mut out).unwrap();
+        gather.rows(1, draw, sums, |_| Err(Error::invalid("no row")), &mut out).unwrap_err();
+        assert_eq!(out, [7.0]);
+        gather.rows(1, draw, sums, sound, &mut out).unwrap();
         assert_eq!(out, [4.0]);
-        assert!(gather.rows(0, |_| Ok(()), sums, &mut []).is_err());
+        assert!(gather.rows(0, |_| Ok(()), sums, sound, &mut []).is_err());
     }
 }

@@ -12,6 +12,7 @@ use tch::{Device, Kind, Tensor};
 use super::Output;
 use crate::data::random::{Purpose, generator};
 use crate::error::{Error, ErrorKind, Result};
+use crate::finite::Names;
 use crate::model::{Embedder, Fused, Stage, embed_with};
 use crate::{device, torch};
 
@@ -79,13 +80,14 @@ impl Plan {
         Ok(Plan::Programs { single: Box::new(single), several: best.map(|(_, program)| program), kind })
     }
 
-    /// images (B, C, H, W) on the CPU or the plan's device → rows (B, d), float32.
-    pub fn run(&self, images: &Tensor, output: Output) -> Result<Tensor> {
+    /// images (B, C, H, W) on the CPU or the plan's device → rows (B, d), float32. Errors of an embedder call image i by the name
+    /// that `names` gives; rows of programs are not looked at here.
+    pub fn run(&self, images: &Tensor, output: Output, names: Names) -> Result<Tensor> {
         let images = torch::copy_to(images, self.device())?;
         match self {
             Plan::Programs { several: Some(several), .. } if images.size()[0] > 1 => rows(several, &images, output),
             Plan::Programs { single, .. } => rows(single, &images, output),
-            Plan::Embedder(embedder) => embed_with(&**embedder, &images),
+            Plan::Embedder(embedder) => embed_with(&**embedder, &images, names),
         }
     }
 

@@ -36,6 +36,7 @@ use super::plan::Plan;
 use crate::data::render::render_frame;
 use crate::data::{FrameView, Scratch, ViewConfig};
 use crate::error::{Error, ErrorKind, Result};
+use crate::finite::{self, Names};
 use crate::memory::room;
 use crate::model::student_file::load_student;
 use crate::model::{Architecture, Description, Fused, Head, Network, Teacher};
@@ -257,7 +258,8 @@ impl Session {
     /// One row for each frame, in order: (frames, [`dim`](Session::dim)).
     ///
     /// # Errors
-    /// `InvalidArgument` for a frame that is not sound (names its place), `OutOfMemory` or `Torch` from libtorch.
+    /// `InvalidArgument` for a frame that is not sound (names its place), `Mismatch` where the network gives NaN or infinity (names the
+    /// place as well), `OutOfMemory` or `Torch` from libtorch.
     pub fn embed(&self, frames: &[FrameView<'_>]) -> Result<Vec<f32>> {
         let mut rows = reserve(frames.len(), self.dim)?;
         rows.resize(frames.len() * self.dim, 0.0);
@@ -316,6 +318,7 @@ impl Session {
         }
         let draw_one = |number: usize, view: &mut [f32]| -> Result<()> {
             let drawn = frame(first + number).and_then(|frame| {
+                self.note_frame(&frame);
                 SCRATCH.with_borrow_mut(|(scratch, pixels)| {
                     let frame = frame.to_frame_in(std::mem::take(pixels))?;
                     let result = render_frame(&frame, &self.view, view, scratch);
@@ -325,6 +328,7 @@ impl Session {
             });
             drawn.map_err(|error| error.context(format!("frame {}", first + number)))
         };
+        let names = |row: usize| format!("frame {}", first + row);
         let length = self.view.view_len();
         let draw = |views: &mut [f32]| match count {
             0..DRAWN_BY_ONE => {
@@ -339,15 +343,29 @@ impl Session {
             draw(&mut views)?;
             let mut rows = reserve(count, self.dim)?;
             rows.resize(out.len(), 0.0);
-            self.forward(&views, &mut rows)?;
+            self.forward(&views, &mut rows, &names)?;
             out.copy_from_slice(&rows);
             return Ok(());
         }
-        self.gather.rows(count, draw, |views, rows| self.forward(views, rows), out)
+        // Which frames share a batch is nobody's matter but the gather's, so rows are looked at by those who asked for them.
+        let place = |row: usize| format!("image {row} of a batch");
+        let run = |views: &[f32], rows: &mut [f32]| self.forward(views, rows, &place);
+        self.gather.rows(count, draw, run, |rows| self.check_rows(rows, &names), out)
     }
 
-    /// Rows (B, dim) of whole views (B, H, W, C).
-    pub(super) fn forward(&self, pixels: &[f32], rows: &mut [f32]) -> Result<()> {
+    /// Refuses rows (B, dim) with NaN or infinity.
+    pub(super) fn check_rows(&self, rows: &[f32], names: Names) -> Result<()> {
+        finite::check_rows(rows, self.dim, || self.who(), names)
+    }
+
+    /// What messages call the network.
+    pub(super) fn who(&self) -> String {
+        format!("network ({})", self.description.name)
+    }
+
+    /// Rows (B, dim) of whole views (B, H, W, C). Errors of an embedder call image i by the name that `names` gives; rows of programs are
+    /// not looked at here.
+    pub(super) fn forward(&self, pixels: &[f32], rows: &mut [f32], names: Names) -> Result<()> {
         let (height, width) = (i64::from(self.view.height), i64::from(self.view.width));
         let batch = (pixels.len() / self.view.view_len()) as i64;
         // The permuted view of NHWC memory is a channels-last NCHW tensor.
@@ -357,7 +375,7 @@ impl Session {
         // SAFETY: the numbers live and stand still until the end of this function; the tensor is only read, and nothing that
         // is made of it outlives the copy into `rows`.
         let images = unsafe { Tensor::f_from_blob(pixels.as_ptr().cast(), &size, &strides, Kind::Float, Device::Cpu) }?;
-        let output = self.plan.run(&images, self.output)?.f_to_device(Device::Cpu)?.f_contiguous()?; // (B, dim)
+        let output = self.plan.run(&images, self.output, names)?.f_to_device(Device::Cpu)?.f_contiguous()?; // (B, dim)
         Ok(output.f_copy_data(rows, rows.len())?)
     }
 }

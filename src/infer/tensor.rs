@@ -6,6 +6,7 @@ use super::Session;
 use crate::data::render::padding;
 use crate::data::{Placement, ViewConfig};
 use crate::error::{Error, Result};
+use crate::finite;
 
 impl Session {
     /// Rows (B, [`dim`](Session::dim)), float32, on the session's device, of a batch of
@@ -14,7 +15,7 @@ impl Session {
     ///   taken as they are, normalised already.
     ///
     /// # Errors
-    /// `InvalidArgument` for another type or shape; `OutOfMemory` or `Torch` from libtorch.
+    /// `InvalidArgument` for another type or shape; `Mismatch` where the network gives NaN or infinity; `OutOfMemory` or `Torch` from libtorch.
     pub fn embed_tensor(&self, images: &Tensor) -> Result<Tensor> {
         let _no_grad = tch::no_grad_guard();
         let (height, width) = (i64::from(self.view.height), i64::from(self.view.width));
@@ -41,7 +42,10 @@ impl Session {
         } else {
             images.f_to_device(self.plan.device())?
         };
-        self.plan.run(&images, self.output)
+        let names = |row: usize| format!("image {row} of the tensor");
+        let rows = self.plan.run(&images, self.output, &names)?;
+        finite::check_entries(&rows, || self.who(), &names)?;
+        Ok(rows)
     }
 }
 

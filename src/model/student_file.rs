@@ -23,7 +23,7 @@ use tch::Device;
 
 use super::provenance::provenance_text;
 use super::weights::{self, StateDict, write_safetensors};
-use super::{Architecture, Head, Load, Network};
+use super::{Architecture, Head, Load, Mode, Network};
 use crate::data::{Resize, ViewConfig};
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::push;
@@ -78,10 +78,11 @@ impl StudentHeader {
     /// The header as a file's metadata, `format` being [`FORMAT`] or [`EXPORT_FORMAT`].
     ///
     /// # Errors
-    /// `Config` where the view is out of bounds, `InvalidArgument` where the provenance is larger than
-    /// [`MAX_PROVENANCE`](super::provenance::MAX_PROVENANCE).
+    /// `Config` where the view is out of bounds, `InvalidArgument` where the network cannot take its size or the provenance is larger
+    /// than [`MAX_PROVENANCE`](super::provenance::MAX_PROVENANCE).
     pub fn texts(&self, format: &str) -> Result<BTreeMap<String, String>> {
         self.view().check()?;
+        self.check_size()?;
         let texts = [
             ("format", format.to_owned()),
             ("architecture", self.architecture.name().to_owned()),
@@ -96,6 +97,11 @@ impl StudentHeader {
         let channels = (self.channels == 1).then(|| ("channels", "1".to_owned()));
         let resize = (!self.resize.is_unsaid()).then(|| ("resize", self.resize.word().to_owned()));
         Ok(texts.into_iter().chain(channels).chain(resize).map(|(key, text)| (key.to_owned(), text)).collect())
+    }
+
+    /// Refuses a size that the network cannot take, saying what would fit: a Vision Transformer sees whole patches.
+    fn check_size(&self) -> Result<()> {
+        self.architecture.check_size(1, i64::from(self.height), i64::from(self.width), Mode::Eval)
     }
 
     /// Size, geometry and normalisation as a view configuration; the augmentations are the default ones.
@@ -140,7 +146,7 @@ impl From<HeadText> for Head {
 /// Writes network and header to `path`, atomically.
 ///
 /// # Errors
-/// `Mismatch` where the header is of another network, `Config` where its view is out of bounds, `Io` from writing; what
+/// `Mismatch` where the header is of another network or a tensor holds NaN or infinity, `Config` where its view is out of bounds, `Io` from writing; what
 /// stood at `path` is as it was then.
 pub fn save_student(path: &Path, network: &Network, header: &StudentHeader) -> Result<()> {
     save_with(path, network, header, StateDict::default())
@@ -164,6 +170,8 @@ pub(crate) fn save_with(path: &Path, network: &Network, header: &StudentHeader, 
     for tensor in extra.tensors {
         push(&mut tensors, tensor, "a table of weights")?;
     }
+    weights::check_finite(tensors.iter().map(|(name, tensor)| (name, tensor)))
+        .map_err(|error| error.context(path.display()))?;
     write_safetensors(path, &tensors, &metadata)
 }
 
@@ -246,7 +254,7 @@ fn read_header(path: &Path, metadata: &BTreeMap<String, String>, formats: &[&str
         std: json_value(path, "std", text("std")?)?,
         provenance: json_value(path, "provenance", text("provenance")?)?,
     };
-    header.view().check().map_err(|error| Error::format(path, error))?;
+    header.view().check().and_then(|()| header.check_size()).map_err(|error| Error::format(path, error))?;
     Ok(header)
 }
 
@@ -401,6 +409,9 @@ mod tests {
         let bias = sound.tensors.get_mut("projection.2.bias").unwrap();
         bias.bytes[..4].copy_from_slice(&f32::NAN.to_le_bytes());
         write_safetensors(&path, &sound.tensors.into_iter().collect::<Vec<_>>(), &sound.metadata).unwrap();
+        let _ = network.parameters().last().unwrap().1.detach().fill_(f64::INFINITY);
+        let refused = save_student(&path, &network, &header(&network)).unwrap_err();
+        assert!(refused.message().contains("nothing is written: projection.2.bias holds numbers"), "{refused}");
         let error = load_student(&path).err().unwrap();
         assert!(error.message().ends_with("projection.2.bias holds NaN or infinite numbers"), "{error}");
     }

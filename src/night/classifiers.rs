@@ -17,7 +17,7 @@ use crate::eval::judgement::{Judgement, answers, judge};
 use crate::gate::{Criterion, GateConfig, recall_of};
 use crate::infer::classifier::broken_rows;
 use crate::infer::{Classifier, Output, SessionOptions};
-use crate::{ErrorKind, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// What classifiers are judged by.
 pub(super) struct Reference<'a> {
@@ -76,10 +76,13 @@ impl Reference<'_> {
         if classifier.header().names != self.names {
             return Ok(None);
         }
-        let logits = classifier.logits_of(self.images, config.batch, config.workers, go_on)?;
-        if logits.iter().any(|logit| !logit.is_finite()) {
-            return Err(crate::Error::format(&place.classifier(), "it gives numbers that are not finite"));
-        }
+        let logits = match classifier.logits_of(self.images, config.batch, config.workers, go_on) {
+            // NaN, with the image for which it came.
+            Err(error) if error.kind() == ErrorKind::Mismatch => {
+                return Err(Error::format(&place.classifier(), error.message()));
+            }
+            logits => logits?,
+        };
         let (classes, header) = (classifier.classes(), classifier.header());
         let broken = broken_rows(self.images, &logits, classes);
         let sound: Vec<usize> = (0..broken.len()).filter(|&image| !broken[image]).collect();

@@ -66,9 +66,12 @@ fn judge(work: &Work<'_>, report: &mut dyn FnMut(NightProgress) -> Control) -> R
         false => None,
     };
 
-    let rows = new.embed_dataset(&frames, CHUNK, workers(config), &mut |done, total| part.go_on(done, total))?;
-    if rows.iter().any(|value| !value.is_finite()) {
-        return Ok(Evaluation::unfit("the new student gives numbers that are not finite".to_owned()));
+    match new.embed_dataset(&frames, CHUNK, workers(config), &mut |done, total| part.go_on(done, total)) {
+        // NaN, with the frame for which it came.
+        Err(error) if error.kind() == ErrorKind::Mismatch => {
+            return Ok(Evaluation::unfit(format!("the new student cannot be used: {}", error.message())));
+        }
+        embedded => drop(embedded?),
     }
     let gate = gate_of(work, compared.len());
     let trial = Trial {

@@ -115,7 +115,8 @@ impl<'a> Judged<'a> {
         let colours = colours(&self.config.view);
         self.rows(|seen, images| {
             let seen = for_teacher(seen, colours)?;
-            let embedding = targets.of_frames(&seen, images, Kind::Float)?;
+            let embedding =
+                targets.of_frames(&seen, images, Kind::Float, &|row| self.request.dataset.title(images[row]))?;
             let features = match self.request.teacher.embedder() {
                 Some(_) => embedding.shallow_clone(),
                 None => self.request.teacher.features(&seen)?,

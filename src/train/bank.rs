@@ -16,8 +16,9 @@ use crate::config::Config;
 use crate::data::Dataset;
 use crate::data::loader::Loader;
 use crate::distill::bank::format::{BLOCK_ROWS, FORMAT};
-use crate::distill::bank::{Bank, BankTeacher, BankViews, BankWriter, Header};
+use crate::distill::bank::{Bank, BankTeacher, BankViews, BankWriter, Header, bad_row};
 use crate::distill::step::for_teacher;
+use crate::finite::{self, Names};
 use crate::memory::filled;
 use crate::model::Teacher;
 use crate::{Error, Result, device};
@@ -48,7 +49,7 @@ pub struct BankProgress {
 ///
 /// # Errors
 /// `Config` or `InvalidArgument` where `view_count` is 0 or the data set is empty; `Mismatch` where teacher and run are on
-/// different devices or the bank there is a stale one; `Io` where the disk is too small or full: what was finished stays,
+/// different devices, the bank there is a stale one, or the teacher gives NaN or infinity, naming the image; `Io` where the disk is too small or full: what was finished stays,
 /// and another call goes on from there; the loader's errors.
 pub fn fill_bank(
     path: &Path,
@@ -106,7 +107,8 @@ pub fn fill_bank(
         }
         let appended = batch.and_then(|batch| {
             let images = upload(&batch, &config.view, device)?; // (B,C,H,W), channels-last
-            let halves = embed(teacher, &images, colours(&config.view), precision, piece)?;
+            let names = |row: usize| dataset.title(batch.indices[row]);
+            let halves = embed(teacher, &images, colours(&config.view), precision, piece, &names)?;
             writer.append(&halves, &batch.indices)?;
             let number = batch.step + 1;
             loader.recycle(batch);
@@ -166,23 +168,29 @@ fn bank_views(config: &Config, dataset: &Dataset) -> BankViews {
 }
 
 /// Embeddings of `images` (B,3,H,W), or (B,1,H,W) with the `colours` to make of them, at most `piece` at a time, as B·C
-/// float16 numbers in bytes.
+/// float16 numbers in bytes. Errors call image i by the name that `names` gives.
 fn embed(
     teacher: &Teacher,
     images: &Tensor,
     colours: Option<[(f64, f64); 3]>,
     precision: Kind,
     piece: i64,
+    names: Names,
 ) -> Result<Vec<u8>> {
     let batch = images.size()[0];
     let mut rows = Vec::new();
     for start in (0..batch).step_by(piece as usize) {
         let images = images.f_narrow(0, start, piece.min(batch - start))?;
-        rows.push(teacher.embed_fused(&for_teacher(&images, colours)?, precision)?);
+        let images = for_teacher(&images, colours)?;
+        rows.push(teacher.embed_named(&images, Some(precision), &|row| names(start as usize + row))?);
     }
     let halves = Tensor::f_cat(&rows, 0)?.f_to_kind(Kind::Half)?.f_to_device(tch::Device::Cpu)?.f_contiguous()?;
     let count = halves.numel();
     let mut bytes = filled(0, count * 2, "rows of the bank")?;
     halves.f_copy_data_u8(&mut bytes, count)?;
-    Ok(bytes)
+    // The rows of a teacher on a GPU were not looked at before.
+    match bad_row(&bytes, count / (batch as usize).max(1)) {
+        Some(row) => Err(finite::gave(&format!("teacher ({})", teacher.name()), finite::NONE, &names(row))),
+        None => Ok(bytes),
+    }
 }

@@ -7,11 +7,11 @@
 //! c(X) = (‖Σ_i x_i‖² − B) / (B·(B − 1))        x_i unit rows: s of the student, t of the teacher
 //! ```
 //!
-//! which takes one sum over rows that are there, so there is no further pass, and it is read with the loss when progress is
-//! reported. A student counts as collapsed where 1 − c(s) < [`SHARE`]·(1 − c(t)): images lie that much closer together than the
+//! which takes one sum over the rows of the last step, so there is no further pass, and it is taken and read with the loss when
+//! progress is reported. A student counts as collapsed where 1 − c(s) < [`SHARE`]·(1 − c(t)): images lie that much closer together than the
 //! teacher has them. The teacher is the measure because a line's parts may look alike: a fixed limit would blame a student that does
-//! what it is taught. And it counts only [`REPORTS`] reports on end after a student that was not collapsed, or from the second
-//! [`REPORTS`] on, since random weights begin close together and leave that within some steps.
+//! what it is taught. And it takes [`REPORTS`] reports on end, since random
+//! weights begin close together and leave that within some steps.
 
 use tch::{Kind, Tensor};
 
@@ -26,8 +26,6 @@ const REPORTS: u32 = 2;
 /// What the reports of a run have said so far.
 #[derive(Debug, Default)]
 pub(super) struct Collapse {
-    /// Σ s and Σ t of the last reported step, unread, and B.
-    seen: Option<(Tensor, Tensor, i64)>,
     /// Reports on end at which the student was collapsed.
     reports: u32,
     /// Whether it was told.
@@ -35,26 +33,27 @@ pub(super) struct Collapse {
 }
 
 impl Collapse {
-    /// Looks at a step's `embedding` s and `target` t, both (B,C), without reading anything.
-    pub fn see(&mut self, embedding: &Tensor, target: &Tensor) -> Result<()> {
-        let sum = |rows: &Tensor| rows.f_sum_dim_intlist([0i64].as_slice(), false, Kind::Float);
-        self.seen = Some((sum(embedding)?, sum(target)?, embedding.size()[0]));
-        Ok(())
-    }
-
-    /// What to tell of the last step that was seen, if anything: once, and once more at the `end` of the run. Waits for the device.
-    pub fn warning(&mut self, step: u64, end: bool, config: &Config) -> Result<Option<String>> {
-        let Some((student, teacher, batch)) = self.seen.take() else { return Ok(None) };
-        if batch < 2 {
+    /// What to tell of a reported step by its `embedding` s and `target` t, both (B,C), if anything: once, and once more at the `end`
+    /// of the run. Waits for the device.
+    pub fn look(
+        &mut self,
+        embedding: &Tensor,
+        target: &Tensor,
+        step: u64,
+        end: bool,
+        config: &Config,
+    ) -> Result<Option<String>> {
+        if embedding.size()[0] < 2 {
             return Ok(None);
         }
-        let (student, teacher) = (cosine(&student, batch)?, cosine(&teacher, batch)?);
+        let (student, teacher) = (cosine(embedding)?, cosine(target)?);
+        log::debug!("step {step}: mean cosine of two images {student:.6}, of their targets {teacher:.6}");
         if 1.0 - student >= SHARE * (1.0 - teacher) {
             (self.reports, self.told) = (0, false);
             return Ok(None);
         }
         self.reports += 1;
-        if self.reports < REPORTS && !end || self.told && !end {
+        if !end && (self.reports < REPORTS || self.told) {
             return Ok(None);
         }
         self.told = true;
@@ -69,9 +68,46 @@ impl Collapse {
     }
 }
 
-/// c of rows whose sum is `sum`.
-fn cosine(sum: &Tensor, batch: i64) -> Result<f64> {
-    let square = sum.f_to_kind(Kind::Double)?.f_square()?.f_sum(Kind::Double)?.f_double_value(&[])?;
-    let batch = batch as f64;
+/// c of unit rows (B,C).
+fn cosine(rows: &Tensor) -> Result<f64> {
+    let sum = rows.f_sum_dim_intlist([0i64].as_slice(), false, Kind::Double)?;
+    let (square, batch) = (sum.f_square()?.f_sum(Kind::Double)?.f_double_value(&[])?, rows.size()[0] as f64);
     Ok((square - batch) / (batch * (batch - 1.0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Unit rows around one direction, farther from it by `spread`.
+    fn rows(spread: f32) -> Tensor {
+        let numbers: Vec<f32> =
+            (0..64 * 8).map(|i| if i % 8 == 0 { 1.0 } else { spread * ((i * 37 % 101) as f32 / 50.0 - 1.0) }).collect();
+        crate::model::unit_rows(&Tensor::from_slice(&numbers).view([64, 8])).unwrap()
+    }
+
+    #[test]
+    fn the_mean_cosine_is_that_of_all_pairs() {
+        let rows = rows(0.5);
+        let all = rows.matmul(&rows.tr());
+        let pairs = (all.sum(Kind::Double).double_value(&[]) - all.trace().double_value(&[])) / (64.0 * 63.0);
+        assert!((cosine(&rows).unwrap() - pairs).abs() < 1e-6);
+        assert!(cosine(&Tensor::eye(4, (Kind::Float, tch::Device::Cpu))).unwrap().abs() < 1e-9);
+    }
+
+    #[test]
+    fn it_is_told_after_two_reports_and_at_the_end_by_the_teachers_measure() {
+        let mut collapse = Collapse::default();
+        let mut look = |student: f32, teacher: f32, end| {
+            collapse.look(&rows(student), &rows(teacher), 7, end, &Config::default()).unwrap()
+        };
+        assert_eq!(look(0.001, 0.5, false), None);
+        assert_eq!(look(0.5, 0.5, false), None, "random weights may begin so");
+        assert_eq!(look(0.001, 0.5, false), None);
+        assert!(look(0.001, 0.5, false).unwrap().contains("collapsed by step 7"));
+        assert_eq!(look(0.001, 0.5, false), None, "once");
+        assert!(look(0.001, 0.5, true).unwrap().contains("and the run has ended so"));
+        // Parts that the teacher finds alike, too, are no collapse.
+        assert_eq!((look(0.001, 0.005, false), look(0.001, 0.005, true)), (None, None));
+    }
 }

@@ -10,15 +10,17 @@ use super::bank::check_bank;
 use super::board::Board;
 use super::cancel::CancelToken;
 use super::looking::Looking;
+use super::losses::Losses;
 use super::probe::{Looks, ProbeImages};
 use super::progress::{Control, Meter, Progress};
 use super::record::Record;
 use crate::config::Config;
 use crate::data::{Batch, Dataset, Frame, Loader, ViewConfig};
 use crate::distill::queue::Queue;
-use crate::distill::step::{StepSettings, distill, for_teacher};
+use crate::distill::step::{StepSettings, distill_step, for_teacher};
 use crate::distill::{ImageTargets, Targets, Temperatures, device_views};
-use crate::model::{Head, Network};
+use crate::finite::Names;
+use crate::model::{Head, Mode, Network};
 use crate::optim::{Cosine, Sgd};
 use crate::warnings::Warnings;
 use crate::{Error, ErrorKind, Result, device, torch};
@@ -52,7 +54,7 @@ pub struct Distillation {
     schedule: Cosine,
     pub(super) step: u64,
     // Losses whose values were not read yet, so that no step waits for the device.
-    pub(super) unread: Vec<Tensor>,
+    pub(super) losses: Losses,
     pub(super) record: Option<Record>,
     pub(super) board: Board,
     // Whether the queue is our own and still noise, which the data set's embeddings may replace.
@@ -115,6 +117,13 @@ impl Distillation {
                     config.view.channels
                 )));
             }
+            let (height, width) = (i64::from(config.view.height), i64::from(config.view.width));
+            student.architecture().check_size(config.batch_size as i64, height, width, Mode::Eval)?;
+            if let Targets::Teacher(teacher) = &targets
+                && let Ok(architecture) = teacher.architecture()
+            {
+                architecture.check_size(1, height, width, Mode::Eval).map_err(|error| error.context("the teacher"))?;
+            }
             student.to_channels_last()?;
             Sgd::new(student.parameters(), config.momentum, config.weight_decay)
         })?;
@@ -138,7 +147,7 @@ impl Distillation {
         }
         let base = config.learning_rate * config.batch_size as f64 / 256.0;
         let schedule = Cosine { base, warmup: config.warmup_steps, total };
-        let (unread, record) = (Vec::new(), None);
+        let record = None;
         let step = 0;
         Ok(Self {
             config,
@@ -151,7 +160,7 @@ impl Distillation {
             dataset,
             schedule,
             step,
-            unread,
+            losses: Losses::default(),
             record,
             board: Board::default(),
             fresh_queue,
@@ -253,8 +262,9 @@ impl Distillation {
             let batch = batch?;
             let images = upload(&batch, &self.config.view, self.device)?; // (B,C,H,W), channels-last
             let stored = self.targets.stored(&batch, self.device)?; // (B,C) over a bank
+            let shown = batch.indices.clone();
             loader.recycle(batch);
-            self.distill_once(&images, stored.as_ref())?;
+            self.distill_once(&images, stored.as_ref(), &|row| dataset.title(shown[row]))?;
 
             self.look(total)?;
             let due = self.step.is_multiple_of(self.config.progress_every.max(1));
@@ -329,7 +339,7 @@ impl Distillation {
         let batch = Batch::of_frames(frames, &self.config.view, self.config.seed, self.step)?;
         let images = upload(&batch, &self.config.view, self.device)?;
         self.board.open(&self.config.tensorboard_folder, self.step + 1)?;
-        self.distill_once(&images, None)?;
+        self.distill_once(&images, None, &|row| format!("image {row} of the step"))?;
         let loss = self.read_loss()?;
         self.note(Some(loss))?;
         let learning_rate = self.schedule.learning_rate(self.step - 1);
@@ -352,7 +362,8 @@ impl Distillation {
     }
 
     /// One step on `images` (B,C,H,W), normalised float32 on the run's device, with `stored` targets or the teacher's.
-    fn distill_once(&mut self, images: &Tensor, stored: Option<&Tensor>) -> Result<()> {
+    /// Errors call image i by the name that `names` gives.
+    fn distill_once(&mut self, images: &Tensor, stored: Option<&Tensor>, names: Names) -> Result<()> {
         let settings = StepSettings {
             temperatures: Temperatures {
                 student: self.config.temperature_student,
@@ -367,38 +378,16 @@ impl Distillation {
         };
         let asked = match stored {
             Some(_) => None,
-            None => self.targets.asked(&for_teacher(images, settings.colours)?, self.config.accumulation_steps)?,
+            None => {
+                self.targets.asked(&for_teacher(images, settings.colours)?, self.config.accumulation_steps, names)?
+            }
         };
-        let target = self.targets.of_step(stored.or(asked.as_ref()))?;
+        let target = self.targets.of_step(stored.or(asked.as_ref()), names)?;
         let student = lock(&self.student)?;
         let mut queue = lock(&self.queue)?;
-        let loss = distill(images, &student, target, &mut queue, &mut self.optimiser, &settings)?;
+        let step = distill_step(images, &student, target, &mut queue, &mut self.optimiser, &settings)?;
         self.step += 1;
-        self.unread.push(loss);
-        Ok(())
-    }
-
-    /// Mean of the losses since the last call; waits for the device.
-    fn read_loss(&mut self) -> Result<f64> {
-        let mean = self.finite_loss()?;
-        self.unread.clear();
-        Ok(mean)
-    }
-
-    /// Mean of the losses that were not read yet, or an error where the run has diverged.
-    pub(super) fn finite_loss(&self) -> Result<f64> {
-        let mean = Tensor::f_stack(&self.unread, 0)?.f_mean(None)?.f_double_value(&[])?;
-        if mean.is_finite() {
-            return Ok(mean);
-        }
-        Err(Error::new(
-            ErrorKind::Torch,
-            format!(
-                "the loss is {mean} by step {}: the student has diverged; resume from the last checkpoint with a lower \
-                 learning_rate (now {}) or precision \"fp32\"",
-                self.step, self.config.learning_rate
-            ),
-        ))
+        self.losses.push(step, names)
     }
 }
 

@@ -167,7 +167,7 @@ impl Distillation {
             let (sound, frames) = read(dataset, piece, &self.config.view)?;
             if !sound.is_empty() {
                 let seen = for_teacher(&torch::copy_to(&frames, self.device)?, colours(&self.config.view))?;
-                rows.push(self.targets.of_frames(&seen, &sound, self.precision)?);
+                rows.push(self.targets.of_frames(&seen, &sound, self.precision, &|row| dataset.title(sound[row]))?);
             }
         }
         with_lock(&self.queue, |queue| rows.iter().try_for_each(|rows| queue.push(rows)))?;

@@ -138,7 +138,7 @@ impl Probe {
         for (number, piece) in images.chunks(PIECE).enumerate() {
             let seen = torch::copy_to(&frames.f_narrow(0, (number * PIECE) as i64, piece.len() as i64)?, device)?;
             let seen = for_teacher(&seen, colours(view))?;
-            let found = host_rows(&targets.of_frames(&seen, piece, precision)?)?;
+            let found = host_rows(&targets.of_frames(&seen, piece, precision, &|row| dataset.title(piece[row]))?)?;
             dim = found.1;
             reserve(&mut rows, found.0.len(), "the teacher's embeddings of the probe")?;
             rows.extend(found.0);

@@ -45,7 +45,7 @@ impl Distillation {
             Value::Object(all) => all.into_iter().filter(|(key, _)| !FREE_SETTINGS.contains(&key.as_str())).collect(),
             _ => Map::new(),
         };
-        record.provenance.set_distillation(json!({
+        let mut about = json!({
             "method": "SEED",
             "teacher": teacher,
             "images": self.dataset.as_ref().map(|dataset| dataset.len()),
@@ -55,7 +55,12 @@ impl Distillation {
             "loss": loss,
             "probe": self.looks(),
             "settings": settings,
-        }))?;
+        });
+        let warnings = self.warnings.list();
+        if !warnings.is_empty() {
+            about["warnings"] = json!(warnings);
+        }
+        record.provenance.set_distillation(about)?;
         if let Some(record) = &mut self.record {
             (record.teacher, record.loss) = (Some(teacher), loss);
         }

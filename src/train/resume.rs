@@ -46,17 +46,17 @@ impl Distillation {
     /// # Errors
     /// `Torch` from libtorch.
     pub fn has_diverged(&self) -> Result<bool> {
-        if self.unread.is_empty() {
+        if self.losses.unread.is_empty() {
             return Ok(false);
         }
-        Ok(!Tensor::f_stack(&self.unread, 0)?.f_mean(None)?.f_double_value(&[])?.is_finite())
+        Ok(!Tensor::f_stack(&self.losses.unread, 0)?.f_mean(None)?.f_double_value(&[])?.is_finite())
     }
 
     pub(super) fn checkpoint_if_configured(&self) -> Result<()> {
         if self.config.checkpoint_path.is_empty() {
             return Ok(());
         }
-        if !self.unread.is_empty() {
+        if !self.losses.unread.is_empty() {
             // A run that has diverged must not replace the last checkpoint that is good.
             self.finite_loss()?;
         }
@@ -126,7 +126,7 @@ impl Distillation {
         self.looking.restore(path, &manifest.probe, contents.best)?;
         self.fresh_queue = false;
         self.step = manifest.step;
-        self.unread.clear();
+        self.losses.unread.clear();
         if let Some(dataset) = &self.dataset {
             // A disk that was away made other images take their place, which this run never saw.
             dataset.forget_unreadable();

@@ -117,6 +117,9 @@ static void distil(const char *folder) {
   OK(seed_config_set_int(config, "image_channels", 3));
   fails_saying(seed_student_new("resnet18_w0.3", config, &student), SEED_ERROR_INVALID_ARGUMENT,
                "did you mean resnet18_w0.", __LINE__);
+  fails_saying(seed_student_new("vit_small_patch16", config, &student), SEED_ERROR_INVALID_ARGUMENT,
+               "multiples of 16, got 40x64; the nearest is 48x64", __LINE__);
+  CHECK(student == NULL);
 
   seed_dataset_free(dataset);
   seed_teacher_free(teacher);

@@ -201,10 +201,22 @@ fn every_pixel_format_is_read_with_its_stride() {
     assert_eq!(frame(&rgba, 8, PixelFormat::Rgba8), (3, colours.clone()));
     let bgra = [3, 2, 1, 0, 6, 5, 4, 0, 9, 8, 7, 0, 12, 11, 10, 0];
     assert_eq!(frame(&bgra, 8, PixelFormat::Bgra8), (3, colours));
-    let planes = [0.0f32, 1.0, 9e9, 0.5, -1.0, 9e9, f32::NAN, 0.2, 9e9, 2.0, 0.4, 9e9, 0.1, 0.2, 9e9, 0.3, 1.0];
+    let planes = [0.0f32, 1.0, 9e9, 0.5, -1.0, 9e9, 0.0, 0.2, 9e9, 2.0, 0.4, 9e9, 0.1, 0.2, 9e9, 0.3, 1.0];
+    let mut numbers = planes;
     let planes: Vec<u8> = planes.iter().flat_map(|v| v.to_ne_bytes()).collect();
     let expected = vec![0, 0, 26, 255, 51, 51, 128, 255, 77, 0, 102, 255];
     assert_eq!(frame(&planes, 12, PixelFormat::PlanarF32), (3, expected));
+    let view = |numbers: &[f32]| {
+        let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_ne_bytes()).collect();
+        let view = FrameView::new(&bytes, 2, 2, 12, PixelFormat::PlanarF32).unwrap();
+        (view.is_clamped(), view.to_frame().map_err(|error| error.message().to_owned()))
+    };
+    assert!(view(&numbers).0, "-1 and 2 are clamped");
+    numbers[4] = -0.001; // a filter's swing, less than half a level
+    numbers[9] = 1.0;
+    assert!(!view(&numbers).0, "padding is nobody's pixel");
+    numbers[15] = f32::NAN;
+    assert_eq!(view(&numbers).1.unwrap_err(), "the blue of pixel (0, 1) is NaN, expected a number in [0, 1]");
 }
 
 #[test]

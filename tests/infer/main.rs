@@ -10,4 +10,5 @@ mod one_thread;
 mod anomaly;
 mod anomaly_resume;
 mod anomaly_stfpm;
+mod not_finite;
 mod session;

@@ -224,7 +224,7 @@ fn what_cannot_be_exported_leaves_the_old_file() {
         let (_, mut weight) = network.tensors().into_iter().next().unwrap();
         let _same = weight.fill_(f64::NAN);
     }
-    for format in [Format::Onnx, Format::TorchScript] {
+    for format in [Format::Onnx, Format::TorchScript, Format::Torchvision, Format::Backbone] {
         refused(&sound, &network, format, "not finite");
     }
 }

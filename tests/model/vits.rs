@@ -7,6 +7,7 @@ use crate::hashed::{between, images, key_line, read_golden, read_keys, relative}
 use seed::ErrorKind;
 use seed::data::ViewConfig;
 use seed::infer::{Output, Session, SessionOptions};
+use seed::model::student_file::{StudentHeader, save_student};
 use seed::model::weights::{HostTensor, StateDict, write_safetensors};
 use seed::model::{Architecture, Description, Fused, Head, Load, Mode, Network, Teacher, start_from};
 use tch::{Device, Kind, Tensor};
@@ -228,6 +229,22 @@ fn a_classifier_in_the_weights_is_left_aside() {
     let file = state_of(&network("vit_small_patch16", Head::Classifier { classes: 5 }));
     let teacher = Teacher::from_state(Architecture::parse("vit_small_patch16").unwrap(), file, Device::Cpu).unwrap();
     assert_eq!(teacher.report().ignored, ["head.bias", "head.weight"]);
+}
+
+#[test]
+fn a_student_of_a_size_that_is_no_whole_number_of_patches_is_not_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("student.safetensors");
+    let network = network("vit_small_patch14_dinov2", Head::Projection { hidden: 8, dim: 8 });
+    let header =
+        |side| StudentHeader::new(&network, &ViewConfig { width: side, height: side, ..ViewConfig::default() });
+    let error = save_student(&path, &network, &header(96)).unwrap_err();
+    assert_eq!((error.kind(), path.exists()), (ErrorKind::InvalidArgument, false));
+    // The session's words.
+    let of_session = Session::new(&network, &header(96).view(), SessionOptions::default()).err().unwrap();
+    assert!(error.message().contains("multiples of 14, got 96x96; the nearest is 98x98"), "{error}");
+    assert_eq!(of_session.message(), error.message());
+    save_student(&path, &network, &header(98)).unwrap();
 }
 
 #[test]

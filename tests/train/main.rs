@@ -19,6 +19,7 @@ mod events;
 mod finetune;
 mod finetune_linear;
 mod grey;
+mod not_finite;
 mod recipe;
 mod resume;
 mod sizes;

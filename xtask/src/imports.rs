@@ -4,10 +4,11 @@ use std::path::Path;
 
 /// The modules that each module may name as `crate::…`, lowest first. A module may always name itself; ffi names all, and
 /// nothing names ffi.
-const ALLOWED: [(&str, &[&str]); 24] = [
+const ALLOWED: [(&str, &[&str]); 25] = [
     ("error", &[]),
     ("disk", &["error"]),
     ("file_lock", &["error"]),
+    ("finite", &["error"]),
     ("hash", &["error"]),
     ("memory", &["error"]),
     ("warnings", &[]),
@@ -18,19 +19,33 @@ const ALLOWED: [(&str, &[&str]); 24] = [
     ("data", &["error", "warnings", "hash", "memory"]),
     ("store", &["error", "file_lock", "memory", "data"]),
     ("config", &["error", "memory", "data"]),
-    ("model", &["error", "warnings", "disk", "hash", "memory", "torch", "device", "data"]),
+    ("model", &["error", "finite", "warnings", "disk", "hash", "memory", "torch", "device", "data"]),
     ("optim", &["error", "memory", "torch"]),
-    ("distill", &["error", "warnings", "hash", "memory", "torch", "data", "model", "optim"]),
+    ("distill", &["error", "finite", "warnings", "hash", "memory", "torch", "data", "model", "optim"]),
     ("checkpoint", &["error", "disk", "hash", "memory", "model"]),
     ("eval", &["error", "warnings", "disk", "memory", "data"]),
     (
         "infer",
-        &["error", "warnings", "memory", "torch", "device", "data", "config", "model", "optim", "checkpoint", "eval"],
+        &[
+            "error",
+            "finite",
+            "warnings",
+            "memory",
+            "torch",
+            "device",
+            "data",
+            "config",
+            "model",
+            "optim",
+            "checkpoint",
+            "eval",
+        ],
     ),
     (
         "train",
         &[
             "error",
+            "finite",
             "warnings",
             "memory",
             "torch",
@@ -88,7 +103,10 @@ const ALLOWED: [(&str, &[&str]); 24] = [
             "gate",
         ],
     ),
-    ("export", &["error", "warnings", "disk", "memory", "torch", "device", "data", "config", "model", "infer"]),
+    (
+        "export",
+        &["error", "finite", "warnings", "disk", "memory", "torch", "device", "data", "config", "model", "infer"],
+    ),
 ];
 
 /// Every import of `source` that goes up, as "file:line: sentence". `file` is relative to src.

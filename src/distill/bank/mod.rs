@@ -27,6 +27,7 @@ use tch::{Kind, Tensor};
 use self::format::{BLOCK_ROWS, HEADER_BYTES, Layout, checksum, read_mark};
 use crate::data::Slot;
 use crate::error::{Error, ErrorKind, Result};
+use crate::finite;
 use crate::memory::{filled, room};
 
 pub use self::format::{BankTeacher, BankViews, Header, predicted_bytes};
@@ -184,10 +185,28 @@ impl Bank {
         if word.load(Ordering::Acquire) & bit != 0 {
             return Ok(());
         }
-        if !block_is_sound(&self.path, &self.file, &self.layout, block)? {
-            let first = block * BLOCK_ROWS;
-            let last = first + self.layout.rows_of(block) - 1;
-            return Err(self.damaged(format!("rows {first} to {last} do not have their checksum")));
+        let first = block * BLOCK_ROWS;
+        match look_at(&self.path, &self.file, &self.layout, block)? {
+            BlockState::Sound => {}
+            BlockState::Damaged => {
+                let last = first + self.layout.rows_of(block) - 1;
+                return Err(self.damaged(format!("rows {first} to {last} do not have their checksum")));
+            }
+            BlockState::NotFinite { row, image } => {
+                let teacher = &self.header.teacher;
+                return Err(Error::format(
+                    &self.path,
+                    format!(
+                        "row {} holds {}, which the teacher ({} in {}) gave for view {} of image {image}: the file is not \
+                         damaged, and the same teacher would give the same again; fill a new bank with sound weights",
+                        first + row,
+                        finite::NONE,
+                        teacher.architecture,
+                        teacher.precision,
+                        (first + row) / self.header.views.images.max(1),
+                    ),
+                ));
+            }
         }
         word.fetch_or(bit, Ordering::Release);
         Ok(())
@@ -198,18 +217,46 @@ impl Bank {
     }
 }
 
-/// Whether a block has its checksum and holds finite numbers only. Errors are those of reading.
-fn block_is_sound(path: &Path, file: &File, layout: &Layout, block: u64) -> Result<bool> {
+/// What a look at a block finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum BlockState {
+    Sound,
+    /// It does not have its checksum.
+    Damaged,
+    /// It is what was written, but a row of it, which shows that image, holds NaN or infinity.
+    NotFinite {
+        row: u64,
+        image: u32,
+    },
+}
+
+/// The first of rows of `width` float16 numbers, little endian, that holds NaN or infinity: all bits of its exponent are set.
+pub(crate) fn bad_row(halves: &[u8], width: usize) -> Option<usize> {
+    halves.chunks_exact((2 * width).max(2)).position(|row| !row_is_finite(row))
+}
+
+fn row_is_finite(halves: &[u8]) -> bool {
+    halves.chunks_exact(2).all(|half| half[1] & 0x7c != 0x7c)
+}
+
+/// Compares a block with its checksum and looks at its numbers. Errors are those of reading.
+fn look_at(path: &Path, file: &File, layout: &Layout, block: u64) -> Result<BlockState> {
     let bytes = (layout.rows_of(block) * layout.row_bytes) as usize;
     let (mut rows, mut sum) = (filled(0, bytes, "a block of the bank")?, [0; 4]);
     file.read_exact_at(&mut rows, layout.row_at(block * BLOCK_ROWS))
         .and_then(|()| file.read_exact_at(&mut sum, layout.checksum_at(block)))
         .map_err(|error| Error::io("read", path, &error))?;
-    let finite = rows.chunks_exact(layout.row_bytes as usize).all(|row| {
-        // All bits of the exponent set means infinite or no number.
-        row[..row.len() - 4].chunks_exact(2).all(|half| half[1] & 0x7c != 0x7c)
-    });
-    Ok(finite && u32::from_le_bytes(sum) == checksum(block, &rows))
+    if u32::from_le_bytes(sum) != checksum(block, &rows) {
+        return Ok(BlockState::Damaged);
+    }
+    for (number, row) in rows.chunks_exact(layout.row_bytes as usize).enumerate() {
+        let (halves, image) = row.split_at(row.len() - 4);
+        if !row_is_finite(halves) {
+            let image = image.first_chunk().map_or(u32::MAX, |image| u32::from_le_bytes(*image));
+            return Ok(BlockState::NotFinite { row: number as u64, image });
+        }
+    }
+    Ok(BlockState::Sound)
 }
 
 fn open(path: &Path, options: &std::fs::OpenOptions) -> Result<File> {

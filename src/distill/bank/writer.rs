@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::format::{BLOCK_ROWS, Header, Layout, checksum, mark, read_mark};
-use super::{block_is_sound, lock, open, read_header};
+use super::{BlockState, bad_row, lock, look_at, open, read_header};
 use crate::error::{Error, ErrorKind, Result};
+use crate::finite;
 use crate::memory::room;
 
 /// Time between two syncs. A kill costs at most what was made in it.
@@ -104,7 +105,7 @@ impl BankWriter {
     /// of [`BLOCK_ROWS`], but for the bank's last rows.
     ///
     /// # Errors
-    /// `InvalidArgument` for another number of rows, `Io` for a disk that refuses; what was finished before stays.
+    /// `InvalidArgument` for another number of rows, `Mismatch` for NaN and infinity, `Io` for a disk that refuses; what was finished before stays.
     pub fn append(&mut self, halves: &[u8], shown: &[usize]) -> Result<()> {
         let (first, count) = (self.written * BLOCK_ROWS, shown.len() as u64);
         let width = self.layout.row_bytes as usize - 4;
@@ -117,6 +118,14 @@ impl BankWriter {
                 "{} bytes for {count} rows of {width} bytes at row {first} of {}: expected whole blocks of {BLOCK_ROWS}",
                 halves.len(),
                 self.layout.rows
+            )));
+        }
+        if let Some(row) = bad_row(halves, width / 2) {
+            return Err(Error::mismatch(format!(
+                "row {} for the bank, of image {}, holds {}; nothing was written",
+                first + row as u64,
+                shown[row],
+                finite::NONE
             )));
         }
         let mut rows = room(shown.len().saturating_mul(width + 4), "rows of the bank")?;
@@ -168,8 +177,10 @@ impl BankWriter {
             .map_err(|error| Error::io("read", &self.path, &error))?;
         let limit = read_mark(bytes, &self.layout).unwrap_or(self.layout.blocks);
         for block in 0..limit {
-            if !block_is_sound(&self.path, &self.file, &self.layout, block)? {
-                log::warn!("{}: block {block} is damaged; filling goes on from there", self.path.display());
+            let found = look_at(&self.path, &self.file, &self.layout, block)?;
+            if found != BlockState::Sound {
+                let what = if found == BlockState::Damaged { "is damaged" } else { "holds infinity or NaN" };
+                log::warn!("{}: block {block} {what}; filling goes on from there", self.path.display());
                 return Ok(block);
             }
         }

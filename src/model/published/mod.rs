@@ -136,9 +136,8 @@ pub fn published_names(architecture: Architecture, state: StateDict) -> Result<S
 
 /// Refuses numbers that are none: one NaN makes every embedding NaN.
 fn check_finite(state: &StateDict) -> Result<()> {
-    let _guard = tch::no_grad_guard();
     for (name, tensor) in &state.tensors {
-        if tensor.to_tensor()?.f_isfinite()?.f_all()?.f_int64_value(&[])? == 0 {
+        if !tensor.is_finite()? {
             return Err(Error::new(ErrorKind::Format, format!("{name} holds NaN or infinite numbers")));
         }
     }

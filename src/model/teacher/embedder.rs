@@ -2,7 +2,8 @@
 
 use tch::{Device, Kind, Tensor};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::finite::{self, Names};
 
 /// Something outside the library that turns images into embeddings. Its embeddings must not change while it lives, and
 /// several threads may ask it at once.
@@ -40,8 +41,8 @@ pub const MAX_DIM: i64 = 65_536;
 /// are not looked at, since that would wait for it; there a run's loss tells.
 ///
 /// # Errors
-/// `Mismatch` naming the first such row.
-pub(super) fn check_rows(rows: &Tensor, who: &str) -> Result<()> {
+/// `Mismatch` naming the first such image.
+pub(super) fn check_rows(rows: &Tensor, who: &str, names: Names) -> Result<()> {
     if rows.device() != Device::Cpu {
         return Ok(());
     }
@@ -52,8 +53,8 @@ pub(super) fn check_rows(rows: &Tensor, who: &str) -> Result<()> {
     else {
         return Ok(());
     };
-    let what = if squares[row].is_finite() { "zeros only" } else { "infinity or NaN" };
-    Err(Error::mismatch(format!("the {who} gave {what} for image {row} of a batch of {}", squares.len())))
+    let what = if squares[row].is_finite() { "zeros only" } else { finite::NONE };
+    Err(finite::gave(who, what, &names(row)))
 }
 
 #[cfg(test)]
@@ -63,12 +64,14 @@ mod tests {
     #[test]
     fn rows_without_a_direction_are_refused() {
         let rows = |last: f32| Tensor::from_slice(&[1e-3f32, 0.0, 0.5, last]).view([2, 2]);
-        check_rows(&rows(0.0), "teacher").unwrap();
+        let names = |row| format!("image {row}");
+        check_rows(&rows(0.0), "teacher", &names).unwrap();
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            let error = check_rows(&rows(bad), "teacher").unwrap_err();
-            assert!(error.message().contains("NaN for image 1 of a batch of 2"), "{error}");
+            let error = check_rows(&rows(bad), "teacher", &names).unwrap_err();
+            assert!(error.message().contains("NaN for image 1;"), "{error}");
         }
-        let error = check_rows(&Tensor::from_slice(&[0f32, 0.0, 1.0, 0.0]).view([2, 2]), "teacher").unwrap_err();
+        let error =
+            check_rows(&Tensor::from_slice(&[0f32, 0.0, 1.0, 0.0]).view([2, 2]), "teacher", &names).unwrap_err();
         assert!(error.message().contains("zeros only for image 0"), "{error}");
     }
 }

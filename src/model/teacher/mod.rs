@@ -47,6 +47,7 @@ use super::published::{projection_of, published};
 use super::weights::{self, HostTensor, Side, StateDict};
 use super::{Architecture, Fused, Head, Load, LoadReport, Network, unit_rows};
 use crate::error::{Error, ErrorKind, Result};
+use crate::finite::Names;
 use crate::warnings::Warnings;
 
 pub use self::application::{Application, ApplicationOptions, BatchFormat, EmbedFunction};
@@ -133,10 +134,7 @@ impl Teacher {
     /// # Errors
     /// Those of [`Network::features`]; those of the [`Embedder`], `Mismatch` where it gives a row of zeros or none of numbers.
     pub fn embed(&self, images: &Tensor) -> Result<Tensor> {
-        match &self.0 {
-            Source::Network(network) => network.embed(images),
-            Source::Embedder(embedder) => embed_with(&**embedder, images),
-        }
+        self.embed_named(images, None, &place_in(images))
     }
 
     /// As [`embed`](Teacher::embed), by a program of fused operations in `kind` (float32 or bfloat16) that is made at the first
@@ -146,10 +144,22 @@ impl Teacher {
     /// # Errors
     /// Those of [`embed`](Teacher::embed) and [`Fused::new`].
     pub fn embed_fused(&self, images: &Tensor, kind: Kind) -> Result<Tensor> {
-        match &self.0 {
-            Source::Network(network) => network.embed_fused(images, kind),
-            Source::Embedder(embedder) => embed_with(&**embedder, images),
-        }
+        self.embed_named(images, Some(kind), &place_in(images))
+    }
+
+    /// As [`embed`](Teacher::embed), or [`embed_fused`](Teacher::embed_fused) where `kind` is given; errors call image i by the
+    /// name that `names` gives. Rows on a GPU are not looked at, since that would wait for it.
+    ///
+    /// # Errors
+    /// Those of both.
+    pub fn embed_named(&self, images: &Tensor, kind: Option<Kind>, names: Names) -> Result<Tensor> {
+        let rows = match (&self.0, kind) {
+            (Source::Network(network), Some(kind)) => network.embed_fused(images, kind)?,
+            (Source::Network(network), None) => network.embed(images)?,
+            (Source::Embedder(embedder), _) => return embed_with(&**embedder, images, names),
+        };
+        check_rows(&rows, &format!("teacher ({})", self.name()), names)?;
+        Ok(rows)
     }
 
     /// Backbone features before the head, not normalised: (B, 3, H, W) → (B, feature_dim), outside autograd.
@@ -287,15 +297,21 @@ impl Teacher {
     }
 }
 
-/// Unit rows of what `embedder` gives for `images`, on the embedder's device.
+/// Names images by their place in the batch (B, …).
+fn place_in(images: &Tensor) -> impl Fn(usize) -> String + use<> {
+    let batch = images.size().first().copied().unwrap_or(0);
+    move |row| format!("image {row} of a batch of {batch}")
+}
+
+/// Unit rows of what `embedder` gives for `images`, on the embedder's device; `names` as for [`Teacher::embed_named`].
 ///
 /// # Errors
 /// Those of [`Teacher::embed`].
-pub(crate) fn embed_with(embedder: &dyn Embedder, images: &Tensor) -> Result<Tensor> {
+pub(crate) fn embed_with(embedder: &dyn Embedder, images: &Tensor, names: Names) -> Result<Tensor> {
     check_images(images, embedder.device(), 3)?;
     // No guard that switches gradients off stays while an application's callback runs: it may train another student.
     let rows = embedder.embed(images)?.f_detach()?;
-    check_rows(&rows, &format!("teacher ({})", embedder.name()))?;
+    check_rows(&rows, &format!("teacher ({})", embedder.name()), names)?;
     unit_rows(&rows)
 }
 

@@ -60,7 +60,8 @@ impl Anchor {
         let mut loader = Loader::frames(Arc::clone(images), view.clone(), 32, to_usize(config.workers)?)?;
         while let Some(batch) = loader.next() {
             let batch = batch?;
-            queue.push(&teacher.embed(&upload(&batch, view, device)?)?)?;
+            let names = |row: usize| images.title(batch.indices[row]);
+            queue.push(&teacher.embed_named(&upload(&batch, view, device)?, None, &names)?)?;
             loader.recycle(batch);
         }
         let temperatures = Temperatures { student: config.temperature_student, teacher: config.temperature_teacher };
