@@ -28,7 +28,7 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// Version of what [`ViewParams::sample`] and [`super::render`](mod@super::render) make of the same settings and randomness.
 /// Raise it with every change that moves a pixel: stored embeddings of the old views are stale then.
-pub const VIEW_VERSION: u32 = 1;
+pub const VIEW_VERSION: u32 = 2;
 
 /// The largest side of a view, in pixels.
 pub const MAX_VIEW_SIDE: u32 = 4_096;

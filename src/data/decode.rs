@@ -1,8 +1,11 @@
-//! JPEG, PNG, BMP and TIFF files → [`Frame`] of (H, W, C) bytes, through the crate `image`.
+//! JPEG, PNG, BMP and TIFF files → [`Frame`] of (H, W, C) bytes.
 //!
-//! The kind of file is told by its content, never by its name. 16 bits become 8 by `>> 8` and float samples are taken
-//! as [0, 1]; alpha is dropped and EXIF orientation ignored, as torchvision's `ImageFolder` does. An image whose every
-//! pixel is grey comes out with C = 1, whatever it is stored as: its views are the same and cost less.
+//! The kind of file is told by its content, never by its name. Each kind has one decoder: [`super::jpeg`],
+//! [`super::tiff`], [`super::bmp`], and for PNG the crate `image`. The values are PIL's (`Image.convert("RGB")`), and what cannot be read with these
+//! values is refused with a reason that names the feature; tests/data/formats.rs holds a matrix of files to it. Samples of more than 8
+//! bits keep their upper 8, which for 16 bits is `>> 8`; samples of float are refused. Alpha is dropped. EXIF orientation of JPEG and
+//! PNG is ignored, as torchvision's `ImageFolder` does; the orientation tag of a TIFF is applied, as PIL does. Of several pages the
+//! first is read. An image whose every pixel is grey comes out with C = 1, whatever it is stored as: its views are the same and cost less.
 //!
 //! This is the reading of whole files; JPEG that a view needs smaller goes through [`super::scale`].
 //!
@@ -13,10 +16,12 @@ use std::io::{Cursor, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use image::{ColorType, ImageDecoder, ImageFormat, ImageReader, Limits};
+use image::codecs::png::PngDecoder;
+use image::{ColorType, ImageDecoder, Limits};
 
 use super::frame::{Frame, MAX_SIDE};
-use super::outline::{HEADERS, Outline, of_jpeg, of_png};
+use super::outline::{HEADERS, beside_of_png};
+use super::{bmp, jpeg, tiff};
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::{filled, room, spare};
 
@@ -60,67 +65,87 @@ fn open_regular(path: &Path) -> Result<std::fs::File> {
     std::fs::File::open(path).map_err(failed)
 }
 
+/// An image and what its file keeps it as.
+pub struct Decoded {
+    /// The pixels.
+    pub frame: Frame,
+    /// "jpeg", "png", "bmp" or "tiff".
+    pub encoding: &'static str,
+    /// 1 where the file keeps grey, else 3.
+    pub channels: u8,
+    /// 8, or 16 where the file keeps more bits a sample.
+    pub bits: u8,
+}
+
 /// The image in `bytes`; `name` stands in error messages.
 ///
 /// # Errors
 /// `Format` where the bytes are not a sound image, `OutOfMemory` where it does not fit.
 pub fn decode_bytes(name: &str, bytes: &[u8]) -> Result<Frame> {
+    decode_described(name, bytes).map(|decoded| decoded.frame)
+}
+
+/// As [`decode_bytes`], with what the file keeps.
+///
+/// # Errors
+/// As [`decode_bytes`].
+pub fn decode_described(name: &str, bytes: &[u8]) -> Result<Decoded> {
+    guarded(name, || decode(bytes))
+}
+
+/// What `decode` gives; its panic is an error, and errors name the image.
+pub(super) fn guarded<T>(name: &str, decode: impl FnOnce() -> Result<T>) -> Result<T> {
     // The decoders hold no state outside this call, so nothing half-done is seen after a panic.
-    catch_unwind(AssertUnwindSafe(|| decode(bytes)))
+    catch_unwind(AssertUnwindSafe(decode))
         .unwrap_or_else(|_| Err(Error::new(ErrorKind::Format, "the decoder failed on damaged content")))
         .map_err(|error| error.context(name))
 }
 
-fn decode(bytes: &[u8]) -> Result<Frame> {
+fn decode(bytes: &[u8]) -> Result<Decoded> {
     if bytes.is_empty() {
         return Err(Error::new(ErrorKind::Format, "the file is empty"));
     }
-    let mut reader = ImageReader::new(Cursor::new(bytes))
-        .with_guessed_format()
-        .map_err(|error| Error::new(ErrorKind::Format, error.to_string()))?;
-    let format = reader.format();
-    let outline = match format {
-        // The decoder would fill what is missing with grey.
-        Some(ImageFormat::Jpeg) => {
-            of_jpeg(bytes).ok_or_else(|| Error::new(ErrorKind::Format, "truncated JPEG: the end marker is missing"))?
-        }
-        Some(ImageFormat::Png) => of_png(bytes),
-        Some(ImageFormat::Bmp | ImageFormat::Tiff) => Outline::default(),
-        _ => return Err(Error::new(ErrorKind::Format, "content is not JPEG, PNG, BMP or TIFF")),
-    };
+    if jpeg::is_jpeg(bytes) {
+        let header = jpeg::header(bytes)?;
+        let channels = if header.components == 1 { 1 } else { 3 };
+        return Ok(Decoded { frame: jpeg::decode(bytes, header, 1)?, encoding: "jpeg", channels, bits: 8 });
+    }
+    if tiff::is_tiff(bytes) {
+        return tiff::decode(bytes);
+    }
+    if bmp::is_bmp(bytes) {
+        return bmp::decode(bytes);
+    }
+    if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
+        return decode_png(bytes);
+    }
+    Err(Error::new(ErrorKind::Format, "content is not JPEG, PNG, BMP or TIFF"))
+}
+
+fn decode_png(bytes: &[u8]) -> Result<Decoded> {
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
-    // Of a PNG that is the bound for what stands beside its pixels: a profile of a few bytes may unpack to any length.
-    let header = HEADERS + 3 * outline.beside;
-    limits.max_alloc = Some(if format == Some(ImageFormat::Png) { header } else { MAX_BYTES });
-    reader.limits(limits.clone());
-    // The decoder of JPEG takes a copy of the file.
-    let copy = if format == Some(ImageFormat::Jpeg) { bytes.len() } else { 0 };
-    spare(header as usize + copy, "the header of an image")?;
-    let mut decoder = reader.into_decoder().map_err(|error| refused(&error))?;
+    // The bound for what stands beside the pixels: a profile of a few bytes may unpack to any length.
+    let beside = beside_of_png(bytes);
+    let header = HEADERS + 3 * beside;
+    limits.max_alloc = Some(header);
+    spare(header as usize, "the header of an image")?;
+    let mut decoder = PngDecoder::with_limits(Cursor::new(bytes), limits.clone()).map_err(|error| refused(&error))?;
     let (length, colour, (width, height)) = (decoder.total_bytes(), decoder.color_type(), decoder.dimensions());
     limits.max_alloc = Some(MAX_BYTES);
+    limits.check_dimensions(width, height).map_err(|error| refused(&error))?;
     limits.reserve(length).and_then(|()| decoder.set_limits(limits)).map_err(|error| refused(&error))?;
     // At most MAX_BYTES since the limits were looked at.
     let mut samples = filled(0u8, length as usize, "a frame")?;
-    spare(beside(format, length, width, outline) as usize, "decoding an image")?;
+    spare((beside + ROWS * u64::from(width)) as usize, "decoding an image")?;
     decoder.read_image(&mut samples).map_err(|error| refused(&error))?;
-    frame_of(width, height, colour, samples)
+    let channels = if colour.has_color() { 3 } else { 1 };
+    let bits = if colour.bytes_per_pixel() > colour.channel_count() { 16 } else { 8 };
+    Ok(Decoded { frame: frame_of(width, height, colour, samples)?, encoding: "png", channels, bits })
 }
 
-/// The most bytes that a decoder takes beside the pixels, for an image of `length` bytes in rows of `width` pixels, as
-/// tests/short_memory.rs holds it to: rows, tables, what the file says, and for TIFF the whole image once more.
-fn beside(format: Option<ImageFormat>, length: u64, width: u32, outline: Outline) -> u64 {
-    let whole = match format {
-        // CMYK has four samples where the frame has three.
-        Some(ImageFormat::Tiff) => length + length.div_ceil(3),
-        _ => outline.coefficients,
-    };
-    whole + outline.beside + ROWS * u64::from(width)
-}
-
-/// Bytes for each pixel of a row: a decoder of JPEG keeps three rows of blocks for each component, of coefficients and of samples.
+/// Bytes that the decoder of PNG takes for each pixel of a row, as tests/short_memory.rs holds it to.
 const ROWS: u64 = 512;
 
 /// The crate's error: no memory, or damage.
@@ -139,7 +164,7 @@ fn reason(error: &image::ImageError) -> String {
         image::ImageError::Limits(_) => {
             format!("{error}: at most {MAX_SIDE} pixels a side and {MAX_BYTES} bytes decoded are accepted")
         }
-        _ => error.to_string(),
+        _ => format!("damaged PNG: {error}"),
     }
 }
 
@@ -147,7 +172,6 @@ fn reason(error: &image::ImageError) -> String {
 fn frame_of(width: u32, height: u32, colour: ColorType, samples: Vec<u8>) -> Result<Frame> {
     let same = |[sample]: [u8; 1]| sample;
     let high = |sample: [u8; 2]| (u16::from_ne_bytes(sample) >> 8) as u8;
-    let level = |sample: [u8; 4]| (f32::from_ne_bytes(sample).clamp(0.0, 1.0) * 255.0 + 0.5) as u8;
     let (channels, pixels) = match colour {
         ColorType::L8 => (1, samples),
         ColorType::Rgb8 => (3, samples),
@@ -157,8 +181,6 @@ fn frame_of(width: u32, height: u32, colour: ColorType, samples: Vec<u8>) -> Res
         ColorType::La16 => (1, pick(&samples, 2, 1, high)?),
         ColorType::Rgb16 => (3, pick(&samples, 3, 3, high)?),
         ColorType::Rgba16 => (3, pick(&samples, 4, 3, high)?),
-        ColorType::Rgb32F => (3, pick(&samples, 3, 3, level)?),
-        ColorType::Rgba32F => (3, pick(&samples, 4, 3, level)?),
         other => return Err(Error::new(ErrorKind::Format, format!("pixel type {other:?} is not read"))),
     };
     grey_if_all_are(width, height, channels, pixels)

@@ -119,6 +119,14 @@ impl RawFrame {
     }
 }
 
+/// A baseline JPEG of (H, W, C) bytes, C = 1 or 3, at `quality` from 1 to 100.
+///
+/// # Errors
+/// `OutOfMemory`.
+pub(crate) fn encode_jpeg(pixels: &[u8], width: u32, height: u32, channels: u8, quality: u8) -> Result<Vec<u8>> {
+    jpeg::encode(pixels, width, height, channels, quality)
+}
+
 impl std::fmt::Debug for RawFrame {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "RawFrame({}×{} {:?})", self.width, self.height, self.format)

@@ -2,44 +2,32 @@
 //!
 //! JPEG: the segments of ITU-T T.81, annex B. PNG: the chunks of its specification, section 5.3.
 
-/// Bytes that any decoder may take to read what stands before the pixels: tables, a directory, a colour profile.
+/// Bytes that a decoder may take to read what stands before the pixels: tables, a directory, a colour profile.
 pub(super) const HEADERS: u64 = 4 << 20;
 
 /// Bytes of one coefficient.
 const COEFFICIENT: u64 = 2;
 
-/// What a file says of itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Outline {
-    /// Bytes beside the pixels: comments, profiles, previews. A decoder may keep them all.
-    pub beside: u64,
-    /// Bytes of coefficients that must be in memory before the first pixel is made.
-    pub coefficients: u64,
-}
-
-/// That of a JPEG; `None` where the end marker is missing.
+/// Bytes of coefficients of a JPEG that must be in memory before the first pixel is made; as far as the file goes.
 ///
 /// A frame that comes in several scans, progressive or one component after the other, is kept as coefficients until its last scan:
 /// blocks of 64 in whole units of (8·H_max)×(8·V_max) pixels, H·V of them for each component.
-pub(super) fn of_jpeg(bytes: &[u8]) -> Option<Outline> {
+pub(super) fn coefficients_of_jpeg(bytes: &[u8]) -> u64 {
     let mut at = 2;
     let (mut components, mut all, mut in_scans) = (0, 0, false);
-    let mut found = Outline::default();
     // Searching for the end marker's two bytes alone would find that of an embedded thumbnail.
     while let Some(skipped) = bytes.get(at..).and_then(|rest| rest.iter().position(|&byte| byte == 0xFF)) {
         at += skipped + 1;
-        match *bytes.get(at)? {
-            0xD9 => {
-                found.coefficients = if in_scans { all } else { 0 };
-                return Some(found);
-            }
+        let [marker, rest @ ..] = &bytes[at..] else { break };
+        match *marker {
+            0xD9 => break,
             // Fill bytes, stuffed zeros of entropy-coded data, and markers without a length.
             0xFF => {}
             0x00 | 0x01 | 0xD0..=0xD8 => at += 1,
             marker => {
-                let length = usize::from(u16::from_be_bytes([*bytes.get(at + 1)?, *bytes.get(at + 2)?])).max(2);
-                let segment = bytes.get(at + 3..at + 1 + length).unwrap_or_default();
-                found.beside += length as u64;
+                let [high, low, segment @ ..] = rest else { break };
+                let length = usize::from(u16::from_be_bytes([*high, *low])).max(2);
+                let segment = segment.get(..length - 2).unwrap_or(segment);
                 match marker {
                     // Start of frame: precision, height, width, number of components, three bytes for each of them.
                     0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => {
@@ -55,22 +43,22 @@ pub(super) fn of_jpeg(bytes: &[u8]) -> Option<Outline> {
             }
         }
     }
-    None
+    if in_scans { all } else { 0 }
 }
 
-/// That of a PNG: what its chunks are long that hold no pixels.
-pub(super) fn of_png(bytes: &[u8]) -> Outline {
-    let mut found = Outline::default();
+/// Bytes of a PNG beside its pixels: comments, profiles, previews. A decoder may keep them all.
+pub(super) fn beside_of_png(bytes: &[u8]) -> u64 {
+    let mut beside = 0;
     let mut rest = bytes.get(8..).unwrap_or_default();
     while let [l0, l1, l2, l3, kind @ ..] = rest {
         let length = u32::from_be_bytes([*l0, *l1, *l2, *l3]) as usize;
         if !kind.starts_with(b"IDAT") {
-            found.beside += length.min(rest.len()) as u64;
+            beside += length.min(rest.len()) as u64;
         }
         // Length, kind and checksum are four bytes each.
         rest = rest.get(length.saturating_add(12)..).unwrap_or_default();
     }
-    found
+    beside
 }
 
 /// Bytes of all coefficients of the frame that this segment starts; 0 where it is too short to say.
@@ -99,8 +87,7 @@ mod tests {
     fn frames_in_several_scans_are_kept_as_coefficients() {
         let (halved, grey) = ([1, 0x22, 0, 2, 0x11, 0, 3, 0x11, 0], [1, 0x11, 0]);
         // 50×100 pixels are 4×7 units of 16×16 pixels and six blocks, or 7×13 of one.
-        let kept =
-            |marker, of_components: &[u8], scan| of_jpeg(&jpeg(marker, of_components, scan)).unwrap().coefficients;
+        let kept = |marker, of_components: &[u8], scan| coefficients_of_jpeg(&jpeg(marker, of_components, scan));
         assert_eq!(kept(0xC2, &halved, 3), 4 * 7 * 6 * 64 * 2);
         assert_eq!(kept(0xC0, &halved, 1), 4 * 7 * 6 * 64 * 2);
         assert_eq!(kept(0xC2, &grey, 1), 7 * 13 * 64 * 2);
@@ -109,13 +96,17 @@ mod tests {
     }
 
     #[test]
-    fn without_an_end_marker_there_is_no_answer() {
-        let whole = jpeg(0xC0, &[1, 0x11, 0], 1);
-        for length in 0..whole.len() - 1 {
-            assert_eq!(of_jpeg(&whole[..length]), None, "{length}");
-        }
-        // That of a thumbnail in a segment is none.
-        assert_eq!(of_jpeg(&[0xFF, 0xD8, 0xFF, 0xE1, 0, 4, 0xFF, 0xD9, 0xFF]), None);
+    fn a_file_that_ends_early_tells_as_much_as_it_has() {
+        let whole = jpeg(0xC2, &[1, 0x11, 0], 1);
+        let told: Vec<u64> = (0..=whole.len()).map(|length| coefficients_of_jpeg(&whole[..length])).collect();
+        assert!(told.is_sorted() && told[0] == 0 && told[whole.len()] == 7 * 13 * 64 * 2, "{told:?}");
+        // What follows the end marker, and a thumbnail in a segment, is not the image's.
+        let mut longer = jpeg(0xC0, &[1, 0x11, 0], 1);
+        longer.extend(&whole);
+        assert_eq!(coefficients_of_jpeg(&longer), 0);
+        let mut inside = vec![0xFF, 0xD8, 0xFF, 0xE1, 0, whole.len() as u8 + 2];
+        inside.extend(&whole);
+        assert_eq!(coefficients_of_jpeg(&inside), 0);
     }
 
     #[test]
@@ -126,10 +117,10 @@ mod tests {
             png.extend(kind);
             png.resize(png.len() + length + 4, 0);
         }
-        assert_eq!(of_png(&png).beside, 1013);
+        assert_eq!(beside_of_png(&png), 1013);
         let at = png.len() - 12;
         png[at..at + 4].fill(0xFF);
-        assert_eq!(of_png(&png).beside, 1013 + 12);
-        assert_eq!(of_png(&[]).beside, 0);
+        assert_eq!(beside_of_png(&png), 1013 + 12);
+        assert_eq!(beside_of_png(&[]), 0);
     }
 }

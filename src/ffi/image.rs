@@ -103,7 +103,10 @@ impl seed_image {
 /// alone; `*needed` receives the bytes needed. `image` (may be NULL) is filled to be a view of the buffer, its struct_size
 /// too; data is NULL when only the size was asked for.
 ///
-/// Errors: SEED_ERROR_FORMAT when the bytes are no sound image.
+/// Every image is decoded as one of a folder or a store is. Samples of more than 8 bits keep their upper 8; of several pages the first
+/// is read; EXIF orientation is ignored, the orientation of a TIFF is applied.
+///
+/// Errors: SEED_ERROR_FORMAT when the bytes are not a sound image, or use a feature that is not supported; the message names it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_image_decode(
     bytes: *const u8,

@@ -3,11 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use image::{ColorType, ImageDecoder, ImageFormat, ImageReader};
-
 use super::queue::{Pixels, Pushed};
 use super::record::{Entry, make_unit};
-use crate::data::decode::decode_bytes;
+use crate::data::decode::{Decoded, decode_described};
 use crate::data::{Encoding, Frame, FrameView, PixelFormat};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -150,8 +148,11 @@ fn one(pushed: Pushed, encoding: Encoding, embeds: bool) -> One {
         }
         Pixels::File(file) => {
             // Decoded to its end, so that nothing is stored that a data set would have to skip.
-            match patient(|| decode_bytes("the pushed image", &file)).and_then(|frame| Ok((kind_of(&file)?, frame))) {
-                Ok((kind, frame)) => {
+            match patient(|| decode_described("the pushed image", &file)) {
+                Ok(Decoded { frame, encoding, channels, bits }) => {
+                    let (width, height) = (frame.width(), frame.height());
+                    let (channels, bits) = (u32::from(channels), u32::from(bits));
+                    let kind = Kind { width, height, channels, bits, encoding };
                     let shown = wanted.then_some(Shown::Decoded(frame));
                     (id, Ok(finish(file, kind, entry)), shown, None)
                 }
@@ -159,23 +160,4 @@ fn one(pushed: Pushed, encoding: Encoding, embeds: bool) -> One {
             }
         }
     }
-}
-
-/// What the header of an image that was decoded before says.
-fn kind_of(file: &[u8]) -> Result<Kind> {
-    let damaged = |error: image::ImageError| Error::new(ErrorKind::Format, error.to_string());
-    let reader = ImageReader::new(std::io::Cursor::new(file)).with_guessed_format();
-    let reader = reader.map_err(|error| Error::new(ErrorKind::Format, error.to_string()))?;
-    let encoding = match reader.format() {
-        Some(ImageFormat::Jpeg) => "jpeg",
-        Some(ImageFormat::Png) => "png",
-        Some(ImageFormat::Bmp) => "bmp",
-        _ => "tiff",
-    };
-    let decoder = reader.into_decoder().map_err(damaged)?;
-    let (width, height) = decoder.dimensions();
-    let colour: ColorType = decoder.color_type();
-    let channels = if colour.has_color() { 3 } else { 1 };
-    let bits = u32::from(colour.bits_per_pixel()) / u32::from(colour.channel_count());
-    Ok(Kind { width, height, channels, bits, encoding })
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use seed::data::decode::decode_file;
 use seed::model::{Architecture, Head, Mode, Network};
 use tch::{Device, Kind, Tensor};
 
@@ -56,7 +57,14 @@ fn real(batch: i64, height: i64, width: i64) -> Option<Tensor> {
     let mut values = Vec::new();
     for number in 0..batch as usize {
         let files = sorted(&classes[number % classes.len()])?;
-        let picture = image::open(&files[number / classes.len()]).unwrap();
+        let frame = decode_file(&files[number / classes.len()]).unwrap();
+        let (own_width, own_height, grey) = (frame.width(), frame.height(), frame.channels() == 1);
+        let pixels = frame.into_pixels();
+        let picture = if grey {
+            image::DynamicImage::from(image::GrayImage::from_raw(own_width, own_height, pixels).unwrap())
+        } else {
+            image::DynamicImage::from(image::RgbImage::from_raw(own_width, own_height, pixels).unwrap())
+        };
         let filter = image::imageops::FilterType::Triangle;
         values.extend(picture.resize_to_fill(width as u32, height as u32, filter).to_rgb8().into_raw());
     }

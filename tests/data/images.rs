@@ -1,9 +1,9 @@
 //! Frames, decoders and data sets: what is read, and what a damaged or hostile input does.
 
-use std::io::Cursor;
 use std::path::PathBuf;
 
 use crate::alone;
+use crate::written::encoded;
 use image::{DynamicImage, GrayAlphaImage, GrayImage, ImageBuffer, ImageFormat, Luma, Rgb, RgbImage, RgbaImage};
 use seed::ErrorKind;
 use seed::data::decode::{decode_bytes, decode_file};
@@ -11,12 +11,6 @@ use seed::data::{Dataset, Frame, FrameView, PixelFormat};
 
 /// In the environment of the process that is measured.
 const ALONE: &str = "SEED_IMAGES_ALONE";
-
-fn encoded(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    image.into().write_to(&mut Cursor::new(&mut bytes), format).unwrap();
-    bytes
-}
 
 fn grey() -> GrayImage {
     GrayImage::from_fn(20, 12, |x, y| Luma([(x * 11 + y) as u8]))

@@ -6,8 +6,11 @@ mod alone;
 mod one_thread;
 #[path = "../common/shared.rs"]
 mod shared;
+#[path = "../common/written.rs"]
+mod written;
 
 mod device_views;
+mod formats;
 mod geometry;
 mod images;
 mod loader;

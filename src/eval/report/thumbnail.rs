@@ -4,12 +4,11 @@ use std::io::{self, Write};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use image::codecs::jpeg::JpegEncoder;
 use image::imageops::thumbnail;
-use image::{ExtendedColorType, ImageBuffer, Luma, Rgb};
+use image::{ImageBuffer, Luma, Rgb};
 
 use super::html::escape;
-use crate::data::Frame;
+use crate::data::{Frame, encode_jpeg};
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::spare;
 
@@ -31,7 +30,7 @@ impl Thumbnail {
     /// the columns of a row are what the networks share.
     ///
     /// # Errors
-    /// `OutOfMemory`; `Internal` where the encoder fails, which it does not for a sound frame.
+    /// `OutOfMemory`; `Internal` where the frame is not as large as it says.
     pub fn new(key: u64, frame: &Frame, caption: &str) -> Result<Self> {
         Ok(Self { key, caption: caption.to_owned(), jpeg: shrink(frame, SIDE)?.to_jpeg()? })
     }
@@ -62,12 +61,7 @@ pub(super) struct Small {
 impl Small {
     /// As JPEG in base64.
     pub fn to_jpeg(&self) -> Result<String> {
-        let colour = if self.channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
-        spare(0, "a small picture")?;
-        let mut jpeg = Vec::new();
-        JpegEncoder::new_with_quality(&mut jpeg, QUALITY)
-            .encode(&self.pixels, self.width, self.height, colour)
-            .map_err(|error| Error::new(ErrorKind::Internal, format!("cannot encode a small picture: {error}")))?;
+        let jpeg = encode_jpeg(&self.pixels, self.width, self.height, self.channels, QUALITY)?;
         Ok(STANDARD.encode(jpeg))
     }
 }
@@ -100,11 +94,12 @@ pub(super) fn shrink(frame: &Frame, side: u32) -> Result<Small> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::decode::decode_bytes;
 
     fn size(width: u32, height: u32, channels: u8) -> (u32, u32) {
         let pixels = (0..width * height * u32::from(channels)).map(|i| (i % 251) as u8).collect();
         let thumbnail = Thumbnail::new(0, &Frame::new(width, height, channels, pixels).unwrap(), "").unwrap();
-        let picture = image::load_from_memory(&STANDARD.decode(&thumbnail.jpeg).unwrap()).unwrap();
+        let picture = decode_bytes("it", &STANDARD.decode(&thumbnail.jpeg).unwrap()).unwrap();
         (picture.width(), picture.height())
     }
 

@@ -1,0 +1,133 @@
+//! Rows of a TIFF's samples → bytes: depth, byte order, differences to the left neighbour, and colours.
+
+use super::layout::{Layout, Photometric};
+use crate::error::Result;
+use crate::memory::{filled, room};
+
+/// Adds up samples that are kept as differences to the same sample of the pixel before (predictor 2), row by row.
+pub fn add_up(rows: &mut [u8], row_bytes: usize, together: usize, bits: u32, little: bool) {
+    for row in rows.chunks_exact_mut(row_bytes.max(1)) {
+        if bits == 8 {
+            for i in together..row.len() {
+                row[i] = row[i].wrapping_add(row[i - together]);
+            }
+            continue;
+        }
+        let (of, bytes): (fn([u8; 2]) -> u16, fn(u16) -> [u8; 2]) =
+            if little { (u16::from_le_bytes, u16::to_le_bytes) } else { (u16::from_be_bytes, u16::to_be_bytes) };
+        let samples = row.as_chunks_mut::<2>().0;
+        for i in together..samples.len() {
+            samples[i] = bytes(of(samples[i]).wrapping_add(of(samples[i - together])));
+        }
+    }
+}
+
+/// Reads samples as bytes: the upper 8 bits of a deep one, and of a shallow one its level, or its number in a palette.
+pub struct Reader {
+    bits: u32,
+    little: bool,
+    /// What a sample of 1, 2 or 4 bits is multiplied with.
+    factor: u8,
+    inverted: bool,
+}
+
+impl Reader {
+    /// For the samples of `layout`.
+    pub fn new(layout: &Layout<'_>, little: bool) -> Self {
+        let factor = match (layout.photometric, layout.bits) {
+            (Photometric::Palette, _) => 1,
+            (_, 1) => 255,
+            (_, 2) => 85,
+            (_, 4) => 17,
+            _ => 1,
+        };
+        let inverted = layout.photometric == Photometric::Grey { inverted: true };
+        Self { bits: layout.bits, little, factor, inverted }
+    }
+
+    /// Whether a row's bytes are the samples.
+    pub fn is_plain(&self) -> bool {
+        self.bits == 8 && !self.inverted
+    }
+
+    /// Sample `i` of a row.
+    pub fn at(&self, row: &[u8], i: usize) -> u8 {
+        let level = match self.bits {
+            8 => row[i],
+            16 => row[2 * i + usize::from(self.little)],
+            12 if i % 2 == 0 => row[i / 2 * 3],
+            12 => row[i / 2 * 3 + 1] << 4 | row[i / 2 * 3 + 2] >> 4,
+            bits => {
+                let (bits, at) = (bits as usize, i * bits as usize);
+                (row[at / 8] >> (8 - bits - at % 8) & ((1u16 << bits) - 1) as u8) * self.factor
+            }
+        };
+        if self.inverted { 255 - level } else { level }
+    }
+}
+
+/// Looks up each byte in a palette of red, green and blue; a number behind its end is black, as in PIL.
+pub fn look_up(numbers: &[u8], palette: &[[u8; 3]]) -> Result<Vec<u8>> {
+    let mut pixels = room(numbers.len() * 3, "a frame")?;
+    for &number in numbers {
+        pixels.extend(palette.get(usize::from(number)).copied().unwrap_or_default());
+    }
+    Ok(pixels)
+}
+
+/// Makes three bytes of each four: `convert` is given them. The memory is the same.
+pub fn four_to_three(pixels: &mut Vec<u8>, convert: impl Fn([u8; 4]) -> [u8; 3]) {
+    let count = pixels.len() / 4;
+    for i in 0..count {
+        let four = [pixels[4 * i], pixels[4 * i + 1], pixels[4 * i + 2], pixels[4 * i + 3]];
+        pixels[3 * i..3 * i + 3].copy_from_slice(&convert(four));
+    }
+    pixels.truncate(count * 3);
+}
+
+/// Red, green and blue of four inks, as PIL computes them.
+pub fn of_inks([cyan, magenta, yellow, black]: [u8; 4]) -> [u8; 3] {
+    let light = 255 - i32::from(black);
+    [cyan, magenta, yellow].map(|ink| {
+        let product = i32::from(ink) * light + 128;
+        (light - ((product + (product >> 8)) >> 8)) as u8
+    })
+}
+
+/// The colour before alpha was multiplied in, as PIL computes it.
+pub fn divided([red, green, blue, alpha]: [u8; 4]) -> [u8; 3] {
+    let whole = |level: u8| match alpha {
+        0 => 0,
+        _ => (u32::from(level) * 255 / u32::from(alpha)).min(255) as u8,
+    };
+    [red, green, blue].map(whole)
+}
+
+/// The pixels, turned as `orientation` says (TIFF 6.0, tag 274), with their new width and height.
+pub fn turned(
+    pixels: Vec<u8>,
+    width: u32,
+    height: u32,
+    channels: usize,
+    orientation: u8,
+) -> Result<(Vec<u8>, u32, u32)> {
+    let (w, h) = (width as usize, height as usize);
+    // Where the pixel lies that comes to (x, y).
+    let from: fn(usize, usize, usize, usize) -> (usize, usize) = match orientation {
+        2 => |x, y, w, _| (w - 1 - x, y),
+        3 => |x, y, w, h| (w - 1 - x, h - 1 - y),
+        4 => |x, y, _, h| (x, h - 1 - y),
+        5 => |x, y, _, _| (y, x),
+        6 => |x, y, _, h| (y, h - 1 - x),
+        7 => |x, y, w, h| (w - 1 - y, h - 1 - x),
+        8 => |x, y, w, _| (w - 1 - y, x),
+        _ => return Ok((pixels, width, height)),
+    };
+    let (new_w, new_h) = if orientation > 4 { (h, w) } else { (w, h) };
+    let mut turned = filled(0u8, pixels.len(), "a frame")?;
+    for (i, place) in turned.chunks_exact_mut(channels).enumerate() {
+        let (x, y) = from(i % new_w, i / new_w, w, h);
+        place.copy_from_slice(&pixels[(y * w + x) * channels..][..channels]);
+    }
+    Ok((turned, new_w as u32, new_h as u32))
+}
