@@ -1602,13 +1602,18 @@ typedef struct {
    */
   seed_criterion recall;
   /*
-   Median time of one frame, in milliseconds.
+   Median time of one frame, in milliseconds; the difference is that of pairs of times.
    */
   seed_criterion latency;
   /*
    1 when all four hold, else 0.
    */
   int32_t passes;
+  /*
+   1 when the machine was too busy to tell which student is faster: latency does not hold then, but nothing was shown
+   either; judge again. Else 0.
+   */
+  int32_t latency_unclear;
 } seed_verdict;
 
 /*
@@ -2930,8 +2935,10 @@ SEED_MUST_USE seed_error *seed_classifier_class_name(const seed_classifier *clas
 
 /*
  What is known about the classifier as a JSON object, by the rule of seed_config_get_string: "names", "temperature",
- "threshold", "held_out" (accuracy, recalls, AUROC, calibration error, coverage and risk of the threshold, confusion
- matrix; null where no image was held out) and "training".
+ "threshold" (2 where no answer is sure), "held_out" (accuracy, balanced recall with its 95 % interval and what chance would give,
+ recalls, AUROC, calibration error, coverage and risk of the threshold, confusion matrix; null where no image was held out),
+ "calibration" ("by" "held_out", "cross_validation" or "none", "images", "folds"; null in files of earlier versions) and
+ "training".
  */
 SEED_MUST_USE seed_error *seed_classifier_describe(const seed_classifier *classifier, char *buffer, size_t capacity, size_t *length);
 
@@ -2985,9 +2992,10 @@ SEED_MUST_USE seed_error *seed_classifier_classify_dataset(const seed_classifier
 
 /*
  How well the classifier does on the labelled images of a data set that it has not learned from, as a JSON object with
- "images", "accuracy", "balanced_recall", "recalls", "auroc", "nll", "calibration_error", "selected" (coverage and risk of
- the threshold) and "confusion", by the rule of seed_config_get_string (each call embeds the images). `labels` are as for
- seed_classifier_fit; broken images are left out. `callback`, `user_data` and `cancel` may be NULL.
+ "images", "accuracy", "balanced_recall" with "balanced_recall_low" and "_high" (its 95 % interval) and "chance", "recalls",
+ "auroc", "nll", "calibration_error", "selected" (coverage and risk of the threshold) and "confusion", by the rule of
+ seed_config_get_string (each call embeds the images). `labels` are as for seed_classifier_fit; broken images are left out.
+ `callback`, `user_data` and `cancel` may be NULL.
 
  Errors: SEED_ERROR_CANCELLED when the callback or the token ended it.
  */
@@ -3710,10 +3718,11 @@ SEED_MUST_USE seed_error *seed_fidelity_compare(const seed_fidelity *then, const
 
 /*
  Compares a new student with the old: on `frames`, by how well each agrees with the teacher; on `reference`, whose `label_count`
- images have the classes `labels`, by kNN; and by their latency. All three sessions give embeddings ("output" "embedding") of one
- width. `options` may be NULL. `callback` (may be NULL) is told how many of how many images are embedded, on this thread; a return
- other than 0 cancels. `*verdict` has its struct_size set. Nothing is changed: seed_session_swap puts the new student in, and the same
- call puts the old one back.
+ images have the classes `labels`, by kNN; and by their latency, in pairs of times on the same frame, so that a busy machine refuses
+ no student that is as fast. All three sessions give embeddings ("output" "embedding") of one width. `options` may be NULL.
+ `callback` (may be NULL) is told how many of how many images are embedded, on this thread; a return other than 0 cancels.
+ `*verdict` has its struct_size set. Nothing is changed: seed_session_swap puts the new student in, and the same call puts the old
+ one back.
 
  Errors: SEED_ERROR_MISMATCH for widths that differ, SEED_ERROR_CANCELLED.
  */

@@ -52,10 +52,13 @@ type GateVerdict struct {
 	Overlap Criterion
 	// Recall is the balanced recall of kNN on the reference set.
 	Recall Criterion
-	// Latency is the median time of one frame, in milliseconds.
+	// Latency is the median time of one frame, in milliseconds; the difference is that of pairs of times.
 	Latency Criterion
 	// Passes tells that all four hold.
 	Passes bool
+	// LatencyUnclear tells that the machine was too busy to tell which student is faster: Latency does not hold then, but nothing
+	// was shown either; judge again.
+	LatencyUnclear bool
 }
 
 // Candidates are the sessions that [JudgeGate] compares. All three give embeddings ("output" "embedding") of one width.
@@ -117,5 +120,6 @@ func JudgeGate(ctx context.Context, candidates Candidates, frames, reference *Da
 		return GateVerdict{}, err
 	}
 	return GateVerdict{KL: criterionFrom(c.kl), Overlap: criterionFrom(c.overlap), Recall: criterionFrom(c.recall),
-		Latency: criterionFrom(c.latency), Passes: c.passes != 0}, nil
+		Latency: criterionFrom(c.latency), Passes: c.passes != 0,
+		LatencyUnclear: c.latency_unclear != 0}, nil
 }

@@ -114,10 +114,13 @@ pub struct seed_verdict {
     pub overlap: seed_criterion,
     /// Balanced recall of kNN on the reference set.
     pub recall: seed_criterion,
-    /// Median time of one frame, in milliseconds.
+    /// Median time of one frame, in milliseconds; the difference is that of pairs of times.
     pub latency: seed_criterion,
     /// 1 when all four hold, else 0.
     pub passes: i32,
+    /// 1 when the machine was too busy to tell which student is faster: latency does not hold then, but nothing was shown
+    /// either; judge again. Else 0.
+    pub latency_unclear: i32,
 }
 
 fn interval(found: Interval) -> seed_interval {
@@ -213,10 +216,11 @@ pub unsafe extern "C" fn seed_fidelity_compare(
 }
 
 /// Compares a new student with the old: on `frames`, by how well each agrees with the teacher; on `reference`, whose `label_count`
-/// images have the classes `labels`, by kNN; and by their latency. All three sessions give embeddings ("output" "embedding") of one
-/// width. `options` may be NULL. `callback` (may be NULL) is told how many of how many images are embedded, on this thread; a return
-/// other than 0 cancels. `*verdict` has its struct_size set. Nothing is changed: seed_session_swap puts the new student in, and the same
-/// call puts the old one back.
+/// images have the classes `labels`, by kNN; and by their latency, in pairs of times on the same frame, so that a busy machine refuses
+/// no student that is as fast. All three sessions give embeddings ("output" "embedding") of one width. `options` may be NULL.
+/// `callback` (may be NULL) is told how many of how many images are embedded, on this thread; a return other than 0 cancels.
+/// `*verdict` has its struct_size set. Nothing is changed: seed_session_swap puts the new student in, and the same call puts the old
+/// one back.
 ///
 /// Errors: SEED_ERROR_MISMATCH for widths that differ, SEED_ERROR_CANCELLED.
 #[unsafe(no_mangle)]
@@ -262,6 +266,7 @@ pub unsafe extern "C" fn seed_gate_judge(
                 recall: of(found.recall),
                 latency: of(found.latency),
                 passes: i32::from(found.passes),
+                latency_unclear: i32::from(found.latency_unclear),
             },
         );
         Ok(())

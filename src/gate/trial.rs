@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Criterion, GateConfig, Verdict, at_least, at_most, check, latency, recall};
+use super::{Criterion, GateConfig, Verdict, at_least, at_most, check, recall, time_both};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::eval::bootstrap::mean_interval;
@@ -114,9 +114,10 @@ impl Trial<'_> {
             }
             None => (not_judged(config), 0),
         };
-        let latency = latency(self.old, self.new, self.frames, config)?;
+        let (latency, latency_unclear) =
+            time_both(self.old, self.new, self.frames, config, &mut || progress(total, total))?;
         let passes = kl.holds && overlap.holds && recall.holds && latency.holds;
-        let verdict = Verdict { passes, kl, overlap, recall, latency, frames: t.len(), reference };
+        let verdict = Verdict { passes, kl, overlap, recall, latency, latency_unclear, frames: t.len(), reference };
         let fidelity = |rows: &FidelityRows| Fidelity {
             frames: t.len(),
             k: config.fidelity.k,

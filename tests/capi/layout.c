@@ -237,6 +237,7 @@ int main(int count, char **words) {
   FIELD(seed_verdict, recall, 120, 56);
   FIELD(seed_verdict, latency, 176, 56);
   FIELD(seed_verdict, passes, 232, 4);
+  FIELD(seed_verdict, latency_unclear, 236, 4);
 
   SIZE(seed_night_options, 104);
   FIELD(seed_night_options, struct_size, 0, 8);

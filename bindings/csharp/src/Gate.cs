@@ -83,6 +83,7 @@ namespace LibSeed
             Recall = new Criterion(from.recall);
             Latency = new Criterion(from.latency);
             Passes = from.passes != 0;
+            LatencyUnclear = from.latency_unclear != 0;
         }
 
         /// <summary>Mean KL to the teacher, in nats.</summary>
@@ -94,11 +95,17 @@ namespace LibSeed
         /// <summary>Balanced recall of kNN on the reference set.</summary>
         public Criterion Recall { get; }
 
-        /// <summary>Median time of one frame, in milliseconds.</summary>
+        /// <summary>Median time of one frame, in milliseconds; the difference is that of pairs of times.</summary>
         public Criterion Latency { get; }
 
         /// <summary>Whether all four hold.</summary>
         public bool Passes { get; }
+
+        /// <summary>
+        /// Whether the machine was too busy to tell which student is faster: the latency does not hold then, but nothing was shown
+        /// either; judge again.
+        /// </summary>
+        public bool LatencyUnclear { get; }
     }
 
     /// <summary>Whether a new student may take the old one's place.</summary>

@@ -381,6 +381,7 @@ namespace LibSeed
         internal CriterionLayout recall;
         internal CriterionLayout latency;
         internal int passes;
+        internal int latency_unclear;
     }
 
     [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
