@@ -136,6 +136,26 @@ quietly "$doctor"
 grep -qE 'libtorch_cuda.so +/' "$work/log" || { cat "$work/log"; fail "libtorch_cuda.so was not loaded"; }
 rm "$moved/libtorch"
 
+echo "== seed-fetch-libtorch"
+fetch="$moved/bin/seed-fetch-libtorch"
+mkdir "$work/wheels"
+wheel=$(sed -n 's/^ *("torch==[^"]*", "\([^"]*\)".*/\1/p' "$fetch")
+echo "no wheel" >"$work/wheels/$wheel"
+refused "$fetch" --wheels "$work/wheels" <<END
+$wheel has 9 bytes, expected
+remove it and try again
+END
+test ! -e "$moved/libtorch" && test ! -e "$moved/libtorch.draft" || fail "a fetch that failed left something behind"
+if [ -n "${SEED_WHEELS:-}" ]; then
+  wheels=$(realpath "$SEED_WHEELS")
+  quietly "$fetch" --wheels "$wheels"
+  for program in "${programs[@]}" "$doctor"; do quietly "$program"; done
+  quietly "$fetch" # it is there already
+  rm -r "$moved/libtorch"
+else
+  echo "SKIPPED: SEED_WHEELS names no folder with the wheels of libtorch"
+fi
+
 ln -s "$libtorch" "$moved/libtorch"
 echo "== the checks of the C ABI, through the front"
 quietly "${CC:-cc}" -std=c99 -I "$moved/include" "$here/../capi/basics.c" -o "$work/basics" -L "$moved/lib" -lseed -lm \
@@ -147,3 +167,66 @@ echo "== seed-doctor"
 quietly "$doctor"
 grep -qF "$lib/libseed.so" "$work/log"
 tail -1 "$work/log"
+
+# Tells that something cannot be tried here; in CI that is a failure.
+skipped() {
+  [ -z "${CI:-}" ] || fail "$1"
+  echo "SKIPPED: $1"
+}
+
+echo "== the examples of C and C++, compiled from the package"
+doc="$moved/share/doc/libseed"
+mkdir -p "$work/bin" "$work/try/images/rows" "$work/try/images/columns"
+for file in "$doc"/examples/c/*.c; do
+  quietly "${CC:-cc}" -std=c99 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Werror "$file" -o "$work/bin/$(basename "$file" .c)-c" \
+    "${flags[@]}" -lm "-Wl,-rpath,$libdir"
+done
+opencv=/usr/include/opencv4
+for file in "$here/fixture.cpp" "$doc"/examples/cpp/*.cpp; do
+  more=()
+  if [ "$(basename "$file")" = opencv.cpp ]; then
+    [ -f "$opencv/opencv2/imgcodecs.hpp" ] || { skipped "opencv.cpp needs OpenCV's headers" && continue; }
+    more=(-isystem "$opencv" -lopencv_core -lopencv_imgcodecs)
+  fi
+  quietly "${CXX:-c++}" -std=c++17 -Wall -Wextra -Werror "$file" -o "$work/bin/$(basename "$file" .cpp)" "${flags[@]}" \
+    "${more[@]}" -pthread "-Wl,-rpath,$libdir"
+done
+export OMP_WAIT_POLICY=passive
+try="$work/try" images="$work/try/images" network="$work/try/network.safetensors"
+quietly "$work/bin/fixture" "$try"
+quietly "$work/bin/embed-c" "$network"
+for folder in folder-c folder; do
+  quietly "$work/bin/$folder" "$images" "$network" mobilenet_v3_small "$try/$folder.safetensors" 32 3 8
+  test -s "$try/$folder.safetensors" || fail "$folder wrote no student"
+done
+quietly env -C "$try" "$work/bin/finetune" "$network" "$images" "$try/classifier.safetensors" # its report goes where it runs
+test -s "$try/classifier.safetensors" || fail "finetune wrote no classifier"
+quietly "$work/bin/store" "$network" "$try/line.seed" "$images" 100
+
+# cgo splits the flags of pkg-config at spaces.
+ln -s "$moved" "$work/plain"
+export PKG_CONFIG_PATH="$work/plain/lib/pkgconfig"
+if command -v go >/dev/null; then
+  echo "== the example of Go, compiled from the package"
+  (cd "$doc/examples/go" && GOFLAGS=-mod=mod GOPROXY=off GOTOOLCHAIN=local CGO_LDFLAGS="-Wl,-rpath,$work/plain/lib" \
+    go build -o "$work/bin/distill-go" .)
+  quietly "$work/bin/distill-go" -images "$images" -teacher "$network" -teacher-arch mobilenet_v3_small -out "$try/go.safetensors" \
+    -steps 3 -batch 8 -size 32
+  test -s "$try/go.safetensors" || fail "the example of Go wrote no student"
+else
+  skipped "the example of Go needs go in the path"
+fi
+if command -v mcs >/dev/null; then
+  echo "== the example of C#, compiled from the package"
+  quietly mcs -langversion:latest -target:library -unsafe -out:"$work/bin/LibSeed.dll" "$doc"/bindings/csharp/src/*.cs
+  quietly mcs -langversion:latest -r:"$work/bin/LibSeed.dll" -out:"$work/bin/Distill.exe" "$doc"/examples/csharp/*.cs
+  if command -v mono >/dev/null; then
+    LD_LIBRARY_PATH="$lib" quietly mono "$work/bin/Distill.exe" --images "$images" --teacher "$network" --teacher-arch mobilenet_v3_small \
+      --out "$try/cs.safetensors" --steps 3 --batch 8 --size 32
+    test -s "$try/cs.safetensors" || fail "the example of C# wrote no student"
+  else
+    skipped "the example of C# needs mono in the path"
+  fi
+else
+  skipped "the example of C# needs mcs in the path"
+fi

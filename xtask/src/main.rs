@@ -12,6 +12,7 @@ mod front;
 mod header;
 mod imports;
 mod licences;
+mod links;
 mod prototypes;
 mod setup;
 mod test;
@@ -35,7 +36,9 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   asan             the library's own code and the C programs under the address sanitizer: minutes, and 2 GB in target/asan
   bench NAME       libseed beside PyTorch in one table: step, run, views, loss, infer, memory, bank
   bundle           the bench programs for a machine without Rust: target/bundle.tar.gz
-  dist [--check]   the installed library: target/dist/libseed-VERSION-x86_64-linux and its tar.gz; use it from outside";
+  dist [--check] [--quick]
+                   the installed library: target/dist/libseed-VERSION-x86_64-linux and its tar.gz; --check uses it from outside;
+                   --quick packs the debug build, to try and not to hand on";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();

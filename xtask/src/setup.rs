@@ -14,7 +14,8 @@ use crate::{Outcome, libtorch, root};
 /// The libtorch that libseed is built for.
 pub const VERSION: &str = "2.11.0";
 
-const PACKAGES: [Package; 3] = [
+/// The wheels that it comes in.
+pub const PACKAGES: [Package; 3] = [
     Package {
         requirement: "torch==2.11.0",
         file: "torch-2.11.0-cp311-cp311-manylinux_2_28_x86_64.whl",
@@ -39,7 +40,7 @@ const PACKAGES: [Package; 3] = [
 ];
 
 /// Libraries with the sizes that they have when they were unpacked whole.
-const LIBRARIES: [(&str, u64); 5] = [
+pub const LIBRARIES: [(&str, u64); 5] = [
     ("libtorch_cpu.so", 451_209_129),
     ("libc10.so", 1_498_969),
     ("libgomp.so.1", 254_009),
