@@ -68,12 +68,16 @@ seed::Student network_of(const std::string &network, const seed::Config &config)
   return student;
 }
 
+// What answers that know nothing reach in the mean over the classes.
+void print_chance(std::size_t classes) { std::printf("  %-16s %.3f\n", "chance", 1.0 / static_cast<double>(classes)); }
+
 void print(const char *what, double mean, double deviation) { std::printf("  %-16s %.3f ± %.3f\n", what, mean, deviation); }
 
 void print(const seed::LinearResult &result, const std::vector<std::string> &names) {
   print("accuracy", result.accuracy_mean, result.accuracy_deviation);
   print("balanced recall", result.balanced_recall_mean, result.balanced_recall_deviation);
   print("AUROC", result.auroc_mean, result.auroc_deviation);
+  print_chance(names.size());
   for (std::size_t i = 0; i < result.recalls.size(); ++i) std::printf("  recall of %s %.3f\n", names[i].c_str(), result.recalls[i]);
 }
 
@@ -90,6 +94,7 @@ void judge_features(const Options &options, const seed::Student &student, const 
     std::printf("10-NN:\n");
     print("accuracy", result.accuracy_mean, result.accuracy_deviation);
     print("balanced recall", result.balanced_recall_mean, result.balanced_recall_deviation);
+    print_chance(images.names.size());
   }
   for (const double fraction : fractions) {
     std::printf("linear on %g %% of the labels:\n", 100 * fraction);

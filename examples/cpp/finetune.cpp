@@ -124,9 +124,11 @@ void run(const std::vector<std::string> &words) {
   }
   classifier.save(classifier_file);
   std::cout << classifier.describe() << '\n';
+  for (const auto &warning : classifier.warnings()) std::cout << "note: " << warning << '\n';
 
   auto report = seed::Report::create("Classifier of " + folder);
-  report.add_confusion("Held-out images", classifier);
+  // Of very few images none can be held out.
+  if (!classifier.confusion().empty()) report.add_confusion("Held-out images", classifier);
   config.set("output", "features");
   const auto session = seed::Session::from_student(seed::Student::load(student_file, config), config);
   if (test.empty()) {

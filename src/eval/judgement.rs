@@ -19,6 +19,15 @@ pub struct Judgement {
     pub accuracy: f64,
     /// Mean recall of the classes that occur.
     pub balanced_recall: f64,
+    /// The lower end of its 95 % interval ([`Confusion::balanced_interval`]).
+    #[serde(default)]
+    pub balanced_recall_low: f64,
+    /// The upper end.
+    #[serde(default)]
+    pub balanced_recall_high: f64,
+    /// The balanced recall of answers that know nothing: 1 / the classes that occur. 0 in files of earlier versions.
+    #[serde(default)]
+    pub chance: f64,
     /// Recall of each class; none where the class does not occur.
     pub recalls: Vec<Option<f64>>,
     /// Mean over classes of the AUROC against all others, by the calibrated probabilities; none where it is not defined.
@@ -58,10 +67,14 @@ pub fn judge(logits: &[f32], classes: usize, truth: &[usize], temperature: f64, 
         .map(|&(_, confidence)| confidence)
         .collect();
     let confusion = Confusion::of(&predicted, truth, classes)?;
+    let balanced = confusion.balanced_interval();
     Ok(Judgement {
         images: truth.len(),
         accuracy: confusion.accuracy(),
-        balanced_recall: confusion.balanced_recall(),
+        balanced_recall: balanced.value,
+        balanced_recall_low: balanced.low,
+        balanced_recall_high: balanced.high,
+        chance: confusion.chance(),
         recalls: (0..classes).map(|class| confusion.recall(class)).collect(),
         auroc: auroc_one_against_rest(&calibrated, classes, truth),
         nll,

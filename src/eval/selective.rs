@@ -66,6 +66,24 @@ pub fn of_risk(confidence: &[f64], correct: &[bool], risk: f64) -> f64 {
     best
 }
 
+/// The lowest threshold from `threshold` on at which the answers are shown to be right more often than wrong: the upper end of the
+/// one-sided 95 % interval of their risk is at most one half. None where there is no such threshold, as for fewer than five images.
+pub fn shown_right(confidence: &[f64], correct: &[bool], threshold: f64) -> Option<f64> {
+    let mut order: Vec<usize> =
+        (0..confidence.len().min(correct.len())).filter(|&i| confidence[i] >= threshold).collect();
+    order.sort_unstable_by(|&a, &b| confidence[b].total_cmp(&confidence[a]).then(a.cmp(&b)));
+    let (mut best, mut errors) = (None, 0usize);
+    for (place, &image) in order.iter().enumerate() {
+        errors += usize::from(!correct[image]);
+        let last = order.get(place + 1).is_none_or(|&next| confidence[next] < confidence[image]);
+        if last && clopper_pearson(errors, place + 1, 0.05) <= 0.5 {
+            best = Some(confidence[image]);
+        }
+    }
+    // Where all are answered anyway, what was asked for stands.
+    best.map(|found| if order.last().is_some_and(|&lowest| confidence[lowest] == found) { threshold } else { found })
+}
+
 /// p for which `errors` or fewer of `count` have the probability `alpha`.
 fn clopper_pearson(errors: usize, count: usize, alpha: f64) -> f64 {
     if errors >= count {
@@ -109,6 +127,31 @@ mod tests {
         assert!(of_risk(&confidence, &hits, 0.4) == 0.5);
         assert_eq!(of_risk(&confidence, &hits, 0.1), 0.9, "both at .7 or none");
         assert!(of_risk(&[0.9, 0.8], &[false, true], 0.1) > 0.9);
+    }
+
+    #[test]
+    fn answers_are_sure_where_they_are_shown_to_be_right_more_often_than_wrong() {
+        // scipy.stats.beta.ppf(.95, 1, 4) = .527, ppf(.95, 1, 5) = .451; ppf(.95, 11, 18) = .530, ppf(.95, 10, 18) = .509,
+        // ppf(.95, 9, 18) = .487
+        let confidence: Vec<f64> = (0..28).map(|i| 0.9 - 0.01 * f64::from(i)).collect();
+        let with = |wrong: &[usize], count: usize| -> Option<f64> {
+            let correct: Vec<bool> = (0..count).map(|i| !wrong.contains(&i)).collect();
+            shown_right(&confidence[..count], &correct, 0.5)
+        };
+        assert_eq!((with(&[], 4), with(&[], 5)), (None, Some(0.5)));
+        assert_eq!(
+            with(&[20, 21, 22, 23, 24, 25, 26, 27], 28),
+            Some(0.5),
+            "8 of 28 wrong are shown to be below a half"
+        );
+        let ten: Vec<usize> = (18..28).collect();
+        assert_eq!(with(&ten, 28), Some(confidence[25]), "10 of 28 and 9 of 27 are not, 8 of 26 are");
+        assert_eq!(with(&(0..28).step_by(2).collect::<Vec<_>>(), 28), None, "every other one is wrong");
+        assert_eq!(
+            shown_right(&[0.9; 6], &[true, true, true, true, true, false], 0.95),
+            None,
+            "none is as sure as asked"
+        );
     }
 
     #[test]

@@ -93,8 +93,10 @@ pub unsafe extern "C" fn seed_classifier_class_name(
 }
 
 /// What is known about the classifier as a JSON object, by the rule of seed_config_get_string: "names", "temperature",
-/// "threshold", "held_out" (accuracy, recalls, AUROC, calibration error, coverage and risk of the threshold, confusion
-/// matrix; null where no image was held out) and "training".
+/// "threshold" (2 where no answer is sure), "held_out" (accuracy, balanced recall with its 95 % interval and what chance would give,
+/// recalls, AUROC, calibration error, coverage and risk of the threshold, confusion matrix; null where no image was held out),
+/// "calibration" ("by" "held_out", "cross_validation" or "none", "images", "folds"; null in files of earlier versions) and
+/// "training".
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_classifier_describe(
     classifier: *const seed_classifier,
@@ -262,9 +264,10 @@ pub unsafe extern "C" fn seed_classifier_classify_dataset(
 }
 
 /// How well the classifier does on the labelled images of a data set that it has not learned from, as a JSON object with
-/// "images", "accuracy", "balanced_recall", "recalls", "auroc", "nll", "calibration_error", "selected" (coverage and risk of
-/// the threshold) and "confusion", by the rule of seed_config_get_string (each call embeds the images). `labels` are as for
-/// seed_classifier_fit; broken images are left out. `callback`, `user_data` and `cancel` may be NULL.
+/// "images", "accuracy", "balanced_recall" with "balanced_recall_low" and "_high" (its 95 % interval) and "chance", "recalls",
+/// "auroc", "nll", "calibration_error", "selected" (coverage and risk of the threshold) and "confusion", by the rule of
+/// seed_config_get_string (each call embeds the images). `labels` are as for seed_classifier_fit; broken images are left out.
+/// `callback`, `user_data` and `cancel` may be NULL.
 ///
 /// Errors: SEED_ERROR_CANCELLED when the callback or the token ended it.
 #[unsafe(no_mangle)]

@@ -58,6 +58,10 @@ pub(super) fn over_time(page: &mut Report, nights: &[Line], gate: Option<&Gate>)
             // A year that no chart has room for.
             drawn |= page.moment(&title, label, SERIES, &moment).is_ok();
         }
+        let chance = nights.last().and_then(|line| line.chance).filter(|_| *label == "balanced recall");
+        if let (true, Some(level)) = (drawn, chance) {
+            let _ = page.limit(&title, "chance", level);
+        }
         if let (true, Some(level)) = (drawn, limit) {
             let _ = page.limit(&title, "what tonight's student had to keep to", level);
         }

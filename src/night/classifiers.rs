@@ -7,11 +7,13 @@
 //! It is the gate's interval for kNN, resampled class by class: both have seen the same images. But a linear layer that was fitted
 //! anew differs from the old one on many images, either way: with a hundred images the lower bound lies a tenth below 0 even for a
 //! better one. So where the gate asks that the student is shown to be no worse, its classifier must only not be shown to be worse.
+//! Before that it must be shown to be better than chance at all ([`not_better_than_chance`]); one that is not is left out.
 
 use std::sync::Arc;
 
 use super::folder::Place;
 use crate::data::Dataset;
+use crate::eval::Confusion;
 use crate::eval::calibration::probabilities;
 use crate::eval::judgement::{Judgement, answers, judge};
 use crate::gate::{Criterion, GateConfig, recall_of};
@@ -33,8 +35,50 @@ pub(super) struct Reference<'a> {
 /// What a classifier says about the reference.
 pub(super) struct Answered {
     pub judgement: Judgement,
+    /// What the images said that were held out of its fit.
+    pub held_out: Option<Judgement>,
     /// The class of each image and its probability; none where the image is broken.
     pub answers: Vec<Option<(usize, f64)>>,
+}
+
+/// Why the new classifier may not go live, where it may not: nothing shows that it is better than chance, neither the reference nor the
+/// images that were held out of its fit, both taken together.
+pub(super) fn not_better_than_chance(judged: &[Option<&Judgement>]) -> Result<Option<String>> {
+    let mut all: Option<Confusion> = None;
+    for judgement in judged.iter().copied().flatten() {
+        all = Some(match &all {
+            Some(counts) => counts.with(&judgement.confusion)?,
+            None => judgement.confusion.clone(),
+        });
+    }
+    let Some(counts) = all else {
+        return Ok(Some(
+            "the new classifier is left out: no image was held out to judge it by; label more frames".to_owned(),
+        ));
+    };
+    let (found, images) = (counts.balanced_interval(), counts.counts().iter().sum::<u64>());
+    Ok((!counts.beats_chance()).then(|| {
+        format!(
+            "the new classifier is left out: by {images} images it is not shown to be better than chance, which is {:.3}; its balanced \
+             recall is {:.3} (95 %: {:.3} to {:.3}); label more frames",
+            counts.chance(),
+            found.value,
+            found.low,
+            found.high
+        )
+    }))
+}
+
+/// What is known of a classifier where there is no reference; none where there is no classifier.
+///
+/// # Errors
+/// `Format` where it is damaged.
+pub(super) fn of_its_fit(place: &Place, options: SessionOptions) -> Result<Option<Option<Judgement>>> {
+    if !place.classifier().exists() {
+        return Ok(None);
+    }
+    let classifier = Classifier::open(&place.classifier(), SessionOptions { output: Output::Logits, ..options })?;
+    Ok(Some(classifier.header().held_out.clone()))
 }
 
 impl Reference<'_> {
@@ -98,7 +142,7 @@ impl Reference<'_> {
         for (&image, answer) in sound.iter().zip(answers(&probabilities(&rows, classes, header.temperature), classes)) {
             all[image] = Some(answer);
         }
-        Ok(Some(Answered { judgement, answers: all }))
+        Ok(Some(Answered { judgement, held_out: header.held_out.clone(), answers: all }))
     }
 
     /// Whether `new` is not shown to be worse than `old`, and whether that decides. With too few images it holds.

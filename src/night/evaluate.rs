@@ -1,6 +1,6 @@
 //! The stage that judges: both students and the teacher on tonight's held-out frames, the classifiers on the reference.
 
-use super::classifiers::Reference;
+use super::classifiers::{Reference, not_better_than_chance, of_its_fit};
 use super::evaluation::{Evaluation, Gate, Nearest, diverged};
 use super::files::write_json;
 use super::progress::{NightProgress, NightStage};
@@ -99,6 +99,9 @@ fn judge(work: &Work<'_>, report: &mut dyn FnMut(NightProgress) -> Control) -> R
             }
             found => found?,
         };
+        if let Some(new) = &of_new {
+            evaluation.classifier_left_out = not_better_than_chance(&[Some(&new.judgement), new.held_out.as_ref()])?;
+        }
         if let (Some(old), Some(new)) = (&of_old, &of_new)
             && let Some((criterion, decides)) = reference.compare(old, new, &gate)
         {
@@ -108,6 +111,16 @@ fn judge(work: &Work<'_>, report: &mut dyn FnMut(NightProgress) -> Control) -> R
         evaluation.old_classifier = of_old.map(|old| old.judgement);
         evaluation.new_classifier = of_new.as_ref().map(|new| new.judgement.clone());
         answered = of_new;
+    } else {
+        let known = match of_its_fit(&folder.candidate(), options) {
+            Err(error) if error.kind() == ErrorKind::Format => {
+                return Ok(Evaluation::unfit(format!("the new classifier cannot be used: {}", error.message())));
+            }
+            known => known?,
+        };
+        if let Some(held_out) = known {
+            evaluation.classifier_left_out = not_better_than_chance(&[held_out.as_ref()])?;
+        }
     }
     ShownFrames::choose(&found, &compared, &known, &classes, answered.as_ref(), teacher.dim())?.save(folder)?;
     Ok(Evaluation { gate: Some(verdict), ..evaluation })
@@ -162,6 +175,7 @@ fn verdict(found: &Finding, gate: &GateConfig) -> Gate {
         classifier: None,
         classifier_decides: false,
         latency: verdict.latency,
+        latency_unclear: verdict.latency_unclear,
         frames: verdict.frames,
         reference: verdict.reference,
         old: found.old,

@@ -26,6 +26,9 @@ pub(super) struct Evaluation {
     pub old_classifier: Option<Judgement>,
     /// Of the new one.
     pub new_classifier: Option<Judgement>,
+    /// Why the night's classifier does not go live, though the student may; none where it may or there is none.
+    #[serde(default)]
+    pub classifier_left_out: Option<String>,
     /// Frames with their neighbours by teacher and new student.
     pub sheet: Vec<Nearest>,
     /// The candidate is live already, and what was found can no longer be read.
@@ -47,6 +50,9 @@ pub(super) struct Gate {
     #[serde(default)]
     pub classifier_decides: bool,
     pub latency: Criterion,
+    /// Whether the machine was too busy to time the students.
+    #[serde(default)]
+    pub latency_unclear: bool,
     pub frames: usize,
     pub reference: usize,
     pub old: Fidelity,
@@ -65,6 +71,8 @@ pub(super) struct Nearest {
 impl Gate {
     /// The name of the one that fails only where the new one is shown to be worse.
     pub const CLASSIFIER: &str = "classifier recall";
+    /// The name of the one that a busy machine can leave unclear.
+    pub const LATENCY: &str = "latency";
 
     /// Each criterion with its name and whether it decides.
     pub fn criteria(&self) -> Vec<(&'static str, Criterion, bool)> {
@@ -73,9 +81,15 @@ impl Gate {
             ("overlap", Some(self.overlap), true),
             ("kNN recall", self.recall, self.recall_decides),
             (Self::CLASSIFIER, self.classifier, self.classifier_decides),
-            ("latency", Some(self.latency), true),
+            (Self::LATENCY, Some(self.latency), true),
         ];
         all.into_iter().filter_map(|(name, criterion, decides)| Some((name, criterion?, decides))).collect()
+    }
+
+    /// Whether nothing speaks against the new student but that the machine was too busy to time it.
+    pub fn lost_to_load(&self) -> bool {
+        let others = self.criteria().into_iter().filter(|(name, ..)| *name != Self::LATENCY);
+        self.latency_unclear && others.into_iter().all(|(_, one, _)| one.holds)
     }
 }
 

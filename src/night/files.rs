@@ -50,6 +50,14 @@ pub(super) fn link_or_copy(from: &Path, to: &Path) -> Result<()> {
     disk::replace(to, |file| std::io::copy(&mut source, file).map(|_| ()))
 }
 
+/// Removes a file; one that is not there is gone already.
+pub(super) fn remove_file(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", path, &error)),
+        _ => Ok(()),
+    }
+}
+
 /// Gives two folders each other's name in one system call.
 ///
 /// # Errors

@@ -25,6 +25,10 @@ pub struct Line {
     pub reason: String,
     /// "session and files", "files", or "none".
     pub swapped: String,
+    /// Whether its frames count as seen. They do not where the machine was too busy to compare the students: the next night has
+    /// them as new ones again.
+    #[serde(default = "yes")]
+    pub frames_seen: bool,
     /// New frames in the store.
     pub new_frames: u64,
     /// Frames that were distilled on, older ones included.
@@ -49,8 +53,18 @@ pub struct Line {
     pub knn_recall: Option<Values>,
     /// Balanced recall of the classifiers on the reference; the old one's is null where it knows other classes.
     pub classifier_recall: Option<OldNew>,
+    /// The balanced recall of answers that know nothing, on the reference.
+    #[serde(default)]
+    pub chance: Option<f64>,
+    /// Why the night's classifier did not go live with its student; empty where it did or there was none.
+    #[serde(default)]
+    pub classifier_left_out: String,
     /// Median milliseconds of one frame.
     pub latency_ms: Option<Values>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A figure of the student that was live and of the new one, with 95 % intervals.

@@ -185,7 +185,7 @@ impl Night<'_> {
                 }
                 NightStage::Report => {
                     let line = report::run(&work, station.is_some())?;
-                    state.end(folder, &begun)?;
+                    state.end(folder, &begun, line.frames_seen)?;
                     folder.remove_work();
                     return Ok(if line.live { NightOutcome::Live(line) } else { NightOutcome::Kept(line) });
                 }

@@ -53,6 +53,7 @@ fn line(work: &Work<'_>, evaluation: &Evaluation, has_station: bool) -> Line {
         live,
         reason: reason(evaluation),
         swapped: swapped.to_owned(),
+        frames_seen: !gate.is_some_and(Gate::lost_to_load),
         new_frames: frames.new,
         learned_frames: frames.learned.len() as u64,
         older_frames: frames.replayed,
@@ -65,8 +66,18 @@ fn line(work: &Work<'_>, evaluation: &Evaluation, has_station: bool) -> Line {
         cosine: gate.map(|gate| Pair { old: gate.old.cosine, new: gate.new.cosine }),
         knn_recall: gate.and_then(|gate| gate.recall).map(values),
         classifier_recall: (classifiers.old.is_some() || classifiers.new.is_some()).then_some(classifiers),
+        chance: chance(work, evaluation),
+        classifier_left_out: evaluation.classifier_left_out.clone().unwrap_or_default(),
         latency_ms: gate.map(|gate| values(gate.latency)),
     }
+}
+
+/// Of the reference, where there is one.
+fn chance(work: &Work<'_>, evaluation: &Evaluation) -> Option<f64> {
+    let judged = evaluation.new_classifier.as_ref().or(evaluation.old_classifier.as_ref());
+    let classes = work.frames.reference.1.iter().collect::<std::collections::BTreeSet<_>>().len();
+    let by_classes = (evaluation.gate.as_ref()?.recall.is_some() && classes > 0).then(|| 1.0 / classes as f64);
+    judged.map(|judged| judged.confusion.chance()).or(by_classes)
 }
 
 /// The loss that stands in the new student's file, wherever that lies by now.
@@ -80,6 +91,9 @@ fn reason(evaluation: &Evaluation) -> String {
         return reason.clone();
     }
     let Some(gate) = evaluation.gate.as_ref().filter(|gate| !gate.passes) else { return String::new() };
+    if gate.lost_to_load() {
+        return "the machine was too busy to time the students; the frames of this night count as new again".to_owned();
+    }
     let failed = gate.criteria().into_iter().filter(|(_, one, _)| !one.holds).map(|(name, ..)| name);
     let (worse, unsure): (Vec<&str>, Vec<&str>) = failed.partition(|&name| name == Gate::CLASSIFIER);
     let part = |what: &str, names: &[&str]| {
@@ -94,6 +108,9 @@ fn page(work: &Work<'_>, evaluation: &Evaluation, line: &Line, nights: &[Line]) 
     let outcome = if line.live { "The new student is live." } else { "The old student stays live" };
     let why = if line.live { String::new() } else { format!(": {}.", line.reason) };
     page.paragraph(&format!("{outcome}{why} Done {}, after {:.0} s.", line.ended, line.seconds));
+    if !line.classifier_left_out.is_empty() {
+        page.paragraph(&format!("{}.", capital(&line.classifier_left_out)));
+    }
     page.figures(&figures(line));
     if let Some(gate) = &evaluation.gate {
         table_of_gate(&mut page, gate)?;
@@ -174,11 +191,11 @@ fn figures(line: &Line) -> Vec<Figure> {
         ));
     }
     if let Some(recall) = line.knn_recall {
-        let note = format!("{:.3} before, on {} labelled frames", recall.old, line.reference_frames);
+        let note = format!("{}{:.3} before, on {} labelled frames", chance_of(line), recall.old, line.reference_frames);
         figures.push(figure("kNN balanced recall", format!("{:.3}", recall.new), note));
     }
     if let Some(OldNew { new: Some(new), old }) = line.classifier_recall {
-        let note = old.map_or(String::new(), |old| format!("{old:.3} before"));
+        let note = chance_of(line) + &old.map_or(String::new(), |old| format!("{old:.3} before"));
         figures.push(figure("classifier's balanced recall", format!("{new:.3}"), note));
     }
     if let Some(latency) = line.latency_ms {
@@ -187,11 +204,22 @@ fn figures(line: &Line) -> Vec<Figure> {
     figures
 }
 
+/// What stands before the figure of before.
+fn chance_of(line: &Line) -> String {
+    line.chance.map_or(String::new(), |chance| format!("chance is {chance:.3}; "))
+}
+
+fn capital(sentence: &str) -> String {
+    let mut letters = sentence.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+}
+
 fn table_of_gate(page: &mut Report, gate: &Gate) -> Result<()> {
     let row = |(name, one, decides): (&str, Criterion, bool)| {
         let verdict = match (decides, one.holds) {
             (false, _) => "too few images to decide",
             (true, true) => "holds",
+            (true, false) if name == Gate::LATENCY && gate.latency_unclear => "the machine was too busy to tell",
             (true, false) => "does not hold",
         };
         let number = |value: f64| format!("{value:.4}");

@@ -92,9 +92,9 @@ impl State {
         self.become_state(folder, Self { begun, ..self.clone() })
     }
 
-    /// Notes that the night is done.
-    pub fn end(&mut self, folder: &Folder, begun: &Begun) -> Result<()> {
-        let seen = begun.last.max(self.seen);
+    /// Notes that the night is done; `counts`: its frames have been seen, and are not new to the next one.
+    pub fn end(&mut self, folder: &Folder, begun: &Begun, counts: bool) -> Result<()> {
+        let seen = if counts { begun.last.max(self.seen) } else { self.seen };
         self.become_state(folder, Self { nights: begun.number, seen, begun: None, ..self.clone() })
     }
 

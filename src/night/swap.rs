@@ -12,7 +12,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::evaluation::Evaluation;
-use super::files::{exchange, link_or_copy, read_json, write_json};
+use super::files::{exchange, link_or_copy, read_json, remove_file, write_json};
 use super::folder::{Folder, Place};
 use super::state::Begun;
 use super::{Stage, Work};
@@ -75,6 +75,9 @@ pub(super) fn run(work: &Work<'_>, station: Option<&mut dyn Station>) -> Result<
         station.prepare(&next.student())?;
     }
     if !exchanged {
+        if evaluation.classifier_left_out.is_some() {
+            remove_file(&candidate.classifier())?;
+        }
         complete(&candidate, &live, work.begun.number)?;
         exchange(candidate.path(), live.path())?;
         sync(folder.path()).and_then(|()| sync(&folder.work()))?;

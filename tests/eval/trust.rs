@@ -293,7 +293,7 @@ impl Drop for BusyMachine {
 fn on_a_busy_machine_an_equal_student_is_as_fast_and_a_slow_one_is_not() {
     // Twice as many layers of the same width.
     let (equal, slow) = (network(Architecture::ResNet10, 1), network(Architecture::ResNet18, 1));
-    let (old, same, slow) = (session(&equal, 64), session(&equal, 64), session(&slow, 64));
+    let (old, same, slow) = (session(&equal, 32), session(&equal, 32), session(&slow, 32));
     let (frames, _) = textures(12, 1);
     let (reference, labels) = textures(12, 2);
     let mut config = GateConfig { latency_frames: 12, k: 3, ..GateConfig::default() };

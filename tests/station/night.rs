@@ -269,6 +269,61 @@ fn without_labels_agreement_and_latency_decide() {
 }
 
 #[test]
+fn a_classifier_that_is_no_better_than_chance_stays_out() {
+    let place = tempfile::tempdir().unwrap();
+    let plant = Plant::with_store(place.path(), open_store(place.path(), 90, 0));
+    // Labels by lot.
+    for id in 1..=60 {
+        plant.store.set_label(id, Some(((id * id * 7919 + id * 13) % 101 % 3, String::new()))).unwrap();
+    }
+    let said = live(plant.run().unwrap());
+    assert!(said.classifier_left_out.contains("not shown to be better than chance"), "{said:?}");
+    assert!(
+        said.classifier_recall.unwrap().new.is_some() && (said.chance.unwrap() - 1.0 / 3.0).abs() < 1e-12,
+        "{said:?}"
+    );
+    assert!(!plant.folder.join("live/classifier.safetensors").exists(), "the student went live alone");
+    assert_eq!(describes(&plant)["live"]["classifier"], Value::Null);
+    let page = String::from_utf8(plant.file("report.html")).unwrap();
+    assert!(page.contains("The new classifier is left out") && page.contains("chance is 0.333"));
+    // The labels are put right, and the next night's goes live.
+    for id in 1..=60 {
+        plant.store.set_label(id, Some(((id - 1) % 3, String::new()))).unwrap();
+    }
+    push(&plant.store, 90..130, 0);
+    let said = live(plant.run().unwrap());
+    assert!(
+        said.classifier_left_out.is_empty() && plant.folder.join("live/classifier.safetensors").exists(),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn a_night_that_a_busy_machine_cost_has_its_frames_again() {
+    let place = tempfile::tempdir().unwrap();
+    let plant = Plant::new(place.path());
+    let stop = |progress: &seed::night::NightProgress| match progress.stage {
+        NightStage::Swap => Control::Stop,
+        _ => Control::Continue,
+    };
+    assert_eq!(plant.run_with(None, &mut { stop }).unwrap(), NightOutcome::Cancelled);
+    // As a machine leaves it on which no two times are alike (src/gate/latency.rs has the times).
+    let path = plant.folder.join("night/evaluation.json");
+    let mut found: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let gate = &mut found["gate"];
+    assert_eq!((&gate["latency_unclear"], &gate["passes"]), (&false.into(), &true.into()));
+    gate["latency_unclear"] = true.into();
+    gate["passes"] = false.into();
+    gate["latency"]["holds"] = false.into();
+    std::fs::write(&path, found.to_string()).unwrap();
+    let said = kept(plant.run().unwrap());
+    assert!(said.reason.contains("too busy") && !said.frames_seen, "{said:?}");
+    assert!(String::from_utf8(plant.file("report.html")).unwrap().contains("the machine was too busy to tell"));
+    let again = live(plant.run().unwrap());
+    assert_eq!((again.night, again.new_frames, again.frames_seen), (2, 90, true));
+}
+
+#[test]
 fn a_night_whose_frames_or_settings_are_others_is_begun_anew() {
     let place = tempfile::tempdir().unwrap();
     let mut plant = Plant::new(place.path());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use seed::config::Config;
 use seed::data::{Dataset, Frame, FrameView, PixelFormat, ViewConfig};
+use seed::infer::classifier::{CalibratedBy, Calibration};
 use seed::infer::{Classifier, SessionOptions};
 use seed::model::student_file::StudentHeader;
 use seed::model::weights::{read, write_safetensors};
@@ -113,8 +114,10 @@ fn a_linear_classifier_learns_and_its_file_gives_the_same_answers() {
     assert!((verdicts.of(0).iter().sum::<f32>() - 1.0).abs() < 1e-5);
     assert_eq!(verdicts.probability(3), verdicts.of(3)[verdicts.class(3)]);
     let held_out = classifier.header().held_out.clone().unwrap();
-    assert_eq!(held_out.images, 15);
-    assert_eq!(held_out.confusion.counts().iter().sum::<u64>(), 15);
+    // Fifteen would be held out; cross-validation asks all of them.
+    assert_eq!(held_out.images, 60);
+    assert_eq!(held_out.confusion.counts().iter().sum::<u64>(), 60);
+    assert!(held_out.chance == 1.0 / 3.0 && held_out.balanced_recall_low > 0.5, "{held_out:?}");
     assert!(held_out.selected.coverage >= 0.95, "{held_out:?}");
 
     let folder = tempfile::tempdir().unwrap();
@@ -151,6 +154,80 @@ fn unsure_answers_are_those_below_the_threshold() {
     config.finetune.reject = "none".to_owned();
     let (classifier, _) = fit(&config, start(), &[20, 20, 20]).unwrap();
     assert_eq!(classifier.header().threshold, 0.0);
+}
+
+fn by(classifier: &Classifier) -> Calibration {
+    classifier.header().calibration.unwrap()
+}
+
+#[test]
+fn few_labels_are_judged_by_cross_validation_and_all_are_learned_from() {
+    let (classifier, _) = fit(&config("linear"), start(), &[5, 5, 5]).unwrap();
+    let header = classifier.header();
+    assert_eq!(by(&classifier), Calibration { by: CalibratedBy::CrossValidation, images: 15, folds: Some(5) });
+    assert_eq!((header.held_out.as_ref().unwrap().images, &header.training["images"]), (15, &15.into()));
+    assert!(hits(&classifier, 0) + hits(&classifier, 1) + hits(&classifier, 2) >= 20);
+    // Enough to hold some out: as before.
+    let (classifier, _) = fit(&config("linear"), start(), &[40, 40, 40]).unwrap();
+    assert_eq!(by(&classifier), Calibration { by: CalibratedBy::HeldOut, images: 30, folds: None });
+    assert_eq!(classifier.header().training["images"], 90);
+    // Fewer labels than there are: none of the others is learned from.
+    let mut few = config("linear");
+    few.finetune.labels_per_class = 4;
+    let (classifier, _) = fit(&few, start(), &[20, 20]).unwrap();
+    assert_eq!((by(&classifier).images, &classifier.header().training["images"]), (8, &8.into()));
+}
+
+#[test]
+fn what_cannot_be_calibrated_says_so_and_nothing_is_sure() {
+    for counts in [[1, 1, 1], [2, 1, 1], [2, 2, 2]] {
+        let (classifier, outcome) = fit(&config("linear"), start(), &counts).unwrap();
+        let header = classifier.header();
+        assert_eq!((outcome, by(&classifier).by, header.temperature), (Outcome::Finished, CalibratedBy::None, 1.0));
+        let verdicts = answers(&classifier, 0);
+        assert!(header.held_out.is_none() && (0..verdicts.len()).all(|i| verdicts.unsure(i)), "{header:?}");
+        assert!(
+            header.notes()[0].contains("not calibrated") && header.notes()[0].contains("unsure"),
+            "{:?}",
+            header.notes()
+        );
+    }
+    // Who wants answers all the same gets them.
+    let mut all = config("linear");
+    all.finetune.reject = "none".to_owned();
+    let (classifier, _) = fit(&all, start(), &[1, 1]).unwrap();
+    assert_eq!((by(&classifier).by, classifier.header().threshold), (CalibratedBy::None, 0.0));
+    assert!(classifier.header().notes()[0].contains("no answer is unsure"));
+    // All layers and few images: six of them would choose the pass, and nothing is left to calibrate by.
+    let mut full = config("full");
+    full.finetune.patience = 0;
+    full.finetune.head_rate_factor = 1.0;
+    let (classifier, _) = fit(&full, start(), &[12, 12]).unwrap();
+    let header = classifier.header();
+    let linear_stayed = header.training["best_epoch"] == 0;
+    let expected = if linear_stayed { CalibratedBy::CrossValidation } else { CalibratedBy::None };
+    assert_eq!((by(&classifier).by, header.threshold >= 1.0), (expected, !linear_stayed), "{header:?}");
+}
+
+#[test]
+fn labels_that_mean_nothing_give_no_sure_answer() {
+    // Ten labels a class by lot: by six held-out images, nineteen of twenty answers were called sure.
+    let (dataset, mut labels) = images(&[10, 10, 10]);
+    (0..30usize).for_each(|image| labels[image] = ((image * image * 7919 + image * 13) % 101 % 3) as i32);
+    let names = names(3);
+    let images = Labelled { dataset: &dataset, labels: &labels, names: &names };
+    let run = |config: &Config| {
+        finetune(config, start(), None, &images, &CancelToken::new(), |_| Control::Continue).unwrap().0
+    };
+    let classifier = run(&config("linear"));
+    let sure = (0..3).map(|class| {
+        let verdicts = answers(&classifier, class);
+        (0..verdicts.len()).filter(|&i| !verdicts.unsure(i)).count()
+    });
+    assert_eq!(sure.sum::<usize>(), 0, "{:?}", classifier.header());
+    let notes = classifier.header().notes();
+    assert!(notes.iter().any(|note| note.contains("every answer is unsure")), "{notes:?}");
+    assert!(notes.iter().any(|note| note.contains("not shown to be better than chance")), "{notes:?}");
 }
 
 #[test]

@@ -31,13 +31,17 @@ impl Matrix {
     pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let matrix = &self.confusion;
         let images: u64 = matrix.counts().iter().sum();
+        let balanced = matrix.balanced_interval();
         write!(
             out,
-            "<figure class=\"confusion\">\n<figcaption>{}</figcaption>\n<p class=\"note\">{} images, accuracy {:.3}, balanced recall {:.3}</p>\n<div class=\"wide\">",
+            "<figure class=\"confusion\">\n<figcaption>{}</figcaption>\n<p class=\"note\">{} images, accuracy {:.3}, balanced recall {:.3} (95 %: {:.3} to {:.3}; chance {:.3})</p>\n<div class=\"wide\">",
             escape(&self.title),
             grouped(&images.to_string()),
             matrix.accuracy(),
-            matrix.balanced_recall()
+            balanced.value,
+            balanced.low,
+            balanced.high,
+            matrix.chance()
         )?;
         if matrix.classes() <= MOST_CLASSES { self.write_cells(out) } else { self.write_lists(out) }?;
         out.write_all(b"</div></figure>\n")

@@ -6,12 +6,17 @@
 //!   → temperature and threshold on the held-out images → Classifier
 //! ```
 //!
+//! Where fewer than [`FEWEST_HELD_OUT`] images would be held out, they decide nothing: the linear classifier learns from all images,
+//! and penalty, temperature and threshold come from cross-validation ([`cross`]). What cannot be calibrated (fewer than
+//! [`FEWEST_TO_CALIBRATE`] answers of cross-validation, or all layers fine-tuned) says so, and then no answer is sure.
+//!
 //! The full mode begins where the linear one ends, since a random classifier would bend the features first (Kumar et al.,
 //! "Fine-tuning can distort pretrained features and underperform out-of-distribution", ICLR 2022), and it keeps the linear
 //! classifier where no pass is better on the held-out images.
 
 mod anchor;
 mod checkpoint;
+mod cross;
 mod full;
 pub mod linear;
 pub mod logits;
@@ -37,11 +42,12 @@ use super::background::in_background;
 use super::cancel::CancelToken;
 use super::distill::{Outcome, to_usize};
 use super::progress::Control;
-use crate::config::Config;
+use crate::config::{Config, FinetuneConfig};
 use crate::data::{Dataset, ViewConfig};
 use crate::eval::calibration::{fit_temperature, negative_log_likelihood, probabilities};
 use crate::eval::judgement::{answers, judge};
-use crate::eval::selective::{of_coverage, of_risk};
+use crate::eval::selective::{of_coverage, of_risk, shown_right};
+use crate::infer::classifier::{CalibratedBy, Calibration, NOTHING_IS_SURE};
 use crate::infer::classifier::{broken_rows, check_names, labelled};
 use crate::infer::{Classifier, ClassifierHeader, Output, Session, SessionOptions};
 use crate::memory::{collected, room};
@@ -50,6 +56,13 @@ use crate::{Error, ErrorKind, Result, device};
 
 /// Values of the penalty that are tried, strongest first, each from the solution before.
 const PENALTIES: [f64; 7] = [1e4, 1e3, 1e2, 1e1, 1e0, 1e-1, 1e-2];
+
+/// Held-out images below which penalty, temperature and threshold come from cross-validation instead: by six of them a share of hits is
+/// known to within .4, by thirty to within .18.
+pub const FEWEST_HELD_OUT: usize = 30;
+
+/// Images that cross-validation must have answered before temperature and threshold are chosen by them.
+pub const FEWEST_TO_CALIBRATE: usize = 10;
 
 /// Images that are embedded at once.
 const CHUNK: usize = 32;
@@ -148,6 +161,8 @@ struct Run<'a> {
     device: Device,
     precision: Option<Kind>,
     view: ViewConfig,
+    /// What who uses the classifier should know.
+    notes: Vec<String>,
 }
 
 /// Features (N, d) in float64 and classes of images that could be read.
@@ -156,6 +171,54 @@ struct Part {
     images: Vec<usize>,
     features: Tensor,
     truth: Vec<usize>,
+}
+
+impl Part {
+    /// Both together.
+    fn with(&self, other: &Part) -> Result<Part> {
+        Ok(Part {
+            images: [self.images.as_slice(), &other.images].concat(),
+            features: Tensor::f_cat(&[&self.features, &other.features], 0)?,
+            truth: [self.truth.as_slice(), &other.truth].concat(),
+        })
+    }
+}
+
+/// A linear classifier and what is known about it.
+struct Fitted {
+    layer: Linear,
+    penalty: f64,
+    score: Score,
+    /// Images that it has learned from.
+    images: usize,
+    evidence: Evidence,
+}
+
+/// What a classifier says about images that it has not learned from.
+struct Evidence {
+    /// (images, classes).
+    logits: Vec<f32>,
+    truth: Vec<usize>,
+    calibration: Calibration,
+}
+
+impl Evidence {
+    fn held_out(logits: Vec<f32>, held_out: &Part) -> Self {
+        let images = held_out.truth.len();
+        let by = if images == 0 { CalibratedBy::None } else { CalibratedBy::HeldOut };
+        Self { logits, truth: held_out.truth.clone(), calibration: Calibration { by, images, folds: None } }
+    }
+
+    fn cross_validation(found: cross::CrossValidated) -> Self {
+        let (by, images, folds) = (CalibratedBy::CrossValidation, found.truth.len(), Some(found.folds));
+        Self { logits: found.logits, truth: found.truth, calibration: Calibration { by, images, folds } }
+    }
+
+    /// That of too few images.
+    fn none(few: &Part) -> Self {
+        let calibration = Calibration { by: CalibratedBy::None, images: few.truth.len(), folds: None };
+        Self { logits: Vec::new(), truth: Vec::new(), calibration }
+    }
 }
 
 /// How good a classifier is on the held-out images.
@@ -196,7 +259,7 @@ impl<'a> Run<'a> {
             "auto" => None,
             chosen => Some(device::precision(chosen, device)?),
         };
-        Ok(Self { config, teachers, images, stop, began: Instant::now(), device, precision, view })
+        Ok(Self { config, teachers, images, stop, began: Instant::now(), device, precision, view, notes: Vec::new() })
     }
 
     fn classes(&self) -> usize {
@@ -208,7 +271,8 @@ impl<'a> Run<'a> {
         mut start: Start,
         report: &mut dyn FnMut(FinetuneProgress) -> Control,
     ) -> Result<(Classifier, Outcome)> {
-        let settings = &self.config.finetune;
+        let config = self.config;
+        let settings = &config.finetune;
         let chosen = labelled(self.images.labels, self.images.dataset.len(), self.classes())?;
         let split = split::split(self.images.labels, &chosen, self.classes(), settings, self.config.seed);
         let known = start.rows(self.images.names)?;
@@ -222,26 +286,45 @@ impl<'a> Run<'a> {
                 self.images.names
             )));
         }
-        let (layer, penalty, mut score) = self.fit_linear(&train, &held_out, known.as_ref(), report)?;
-        let mut logits = floats(&layer.logits(&held_out.features)?)?;
-        let mut network = with_classifier(&start.network, &layer)?;
+        let few = settings.held_out > 0.0 && held_out.truth.len() < FEWEST_HELD_OUT;
+        let all_layers = settings.mode == "full";
+        let fitted = match few {
+            true => self.fit_few(&train, &held_out, known.as_ref(), report)?,
+            false => self.fit_linear(&train, &held_out, None, known.as_ref(), report)?,
+        };
+        let mut network = with_classifier(&start.network, &fitted.layer)?;
+        let (penalty, mut score, mut evidence) = (fitted.penalty, fitted.score, fitted.evidence);
         let (mut epochs, mut diverged) = (None, false);
         let student = start.provenance.clone();
-        if settings.mode == "full" && !self.stop.asked {
-            let full = Full::new(&mut self, start, &layer, score, (&train, &held_out))?;
+        let (mut learned, mut left_out) = (fitted.images, train.truth.len() + held_out.truth.len() - fitted.images);
+        if all_layers && !self.stop.asked {
+            // The images that passes are judged by must not have been learned from.
+            let (layer, own) = match few {
+                true => {
+                    let fitted = self.fit_linear(&train, &held_out, Some(penalty), known.as_ref(), report)?;
+                    (fitted.layer, fitted.score)
+                }
+                false => (fitted.layer, score),
+            };
+            let full = Full::new(&mut self, start, &layer, own, (&train, &held_out))?;
             let done = full.run(&mut self, report)?;
             epochs = Some((done.epochs, done.best_epoch));
             diverged = done.diverged;
             if let Some(best) = done.best {
-                (network, logits, score) = (best.network, best.logits, best.score);
+                (network, score) = (best.network, best.score);
+                (learned, left_out) = (train.truth.len(), held_out.truth.len());
+                evidence = match few {
+                    true => Evidence::none(&held_out),
+                    false => Evidence::held_out(best.logits, &held_out),
+                };
             }
         }
         let outcome = if self.stop.asked { Outcome::Cancelled } else { Outcome::Finished };
         let training = json!({
             "library": concat!("libseed ", env!("CARGO_PKG_VERSION")),
             "mode": settings.mode,
-            "images": train.truth.len(),
-            "held_out": held_out.truth.len(),
+            "images": learned,
+            "held_out": left_out,
             "penalty": penalty,
             "epochs": epochs.map(|(all, _)| all),
             "best_epoch": epochs.map(|(_, best)| best),
@@ -250,7 +333,9 @@ impl<'a> Run<'a> {
             "cancelled": outcome == Outcome::Cancelled,
             "student": student,
         });
-        Ok((self.classifier(network, &logits, &held_out.truth, training)?, outcome))
+        let classifier = self.classifier(network, evidence, training)?;
+        self.notes.into_iter().for_each(|note| classifier.warnings().add(note));
+        Ok((classifier, outcome))
     }
 
     /// Features of all images of the split, by one pass of the backbone.
@@ -297,25 +382,26 @@ impl<'a> Run<'a> {
         Ok((take(0..split.train.len())?, take(split.train.len()..all.len())?))
     }
 
-    /// The linear classifier on features as they are, its penalty, and how good it is.
+    /// The linear classifier on features as they are, its penalty, and how good it is. `given`: the penalty, else it is the setting's
+    /// or the best on the held-out images.
     fn fit_linear(
         &mut self,
         train: &Part,
         held_out: &Part,
+        given: Option<f64>,
         known: Option<&Linear>,
         report: &mut dyn FnMut(FinetuneProgress) -> Control,
-    ) -> Result<(Linear, f64, Score)> {
+    ) -> Result<Fitted> {
         let settings = &self.config.finetune;
         let weights = class_weights(&train.truth, self.classes(), settings.class_weights == "balanced");
         let scale = Scale::of(&train.features)?;
         let problem = Problem::new(&scale.apply(&train.features)?, &train.truth, &weights, settings.label_smoothing)?;
-        let penalties = match (settings.penalty, held_out.truth.is_empty()) {
-            (0.0, false) => PENALTIES.to_vec(),
-            (0.0, true) => vec![1.0],
-            (penalty, _) => vec![penalty],
+        let penalties = match given {
+            Some(penalty) => vec![penalty],
+            None => penalties(settings, !held_out.truth.is_empty()),
         };
         let mut from = known.map(|rows| rows.scaled(&scale)).transpose()?;
-        let mut best: Option<(Linear, f64, Score)> = None;
+        let mut best: Option<Fitted> = None;
         let total = penalties.len();
         for (number, penalty) in penalties.into_iter().enumerate() {
             let solved = problem.solve(penalty, from.as_ref(), &mut || self.stop.now());
@@ -327,23 +413,12 @@ impl<'a> Run<'a> {
             let logits = floats(&unscaled.logits(&held_out.features)?)?;
             let score = Score::of(&logits, self.classes(), &held_out.truth)?;
             // Of equals the stronger penalty stays; a search that was cut short counts as well as what it found.
-            if best.as_ref().is_none_or(|(_, _, known)| score.loss < known.loss) {
-                best = Some((unscaled, penalty, score));
+            if best.as_ref().is_none_or(|known| score.loss < known.score.loss) {
+                let evidence = Evidence::held_out(logits, held_out);
+                best = Some(Fitted { layer: unscaled, penalty, score, images: train.truth.len(), evidence });
             }
             from = Some(layer);
-            let done = number + 1;
-            let elapsed = self.began.elapsed().as_secs_f64();
-            let progress = FinetuneProgress {
-                stage: Stage::Linear,
-                done: done as u64,
-                total: total as u64,
-                epoch: 0,
-                loss: f64::NAN,
-                held_out_loss: score.loss,
-                held_out_accuracy: score.accuracy,
-                eta_seconds: 0.0,
-                elapsed_seconds: elapsed,
-            };
+            let progress = self.linear_progress(number + 1, total, score);
             self.stop.asked |= report(progress) == Control::Stop;
             if stopped || self.stop.now() {
                 break;
@@ -352,33 +427,133 @@ impl<'a> Run<'a> {
         best.ok_or_else(|| Error::new(ErrorKind::Internal, "no penalty was tried"))
     }
 
-    /// Calibrates on the held-out images' logits (N, K) and makes the classifier.
+    /// The same where few images were held out: the penalty and what is known about the classifier come from cross-validation, and
+    /// the classifier learns from all images. Where the settings ask for fewer labels than there are, the held-out ones are none of
+    /// these, and are left aside.
+    fn fit_few(
+        &mut self,
+        train: &Part,
+        held_out: &Part,
+        known: Option<&Linear>,
+        report: &mut dyn FnMut(FinetuneProgress) -> Control,
+    ) -> Result<Fitted> {
+        let config = self.config;
+        let settings = &config.finetune;
+        let joined = match settings.label_fraction < 1.0 || settings.labels_per_class > 0 {
+            true => None,
+            false => Some(train.with(held_out)?),
+        };
+        let all = joined.as_ref().unwrap_or(train);
+        let images = cross::Images {
+            features: &all.features,
+            truth: &all.truth,
+            classes: self.classes(),
+            balanced: settings.class_weights == "balanced",
+            smoothing: settings.label_smoothing,
+        };
+        let tried = penalties(settings, true);
+        let (began, cancel, mut asked) = (self.began, self.stop.cancel, self.stop.asked);
+        let found = {
+            let stopped = std::cell::Cell::new(asked);
+            let mut stop = || {
+                stopped.set(stopped.get() || cancel.wait().1);
+                stopped.get()
+            };
+            let found = images.cross_validate(&tried, config.seed, &mut stop, &mut |done, score| {
+                let progress = linear_progress(began, done, tried.len(), score);
+                stopped.set(stopped.get() || report(progress) == Control::Stop);
+                stopped.get()
+            })?;
+            asked |= stopped.get();
+            found
+        };
+        self.stop.asked = asked;
+        let alone = (0..self.classes()).filter(|class| all.truth.iter().filter(|truth| *truth == class).count() == 1);
+        let alone: Vec<&str> = alone.map(|class| self.images.names[class].as_str()).collect();
+        if !alone.is_empty() {
+            self.notes
+                .push(format!("no image could be spared to test the classes {alone:?}: they have one image each"));
+        }
+        let (penalty, score, evidence) = match found {
+            Some(found) if found.truth.len() >= FEWEST_TO_CALIBRATE => {
+                (found.penalty, found.score, Evidence::cross_validation(found))
+            }
+            Some(found) => (found.penalty, found.score, Evidence::none(all)),
+            None => (penalties(settings, false)[0], Score::NONE, Evidence::none(all)),
+        };
+        // A cancel has had its effect on the search; this fit gives the best classifier so far.
+        let scale = Scale::of(&all.features)?;
+        let weights = class_weights(&all.truth, self.classes(), images.balanced);
+        let problem = Problem::new(&scale.apply(&all.features)?, &all.truth, &weights, settings.label_smoothing)?;
+        let from = known.map(|rows| rows.scaled(&scale)).transpose()?;
+        let (layer, _) = problem.solve(penalty, from.as_ref(), &mut || false)?;
+        Ok(Fitted { layer: layer.unscaled(&scale)?, penalty, score, images: all.truth.len(), evidence })
+    }
+
+    /// Calibrates by what is known and makes the classifier.
     fn classifier(
         &self,
         network: crate::model::Network,
-        logits: &[f32],
-        truth: &[usize],
+        evidence: Evidence,
         training: serde_json::Value,
     ) -> Result<Classifier> {
         let settings = &self.config.finetune;
+        let Evidence { logits, truth, calibration } = evidence;
         let mut header = ClassifierHeader::uncalibrated(self.images.names.to_vec());
         header.training = training;
-        if !truth.is_empty() {
-            header.temperature = fit_temperature(logits, self.classes(), truth)?;
-            let answers = answers(&probabilities(logits, self.classes(), header.temperature), self.classes());
+        if calibration.by == CalibratedBy::None {
+            // Who wants all answers whatever they are worth says so.
+            if settings.held_out > 0.0 && settings.reject != "none" {
+                header.threshold = NOTHING_IS_SURE;
+            }
+        } else {
+            header.temperature = fit_temperature(&logits, self.classes(), &truth)?;
+            let answers = answers(&probabilities(&logits, self.classes(), header.temperature), self.classes());
             let confidence: Vec<f64> = answers.iter().map(|&(_, confidence)| confidence).collect();
-            let correct: Vec<bool> = answers.iter().zip(truth).map(|((class, _), truth)| class == truth).collect();
+            let correct: Vec<bool> = answers.iter().zip(&truth).map(|((class, _), truth)| class == truth).collect();
             let threshold = match settings.reject.as_str() {
                 "coverage" => of_coverage(&confidence, settings.reject_level),
                 "risk" => of_risk(&confidence, &correct, settings.reject_level),
                 _ => 0.0,
             };
-            header.threshold = not_below(threshold);
+            // Whatever share is to be answered: an answer that is as likely wrong as right is not sure.
+            header.threshold = match settings.reject.as_str() {
+                "none" => 0.0,
+                _ => shown_right(&confidence, &correct, threshold).map_or(NOTHING_IS_SURE, not_below),
+            };
             let threshold = f64::from(header.threshold);
-            header.held_out = Some(judge(logits, self.classes(), truth, header.temperature, threshold)?);
+            header.held_out = Some(judge(&logits, self.classes(), &truth, header.temperature, threshold)?);
         }
+        header.calibration = Some(calibration);
         let options = SessionOptions { device: self.device, precision: self.precision, output: Output::Logits };
         Classifier::new(network, &self.view, header, options)
+    }
+
+    fn linear_progress(&self, done: usize, total: usize, score: Score) -> FinetuneProgress {
+        linear_progress(self.began, done, total, score)
+    }
+}
+
+fn linear_progress(began: Instant, done: usize, total: usize, score: Score) -> FinetuneProgress {
+    FinetuneProgress {
+        stage: Stage::Linear,
+        done: done as u64,
+        total: total as u64,
+        epoch: 0,
+        loss: f64::NAN,
+        held_out_loss: score.loss,
+        held_out_accuracy: score.accuracy,
+        eta_seconds: 0.0,
+        elapsed_seconds: began.elapsed().as_secs_f64(),
+    }
+}
+
+/// The penalties to try, strongest first; `judged`: there are images to choose by.
+fn penalties(settings: &FinetuneConfig, judged: bool) -> Vec<f64> {
+    match (settings.penalty, judged) {
+        (0.0, true) => PENALTIES.to_vec(),
+        (0.0, false) => vec![1.0],
+        (penalty, _) => vec![penalty],
     }
 }
 

@@ -1,7 +1,8 @@
 //! The linear probe: what a linear classifier makes of frozen features, over repeated splits (method.md §6).
 //!
 //! For each of some seeds: a third of each class is kept for testing, of the rest the share `label_fraction` is learned from
-//! (1: the linear protocol; .01 and .1: few labels), a fifth of what is learned from chooses the penalty, then the classifier
+//! (1: the linear protocol; .01 and .1: few labels), a fifth of what is learned from chooses the penalty (cross-validation, where that
+//! would be fewer than 30 images), then the classifier
 //! is fitted anew to all of it. In place of the paper's SGD (lr 30·B/256, 100 epochs) it is the exact minimum by L-BFGS, which
 //! has no learning rate to be tuned for each network.
 
@@ -9,7 +10,7 @@ use tch::{Kind, Tensor};
 
 use super::linear::{Problem, Scale, class_weights};
 use super::split::split;
-use super::{PENALTIES, Score, floats};
+use super::{FEWEST_HELD_OUT, PENALTIES, Score, cross, floats};
 use crate::config::FinetuneConfig;
 use crate::eval::calibration::probabilities;
 use crate::eval::judgement::answers;
@@ -98,7 +99,7 @@ pub fn linear_probe(
 }
 
 /// How well a classifier that is fitted to the rows `train` does on the rows `test`; `seed` decides which fifth of `train`
-/// chooses the penalty.
+/// chooses the penalty, or where that would be few images, the folds of the cross-validation that chooses it.
 ///
 /// # Errors
 /// Those of [`linear_probe`].
@@ -114,7 +115,14 @@ pub(super) fn probe_once(
     let inner = FinetuneConfig { held_out: 0.2, ..FinetuneConfig::default() };
     let inner = split(labels, train, classes, &inner, seed);
     let mut best = (f64::INFINITY, 1.0);
-    if !inner.held_out.is_empty() {
+    if inner.held_out.len() < FEWEST_HELD_OUT {
+        let all = Part::of(features, labels, train)?;
+        let images =
+            cross::Images { features: &all.features, truth: &all.truth, classes, balanced: false, smoothing: 0.0 };
+        if let Some(found) = images.cross_validate(&PENALTIES, seed, stop, &mut |_, _| false)? {
+            best.1 = found.penalty;
+        }
+    } else {
         let (learn, choose) = (Part::of(features, labels, &inner.train)?, Part::of(features, labels, &inner.held_out)?);
         let mut from = None;
         let fit = Fit::new(&learn, classes)?;
