@@ -2940,7 +2940,10 @@ SEED_MUST_USE seed_error *seed_classifier_class_name(const seed_classifier *clas
  "calibration" ("by" "held_out", "cross_validation" or "none", "images", "folds"; null in files of earlier versions) and
  "training".
  */
-SEED_MUST_USE seed_error *seed_classifier_describe(const seed_classifier *classifier, char *buffer, size_t capacity, size_t *length);
+SEED_MUST_USE seed_error *seed_classifier_describe(const seed_classifier *classifier,
+                                     char *buffer,
+                                     size_t capacity,
+                                     size_t *length);
 
 /*
  The confusion matrix of the held-out images: K·K counts into `buffer`, true class by row, answered class by column, by the
