@@ -169,7 +169,7 @@ fn a_worse_classifier_keeps_the_old_pair() {
     plant.options.gate.recall_margin = 0.3;
     let one = live(plant.run().unwrap());
     let first = one.classifier_recall.unwrap().new.unwrap();
-    assert!(first > 0.85, "{one:?}");
+    assert!(first > 0.75, "{one:?}");
     let before = ["live/student.safetensors", "live/classifier.safetensors"].map(|name| plant.file(name));
     push(&plant.store, 90..150, 0);
     // More of one class, and a penalty that leaves a classifier nothing but how frequent its classes are.
@@ -183,7 +183,7 @@ fn a_worse_classifier_keeps_the_old_pair() {
     };
     assert_eq!(two.reason, "shown to be worse than the old one by: classifier recall");
     let recall = two.classifier_recall.unwrap();
-    assert!(recall.old.unwrap() > 0.85 && recall.new.unwrap() < 0.4, "{recall:?}");
+    assert!(recall.old.unwrap() > 0.75 && recall.new.unwrap() < 0.4, "{recall:?}");
     let page_of_two = page(&plant);
     let gate = figure(&page_of_two, "The gate");
     let row = &gate[gate.find("classifier recall").unwrap()..];
