@@ -274,8 +274,9 @@ impl Writer {
             }
             Activation::Hardswish => self.node("HardSwish", &[x], output, Vec::new()),
             Activation::Hardsigmoid => {
-                let slope = vec![Attribute::float("alpha", 1.0 / 6.0), Attribute::float("beta", 0.5)];
-                self.node("HardSigmoid", &[x], output, slope)
+                // "beta" stays at its default, .5. Where both are written, OpenCV takes a Mul behind it for a HardSwish without
+                // looking whether it multiplies the same value, and squeeze and excitation becomes garbage (4.13, 5.0).
+                self.node("HardSigmoid", &[x], output, vec![Attribute::float("alpha", 1.0 / 6.0)])
             }
             Activation::Silu => {
                 let gate = self.node("Sigmoid", &[x], &format!("{output}_gate"), Vec::new());
@@ -283,14 +284,14 @@ impl Writer {
             }
             Activation::Sigmoid => self.node("Sigmoid", &[x], output, Vec::new()),
             Activation::Gelu => {
-                // x · Φ(x) = x · (1 + erf(x/√2)) / 2
+                // x · Φ(x) = x · (1 + erf(x/√2)) / 2, in PyTorch's order: OpenCV 4.10 to 5.0 crash while they load another one.
                 let (root, one, half) =
                     (self.scalar("root", 2f32.sqrt())?, self.scalar("one", 1.0)?, self.scalar("half", 0.5)?);
                 let scaled = self.node("Div", &[x, &root], &format!("{output}_scaled"), Vec::new());
                 let erf = self.node("Erf", &[&scaled], &format!("{output}_erf"), Vec::new());
-                let sum = self.node("Add", &[&erf, &one], &format!("{output}_twice_share"), Vec::new());
-                let share = self.node("Mul", &[&sum, &half], &format!("{output}_share"), Vec::new());
-                self.node("Mul", &[x, &share], output, Vec::new())
+                let share = self.node("Add", &[&erf, &one], &format!("{output}_twice_share"), Vec::new());
+                let twice = self.node("Mul", &[x, &share], &format!("{output}_twice"), Vec::new());
+                self.node("Mul", &[&twice, &half], output, Vec::new())
             }
         })
     }

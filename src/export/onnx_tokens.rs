@@ -2,7 +2,7 @@
 //!
 //! | operation | nodes |
 //! |---|---|
-//! | patches | Conv, Reshape, Transpose, Add of the positions; Shape, Concat, Expand of the first tokens; Concat |
+//! | patches | Conv, Reshape, Transpose, Pad for the first tokens, Add of these and of the positions |
 //! | linear of tokens | MatMul, Add, activation |
 //! | layer norm | LayerNormalization |
 //! | attention | Reshape, Transpose, Gather (thrice), Transpose, MatMul, Mul, Softmax, MatMul, Transpose, Reshape |
@@ -52,7 +52,9 @@ impl Writer {
         let positions = resample_positions(table, grid.0, grid.1, antialias)?.f_flatten(1, 2)?; // (1, N, D)
         let w = self.weights(format!("w{y}"), weight, &weight.size())?;
         let b = self.weights(format!("b{y}"), bias, &bias.size())?;
-        let positions = self.weights(format!("positions{y}"), &positions, &positions.size())?;
+        let (_, count, _) = first.size3()?;
+        let added = Tensor::f_cat(&[first.f_reshape([1, count, width])?, positions], 1)?; // (1, first + N, D)
+        let added = self.weights(format!("positions{y}"), &added, &added.size())?;
         let attributes =
             vec![Attribute::ints("kernel_shape", &[rows, columns]), Attribute::ints("strides", &[rows, columns])];
         let grid = self.node("Conv", &[x, &w, &b], &format!("{output}_grid"), attributes);
@@ -61,15 +63,11 @@ impl Writer {
         let flat = self.node("Reshape", &[&grid, &flat], &format!("{output}_flat"), Vec::new());
         let turned = vec![Attribute::ints("perm", &[0, 2, 1])];
         let patches = self.node("Transpose", &[&flat], &format!("{output}_patches"), turned);
-        let patches = self.node("Add", &[&patches, &positions], &format!("{output}_placed"), Vec::new());
-        let (_, count, _) = first.size3()?;
-        let first = self.weights(format!("first{y}"), first, &[1, count, width])?;
-        let batch = vec![Attribute::int("end", 1), Attribute::int("start", 0)];
-        let batch = self.node("Shape", &[x], &format!("{output}_batch"), batch);
-        let sides = self.integers(&format!("sides{y}"), &[count, width], &[2]);
-        let shape = self.node("Concat", &[&batch, &sides], &format!("{output}_shape"), vec![Attribute::int("axis", 0)]);
-        let first = self.node("Expand", &[&first, &shape], &format!("{output}_first"), Vec::new());
-        self.node("Concat", &[&first, &patches], output, vec![Attribute::int("axis", 1)]);
+        // Zeros stand for the first tokens until these are added: no node asks how large the batch is, which OpenCV would keep from
+        // its loading on.
+        let before = self.integers(&format!("before{y}"), &[0, count, 0, 0, 0, 0], &[6]);
+        let tokens = self.node("Pad", &[&patches, &before], &format!("{output}_tokens"), Vec::new());
+        self.node("Add", &[&tokens, &added], output, Vec::new());
         Ok(())
     }
 

@@ -1,6 +1,6 @@
-//! Exported students in the programs that they are for: ONNX Runtime, and PyTorch with torchvision, on the same pictures as the
-//! student (tests/python/check_export.py has the comparison). A test whose Python is not there is skipped, loudly; ONNX Runtime must
-//! be there in CI. SEED_PYTHON names another Python than python3.
+//! Exported students in the programs that they are for: ONNX Runtime, OpenCV's dnn, and PyTorch with torchvision, on the same
+//! pictures as the student (tests/python/check_export.py has the comparison). A test whose Python is not there is skipped, loudly;
+//! ONNX Runtime and OpenCV must be there in CI. SEED_PYTHON names another Python than python3.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -90,13 +90,20 @@ fn export_all(folder: &Path, format: Format, ending: &str) {
 }
 
 #[test]
-fn onnx_runtime_computes_what_the_student_does() {
-    let Some(check) = checker("onnx") else {
-        return skip("no Python with onnx and onnxruntime; SEED_PYTHON may name one");
-    };
+fn onnx_runtime_and_opencv_compute_what_the_student_does() {
+    let mut checks = Vec::new();
+    for (kind, needs) in [("onnx", "onnx and onnxruntime"), ("opencv", "opencv-python-headless")] {
+        match checker(kind) {
+            Some(check) => checks.push(check),
+            None => skip(&format!("no Python with {needs}; SEED_PYTHON may name one")),
+        }
+    }
+    if checks.is_empty() {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     export_all(folder.path(), Format::Onnx, "onnx");
-    check(folder.path());
+    checks.iter().for_each(|check| check(folder.path()));
 }
 
 /// From a student's file to ONNX Runtime: the bytes of `preprocess` give there what the session gives for the frames.

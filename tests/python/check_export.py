@@ -1,6 +1,7 @@
 """Runs what tests/model/export_onnx.rs exported in programs that are not ours.
 
 check_export.py onnx FOLDER    ONNX Runtime (and onnx.checker) on NAME.onnx; needs onnxruntime, onnx
+check_export.py opencv FOLDER  OpenCV's dnn on NAME.onnx; needs cv2
 check_export.py torch FOLDER   PyTorch on NAME.pt, torchvision on ARCHITECTURE.{backbone,torchvision}; needs torch, torchvision
 
 NAME.safetensors has the images and the student's own outputs: images_1, embedding_1, features_1, images_5, …; with --probe only
@@ -70,6 +71,28 @@ def check_onnx(folder):
                 compare(f"{path.stem} ({batch}) {name}", rows, given[f"{name}_{batch}"])
 
 
+def check_opencv(folder):
+    import cv2
+
+    cv2.setNumThreads(1)
+    for path in sorted(folder.glob("*.onnx")):
+        # Said before: a file that OpenCV dies of is then the last one.
+        print(f"{path.stem} in OpenCV {cv2.__version__}", flush=True)
+        given = read_safetensors(path.with_suffix(".safetensors"))
+        for batch in (1, 5):
+            net = cv2.dnn.readNetFromONNX(str(path))
+            names = net.getUnconnectedOutLayersNames()
+            net.setInput(given[f"images_{batch}"], "images")
+            for name, rows in zip(names, net.forward(names), strict=True):
+                expected = given[f"{name}_{batch}"]
+                compare(f"{path.stem} ({batch}) {name}", rows, expected)
+                # Rows that are all alike would hide a network that looks at nothing.
+                lengths = np.linalg.norm(expected.astype(np.float64), axis=1)
+                alike = (expected @ expected.T / np.outer(lengths, lengths)).min()
+                if batch > 1 and alike > 0.999:
+                    failures.append(f"{path.stem} {name}: the images are too alike to tell (cosine {alike})")
+
+
 def network(architecture):
     import torchvision
     from torchvision.models.resnet import BasicBlock, ResNet
@@ -132,11 +155,11 @@ def check_torch(folder):
 def main():
     kind, folder = sys.argv[1], sys.argv[2]
     if folder == "--probe":
-        modules = {"onnx": ["onnx", "onnxruntime"], "torch": ["torch", "torchvision"]}[kind]
+        modules = {"onnx": ["onnx", "onnxruntime"], "opencv": ["cv2"], "torch": ["torch", "torchvision"]}[kind]
         for module in modules:
             __import__(module)
         return
-    {"onnx": check_onnx, "torch": check_torch}[kind](Path(folder))
+    {"onnx": check_onnx, "opencv": check_opencv, "torch": check_torch}[kind](Path(folder))
     if failures:
         sys.exit("\n".join(failures))
 
