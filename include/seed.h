@@ -97,7 +97,7 @@ struct DLManagedTensorVersioned;
 #define SEED_ERROR_POISONED 9
 
 /*
- A cancel token was triggered, or a callback asked to stop.
+ A cancel token was triggered, a callback asked to stop, or the process is ending.
  */
 #define SEED_ERROR_CANCELLED 10
 
@@ -1865,6 +1865,10 @@ extern "C" {
  handler, locale, thread count or other state of the process but two: a panic hook is chained so that internal errors
  of this library are logged instead of printed, and libtorch's allocator for main memory is wrapped so that tensors
  leave the last 32 MiB to libtorch itself.
+
+ The process may end at any time, by a return from main or by exit, while other threads are inside the library: their calls
+ do not return then, and files are whole. A destructor or an exit handler that joins such a thread waits for at most a
+ second; the call ends with SEED_ERROR_CANCELLED then (docs/safety.md).
 
  Errors: SEED_ERROR_NOT_INITIALIZED when the header's ABI is not the library's; SEED_ERROR_MISMATCH when another
  version of libtorch is found; SEED_ERROR_TORCH when none is. The message of the last two says which version is wanted,

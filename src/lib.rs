@@ -25,6 +25,7 @@ pub mod model;
 pub mod night;
 pub mod optim;
 pub mod recipe;
+mod shutdown;
 pub mod store;
 pub mod torch;
 pub mod train;

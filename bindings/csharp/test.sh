@@ -5,6 +5,7 @@
 #
 # The folder is target/release or target/debug of the repository if none is given. The .NET runtime is $DOTNET, or dotnet
 # of the path. RUNTIMES="mono" or "dotnet" leaves the other out; both are wanted otherwise, and a missing one is a failure.
+# LEAVING_ROUNDS is how often a program ends in each way (3).
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 folder=${1:-}
@@ -105,8 +106,16 @@ for runtime in $runtimes; do
   export LD_LIBRARY_PATH=$folder
   on "$runtime" "$work/LibSeed.Tests.exe" --header "$root/include/seed.h" "$@"
   if [ "$#" -eq 0 ]; then
-    for way in run embed images paused callback; do
-      on "$runtime" "$work/LibSeed.Tests.exe" --leave "$way"
+    for way in run embed images bank fit store paused callback; do
+      for _ in $(seq "${LEAVING_ROUNDS:-3}"); do
+        status=0
+        # What is left behind goes with the folder.
+        TMPDIR=$work timeout 120 bash -c "$(declare -p work dotnet); $(declare -f on); on $runtime '$work/LibSeed.Tests.exe' --leave $way" || status=$?
+        if [ "$status" -ne 7 ]; then
+          echo "test.sh: a program on $runtime that ends during calls ($way) ended with $status, expected 7" >&2
+          exit 1
+        fi
+      done
       echo "ok    a program that ends during calls: $way"
     done
     interrupted "$runtime"

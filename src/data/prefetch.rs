@@ -16,6 +16,7 @@ use super::random::permutation;
 use super::render::Scratch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::{filled, reserve, spare};
+use crate::shutdown;
 
 /// Batches that are being filled or wait for the consumer. Two would do were every view equally dear; a third evens
 /// out slow files.
@@ -151,7 +152,7 @@ impl<T: Copy + Default + Send + 'static, M: Send + 'static> Prefetch<T, M> {
             match state.pending.front() {
                 Some(front) if front.finished == front.slots.len() => break state.pending.pop_front()?,
                 None if state.stopped || state.next_step >= self.shared.plan.steps.end => return None,
-                _ => state = self.shared.ready.wait(state).unwrap_or_else(PoisonError::into_inner),
+                _ => state = shutdown::aside(|| self.shared.ready.wait(state)).unwrap_or_else(PoisonError::into_inner),
             }
         };
         if pending.last {
@@ -186,7 +187,7 @@ impl<T, M> Drop for Prefetch<T, M> {
         self.shared.room.notify_all();
         for worker in self.workers.drain(..) {
             // A panic inside a view was caught and reported; there is nothing to add here.
-            let _ = worker.join();
+            let _ = shutdown::aside(|| worker.join());
         }
     }
 }

@@ -1,11 +1,13 @@
 //! Where panics stop. Nothing unwinds into C, and nothing is printed on the way.
 
-use std::any::Any;
+use std::any::{Any, type_name};
 use std::cell::Cell;
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::error::{raise, seed_error};
 use super::init;
+use crate::shutdown::{self, ProcessEnds};
 use crate::torch::caught;
 use crate::{Error, ErrorKind, Result};
 
@@ -31,31 +33,47 @@ impl Drop for Inside {
 }
 
 /// Runs `body` and gives NULL or the error that it returned or panicked with; seed_init must have succeeded before.
-pub(super) fn catch(body: impl FnOnce() -> Result<()>) -> *mut seed_error {
-    catch_always(|| {
+pub(super) fn catch<F: FnOnce() -> Result<()>>(body: F) -> *mut seed_error {
+    caught_as(type_name::<F>(), || {
         init::check()?;
         body()
     })
 }
 
 /// [`catch`] for the few functions that work before seed_init.
-pub(super) fn catch_always(body: impl FnOnce() -> Result<()>) -> *mut seed_error {
+pub(super) fn catch_always<F: FnOnce() -> Result<()>>(body: F) -> *mut seed_error {
+    caught_as(type_name::<F>(), body)
+}
+
+/// `name` is the body's, which tells the functions apart.
+fn caught_as(name: &'static str, body: impl FnOnce() -> Result<()>) -> *mut seed_error {
     let result = catch_unwind(AssertUnwindSafe(|| {
         let _inside = Inside::enter();
+        let _running = shutdown::enter(name);
         caught(body)
     }));
     match result {
         Ok(Ok(())) => std::ptr::null_mut(),
+        // Whatever a call that was ended for it gives as the reason.
+        Ok(Err(_)) if shutdown::is_ending_elsewhere() => raise(&Error::new(ErrorKind::Cancelled, ProcessEnds::MESSAGE)),
         Ok(Err(error)) => raise(&error),
+        Err(panic) if panic.is::<ProcessEnds>() => raise(&Error::new(ErrorKind::Cancelled, ProcessEnds::MESSAGE)),
         Err(panic) => raise(&Error::new(ErrorKind::Internal, format!("internal error: {}", panic_text(&*panic)))),
     }
 }
 
 /// Runs `body`, which returns nothing; a panic in it, in a destructor say, is logged and goes no further.
-pub(super) fn catch_void(body: impl FnOnce()) {
+pub(super) fn catch_void<F: FnOnce()>(body: F) {
     let inside = Inside::enter();
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(body)) {
-        ::log::error!("internal error: {}", panic_text(&*panic));
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        // Where the process ends first, nothing is destroyed any more.
+        let body = ManuallyDrop::new(body);
+        let _running = shutdown::enter(type_name::<F>());
+        ManuallyDrop::into_inner(body)();
+    }));
+    match ended {
+        Err(panic) if !panic.is::<ProcessEnds>() => ::log::error!("internal error: {}", panic_text(&*panic)),
+        _ => {}
     }
     drop(inside);
 }

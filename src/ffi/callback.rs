@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 
 use super::session::seed_count_callback;
 use crate::train::{CancelToken, Control};
-use crate::{Error, ErrorKind, Result, torch};
+use crate::{Error, ErrorKind, Result, shutdown, torch};
 
 /// What `call`, which calls a function of the application and does nothing else, gives; an error of the kind `Cancelled` where
 /// the function threw. Values of `call` that have a destructor must not exist while the function runs.
@@ -26,7 +26,8 @@ pub(super) fn guarded<R>(call: impl Fn() -> R) -> Result<R> {
     let mut call = Call { function: call, result: MaybeUninit::uninit() };
     let run = runner(&call);
     // SAFETY: `call` lives through the call; an exception passes `run`, whose ABI allows it.
-    if let Some(reason) = unsafe { torch::thrown(run, (&raw mut call).cast()) } {
+    let thrown = shutdown::aside(|| unsafe { torch::thrown(run, (&raw mut call).cast()) });
+    if let Some(reason) = thrown {
         let text =
             format!("the callback threw an exception ({reason}); the call ended there. Return other than 0 instead");
         return Err(Error::new(ErrorKind::Cancelled, text));
@@ -42,7 +43,9 @@ pub(super) struct Asked(RefCell<Option<Error>>);
 impl Asked {
     /// Asks by `call`: a number other than 0 is to stop, and so is an exception.
     fn stops(&self, call: impl Fn() -> i32) -> bool {
-        match guarded(call) {
+        let answer = guarded(call);
+        shutdown::pass();
+        match answer {
             Ok(answer) => answer != 0,
             Err(error) => {
                 self.0.replace(Some(error));

@@ -28,7 +28,7 @@ pub const SEED_ERROR_DEVICE: i32 = 7;
 pub const SEED_ERROR_BUSY: i32 = 8;
 /// An earlier internal error left the handle in an unknown state; only freeing it is allowed.
 pub const SEED_ERROR_POISONED: i32 = 9;
-/// A cancel token was triggered, or a callback asked to stop.
+/// A cancel token was triggered, a callback asked to stop, or the process is ending.
 pub const SEED_ERROR_CANCELLED: i32 = 10;
 /// libtorch reported an error, or there is none that could be loaded.
 pub const SEED_ERROR_TORCH: i32 = 11;

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::live::FORKED;
+use crate::shutdown;
 use crate::{Error, ErrorKind, Result};
 
 /// Why, and what to do instead.
@@ -13,6 +14,7 @@ pub(super) const REASON: &std::ffi::CStr =
 
 extern "C" fn in_child() {
     FORKED.store(true, Ordering::Release);
+    shutdown::forked();
 }
 
 /// An error of the kind `Unsupported` in a child. Else the library is in use from now on, and a child will know.
@@ -22,7 +24,7 @@ pub(super) fn check() -> Result<()> {
         return Err(Error::new(ErrorKind::Unsupported, REASON.to_string_lossy()));
     }
     if !USED.load(Ordering::Relaxed) && !USED.swap(true, Ordering::Relaxed) {
-        // SAFETY: the function stores a flag, which is allowed in a child of any process. Where the handler cannot be had for
+        // SAFETY: the function stores a flag and a number, which is allowed in a child of any process. Where the handler cannot be had for
         // want of memory, a child is not told, which is no worse than without.
         unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
     }

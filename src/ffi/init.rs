@@ -7,7 +7,7 @@ use once_cell::sync::OnceCell;
 use super::border::{catch_always, silence_own_panics};
 use super::error::{prepare, seed_error};
 use super::fork;
-use crate::{Error, ErrorKind, Result, device};
+use crate::{Error, ErrorKind, Result, device, shutdown};
 
 /// Major version of the header; changes when old programs no longer work.
 pub const SEED_VERSION_MAJOR: i32 = 0;
@@ -36,6 +36,10 @@ pub(super) fn check() -> Result<()> {
 /// of this library are logged instead of printed, and libtorch's allocator for main memory is wrapped so that tensors
 /// leave the last 32 MiB to libtorch itself.
 ///
+/// The process may end at any time, by a return from main or by exit, while other threads are inside the library: their calls
+/// do not return then, and files are whole. A destructor or an exit handler that joins such a thread waits for at most a
+/// second; the call ends with SEED_ERROR_CANCELLED then (docs/safety.md).
+///
 /// Errors: SEED_ERROR_NOT_INITIALIZED when the header's ABI is not the library's; SEED_ERROR_MISMATCH when another
 /// version of libtorch is found; SEED_ERROR_TORCH when none is. The message of the last two says which version is wanted,
 /// where it was looked for and what to do; every other call gives the same error then.
@@ -57,6 +61,7 @@ pub extern "C" fn seed_init(abi_version: u32) -> *mut seed_error {
             .get_or_try_init(|| {
                 device::initialise()?;
                 silence_own_panics();
+                shutdown::watch();
                 Ok(())
             })
             .map(|&()| ())

@@ -9,7 +9,7 @@ use super::border::catch_always;
 use super::callback::guarded;
 use super::error::seed_error;
 use super::pointers::text;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, shutdown};
 
 /// Nothing is logged.
 pub const SEED_LOG_OFF: i32 = 0;
@@ -47,7 +47,8 @@ impl Log for Router {
     }
 
     fn log(&self, record: &Record) {
-        if !self.enabled(record.metadata()) {
+        // What the application's callback needs may be gone while the process ends.
+        if !self.enabled(record.metadata()) || shutdown::is_ending_elsewhere() {
             return;
         }
         let target = {

@@ -18,7 +18,7 @@ use super::session::DLManagedTensorVersioned;
 use super::teacher::seed_teacher;
 use crate::model::{Application, ApplicationOptions, BatchFormat, Teacher};
 use crate::torch::dlpack;
-use crate::{Error, ErrorKind, Result, device};
+use crate::{Error, ErrorKind, Result, device, shutdown};
 
 /// Batches are (B, 3, H, W) floats, normalised by "mean" and "std".
 pub const SEED_BATCH_FLOAT_NCHW: i32 = 1;
@@ -197,6 +197,7 @@ impl Engine {
             // SAFETY: exported above and not taken over; what is imported is released when it is dropped.
             drop(unsafe { dlpack::import(managed) });
         }
+        shutdown::pass();
         let code = code?;
         if code == 0 {
             return Ok(());

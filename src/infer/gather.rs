@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::torch;
+use crate::{shutdown, torch};
 
 /// Views in one batch.
 pub(super) const ROOM: usize = 16;
@@ -182,7 +182,7 @@ impl Gather {
     }
 
     fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+        shutdown::aside(|| self.changed.wait(state)).unwrap_or_else(PoisonError::into_inner)
     }
 }
 

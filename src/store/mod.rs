@@ -65,6 +65,7 @@ use crate::data::{Dataset, EncodedImage, EncodedImages, Frame, FrameView, RawFra
 use crate::error::{Error, ErrorKind, Result};
 use crate::file_lock::FileLock;
 use crate::memory::copied;
+use crate::shutdown;
 
 /// The largest number of a frame when a store is opened: at a million frames a second, the next ones last for centuries.
 const MAX_ID: i64 = 1 << 53;
@@ -278,7 +279,7 @@ impl Store {
     fn command(&self, job: impl FnOnce(Reply) -> Job) -> Result<()> {
         let (reply, answer) = sync_channel(1);
         self.writing()?.queue.command(job(reply))?;
-        answer.recv().unwrap_or_else(|_| Err(writer_is_gone()))
+        shutdown::aside(|| answer.recv()).unwrap_or_else(|_| Err(writer_is_gone()))
     }
 
     /// The ids that the filter lets through, ascending.
@@ -376,7 +377,7 @@ impl Drop for Writing {
     fn drop(&mut self) {
         self.queue.close();
         if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
+            && shutdown::aside(|| thread.join()).is_err()
         {
             log::error!("the store's writer has ended by an internal error");
         }

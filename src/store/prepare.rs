@@ -8,6 +8,7 @@ use super::record::{Entry, make_unit};
 use crate::data::decode::{Decoded, decode_described};
 use crate::data::{Encoding, Frame, FrameView, PixelFormat};
 use crate::error::{Error, ErrorKind, Result};
+use crate::shutdown;
 
 /// Turns frames into rows of one width, one after the other. Called by the store's writer, one call at a time.
 pub type Embed = dyn Fn(&[FrameView<'_>]) -> Result<Vec<f32>> + Send + Sync;
@@ -60,7 +61,14 @@ pub(super) fn prepare(
     if let Some(embed) = embed {
         let missing: Vec<usize> = (0..found.len()).filter(|&i| found[i].2.is_some()).collect();
         let frames: Vec<FrameView<'_>> = missing.iter().filter_map(|&i| found[i].2.as_ref().map(Shown::view)).collect();
-        let rows = if frames.is_empty() { Ok(Vec::new()) } else { patient(|| embed(&frames)) };
+        let rows = if frames.is_empty() {
+            Ok(Vec::new())
+        } else {
+            patient(|| {
+                let _running = shutdown::enter("the writer of a store");
+                embed(&frames)
+            })
+        };
         let mut outcomes = Vec::new();
         for (k, _) in missing.iter().enumerate() {
             outcomes.push(match &rows {

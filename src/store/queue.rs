@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use super::record::Entry;
 use crate::data::RawFrame;
 use crate::error::{Error, ErrorKind, Result};
+use crate::shutdown;
 
 /// What was pushed.
 #[derive(Debug, Clone)]
@@ -114,7 +115,8 @@ impl Queue {
                 }
                 // An hour at a time: the longest durations are more than the system's clock can count.
                 let left = left.min(Duration::from_secs(3600));
-                state = self.room.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+                state =
+                    shutdown::aside(|| self.room.wait_timeout(state, left)).unwrap_or_else(PoisonError::into_inner).0;
             }
         }
         if state.closed {

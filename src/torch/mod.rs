@@ -14,7 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use tch::{Device, Kind, Tensor};
 use torch_sys::C_tensor;
 
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, shutdown};
 
 /// The libtorch that this build's headers belong to.
 pub const LIBTORCH_VERSION: &str = "2.11.0";
@@ -31,7 +31,7 @@ unsafe extern "C" {
     fn seed_shim_free(text: *mut c_char);
     fn seed_shim_call(call: unsafe extern "C-unwind" fn(*mut c_void), data: *mut c_void) -> *mut c_char;
     fn seed_shim_show_config(out: *mut *mut c_char) -> *mut c_char;
-    fn seed_shim_keep_reserve() -> *mut c_char;
+    fn seed_shim_keep_reserve(stops: extern "C" fn() -> bool) -> *mut c_char;
     fn seed_shim_channels_last(input: *const C_tensor, output: *mut *mut C_tensor) -> *mut c_char;
     fn seed_shim_autocast_enter(wanted: AutocastState, previous: *mut AutocastState) -> *mut c_char;
     fn seed_shim_autocast_leave(previous: AutocastState) -> *mut c_char;
@@ -126,10 +126,13 @@ pub fn runtime_version() -> Result<String> {
 }
 
 /// From now on tensors in main memory leave some of it to libtorch itself (`reserve.cpp` tells why); a tensor that would not
-/// is an error of kind `OutOfMemory`. Call it once a process.
+/// is an error of kind `OutOfMemory`. Each tensor is a mark of [`shutdown`] from then on. Call it once a process.
 pub fn keep_reserve() -> Result<()> {
-    // SAFETY: nothing goes in; libtorch allows another allocator at any time, since each tensor knows who releases it.
-    check(unsafe { seed_shim_keep_reserve() })
+    extern "C" fn stops() -> bool {
+        shutdown::stops()
+    }
+    // SAFETY: the function never unwinds; libtorch allows another allocator at any time, since each tensor knows who releases it.
+    check(unsafe { seed_shim_keep_reserve(stops) })
 }
 
 /// `tensor` (N,C,H,W) with channels-last strides: a copy, or a second reference where it lies so already.

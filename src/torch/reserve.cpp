@@ -15,6 +15,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <stdexcept>
 
 namespace {
 
@@ -42,9 +43,11 @@ bool give_back() noexcept {
 
 class Reserving final : public c10::Allocator {
  public:
-  explicit Reserving(c10::Allocator *below) : below_(below) {}
+  Reserving(c10::Allocator *below, bool (*stops)()) : below_(below), stops_(stops) {}
 
   c10::DataPtr allocate(size_t bytes) override {
+    // Every operation makes a tensor, so a call is stopped here before the next one where the process ends.
+    if (stops_()) throw std::runtime_error("the process is ending");
     c10::DataPtr data = below_->allocate(bytes);
     if (bytes < SMALL || unseen_.fetch_add(bytes, std::memory_order_relaxed) + bytes < STRIDE) return data;
     TORCH_CHECK_WITH(OutOfMemoryError, there() || (give_back() && there()), "not enough memory: ", bytes,
@@ -60,6 +63,7 @@ class Reserving final : public c10::Allocator {
 
  private:
   c10::Allocator *below_;
+  bool (*stops_)();
   std::atomic<size_t> unseen_{0};
 };
 
@@ -67,11 +71,12 @@ class Reserving final : public c10::Allocator {
 
 extern "C" {
 
-// Puts the reserve before the allocator that libtorch has for tensors in main memory. Once a process.
-char *seed_shim_keep_reserve() {
-  return guarded([] {
+// Puts the reserve before the allocator that libtorch has for tensors in main memory; `stops` is asked before each tensor (src/shutdown.rs).
+// Once a process.
+char *seed_shim_keep_reserve(bool (*stops)()) {
+  return guarded([&] {
     // Never freed: tensors may outlive everything.
-    auto *reserving = new Reserving(c10::GetCPUAllocator());
+    auto *reserving = new Reserving(c10::GetCPUAllocator(), stops);
     c10::SetCPUAllocator(reserving);
   });
 }

@@ -6,7 +6,7 @@
 use std::sync::mpsc::sync_channel;
 
 use super::progress::Control;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, shutdown};
 
 /// Runs `work` on a thread of nice value `nice` (1 to 19) and gives what it gives. What `work` reports is handed to
 /// `observe` on the calling thread, and the answer is waited for.
@@ -26,19 +26,21 @@ pub fn in_background<P: Send, R: Send>(
             .name("seed-background".to_owned())
             .spawn_scoped(scope, move || {
                 yield_to_others(nice);
+                let _running = shutdown::enter("work in the background");
                 // A caller that has panicked answers no more.
                 work(&mut |report| match reports.send(report) {
-                    Ok(()) => replies.recv().unwrap_or(Control::Stop),
+                    Ok(()) => shutdown::aside(|| replies.recv()).unwrap_or(Control::Stop),
                     Err(_) => Control::Stop,
                 })
             })
             .map_err(|error| Error::new(ErrorKind::Io, format!("cannot start a thread: {error}")))?;
-        for report in inbox {
+        while let Ok(report) = shutdown::aside(|| inbox.recv()) {
             if answers.send(observe(report)).is_err() {
                 break;
             }
         }
-        worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        drop((inbox, answers));
+        shutdown::aside(|| worker.join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }
 

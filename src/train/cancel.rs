@@ -3,6 +3,8 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::shutdown;
+
 /// Clones share one state.
 #[derive(Debug, Clone, Default)]
 pub struct CancelToken(Arc<Shared>);
@@ -47,33 +49,41 @@ impl CancelToken {
 
     /// Whether an end was asked for.
     pub fn is_triggered(&self) -> bool {
+        shutdown::pass();
         self.lock().end
     }
 
     /// Waits while a pause is asked for and no end: how long, and whether an end was asked for.
     pub fn wait(&self) -> (Duration, bool) {
+        shutdown::pass();
         let mut asked = self.lock();
         if !asked.pause || asked.end {
             return (Duration::ZERO, asked.end);
         }
         let start = Instant::now();
-        while asked.pause && !asked.end {
-            asked = self.0.changed.wait(asked).unwrap_or_else(PoisonError::into_inner);
-        }
-        (start.elapsed(), asked.end)
+        shutdown::aside(|| {
+            while asked.pause && !asked.end {
+                asked = self.0.changed.wait(asked).unwrap_or_else(PoisonError::into_inner);
+            }
+            let end = asked.end;
+            drop(asked);
+            (start.elapsed(), end)
+        })
     }
 
     /// Waits for `time`, less if an end is asked for.
     pub fn rest(&self, time: Duration) {
         let until = Instant::now() + time;
         let mut asked = self.lock();
-        while !asked.end {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
+        shutdown::aside(|| {
+            while !asked.end {
+                let left = until.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return;
+                }
+                asked = self.0.changed.wait_timeout(asked, left).unwrap_or_else(PoisonError::into_inner).0;
             }
-            asked = self.0.changed.wait_timeout(asked, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
+        });
     }
 
     fn change(&self, change: impl FnOnce(&mut Asked)) {

@@ -117,6 +117,16 @@ fn a_killed_run_goes_on_to_the_same_student() {
 }
 
 #[test]
+fn a_process_ends_by_its_own_code_while_threads_are_inside() {
+    let text = holds("ending", &[&repeats(20, 200)]);
+    assert!(text.contains("all checks passed"), "{text}");
+    let folder = tempfile::tempdir().unwrap();
+    let program = program("ending.cpp", &["-std=c++17"], folder.path());
+    let text = run(&program, &[folder.path().to_str().unwrap(), &repeats(20, 200)]);
+    assert!(text.contains("all checks passed"), "{text}");
+}
+
+#[test]
 fn a_full_disk_costs_nothing_but_what_did_not_fit() {
     let folder = tempfile::tempdir().unwrap();
     let program = program("full.c", &["-std=c99"], folder.path());

@@ -4,20 +4,21 @@ use std::path::Path;
 
 /// The modules that each module may name as `crate::…`, lowest first. A module may always name itself; ffi names all, and
 /// nothing names ffi.
-const ALLOWED: [(&str, &[&str]); 25] = [
+const ALLOWED: [(&str, &[&str]); 26] = [
     ("error", &[]),
     ("disk", &["error"]),
     ("file_lock", &["error"]),
     ("finite", &["error"]),
     ("hash", &["error"]),
     ("memory", &["error"]),
+    ("shutdown", &[]),
     ("warnings", &[]),
     ("events", &["error"]),
-    ("torch", &["error", "memory"]),
+    ("torch", &["error", "shutdown", "memory"]),
     ("device", &["error", "memory", "torch"]),
     ("machine", &["error", "memory", "torch", "device"]),
-    ("data", &["error", "warnings", "hash", "memory"]),
-    ("store", &["error", "file_lock", "memory", "data"]),
+    ("data", &["error", "shutdown", "warnings", "hash", "memory"]),
+    ("store", &["error", "shutdown", "file_lock", "memory", "data"]),
     ("config", &["error", "memory", "data"]),
     ("model", &["error", "finite", "warnings", "disk", "hash", "memory", "torch", "device", "data"]),
     ("optim", &["error", "memory", "torch"]),
@@ -29,6 +30,7 @@ const ALLOWED: [(&str, &[&str]); 25] = [
         &[
             "error",
             "finite",
+            "shutdown",
             "warnings",
             "memory",
             "torch",
@@ -46,6 +48,7 @@ const ALLOWED: [(&str, &[&str]); 25] = [
         &[
             "error",
             "finite",
+            "shutdown",
             "warnings",
             "memory",
             "torch",

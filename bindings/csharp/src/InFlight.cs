@@ -6,14 +6,14 @@ namespace LibSeed
 {
     // The calls that compute, from Begin to Dispose, and what becomes of them when the process ends.
     //
-    // A process ends while tasks and background threads run on. libtorch's static objects are destroyed then, and a run that is
-    // still using them would crash. So the end of the process cancels what can be cancelled and waits for the calls to return;
-    // their threads stay here, since what they would do next is too late.
+    // A process ends while tasks and background threads run on. The library itself holds their calls then (docs/safety.md), but a
+    // run that is cancelled before saves its checkpoint. So the end of the process cancels what can be cancelled and waits for a
+    // moment; threads that return meanwhile stay here, since what they would do next is too late.
     internal struct InFlight : IDisposable
     {
         // Mono aborts the threads itself, but waits for those that are in a catch or finally block, so none may stay there.
         private static readonly bool Aborting = Type.GetType("Mono.Runtime") != null;
-        private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+        private static readonly TimeSpan Patience = TimeSpan.FromSeconds(.5);
         private static readonly TimeSpan Grace = TimeSpan.FromSeconds(5);
         private static readonly List<CancelTokenHandle> Tokens = new List<CancelTokenHandle>();
         private static int calls;

@@ -8,6 +8,9 @@ namespace LibSeed.Tests
     {
         private const long Endless = 1000000;
 
+        // What such a program ends with.
+        internal const int Code = 7;
+
         // Returns when it is time for Main to return.
         internal static void By(string way)
         {
@@ -43,6 +46,42 @@ namespace LibSeed.Tests
                         }
                     });
                     break;
+                case "bank":
+                    Background(() =>
+                    {
+                        var bank = System.IO.Path.Combine(Fixtures.Folder(), "bank");
+                        using (var config = Fixtures.SmallConfig().Set("view_count", 1000))
+                        {
+                            Bank.Fill(bank, config, Fixtures.NewTeacher(config), Fixtures.Frames(), 0,
+                                new DirectProgress<BankProgress>(p => Interlocked.Increment(ref reports)));
+                        }
+                    });
+                    break;
+                case "fit":
+                    Background(() =>
+                    {
+                        var labels = new int[] { 0, 1, 0, 1, 0, 1, 0, 1 };
+                        using (var config = Fixtures.SmallConfig().Set("finetune.mode", "full"))
+                        {
+                            while (true)
+                            {
+                                Classifier.Fit(config, Fixtures.NewStudent(config), Fixtures.Frames(), labels, new[] { "a", "b" }, null,
+                                    new DirectProgress<FitProgress>(p => Interlocked.Increment(ref reports)));
+                            }
+                        }
+                    });
+                    break;
+                case "store":
+                    Background(() =>
+                    {
+                        var store = Store.Open(System.IO.Path.Combine(Fixtures.Folder(), "frames.store"));
+                        while (true)
+                        {
+                            store.Push(Fixtures.Striped(2), null, Timeout.InfiniteTimeSpan);
+                            Interlocked.Increment(ref reports);
+                        }
+                    });
+                    break;
                 case "paused":
                     var token = new CancelToken();
                     Background(() => Fixtures.NewTrainer(Endless).Run(token, 0, new DirectProgress<TrainingProgress>(p =>
@@ -56,15 +95,13 @@ namespace LibSeed.Tests
                 case "callback":
                     Fixtures.NewTrainer(Endless).Run(0, new DirectProgress<TrainingProgress>(p =>
                     {
-                        Fixtures.Clear();
-                        Environment.Exit(0);
+                        Environment.Exit(Code);
                     }));
                     break;
                 default:
                     throw new ArgumentException("no such way to leave: " + way);
             }
             Expect.Soon(() => Volatile.Read(ref reports) > 1, "some calls");
-            Fixtures.Clear();
         }
 
         private static void Background(ThreadStart calls) => new Thread(calls) { IsBackground = true }.Start();

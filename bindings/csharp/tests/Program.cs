@@ -31,7 +31,7 @@ namespace LibSeed.Tests
             if (words.Length == 2 && words[0] == "--leave")
             {
                 Leaving.By(words[1]);
-                return 0;
+                return Leaving.Code;
             }
             if (words.Length < 2 || words[0] != "--header")
             {
