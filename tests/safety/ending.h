@@ -11,7 +11,7 @@
 /* The exit code of every process that ends as it should. */
 #define CODE 7
 /* A process that has not ended by then hangs. What it may really take is judged by the shortest of several. */
-#define LIMIT 10.0
+#define LIMIT 60.0
 /* The descriptor of the pipe in the process that ends. */
 #define TELLS 3
 
