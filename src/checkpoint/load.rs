@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::format::{BEST, Contents, FORMAT, MANIFEST, Manifest, OPTIMISER, QUEUE, STUDENT};
 use super::save::{aside, record};
+use crate::disk::resolved;
 use crate::model::weights::{self, StateDict};
 use crate::{Error, Result};
 
@@ -15,9 +16,10 @@ const MANIFEST_LIMIT: u64 = 1 << 20;
 ///
 /// Errors: `Io` when it is not there, `Format` when a file is damaged (with its name), `Mismatch` for another format.
 pub fn load(path: &Path) -> Result<Contents> {
+    let path = &resolved(path)?;
     // A kill between the two renames of a file system without exchange leaves the last good one aside.
     let old = aside(path);
-    let folder = if !path.exists() && old.join(MANIFEST).exists() { old.as_path() } else { path };
+    let folder = if !path.exists() && old.join(MANIFEST).exists() { &old } else { path };
     let manifest = read_manifest(folder)?;
     let read = |name: &str| -> Result<StateDict> {
         let file = folder.join(name);

@@ -14,6 +14,7 @@ use crate::{Error, Result};
 /// Writes `contents` to the folder `path`, replacing the checkpoint there in one rename. On any error, a full disk
 /// included, the old checkpoint stays as it was and nothing half-written is left behind.
 pub fn save(path: &Path, contents: &Contents) -> Result<()> {
+    let path = &disk::resolved(path)?;
     let parent = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
         _ => PathBuf::from("."),
@@ -21,7 +22,11 @@ pub fn save(path: &Path, contents: &Contents) -> Result<()> {
     let name = path.file_name().ok_or_else(|| {
         Error::invalid(format!("the checkpoint's path is \"{}\", expected the name of a folder", path.display()))
     })?;
-    if path.exists()
+    let old = fs::metadata(path).ok();
+    if old.as_ref().is_some_and(|old| !old.is_dir()) {
+        return Err(Error::invalid(format!("{} is no folder; give a checkpoint a path of its own", path.display())));
+    }
+    if old.is_some()
         && !path.join(MANIFEST).exists()
         && fs::read_dir(path).is_ok_and(|mut files| files.next().is_some())
     {
@@ -36,7 +41,9 @@ pub fn save(path: &Path, contents: &Contents) -> Result<()> {
     fs::create_dir_all(&parent).map_err(|error| Error::io("create", &parent, &error))?;
     remove_leftovers(&parent, name);
     let draft = parent.join(draft_name(name));
-    let written = write_folder(&draft, contents).and_then(|()| exchange(&draft, path));
+    let written = write_folder(&draft, contents)
+        .and_then(|()| old.map_or(Ok(()), |old| keep_owners_and_modes(&draft, path, &old)))
+        .and_then(|()| exchange(&draft, path));
     // After the exchange the draft's name holds the old checkpoint; after an error, what was half written.
     if draft.exists()
         && let Err(error) = fs::remove_dir_all(&draft)
@@ -92,6 +99,21 @@ fn write_folder(draft: &Path, contents: &Contents) -> Result<()> {
     };
     write().map_err(|error| Error::io("write", &file, &error))?;
     sync(draft)
+}
+
+/// Gives the new folder and its files owner and permissions of the old ones.
+fn keep_owners_and_modes(draft: &Path, path: &Path, old: &fs::Metadata) -> Result<()> {
+    let failed = |error: std::io::Error| Error::io("set the permissions of", draft, &error);
+    for entry in fs::read_dir(draft).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if let Ok(old) = fs::symlink_metadata(path.join(entry.file_name()))
+            && old.is_file()
+        {
+            File::open(entry.path()).and_then(|new| disk::keep_owner_and_mode(&new, &old)).map_err(failed)?;
+        }
+    }
+    // Last: without the right to write in the folder its files could not be removed where the exchange fails.
+    File::open(draft).and_then(|new| disk::keep_owner_and_mode(&new, old)).map_err(failed)
 }
 
 /// Size and hash of a file, as they lie on disk.

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::format::{BLOCK_ROWS, Header, Layout, checksum, mark, read_mark};
 use super::{BlockState, bad_row, lock, look_at, open, read_header};
+use crate::disk::resolved;
 use crate::error::{Error, ErrorKind, Result};
 use crate::finite;
 use crate::memory::room;
@@ -48,6 +49,7 @@ impl BankWriter {
     /// uses it. What is there stays as it is.
     pub fn open(path: &Path, header: &Header) -> Result<Self> {
         let layout = header.layout()?;
+        let path = &resolved(path)?;
         if !path.exists() {
             check_room(path, layout.total)?;
             create(path, header)?;
