@@ -232,6 +232,10 @@ pub enum Value {
 impl Config {
     /// Sets a whole-number key, or a number key to a whole number.
     pub fn set_int(&mut self, key: &str, value: i64) -> Result<()> {
+        self.set_whole(key, i128::from(value))
+    }
+
+    fn set_whole(&mut self, key: &str, value: i128) -> Result<()> {
         match slot(key)? {
             Slot::Int(field, low, high) => {
                 let number = u64::try_from(value).ok().filter(|n| (low..=high).contains(&n));
@@ -250,12 +254,21 @@ impl Config {
         Ok(())
     }
 
-    /// Sets a number key.
+    /// Sets a number key, or a whole-number key to a number without a fraction.
     pub fn set_float(&mut self, key: &str, value: f64) -> Result<()> {
         match slot(key)? {
             Slot::Float(field, low, high) if (*low..=*high).contains(&value) => *field(self) = value,
             Slot::Float(_, low, high) => return Err(out_of_bounds(key, value, low, high)),
-            Slot::Int(..) | Slot::Side(..) => return Err(wrong_kind(key, "a whole number", "a fractional one")),
+            // All bounds are within what a float64 holds exactly but for those that the conversion rounds to, beyond 2^53.
+            Slot::Int(_, low, high) if value.trunc() == value => match value.abs() < WHOLE {
+                true => self.set_whole(key, value as i128)?,
+                false => return Err(out_of_bounds(key, value, low, high)),
+            },
+            Slot::Side(_, low, high) if value.trunc() == value => match value.abs() < WHOLE {
+                true => self.set_whole(key, value as i128)?,
+                false => return Err(out_of_bounds(key, value, low, high)),
+            },
+            Slot::Int(..) | Slot::Side(..) => return Err(wrong_kind(key, "a whole number", &value.to_string())),
             Slot::Word(..) | Slot::Resize(_) | Slot::Text(_) => return Err(wrong_kind(key, "text", "a number")),
         }
         self.chosen.insert(key);
@@ -337,10 +350,10 @@ impl Config {
         let mut config = Self::default();
         for (key, value) in &object {
             match value {
-                serde_json::Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-                    (Some(whole), _) => config.set_int(key, whole)?,
+                serde_json::Value::Number(number) => match (number.as_i128(), number.as_f64()) {
+                    (Some(whole), _) => config.set_whole(key, whole)?,
                     (None, Some(float)) => config.set_float(key, float)?,
-                    (None, None) => return Err(wrong_kind(key, "a number of 64 bits", "a longer one")),
+                    (None, None) => return Err(wrong_kind(key, "a number of 64 bits", &number.to_string())),
                 },
                 serde_json::Value::String(text) => config.set_string(key, text)?,
                 other => return Err(wrong_kind(key, "a number or text", &other.to_string())),
@@ -351,6 +364,37 @@ impl Config {
         let (all, defaults) = (config.clone(), Self::default());
         config.chosen.retain(|key| all.get(key).ok() != defaults.get(key).ok());
         Ok(config)
+    }
+
+    /// Changes settings by pairs `key=value` with whitespace or commas between them: `"steps=200 learning_rate=0.1"`. A value that
+    /// holds either is put in double quotes, in which `\"` and `\\` stand for a quote and a backslash.
+    ///
+    /// # Errors
+    /// `Config` for a pair that is none, an unknown key or a bad value, and what [`Config::validate`] finds; then nothing has
+    /// changed.
+    pub fn parse(&mut self, text: &str) -> Result<()> {
+        let mut changed = self.clone();
+        let mut rest = text.trim_start_matches(is_between);
+        while !rest.is_empty() {
+            let (key, value, left) = pair(rest)?;
+            changed.set_text(key, &value)?;
+            rest = left;
+        }
+        changed.validate()?;
+        *self = changed;
+        Ok(())
+    }
+
+    /// Sets a key of any kind to what `text` says.
+    fn set_text(&mut self, key: &str, text: &str) -> Result<()> {
+        match slot(key)? {
+            Slot::Word(..) | Slot::Resize(_) | Slot::Text(_) => self.set_string(key, text),
+            Slot::Int(..) | Slot::Side(..) | Slot::Float(..) => match (text.parse::<i128>(), text.parse::<f64>()) {
+                (Ok(whole), _) => self.set_whole(key, whole),
+                (_, Ok(float)) => self.set_float(key, float),
+                _ => Err(wrong_kind(key, "a number", &format!("\"{text}\""))),
+            },
+        }
     }
 
     /// Checks what no single key shows.
@@ -372,6 +416,55 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// Beyond this no bound lies, and conversions to integers are exact below.
+const WHOLE: f64 = 1.8e19;
+
+fn is_between(character: char) -> bool {
+    character.is_whitespace() || character == ','
+}
+
+/// Key and value of the pair that `text` begins with, and what follows it.
+fn pair(text: &str) -> Result<(&str, String, &str)> {
+    let no_pair = |reason: &str| {
+        let shown: String = text.chars().take(40).collect();
+        Error::new(
+            ErrorKind::Config,
+            format!("{reason} at \"{shown}\"; expected key=value, with whitespace or commas between pairs"),
+        )
+    };
+    let end = text.find(|c| is_between(c) || c == '=').unwrap_or(text.len());
+    let (key, rest) = text.split_at(end);
+    let value = rest.trim_start().strip_prefix('=').ok_or_else(|| no_pair("there is no ="))?.trim_start();
+    if key.is_empty() {
+        return Err(no_pair("there is no key before ="));
+    }
+    let Some(quoted) = value.strip_prefix('"') else {
+        let end = value.find(is_between).unwrap_or(value.len());
+        if end == 0 {
+            return Err(no_pair("there is no value"));
+        }
+        return Ok((key, value[..end].to_owned(), value[end..].trim_start_matches(is_between)));
+    };
+    let (mut found, mut characters) = (String::new(), quoted.char_indices());
+    while let Some((place, character)) = characters.next() {
+        match character {
+            '"' => {
+                let rest = &quoted[place + 1..];
+                if rest.starts_with(|c| !is_between(c)) {
+                    return Err(no_pair("something follows the quote"));
+                }
+                return Ok((key, found, rest.trim_start_matches(is_between)));
+            }
+            '\\' => match characters.next() {
+                Some((_, escaped @ ('"' | '\\'))) => found.push(escaped),
+                _ => return Err(no_pair("a backslash stands before neither a quote nor a backslash")),
+            },
+            other => found.push(other),
+        }
+    }
+    Err(no_pair("the quote is not closed"))
 }
 
 fn slot(key: &str) -> Result<&'static Slot> {
@@ -438,6 +531,52 @@ mod tests {
         assert!(config.set_string("precision", "fp8").unwrap_err().message().contains("bf16"));
         assert!(config.set_int("device", 1).is_err());
         assert_eq!(config, before, "a refused value changes nothing");
+    }
+
+    #[test]
+    fn whole_numbers_may_be_written_as_others() {
+        for (text, wanted) in [("8.0", 8), ("1e1", 10), ("12", 12), ("1.6E1", 16)] {
+            assert_eq!(Config::from_json(&format!("{{\"batch_size\": {text}}}")).unwrap().batch_size, wanted);
+        }
+        for (key, text, words) in [
+            ("batch_size", "8.5", "takes a whole number, found 8.5"),
+            ("batch_size", "-1.0", "is -1, expected 1 to 65536"),
+            ("seed", "9223372036854775808", "is 9223372036854775808, expected 0 to 9223372036854775807"),
+            ("seed", "18446744073709551615", "is 18446744073709551615, expected 0 to"),
+            ("seed", "1e30", "is 1000000000000000000000000000000, expected 0 to"),
+            ("image_width", "1e300", "expected 8 to 4096"),
+        ] {
+            let error = Config::from_json(&format!("{{\"{key}\": {text}}}")).unwrap_err();
+            assert!(error.message().contains(words) && error.message().contains(key), "{error}");
+        }
+        assert_eq!(Config::from_json("{\"seed\": 9223372036854775807}").unwrap().seed, i64::MAX as u64);
+    }
+
+    #[test]
+    fn pairs_change_settings_together() {
+        let mut config = Config::default();
+        let text = "steps=200, learning_rate = 0.1\n\tdevice=cpu,checkpoint_path=\"a b, \\\"c\\\\\",batch_size=1e1,";
+        config.parse(text).unwrap();
+        assert_eq!((config.steps, config.learning_rate, config.batch_size), (200, 0.1, 10));
+        assert_eq!((config.device.as_str(), config.checkpoint_path.as_str()), ("cpu", "a b, \"c\\"));
+        config.parse(" , \n").unwrap();
+        config.parse("checkpoint_path=\"\"").unwrap();
+        assert_eq!(config.checkpoint_path, "");
+        let before = config.clone();
+        for (text, words) in [
+            ("epochs=3 steps", "there is no ="),
+            ("epochs=3 =4", "no key"),
+            ("epochs=", "there is no value"),
+            ("epochs=three", "epochs takes a number, found \"three\""),
+            ("epochs=3 stepps=4", "the nearest known key is \"steps\""),
+            ("epochs=3 device=\"cpu", "not closed"),
+            ("epochs=3 device=\"cpu\"x", "follows the quote"),
+            ("epochs=3 view.crop_scale_min=.9 view.crop_scale_max=.5", "expected min"),
+        ] {
+            let error = config.parse(text).unwrap_err();
+            assert!(error.kind() == ErrorKind::Config && error.message().contains(words), "{error}");
+            assert_eq!(config, before, "a refused text changes nothing");
+        }
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub unsafe extern "C" fn seed_config_set_int(
     catch(|| unsafe { with_mut(config, |config| config.set_int(text("key", key)?, value)) })
 }
 
-/// Sets a fractional number. Errors as seed_config_set_int.
+/// Sets a number; a whole-number key takes one without a fraction. Errors as seed_config_set_int.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_config_set_float(
     config: *mut seed_config,
@@ -66,6 +66,15 @@ pub unsafe extern "C" fn seed_config_set_string(
     value: *const c_char,
 ) -> *mut seed_error {
     catch(|| unsafe { with_mut(config, |config| config.set_string(text("key", key)?, text("value", value)?)) })
+}
+
+/// Changes settings by a text of pairs key=value with whitespace, line breaks or commas between them, such as
+/// "steps=200 learning_rate=0.1"; a value that holds one of these is put in double quotes. All are set or, on an error, none.
+///
+/// Errors: as seed_config_set_int, and SEED_ERROR_CONFIG for what is not a pair.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_config_parse(config: *mut seed_config, pairs: *const c_char) -> *mut seed_error {
+    catch(|| unsafe { with_mut(config, |config| config.parse(text("pairs", pairs)?)) })
 }
 
 /// Reads a whole number. Errors: SEED_ERROR_CONFIG for an unknown key or one of another kind.
