@@ -359,8 +359,10 @@ static void tensors(seed_config *config) {
   seed_image image = image_of(pixels);
   int64_t shape[4] = {1, HEIGHT, WIDTH, 3};
   struct DLManagedTensorVersioned managed, wrong, *out = NULL;
+  const int32_t far_ids[4] = {200, 256, -1, 7};
+  int64_t far_strides[4] = {1, INT64_MAX / 4, 3, 1};
   float row[DIM];
-  size_t length = 0;
+  size_t length = 0, i;
   paint(pixels, 1);
   OK(seed_session_embed(session, &image, 1, row, DIM, &length));
   memset(&managed, 0, sizeof managed);
@@ -389,8 +391,18 @@ static void tensors(seed_config *config) {
   FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_session_embed_dlpack(session, &wrong, &out));
   wrong = managed;
   wrong.tensor.device_type = 2;
-  wrong.tensor.device_id = 63;
-  seed_error_free(seed_session_embed_dlpack(session, &wrong, &out));
+  for (i = 0; i < sizeof far_ids / sizeof *far_ids; ++i) {
+    char expected[32];
+    seed_error *error;
+    wrong.tensor.device_id = far_ids[i];
+    error = seed_session_embed_dlpack(session, &wrong, &out);
+    CHECK(seed_error_code(error) == SEED_ERROR_INVALID_ARGUMENT);
+    sprintf(expected, "device_id %d", (int)far_ids[i]);
+    CHECK(strstr(seed_error_message(error), expected) != NULL);
+    seed_error_free(error);
+    CHECK(deleted == 4 + (int)i);
+  }
+  deleted = 4;
   wrong = managed;
   wrong.tensor.bits = 64;
   FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_session_embed_dlpack(session, &wrong, &out));
@@ -401,6 +413,15 @@ static void tensors(seed_config *config) {
   wrong.tensor.data = NULL;
   FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_session_embed_dlpack(session, &wrong, &out));
   CHECK(deleted == 7 && out == NULL);
+  wrong = managed; /* memory of the host that CUDA has pinned */
+  wrong.tensor.device_type = 3;
+  OK(seed_session_embed_dlpack(session, &wrong, &out));
+  CHECK(deleted == 8 && out != NULL && cosine((const float *)out->tensor.data, row) > .9999);
+  out->deleter(out);
+  out = NULL;
+  wrong.tensor.strides = far_strides;
+  FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_session_embed_dlpack(session, &wrong, &out));
+  CHECK(deleted == 9 && out == NULL);
   seed_session_free(session);
 }
 
