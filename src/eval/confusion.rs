@@ -82,16 +82,16 @@ impl Confusion {
         (called > 0).then(|| self.row(class)[class] as f64 / called as f64)
     }
 
-    /// Share of images that got their class; 0 for no image.
+    /// Share of images that got their class; NaN for no image.
     pub fn accuracy(&self) -> f64 {
         let hits: u64 = (0..self.classes).map(|class| self.row(class)[class]).sum();
-        hits as f64 / self.counts.iter().sum::<u64>().max(1) as f64
+        hits as f64 / self.counts.iter().sum::<u64>() as f64
     }
 
-    /// Mean recall of the classes that occur; 0 for no image.
+    /// Mean recall of the classes that occur; NaN for no image.
     pub fn balanced_recall(&self) -> f64 {
         let recalls: Vec<f64> = (0..self.classes).filter_map(|class| self.recall(class)).collect();
-        recalls.iter().sum::<f64>() / recalls.len().max(1) as f64
+        recalls.iter().sum::<f64>() / recalls.len() as f64
     }
 
     /// The balanced recall of answers that know nothing: 1 / the classes that occur, whether they are drawn or always the same. 1
@@ -192,6 +192,8 @@ mod tests {
         assert_eq!((matrix.precision(0), matrix.recall(3), matrix.precision(3)), (Some(0.5), None, None));
         assert!((matrix.balanced_recall() - (1.0 + 1.0 / 3.0 + 1.0) / 3.0).abs() < 1e-12);
         assert!(Confusion::of(&[4], &[0], 4).is_err() && Confusion::of(&[0], &[], 4).is_err());
+        let none = Confusion::of(&[], &[], 4).unwrap();
+        assert!(none.accuracy().is_nan() && none.balanced_recall().is_nan());
     }
 
     /// `hits[c]` of `images[c]` right, the others called the next class.

@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use super::{Embeddings, Neighbours, nearest, nearest_to};
 use crate::data::random::{Purpose, generator, shuffle};
 use crate::error::{Error, Result};
-use crate::memory::spare;
+use crate::memory::{room, spare};
 
 /// The most splits that are made. Beyond some tens more splits tell nothing new, and a slip must not compute for a week.
 pub const MAX_SPLITS: u32 = 10_000;
@@ -90,10 +90,13 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// Of a few numbers; zeros for none.
+    /// Of a few numbers; NaN for none.
     pub fn of(values: &[f64]) -> Self {
+        if values.is_empty() {
+            return Self { mean: f64::NAN, deviation: f64::NAN };
+        }
         let count = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / count.max(1.0);
+        let mean = values.iter().sum::<f64>() / count;
         let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
         Self { mean, deviation: (squares / (count - 1.0).max(1.0)).sqrt() }
     }
@@ -211,12 +214,18 @@ pub fn evaluate(
     score(&classify(gallery, gallery_labels, queries, k, temperature)?, query_labels)
 }
 
-/// Scores over random splits of one labelled set into gallery and queries.
+/// Scores over random splits of one labelled set into gallery and queries. Rows whose label is −1 are left out, and so are rows of
+/// zeros, which broken images have; the splits of the others are the same with and without them.
 ///
 /// # Errors
-/// `InvalidArgument` where no split or more than [`MAX_SPLITS`] are asked for, the fraction leaves gallery or queries empty, or as [`evaluate`].
+/// `InvalidArgument` where no split or more than [`MAX_SPLITS`] are asked for, the fraction leaves gallery or queries empty, a label is
+/// below −1, or as [`evaluate`].
 pub fn evaluate_splits(embeddings: &Embeddings<'_>, labels: &[i64], config: &KnnConfig) -> Result<SplitScores> {
-    check_labels("data set", labels, embeddings)?;
+    check_count("data set", labels, embeddings)?;
+    check_lowest("data set", labels, -1)?;
+    let mut labelled = room(labels.len(), "the labels of a data set")?;
+    let rows = labels.iter().zip(embeddings.rows());
+    labelled.extend(rows.map(|(&label, row)| label >= 0 && row.iter().any(|&value| value != 0.0)));
     if !(1..=MAX_SPLITS).contains(&config.splits) {
         return Err(Error::invalid(format!("the number of splits is {}, expected 1 to {MAX_SPLITS}", config.splits)));
     }
@@ -226,6 +235,15 @@ pub fn evaluate_splits(embeddings: &Embeddings<'_>, labels: &[i64], config: &Knn
         spare(2 * embeddings.len() * size_of::<usize>(), "a split of the images")?;
         let order = split_order(embeddings.len(), split, config.seed);
         let (gallery, queries) = order.split_at(cut);
+        let kept = |part: &[usize]| part.iter().copied().filter(|&i| labelled[i]).collect::<Vec<usize>>();
+        let (gallery, queries) = (&kept(gallery), &kept(queries));
+        if gallery.is_empty() || queries.is_empty() {
+            return Err(Error::invalid(format!(
+                "split {split} has {} labelled images in the gallery and {} queries, expected at least one each",
+                gallery.len(),
+                queries.len()
+            )));
+        }
         let labels_of = |part: &[usize]| part.iter().map(|&i| labels[i]).collect::<Vec<i64>>();
         let (gallery_rows, query_rows) = (embeddings.select(gallery)?, embeddings.select(queries)?);
         splits.push(evaluate(
@@ -264,6 +282,11 @@ fn gallery_size(images: usize, fraction: f64) -> Result<usize> {
 }
 
 fn check_labels(what: &str, labels: &[i64], embeddings: &Embeddings<'_>) -> Result<()> {
+    check_count(what, labels, embeddings)?;
+    check_lowest(what, labels, 0)
+}
+
+fn check_count(what: &str, labels: &[i64], embeddings: &Embeddings<'_>) -> Result<()> {
     if labels.len() != embeddings.len() {
         return Err(Error::invalid(format!(
             "the {what} has {} labels for {} embeddings, expected one each",
@@ -271,11 +294,15 @@ fn check_labels(what: &str, labels: &[i64], embeddings: &Embeddings<'_>) -> Resu
             embeddings.len()
         )));
     }
-    match labels.iter().position(|&label| label < 0) {
-        Some(place) => Err(Error::invalid(format!(
-            "label {place} of the {what} is {}, expected 0 or more; leave unlabelled images out",
-            labels[place]
-        ))),
+    Ok(())
+}
+
+fn check_lowest(what: &str, labels: &[i64], lowest: i64) -> Result<()> {
+    match labels.iter().position(|&label| label < lowest) {
+        Some(place) => {
+            let found = labels[place];
+            Err(Error::invalid(format!("label {place} of the {what} is {found}, expected {lowest} or more")))
+        }
         None => Ok(()),
     }
 }
@@ -335,12 +362,36 @@ mod tests {
     }
 
     #[test]
+    fn rows_without_a_label_or_an_image_change_nothing() {
+        // Two directions; every third row is unlabelled and points the wrong way, every fifth is broken.
+        let (mut rows, mut labels) = (Vec::new(), Vec::new());
+        for i in 0..90i64 {
+            let (class, turn) = (i % 2, i as f32 * 1e-3);
+            let row = if class == 0 { [1.0, turn] } else { [turn, 1.0] };
+            rows.extend(if i % 5 == 0 {
+                [0.0, 0.0]
+            } else if i % 3 == 0 {
+                [row[1], row[0]]
+            } else {
+                row
+            });
+            labels.push(if i % 5 != 0 && i % 3 == 0 { -1 } else { class });
+        }
+        let found = evaluate_splits(&Embeddings::new(&rows, 2).unwrap(), &labels, &KnnConfig::default()).unwrap();
+        assert_eq!((found.accuracy.mean, found.balanced_recall.mean), (1.0, 1.0));
+        let asked: u64 = found.splits.iter().flat_map(|split| &split.classes).map(|class| class.queries).sum();
+        assert!(asked > 0 && asked < 5 * 30, "{asked}");
+        assert!(evaluate_splits(&Embeddings::new(&rows, 2).unwrap(), &[-1; 90], &KnnConfig::default()).is_err());
+    }
+
+    #[test]
     fn labels_are_checked_by_name() {
         let rows = [1.0, 0.0, 0.0, 1.0, 0.5, 0.5];
         let rows = Embeddings::new(&rows, 2).unwrap();
         let config = KnnConfig { k: 1, ..KnnConfig::default() };
-        let error = evaluate_splits(&rows, &[0, -1, 0], &config).unwrap_err();
-        assert!(error.message().starts_with("label 1 of the data set is -1"), "{error}");
+        let error = evaluate_splits(&rows, &[0, -2, 0], &config).unwrap_err();
+        assert!(error.message().starts_with("label 1 of the data set is -2"), "{error}");
+        assert!(classify(&rows, &[0, -1, 0], &rows, 1, 0.07).is_err(), "a gallery votes by its labels");
         assert!(evaluate_splits(&rows, &[0, 0], &config).is_err());
         for splits in [0, MAX_SPLITS + 1] {
             assert!(evaluate_splits(&rows, &[0, 0, 0], &KnnConfig { splits, ..config.clone() }).is_err());
@@ -352,5 +403,7 @@ mod tests {
     fn spread_is_the_sample_deviation() {
         assert_eq!(Spread::of(&[1.0, 3.0]), Spread { mean: 2.0, deviation: 2f64.sqrt() });
         assert_eq!(Spread::of(&[5.0]).deviation, 0.0);
+        let none = Spread::of(&[]);
+        assert!(none.mean.is_nan() && none.deviation.is_nan());
     }
 }

@@ -27,8 +27,9 @@ pub struct seed_knn_result {
 }
 
 /// Weighted kNN (votes exp(similarity/.07)) over `splits` (1 to 10,000) random splits of `count` vectors of `dim` floats into 2/3
-/// gallery and 1/3 queries. `labels` are class numbers from 0. The splits depend on `seed`, `count` and nothing else, so
-/// different networks are judged on the same ones.
+/// gallery and 1/3 queries. `labels` are class numbers from 0, or -1 for none. Vectors without a label are left out, and so are those
+/// of zeros, which broken images have. The splits depend on `seed`, `count` and nothing else, so different networks are judged on
+/// the same ones.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_knn_evaluate(
     embeddings: *const f32,

@@ -23,9 +23,10 @@ pub struct seed_linear_result {
     pub balanced_recall_mean: f64,
     /// Its standard deviation.
     pub balanced_recall_deviation: f64,
-    /// Mean over classes of the AUROC against all others, mean over the splits.
+    /// Mean over classes of the AUROC against all others, mean over the splits in which it is defined; NaN where it is in none,
+    /// since no split has test images of two classes.
     pub auroc_mean: f64,
-    /// Its standard deviation.
+    /// Its standard deviation; NaN as the mean.
     pub auroc_deviation: f64,
 }
 
@@ -33,8 +34,8 @@ pub struct seed_linear_result {
 /// A third of each class is for testing; of the others the share `label_fraction` is learned from, at least one a class (1: the
 /// linear protocol; .01, .1: few labels). `labels` are class numbers from 0, −1 for a vector to be left out. The splits depend
 /// on `seed` and the labels alone, so different networks are judged on the same ones. `recalls` (may be NULL) receives the
-/// mean recall of each of the `class_count` classes, which is the highest label + 1. `cancel` may be NULL. Nothing of the
-/// arguments is kept; any thread may call.
+/// mean recall of each of the `class_count` classes, which is the highest label + 1; NaN for a class without a test image.
+/// `cancel` may be NULL. Nothing of the arguments is kept; any thread may call.
 ///
 /// Errors: SEED_ERROR_CANCELLED when the token ended it; SEED_ERROR_INVALID_ARGUMENT for labels, splits or a share that do not
 /// fit.

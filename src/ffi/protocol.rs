@@ -62,8 +62,8 @@ impl Call {
 ///
 /// `labels` has one number for each image of `dataset`: its class from 0, or −1 for none. Split i is that of the seed "seed" + i
 /// and depends on the labels beside it alone, so different networks are judged on the same ones. `recalls` (may be NULL)
-/// receives the mean recall of each of the `class_count` classes, which is the highest label + 1. AUROC is the mean over
-/// classes of each one against all others. `callback` is told how much of the work is done, after each pass; `callback`,
+/// receives the mean recall of each of the `class_count` classes, which is the highest label + 1; NaN for a class without a test
+/// image. AUROC is the mean over classes of each one against all others; NaN where no split has test images of two classes. `callback` is told how much of the work is done, after each pass; `callback`,
 /// `user_data` and `cancel` may be NULL.
 ///
 /// Errors: SEED_ERROR_CANCELLED when the callback or the token ended it; SEED_ERROR_INVALID_ARGUMENT for labels that do not fit

@@ -47,9 +47,9 @@ pub struct ProbeScores {
     pub accuracy: Spread,
     /// Mean recall of the classes.
     pub balanced_recall: Spread,
-    /// Mean over classes of the AUROC against all others.
+    /// Mean over classes of the AUROC against all others; NaN where no split has two classes to test on.
     pub auroc: Spread,
-    /// Recall of each class; zeros where a class has no test image.
+    /// Recall of each class; NaN where no split has a test image of it.
     pub recalls: Vec<Spread>,
 }
 
