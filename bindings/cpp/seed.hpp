@@ -832,6 +832,10 @@ public:
     return detail::settle(apply(Setting(key, std::forward<Value>(value))));
   }
 
+  /// Changes settings by pairs key=value with whitespace, line breaks or commas between them, such as
+  /// "steps=200 learning_rate=0.1"; a value that holds one of these is put in double quotes. All are set or, on an error, none.
+  Returned<void> parse(const std::string &pairs) { return detail::settle(seed_config_parse(get(), pairs.c_str())); }
+
   /// Reads a whole number.
   Returned<std::int64_t> get_int(const std::string &key) const {
     return detail::number<std::int64_t>(
@@ -992,7 +996,17 @@ public:
     });
   }
 
-  /// How many images could not be read so far.
+  /// For each image 1 where it could not be used when it was last asked for, else 0: after Session::embed_dataset these are the rows
+  /// of zeros.
+  Returned<std::vector<std::uint8_t>> broken() const {
+    std::vector<std::uint8_t> result;
+    seed_error *error = detail::fill(result, [&](std::uint8_t *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_dataset_broken(get(), buffer, capacity, length);
+    });
+    return detail::settle(error, std::move(result));
+  }
+
+  /// How many images could not be used when they were last asked for.
   Returned<std::size_t> skipped_count() const {
     return detail::number<std::size_t>([&](std::size_t *out) { return seed_dataset_skipped_count(get(), out); });
   }

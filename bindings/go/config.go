@@ -79,6 +79,14 @@ func (c *Config) SetString(key, value string) error {
 	})
 }
 
+// Parse changes settings by pairs key=value with whitespace, line breaks or commas between them, such as "steps=200
+// learning_rate=0.1"; a value that holds one of these is put in double quotes. All are set or, on an error, none. Errors as SetInt.
+func (c *Config) Parse(pairs string) error {
+	return c.at(pairs, func(object *C.seed_config, pairs *C.char) *C.seed_error {
+		return C.seed_config_parse(object, pairs)
+	})
+}
+
 // GetInt reads a whole number. Errors: [ErrConfig] for an unknown key or one of another kind.
 func (c *Config) GetInt(key string) (int64, error) {
 	var value C.int64_t

@@ -169,7 +169,28 @@ func (d *Dataset) Name(index int) (string, error) {
 	})
 }
 
-// Skipped lists the images that could not be read so far, each as "name: reason".
+// Broken says for each image whether it could not be used when it was last asked for: after [Session.EmbedDataset] these are the
+// rows of zeros.
+func (d *Dataset) Broken() ([]bool, error) {
+	object, err := d.inner().acquire()
+	if err != nil {
+		return nil, err
+	}
+	defer d.handle.release()
+	marks, err := fill(func(buffer *byte, capacity C.size_t, length *C.size_t) *C.seed_error {
+		return C.seed_dataset_broken(object, (*C.uint8_t)(buffer), capacity, length)
+	})
+	if err != nil {
+		return nil, err
+	}
+	broken := make([]bool, len(marks))
+	for i, mark := range marks {
+		broken[i] = mark != 0
+	}
+	return broken, nil
+}
+
+// Skipped lists the images that could not be used when they were last asked for, each as "name: reason".
 func (d *Dataset) Skipped() ([]string, error) {
 	object, err := d.inner().acquire()
 	if err != nil {

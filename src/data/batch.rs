@@ -21,6 +21,9 @@ pub struct Batch {
     pub crops: Option<Crops>,
     /// Which image each view shows, B numbers: the sound one where a broken one was replaced.
     pub indices: Vec<usize>,
+    /// Places whose image could not be used and which hold zeros; only where nothing takes its place
+    /// ([`Loader::frames`](super::Loader::frames)).
+    pub broken: Vec<usize>,
     /// Which view of which image was asked for at each place, B of them; none for the application's own frames.
     pub slots: Vec<Slot>,
     /// W.
@@ -73,7 +76,16 @@ impl Batch {
         let params = drawn.iter().map(|crop| crop.params).collect();
         let crops = Crops { levels, channels: if grey { 1 } else { 3 }, params };
         let indices = drawn.iter().map(|crop| crop.index).collect();
-        Self { pixels: Vec::new(), crops: Some(crops), indices, slots: Vec::new(), width, height, step }
+        Self {
+            pixels: Vec::new(),
+            crops: Some(crops),
+            indices,
+            broken: Vec::new(),
+            slots: Vec::new(),
+            width,
+            height,
+            step,
+        }
     }
 
     /// One view of each frame, of any sizes, with the randomness of (seed, step, place in the batch).
@@ -102,7 +114,8 @@ impl Batch {
         for (place, (frame, out)) in frames.iter().zip(pixels.chunks_exact_mut(view_len)).enumerate() {
             render(frame, &params(place, frame), config, out, &mut scratch)?;
         }
-        Ok(Self { pixels, crops: None, indices: (0..frames.len()).collect(), slots: Vec::new(), width, height, step })
+        let indices = (0..frames.len()).collect();
+        Ok(Self { pixels, crops: None, indices, broken: Vec::new(), slots: Vec::new(), width, height, step })
     }
 }
 

@@ -2,11 +2,18 @@
 //!
 //! Files are decoded when asked for, and decoded frames are kept while a byte budget lasts ([`DEFAULT_CACHE_BYTES`]).
 //! Nothing is thrown out for something newer: an epoch visits every image once in random order, so an older frame is as
-//! likely to be needed as a newer one. A broken image, or one that cannot be read at a second try either, is recorded once, by
-//! name and reason, and is an error from then on; who iterates decides what takes its place.
+//! likely to be needed as a newer one.
+//!
+//! An image that cannot be used is recorded by name and reason, and is an error; who iterates decides what takes its place.
+//! What could not be read (a disk that is away) is asked for again at every call, and its record goes when it is back. Damaged
+//! content is not decoded again until the file changes.
+//!
+//! A name that is not UTF-8 is written with `\xNN` for each byte that is none, and `\x5C` for a backslash before an `x`, so that
+//! different files always have different names.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use sha2::{Digest, Sha256};
@@ -16,10 +23,10 @@ use super::decode::EXTENSIONS;
 use super::frame::{CLAMPED, Frame, FrameView};
 use super::lock;
 use super::scale::{Reading, ScaledFrame};
-use super::source::{EncodedImage, EncodedImages, Source};
+use super::source::{EncodedImage, EncodedImages, Source, Stamp, absolute};
 use super::stored::{Stored, read_scaled};
 use crate::error::{Error, ErrorKind, Result};
-use crate::memory::{STRIDE, push, room, spare};
+use crate::memory::{STRIDE, copied, filled, push, room, spare};
 use crate::warnings::Warnings;
 
 /// Decoded frames of files are kept up to this many bytes: 5,461 frames of 256×256 in colour.
@@ -38,13 +45,46 @@ pub struct Skipped {
 pub struct Dataset {
     images: RwLock<Vec<Image>>,
     cache: Mutex<Cache>,
-    broken: Mutex<Broken>,
+    broken: Arc<Mutex<Broken>>,
+    /// The data set that this one is a part of, which is told what is broken.
+    whole: Option<Arc<Whole>>,
     warnings: Warnings,
 }
 
 struct Image {
     name: String,
     source: Source,
+    /// Bytes of the file when it was last looked at, [`UNKNOWN`] before: what [`Dataset::identity`] says of a file that is away.
+    bytes: AtomicU64,
+}
+
+/// No file has this many bytes.
+const UNKNOWN: u64 = u64::MAX;
+
+impl Image {
+    fn new(name: String, source: Source) -> Self {
+        Self { name, source, bytes: AtomicU64::new(UNKNOWN) }
+    }
+
+    /// The size of the file now or, where that cannot be asked, when it last could.
+    fn file_bytes(&self, path: &Path) -> u64 {
+        match std::fs::metadata(path) {
+            Ok(found) => {
+                self.bytes.store(found.len(), Ordering::Relaxed);
+                found.len()
+            }
+            Err(_) => self.bytes.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// What a part of a data set knows of the whole.
+struct Whole {
+    broken: Arc<Mutex<Broken>>,
+    /// Numbers in the whole.
+    numbers: Vec<usize>,
+    /// Where the whole is a part itself.
+    above: Option<Arc<Whole>>,
 }
 
 struct Cache {
@@ -60,18 +100,28 @@ struct Cache {
 struct Broken {
     /// Folders that could not be searched.
     folders: Vec<Skipped>,
-    images: BTreeMap<usize, (Skipped, ErrorKind)>,
+    images: BTreeMap<usize, BrokenImage>,
+}
+
+#[derive(Clone)]
+struct BrokenImage {
+    skipped: Skipped,
+    kind: ErrorKind,
+    /// The file as it was before it was read; none for what is no file.
+    stamp: Option<Stamp>,
 }
 
 impl Dataset {
     /// Every image below `root`, told by its extension ([`EXTENSIONS`], any case), sorted by name. Links are followed;
     /// files and folders whose name starts with a dot are left out (thumbnails, resource forks). Nothing is decoded
-    /// yet.
+    /// yet. A relative `root` is that of now: the process may change its directory later.
     ///
     /// # Errors
     /// `Io` where `root` cannot be searched, `InvalidArgument` where it holds no image, `OutOfMemory`.
     pub fn from_folder(root: &Path) -> Result<Self> {
         std::fs::read_dir(root).map_err(|error| Error::io("search the folder", root, &error))?;
+        let root = absolute(root);
+        let root = root.as_path();
         let hidden =
             |entry: &walkdir::DirEntry| entry.depth() > 0 && entry.file_name().as_encoded_bytes().starts_with(b".");
         let mut found = Vec::new();
@@ -104,7 +154,8 @@ impl Dataset {
         Self::new(found, broken)
     }
 
-    /// The given files in the given order, each named by its path. A file that is absent counts as a broken image.
+    /// The given files in the given order, each named by its path. A file that is absent counts as a broken image. Relative
+    /// paths are those of now, as for [`Dataset::from_folder`].
     ///
     /// # Errors
     /// `InvalidArgument` where the list is empty, `OutOfMemory`.
@@ -115,7 +166,7 @@ impl Dataset {
         let mut named = room(files.len(), NAMES)?;
         for path in files {
             enough_for_names(named.len())?;
-            named.push((path.to_string_lossy().into_owned(), path));
+            named.push((escaped(path.as_os_str().as_encoded_bytes()), absolute(&path)));
         }
         Self::new(named, Broken::default())
     }
@@ -131,7 +182,7 @@ impl Dataset {
         }
         let image = |image: EncodedImage| {
             let source = Source::Encoded { from: Arc::clone(store), key: image.key, bytes: image.bytes };
-            Image { name: image.name, source }
+            Image::new(image.name, source)
         };
         let mut all = room(images.len(), NAMES)?;
         all.extend(images.into_iter().map(image));
@@ -145,19 +196,20 @@ impl Dataset {
 
     fn new(files: Vec<(String, PathBuf)>, broken: Broken) -> Result<Self> {
         let mut images = room(files.len(), NAMES)?;
-        images.extend(files.into_iter().map(|(name, path)| Image { name, source: Source::File(path) }));
+        images.extend(files.into_iter().map(|(name, path)| Image::new(name, Source::File(path))));
         Ok(Self::of_images(images, broken))
     }
 
     fn of_images(images: Vec<Image>, broken: Broken) -> Self {
         let (frames, files) = (BTreeMap::new(), BTreeMap::new());
         let cache = Cache { frames, files, bytes: 0, budget: DEFAULT_CACHE_BYTES };
-        let (images, cache, broken) = (RwLock::new(images), Mutex::new(cache), Mutex::new(broken));
-        Self { images, cache, broken, warnings: Warnings::default() }
+        let broken = Arc::new(Mutex::new(broken));
+        let (images, cache) = (RwLock::new(images), Mutex::new(cache));
+        Self { images, cache, broken, whole: None, warnings: Warnings::default() }
     }
 
     /// The images `numbers` of this one, in that order, as a data set of its own: names and files are the same, pushed
-    /// frames are shared. What is found to be broken there is recorded there.
+    /// frames are shared. What is found to be broken there is recorded there and here.
     ///
     /// # Errors
     /// `InvalidArgument` where there is no such image, `OutOfMemory`.
@@ -166,9 +218,14 @@ impl Dataset {
         for &number in numbers {
             enough_for_names(chosen.len())?;
             let (name, source) = self.image(number, |image| (image.name.clone(), image.source.clone()))?;
-            chosen.push(Image { name, source });
+            chosen.push(Image::new(name, source));
         }
-        Ok(Self::of_images(chosen, Broken::default()))
+        let whole = Whole {
+            broken: Arc::clone(&self.broken),
+            numbers: copied(numbers, NAMES)?,
+            above: self.whole.as_ref().map(Arc::clone),
+        };
+        Ok(Self { whole: Some(Arc::new(whole)), ..Self::of_images(chosen, Broken::default()) })
     }
 
     /// Appends a copy of `frame` and gives its number. Loaders that already run keep the length they started with.
@@ -191,7 +248,7 @@ impl Dataset {
         let frame = Arc::new(frame);
         let mut images = self.images.write().unwrap_or_else(PoisonError::into_inner);
         enough_for_names(images.len())?;
-        push(&mut images, Image { name: name.to_owned(), source: Source::Memory(frame) }, NAMES)?;
+        push(&mut images, Image::new(name.to_owned(), Source::Memory(frame)), NAMES)?;
         Ok(images.len() - 1)
     }
 
@@ -206,7 +263,7 @@ impl Dataset {
     }
 
     /// The name of image `i`: its path below the folder with `/` between the parts, or the name it was pushed with.
-    /// Bytes that are not UTF-8 are replaced.
+    /// Bytes that are not UTF-8 stand there as `\xNN`.
     ///
     /// # Errors
     /// `InvalidArgument` where there is no image `i`.
@@ -222,8 +279,8 @@ impl Dataset {
     /// The pixels of image `i` at their full size, decoded or from the cache.
     ///
     /// # Errors
-    /// `InvalidArgument` where there is no image `i`; `Io` or `Format` where it is broken, now or at an earlier call;
-    /// `OutOfMemory`, which does not count as broken.
+    /// `InvalidArgument` where there is no image `i`; `Io` where it cannot be read now; `Format` where it is damaged, now or
+    /// when it was last read, unless its file has changed since; `OutOfMemory`, which does not count as broken.
     pub fn load(&self, i: usize) -> Result<Arc<Frame>> {
         Ok(self.load_scaled(i, |_, _| Reading::WHOLE)?.frame)
     }
@@ -247,9 +304,11 @@ impl Dataset {
         if let Some(frame) = key.and_then(|key| lock(&self.cache).frames.get(&key).cloned()) {
             return Ok(frame);
         }
-        if let Some((skipped, kind)) = lock(&self.broken).images.get(&i) {
-            return Err(Error::new(*kind, skipped.reason.clone()));
+        if let Some(error) = self.still_broken(i, &source) {
+            return Err(error);
         }
+        // Before reading: a file that is written meanwhile has another one afterwards.
+        let stamp = source.stamp();
         // Decoded without a lock held: two threads may decode the same image, none waits for another.
         match source.read(&self.name(i)?).and_then(|(place, bytes)| read_scaled(&place, &bytes, reading)) {
             Ok((stored, reading, frame)) => {
@@ -258,11 +317,13 @@ impl Dataset {
                 if reading.keep {
                     cache.keep((i, reading.scale), &frame);
                 }
+                drop(cache);
+                self.found_sound(i, stamp)?;
                 Ok(frame)
             }
             Err(error) => {
                 if error.kind() != ErrorKind::OutOfMemory {
-                    self.record(i, &error)?;
+                    self.record(i, &error, stamp)?;
                 }
                 Err(error)
             }
@@ -279,7 +340,7 @@ impl Dataset {
         }
     }
 
-    /// What could not be read so far, each once: folders first, then images by number.
+    /// What could not be used when it was last asked for, each once: folders first, then images by number.
     pub fn skipped(&self) -> Vec<Skipped> {
         lock(&self.broken).all().cloned().collect()
     }
@@ -300,14 +361,58 @@ impl Dataset {
         &self.warnings
     }
 
-    /// Gives images that could not be read another chance; those with damaged content stay broken.
-    pub fn forget_unreadable(&self) {
-        lock(&self.broken).images.retain(|_, (_, kind)| *kind != ErrorKind::Io);
+    /// Whether image `i` could not be used when it was last asked for; false where it never was.
+    pub fn is_skipped(&self, i: usize) -> bool {
+        lock(&self.broken).images.contains_key(&i)
+    }
+
+    /// [`is_skipped`](Dataset::is_skipped) of each image, as 1 or 0.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub fn skipped_marks(&self) -> Result<Vec<u8>> {
+        let mut marks = filled(0u8, self.len(), "the marks of broken images")?;
+        for &number in lock(&self.broken).images.keys() {
+            if let Some(mark) = marks.get_mut(number) {
+                *mark = 1;
+            }
+        }
+        Ok(marks)
+    }
+
+    /// The error for work that found no image it could use: how many cannot be read, how many are damaged, and the first
+    /// reasons. `Io` where some cannot be read, so that another try may do better, else `Format`.
+    pub fn nothing_to_read(&self) -> Error {
+        self.nothing_to_read_of(0..self.len())
+    }
+
+    /// As [`nothing_to_read`](Dataset::nothing_to_read), for work on the images of these numbers alone.
+    pub fn nothing_to_read_of(&self, numbers: impl ExactSizeIterator<Item = usize>) -> Error {
+        let count = numbers.len();
+        let (mut unreadable, mut damaged, mut reasons) = (0usize, 0usize, Vec::new());
+        let broken = lock(&self.broken);
+        for image in numbers.filter_map(|number| broken.images.get(&number)) {
+            match image.kind {
+                ErrorKind::Io => unreadable += 1,
+                _ => damaged += 1,
+            }
+            if reasons.len() < REASONS {
+                reasons.push(image.skipped.reason.as_str());
+            }
+        }
+        if unreadable + damaged > REASONS {
+            reasons.push("…");
+        }
+        let kind = if unreadable > 0 { ErrorKind::Io } else { ErrorKind::Format };
+        let found = format!("{unreadable} cannot be opened or read, {damaged} are damaged");
+        let message = format!("none of the {count} images can be read ({found}): {}", reasons.join("; "));
+        Error::new(kind, message)
     }
 
     /// Which images these are: SHA-256, in hexadecimal, over the number of images and each one's name and size in bytes
-    /// of the file, number and size in bytes of a store's image, or the size and pixels of a pushed frame. Checkpoints and banks compare it before they are used. The
-    /// content of files is not read, so a file that was changed without changing its size is not noticed.
+    /// of the file, number and size in bytes of a store's image, or the size and pixels of a pushed frame. Checkpoints and banks
+    /// compare it before they are used. The content of files is not read, so a file that was changed without changing its size
+    /// is not noticed. A file that is away counts with the size that it was last seen with.
     pub fn identity(&self) -> String {
         let images = self.images.read().unwrap_or_else(PoisonError::into_inner);
         let mut hash = Sha256::new();
@@ -317,7 +422,7 @@ impl Dataset {
             word(&mut hash, image.name.len() as u64);
             hash.update(image.name.as_bytes());
             match &image.source {
-                Source::File(path) => word(&mut hash, std::fs::metadata(path).map_or(u64::MAX, |found| found.len())),
+                Source::File(path) => word(&mut hash, image.file_bytes(path)),
                 Source::Encoded { key, bytes, .. } => {
                     word(&mut hash, *key as u64);
                     word(&mut hash, *bytes);
@@ -341,20 +446,52 @@ impl Dataset {
         Ok(look(image))
     }
 
-    fn record(&self, i: usize, error: &Error) -> Result<()> {
+    /// The error of a damaged image whose file is as it was; none for what is to be read.
+    fn still_broken(&self, i: usize, source: &Source) -> Option<Error> {
+        let known = lock(&self.broken).images.get(&i).cloned()?;
+        let same = known.kind != ErrorKind::Io && known.stamp == source.stamp();
+        same.then(|| Error::new(known.kind, known.skipped.reason))
+    }
+
+    fn record(&self, i: usize, error: &Error, stamp: Option<Stamp>) -> Result<()> {
         let name = self.name(i)?;
-        let mut broken = lock(&self.broken);
-        broken.images.entry(i).or_insert_with(|| {
-            log::warn!("skipping {name}: {error}");
-            (Skipped { name, reason: error.message().to_owned() }, error.kind())
-        });
+        let skipped = Skipped { name, reason: error.message().to_owned() };
+        let image = BrokenImage { skipped, kind: error.kind(), stamp };
+        let known = lock(&self.broken).images.insert(i, image.clone());
+        if known.is_none_or(|known| known.skipped.reason != image.skipped.reason) {
+            log::warn!("skipping {}: {error}", image.skipped.name);
+        }
+        self.tell_whole(i, |broken, number| _ = broken.images.insert(number, image.clone()));
         Ok(())
+    }
+
+    /// Image `i` could be read from a file of this stamp.
+    fn found_sound(&self, i: usize, stamp: Option<Stamp>) -> Result<()> {
+        if let Some(stamp) = stamp {
+            self.image(i, |image| image.bytes.store(stamp.bytes, Ordering::Relaxed))?;
+        }
+        let known = lock(&self.broken).images.remove(&i);
+        if let Some(known) = known {
+            log::info!("{} can be read again", known.skipped.name);
+        }
+        self.tell_whole(i, |broken, number| _ = broken.images.remove(&number));
+        Ok(())
+    }
+
+    /// Does the same to the records of what this is a part of; an image that was pushed here is not there.
+    fn tell_whole(&self, i: usize, tell: impl Fn(&mut Broken, usize)) {
+        let (mut place, mut whole) = (i, self.whole.as_ref());
+        while let Some(above) = whole {
+            let Some(&number) = above.numbers.get(place) else { return };
+            tell(&mut lock(&above.broken), number);
+            (place, whole) = (number, above.above.as_ref());
+        }
     }
 }
 
 impl Broken {
     fn all(&self) -> impl Iterator<Item = &Skipped> {
-        self.folders.iter().chain(self.images.values().map(|(skipped, _)| skipped))
+        self.folders.iter().chain(self.images.values().map(|image| &image.skipped))
     }
 }
 
@@ -373,6 +510,9 @@ impl std::fmt::Debug for Dataset {
     }
 }
 
+/// Reasons that [`Dataset::nothing_to_read`] gives.
+const REASONS: usize = 3;
+
 /// For messages.
 const NAMES: &str = "the names of a data set's images";
 
@@ -390,6 +530,41 @@ fn is_image(path: &Path) -> bool {
 /// The path below `root` with `/` between its parts, so that names and order are the same on every system.
 fn relative_name(root: &Path, path: &Path) -> String {
     let below = path.strip_prefix(root).unwrap_or(path);
-    let parts: Vec<_> = below.components().map(|part| part.as_os_str().to_string_lossy()).collect();
+    let parts: Vec<_> = below.components().map(|part| escaped(part.as_os_str().as_encoded_bytes())).collect();
     parts.join("/")
+}
+
+/// `bytes` as text in which no two names are the same: see the module's notes.
+fn escaped(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(&chunk.valid().replace("\\x", "\\x5Cx"));
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02X}"));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_differ_stay_different() {
+        let names: [&[u8]; 7] = [
+            b"kl\xe4sse",
+            b"kl\xe5sse",
+            "kl\u{e4}sse".as_bytes(),
+            b"kl\\xE4sse",
+            b"kl\\x5CxE4sse",
+            b"kl\xff\\x",
+            b"kl\\a",
+        ];
+        let escaped: Vec<String> = names.iter().map(|name| escaped(name)).collect();
+        assert_eq!(escaped[..4], ["kl\\xE4sse", "kl\\xE5sse", "kl\u{e4}sse", "kl\\x5CxE4sse"]);
+        assert_eq!(escaped[6], "kl\\a", "a backslash alone stays");
+        let different: std::collections::BTreeSet<&String> = escaped.iter().collect();
+        assert_eq!(different.len(), names.len());
+    }
 }

@@ -23,14 +23,16 @@
 //! # Ok::<(), seed::Error>(())
 //! ```
 
+use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::augment::{ViewConfig, ViewParams};
 use super::batch::{Batch, Cropped};
 use super::dataset::Dataset;
-use super::prefetch::{Filled, Order, Plan, Prefetch};
+use super::lock;
+use super::prefetch::{Asked, Filled, Order, Plan, Prefetch};
 use super::random::{Purpose, generator};
 use super::render::{Scratch, crop_scaled, render_frame_scaled, render_scaled};
 use super::scale::{Reading, ScaledFrame};
@@ -50,22 +52,30 @@ pub struct Loader {
 
 /// What the workers make.
 enum Stream {
-    /// Whole views, each of the image with this number.
-    Views(Prefetch<f32, usize>),
+    /// Whole views.
+    Views(Prefetch<f32, Shown>),
     /// Crops, whose views are made on a device.
     Crops(Prefetch<u8, Cropped>),
+}
+
+/// What a worker says about the view it has made.
+struct Shown {
+    /// The image.
+    index: usize,
+    /// Whether that could not be used, so that the view is zeros.
+    broken: bool,
 }
 
 impl Loader {
     /// Augmented views for the steps `steps` of a run, `batch` each, by `workers` threads (0 = one per core).
     ///
-    /// A broken image is replaced by the next sound one in the data set's order, with the slot's randomness. The number
-    /// of images is fixed now; what is pushed later belongs to the next loader.
+    /// A broken image is replaced by the next sound one in the data set's order, with the slot's randomness; in the next pass
+    /// over the images it is asked for again. The number of images is fixed now; what is pushed later belongs to the next loader.
     ///
     /// # Errors
     /// `InvalidArgument` where the data set or batch is empty or the sample numbers exceed 64 bits, `Config` from
-    /// [`ViewConfig::check`], `Io` where a thread cannot be started. While iterating: `Format` where no image at all
-    /// is sound, `OutOfMemory`, `Internal` for a panic.
+    /// [`ViewConfig::check`], `Io` where a thread cannot be started. While iterating:
+    /// [`Dataset::nothing_to_read`] where no image at all can be used, `OutOfMemory`, `Internal` for a panic.
     pub fn views(
         dataset: Arc<Dataset>,
         config: ViewConfig,
@@ -161,29 +171,30 @@ impl Loader {
         let plan = Plan { steps, batch, view_len: config.view_len(), order };
         let (width, height) = (config.width, config.height);
         let (on_device, cropping) = (config.on_device(), config.clone());
-        let find = move |slot: Slot| -> Result<(usize, ScaledFrame, ViewParams)> {
+        let failed = Failed::default();
+        let find = move |Asked { slot, pass }: Asked| -> Result<(usize, ScaledFrame, ViewParams)> {
             // The same view however often it is drawn: first to choose the scale, then to cut it out.
             let params = |width: u32, height: u32| {
                 let mut rng = generator(seed, slot.view, slot.index as u64, Purpose::View);
                 ViewParams::sample(&config, width, height, &mut rng)
             };
             let choose = |width: u32, height: u32| Reading::of_view(&config, width, height, params(width, height).crop);
-            let (index, frame) = next_sound(&dataset, slot.index, len, choose)?;
+            let (index, frame) = failed.next_sound(&dataset, (slot.index, pass), len, choose)?;
             let params = params(frame.width, frame.height);
             Ok((index, frame, params))
         };
         let stream = if on_device {
-            let draw = move |slot: Slot, levels: &mut [u8], scratch: &mut Scratch| {
-                let (index, frame, params) = find(slot)?;
+            let draw = move |asked: Asked, levels: &mut [u8], scratch: &mut Scratch| {
+                let (index, frame, params) = find(asked)?;
                 let channels = crop_scaled(&frame, params.crop, &cropping, levels, scratch)?;
                 Ok(Cropped { index, channels, params })
             };
             Stream::Crops(Prefetch::start(plan, workers, draw)?)
         } else {
-            let draw = move |slot: Slot, view: &mut [f32], scratch: &mut Scratch| {
-                let (index, frame, params) = find(slot)?;
+            let draw = move |asked: Asked, view: &mut [f32], scratch: &mut Scratch| {
+                let (index, frame, params) = find(asked)?;
                 render_scaled(&frame, &params, &cropping, view, scratch)?;
-                Ok(index)
+                Ok(Shown { index, broken: false })
             };
             Stream::Views(Prefetch::start(plan, workers, draw)?)
         };
@@ -191,8 +202,8 @@ impl Loader {
     }
 
     /// Every image once as a session sees it, in the data set's order, for embedding and evaluation. The last batch is short
-    /// where `batch` does not divide the number of images. A broken image gives zeros and stands in
-    /// [`Dataset::skipped`].
+    /// where `batch` does not divide the number of images. A broken image gives zeros, and its place stands in
+    /// [`Batch::broken`].
     ///
     /// # Errors
     /// As [`Loader::views`], but broken images are none.
@@ -201,14 +212,20 @@ impl Loader {
         let steps = 0..len.div_ceil(batch) as u64;
         let plan = Plan { steps, batch, view_len: config.view_len(), order: Order::Once { len, views: 1 } };
         let (width, height) = (config.width, config.height);
-        let draw = move |slot: Slot, view: &mut [f32], scratch: &mut Scratch| {
+        let draw = move |Asked { slot, .. }: Asked, view: &mut [f32], scratch: &mut Scratch| {
             let choose = |width: u32, height: u32| Reading::of_frame(&config, width, height);
-            match dataset.load_scaled(slot.index, choose) {
-                Ok(frame) => render_frame_scaled(&frame, &config, view, scratch)?,
+            let broken = match dataset.load_scaled(slot.index, choose) {
+                Ok(frame) => {
+                    render_frame_scaled(&frame, &config, view, scratch)?;
+                    false
+                }
                 Err(error) if error.kind() == ErrorKind::OutOfMemory => return Err(error),
-                Err(_) => view.fill(0.0),
-            }
-            Ok(slot.index)
+                Err(_) => {
+                    view.fill(0.0);
+                    true
+                }
+            };
+            Ok(Shown { index: slot.index, broken })
         };
         let stream = Stream::Views(Prefetch::start(plan, workers, draw)?);
         Ok(Self { stream, width, height, waited: Duration::ZERO })
@@ -238,10 +255,11 @@ impl Iterator for Loader {
         let (width, height) = (self.width, self.height);
         let batch = match &mut self.stream {
             Stream::Views(prefetch) => prefetch.next().map(|filled| {
-                filled.map(|Filled { step, pixels, drawn: indices, slots }| Batch {
+                filled.map(|Filled { step, pixels, drawn, slots }| Batch {
                     pixels,
                     crops: None,
-                    indices,
+                    indices: drawn.iter().map(|shown| shown.index).collect(),
+                    broken: (0..drawn.len()).filter(|&place| drawn[place].broken).collect(),
                     slots,
                     width,
                     height,
@@ -271,21 +289,30 @@ fn check(dataset: &Dataset, config: &ViewConfig, batch: usize) -> Result<usize> 
     Ok(dataset.len())
 }
 
-/// The first image that can be read, from `start` on and around.
-fn next_sound(
-    dataset: &Dataset,
-    start: usize,
-    len: usize,
-    choose: impl Fn(u32, u32) -> Reading,
-) -> Result<(usize, ScaledFrame)> {
-    let mut first: Option<Error> = None;
-    for index in (start..len).chain(0..start) {
-        match dataset.load_scaled(index, &choose) {
-            Ok(frame) => return Ok((index, frame)),
-            Err(error) if error.kind() == ErrorKind::OutOfMemory => return Err(error),
-            Err(error) => _ = first.get_or_insert(error),
+/// Which images could not be used in which pass. Within a pass they are not asked for again: were a folder of many images away,
+/// each slot would ask for all of them.
+#[derive(Default)]
+struct Failed(Mutex<BTreeMap<usize, u64>>);
+
+impl Failed {
+    /// The first image that can be used in `pass`, from `start` on and around.
+    fn next_sound(
+        &self,
+        dataset: &Dataset,
+        (start, pass): (usize, u64),
+        len: usize,
+        choose: impl Fn(u32, u32) -> Reading,
+    ) -> Result<(usize, ScaledFrame)> {
+        for index in (start..len).chain(0..start) {
+            if lock(&self.0).get(&index) == Some(&pass) {
+                continue;
+            }
+            match dataset.load_scaled(index, &choose) {
+                Ok(frame) => return Ok((index, frame)),
+                Err(error) if error.kind() == ErrorKind::OutOfMemory => return Err(error),
+                Err(_) => _ = lock(&self.0).insert(index, pass),
+            }
         }
+        Err(dataset.nothing_to_read())
     }
-    let reason = first.map_or_else(String::new, |error| format!(", for example {error}"));
-    Err(Error::new(ErrorKind::Format, format!("none of the {len} images can be read{reason}")))
 }

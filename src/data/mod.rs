@@ -46,6 +46,7 @@ pub use geometry::{Placement, Resize};
 pub use loader::{Loader, Slot};
 pub use render::Scratch;
 pub use scale::ScaledFrame;
+pub(crate) use source::absolute;
 pub use source::{EncodedImage, EncodedImages};
 
 /// Locks even after a panic elsewhere: what the locks of this module guard is whole after every single statement.

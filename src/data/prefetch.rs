@@ -40,6 +40,15 @@ pub(super) enum Order {
     Once { len: usize, views: u64 },
 }
 
+impl Order {
+    /// Images of one pass.
+    fn len(&self) -> usize {
+        match self {
+            Order::Epochs { len, .. } | Order::Once { len, .. } => *len,
+        }
+    }
+}
+
 /// Which view of which image stands at one place of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot {
@@ -47,6 +56,14 @@ pub struct Slot {
     pub view: u64,
     /// Number of the image that was asked for; a broken one is shown by another, with this slot's randomness.
     pub index: usize,
+}
+
+/// What a worker is asked to draw.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub slot: Slot,
+    /// How many passes over all images come before: the epoch, whatever view it shows.
+    pub pass: u64,
 }
 
 /// A finished batch.
@@ -103,7 +120,7 @@ struct Canvas<T, M> {
 struct Job<T, M> {
     step: u64,
     place: usize,
-    slot: Slot,
+    asked: Asked,
     canvas: Arc<Mutex<Canvas<T, M>>>,
 }
 
@@ -118,7 +135,7 @@ impl<T: Copy + Default + Send + 'static, M: Send + 'static> Prefetch<T, M> {
     /// Starts `workers` threads (0 = one per core) that call `draw` for every view; it says what it drew.
     pub fn start<D>(plan: Plan, workers: usize, draw: D) -> Result<Self>
     where
-        D: Fn(Slot, &mut [T], &mut Scratch) -> Result<M> + Send + Sync + 'static,
+        D: Fn(Asked, &mut [T], &mut Scratch) -> Result<M> + Send + Sync + 'static,
     {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let workers = if workers == 0 { cores() } else { workers }.min(plan.batch.saturating_mul(AHEAD));
@@ -193,11 +210,11 @@ impl<T, M> Drop for Prefetch<T, M> {
 }
 
 impl<T: Copy + Default, M> Shared<T, M> {
-    fn work(&self, mut view: Vec<T>, draw: &impl Fn(Slot, &mut [T], &mut Scratch) -> Result<M>) {
+    fn work(&self, mut view: Vec<T>, draw: &impl Fn(Asked, &mut [T], &mut Scratch) -> Result<M>) {
         let mut scratch = Scratch::new();
         while let Some(job) = self.take() {
             // After a panic the scratch is replaced, and the view is not copied: nothing half-done is seen again.
-            let outcome = match catch_unwind(AssertUnwindSafe(|| draw(job.slot, &mut view, &mut scratch))) {
+            let outcome = match catch_unwind(AssertUnwindSafe(|| draw(job.asked, &mut view, &mut scratch))) {
                 Ok(Ok(drawn)) => {
                     let mut canvas = lock(&job.canvas);
                     // Both vectors were made for all slots of the batch, and `place` is one of them.
@@ -210,7 +227,7 @@ impl<T: Copy + Default, M> Shared<T, M> {
                     scratch = Scratch::new();
                     Outcome::Panicked(Error::new(
                         ErrorKind::Internal,
-                        format!("loader panicked at image {}: {}", job.slot.index, panic_message(&*panic)),
+                        format!("loader panicked at image {}: {}", job.asked.slot.index, panic_message(&*panic)),
                     ))
                 }
             };
@@ -230,7 +247,10 @@ impl<T: Copy + Default, M> Shared<T, M> {
             {
                 let place = pending.handed_out;
                 pending.handed_out += 1;
-                return Some(Job { step: pending.step, place, slot, canvas: Arc::clone(&pending.canvas) });
+                // Samples were counted when the batch was begun, so this does not overflow.
+                let sample = pending.step * self.plan.batch as u64 + place as u64;
+                let asked = Asked { slot, pass: sample / self.plan.order.len().max(1) as u64 };
+                return Some(Job { step: pending.step, place, asked, canvas: Arc::clone(&pending.canvas) });
             }
             if state.next_step >= self.plan.steps.end {
                 return None;
@@ -334,7 +354,8 @@ mod tests {
     #[test]
     fn a_panic_costs_its_batch_and_nothing_else() {
         for workers in [1, 4] {
-            let draw = |slot: Slot, view: &mut [f32], _: &mut Scratch| {
+            let draw = |Asked { slot, pass }: Asked, view: &mut [f32], _: &mut Scratch| {
+                assert_eq!(pass, slot.view, "every epoch shows a view of its own");
                 assert!(!(slot.view == 1 && slot.index == 3), "picture {} bites", slot.index);
                 view.fill(slot.index as f32);
                 Ok(slot.index)
@@ -350,7 +371,7 @@ mod tests {
 
     #[test]
     fn an_error_ends_the_stream() {
-        let draw = |slot: Slot, _: &mut [f32], _: &mut Scratch| {
+        let draw = |Asked { slot, .. }: Asked, _: &mut [f32], _: &mut Scratch| {
             if slot.view == 1 { Err(Error::invalid("no more")) } else { Ok(slot.index) }
         };
         let mut prefetch = Prefetch::<f32, _>::start(plan(0..u64::MAX / 8, 3, 3), 3, draw).unwrap();
@@ -363,7 +384,7 @@ mod tests {
     fn no_more_than_the_window_is_drawn_ahead() {
         let drawn = Arc::new(Mutex::new(0));
         let count = Arc::clone(&drawn);
-        let draw = move |slot: Slot, _: &mut [f32], _: &mut Scratch| {
+        let draw = move |Asked { slot, .. }: Asked, _: &mut [f32], _: &mut Scratch| {
             *lock(&count) += 1;
             Ok(slot.index)
         };

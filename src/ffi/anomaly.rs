@@ -37,8 +37,9 @@ handle!(seed_anomaly, AnomalyDetector, |anomaly| anomaly.warnings());
 /// file after each pass, goes on from it when it is called again with the same settings, images and student, on the CPU bit for
 /// bit, and removes it when it is done. The caller frees the detector.
 ///
-/// Errors: SEED_ERROR_CANCELLED when the callback or the token ended it; SEED_ERROR_INVALID_ARGUMENT when there is no sound
-/// image, one group of images only, stfpm diverges or a feature map is unknown; SEED_ERROR_UNSUPPORTED when the backbone has none;
+/// Errors: SEED_ERROR_CANCELLED when the callback or the token ended it; SEED_ERROR_IO (some cannot be read) or
+/// SEED_ERROR_FORMAT (all are damaged) when there is no sound image; SEED_ERROR_INVALID_ARGUMENT when there is no image at all or
+/// one group of images only, stfpm diverges or a feature map is unknown; SEED_ERROR_UNSUPPORTED when the backbone has none;
 /// SEED_ERROR_MISMATCH when the checkpoint is of another run, SEED_ERROR_FORMAT when it is damaged.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_anomaly_fit(

@@ -1,5 +1,6 @@
 //! `seed_classifier`: images to classes.
 
+use std::collections::BTreeSet;
 use std::ffi::{c_char, c_void};
 use std::path::Path;
 use std::sync::Arc;
@@ -170,9 +171,9 @@ impl Places {
     ///
     /// # Safety
     /// Each place that is not NULL has room for as many elements as there are answers, `probabilities` times the classes.
-    unsafe fn write(&self, verdicts: &Verdicts, broken: &[bool]) {
+    unsafe fn write(&self, verdicts: &Verdicts, broken: &BTreeSet<usize>) {
         for i in 0..verdicts.len() {
-            let broken = broken.get(i).copied().unwrap_or(false);
+            let broken = broken.contains(&i);
             // SAFETY: by contract.
             unsafe {
                 if !self.classes.is_null() {
@@ -214,7 +215,7 @@ pub unsafe extern "C" fn seed_classifier_classify(
         places.check()?;
         with(classifier, |classifier| {
             let images = Images::new(images, count)?;
-            places.write(&classifier.classify_each(count, |i| images.view(i))?, &[]);
+            places.write(&classifier.classify_each(count, |i| images.view(i))?, &BTreeSet::new());
             Ok(())
         })
     })
@@ -223,7 +224,7 @@ pub unsafe extern "C" fn seed_classifier_classify(
 /// Classifies all images of a data set, in order. The arrays are as for seed_classifier_classify, with room for `capacity`
 /// images; a broken image gets class −1, is unsure, and its numbers are 0. `callback`, `user_data` and `cancel` may be NULL.
 ///
-/// Errors: SEED_ERROR_BUFFER_TOO_SMALL when the data set has more images than `capacity`; SEED_ERROR_CANCELLED when the
+/// Errors: as seed_session_embed_dataset; SEED_ERROR_BUFFER_TOO_SMALL when the data set has more images than `capacity`; SEED_ERROR_CANCELLED when the
 /// callback or the token ended it. The arrays are left alone then.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_classifier_classify_dataset(
@@ -266,10 +267,10 @@ pub unsafe extern "C" fn seed_classifier_classify_dataset(
 /// How well the classifier does on the labelled images of a data set that it has not learned from, as a JSON object with
 /// "images", "accuracy", "balanced_recall" with "balanced_recall_low" and "_high" (its 95 % interval) and "chance", "recalls",
 /// "auroc", "nll", "calibration_error", "selected" (coverage and risk of the threshold) and "confusion", by the rule of
-/// seed_config_get_string (each call embeds the images). `labels` are as for seed_classifier_fit; broken images are left out.
-/// `callback`, `user_data` and `cancel` may be NULL.
+/// seed_config_get_string (each call embeds the images). `labels` are as for seed_classifier_fit; broken images are left out, "images"
+/// says how many were judged. `callback`, `user_data` and `cancel` may be NULL.
 ///
-/// Errors: SEED_ERROR_CANCELLED when the callback or the token ended it.
+/// Errors: as seed_session_embed_dataset, SEED_ERROR_CANCELLED when the callback or the token ended it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_classifier_judge(
     classifier: *const seed_classifier,

@@ -8,7 +8,7 @@ use super::border::catch;
 use super::error::seed_error;
 use super::handle::{Guarded, free, handle, warnings, with};
 use super::image::{fill_image, seed_image};
-use super::pointers::{array, check_optional, check_out, fill_text, put, put_new, text};
+use super::pointers::{array, check_optional, check_out, fill, fill_text, put, put_new, text};
 use crate::Error;
 use crate::data::Dataset;
 use crate::data::decode::decode_bytes;
@@ -18,8 +18,10 @@ use crate::data::decode::decode_bytes;
 pub struct seed_dataset(pub(super) Guarded<Arc<Dataset>>);
 handle!(seed_dataset, Arc<Dataset>, |dataset| dataset.warnings());
 
-/// Opens every JPEG, PNG, BMP and TIFF in `folder` and below, sorted by name. Files are read when they are needed: a
-/// broken one is skipped, counted and named then. The caller frees the data set with seed_dataset_free.
+/// Opens every JPEG, PNG, BMP and TIFF in `folder` and below, sorted by name. A relative path is resolved now: the process may change
+/// its directory later. Files are read when they are needed: a broken one is skipped, counted and named then. What cannot be read (a
+/// disk that is away) is asked for again by every later call, and in training in every pass; a damaged file is read again when it has
+/// changed. The caller frees the data set with seed_dataset_free.
 ///
 /// Errors: SEED_ERROR_IO when the folder cannot be read, SEED_ERROR_INVALID_ARGUMENT when it holds no image.
 #[unsafe(no_mangle)]
@@ -31,7 +33,7 @@ pub unsafe extern "C" fn seed_dataset_open_folder(
     catch(|| unsafe { put_new(out, || Ok(Arc::new(Dataset::from_folder(Path::new(text("folder", folder)?))?))) })
 }
 
-/// Opens `count` image files by path, in this order.
+/// Opens `count` image files by path, in this order; otherwise as seed_dataset_open_folder.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_dataset_open_files(
     paths: *const *const c_char,
@@ -142,7 +144,8 @@ pub unsafe extern "C" fn seed_dataset_count(dataset: *const seed_dataset, out: *
 }
 
 /// The name of image `index`, relative to the folder with '/', into `buffer`: NULL asks for the size; too small a buffer
-/// is left alone; `*length` receives the bytes needed, the NUL included.
+/// is left alone; `*length` receives the bytes needed, the NUL included. It is UTF-8: of a file's name that is not, each bad byte
+/// stands there as \xNN, and a backslash before an x as \x5C, so different files always have different names.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_dataset_name(
     dataset: *const seed_dataset,
@@ -154,7 +157,8 @@ pub unsafe extern "C" fn seed_dataset_name(
     catch(|| unsafe { fill_text(&with(dataset, |dataset| dataset.name(index))?, buffer, capacity, length) })
 }
 
-/// How many images could not be read so far.
+/// How many images, and folders within the folder, could not be used when they were last asked for. An image that can be read
+/// again leaves the list.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_dataset_skipped_count(dataset: *const seed_dataset, out: *mut usize) -> *mut seed_error {
     catch(|| unsafe {
@@ -196,6 +200,22 @@ pub unsafe extern "C" fn seed_dataset_warnings(
     length: *mut usize,
 ) -> *mut seed_error {
     catch(|| unsafe { fill_text(&warnings(dataset)?, buffer, capacity, length) })
+}
+
+/// Which images could not be used when they were last asked for: a byte for each image of the data set, 1 for such a one and 0 for
+/// others, into `buffer` by the rule of seed_neighbours. After seed_session_embed_dataset these are the rows of zeros, unless another
+/// thread has used the data set since.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_dataset_broken(
+    dataset: *const seed_dataset,
+    buffer: *mut u8,
+    capacity: usize,
+    length: *mut usize,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        let marks = with(dataset, |dataset| dataset.skipped_marks())?;
+        fill(&marks, buffer, capacity, length)
+    })
 }
 
 /// Releases a data set. NULL is fine.

@@ -288,9 +288,12 @@ pub unsafe extern "C" fn seed_session_swap(
 }
 
 /// Vectors of all images of a data set, in order, by the rule of seed_session_embed. A broken image gives zeros and is
-/// counted as skipped. `callback`, `user_data` and `cancel` may be NULL.
+/// counted as skipped: seed_dataset_skipped_count says how many there are, seed_dataset_broken which. `callback`, `user_data` and
+/// `cancel` may be NULL.
 ///
-/// Errors: SEED_ERROR_CANCELLED when the callback or the token ended it; `buffer` is left alone then.
+/// Errors: SEED_ERROR_CANCELLED when the callback or the token ended it; where every image is broken, SEED_ERROR_IO when some cannot
+/// be read (a folder that is away: try again) and SEED_ERROR_FORMAT when all are damaged, with the first reasons. `buffer` is left
+/// alone then.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_session_embed_dataset(
     session: *const seed_session,

@@ -22,7 +22,7 @@
 //! # Ok::<(), seed::Error>(())
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -30,6 +30,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tch::Device;
 
+use super::rows::DatasetRows;
 use super::session::{Output, Session, SessionOptions};
 use crate::data::{Dataset, FrameView, ViewConfig};
 use crate::error::{Error, ErrorKind, Result};
@@ -371,33 +372,33 @@ impl Classifier {
         Ok(Verdicts::new(&logits, &self.header))
     }
 
-    /// Logits (images, K) of a data set; see [`Session::embed_dataset`] for the arguments and broken images.
+    /// Logits (images, K) of a data set; see [`Session::embed_marked`] for the arguments and broken images.
     ///
     /// # Errors
-    /// Those of [`Session::embed_dataset`].
+    /// Those of [`Session::embed_marked`].
     pub fn logits_of(
         &self,
         dataset: &Arc<Dataset>,
         batch: usize,
         workers: usize,
         progress: &mut dyn FnMut(usize, usize) -> bool,
-    ) -> Result<Vec<f32>> {
-        self.session.embed_dataset(dataset, batch, workers, progress)
+    ) -> Result<DatasetRows> {
+        self.session.embed_marked(dataset, batch, workers, progress)
     }
 
     /// The answers to the images of a data set, and which of them are broken: what is answered to those means nothing.
     ///
     /// # Errors
-    /// Those of [`Session::embed_dataset`].
+    /// Those of [`Session::embed_marked`].
     pub fn classify_dataset(
         &self,
         dataset: &Arc<Dataset>,
         batch: usize,
         workers: usize,
         progress: &mut dyn FnMut(usize, usize) -> bool,
-    ) -> Result<(Verdicts, Vec<bool>)> {
+    ) -> Result<(Verdicts, BTreeSet<usize>)> {
         let logits = self.logits_of(dataset, batch, workers, progress)?;
-        Ok((Verdicts::new(&logits, &self.header), broken_rows(dataset, &logits, self.classes())))
+        Ok((Verdicts::new(&logits.values, &self.header), logits.broken))
     }
 
     /// How well it does on the labelled images of a data set; `labels` has a class for each image, −1 for none. Images that
@@ -405,7 +406,7 @@ impl Classifier {
     ///
     /// # Errors
     /// `InvalidArgument` where labels and images do not fit together or no sound image has a label; those of
-    /// [`Session::embed_dataset`].
+    /// [`Session::embed_marked`].
     pub fn judge(
         &self,
         dataset: &Dataset,
@@ -417,10 +418,10 @@ impl Classifier {
         let chosen = labelled(labels, dataset.len(), self.classes())?;
         let part = Arc::new(dataset.subset(&chosen)?);
         let logits = self.logits_of(&part, batch, workers, progress)?;
-        let broken = broken_rows(&part, &logits, self.classes());
-        let rows = logits.chunks_exact(self.classes()).zip(&chosen).zip(&broken).filter(|(_, broken)| !**broken);
+        let rows = logits.values.chunks_exact(self.classes()).zip(&chosen).enumerate();
+        let sound = rows.filter(|(place, _)| !logits.broken.contains(place));
         // `labelled` gives images whose label is a class.
-        let (rows, truth): (Vec<&[f32]>, Vec<usize>) = rows.map(|((row, &i), _)| (row, labels[i] as usize)).unzip();
+        let (rows, truth): (Vec<&[f32]>, Vec<usize>) = sound.map(|(_, (row, &i))| (row, labels[i] as usize)).unzip();
         let threshold = f64::from(self.header.threshold);
         judge(&rows.concat(), self.classes(), &truth, self.header.temperature, threshold)
     }
@@ -447,12 +448,6 @@ pub fn labelled(labels: &[i32], images: usize, classes: usize) -> Result<Vec<usi
         return Err(Error::invalid("no image has a label"));
     }
     Ok(chosen)
-}
-
-/// Which rows (images, dim) stand for images that could not be read: they are all zeros then.
-pub fn broken_rows(dataset: &Dataset, rows: &[f32], dim: usize) -> Vec<bool> {
-    let is_broken = |(i, row): (usize, &[f32])| row.iter().all(|&value| value == 0.0) && dataset.load(i).is_err();
-    rows.chunks_exact(dim.max(1)).enumerate().map(is_broken).collect()
 }
 
 impl std::fmt::Debug for Classifier {

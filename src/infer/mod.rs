@@ -14,4 +14,5 @@ pub use anomaly::AnomalyDetector;
 pub use classifier::{Classifier, ClassifierHeader, Verdicts};
 pub use plan::BEARABLE;
 pub(crate) use plan::calibration_images;
+pub use rows::DatasetRows;
 pub use session::{Output, Session, SessionOptions};

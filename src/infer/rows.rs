@@ -1,5 +1,6 @@
 //! Rows of a whole data set, and what is said of frames.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Session;
@@ -12,6 +13,14 @@ use crate::error::{Error, ErrorKind, Result};
 const SEEN: f64 = 0.95;
 /// What a caller is told of frames that are cut.
 const CUT: &str = "more than 5 % of a frame lies outside of what the session sees (resize is \"centre\"): what is near a border changes nothing";
+
+/// What a session gives of a data set.
+pub struct DatasetRows {
+    /// One row for each image, in the data set's order: (images, [`dim`](Session::dim)); zeros for a broken image.
+    pub values: Vec<f32>,
+    /// Numbers of the images that could not be used; the data set says why in [`Dataset::skipped`].
+    pub broken: BTreeSet<usize>,
+}
 
 impl Session {
     /// Keeps a warning of what is done to a frame that its owner may not expect.
@@ -26,13 +35,10 @@ impl Session {
         }
     }
 
-    /// One row for each image of the data set, in its order: (images, [`dim`](Session::dim)). A broken image has a row of zeros
-    /// and stands in [`Dataset::skipped`]. `batch` frames at a time are loaded by `workers` threads (0 = one per core).
-    /// `progress` is told how many of how many are done, on this thread, and stops it by returning false.
+    /// The rows of [`embed_marked`](Session::embed_marked).
     ///
     /// # Errors
-    /// `Cancelled` where `progress` stops it; `Mismatch` naming the image for which the network gives NaN or infinity; those of
-    /// [`Loader::frames`]; `OutOfMemory` or `Torch` from libtorch.
+    /// Those of [`embed_marked`](Session::embed_marked).
     pub fn embed_dataset(
         &self,
         dataset: &Arc<Dataset>,
@@ -40,6 +46,24 @@ impl Session {
         workers: usize,
         progress: &mut dyn FnMut(usize, usize) -> bool,
     ) -> Result<Vec<f32>> {
+        Ok(self.embed_marked(dataset, batch, workers, progress)?.values)
+    }
+
+    /// One row for each image of the data set, and which images are broken. `batch` frames at a time are loaded by `workers`
+    /// threads (0 = one per core). `progress` is told how many of how many are done, on this thread, and stops it by returning
+    /// false.
+    ///
+    /// # Errors
+    /// `Cancelled` where `progress` stops it; `Mismatch` naming the image for which the network gives NaN or infinity;
+    /// [`Dataset::nothing_to_read`] where every image is broken; those of
+    /// [`Loader::frames`]; `OutOfMemory` or `Torch` from libtorch.
+    pub fn embed_marked(
+        &self,
+        dataset: &Arc<Dataset>,
+        batch: usize,
+        workers: usize,
+        progress: &mut dyn FnMut(usize, usize) -> bool,
+    ) -> Result<DatasetRows> {
         let (total, dim) = (dataset.len(), self.dim());
         let mut rows = reserve(total, dim)?;
         // What level 0 of each channel is normalised to.
@@ -49,25 +73,23 @@ impl Session {
             // Of every frame.
             self.warnings.add(CUT);
         }
+        let mut broken = BTreeSet::new();
         let mut loader = Loader::frames(Arc::clone(dataset), self.view.clone(), batch, workers)?;
         while let Some(batch) = loader.next() {
             let mut batch = batch?;
             let begin = rows.len();
             rows.resize(begin + batch.indices.len() * dim, 0.0);
-            let mut broken = Vec::new();
-            for (view, &index) in batch.pixels.chunks_exact_mut(self.view.view_len()).zip(&batch.indices) {
-                // The loader gives zeros for a broken image. So may a sound black one under a mean of zero: ask.
-                if view.iter().all(|&value| value == 0.0) && dataset.load(index).is_err() {
-                    // Black, since zeros are no levels of a pixel where the mean is not zero.
-                    view.iter_mut().zip(black.iter().cycle()).for_each(|(value, black)| *value = *black);
-                    broken.push(index);
-                }
+            for &place in &batch.broken {
+                // Black, since zeros are no levels of a pixel where the mean is not zero.
+                let view = &mut batch.pixels[place * self.view.view_len()..][..self.view.view_len()];
+                view.iter_mut().zip(black.iter().cycle()).for_each(|(value, black)| *value = *black);
             }
             let names = |row: usize| dataset.title(batch.indices[row]);
             self.forward(&batch.pixels, &mut rows[begin..], &names)?;
             self.check_rows(&rows[begin..], &names)?;
-            for index in broken {
-                rows[index * dim..][..dim].fill(0.0);
+            for &place in &batch.broken {
+                rows[begin + place * dim..][..dim].fill(0.0);
+                broken.insert(batch.indices[place]);
             }
             loader.recycle(batch);
             let done = rows.len() / dim;
@@ -76,6 +98,10 @@ impl Session {
                 return Err(Error::new(ErrorKind::Cancelled, message));
             }
         }
-        Ok(rows)
+        // The loader keeps the length that it began with.
+        if broken.len() * dim >= rows.len() {
+            return Err(dataset.nothing_to_read());
+        }
+        Ok(DatasetRows { values: rows, broken })
     }
 }

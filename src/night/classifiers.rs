@@ -17,7 +17,6 @@ use crate::eval::Confusion;
 use crate::eval::calibration::probabilities;
 use crate::eval::judgement::{Judgement, answers, judge};
 use crate::gate::{Criterion, GateConfig, recall_of};
-use crate::infer::classifier::broken_rows;
 use crate::infer::{Classifier, Output, SessionOptions};
 use crate::{Error, ErrorKind, Result};
 
@@ -128,17 +127,17 @@ impl Reference<'_> {
             logits => logits?,
         };
         let (classes, header) = (classifier.classes(), classifier.header());
-        let broken = broken_rows(self.images, &logits, classes);
-        let sound: Vec<usize> = (0..broken.len()).filter(|&image| !broken[image]).collect();
+        let images = logits.values.len() / classes.max(1);
+        let sound: Vec<usize> = (0..images).filter(|image| !logits.broken.contains(image)).collect();
         if sound.is_empty() {
             return Ok(None);
         }
         let rows: Vec<f32> =
-            sound.iter().flat_map(|&image| logits[image * classes..][..classes].iter().copied()).collect();
+            sound.iter().flat_map(|&image| logits.values[image * classes..][..classes].iter().copied()).collect();
         // Frames::load sees to it that each is a class.
         let truth: Vec<usize> = sound.iter().map(|&image| self.classes[image] as usize).collect();
         let judgement = judge(&rows, classes, &truth, header.temperature, f64::from(header.threshold))?;
-        let mut all = vec![None; broken.len()];
+        let mut all = vec![None; images];
         for (&image, answer) in sound.iter().zip(answers(&probabilities(&rows, classes, header.temperature), classes)) {
             all[image] = Some(answer);
         }

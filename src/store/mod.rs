@@ -61,7 +61,7 @@ use self::retention::{PRIORITIES, Retention};
 use self::writer::{Counters, Writer};
 use crate::data::decode::{MAX_FILE_BYTES, decode_bytes};
 use crate::data::random::{Purpose, below, generator};
-use crate::data::{Dataset, EncodedImage, EncodedImages, Frame, FrameView, RawFrame};
+use crate::data::{Dataset, EncodedImage, EncodedImages, Frame, FrameView, RawFrame, absolute};
 use crate::error::{Error, ErrorKind, Result};
 use crate::file_lock::FileLock;
 use crate::memory::copied;
@@ -97,6 +97,8 @@ impl Store {
     /// store; `Mismatch` for another version, or where novel frames are to be kept and stored ones have no embedding.
     pub fn open(path: &Path, options: &StoreOptions) -> Result<Self> {
         options.check()?;
+        // The process may change its directory later, and readers open further connections.
+        let path = &absolute(path);
         let lock = lock_writer(path)?;
         let connection = schema::open_to_write(path)?;
         let failed = |error| fault("open", path, &error);
@@ -152,7 +154,7 @@ impl Store {
     /// # Errors
     /// `Io` where there is no file, `Format` where it is no store, `Mismatch` for another version.
     pub fn open_to_read(path: &Path) -> Result<Self> {
-        Ok(Self { reader: Arc::new(Reader::open(path)?), writing: None })
+        Ok(Self { reader: Arc::new(Reader::open(&absolute(path))?), writing: None })
     }
 
     /// The file.

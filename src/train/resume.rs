@@ -127,10 +127,6 @@ impl Distillation {
         self.fresh_queue = false;
         self.step = manifest.step;
         self.losses.unread.clear();
-        if let Some(dataset) = &self.dataset {
-            // A disk that was away made other images take their place, which this run never saw.
-            dataset.forget_unreadable();
-        }
         // Another start: the next report begins another file.
         self.board = Board::default();
         if let Some(record) = &mut self.record {

@@ -45,6 +45,19 @@ static void config_keys(seed_config *config) {
   OK(seed_config_to_json(config, json, length, &length));
   OK(seed_config_from_json(json, &copy));
   FAILS(SEED_ERROR_CONFIG, seed_config_from_json("{\"epochs\": ", &copy));
+  FAILS(SEED_ERROR_CONFIG, seed_config_parse(copy, "steps=200 learning_rate=fast"));
+  OK(seed_config_get_int(copy, "steps", &whole));
+  CHECK(whole == 0); /* all or none */
+  OK(seed_config_parse(copy, "steps=200,\n learning_rate = 0.5 \t device=\"cpu\" batch_size=8.0"));
+  OK(seed_config_get_int(copy, "steps", &whole));
+  CHECK(whole == 200);
+  OK(seed_config_get_int(copy, "batch_size", &whole));
+  CHECK(whole == 8);
+  OK(seed_config_get_float(copy, "learning_rate", &number));
+  CHECK(number == .5);
+  FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_config_parse(copy, NULL));
+  FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_config_parse(NULL, "steps=1"));
+  FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_config_parse(copy, "device=\xff"));
   free(json);
   seed_config_free(copy);
 }
@@ -299,6 +312,42 @@ static void training(seed_config *config, seed_dataset *dataset, const char *fol
   CHECK(vectors[0] == 77);
   OK(seed_session_embed_dataset(session, dataset, NULL, NULL, NULL, vectors, length, &length));
   for (i = 0; i < length; ++i) CHECK(isfinite(vectors[i]));
+  {
+    /* A data set of files of which some cannot be read, then none. */
+    const char *paths[3] = {"/no/such/picture.png", "/no/such/other.png", NULL};
+    seed_dataset *absent = NULL;
+    seed_error *error;
+    uint8_t marks[3] = {9, 9, 9};
+    size_t skipped = 0, rows = 0, count = 0;
+    float row[16];
+    OK(seed_dataset_open_files(paths, 2, &absent));
+    error = seed_session_embed_dataset(session, absent, NULL, NULL, NULL, vectors, length, &rows);
+    CHECK(seed_error_code(error) == SEED_ERROR_IO);
+    CHECK(strstr(seed_error_message(error), "none of the 2 images can be read") != NULL);
+    CHECK(strstr(seed_error_message(error), "/no/such/other.png") != NULL);
+    seed_error_free(error);
+    OK(seed_dataset_skipped_count(absent, &skipped));
+    CHECK(skipped == 2);
+    {
+      static uint8_t grey[24 * 20];
+      seed_image image = image_of(grey, 24, 20, 24, SEED_PIXEL_MONO8);
+      OK(seed_dataset_push(absent, &image, NULL, NULL));
+      OK(seed_session_embed_dataset(session, absent, NULL, NULL, NULL, vectors, length, &rows));
+      OK(seed_session_embed(session, &image, 1, row, 16, &count));
+    }
+    for (i = 0; i < 32; ++i) CHECK(vectors[i] == 0);
+    for (i = 0; i < 16; ++i) CHECK(fabsf(vectors[32 + i] - row[i]) < 1e-4f);
+    OK(seed_dataset_broken(absent, NULL, 0, &count));
+    CHECK(count == 3);
+    FAILS(SEED_ERROR_BUFFER_TOO_SMALL, seed_dataset_broken(absent, marks, 2, &count));
+    CHECK(marks[0] == 9);
+    OK(seed_dataset_broken(absent, marks, 3, &count));
+    CHECK(marks[0] == 1 && marks[1] == 1 && marks[2] == 0);
+    FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_dataset_broken(absent, marks, 3, NULL));
+    FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_dataset_broken(NULL, marks, 3, &count));
+    seed_dataset_free(absent);
+  }
+  OK(seed_session_embed_dataset(session, dataset, NULL, NULL, NULL, vectors, length, &length));
   {
     static const int64_t labels[] = {0, 1, 0, 1, 0, 1, 0};
     uint32_t nearest[7 * 2];

@@ -185,6 +185,7 @@ const GOOD: &[(&str, &str, &str)] = &[
     ("seed_config_get_float", "key", "\"momentum\""),
     ("*", "key", "\"device\""),
     ("seed_config_set_string", "value", "\"cpu\""),
+    ("seed_config_parse", "pairs", "\"steps=3\""),
     ("*", "value", "3"),
     ("*", "json", "\"{}\""),
     ("*", "device", "\"cpu\""),

@@ -302,6 +302,117 @@ fn broken_images_are_named_once() {
     assert!(dataset.load(1).is_ok() && dataset.skipped()[0].name == "/nowhere/at/all.png");
 }
 
+/// Changes the directory of the process, so it runs in one of its own.
+#[test]
+fn a_relative_path_is_that_of_the_opening() {
+    let name = "a_relative_path_is_that_of_the_opening";
+    if std::env::var_os("SEED_TEST_ALONE").is_none() {
+        let program = std::env::current_exe().unwrap();
+        let run = std::process::Command::new(program).args(["--exact", name]).env("SEED_TEST_ALONE", "1").output();
+        let run = run.unwrap();
+        assert!(run.status.success() && String::from_utf8_lossy(&run.stdout).contains("1 passed"), "{run:?}");
+        return;
+    }
+    let root =
+        folder(&[("set/a/1.png", encoded(grey(), ImageFormat::Png)), ("2.png", encoded(grey(), ImageFormat::Png))]);
+    std::env::set_current_dir(root.path()).unwrap();
+    let sets = [
+        Dataset::from_folder(Path::new("set")).unwrap(),
+        Dataset::from_folder(Path::new("./set/../set")).unwrap(),
+        Dataset::from_files(vec![PathBuf::from("2.png")]).unwrap(),
+    ];
+    let before: Vec<String> = sets.iter().map(Dataset::identity).collect();
+    std::env::set_current_dir("/").unwrap();
+    assert_eq!(sets.iter().map(|set| set.name(0).unwrap()).collect::<Vec<_>>(), ["a/1.png", "a/1.png", "2.png"]);
+    assert_eq!(sets.iter().map(Dataset::identity).collect::<Vec<_>>(), before);
+    assert!(sets.iter().all(|set| set.load(0).is_ok()));
+}
+
+#[test]
+fn what_could_not_be_read_is_asked_for_again() {
+    let png = encoded(grey(), ImageFormat::Png);
+    let root = folder(&[("set/1.png", png.clone()), ("set/2.png", png.clone())]);
+    let (place, away) = (root.path().join("set"), root.path().join("away"));
+    let dataset = Dataset::from_folder(&place).unwrap();
+    dataset.set_cache_bytes(0);
+    let identity = dataset.identity();
+    std::fs::rename(&place, &away).unwrap();
+    assert_eq!(dataset.load(0).unwrap_err().kind(), ErrorKind::Io);
+    assert_eq!((dataset.skipped_count(), dataset.is_skipped(0), dataset.is_skipped(1)), (1, true, false));
+    assert_eq!(dataset.identity(), identity, "a file that is away is the file that it was");
+    let error = dataset.nothing_to_read();
+    assert!(
+        error.kind() == ErrorKind::Io && error.message().contains("1 cannot be opened or read, 0 are damaged"),
+        "{error}"
+    );
+    std::fs::rename(&away, &place).unwrap();
+    assert!(dataset.load(0).is_ok());
+    assert!(dataset.skipped().is_empty() && !dataset.is_skipped(0));
+}
+
+#[test]
+fn a_damaged_file_is_read_again_when_it_changes() {
+    let png = encoded(grey(), ImageFormat::Png);
+    let root = folder(&[("1.png", png[..png.len() / 2].to_vec())]);
+    let path = root.path().join("1.png");
+    let dataset = Dataset::from_folder(root.path()).unwrap();
+    let broken = |words: &str| {
+        let error = dataset.load(0).unwrap_err();
+        assert!(error.kind() == ErrorKind::Format && error.message().contains(words), "{error}");
+        assert_eq!(dataset.skipped_count(), 1);
+    };
+    broken("1.png");
+    broken("1.png");
+    // Damaged in the same number of bytes, with the time of the change set back.
+    let time = std::fs::metadata(&path).unwrap().modified().unwrap();
+    let write = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        std::fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+    };
+    let mut wrong = png.clone();
+    wrong.fill(7);
+    write(&wrong);
+    broken("not JPEG, PNG, BMP or TIFF");
+    write(&png);
+    assert!(dataset.load(0).is_ok() && dataset.skipped().is_empty());
+}
+
+#[test]
+fn a_part_tells_the_whole_what_is_broken() {
+    let png = encoded(grey(), ImageFormat::Png);
+    let root = folder(&[("1.png", png.clone()), ("2.png", b"no image".to_vec()), ("3.png", b"no image".to_vec())]);
+    let dataset = Dataset::from_folder(root.path()).unwrap();
+    let part = dataset.subset(&[2, 0, 1]).unwrap();
+    let smaller = part.subset(&[1, 2]).unwrap();
+    assert!(smaller.load(0).is_ok() && smaller.load(1).is_err());
+    let names = |set: &Dataset| set.skipped().into_iter().map(|image| image.name).collect::<Vec<_>>();
+    assert_eq!([names(&smaller), names(&part), names(&dataset)], [["2.png"], ["2.png"], ["2.png"]]);
+    assert!(part.is_skipped(2) && dataset.is_skipped(1));
+    std::fs::write(root.path().join("2.png"), png).unwrap();
+    assert!(smaller.load(1).is_ok());
+    assert!([&smaller, &part, &dataset].iter().all(|set| set.skipped().is_empty()));
+}
+
+#[cfg(unix)]
+#[test]
+fn class_folders_that_are_not_utf8_stay_apart() {
+    use std::os::unix::ffi::OsStrExt;
+    let root = tempfile::tempdir().unwrap();
+    for (folder, file) in [(&b"kl\xe4sse_A"[..], "x.png"), (b"kl\xe5sse_A", "x.png"), (b"kl\\xE4sse_A", "x.png")] {
+        let place = root.path().join(std::ffi::OsStr::from_bytes(folder));
+        if std::fs::create_dir(&place).is_err() {
+            eprintln!("SKIPPED: this file system does not take names that are not UTF-8");
+            return;
+        }
+        std::fs::write(place.join(file), encoded(grey(), ImageFormat::Png)).unwrap();
+    }
+    let dataset = Dataset::from_folder(root.path()).unwrap();
+    let labels = seed::data::labels::FolderLabels::of(&dataset).unwrap();
+    assert_eq!(labels.names, ["kl\\x5CxE4sse_A", "kl\\xE4sse_A", "kl\\xE5sse_A"]);
+    assert_eq!(labels.labels, [0, 1, 2]);
+    assert!((0..3).all(|i| dataset.load(i).is_ok()));
+}
+
 #[cfg(unix)]
 #[test]
 fn names_that_are_not_utf8_load_too() {
@@ -313,7 +424,7 @@ fn names_that_are_not_utf8_load_too() {
         return;
     }
     let dataset = Dataset::from_folder(root.path()).unwrap();
-    assert_eq!(dataset.name(0).unwrap(), "na\u{FFFD}me.png");
+    assert_eq!(dataset.name(0).unwrap(), "na\\xFFme.png");
     assert!(dataset.load(0).is_ok());
 }
 

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use seed::ErrorKind;
 use seed::data::random::permutation;
-use seed::data::{Batch, Dataset, FrameView, Loader, PixelFormat, ViewConfig};
+use seed::data::{Batch, Dataset, EncodedImage, EncodedImages, FrameView, Loader, PixelFormat, ViewConfig};
 
 /// `len` different grey frames; frame i is level i·10 but for a corner.
 fn pushed(len: usize) -> Arc<Dataset> {
@@ -105,7 +106,53 @@ fn the_next_sound_image_takes_a_broken_ones_place() {
     let centres = batches(Loader::frames(Arc::clone(&fresh), config(), 5, 2).unwrap());
     let zero = |i: usize| centres[0].pixels[i * 576..][..576].iter().all(|&v| v == 0.0);
     assert_eq!([0, 1, 2, 3, 4].map(zero), [false, true, true, false, true]);
+    assert_eq!(centres[0].broken, [1, 2, 4]);
     assert_eq!(names(&fresh), ["b.png", "c.png", "e.png"]);
+}
+
+/// Pictures of which the first two may be away; counts how often the second is asked for.
+struct Outage {
+    away: AtomicBool,
+    asked: AtomicU32,
+}
+
+impl EncodedImages for Outage {
+    fn read(&self, key: i64) -> seed::Result<Vec<u8>> {
+        self.asked.fetch_add(u32::from(key == 1), Ordering::SeqCst);
+        if key < 2 && self.away.load(Ordering::SeqCst) {
+            return Err(seed::Error::new(ErrorKind::Io, "the disk is away"));
+        }
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        image::GrayImage::from_pixel(30, 30, image::Luma([key as u8 * 50]))
+            .write_to(&mut bytes, image::ImageFormat::Png)
+            .unwrap();
+        Ok(bytes.into_inner())
+    }
+}
+
+#[test]
+fn an_outage_lasts_for_the_pass_in_which_it_shows() {
+    let store = Arc::new(Outage { away: AtomicBool::new(true), asked: AtomicU32::new(0) });
+    let images = (0..3).map(|key| EncodedImage { key, name: key.to_string(), bytes: 9 }).collect();
+    let from: Arc<dyn EncodedImages> = Arc::clone(&store) as _;
+    let dataset = Arc::new(Dataset::from_encoded(images, &from).unwrap());
+    dataset.set_cache_bytes(0);
+    // One view that is shown in every epoch, so that the view does not tell epochs apart.
+    let mut loader = Loader::repeated_views(Arc::clone(&dataset), config(), 1, 1, 3, 0..40, 1).unwrap();
+    let first: Vec<Batch> = loader.by_ref().take(3).map(Result::unwrap).collect();
+    assert!(first.iter().all(|batch| batch.indices == [2, 2, 2]));
+    assert_eq!(dataset.skipped_count(), 2);
+    store.away.store(false, Ordering::SeqCst);
+    let rest = batches(loader);
+    // Up to four batches were being made meanwhile.
+    assert!(rest[4..].iter().all(|batch| batch.indices == permutation(1, batch.step, 3)) && rest.len() == 37);
+    assert!(dataset.skipped().is_empty());
+
+    // In each of 8 passes over the three images, two places ask for the second one; a read that fails is tried twice at once.
+    store.away.store(true, Ordering::SeqCst);
+    store.asked.store(0, Ordering::SeqCst);
+    batches(Loader::every_view(dataset, config(), 1, 8, 24, 0..1, 1).unwrap());
+    assert_eq!(store.asked.load(Ordering::SeqCst), 2 * 8);
 }
 
 #[test]
@@ -169,7 +216,16 @@ fn recycled_buffers_carry_nothing_over() {
     // A buffer of another size is no harm, larger or smaller.
     let mut loader = Loader::frames(Arc::clone(&dataset), config(), 3, 1).unwrap();
     for pixels in [vec![9.0; 5], vec![9.0; 50_000]] {
-        loader.recycle(Batch { pixels, crops: None, indices: vec![], slots: vec![], width: 1, height: 1, step: 0 });
+        loader.recycle(Batch {
+            pixels,
+            crops: None,
+            indices: vec![],
+            broken: vec![],
+            slots: vec![],
+            width: 1,
+            height: 1,
+            step: 0,
+        });
     }
     assert!(loader.by_ref().map(|b| b.unwrap().pixels.len()).eq([1728, 1728, 576]));
     assert!(loader.waited() < Duration::from_secs(60));

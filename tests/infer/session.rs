@@ -226,4 +226,21 @@ fn a_data_set_gives_a_row_for_each_image_and_zeros_for_a_broken_one() {
     assert_eq!(dataset.skipped().len(), 1);
     let stopped = session.embed_dataset(&dataset, 2, 1, &mut |done, _| done < 4).unwrap_err();
     assert_eq!(stopped.kind(), seed::ErrorKind::Cancelled);
+
+    // Where nothing can be used there is nothing to give; the next call asks again.
+    let (place, away) = (folder.path().to_owned(), folder.path().with_extension("away"));
+    dataset.set_cache_bytes(0);
+    std::fs::rename(&place, &away).unwrap();
+    let error = session.embed_dataset(&dataset, 2, 1, &mut |_, _| true).unwrap_err();
+    assert_eq!(error.kind(), seed::ErrorKind::Io);
+    for words in ["none of the 5 images can be read", "5 cannot be opened or read, 0 are damaged", "0.png", "…"] {
+        assert!(error.message().contains(words), "{error}");
+    }
+    std::fs::rename(&away, &place).unwrap();
+    let marked = session.embed_marked(&dataset, 2, 1, &mut |_, _| true).unwrap();
+    assert_eq!((marked.values == rows, marked.broken.into_iter().collect::<Vec<_>>()), (true, vec![3]));
+    assert_eq!(dataset.skipped().len(), 1);
+    (0..5).for_each(|i| std::fs::write(place.join(format!("{i}.png")), b"no image").unwrap());
+    let error = session.embed_dataset(&dataset, 2, 1, &mut |_, _| true).unwrap_err();
+    assert!(error.kind() == seed::ErrorKind::Format && error.message().contains("5 are damaged"), "{error}");
 }

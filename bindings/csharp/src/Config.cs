@@ -62,6 +62,17 @@ namespace LibSeed
             return this;
         }
 
+        /// <summary>
+        /// Changes settings by pairs key=value with whitespace, line breaks or commas between them, such as
+        /// "steps=200 learning_rate=0.1"; a value that holds one of these is put in double quotes. All are set or, on an error,
+        /// none. Returns this object. Errors as for whole numbers.
+        /// </summary>
+        public Config Parse(string pairs)
+        {
+            SeedError.Check(Native.seed_config_parse(Handle, Text.ToNative(pairs, nameof(pairs))));
+            return this;
+        }
+
         /// <summary>Reads a whole number.</summary>
         /// <exception cref="SeedException">
         /// <see cref="ErrorCode.Config"/> for an unknown key or one of another kind.

@@ -161,7 +161,16 @@ namespace LibSeed
                 Native.seed_dataset_name(Handle, number, buffer, capacity, out length));
         }
 
-        /// <summary>The images that could not be read so far, each as "name: reason".</summary>
+        /// <summary>
+        /// For each image whether it could not be used when it was last asked for: after embedding the data set these are the rows
+        /// of zeros.
+        /// </summary>
+        public bool[] Broken() => Array.ConvertAll(
+            Filling.Array<byte>((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
+                Native.seed_dataset_broken(Handle, buffer, capacity, out length)),
+            mark => mark != 0);
+
+        /// <summary>The images that could not be used when they were last asked for, each as "name: reason".</summary>
         public IReadOnlyList<string> Skipped()
         {
             UIntPtr count;

@@ -57,6 +57,8 @@ namespace LibSeed
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_config_set_string(ConfigHandle config, byte[] key, byte[] value);
         [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_config_parse(ConfigHandle config, byte[] pairs);
+        [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_config_get_int(ConfigHandle config, byte[] key, out long result);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_config_get_float(ConfigHandle config, byte[] key, out double result);
@@ -108,6 +110,9 @@ namespace LibSeed
             UIntPtr capacity, out UIntPtr length);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_dataset_warnings(DatasetHandle dataset, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_dataset_broken(DatasetHandle dataset, IntPtr buffer, UIntPtr capacity,
             out UIntPtr length);
         [DllImport(Seed, CallingConvention = C)] internal static extern void seed_dataset_free(IntPtr dataset);
         [DllImport(Seed, CallingConvention = C)]

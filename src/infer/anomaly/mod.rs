@@ -82,7 +82,7 @@ impl AnomalyDetector {
     /// done, and stops it by returning false. Broken images are left out.
     ///
     /// # Errors
-    /// `InvalidArgument` where no image is sound or a layer is unknown; `Cancelled` where `progress` stops it; those of
+    /// [`Dataset::nothing_to_read_of`] where no image is sound; `InvalidArgument` where there is none or a layer is unknown; `Cancelled` where `progress` stops it; those of
     /// [`Session::new`].
     pub fn fit(
         network: &Network,

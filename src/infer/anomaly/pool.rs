@@ -41,6 +41,15 @@ pub(super) fn stopped() -> Error {
     Error::new(ErrorKind::Cancelled, "learning the good parts was stopped")
 }
 
+/// The error for work that found no sound image among `images`.
+pub(super) fn nothing_learned(dataset: &Dataset, images: &[usize]) -> Error {
+    let what = "there is no sound image of a good part to learn from";
+    match images.is_empty() {
+        true => Error::invalid(what),
+        false => dataset.nothing_to_read_of(images.iter().copied()).context(what),
+    }
+}
+
 /// Gives the sound ones of `images` to `take` as (B, C, H, W) with their numbers, `size` at a time; how many were sound.
 pub(super) fn each_chunk(
     session: &Session,
@@ -114,7 +123,7 @@ pub(super) fn pool(
         Ok(())
     })?;
     if rows.is_empty() {
-        return Err(Error::invalid("there is no sound image of a good part to learn from"));
+        return Err(nothing_learned(dataset, images));
     }
     Ok((Tensor::f_cat(&rows, 0)?.f_to_kind(Kind::Float)?, sound))
 }

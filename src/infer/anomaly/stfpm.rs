@@ -16,7 +16,7 @@ use tch::{Kind, Tensor};
 
 use super::checkpoint::Position;
 use super::file::STUDENT;
-use super::pool::{each_chunk, maps_of, stopped};
+use super::pool::{each_chunk, maps_of, nothing_learned, stopped};
 use crate::checkpoint::pass;
 use crate::config::Config;
 use crate::data::random::{Purpose, generator, shuffle};
@@ -179,12 +179,8 @@ impl Learner<'_> {
         let of_pass = learned.len().div_ceil(size) as u64;
         position.resume(path, &network, &mut optimiser, (settings.epochs, of_pass, learned.len() as u64))?;
         let resumed = usize::try_from(position.epoch).unwrap_or(usize::MAX).saturating_mul(learned.len());
-        if resumed > 0 {
-            // As a distillation does: what could not be read may be there again.
-            good.forget_unreadable();
-            if !told(resumed) {
-                return Err(stopped());
-            }
+        if resumed > 0 && !told(resumed) {
+            return Err(stopped());
         }
         for epoch in position.epoch..settings.epochs {
             let mut order = learned.to_vec();
@@ -201,7 +197,7 @@ impl Learner<'_> {
                 last = Some(loss.f_detach()?);
                 Ok(())
             })?;
-            let last = last.ok_or_else(|| Error::invalid("there is no sound image of a good part to learn from"))?;
+            let last = last.ok_or_else(|| nothing_learned(good, learned))?;
             let last = last.f_to_kind(Kind::Double)?.f_double_value(&[])?;
             if !last.is_finite() {
                 // With the same settings it would come to the same; with others it is another run.

@@ -61,7 +61,15 @@ impl Anchor {
         while let Some(batch) = loader.next() {
             let batch = batch?;
             let names = |row: usize| images.title(batch.indices[row]);
-            queue.push(&teacher.embed_named(&upload(&batch, view, device)?, None, &names)?)?;
+            let rows = teacher.embed_named(&upload(&batch, view, device)?, None, &names)?;
+            // A broken image has no row.
+            let sound: Vec<i64> = (0..batch.indices.len())
+                .filter(|place| !batch.broken.contains(place))
+                .map(|place| place as i64)
+                .collect();
+            if !sound.is_empty() {
+                queue.push(&rows.f_index_select(0, &Tensor::f_from_slice(&sound)?.f_to_device(device)?)?)?;
+            }
             loader.recycle(batch);
         }
         let temperatures = Temperatures { student: config.temperature_student, teacher: config.temperature_teacher };

@@ -28,7 +28,7 @@ use crate::torch::Autocast;
 use crate::train::board::Board;
 use crate::train::distill::{to_usize, upload};
 use crate::train::progress::Control;
-use crate::{Result, device};
+use crate::{Error, ErrorKind, Result, device};
 
 /// Images that are judged at once.
 const CHUNK: usize = 32;
@@ -340,6 +340,12 @@ impl Full {
         let mut loader = Loader::frames(Arc::clone(dataset), self.view.clone(), CHUNK, workers)?;
         while let Some(batch) = loader.next() {
             let batch = batch?;
+            if let Some(&place) = batch.broken.first() {
+                // It was sound when the run began, and a measure without it would not be comparable.
+                let error = dataset.load(batch.indices[place]).err();
+                let error = error.unwrap_or_else(|| Error::new(ErrorKind::Io, "it could not be read for a moment"));
+                return Err(error.context("a held-out image can no longer be read"));
+            }
             let images = upload(&batch, &self.view, self.weight.device())?;
             let features = self.network.features(&images, Mode::Eval)?;
             let rows = features.f_linear(&self.weight, Some(&self.bias))?.f_to_device(Device::Cpu)?;

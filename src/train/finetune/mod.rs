@@ -48,7 +48,7 @@ use crate::eval::calibration::{fit_temperature, negative_log_likelihood, probabi
 use crate::eval::judgement::{answers, judge};
 use crate::eval::selective::{of_coverage, of_risk, shown_right};
 use crate::infer::classifier::{CalibratedBy, Calibration, NOTHING_IS_SURE};
-use crate::infer::classifier::{broken_rows, check_names, labelled};
+use crate::infer::classifier::{check_names, labelled};
 use crate::infer::{Classifier, ClassifierHeader, Output, Session, SessionOptions};
 use crate::memory::{collected, room};
 use crate::model::Teacher;
@@ -351,7 +351,7 @@ impl<'a> Run<'a> {
         let session = Session::new(&start.network, &start.view, options)?;
         let began = self.began;
         let stop = &mut self.stop;
-        let rows = session.embed_dataset(&part, CHUNK, to_usize(self.config.workers)?, &mut |done, total| {
+        let rows = session.embed_marked(&part, CHUNK, to_usize(self.config.workers)?, &mut |done, total| {
             let elapsed = began.elapsed().as_secs_f64();
             let progress = FinetuneProgress {
                 stage: Stage::Embedding,
@@ -368,11 +368,10 @@ impl<'a> Run<'a> {
             !stop.now()
         })?;
         let dim = session.dim();
-        let broken = broken_rows(&part, &rows, dim);
         let take = |range: std::ops::Range<usize>| -> Result<Part> {
-            let sound: Vec<usize> = range.filter(|&place| !broken[place]).collect();
+            let sound: Vec<usize> = range.filter(|place| !rows.broken.contains(place)).collect();
             let mut values: Vec<f32> = room(sound.len() * dim, "features of labelled images")?;
-            sound.iter().for_each(|&place| values.extend_from_slice(&rows[place * dim..][..dim]));
+            sound.iter().for_each(|&place| values.extend_from_slice(&rows.values[place * dim..][..dim]));
             let features = Tensor::f_from_slice(&values)?.f_view([sound.len() as i64, dim as i64])?;
             let images: Vec<usize> = sound.iter().map(|&place| all[place]).collect();
             // The split holds images whose label is a class.

@@ -18,7 +18,7 @@ use crate::data::Dataset;
 use crate::eval::Embeddings;
 use crate::eval::judgement::Judgement;
 use crate::eval::knn::MAX_SPLITS;
-use crate::infer::classifier::{broken_rows, labelled};
+use crate::infer::classifier::labelled;
 use crate::infer::{Output, Session, SessionOptions};
 use crate::train::distill::{Outcome, to_usize};
 use crate::train::{CancelToken, Control};
@@ -182,15 +182,14 @@ impl<'a> Protocol<'a> {
             let chosen = labelled(part.labels, part.dataset.len(), self.classes)?;
             let sound = Arc::new(part.dataset.subset(&chosen)?);
             let workers = to_usize(self.config.workers)?;
-            let found = session.embed_dataset(&sound, CHUNK, workers, &mut |count, _| {
+            let found = session.embed_marked(&sound, CHUNK, workers, &mut |count, _| {
                 observe(done + count, total) == Control::Continue && !self.cancel.wait().1
             })?;
-            let broken = broken_rows(&sound, &found, session.dim());
             // Rows stand where their images do, so that the split is the same for every network.
             let mut all = vec![0f32; part.dataset.len() * session.dim()];
             let mut own = vec![-1; part.labels.len()];
-            for (place, &image) in chosen.iter().enumerate().filter(|&(place, _)| !broken[place]) {
-                let row = &found[place * session.dim()..][..session.dim()];
+            for (place, &image) in chosen.iter().enumerate().filter(|(place, _)| !found.broken.contains(place)) {
+                let row = &found.values[place * session.dim()..][..session.dim()];
                 all[image * session.dim()..][..session.dim()].copy_from_slice(row);
                 own[image] = part.labels[image];
             }
