@@ -168,8 +168,19 @@ pub unsafe extern "C" fn seed_store_open_to_read(path: *const c_char, out: *mut 
     catch(|| unsafe { put_new(out, || Store::open_to_read(Path::new(text("path", path)?))) })
 }
 
-/// Stores what waits and closes; what a full disk keeps from being stored is tried once more and lost then, which the log says. Call
-/// seed_store_flush before to be sure. NULL is fine. Data sets of the store live on.
+/// Stores what waits and ends writing, and says what could not be stored. What is pushed afterwards is refused; reading goes on. The
+/// handle stays to be freed by seed_store_free. Only the first call says what was lost. A store that was opened to read is left as it
+/// is.
+///
+/// Errors: SEED_ERROR_IO (a full disk, after one more try) when frames that had got a number since the store was opened are lost, how
+/// many and why, or when what was stored could not be synced.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_store_close(store: *const seed_store) -> *mut seed_error {
+    catch(|| with(store, |store| store.close()))
+}
+
+/// Releases a store, after what seed_store_close does: what could not be stored only the log says. NULL is fine. Data sets of the
+/// store live on.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_store_free(store: *mut seed_store) {
     free(store)

@@ -27,7 +27,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ use self::lock::lock_writer;
 use self::queue::{Job, Pixels, Queue, Reply, writer_is_gone};
 use self::reader::Reader;
 use self::retention::{PRIORITIES, Retention};
-use self::writer::{Counters, Writer};
+use self::writer::{Counters, Reserve, Writer};
 use crate::data::decode::{MAX_FILE_BYTES, decode_bytes};
 use crate::data::random::{Purpose, below, generator};
 use crate::data::{Dataset, EncodedImage, EncodedImages, Frame, FrameView, RawFrame, absolute};
@@ -83,14 +83,15 @@ struct Writing {
     options: StoreOptions,
     embed: Arc<RwLock<Option<Arc<Embed>>>>,
     pushed: AtomicU64,
-    thread: Option<JoinHandle<()>>,
+    /// None once it has been waited for.
+    thread: Mutex<Option<JoinHandle<Result<()>>>>,
     // Released after the thread has ended.
     _lock: FileLock,
 }
 
 impl Store {
-    /// Opens the store at `path` to write, and makes it where there is none. Beside it lie `path`-wal and `path`-shm while it is
-    /// open, and `path`.lock.
+    /// Opens the store at `path` to write, and makes it where there is none. Beside it lie `path`-wal, `path`-shm and `path`.reserve
+    /// (room for a full disk) while it is open, and `path`.lock.
     ///
     /// # Errors
     /// `InvalidArgument` for options out of bounds; `Busy` where another writer has it; `Io`; `Format` where the file is no
@@ -140,12 +141,14 @@ impl Store {
             embed: Arc::clone(&embed),
             retention: Some(retention),
             version,
+            reserve: Reserve::beside(path),
+            lost: None,
         };
         let thread = std::thread::Builder::new()
             .name("seed-store".to_owned())
             .spawn(|| writer.run())
             .map_err(|error| Error::new(ErrorKind::Io, format!("cannot start the store's writer: {error}")))?;
-        let (options, pushed, thread) = (options.clone(), AtomicU64::new(0), Some(thread));
+        let (options, pushed, thread) = (options.clone(), AtomicU64::new(0), Mutex::new(Some(thread)));
         Ok(Self { reader, writing: Some(Writing { queue, counters, options, embed, pushed, thread, _lock: lock }) })
     }
 
@@ -270,12 +273,23 @@ impl Store {
         self.command(|reply| Job::Label { id, label, reply })
     }
 
-    /// Removes frames, all or none; those that are not there are fine.
+    /// Removes frames, all or none; those that are not there are fine. On a full disk this goes before frames that wait for room, so
+    /// that it makes room for them; 512 KiB are held back for it, which suffice for some tens of frames at once.
     ///
     /// # Errors
     /// `Io`.
     pub fn remove(&self, ids: &[i64]) -> Result<()> {
-        self.command(|reply| Job::Remove { ids: ids.to_vec(), reply })
+        self.command(|reply| Job::Remove { ids: ids.to_vec(), reply: Some(reply) })
+    }
+
+    /// Stores what waits and ends writing: what is pushed afterwards is refused. Dropping a store does the same, but can only log
+    /// what is lost. The first call says it; others, and a store that only reads, have nothing to say.
+    ///
+    /// # Errors
+    /// Where frames that had got a number could not be stored since the store was opened (a full disk: one more try is made), or
+    /// what was stored could not be synced.
+    pub fn close(&self) -> Result<()> {
+        self.writing.as_ref().map_or(Ok(()), Writing::end)
     }
 
     fn command(&self, job: impl FnOnce(Reply) -> Job) -> Result<()> {
@@ -374,14 +388,21 @@ fn priority(seed: u64, number: u64) -> i64 {
     below(&mut generator(seed, 0, number, Purpose::Reservoir), PRIORITIES as u64) as i64
 }
 
+impl Writing {
+    fn end(&self) -> Result<()> {
+        self.queue.close();
+        // Held to the end: who calls meanwhile returns when all is stored, too.
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended = thread.take().map_or(Ok(Ok(())), |thread| shutdown::aside(|| thread.join()));
+        ended.unwrap_or_else(|_| Err(writer_is_gone()))
+    }
+}
+
 impl Drop for Writing {
     /// Stores what waits; where that fails, one more try is made, and the log says what is lost.
     fn drop(&mut self) {
-        self.queue.close();
-        if let Some(thread) = self.thread.take()
-            && shutdown::aside(|| thread.join()).is_err()
-        {
-            log::error!("the store's writer has ended by an internal error");
+        if let Err(error) = self.end() {
+            log::error!("{error}");
         }
     }
 }

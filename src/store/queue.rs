@@ -45,9 +45,19 @@ pub(super) type Reply = SyncSender<Result<()>>;
 /// What the writer is to do, in the order of the calls.
 pub(super) enum Job {
     Store(Box<Pushed>),
-    Label { id: i64, label: Option<(i64, String)>, reply: Reply },
-    Remove { ids: Vec<i64>, reply: Reply },
-    Flush { reply: Reply },
+    Label {
+        id: i64,
+        label: Option<(i64, String)>,
+        reply: Reply,
+    },
+    /// No reply: it was answered already, and is done again for frames that waited then.
+    Remove {
+        ids: Vec<i64>,
+        reply: Option<Reply>,
+    },
+    Flush {
+        reply: Reply,
+    },
 }
 
 /// Room for one frame: give it to [`Queue::enqueue`] or [`Queue::release`].
@@ -204,13 +214,27 @@ impl Queue {
         self.room.notify_all();
     }
 
+    /// The removals that wait for an answer: they make room, so they do not wait behind frames that have none. Each stays where it
+    /// was as well, for frames that were pushed before it and are not stored yet.
+    pub fn removals(&self) -> Vec<(Vec<i64>, Reply)> {
+        let mut found = Vec::new();
+        for job in &mut self.lock().jobs {
+            if let Job::Remove { ids, reply } = job
+                && let Some(reply) = reply.take()
+            {
+                found.push((ids.clone(), reply));
+            }
+        }
+        found
+    }
+
     /// Answers every waiting command with the error: they are not kept waiting for a disk that is full.
     pub fn refuse_commands(&self, error: &Error) {
         let mut state = self.lock();
         for job in std::mem::take(&mut state.jobs) {
             match job {
-                Job::Store(pushed) => state.jobs.push_back(Job::Store(pushed)),
-                Job::Label { reply, .. } | Job::Remove { reply, .. } | Job::Flush { reply } => {
+                Job::Store(_) | Job::Remove { reply: None, .. } => state.jobs.push_back(job),
+                Job::Label { reply, .. } | Job::Remove { reply: Some(reply), .. } | Job::Flush { reply } => {
                     // Who asked may have gone.
                     let _ = reply.send(Err(Error::new(error.kind(), error.message())));
                 }
@@ -222,7 +246,8 @@ impl Queue {
     pub fn rest(&self, patience: Duration) -> bool {
         let end = Instant::now() + patience;
         let mut state = self.lock();
-        while !state.closed && state.jobs.iter().all(|job| matches!(job, Job::Store(_))) {
+        let nobody_waits = |job: &Job| matches!(job, Job::Store(_) | Job::Remove { reply: None, .. });
+        while !state.closed && state.jobs.iter().all(nobody_waits) {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
@@ -254,7 +279,8 @@ impl Queue {
 
 /// The error of a writer that is gone.
 pub(super) fn writer_is_gone() -> Error {
-    Error::new(ErrorKind::Internal, "the store's writer has ended by an internal error; open the store again")
+    let reason = "the store is closed, or its writer has ended by an internal error; open the store again";
+    Error::new(ErrorKind::Internal, reason)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! When the disk is full the frames wait and are tried again, commands are answered with the reason, and what the queue cannot
 //! hold meanwhile is dropped and counted.
 
+use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -92,6 +93,10 @@ pub(super) struct Writer {
     pub retention: Option<Retention>,
     /// Of SQLite's `data_version`: another program has written when it changes.
     pub version: i64,
+    /// What a full disk is given back to take frames out.
+    pub reserve: Reserve,
+    /// Frames that have a number and could not be stored, and why.
+    pub lost: Option<(u64, Error)>,
 }
 
 /// Whatever ends the thread, nobody waits for it any longer.
@@ -105,7 +110,10 @@ impl Drop for Abandon {
 
 impl Writer {
     /// Works until the queue is closed and empty.
-    pub fn run(mut self) {
+    ///
+    /// # Errors
+    /// Where frames that have a number were lost, or what was stored could not be synced.
+    pub fn run(mut self) -> Result<()> {
         let _abandon = Abandon(Arc::clone(&self.queue));
         while let Some(jobs) = self.queue.take(BATCH, IDLE) {
             if jobs.is_empty() {
@@ -122,8 +130,10 @@ impl Writer {
                 self.store(frames);
             }
         }
-        if let Err(error) = self.close() {
-            log::warn!("{}", error.message());
+        let closed = self.close();
+        match self.lost {
+            Some((count, error)) => Err(error.context(format!("{count} frames that had a number are lost"))),
+            None => closed,
         }
     }
 
@@ -161,11 +171,16 @@ impl Writer {
                 }
                 Err(error) => {
                     self.counters.trouble(Some(&error));
+                    if self.remove_first() {
+                        continue;
+                    }
                     self.queue.refuse_commands(&error);
                     refused += u32::from(!passes(&error));
                     if last || refused == TRIES {
                         log::error!("{} frames are lost: {error}", ready.len());
                         self.counters.failed.fetch_add(ready.len() as u64, Ordering::Relaxed);
+                        let before = self.lost.take().map_or(0, |(count, _)| count);
+                        self.lost = Some((before + ready.len() as u64, error));
                         break;
                     }
                     log::warn!("{} frames wait: {error}", ready.len());
@@ -175,6 +190,43 @@ impl Writer {
             }
         }
         self.queue.done(reserved, count, memory.into_iter());
+    }
+
+    /// Does the removals that wait behind frames which cannot be stored; whether one has made room.
+    fn remove_first(&mut self) -> bool {
+        let mut made_room = false;
+        for (ids, reply) in self.queue.removals() {
+            let outcome = self.remove(&ids);
+            made_room |= outcome.is_ok();
+            // Who asked may have gone.
+            let _ = reply.send(outcome);
+        }
+        made_room
+    }
+
+    /// Takes frames out. On a full disk even that takes some room, for the log: the reserve is given back for it.
+    fn remove(&mut self, ids: &[i64]) -> Result<()> {
+        let attempt = |writer: &mut Self, ids: &[i64]| {
+            writer.transact(|retention, transaction| {
+                for &id in ids {
+                    retention.remove(transaction, id)?;
+                }
+                Ok(())
+            })
+        };
+        let mut outcome = attempt(self, ids);
+        if outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::Io) && self.reserve.spend() {
+            outcome = attempt(self, ids);
+        }
+        if outcome.is_ok() {
+            // What the log holds goes to its place, so that its room serves what comes; the next commit tries again.
+            let log = self.connection.execute_batch("PRAGMA wal_checkpoint(PASSIVE)");
+            if let Err(error) = log {
+                log::debug!("the log cannot be taken over now: {error}");
+            }
+            self.reserve.make();
+        }
+        outcome
     }
 
     /// Lets frames go that have become too old while nothing came.
@@ -223,12 +275,8 @@ impl Writer {
                 (reply, outcome)
             }
             Job::Remove { ids, reply } => {
-                let outcome = self.transact(|retention, transaction| {
-                    for &id in &ids {
-                        retention.remove(transaction, id)?;
-                    }
-                    Ok(())
-                });
+                let outcome = self.remove(&ids);
+                let Some(reply) = reply else { return };
                 (reply, outcome)
             }
         };
@@ -282,7 +330,51 @@ impl Writer {
     }
 
     fn close(&mut self) -> Result<()> {
+        self.reserve.spend();
         self.flush(1)
+    }
+}
+
+/// A file beside the store that holds some room on its disk, so that frames can be taken out when the disk is full.
+pub(super) struct Reserve {
+    path: PathBuf,
+    there: bool,
+}
+
+/// Taking out a frame writes some pages of 16 KiB to the log: room for some tens of frames.
+const RESERVE: i64 = 512 << 10;
+
+impl Reserve {
+    /// That of the store at `store`; a disk that is full already has none.
+    pub fn beside(store: &std::path::Path) -> Self {
+        let mut path = store.as_os_str().to_owned();
+        path.push(".reserve");
+        let mut reserve = Self { path: PathBuf::from(path), there: false };
+        reserve.make();
+        reserve
+    }
+
+    fn make(&mut self) {
+        if self.there {
+            return;
+        }
+        let made = std::fs::File::create(&self.path).and_then(|file| {
+            // SAFETY: an open descriptor of our own.
+            match unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, RESERVE) } {
+                0 => Ok(()),
+                code => Err(std::io::Error::from_raw_os_error(code)),
+            }
+        });
+        self.there = made.is_ok();
+        if let Err(error) = made {
+            log::debug!("no room is held for a full disk: {error}");
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+
+    /// Gives the room back; whether there was any.
+    fn spend(&mut self) -> bool {
+        std::mem::take(&mut self.there) && std::fs::remove_file(&self.path).is_ok()
     }
 }
 

@@ -227,6 +227,7 @@ const GOOD: &[(&str, &str, &str)] = &[
     ("seed_store_repair", "new_path", "new_path()"),
     // What others read must not go.
     ("seed_store_remove", "ids", "no_ids"),
+    ("seed_store_close", "store", "g_reader"),
     ("seed_store_set_label", "id", "6"),
     ("seed_store_remove", "count", "3"),
     ("seed_store_labels", "count", "3"),
@@ -346,9 +347,8 @@ fn good(function: &str, parameter: &str) -> String {
         return format!("&{}_{name}", if read { "g" } else { "o" });
     }
     let by_kind = match kind {
-        "int64_t *" if name == "buffer" => "b_i64",
+        "int64_t *" if ["buffer", "classes"].contains(&name) => "b_i64",
         "uint64_t *" if name == "buffer" => "b_u64",
-        "int32_t *" if ["buffer", "classes"].contains(&name) => "b_i32",
         "size_t *" => "&o_size",
         "int64_t *" => "&o_i64",
         "uint64_t *" => "&o_u64",
@@ -365,7 +365,6 @@ fn good(function: &str, parameter: &str) -> String {
         "const float *" => "f32",
         "const int64_t *" if name == "ids" => "ids",
         "const int64_t *" => "labels",
-        "const int32_t *" => "classes",
         "const uint32_t *" => "zeros",
         "seed_teacher_callback" => "on_batch",
         "void *" => "0",

@@ -61,6 +61,7 @@
 KINDS(OBJECT)
 RESULTS(RESULT)
 OPTIONS(OPTION)
+static seed_store *g_reader;      /* opened to read: closing it ends nothing */
 static seed_dataset *g_pushed;    /* of frames, and growing */
 static seed_student *g_weighted;  /* takes weights, and is nobody else's */
 
@@ -92,7 +93,7 @@ static size_t o_size;
 static uint64_t o_u64, b_u64[ROOM];
 static int64_t o_i64, labels[ROOM], b_i64[ROOM], ids[] = {1, 2, 3}, no_ids[] = {100001, 100002, 100003};
 static uint32_t o_u32, zeros[ROOM], sides[ROOM], b_u32[ROOM];
-static int32_t o_i32, classes[ROOM], b_i32[ROOM];
+static int32_t o_i32;
 static double o_double, b_double[ROOM];
 static float f32[ROOM], b_f32[ROOM];
 static uint8_t b_u8[ROOM], flags[ROOM], bytes[54 + WIDTH * HEIGHT * 3];
@@ -168,7 +169,7 @@ static void begin(const char *text) {
   o_size = 77;
   o_u64 = b_u64[0] = 77;
   o_i64 = b_i64[0] = 77;
-  o_i32 = b_i32[0] = 77;
+  o_i32 = 77;
   o_double = b_double[0] = 77;
   b_f32[0] = 77;
   b_u32[0] = 77;
@@ -212,7 +213,7 @@ static void end(enum wanted wanted, seed_error *error) {
   if (code == SEED_ERROR_INTERNAL || code == SEED_ERROR_POISONED) fault("went wrong inside", code, message);
   if (failed && strlen(message) < 8) fault("says nothing", code, message);
   if (failed && (b_f32[0] != 77 || b_char[0] != 77 || b_u8[0] != 77)) fault("wrote a result", code, message);
-  if (failed && (b_u64[0] != 77 || b_i64[0] != 77 || b_i32[0] != 77)) fault("wrote whole numbers", code, message);
+  if (failed && (b_u64[0] != 77 || b_i64[0] != 77)) fault("wrote whole numbers", code, message);
   if (failed && (b_u32[0] != 77 || b_double[0] != 77)) fault("wrote numbers", code, message);
   if (failed && (o_i64 != 77 || o_u64 != 77 || o_i32 != 77 || o_double != 77)) fault("wrote a number", code, message);
   RESULTS(UNTOUCHED)
@@ -243,6 +244,7 @@ static void fill_stores(void) {
     OK(seed_store_push(again, images, NULL, 1000, NULL));
   }
   OK(seed_store_flush(g_seed_store));
+  OK(seed_store_open_to_read(p_store, &g_reader));
   OK(seed_store_flush(again));
   seed_store_free(again);
 }
@@ -253,7 +255,7 @@ static void fit(void) {
   size_t count = 0, length = 0;
   OK(seed_config_set_int(g_seed_config, "finetune.epochs", 1));
   OK(seed_config_set_string(g_seed_config, "finetune.mode", "full"));
-  OK(seed_classifier_fit(g_seed_config, g_seed_student, NULL, NULL, g_seed_dataset, classes, IMAGES + 1, class_names, 2,
+  OK(seed_classifier_fit(g_seed_config, g_seed_student, NULL, NULL, g_seed_dataset, labels, IMAGES + 1, class_names, 2,
                          NULL, NULL, NULL, &outcome, &g_seed_classifier));
   OK(seed_classifier_save(g_seed_classifier, p_classifier));
   OK(seed_anomaly_fit(g_seed_config, g_seed_student, g_seed_dataset, NULL, NULL, NULL, &g_seed_anomaly));
@@ -332,7 +334,6 @@ static void set_up(const char *folder) {
   for (i = 0; i < ROOM; ++i) {
     f32[i] = (float)((i * 2654435761u >> 8) % 1000) / 500 - 1;
     labels[i] = i % 2;
-    classes[i] = i % 2;
     flags[i] = i / 3 % 2;
     sides[i] = 2;
   }
@@ -370,6 +371,7 @@ static void set_up(const char *folder) {
 static void tear_down(void) {
 #define RELEASE(type) type##_free(g_##type);
   KINDS(RELEASE)
+  seed_store_free(g_reader);
   seed_dataset_free(g_pushed);
   seed_student_free(g_weighted);
   CHECK(taken == given);

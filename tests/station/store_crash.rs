@@ -176,6 +176,11 @@ fn a_full_disk_is_said_and_storing_goes_on_when_there_is_space() {
     for &id in &before {
         assert_eq!(store.load(id).unwrap().pixels(), pixels(store.record(id).unwrap().name.parse().unwrap()));
     }
+    // Frames can be taken out, which makes room for those that wait.
+    let gone = &before[..before.len() / 2];
+    store.remove(gone).unwrap();
+    let left = store.list(&Filter::default()).unwrap();
+    assert!(gone.iter().all(|id| !left.contains(id)) && before[gone.len()..].iter().all(|id| left.contains(id)));
     std::fs::remove_file(&ballast).unwrap();
     // The writer tries again by itself within two seconds.
     let began = Instant::now();
@@ -186,7 +191,28 @@ fn a_full_disk_is_said_and_storing_goes_on_when_there_is_space() {
     let stats = store.stats().unwrap();
     assert_eq!((stats.trouble.clone(), stats.failed, stats.queue_frames), (None, 0, 0));
     assert_eq!(stats.pushed, stats.stored + stats.dropped, "{stats:?}");
-    assert_eq!(stats.frames, stats.stored);
+    assert_eq!(stats.frames + gone.len() as u64, stats.stored);
+    let names = |folder: &Path| {
+        let mut names: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    assert!(names(&disk.0).contains(&"line.seed.reserve".into()));
+    store.close().unwrap();
+    store.close().unwrap();
+    assert!(push(&store, 0, Duration::ZERO).unwrap_err().message().contains("closed"));
     drop(store);
+    assert_eq!(names(&disk.0), ["line.seed", "line.seed.lock"]);
     assert_eq!(check(&path, &mut |_, _| true).unwrap().problems, 0);
+
+    // What has a number and cannot be stored at the end is an error.
+    let store = Store::open(&path, &StoreOptions { queue_frames: 4, ..StoreOptions::default() }).unwrap();
+    fill();
+    while store.stats().unwrap().trouble.is_none() {
+        push(&store, number, Duration::from_millis(200)).unwrap();
+        number += 1;
+    }
+    let error = store.close().unwrap_err();
+    assert!(error.kind() == ErrorKind::Io && error.message().contains("frames that had a number are lost"), "{error}");
+    assert_eq!(store.stats().unwrap().failed > 0, true);
 }
