@@ -37,13 +37,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::eval::calibration::probabilities;
 use crate::eval::judgement::{Judgement, answers, judge};
 use crate::memory::filled;
-use crate::model::student_file::{StudentHeader, load_with, save_with};
+use crate::model::student_file::{CLASSIFIER as KEY, Holds, StudentHeader, load_with, save_with};
 use crate::model::weights::StateDict;
 use crate::model::{Head, Network};
 use crate::warnings::Warnings;
 
-/// The metadata key of a classifier's file that a student's file does not have.
-const KEY: &str = "classifier";
 /// Most bytes of a class's name.
 const LONGEST_NAME: usize = 1024;
 
@@ -288,7 +286,10 @@ impl Classifier {
     pub fn open(path: &Path, options: SessionOptions) -> Result<Self> {
         let (network, student, extra) = load_with(path, "")?;
         let text = extra.metadata.get(KEY).ok_or_else(|| {
-            Error::format(path, format!("no classifier of libseed: metadata key {KEY:?} is missing (is it a student?)"))
+            Error::format(
+                path,
+                format!("no classifier of libseed: the file holds {}", Holds::of(&extra.metadata).text()),
+            )
         })?;
         let header: ClassifierHeader =
             serde_json::from_str(text).map_err(|error| Error::format(path, format!("{KEY} is not sound: {error}")))?;

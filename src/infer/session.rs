@@ -38,7 +38,7 @@ use crate::data::{FrameView, Scratch, ViewConfig};
 use crate::error::{Error, ErrorKind, Result};
 use crate::finite::{self, Names};
 use crate::memory::room;
-use crate::model::student_file::load_student;
+use crate::model::student_file::{Holds, load_student};
 use crate::model::{Architecture, Description, Fused, Head, Network, Teacher};
 use crate::warnings::Warnings;
 
@@ -173,6 +173,13 @@ impl Session {
     /// Those of [`load_student`] and [`Session::new`].
     pub fn open(path: &Path, options: SessionOptions) -> Result<Self> {
         let (network, header) = load_student(path)?;
+        if options.output == Output::Embedding && matches!(header.head, Head::Classifier { .. }) {
+            let reason = format!(
+                "the file holds {}; as a session it gives \"output\" \"features\" only",
+                Holds::Classifier.text()
+            );
+            return Err(Error::format(path, reason));
+        }
         let session = Self::new(&network, &header.view(), options).map_err(|error| error.context(path.display()))?;
         Ok(session.with_provenance(header.provenance))
     }

@@ -175,6 +175,41 @@ pub(crate) fn save_with(path: &Path, network: &Network, header: &StudentHeader, 
     write_safetensors(path, &tensors, &metadata)
 }
 
+/// What a file of this format holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holds {
+    Student,
+    /// Of [`crate::infer::Classifier`].
+    Classifier,
+    /// Of [`crate::infer::AnomalyDetector`].
+    Detector,
+}
+
+/// The metadata key of a classifier's file that no other has.
+pub(crate) const CLASSIFIER: &str = "classifier";
+/// The metadata key of a detector's file that no other has.
+pub(crate) const DETECTOR: &str = "anomaly";
+
+impl Holds {
+    /// By the file's metadata.
+    pub fn of(metadata: &BTreeMap<String, String>) -> Self {
+        match (metadata.contains_key(CLASSIFIER), metadata.contains_key(DETECTOR)) {
+            (true, _) => Self::Classifier,
+            (false, true) => Self::Detector,
+            (false, false) => Self::Student,
+        }
+    }
+
+    /// For a person: what it is, and which call opens it.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Student => "a student; seed_session_open or seed_student_load opens it",
+            Self::Classifier => "a classifier; seed_classifier_open opens it",
+            Self::Detector => "an anomaly detector; seed_anomaly_open opens it",
+        }
+    }
+}
+
 /// What a student's file, or one that was exported from a student, says about itself: safetensors, ONNX or TorchScript. The
 /// weights are not read, and nothing in the file is executed.
 ///
@@ -198,6 +233,9 @@ pub fn load_student(path: &Path) -> Result<(Network, StudentHeader)> {
 pub(crate) fn load_with(path: &Path, prefix: &str) -> Result<(Network, StudentHeader, StateDict)> {
     let mut state = weights::read(path)?;
     let mut extra = StateDict { metadata: state.metadata.clone(), ..StateDict::default() };
+    if prefix.is_empty() && Holds::of(&state.metadata) == Holds::Detector {
+        return Err(Error::format(path, format!("the file holds {}", Holds::Detector.text())));
+    }
     if !prefix.is_empty() {
         let (own, others) = state.tensors.into_iter().partition(|(name, _)| !name.starts_with(prefix));
         (state.tensors, extra.tensors) = (own, others);

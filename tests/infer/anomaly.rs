@@ -7,7 +7,7 @@ use seed::ErrorKind;
 use seed::config::Config;
 use seed::data::{Dataset, Frame, FrameView, PixelFormat, ViewConfig};
 use seed::infer::anomaly::{Anomaly, AnomalyDetector};
-use seed::infer::{Output, Session, SessionOptions};
+use seed::infer::{Classifier, Output, Session, SessionOptions};
 use seed::model::weights::{HostTensor, read, write_safetensors};
 use seed::model::{Architecture, Head, Network};
 use tch::{Device, Tensor};
@@ -202,6 +202,11 @@ fn a_file_gives_the_same_detector() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("good.safetensors");
     detector.save(&path).unwrap();
+    let session = Session::open(&path, SessionOptions::default()).err().unwrap();
+    let classifier = Classifier::open(&path, SessionOptions::default()).err().unwrap();
+    for error in [session, classifier] {
+        assert!(error.kind() == ErrorKind::Format && error.message().contains("seed_anomaly_open"), "{error}");
+    }
     let opened = AnomalyDetector::open(&path, SessionOptions::default()).unwrap();
     assert_eq!(opened.settings(), detector.settings());
     assert_eq!(opened.threshold(), detector.threshold());

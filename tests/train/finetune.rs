@@ -6,7 +6,7 @@ use std::sync::Arc;
 use seed::config::Config;
 use seed::data::{Dataset, Frame, FrameView, PixelFormat, ViewConfig};
 use seed::infer::classifier::{CalibratedBy, Calibration};
-use seed::infer::{Classifier, SessionOptions};
+use seed::infer::{AnomalyDetector, Classifier, Output, Session, SessionOptions};
 use seed::model::student_file::StudentHeader;
 use seed::model::weights::{read, write_safetensors};
 use seed::model::{Architecture, Head, Network, Teacher};
@@ -465,8 +465,17 @@ fn a_hostile_header_is_refused() {
         assert_eq!(error.kind(), ErrorKind::Format, "{text}: {error}");
         assert!(error.message().contains(expected) && error.message().contains("classifier.safetensors"), "{error}");
     }
+    // What the file is, where it is taken for another.
+    write_safetensors(&path, &tensors, &sound.metadata).unwrap();
+    let session = Session::open(&path, SessionOptions::default()).err().unwrap();
+    let detector = AnomalyDetector::open(&path, SessionOptions::default()).err().unwrap();
+    for error in [session, detector] {
+        assert!(error.kind() == ErrorKind::Format && error.message().contains("seed_classifier_open"), "{error}");
+    }
+    let features = SessionOptions { output: Output::Features, ..SessionOptions::default() };
+    assert!(Session::open(&path, features).is_ok(), "its features are there for a session");
     let mut metadata = sound.metadata.clone();
     metadata.remove("classifier");
     write_safetensors(&path, &tensors, &metadata).unwrap();
-    assert!(open(&path).message().contains("is it a student?"));
+    assert!(open(&path).message().contains("a student; seed_session_open"));
 }

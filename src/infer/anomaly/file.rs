@@ -20,10 +20,9 @@ use crate::data::Resize;
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::{collected, filled};
 use crate::model::Network;
-use crate::model::student_file::{StudentHeader, load_with, save_with};
+use crate::model::student_file::{DETECTOR as KEY, Holds, StudentHeader, load_with, save_with};
 use crate::model::weights::{HostTensor, StateDict};
 
-const KEY: &str = "anomaly";
 const PREFIX: &str = "anomaly.";
 const HELD_OUT: &str = "held_out";
 const GROUPS: &str = "held_out_groups";
@@ -130,7 +129,7 @@ pub(super) fn load(path: &Path) -> Result<Contents> {
     let (network, student, mut extra) = load_with(path, PREFIX)?;
     let wrong = |reason: String| Error::format(path, reason);
     let text = extra.metadata.get(KEY).ok_or_else(|| {
-        wrong(format!("no anomaly detector of libseed: metadata key {KEY:?} is missing (is it a student?)"))
+        wrong(format!("no anomaly detector of libseed: the file holds {}", Holds::of(&extra.metadata).text()))
     })?;
     let settings: Settings =
         serde_json::from_str(text).map_err(|error| wrong(format!("{KEY} is not sound: {error}")))?;
