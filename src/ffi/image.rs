@@ -1,10 +1,15 @@
 //! `seed_image`: a view of the application's pixels.
 
+use std::ffi::c_char;
+use std::path::Path;
+
 use super::border::catch;
 use super::error::seed_error;
-use super::pointers::{array, check_optional, fill, put};
+use super::pointers::{array, check_optional, check_out, fill, put, text};
 use crate::data::decode::decode_bytes;
-use crate::data::{Frame, FrameView, PixelFormat};
+use crate::data::{Encoding, Frame, FrameView, PixelFormat, RawFrame};
+use crate::disk::write_whole;
+use crate::eval::report::heat_picture;
 use crate::{Error, ErrorKind, Result};
 
 /// One byte of grey a pixel.
@@ -121,6 +126,63 @@ pub unsafe extern "C" fn seed_image_decode(
         let frame = decode_bytes("the image", array("bytes", bytes, length)?)?;
         fill_image(&frame, image, buffer, capacity, needed)
     })
+}
+
+/// Encodes an image as a PNG file, every bit kept (16 bits of SEED_PIXEL_MONO16 too; alpha is dropped, float becomes 8 bits): the
+/// file's bytes into `buffer` by the rule of seed_neighbours. Each call encodes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_image_encode(
+    image: *const seed_image,
+    buffer: *mut u8,
+    capacity: usize,
+    length: *mut usize,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        check_out("length", length)?;
+        fill(&png(image)?, buffer, capacity, length)
+    })
+}
+
+/// Writes the PNG file of seed_image_encode to `path`, atomically.
+///
+/// Errors: SEED_ERROR_IO.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_image_save(image: *const seed_image, path: *const c_char) -> *mut seed_error {
+    catch(|| unsafe {
+        let path = Path::new(text("path", path)?);
+        write_whole(path, &png(image)?)
+    })
+}
+
+/// Paints the heat map of seed_anomaly_map over its image, as the report shows it: a picture in SEED_PIXEL_RGB8 of the image's size into
+/// `buffer`, by the rule of seed_image_decode; seed_image_encode and seed_image_save make a PNG of it. `map` has `pixels` =
+/// width·height distances. A distance of `low` leaves the pixel as it is, one of `high` gives it the darkest colour; NAN is the map's
+/// own lowest or highest value. Pictures that are to be compared need the same bounds: 0 and twice the threshold, say.
+///
+/// Errors: SEED_ERROR_INVALID_ARGUMENT when `pixels` is not width·height, a distance is not finite or a bound infinite.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_heat_map_picture(
+    image: *const seed_image,
+    map: *const f32,
+    pixels: usize,
+    low: f32,
+    high: f32,
+    picture: *mut seed_image,
+    buffer: *mut u8,
+    capacity: usize,
+    needed: *mut usize,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        let frame = Images::new(image, 1)?.view(0)?.to_frame()?;
+        let painted = heat_picture(&frame, array("map", map, pixels)?, low, high)?;
+        fill_image(&painted, picture, buffer, capacity, needed)
+    })
+}
+
+unsafe fn png(image: *const seed_image) -> Result<Vec<u8>> {
+    // SAFETY: by contract of the C functions.
+    let view = unsafe { Images::new(image, 1)?.view(0)? };
+    RawFrame::copy_of(&view, Vec::new())?.encode(Encoding::Png)
 }
 
 /// Copies a frame's pixels to `buffer` and describes them in `image`, by the rule of seed_image_decode.

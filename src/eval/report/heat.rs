@@ -9,7 +9,7 @@ use super::html::escape;
 use super::thumbnail::{Small, shrink};
 use crate::data::Frame;
 use crate::error::{Error, ErrorKind, Result};
-use crate::memory::{collected, spare};
+use crate::memory::{collected, room, spare};
 
 /// Longest side of a picture in pixels.
 const SIDE: u32 = 288;
@@ -157,19 +157,51 @@ impl Picture {
 
     /// The frame under the colours of `map`.
     fn under(&self, map: &[f32], low: f32, high: f32) -> Result<String> {
-        let mixed = self.colours.iter().zip(map).flat_map(|(pixel, &value)| {
-            let share = ((value - low) / (high - low)).clamp(0.0, 1.0);
-            // Little of the frame where it is quiet, so that its texture is seen.
-            let (colour, cover) = (colour(share), COVER * share * share * (3.0 - 2.0 * share));
-            std::array::from_fn::<u8, 3, _>(|i| {
-                (f32::from(pixel[i]) * (1.0 - cover) + f32::from(colour[i]) * cover).round() as u8
-            })
-        });
+        let mixed = self.colours.iter().zip(map).flat_map(|(pixel, &value)| covered(*pixel, value, low, high));
         // A picture of SIDE², its file, and that in base64: together less than the margin.
         spare(0, "a heat map")?;
         let small = Small { width: self.width, height: self.height, channels: 3, pixels: mixed.collect() };
         small.to_jpeg()
     }
+}
+
+/// A frame under the colours of its heat map, at its full size: a value at `low` leaves the pixel as it is, one at `high` has the
+/// darkest colour. Where either is NaN it is the map's own lowest or highest value.
+///
+/// # Errors
+/// `InvalidArgument` where `map` has not a finite number for each pixel, or a bound is infinite; `OutOfMemory`.
+pub fn heat_picture(frame: &Frame, map: &[f32], low: f32, high: f32) -> Result<Frame> {
+    let (width, height, channels) = (frame.width(), frame.height(), usize::from(frame.channels()));
+    let count = width as usize * height as usize;
+    if map.len() != count {
+        let found = map.len();
+        return Err(Error::invalid(format!(
+            "the map has {found} values, expected {width}·{height}, one for each pixel"
+        )));
+    }
+    if let Some(bad) = map.iter().find(|value| !value.is_finite()) {
+        return Err(Error::invalid(format!("the map holds {bad}, expected finite numbers")));
+    }
+    if low.is_infinite() || high.is_infinite() {
+        return Err(Error::invalid(format!("the colours go from {low} to {high}, expected finite numbers or NaN")));
+    }
+    let low = if low.is_nan() { map.iter().copied().fold(f32::INFINITY, f32::min) } else { low };
+    let high = if high.is_nan() { map.iter().copied().fold(f32::NEG_INFINITY, f32::max) } else { high };
+    // A map that is one number everywhere has no colour anywhere.
+    let high = if high > low { high } else { low + low.abs().max(1.0) };
+    let mut pixels = room(count * 3, "a heat map")?;
+    for (pixel, &value) in frame.pixels().chunks_exact(channels).zip(map) {
+        pixels.extend(covered([pixel[0], pixel[channels / 2], pixel[channels - 1]], value, low, high));
+    }
+    Frame::new(width, height, 3, pixels)
+}
+
+/// A pixel under the colour of a value.
+fn covered(pixel: [u8; 3], value: f32, low: f32, high: f32) -> [u8; 3] {
+    let share = ((value - low) / (high - low)).clamp(0.0, 1.0);
+    // Little of the frame where it is quiet, so that its texture is seen.
+    let (colour, cover) = (colour(share), COVER * share * share * (3.0 - 2.0 * share));
+    std::array::from_fn(|i| (f32::from(pixel[i]) * (1.0 - cover) + f32::from(colour[i]) * cover).round() as u8)
 }
 
 /// The colour of a share of the scale, between the two nearest of the map.
@@ -278,6 +310,21 @@ fn write_scale(low: f32, high: f32, threshold: Option<f32>, out: &mut dyn Write)
 mod tests {
     use super::*;
     use crate::eval::report::text_of;
+
+    #[test]
+    fn a_picture_has_the_frame_where_it_is_quiet_and_the_darkest_colour_where_it_is_not() {
+        let frame = Frame::new(3, 1, 3, vec![10, 20, 30, 10, 20, 30, 200, 200, 200]).unwrap();
+        let picture = heat_picture(&frame, &[0.0, 2.0, 1.0], f32::NAN, f32::NAN).unwrap();
+        let mixed = |pixel: f32, colour: f32| (pixel * 0.2 + colour * 0.8).round() as u8;
+        assert_eq!(picture.pixels()[..6], [10, 20, 30, mixed(10.0, 122.0), mixed(20.0, 10.0), mixed(30.0, 60.0)]);
+        let above = heat_picture(&frame, &[0.0, 9.0, 1.0], 0.0, 2.0).unwrap();
+        assert_eq!(above.pixels(), picture.pixels(), "what lies above the scale has its darkest colour");
+        let flat = heat_picture(&frame, &[7.0; 3], f32::NAN, f32::NAN).unwrap();
+        assert_eq!(flat.pixels(), frame.pixels());
+        assert!(heat_picture(&frame, &[0.0; 2], 0.0, 1.0).is_err());
+        assert!(heat_picture(&frame, &[0.0, f32::NAN, 0.0], 0.0, 1.0).is_err());
+        assert!(heat_picture(&frame, &[0.0; 3], 0.0, f32::INFINITY).is_err());
+    }
 
     #[test]
     fn sizes_and_values_are_checked() {

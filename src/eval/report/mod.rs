@@ -32,7 +32,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 pub use classes::ClassImages;
-pub use heat::HeatFigure;
+pub use heat::{HeatFigure, heat_picture};
 pub use map::MapImages;
 pub use sheet::SheetRow;
 pub use table::Figure;
