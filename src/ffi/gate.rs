@@ -61,7 +61,11 @@ pub const SEED_WORSE_OVERLAP: i32 = 2;
 /// Cosine is worse.
 pub const SEED_WORSE_COSINE: i32 = 4;
 
-/// By how much a new student may be worse than the old. Set struct_size to sizeof(seed_gate_options); 0 elsewhere is the default.
+/// The value 0 in an option whose 0 is the default: a margin of 0, no replay. Any other negative number says the same.
+pub const SEED_OPTION_ZERO: f64 = -1.0;
+
+/// By how much a new student may be worse than the old. Set struct_size to sizeof(seed_gate_options); 0 elsewhere is the default,
+/// SEED_OPTION_ZERO the value 0.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct seed_gate_options {
@@ -176,8 +180,13 @@ pub unsafe extern "C" fn seed_fidelity_measure(
     })
 }
 
-fn or(value: f64, default: f64) -> f64 {
-    if value == 0.0 { default } else { value }
+/// What an option says: 0 is the default, and what is below is the value 0. NaN stays for the checks to refuse.
+pub(super) fn or(value: f64, default: f64) -> f64 {
+    match value {
+        0.0 => default,
+        value if value < 0.0 => 0.0,
+        value => value,
+    }
 }
 
 unsafe fn read_fidelity(name: &str, pointer: *const seed_fidelity) -> Result<Fidelity> {
@@ -299,4 +308,15 @@ unsafe fn read_options(options: *const seed_gate_options) -> Result<GateConfig> 
         k,
         ..standard
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zero_is_the_default_and_can_be_said() {
+        assert_eq!([0.0, SEED_OPTION_ZERO, -0.3, 0.3].map(|value| or(value, 0.5)), [0.5, 0.0, 0.0, 0.3]);
+        assert!(or(f64::NAN, 0.5).is_nan());
+    }
 }

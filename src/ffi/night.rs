@@ -47,7 +47,8 @@ pub const SEED_NIGHT_KEPT: i32 = 2;
 /// The night is done and the new student is live.
 pub const SEED_NIGHT_LIVE: i32 = 3;
 
-/// How much of what a night takes. Set struct_size to sizeof(seed_night_options); 0 elsewhere is the default.
+/// How much of what a night takes. Set struct_size to sizeof(seed_night_options); 0 elsewhere is the default. Where 0 is wanted as a
+/// value, set SEED_OPTION_ZERO.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct seed_night_options {
@@ -69,7 +70,7 @@ pub struct seed_night_options {
     /// Share of all frames that is held out of training, by the frame's number, and of each class's labelled frames that is the
     /// reference, .01 to .9. Default: .2.
     pub held_out: f64,
-    /// Share of older frames among those that are distilled on, up to .95; negative: none. Default: .5.
+    /// Share of older frames among those that are distilled on, up to .95; 0 is the default of .5, SEED_OPTION_ZERO is none.
     pub replay: f64,
     /// Share of the old student's KL that the new one's may be above it. Default: 0.02.
     pub kl_margin: f64,
@@ -360,7 +361,7 @@ unsafe fn read_options(options: *const seed_night_options) -> Result<NightOption
     let options = unsafe { array("options", options, 1) }?[0];
     check_size::<seed_night_options>("seed_night_options", options.struct_size)?;
     let count = |value: u64, default: u64| if value == 0 { default } else { value };
-    let share = |value: f64, default: f64| if value == 0.0 { default } else { value };
+    let share = super::gate::or;
     if options.k > u32::MAX as usize {
         return Err(Error::invalid(format!("k is {}, expected some neighbours", options.k)));
     }
@@ -376,7 +377,7 @@ unsafe fn read_options(options: *const seed_night_options) -> Result<NightOption
         min_new_frames: count(options.min_new_frames, standard.min_new_frames),
         held_out: share(options.held_out, standard.held_out),
         max_compared: count(options.max_compared, standard.max_compared),
-        replay: if options.replay < 0.0 { 0.0 } else { share(options.replay, standard.replay) },
+        replay: share(options.replay, standard.replay),
         min_labels: count(options.min_labels, standard.min_labels),
         queue: count(options.queue_frames, standard.queue),
         gate,
