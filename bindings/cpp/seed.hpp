@@ -701,6 +701,28 @@ inline Returned<Picture> decode(Span<const std::uint8_t> bytes) {
   });
 }
 
+/// Encodes an image as a PNG file, every bit kept.
+inline Returned<std::vector<std::uint8_t>> encode(const ImageView &image) {
+  std::vector<std::uint8_t> result;
+  seed_error *error = detail::fill(result, [&](std::uint8_t *buffer, std::size_t capacity, std::size_t *length) {
+    return seed_image_encode(&image, buffer, capacity, length);
+  });
+  return detail::settle(error, std::move(result));
+}
+
+/// Writes that PNG file to `path`, atomically.
+inline Returned<void> save(const ImageView &image, const std::string &path) {
+  return detail::settle(seed_image_save(&image, path.c_str()));
+}
+
+/// Paints a heat map (HeatMap::distances) over its image. `low` leaves a pixel as it is, `high` gives it the darkest colour; NAN is
+/// the map's own lowest or highest value.
+inline Returned<Picture> heat_map_picture(const ImageView &image, Span<const float> map, float low, float high) {
+  return detail::picture([&](seed_image *picture, std::uint8_t *buffer, std::size_t capacity, std::size_t *length) {
+    return seed_heat_map_picture(&image, map.data(), map.size(), low, high, picture, buffer, capacity, length);
+  });
+}
+
 /// Views of all matrices of a vector or the like, for the functions that take several images.
 template <class Matrices> std::vector<ImageView> views(const Matrices &matrices) {
   return std::vector<ImageView>(std::begin(matrices), std::end(matrices));
@@ -782,7 +804,8 @@ inline Returned<void> log_to_stderr(const std::string &filter) {
   return detail::settle(seed_log_to_stderr(filter.c_str()));
 }
 
-/// A key of a configuration and its value: {"batch_size", 32}, {"learning_rate", 0.2} or {"device", "cpu"}.
+/// A key of a configuration and its value: {"batch_size", 32}, {"learning_rate", 0.2} or {"device", "cpu"}. "learning_rate" is for 256
+/// images a step: a run takes learning_rate·batch_size/256.
 class Setting {
 public:
   /// A whole number.
@@ -964,9 +987,9 @@ public:
   }
 
   /// A label for each image: the number of its class, which is the first folder of its name; -1 for an image outside of all.
-  Returned<std::vector<std::int32_t>> class_labels() const {
-    std::vector<std::int32_t> result;
-    seed_error *error = detail::fill(result, [&](std::int32_t *buffer, std::size_t capacity, std::size_t *length) {
+  Returned<std::vector<std::int64_t>> class_labels() const {
+    std::vector<std::int64_t> result;
+    seed_error *error = detail::fill(result, [&](std::int64_t *buffer, std::size_t capacity, std::size_t *length) {
       return seed_dataset_class_labels(get(), buffer, capacity, length);
     });
     return detail::settle(error, std::move(result));
@@ -1777,6 +1800,17 @@ enum class Labelled : std::int32_t {
 struct StoreOptions : seed_store_options {
   /// All defaults.
   StoreOptions() noexcept : seed_store_options{} { struct_size = sizeof(seed_store_options); }
+  /// Which frames stay when the store is full.
+  StoreOptions &set(Keep which) noexcept {
+    keep = static_cast<std::int32_t>(which);
+    return *this;
+  }
+  /// How frames are kept; `quality` is for JPEG alone, 0 the default.
+  StoreOptions &set(Encoding how, std::int32_t quality = 0) noexcept {
+    encoding = static_cast<std::int32_t>(how);
+    jpeg_quality = quality;
+    return *this;
+  }
 };
 
 /// Which frames are listed; what is left alone bounds nothing.
@@ -1821,6 +1855,10 @@ public:
   static Returned<Store> open_to_read(const std::string &path) {
     return detail::make<Store>([&](seed_store **out) { return seed_store_open_to_read(path.c_str(), out); });
   }
+
+  /// Stores what waits and ends writing, and says what could not be stored; reading goes on. Without it the destructor does the same,
+  /// and only the log says what was lost.
+  Returned<void> close() const { return detail::settle(seed_store_close(get())); }
 
   /// Frames without an embedding get that of `session`, as it is now, from now on.
   Returned<void> embed_by(const Session &session) const {
@@ -2134,7 +2172,7 @@ inline Returned<double> region_overlap(Span<const float> scores, Span<const std:
 /// The answers to some images, in order.
 struct Verdicts {
   /// Class numbers; -1 for a broken image of a data set.
-  std::vector<std::int32_t> classes;
+  std::vector<std::int64_t> classes;
   /// Their probabilities.
   std::vector<float> confidences;
   /// 1 where that lies below the classifier's threshold, 0 else.
@@ -2161,7 +2199,7 @@ public:
   /// Makes a classifier of a copy of `student` and the labelled images of `dataset`, by the settings "finetune.…". `labels`
   /// has a class for each image, or -1 for none.
   static Returned<Classifier> fit(const Config &config, const Student &student, const Dataset &dataset,
-                                  Span<const std::int32_t> labels, const std::vector<std::string> &names,
+                                  Span<const std::int64_t> labels, const std::vector<std::string> &names,
                                   const FitOptions &options) {
     if (!student) return detail::fail<Classifier>(ErrorCode::InvalidArgument, "the student is empty");
     return fit_from(config, student.get(), nullptr, dataset, labels, names, options);
@@ -2169,13 +2207,13 @@ public:
 
   /// The same without options.
   static Returned<Classifier> fit(const Config &config, const Student &student, const Dataset &dataset,
-                                  Span<const std::int32_t> labels, const std::vector<std::string> &names) {
+                                  Span<const std::int64_t> labels, const std::vector<std::string> &names) {
     return fit(config, student, dataset, labels, names, FitOptions());
   }
 
   /// The same from an earlier classifier's backbone and classes, whose names come first; new ones follow.
   static Returned<Classifier> fit(const Config &config, const Classifier &earlier, const Dataset &dataset,
-                                  Span<const std::int32_t> labels, const std::vector<std::string> &names,
+                                  Span<const std::int64_t> labels, const std::vector<std::string> &names,
                                   const FitOptions &options) {
     if (!earlier) return detail::fail<Classifier>(ErrorCode::InvalidArgument, "the earlier classifier is empty");
     return fit_from(config, nullptr, earlier.get(), dataset, labels, names, options);
@@ -2183,7 +2221,7 @@ public:
 
   /// The same without options.
   static Returned<Classifier> fit(const Config &config, const Classifier &earlier, const Dataset &dataset,
-                                  Span<const std::int32_t> labels, const std::vector<std::string> &names) {
+                                  Span<const std::int64_t> labels, const std::vector<std::string> &names) {
     return fit(config, earlier, dataset, labels, names, FitOptions());
   }
 
@@ -2272,7 +2310,7 @@ public:
   }
 
   /// How well the classifier does on labelled images that it has not learned from, as JSON.
-  Returned<std::string> judge(const Dataset &dataset, Span<const std::int32_t> labels,
+  Returned<std::string> judge(const Dataset &dataset, Span<const std::int64_t> labels,
                               const CountFunction &on_count = {}, const CancelToken *cancel = nullptr) const {
     if (cancel != nullptr && !*cancel)
       return detail::fail<std::string>(ErrorCode::InvalidArgument, "the cancel token is empty");
@@ -2313,7 +2351,7 @@ private:
 
   static Returned<Classifier> fit_from(const Config &config, const seed_student *student,
                                        const seed_classifier *earlier, const Dataset &dataset,
-                                       Span<const std::int32_t> labels, const std::vector<std::string> &names,
+                                       Span<const std::int64_t> labels, const std::vector<std::string> &names,
                                        const FitOptions &options) {
     // NULL means "none" to the library, so an empty object must not get there.
     if ((options.teacher != nullptr && !*options.teacher) || (options.cancel != nullptr && !*options.cancel) ||
@@ -2374,11 +2412,11 @@ namespace detail {
 
 /// Calls `evaluate` with the places for what it finds about the classes of `labels` and `more`.
 template <typename Evaluate>
-seed_error *evaluated(LinearResult &found, Span<const std::int32_t> labels, Span<const std::int32_t> more,
+seed_error *evaluated(LinearResult &found, Span<const std::int64_t> labels, Span<const std::int64_t> more,
                       const Evaluate &evaluate) {
-  std::int32_t highest = -1;
+  std::int64_t highest = -1;
   for (const auto &all : {labels, more})
-    for (const std::int32_t label : all) highest = label > highest ? label : highest;
+    for (const std::int64_t label : all) highest = label > highest ? label : highest;
   found.recalls.resize(static_cast<std::size_t>(highest) + 1);
   seed_linear_result result{};
   result.struct_size = sizeof result;
@@ -2396,7 +2434,7 @@ seed_error *evaluated(LinearResult &found, Span<const std::int32_t> labels, Span
 
 /// The linear protocol on frozen features, over `splits` random splits into 2/3 and 1/3 of each class; of the labels of the
 /// first part, the share `label_fraction` is learned from. `labels` are class numbers from 0, -1 for a vector to be left out.
-inline Returned<LinearResult> linear(Rows features, Span<const std::int32_t> labels, std::uint32_t splits = 5,
+inline Returned<LinearResult> linear(Rows features, Span<const std::int64_t> labels, std::uint32_t splits = 5,
                                      std::uint64_t seed = 0, double label_fraction = 1,
                                      const CancelToken *cancel = nullptr) {
   if (detail::ragged(features))
@@ -2420,7 +2458,7 @@ inline Returned<LinearResult> linear(Rows features, Span<const std::int32_t> lab
 /// "finetune.labels_per_class" of two thirds of each class) and tested on the other third, over `splits` random splits of the
 /// seeds from "seed" on. `labels` has a class for each image, or -1 for none.
 inline Returned<LinearResult> semi_supervised(const Config &config, const Student &student, const Dataset &dataset,
-                                              Span<const std::int32_t> labels, std::uint32_t splits = 5,
+                                              Span<const std::int64_t> labels, std::uint32_t splits = 5,
                                               const CountFunction &on_count = {}, const CancelToken *cancel = nullptr) {
   if (cancel != nullptr && !*cancel)
     return detail::fail<LinearResult>(ErrorCode::InvalidArgument, "the cancel token is empty");
@@ -2439,13 +2477,13 @@ inline Returned<LinearResult> semi_supervised(const Config &config, const Studen
 /// The images that seed::transfer tests on, with a class for each, or -1.
 struct TestImages {
   const Dataset *dataset = nullptr;    ///< Null: a third of each class of the others.
-  Span<const std::int32_t> labels = {}; ///< One for each image.
+  Span<const std::int64_t> labels = {}; ///< One for each image.
 };
 
 /// The transfer protocol: `student` is judged on other images than it was distilled on, by a linear classifier on frozen features
 /// ("finetune.mode" linear) or with all layers fine-tuned (full), over `splits` runs.
 inline Returned<LinearResult> transfer(const Config &config, const Student &student, const Dataset &dataset,
-                                       Span<const std::int32_t> labels, const TestImages &test = {},
+                                       Span<const std::int64_t> labels, const TestImages &test = {},
                                        std::uint32_t splits = 5, const CountFunction &on_count = {},
                                        const CancelToken *cancel = nullptr) {
   if ((cancel != nullptr && !*cancel) || (test.dataset != nullptr && !*test.dataset))
@@ -2573,7 +2611,7 @@ public:
   }
 };
 
-/// By how much a new student may be worse; what is left alone is the default of seed.h.
+/// By how much a new student may be worse; what is left alone is the default of seed.h, and SEED_OPTION_ZERO the value 0.
 struct GateOptions : seed_gate_options {
   /// All defaults.
   GateOptions() noexcept : seed_gate_options{} { struct_size = sizeof(seed_gate_options); }
@@ -2602,7 +2640,7 @@ struct MapOptions : seed_map_options {
   MapOptions(MapMethod by) noexcept : MapOptions() { method = static_cast<std::int32_t>(by); }
 };
 
-/// How much of what a night takes; what is left alone is the default of seed.h.
+/// How much of what a night takes; what is left alone is the default of seed.h, and SEED_OPTION_ZERO the value 0.
 struct NightOptions : seed_night_options {
   /// All defaults.
   NightOptions() noexcept : seed_night_options{} { struct_size = sizeof(seed_night_options); }
@@ -2730,8 +2768,8 @@ public:
   }
 
   /// Adds the confusion matrix of any answers: true classes and those that were answered, -1 for none.
-  Returned<void> add_confusion(const std::string &title, Span<const std::int32_t> labels,
-                               Span<const std::int32_t> classes, const std::vector<std::string> &names) {
+  Returned<void> add_confusion(const std::string &title, Span<const std::int64_t> labels,
+                               Span<const std::int64_t> classes, const std::vector<std::string> &names) {
     if (labels.size() != classes.size())
       return detail::fail<void>(ErrorCode::InvalidArgument, std::to_string(classes.size()) + " answers for " +
                                                                 std::to_string(labels.size()) + " labels");
@@ -2743,13 +2781,13 @@ public:
   /// What Report::add_class_sheet may be given besides.
   struct ClassSheetOptions {
     Rows embeddings = {};                    ///< One an image: the most typical and the most unusual images are shown.
-    Span<const std::int32_t> classes = {};   ///< A classifier's answers, -1 for none: its mistakes are shown.
+    Span<const std::int64_t> classes = {};   ///< A classifier's answers, -1 for none: its mistakes are shown.
     Span<const float> confidences = {};      ///< Their probabilities: the surest mistakes come first.
     std::size_t per_class = 6;               ///< Pictures in each column.
   };
 
   /// Adds a sheet of pictures of each class; `labels` has a class for each image of `dataset`, -1 for none.
-  Returned<void> add_class_sheet(const std::string &title, const Dataset &dataset, Span<const std::int32_t> labels,
+  Returned<void> add_class_sheet(const std::string &title, const Dataset &dataset, Span<const std::int64_t> labels,
                                  const std::vector<std::string> &names, const ClassSheetOptions &options) {
     const auto fits = [&](std::size_t size) { return size == 0 || size == labels.size(); };
     if (!options.embeddings.values.empty() && detail::ragged(options.embeddings))
@@ -2767,14 +2805,14 @@ public:
   }
 
   /// The same without options.
-  Returned<void> add_class_sheet(const std::string &title, const Dataset &dataset, Span<const std::int32_t> labels,
+  Returned<void> add_class_sheet(const std::string &title, const Dataset &dataset, Span<const std::int64_t> labels,
                                  const std::vector<std::string> &names) {
     return add_class_sheet(title, dataset, labels, names, ClassSheetOptions());
   }
 
   /// Adds a map of embeddings, one for each image of `dataset`; `labels` (may be empty) are classes of `names`, -1 for none.
   Returned<void> add_map(const std::string &title, Rows embeddings, const Dataset &dataset,
-                         Span<const std::int32_t> labels, const std::vector<std::string> &names,
+                         Span<const std::int64_t> labels, const std::vector<std::string> &names,
                          const MapOptions &options = {}) {
     // NULL means "none" to the library, so an empty object must not get there.
     if (!dataset) return detail::fail<void>(ErrorCode::InvalidArgument, "the data set is empty");
@@ -2782,7 +2820,7 @@ public:
   }
 
   /// The same of embeddings whose images are not at hand; points are numbered.
-  Returned<void> add_map(const std::string &title, Rows embeddings, Span<const std::int32_t> labels = {},
+  Returned<void> add_map(const std::string &title, Rows embeddings, Span<const std::int64_t> labels = {},
                          const std::vector<std::string> &names = {}, const MapOptions &options = {}) {
     return add_map_of(title, embeddings, nullptr, labels, names, options);
   }
@@ -2832,7 +2870,7 @@ public:
 
 private:
   Returned<void> add_map_of(const std::string &title, Rows embeddings, const seed_dataset *dataset,
-                            Span<const std::int32_t> labels, const std::vector<std::string> &names,
+                            Span<const std::int64_t> labels, const std::vector<std::string> &names,
                             const MapOptions &options) {
     if (detail::ragged(embeddings))
       return detail::fail<void>(ErrorCode::InvalidArgument, detail::raggedness("embeddings", embeddings));

@@ -71,6 +71,14 @@ func TestAnomaly(t *testing.T) {
 		math.Abs(float64(found.Score-scores[1].Score)) > 1e-3*float64(found.Score) {
 		t.Errorf("the map is %d × %d, %v", found.Width, found.Height, found.AnomalyScore)
 	}
+	frame := must[seed.Frame](t)(seed.FrameOf(goodPart(3, true)))
+	painted := must[seed.Frame](t)(found.Picture(frame, float32(math.NaN()), float32(math.NaN())))
+	decoded := must[seed.Frame](t)(seed.Decode(must[[]byte](t)(painted.PNG())))
+	if painted.Width != 64 || painted.Format != seed.RGB8 || !slices.Equal(painted.Pix, decoded.Pix) {
+		t.Errorf("the painted map is %d × %d", painted.Width, painted.Height)
+	}
+	ok(t, painted.SavePNG(filepath.Join(t.TempDir(), "map.png")))
+	fails(t, seed.ErrIO, painted.SavePNG("/no/such/folder/map.png"))
 	mask := make([]bool, 64*64)
 	for i := range mask {
 		x, y := i%64, i/64
@@ -184,7 +192,7 @@ func TestMeasures(t *testing.T) {
 	fails(t, seed.ErrInvalidArgument, err)
 
 	features := seed.Embeddings{Dim: 2}
-	var labels []int32
+	var labels []int64
 	for i := range 30 {
 		tilt := float32(i) / 100
 		if i%2 == 0 {
@@ -192,7 +200,7 @@ func TestMeasures(t *testing.T) {
 		} else {
 			features.Values = append(features.Values, tilt, 1)
 		}
-		labels = append(labels, int32(i%2))
+		labels = append(labels, int64(i%2))
 	}
 	labels[4] = -1
 	result := must[seed.LinearResult](t)(seed.Linear(t.Context(), features, labels, seed.LinearOptions{Splits: 3}))

@@ -66,6 +66,12 @@ seed_error *seed_go_image_decode(const uint8_t *bytes, size_t length, seed_go_sh
   return shaped(seed_image_decode(bytes, length, &image, buffer, capacity, needed), &image, shape);
 }
 
+seed_error *seed_go_heat_map_picture(const seed_image *frame, const float *map, size_t pixels, float low, float high,
+                                     seed_go_shape *shape, uint8_t *buffer, size_t capacity, size_t *needed) {
+  seed_image image = {0};
+  return shaped(seed_heat_map_picture(frame, map, pixels, low, high, &image, buffer, capacity, needed), &image, shape);
+}
+
 seed_error *seed_go_dataset_pixels(const seed_dataset *dataset, size_t index, seed_go_shape *shape, uint8_t *buffer,
                                    size_t capacity, size_t *length) {
   seed_image image = {0};
@@ -89,7 +95,7 @@ seed_error *seed_go_store_repair(const char *path, const char *new_path, uintptr
 
 seed_error *seed_go_classifier_fit(const seed_config *config, const seed_student *student,
                                    const seed_classifier *earlier, const seed_teacher *teacher,
-                                   const seed_dataset *dataset, const int32_t *labels, size_t label_count,
+                                   const seed_dataset *dataset, const int64_t *labels, size_t label_count,
                                    char **names, size_t class_count, uintptr_t handle,
                                    const seed_cancel_token *cancel, int32_t *outcome, seed_classifier **out) {
   return seed_classifier_fit(config, student, earlier, teacher, dataset, labels, label_count,
@@ -100,7 +106,7 @@ seed_error *seed_go_classifier_fit(const seed_config *config, const seed_student
 seed_error *seed_go_classifier_distil(const seed_config *config, const seed_student *student,
                                       const seed_classifier *earlier, const seed_teacher *teacher,
                                       const seed_classifier *taught_by, const seed_dataset *dataset,
-                                      const int32_t *labels, size_t label_count, char **names, size_t class_count,
+                                      const int64_t *labels, size_t label_count, char **names, size_t class_count,
                                       uintptr_t handle, const seed_cancel_token *cancel, int32_t *outcome,
                                       seed_classifier **out) {
   return seed_classifier_distil(config, student, earlier, teacher, taught_by, dataset, labels, label_count,
@@ -109,7 +115,7 @@ seed_error *seed_go_classifier_distil(const seed_config *config, const seed_stud
 }
 
 seed_error *seed_go_semi_supervised_evaluate(const seed_config *config, const seed_student *student,
-                                             const seed_dataset *dataset, const int32_t *labels, size_t label_count,
+                                             const seed_dataset *dataset, const int64_t *labels, size_t label_count,
                                              uint32_t splits, uintptr_t handle, const seed_cancel_token *cancel,
                                              seed_linear_result *result, double *recalls, size_t class_count) {
   return seed_semi_supervised_evaluate(config, student, dataset, labels, label_count, splits, handle ? on_count : NULL,
@@ -117,8 +123,8 @@ seed_error *seed_go_semi_supervised_evaluate(const seed_config *config, const se
 }
 
 seed_error *seed_go_transfer_evaluate(const seed_config *config, const seed_student *student,
-                                      const seed_dataset *dataset, const int32_t *labels, size_t label_count,
-                                      const seed_dataset *test, const int32_t *test_labels, size_t test_label_count,
+                                      const seed_dataset *dataset, const int64_t *labels, size_t label_count,
+                                      const seed_dataset *test, const int64_t *test_labels, size_t test_label_count,
                                       uint32_t splits, uintptr_t handle, const seed_cancel_token *cancel,
                                       seed_linear_result *result, double *recalls, size_t class_count) {
   return seed_transfer_evaluate(config, student, dataset, labels, label_count, test, test_labels, test_label_count,
@@ -126,7 +132,7 @@ seed_error *seed_go_transfer_evaluate(const seed_config *config, const seed_stud
 }
 
 seed_error *seed_go_classifier_classify_dataset(const seed_classifier *classifier, const seed_dataset *dataset,
-                                                uintptr_t handle, const seed_cancel_token *cancel, int32_t *classes,
+                                                uintptr_t handle, const seed_cancel_token *cancel, int64_t *classes,
                                                 float *confidences, uint8_t *unsure, float *probabilities,
                                                 size_t capacity) {
   return seed_classifier_classify_dataset(classifier, dataset, handle ? on_count : NULL, (void *)handle, cancel, classes,
@@ -134,7 +140,7 @@ seed_error *seed_go_classifier_classify_dataset(const seed_classifier *classifie
 }
 
 seed_error *seed_go_classifier_judge(const seed_classifier *classifier, const seed_dataset *dataset,
-                                     const int32_t *labels, size_t label_count, uintptr_t handle,
+                                     const int64_t *labels, size_t label_count, uintptr_t handle,
                                      const seed_cancel_token *cancel, char *buffer, size_t capacity, size_t *length) {
   return seed_classifier_judge(classifier, dataset, labels, label_count, handle ? on_count : NULL, (void *)handle,
                                cancel, buffer, capacity, length);

@@ -162,7 +162,7 @@ func (c *Classifier) ClassifyFrames(frames ...Frame) ([]Verdict, error) {
 		return nil, err
 	}
 	defer c.handle.release()
-	return verdicts(object, len(frames), func(classes *C.int32_t, confidences *C.float, unsure *C.uint8_t, probabilities *C.float) error {
+	return verdicts(object, len(frames), func(classes *C.int64_t, confidences *C.float, unsure *C.uint8_t, probabilities *C.float) error {
 		return check(C.seed_classifier_classify(object, unsafe.SliceData(array), C.size_t(len(array)), classes, confidences, unsure,
 			probabilities))
 	})
@@ -188,7 +188,7 @@ func (c *Classifier) ClassifyDataset(ctx context.Context, dataset *Dataset, prog
 		if err := check(C.seed_dataset_count(images, &count)); err != nil {
 			return nil, err
 		}
-		answers, err := verdicts(object, int(count), func(classes *C.int32_t, confidences *C.float, unsure *C.uint8_t, probabilities *C.float) error {
+		answers, err := verdicts(object, int(count), func(classes *C.int64_t, confidences *C.float, unsure *C.uint8_t, probabilities *C.float) error {
 			return counted(ctx, progress, func(handle C.uintptr_t, token *C.seed_cancel_token) error {
 				return check(C.seed_go_classifier_classify_dataset(object, images, handle, token, classes, confidences, unsure,
 					probabilities, count))
@@ -202,12 +202,12 @@ func (c *Classifier) ClassifyDataset(ctx context.Context, dataset *Dataset, prog
 }
 
 // verdicts makes a call that fills four arrays for count images.
-func verdicts(object *C.seed_classifier, count int, call func(*C.int32_t, *C.float, *C.uint8_t, *C.float) error) ([]Verdict, error) {
+func verdicts(object *C.seed_classifier, count int, call func(*C.int64_t, *C.float, *C.uint8_t, *C.float) error) ([]Verdict, error) {
 	var width C.size_t
 	if err := check(C.seed_classifier_class_count(object, &width)); err != nil {
 		return nil, err
 	}
-	classes, confidences, unsure := make([]int32, count), make([]float32, count), make([]byte, count)
+	classes, confidences, unsure := make([]int64, count), make([]float32, count), make([]byte, count)
 	probabilities := make([]float32, count*int(width))
 	if err := call(classNumbers(classes), floats(confidences), octets(unsure), floats(probabilities)); err != nil {
 		return nil, err
@@ -225,7 +225,7 @@ func verdicts(object *C.seed_classifier, count int, call func(*C.int32_t, *C.flo
 // [Session.EmbedDataset].
 //
 // Errors: [ErrCancelled] when ctx or progress ended it.
-func (c *Classifier) Judge(ctx context.Context, dataset *Dataset, labels []int32, progress func(done, total int) error) (string, error) {
+func (c *Classifier) Judge(ctx context.Context, dataset *Dataset, labels []int64, progress func(done, total int) error) (string, error) {
 	object, err := c.inner().acquire()
 	if err != nil {
 		return "", err

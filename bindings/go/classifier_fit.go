@@ -64,7 +64,7 @@ type Labelled struct {
 	// Images are the images.
 	Images *Dataset
 	// Labels has one number for each image: its class, or −1 for none. [Dataset.ClassLabels] makes them of folders.
-	Labels []int32
+	Labels []int64
 	// Classes are the classes' names, all different; [Dataset.Classes] has those of folders.
 	Classes []string
 }
@@ -171,6 +171,6 @@ func fit(ctx context.Context, config *Config, student *C.seed_student, earlier *
 }
 
 // classNumbers is the C view of a slice; the call must keep to its length.
-func classNumbers(values []int32) *C.int32_t {
-	return (*C.int32_t)(unsafe.Pointer(unsafe.SliceData(values)))
+func classNumbers(values []int64) *C.int64_t {
+	return (*C.int64_t)(unsafe.Pointer(unsafe.SliceData(values)))
 }

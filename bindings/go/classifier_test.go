@@ -34,7 +34,7 @@ func labelledStripes(t testing.TB) (seed.Labelled, []image.Image) {
 		pictures = append(pictures, picture)
 		must[int](t)(images.Push(picture, fmt.Sprintf("%s/%d.png", class, i)))
 	}
-	labels := must[[]int32](t)(images.ClassLabels())
+	labels := must[[]int64](t)(images.ClassLabels())
 	return seed.Labelled{Images: images, Labels: labels, Classes: must[[]string](t)(images.Classes())}, pictures
 }
 
@@ -51,7 +51,7 @@ func TestClassesOfFolders(t *testing.T) {
 		t.Errorf("classes %q", labelled.Classes)
 	}
 	must[int](t)(labelled.Images.Push(stripes(3, 8, 8), "loose.png"))
-	labels := must[[]int32](t)(labelled.Images.ClassLabels())
+	labels := must[[]int64](t)(labelled.Images.ClassLabels())
 	if len(labels) != 25 || labels[0] != 0 || labels[1] != 1 || labels[24] != -1 {
 		t.Errorf("labels %v", labels)
 	}
@@ -162,7 +162,7 @@ func TestClassifier(t *testing.T) {
 	for i := range 6 {
 		must[int](t)(labelled.Images.Push(gradient(30+i, 30), fmt.Sprintf("xgradient/%d", i)))
 	}
-	labelled.Labels, labelled.Classes = must[[]int32](t)(labelled.Images.ClassLabels()), must[[]string](t)(labelled.Images.Classes())
+	labelled.Labels, labelled.Classes = must[[]int64](t)(labelled.Images.ClassLabels()), must[[]string](t)(labelled.Images.Classes())
 	wider := must[*seed.Classifier](t)(seed.ExtendClassifier(t.Context(), config, again, labelled, seed.FitOptions{}))
 	defer wider.Close()
 	if verdict := must[[]seed.Verdict](t)(wider.Classify(gradient(30, 30)))[0]; verdict.Class != 2 {

@@ -5,14 +5,14 @@ import "C"
 
 // ClassLabels has a label for each image: the number of its class, which is the first folder of its name; −1 for an image outside
 // of all folders. Classes are numbered by their names in order.
-func (d *Dataset) ClassLabels() ([]int32, error) {
+func (d *Dataset) ClassLabels() ([]int64, error) {
 	object, err := d.inner().acquire()
 	if err != nil {
 		return nil, err
 	}
 	defer d.handle.release()
-	return fill(func(buffer *int32, capacity C.size_t, length *C.size_t) *C.seed_error {
-		return C.seed_dataset_class_labels(object, (*C.int32_t)(buffer), capacity, length)
+	return fill(func(buffer *int64, capacity C.size_t, length *C.size_t) *C.seed_error {
+		return C.seed_dataset_class_labels(object, (*C.int64_t)(buffer), capacity, length)
 	})
 }
 

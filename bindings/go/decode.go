@@ -35,3 +35,51 @@ func fillFrame(call func(*C.seed_go_shape, *C.uint8_t, C.size_t, *C.size_t) *C.s
 func octets(bytes []byte) *C.uint8_t {
 	return (*C.uint8_t)(unsafe.Pointer(unsafe.SliceData(bytes)))
 }
+
+// PNG encodes the frame as a PNG file, every bit kept.
+func (f Frame) PNG() ([]byte, error) {
+	if err := Init(); err != nil {
+		return nil, err
+	}
+	array, unpin, err := views([]Frame{f})
+	if err != nil {
+		return nil, err
+	}
+	defer unpin()
+	return fill(func(buffer *byte, capacity C.size_t, length *C.size_t) *C.seed_error {
+		return C.seed_image_encode(unsafe.SliceData(array), (*C.uint8_t)(unsafe.Pointer(buffer)), capacity, length)
+	})
+}
+
+// SavePNG writes the frame as a PNG file, atomically.
+func (f Frame) SavePNG(path string) error {
+	if err := Init(); err != nil {
+		return err
+	}
+	array, unpin, err := views([]Frame{f})
+	if err != nil {
+		return err
+	}
+	defer unpin()
+	var t texts
+	defer t.free()
+	file := t.add("path", path)
+	if t.err != nil {
+		return t.err
+	}
+	return check(C.seed_image_save(unsafe.SliceData(array), file))
+}
+
+// Picture paints the heat map over the frame that it is of. A distance of low leaves a pixel as it is, one of high gives it the darkest
+// colour; NaN is the map's own lowest or highest value.
+func (m AnomalyMap) Picture(frame Frame, low, high float32) (Frame, error) {
+	array, unpin, err := views([]Frame{frame})
+	if err != nil {
+		return Frame{}, err
+	}
+	defer unpin()
+	return fillFrame(func(shape *C.seed_go_shape, buffer *C.uint8_t, capacity C.size_t, length *C.size_t) *C.seed_error {
+		return C.seed_go_heat_map_picture(unsafe.SliceData(array), floats(m.Distances), C.size_t(len(m.Distances)), C.float(low),
+			C.float(high), shape, buffer, capacity, length)
+	})
+}

@@ -5,7 +5,10 @@ import "C"
 
 import "context"
 
-// GateOptions say by how much a new student may be worse than the old; 0 is the default everywhere.
+// OptionZero is the value 0 in an option whose 0 is the default: a margin of 0, no replay.
+const OptionZero = -1.0
+
+// GateOptions say by how much a new student may be worse than the old; 0 is the default everywhere, [OptionZero] the value 0.
 type GateOptions struct {
 	// K is the number of neighbours of overlap and of kNN. Default: 10.
 	K int

@@ -99,7 +99,7 @@ type LinearResult struct {
 
 // Linear is the linear protocol: logistic regression on frozen features, over random splits. A third of each class is for testing.
 // labels are class numbers from 0, −1 for a vector to be left out.
-func Linear(ctx context.Context, features Embeddings, labels []int32, options LinearOptions) (LinearResult, error) {
+func Linear(ctx context.Context, features Embeddings, labels []int64, options LinearOptions) (LinearResult, error) {
 	if err := features.check("features"); err != nil {
 		return LinearResult{}, err
 	}

@@ -73,7 +73,7 @@ func nightProgressFrom(c *C.seed_night_progress) NightProgress {
 	}
 }
 
-// NightOptions say how much of what a night takes; 0 is the default everywhere.
+// NightOptions say how much of what a night takes; 0 is the default everywhere, [OptionZero] the value 0.
 type NightOptions struct {
 	// MinNewFrames are new frames without which there is nothing to do. Default: 64.
 	MinNewFrames uint64
@@ -90,7 +90,7 @@ type NightOptions struct {
 	K int
 	// HeldOut is the share of frames that is held out of training. Default: .2.
 	HeldOut float64
-	// Replay is the share of older frames among those that are distilled on; negative: none. Default: .5.
+	// Replay is the share of older frames among those that are distilled on; [OptionZero]: none. Default: .5.
 	Replay float64
 	// KLMargin is the share of the old student's KL that the new one's may be above it. Default: 0.02.
 	KLMargin float64

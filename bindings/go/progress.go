@@ -20,7 +20,7 @@ type Progress struct {
 	SkippedImages uint64
 	// Loss is the mean since the report before.
 	Loss float64
-	// LearningRate is that of the last step.
+	// LearningRate is that of the last step: the setting learning_rate·batch_size/256 at its highest.
 	LearningRate float64
 	// ImagesPerSecond is the rate since the report before.
 	ImagesPerSecond float64

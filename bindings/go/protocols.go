@@ -22,7 +22,7 @@ type Classed struct {
 	// Images are the images.
 	Images *Dataset
 	// Labels has one number for each image.
-	Labels []int32
+	Labels []int64
 }
 
 // SemiSupervised is the semi-supervised protocol: all layers of a copy of student are fine-tuned on few labels
@@ -54,7 +54,7 @@ func protocol(ctx context.Context, config *Config, student *Student, classed Cla
 	if splits < 0 || int64(splits) > math.MaxUint32 {
 		return LinearResult{}, invalid("splits is %d, expected at least 1", splits)
 	}
-	all := [][]int32{classed.Labels}
+	all := [][]int64{classed.Labels}
 	if test != nil {
 		all = append(all, test.Labels)
 	}

@@ -13,7 +13,7 @@ type ClassSheet struct {
 	// Embeddings has one row for each image: the most typical and the most unusual images are shown. Empty: some at even distances.
 	Embeddings Embeddings
 	// Answers are a classifier's, −1 for none: what it took for another class is shown. Empty: none.
-	Answers []int32
+	Answers []int64
 	// Confidences are the answers' probabilities: the surest mistakes come first. May be empty.
 	Confidences []float32
 	// PerClass is the number of pictures in each column; 0: 6.
@@ -61,7 +61,7 @@ func (r *Report) AddClassSheet(title string, labelled Labelled, sheet ClassSheet
 }
 
 // AddConfusionOf adds the confusion matrix of any answers: labels are the true classes, answers what was said, −1 for none in both.
-func (r *Report) AddConfusionOf(title string, labels, answers []int32, names []string) error {
+func (r *Report) AddConfusionOf(title string, labels, answers []int64, names []string) error {
 	if len(labels) != len(answers) {
 		return invalid("%d answers for %d labels", len(answers), len(labels))
 	}
@@ -183,8 +183,8 @@ func (r *Report) AddHeatMap(sheet string, figure HeatFigure) error {
 }
 
 // classes is the C view of a slice; the call must keep to its length. NULL for none.
-func classes(values []int32) *C.int32_t {
-	return (*C.int32_t)(unsafe.Pointer(unsafe.SliceData(given(values))))
+func classes(values []int64) *C.int64_t {
+	return (*C.int64_t)(unsafe.Pointer(unsafe.SliceData(given(values))))
 }
 
 // given is the slice, or nil where it has no element: what is not NULL is read.

@@ -46,13 +46,13 @@ func TestReport(t *testing.T) {
 func TestReportOfImages(t *testing.T) {
 	images := must[*seed.Dataset](t)(seed.OpenFolder(imageFolder(t, 6)))
 	defer images.Close()
-	labelled := seed.Labelled{Images: images, Labels: []int32{0, 0, 1, 1, 1, -1}, Classes: []string{"good", "<crack>"}}
+	labelled := seed.Labelled{Images: images, Labels: []int64{0, 0, 1, 1, 1, -1}, Classes: []string{"good", "<crack>"}}
 	rows := seed.Embeddings{Values: []float32{1, 0, 1, .1, 0, 1, .2, 1, .9, 1, 1, 1}, Dim: 2}
-	answers, confidences := []int32{0, 1, 1, 1, 0, -1}, []float32{.9, .8, .7, .6, .5, .4}
+	answers, confidences := []int64{0, 1, 1, 1, 0, -1}, []float32{.9, .8, .7, .6, .5, .4}
 	report := must[*seed.Report](t)(seed.NewReport("images"))
 	defer report.Close()
 	ok(t, report.AddHeading("a heading"))
-	ok(t, report.AddClassSheet("plain", labelled, seed.ClassSheet{Answers: []int32{}, Confidences: []float32{}}))
+	ok(t, report.AddClassSheet("plain", labelled, seed.ClassSheet{Answers: []int64{}, Confidences: []float32{}}))
 	whole := seed.ClassSheet{Embeddings: rows, Answers: answers, Confidences: confidences, PerClass: 2}
 	ok(t, report.AddClassSheet("whole", labelled, whole))
 	ok(t, report.AddConfusionOf("confusion", labelled.Labels, answers, labelled.Classes))

@@ -127,11 +127,20 @@ func (s *Store) inner() *handle[*C.seed_store] {
 	return s.handle
 }
 
-// Close stores what waits and closes, for which it does wait. What a full disk keeps from being stored is tried once more and
-// lost then, which the log says: call Flush before to be sure. Data sets of the store live on. The error is always nil.
+// Close stores what waits and closes, for which it does wait. Data sets of the store live on. Only the first call can fail.
+//
+// Errors: [ErrIO] (a full disk, after one more try) when frames that had got a number are lost, how many and why, or when what was
+// stored could not be synced. The store is closed then, too.
 func (s *Store) Close() error {
+	object, err := s.inner().acquire()
+	if err != nil {
+		// Closed already.
+		return nil
+	}
+	err = check(C.seed_store_close(object))
+	s.handle.release()
 	s.inner().close()
-	return nil
+	return err
 }
 
 // SetSession gives frames without an embedding that of session, as it is now, in the store's thread from now on; nil ends it.

@@ -13,6 +13,7 @@
 
 #include "seed.hpp"
 
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -47,7 +48,7 @@ void set(Options &options, const std::string &word) {
 struct Images {
   seed::Dataset dataset;
   std::vector<std::string> names;
-  std::vector<std::int32_t> labels;
+  std::vector<std::int64_t> labels;
 
   explicit Images(const std::string &folder) : dataset(seed::Dataset::open_folder(folder)) {
     labels = dataset.class_labels();
@@ -71,14 +72,21 @@ seed::Student network_of(const std::string &network, const seed::Config &config)
 // What answers that know nothing reach in the mean over the classes.
 void print_chance(std::size_t classes) { std::printf("  %-16s %.3f\n", "chance", 1.0 / static_cast<double>(classes)); }
 
-void print(const char *what, double mean, double deviation) { std::printf("  %-16s %.3f ± %.3f\n", what, mean, deviation); }
+// NaN is what cannot be computed: AUROC without images of two classes, the recall of a class without a test image.
+void print(const char *what, double mean, double deviation) {
+  if (std::isnan(mean)) std::printf("  %-16s n/a\n", what);
+  else std::printf("  %-16s %.3f ± %.3f\n", what, mean, deviation);
+}
 
 void print(const seed::LinearResult &result, const std::vector<std::string> &names) {
   print("accuracy", result.accuracy_mean, result.accuracy_deviation);
   print("balanced recall", result.balanced_recall_mean, result.balanced_recall_deviation);
   print("AUROC", result.auroc_mean, result.auroc_deviation);
   print_chance(names.size());
-  for (std::size_t i = 0; i < result.recalls.size(); ++i) std::printf("  recall of %s %.3f\n", names[i].c_str(), result.recalls[i]);
+  for (std::size_t i = 0; i < result.recalls.size(); ++i) {
+    if (std::isnan(result.recalls[i])) std::printf("  recall of %s n/a\n", names[i].c_str());
+    else std::printf("  recall of %s %.3f\n", names[i].c_str(), result.recalls[i]);
+  }
 }
 
 // On frozen features: kNN, or linear on these shares of the labels.

@@ -36,7 +36,7 @@ void set(seed::Config &config, const std::string &word) {
 struct Images {
   seed::Dataset dataset;
   std::vector<std::string> names;
-  std::vector<std::int32_t> labels;
+  std::vector<std::int64_t> labels;
 
   explicit Images(const std::string &folder) : dataset(seed::Dataset::open_folder(folder)) {
     labels = dataset.class_labels();
@@ -50,7 +50,7 @@ struct Images {
       const auto place = std::find(order.begin(), order.end(), names[static_cast<std::size_t>(label)]);
       if (place == order.end())
         throw std::runtime_error("the classifier has no class " + names[static_cast<std::size_t>(label)]);
-      label = static_cast<std::int32_t>(place - order.begin());
+      label = static_cast<std::int64_t>(place - order.begin());
     }
     names = order;
   }

@@ -13,7 +13,7 @@ use super::dataset::seed_dataset;
 use super::error::seed_error;
 use super::handle::{Guarded, free, handle, warnings, with};
 use super::image::{Images, seed_image};
-use super::pointers::{array, check_out, fill, fill_text, put, put_new, text};
+use super::pointers::{self, check_out, fill, fill_text, put, put_new, text};
 use super::session::{options, seed_count_callback};
 use crate::infer::{Classifier, Output, Verdicts};
 use crate::{Error, ErrorKind, Result};
@@ -147,7 +147,7 @@ pub unsafe extern "C" fn seed_classifier_confusion_csv(
 
 /// Places for the answers to some images, each of which may be NULL.
 struct Places {
-    classes: *mut i32,
+    classes: *mut i64,
     confidences: *mut f32,
     unsure: *mut u8,
     probabilities: *mut f32,
@@ -161,7 +161,7 @@ impl Places {
             ("probabilities", self.probabilities.is_null(), self.probabilities.is_aligned()),
         ] {
             if !pointer && !aligned {
-                return Err(Error::invalid(format!("{name} is not aligned to 4 bytes")));
+                return Err(Error::invalid(format!("{name} is not aligned to its type")));
             }
         }
         Ok(())
@@ -178,7 +178,7 @@ impl Places {
             unsafe {
                 if !self.classes.is_null() {
                     // Classes are bounded by the file's format, far below 2^31.
-                    self.classes.add(i).write(if broken { -1 } else { verdicts.class(i) as i32 });
+                    self.classes.add(i).write(if broken { -1 } else { verdicts.class(i) as i64 });
                 }
                 if !self.confidences.is_null() {
                     self.confidences.add(i).write(if broken { 0.0 } else { verdicts.probability(i) });
@@ -205,7 +205,7 @@ pub unsafe extern "C" fn seed_classifier_classify(
     classifier: *const seed_classifier,
     images: *const seed_image,
     count: usize,
-    classes: *mut i32,
+    classes: *mut i64,
     confidences: *mut f32,
     unsure: *mut u8,
     probabilities: *mut f32,
@@ -233,7 +233,7 @@ pub unsafe extern "C" fn seed_classifier_classify_dataset(
     callback: seed_count_callback,
     user_data: *mut c_void,
     cancel: *const seed_cancel_token,
-    classes: *mut i32,
+    classes: *mut i64,
     confidences: *mut f32,
     unsure: *mut u8,
     probabilities: *mut f32,
@@ -275,7 +275,7 @@ pub unsafe extern "C" fn seed_classifier_classify_dataset(
 pub unsafe extern "C" fn seed_classifier_judge(
     classifier: *const seed_classifier,
     dataset: *const seed_dataset,
-    labels: *const i32,
+    labels: *const i64,
     label_count: usize,
     callback: seed_count_callback,
     user_data: *mut c_void,
@@ -287,7 +287,7 @@ pub unsafe extern "C" fn seed_classifier_judge(
     catch(|| unsafe {
         let cancel = token(cancel)?;
         let dataset = with(dataset, |dataset| Ok(Arc::clone(dataset)))?;
-        let labels = array("labels", labels, label_count)?;
+        let labels = &pointers::labels("labels", labels, label_count)?;
         let text = with(classifier, |classifier| {
             let asked = Asked::default();
             let mut progress = asked.going_on(callback, user_data, cancel);

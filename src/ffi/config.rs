@@ -11,6 +11,9 @@ use crate::{Error, ErrorKind};
 
 /// Settings of a run or a session, under string keys; docs/abi.md lists them with bounds and defaults. Objects made with a
 /// configuration keep a copy: changing it later changes nothing of theirs.
+///
+/// "learning_rate" is for 256 images a step: a run's highest rate is learning_rate·batch_size/256, so 0.2 at a batch of 32 is 0.025.
+/// "finetune.learning_rate" and "anomaly.learning_rate" are taken as they are.
 pub struct seed_config(Guarded<Config>);
 handle!(seed_config, Config);
 

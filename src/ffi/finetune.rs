@@ -11,7 +11,7 @@ use super::config::seed_config;
 use super::dataset::seed_dataset;
 use super::error::seed_error;
 use super::handle::with;
-use super::pointers::{array, check_out, put, put_new, text};
+use super::pointers::{self, array, check_out, put, put_new, text};
 use super::student::seed_student;
 use super::teacher::seed_teacher;
 use super::trainer::outcome_code;
@@ -106,7 +106,7 @@ pub unsafe extern "C" fn seed_classifier_fit(
     earlier: *const seed_classifier,
     teacher: *const seed_teacher,
     dataset: *const seed_dataset,
-    labels: *const i32,
+    labels: *const i64,
     label_count: usize,
     names: *const *const c_char,
     class_count: usize,
@@ -118,7 +118,9 @@ pub unsafe extern "C" fn seed_classifier_fit(
 ) -> *mut seed_error {
     let fit = Fit { config, student, earlier, teacher, dataset, callback, user_data, cancel, outcome, out };
     // SAFETY: passed on from the C caller, as in every function of this file.
-    catch(|| unsafe { fit.run(None, array("labels", labels, label_count), array("names", names, class_count)) })
+    catch(|| unsafe {
+        fit.run(None, pointers::labels("labels", labels, label_count), array("names", names, class_count))
+    })
 }
 
 /// As seed_classifier_fit in the "finetune.mode" full, but the student also learns what `taught_by`, the classifier of a teacher,
@@ -139,7 +141,7 @@ pub unsafe extern "C" fn seed_classifier_distil(
     teacher: *const seed_teacher,
     taught_by: *const seed_classifier,
     dataset: *const seed_dataset,
-    labels: *const i32,
+    labels: *const i64,
     label_count: usize,
     names: *const *const c_char,
     class_count: usize,
@@ -152,7 +154,7 @@ pub unsafe extern "C" fn seed_classifier_distil(
     let fit = Fit { config, student, earlier, teacher, dataset, callback, user_data, cancel, outcome, out };
     catch(|| unsafe {
         let tutor = with(taught_by, |classifier| Ok(Arc::clone(classifier)))?;
-        fit.run(Some(tutor), array("labels", labels, label_count), array("names", names, class_count))
+        fit.run(Some(tutor), pointers::labels("labels", labels, label_count), array("names", names, class_count))
     })
 }
 
@@ -176,7 +178,7 @@ impl Fit {
     unsafe fn run(
         &self,
         classifier: Option<Arc<Classifier>>,
-        labels: Result<&[i32]>,
+        labels: Result<Vec<i32>>,
         names: Result<&[*const c_char]>,
     ) -> Result<()> {
         let &Self { config, student, earlier, teacher, dataset, callback, user_data, cancel, outcome, out } = self;
@@ -202,7 +204,7 @@ impl Fit {
                 texts.push(text(&format!("names[{i}]"), name)?.to_owned());
             }
             let cancel = token(cancel)?;
-            let images = Labelled { dataset: &dataset, labels, names: &texts };
+            let images = Labelled { dataset: &dataset, labels: &labels, names: &texts };
             let teachers = Teachers { anchor, classifier };
             let asked = Asked::default();
             let made = finetune_with(&config, start, teachers, &images, &cancel, |progress| {

@@ -9,7 +9,12 @@ use super::error::seed_error;
 use super::handle::with;
 use super::pointers::{check_out, fill, fill_text, put};
 use crate::data::labels::FolderLabels;
+use crate::memory::collected;
 use crate::{Error, Result};
+
+fn gathered(labels: Vec<i32>) -> Result<Vec<i64>> {
+    collected(labels.into_iter().map(i64::from), "the labels of a data set")
+}
 
 fn of(dataset: *const seed_dataset) -> Result<FolderLabels> {
     with(dataset, |dataset| FolderLabels::of(&Arc::clone(dataset)))
@@ -20,12 +25,12 @@ fn of(dataset: *const seed_dataset) -> Result<FolderLabels> {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_dataset_class_labels(
     dataset: *const seed_dataset,
-    buffer: *mut i32,
+    buffer: *mut i64,
     capacity: usize,
     length: *mut usize,
 ) -> *mut seed_error {
     // SAFETY: passed on from the C caller, as in every function of this file.
-    catch(|| unsafe { fill(&of(dataset)?.labels, buffer, capacity, length) })
+    catch(|| unsafe { fill(&gathered(of(dataset)?.labels)?, buffer, capacity, length) })
 }
 
 /// How many classes seed_dataset_class_labels tells apart.

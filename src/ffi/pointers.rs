@@ -3,6 +3,7 @@
 use std::ffi::{CStr, c_char};
 
 use super::handle::{Handle, create};
+use crate::memory::room;
 use crate::{Error, ErrorKind, Result};
 
 /// The text at `pointer`, which must be UTF-8.
@@ -30,6 +31,21 @@ pub(super) unsafe fn array<'a, T>(name: &str, pointer: *const T, count: usize) -
     check_array(name, pointer, count)?;
     // SAFETY: by contract; NULL, alignment and length were checked.
     Ok(unsafe { std::slice::from_raw_parts(pointer, count) })
+}
+
+/// The class numbers at `pointer`, -1 for none; more than a table of classes can number is no class.
+///
+/// # Safety
+/// As [`array`].
+pub(super) unsafe fn labels(name: &str, pointer: *const i64, count: usize) -> Result<Vec<i32>> {
+    // SAFETY: by contract.
+    let given = unsafe { array(name, pointer, count) }?;
+    let mut labels = room(count, "labels")?;
+    for (i, &label) in given.iter().enumerate() {
+        let reason = || Error::invalid(format!("{name}[{i}] is {label}, expected a class from 0, or -1 for none"));
+        labels.push(i32::try_from(label).ok().filter(|&label| label >= -1).ok_or_else(reason)?);
+    }
+    Ok(labels)
 }
 
 fn check_array<T>(name: &str, pointer: *const T, count: usize) -> Result<()> {

@@ -3,7 +3,7 @@
 use super::border::catch;
 use super::cancel::{seed_cancel_token, token};
 use super::error::seed_error;
-use super::pointers::{array, check_optional, check_out, product, put};
+use super::pointers::{self, array, check_optional, check_out, product, put};
 use crate::eval::Embeddings;
 use crate::train::finetune::probe::{Probe, ProbeScores, linear_probe};
 use crate::{Error, ErrorKind, Result};
@@ -44,7 +44,7 @@ pub unsafe extern "C" fn seed_linear_evaluate(
     features: *const f32,
     count: usize,
     dim: usize,
-    labels: *const i32,
+    labels: *const i64,
     splits: u32,
     seed: u64,
     label_fraction: f64,
@@ -61,7 +61,7 @@ pub unsafe extern "C" fn seed_linear_evaluate(
         }
         let cancel = token(cancel)?;
         let features = Embeddings::new(array("features", features, product("features", count, dim)?)?, dim)?;
-        let labels = array("labels", labels, count)?;
+        let labels = &pointers::labels("labels", labels, count)?;
         let probe = Probe { splits, seed, label_fraction, ..Probe::default() };
         let found = linear_probe(&features, labels, &probe, &mut || cancel.wait().1)?;
         places.write(&found)

@@ -10,7 +10,7 @@ use super::config::seed_config;
 use super::dataset::seed_dataset;
 use super::error::seed_error;
 use super::handle::with;
-use super::pointers::array;
+use super::pointers;
 use super::probe::{Places, seed_linear_result};
 use super::session::seed_count_callback;
 use super::student::seed_student;
@@ -73,7 +73,7 @@ pub unsafe extern "C" fn seed_semi_supervised_evaluate(
     config: *const seed_config,
     student: *const seed_student,
     dataset: *const seed_dataset,
-    labels: *const i32,
+    labels: *const i64,
     label_count: usize,
     splits: u32,
     callback: seed_count_callback,
@@ -87,7 +87,7 @@ pub unsafe extern "C" fn seed_semi_supervised_evaluate(
     catch(|| unsafe {
         let places = Places::new(result, recalls, class_count)?;
         let dataset = with(dataset, |dataset| Ok(Arc::clone(dataset)))?;
-        let labels = array("labels", labels, label_count)?;
+        let labels = &pointers::labels("labels", labels, label_count)?;
         places.check(self::class_count(labels)?)?;
         let images = Classed { dataset: &dataset, labels };
         let call = Call { config, student, callback, user_data, cancel };
@@ -113,10 +113,10 @@ pub unsafe extern "C" fn seed_transfer_evaluate(
     config: *const seed_config,
     student: *const seed_student,
     dataset: *const seed_dataset,
-    labels: *const i32,
+    labels: *const i64,
     label_count: usize,
     test: *const seed_dataset,
-    test_labels: *const i32,
+    test_labels: *const i64,
     test_label_count: usize,
     splits: u32,
     callback: seed_count_callback,
@@ -129,12 +129,13 @@ pub unsafe extern "C" fn seed_transfer_evaluate(
     catch(|| unsafe {
         let places = Places::new(result, recalls, class_count)?;
         let dataset = with(dataset, |dataset| Ok(Arc::clone(dataset)))?;
-        let labels = array("labels", labels, label_count)?;
+        let labels = &pointers::labels("labels", labels, label_count)?;
         let test = if test.is_null() { None } else { Some(with(test, |test| Ok(Arc::clone(test)))?) };
-        let test = match &test {
-            Some(dataset) => Some(Classed { dataset, labels: array("test_labels", test_labels, test_label_count)? }),
-            None => None,
+        let test_labels = match &test {
+            Some(_) => pointers::labels("test_labels", test_labels, test_label_count)?,
+            None => Vec::new(),
         };
+        let test = test.as_ref().map(|dataset| Classed { dataset, labels: &test_labels });
         let tested = test.map_or(Ok(0), |test| self::class_count(test.labels))?;
         places.check(self::class_count(labels)?.max(tested))?;
         let images = Classed { dataset: &dataset, labels };

@@ -10,7 +10,7 @@ use super::error::seed_error;
 use super::eval::vectors;
 use super::handle::{with, with_mut};
 use super::image::{Images, seed_image};
-use super::pointers::{array, text};
+use super::pointers::{self, array, text};
 use super::report::{seed_report, texts, thumbnail_with};
 use super::store::check_size;
 use crate::data::Dataset;
@@ -55,13 +55,13 @@ pub unsafe extern "C" fn seed_report_add_class_sheet(
     report: *mut seed_report,
     title: *const c_char,
     dataset: *const seed_dataset,
-    labels: *const i32,
+    labels: *const i64,
     label_count: usize,
     names: *const *const c_char,
     class_count: usize,
     embeddings: *const f32,
     dim: usize,
-    classes: *const i32,
+    classes: *const i64,
     confidences: *const f32,
     per_class: usize,
 ) -> *mut seed_error {
@@ -72,8 +72,9 @@ pub unsafe extern "C" fn seed_report_add_class_sheet(
         let names = owned(names, class_count)?;
         let rows = if embeddings.is_null() { None } else { Some(vectors("embeddings", embeddings, label_count, dim)?) };
         let shares = if confidences.is_null() { None } else { Some(array("confidences", confidences, label_count)?) };
-        let answers = if classes.is_null() { None } else { Some((array("classes", classes, label_count)?, shares)) };
-        let labels = array("labels", labels, label_count)?;
+        let answers = if classes.is_null() { None } else { Some(pointers::labels("classes", classes, label_count)?) };
+        let answers = answers.as_ref().map(|answers| (answers.as_slice(), shares));
+        let labels = &pointers::labels("labels", labels, label_count)?;
         let of = ClassImages { names: &names, labels, embeddings: rows, answers };
         with_mut(report, |report| {
             report.class_sheet(title, &of, per_class, |image, caption| thumbnail_with(&dataset, image, caption))
@@ -109,8 +110,8 @@ pub unsafe extern "C" fn seed_report_add_confusion(
 pub unsafe extern "C" fn seed_report_add_confusion_of(
     report: *mut seed_report,
     title: *const c_char,
-    labels: *const i32,
-    classes: *const i32,
+    labels: *const i64,
+    classes: *const i64,
     count: usize,
     names: *const *const c_char,
     class_count: usize,
@@ -118,14 +119,12 @@ pub unsafe extern "C" fn seed_report_add_confusion_of(
     catch(|| unsafe {
         let title = text("title", title)?;
         let names = owned(names, class_count)?;
-        let (truth, answers) = (array("labels", labels, count)?, array("classes", classes, count)?);
-        if let Some(bad) = truth.iter().chain(answers).find(|&&class| class < -1) {
-            return Err(Error::invalid(format!("a class is {bad}, expected -1 or a number from 0")));
-        }
-        let pairs = || truth.iter().zip(answers).filter(|&(&truth, &answer)| truth >= 0 && answer >= 0);
+        let truth = pointers::labels("labels", labels, count)?;
+        let answers = pointers::labels("classes", classes, count)?;
+        let pairs = || truth.iter().zip(&answers).filter(|&(&truth, &answer)| truth >= 0 && answer >= 0);
         let known = gathered(pairs().map(|(&truth, _)| truth as usize), "labels")?;
-        let answers = gathered(pairs().map(|(_, &answer)| answer as usize), "classes")?;
-        let confusion = Confusion::of(&answers, &known, names.len())?;
+        let called = gathered(pairs().map(|(_, &answer)| answer as usize), "classes")?;
+        let confusion = Confusion::of(&called, &known, names.len())?;
         with_mut(report, |report| report.confusion(title, &names, &confusion))
     })
 }
@@ -143,7 +142,7 @@ pub unsafe extern "C" fn seed_report_add_map(
     embeddings: *const f32,
     count: usize,
     dim: usize,
-    labels: *const i32,
+    labels: *const i64,
     names: *const *const c_char,
     class_count: usize,
     dataset: *const seed_dataset,
@@ -154,7 +153,8 @@ pub unsafe extern "C" fn seed_report_add_map(
         let config = read_options(options)?;
         let rows = vectors("embeddings", embeddings, count, dim)?;
         let dataset = if dataset.is_null() { None } else { Some(images(dataset, "embeddings", count)?) };
-        let labels = if labels.is_null() { &[][..] } else { array("labels", labels, count)? };
+        let labels = if labels.is_null() { Vec::new() } else { pointers::labels("labels", labels, count)? };
+        let labels = labels.as_slice();
         let names = if labels.is_empty() { Vec::new() } else { owned(names, class_count)? };
         let name_of = |&row: &u32| match &dataset {
             Some(dataset) => dataset.name(row as usize),

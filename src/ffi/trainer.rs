@@ -50,7 +50,7 @@ pub struct seed_progress {
     pub skipped_images: u64,
     /// Mean loss since the report before; NaN in the first report, which comes before the first step.
     pub loss: f64,
-    /// Learning rate of the last step.
+    /// Learning rate of the last step: "learning_rate"·"batch_size"/256 at its highest.
     pub learning_rate: f64,
     /// Images a second since the report before.
     pub images_per_second: f64,

@@ -592,6 +592,10 @@ void store(const std::string &folder) {
   TAKE(store.embed_no_longer());
   TAKE(store.remove(both));
   CHECK(TAKE(store.list()) == std::vector<std::int64_t>{3});
+  TAKE(store.close());
+  TAKE(store.close());
+  FAILS(ErrorCode::Internal, store.push(image));
+  CHECK(TAKE(store.list()) == std::vector<std::int64_t>{3}); // reading goes on
   store = seed::Store(nullptr);
   reader = seed::Store(nullptr);
   CHECK(TAKE(chosen.pixels(0)).pixels == pixels); // lives on
@@ -602,7 +606,7 @@ void store(const std::string &folder) {
   const auto salvage = TAKE(seed::Store::repair(path, path + ".new"));
   CHECK(calls > 0 && salvage.saved == 1 && salvage.lost == 0 && !salvage.list_damaged);
   options.max_frames = 2;
-  options.keep = static_cast<std::int32_t>(seed::Keep::Novel);
+  options.set(seed::Keep::Novel);
   FAILS(ErrorCode::Mismatch, seed::Store::open(path, options)); // frame 3 has no embedding
   auto novel = TAKE(seed::Store::open(folder + "/novel.seed", options));
   FAILS(ErrorCode::InvalidArgument, novel.push(image));
@@ -777,6 +781,7 @@ void classifying(const std::string &folder) {
   FAILS(ErrorCode::InvalidArgument, frames.class_name(2));
   auto labels = TAKE(frames.class_labels());
   CHECK(labels.size() == 24 && labels[0] == 0 && labels[1] == 1);
+  CHECK(TAKE(frames.broken()) == std::vector<std::uint8_t>(24, 0));
 
   int reports = 0;
   seed::Outcome outcome = seed::Outcome::Paused;
@@ -862,7 +867,7 @@ void reports(const std::string &folder) {
   auto report = TAKE(seed::Report::create("parts"));
   TAKE(report.add_heading("a heading"));
   const std::vector<float> values{1, 0, .9f, .1f, 0, 1, .2f, 1};
-  const std::vector<std::int32_t> labels{0, 0, 1, -1};
+  const std::vector<std::int64_t> labels{0, 0, 1, -1};
   TAKE(report.add_map("bare", seed::Rows{values, 2}));
   TAKE(report.add_map("labelled", seed::Rows{values, 2}, labels, {"a", "<b>"}, seed::MapMethod::Pca));
   FAILS(ErrorCode::InvalidArgument, report.add_map("few", seed::Rows{values, 4}, labels, {"a", "b"}));
@@ -955,6 +960,11 @@ void anomalies(const std::string &folder) {
   const auto found = TAKE(detector.score(images));
   CHECK(found.scores[1] > 2 * found.scores[0] && found.alarms[1] == 1);
   const auto map = TAKE(detector.map(images[1]));
+  const auto painted = TAKE(seed::heat_map_picture(images[1], map.distances, NAN, NAN));
+  CHECK(painted.format == seed::PixelFormat::Rgb8 && painted.width == images[1].width && painted.height == images[1].height);
+  CHECK(TAKE(seed::decode(TAKE(seed::encode(painted.view())))).pixels == painted.pixels);
+  FAILS(ErrorCode::InvalidArgument, seed::heat_map_picture(images[1], std::vector<float>(3), 0, 1));
+  FAILS(ErrorCode::Io, seed::save(painted.view(), "/no/such/folder/map.png"));
   CHECK(map.distances.size() == 64 * 48 && map.alarm && std::fabs(map.score - found.scores[1]) < 1e-3f * map.score);
 
   TAKE(detector.save(folder + "/good.safetensors"));
@@ -972,7 +982,7 @@ void anomalies(const std::string &folder) {
   FAILS(ErrorCode::InvalidArgument, seed::auroc(scores, std::vector<std::uint8_t>{1, 1, 1, 1}));
   FAILS(ErrorCode::InvalidArgument, seed::auroc(scores, std::vector<std::uint8_t>{1}));
   std::vector<float> rows;
-  std::vector<std::int32_t> labels;
+  std::vector<std::int64_t> labels;
   for (int i = 0; i < 40; ++i) {
     labels.push_back(i % 2);
     rows.insert(rows.end(), {static_cast<float>(i % 2 * 3 + i % 5), static_cast<float>(i % 7), static_cast<float>(i % 2)});
@@ -980,7 +990,7 @@ void anomalies(const std::string &folder) {
   const auto probe = TAKE(seed::linear({rows, 3}, labels, 3, 1));
   CHECK(probe.accuracy_mean == 1 && probe.auroc_mean == 1 && probe.recalls == std::vector<double>({1, 1}));
   FAILS(ErrorCode::InvalidArgument, seed::linear({rows, 3}, labels, 3, 1, 0));
-  FAILS(ErrorCode::InvalidArgument, seed::linear({rows, 3}, std::vector<std::int32_t>(40, 0)));
+  FAILS(ErrorCode::InvalidArgument, seed::linear({rows, 3}, std::vector<std::int64_t>(40, 0)));
   const std::vector<std::uint8_t> mask{0, 0, 0, 1};
   const std::vector<std::uint32_t> two{2};
   CHECK(TAKE(seed::region_overlap(scores, mask, two, two)) == 1);

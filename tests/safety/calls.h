@@ -15,8 +15,7 @@
 
 static const char *const names[CLASSES] = {"a", "b", "c"};
 static char *p_images, *p_teacher, *p_student, *p_bank, *p_store, *p_night;
-static int32_t labels[FRAMES];
-static int64_t wide_labels[FRAMES];
+static int64_t labels[FRAMES];
 
 /* Everything that a case works with; what it does not use stays NULL. */
 struct objects {
@@ -157,7 +156,8 @@ static int32_t on_batch(seed_teacher_batch *batch, void *user_data) {
 static void each_call(void) {
   float rows[CAPACITY];
   size_t length = 0;
-  int32_t outcome = -1, classes[FRAMES];
+  int32_t outcome = -1;
+  int64_t classes[FRAMES];
   float confidences[FRAMES];
   uint8_t unsure[FRAMES];
   char text[8192];
@@ -249,7 +249,7 @@ static void each_call(void) {
     options.struct_size = sizeof options;
     options.k = 1;
     begin(), with_session();
-    CALL(seed_gate_judge(all.session, all.session, all.session, all.dataset, all.dataset, wide_labels, FRAMES, &options,
+    CALL(seed_gate_judge(all.session, all.session, all.session, all.dataset, all.dataset, labels, FRAMES, &options,
                        on_count, NULL, &verdict));
     over(__LINE__);
   }
@@ -299,7 +299,7 @@ static void prepare(const char *folder) {
   p_bank = path_in(folder, "teacher.bank");
   p_store = path_in(folder, "frames.store");
   p_night = path_in(folder, "night");
-  for (i = 0; i < FRAMES; ++i) wide_labels[i] = labels[i] = (int32_t)(i % CLASSES);
+  for (i = 0; i < FRAMES; ++i) labels[i] = (int64_t)(i % CLASSES);
   OK(seed_init(SEED_ABI_VERSION));
   OK(seed_log_set_callback(SEED_LOG_OFF, NULL, NULL));
   config = small_config();

@@ -92,7 +92,7 @@ static void reports(void) {
 
 /* The parts of a report that show what was made of images. */
 static void pages(void) {
-  static const int32_t classes[IMAGES] = {0, 1, 0, 1, 0, 1}, answers[IMAGES] = {0, 1, 1, 1, 0, -1};
+  static const int64_t classes[IMAGES] = {0, 1, 0, 1, 0, 1}, answers[IMAGES] = {0, 1, 1, 1, 0, -1};
   static const char *const names[] = {"even", "odd"};
   static float map[WIDTH * HEIGHT];
   static uint8_t mask[WIDTH * HEIGHT];

@@ -59,7 +59,7 @@ static seed_error *use_store(void) {
   return seed_store_push(all.store, &image, NULL, 10000, &id);
 }
 static seed_error *use_classifier(void) {
-  int32_t classes[FRAMES];
+  int64_t classes[FRAMES];
   float confidences[FRAMES];
   uint8_t unsure[FRAMES];
   return seed_classifier_classify_dataset(all.classifier, all.dataset, NULL, NULL, NULL, classes, confidences, unsure,

@@ -164,7 +164,7 @@ static inline void collect(struct belongings *own, const char *folder) {
 
 static inline void classify(struct belongings *own, const char *folder, struct findings *found) {
   char *path = path_in(folder, "classifier.safetensors"), *progress = path_in(folder, "classifier.progress");
-  int32_t labels[FRAMES], numbers[FRAMES];
+  int64_t labels[FRAMES], numbers[FRAMES];
   uint8_t unsure[FRAMES];
   int i;
   for (i = 0; i < FRAMES; ++i) labels[i] = i % CLASSES;

@@ -40,6 +40,25 @@ namespace LibSeed
 
         /// <summary>Rows.</summary>
         public int Height { get; }
+
+        /// <summary>Paints the map over the image that it is of, as the report shows it.</summary>
+        /// <param name="image">The image.</param>
+        /// <param name="low">A distance that leaves a pixel as it is; NaN: the map's lowest.</param>
+        /// <param name="high">A distance that gives a pixel the darkest colour; NaN: the map's highest.</param>
+        public unsafe Picture Paint(Image image, float low = float.NaN, float high = float.NaN)
+        {
+            using (var views = new ImageViews(image))
+            using (InFlight.Begin())
+            fixed (float* all = Distances)
+            {
+                var view = default(ImageLayout);
+                // A lambda cannot hold what is fixed, but its address.
+                var address = (IntPtr)all;
+                return new Picture(Filling.Array<byte>((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
+                    Native.seed_heat_map_picture(ref views.Views[0], (float*)address, (UIntPtr)(uint)Distances.Length, low, high,
+                        ref view, buffer, capacity, out length)), view);
+            }
+        }
     }
 
     /// <summary>

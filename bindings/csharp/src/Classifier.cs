@@ -171,20 +171,20 @@ namespace LibSeed
         /// this method.</param>
         /// <param name="cancellation">Ends the call.</param>
         /// <exception cref="OperationCanceledException">The token ended the call.</exception>
-        public string Judge(Dataset dataset, int[] labels, IProgress<CountProgress> progress = null,
+        public string Judge(Dataset dataset, long[] labels, IProgress<CountProgress> progress = null,
             CancellationToken cancellation = default(CancellationToken))
         {
             return Judge(dataset, labels, call => Counted.Run(progress, cancellation, call));
         }
 
         /// <summary>As the other, with a token of the library, which works as for a data set's classification.</summary>
-        public string Judge(CancelToken cancel, Dataset dataset, int[] labels, IProgress<CountProgress> progress = null)
+        public string Judge(CancelToken cancel, Dataset dataset, long[] labels, IProgress<CountProgress> progress = null)
         {
             var token = Given.Object(cancel, nameof(cancel)).Handle;
             return Judge(dataset, labels, call => Counted.Run(progress, token, call));
         }
 
-        private unsafe string Judge(Dataset dataset, int[] labels, Action<Counted.Call> run)
+        private unsafe string Judge(Dataset dataset, long[] labels, Action<Counted.Call> run)
         {
             var images = Given.Object(dataset, nameof(dataset)).Handle;
             var count = (UIntPtr)(uint)Given.Object(labels, nameof(labels)).Length;
@@ -193,7 +193,7 @@ namespace LibSeed
             while (true)
             {
                 var length = UIntPtr.Zero;
-                fixed (int* first = labels)
+                fixed (long* first = labels)
                 fixed (byte* start = text)
                 {
                     IntPtr numbers = (IntPtr)first, buffer = (IntPtr)start;
@@ -218,11 +218,11 @@ namespace LibSeed
         private unsafe Verdict[] Answers(int count, Answer ask)
         {
             var width = Width;
-            var classes = new int[count];
+            var classes = new long[count];
             var confidences = new float[count];
             var unsure = new byte[count];
             var probabilities = new float[checked(count * width)];
-            fixed (int* numbers = classes)
+            fixed (long* numbers = classes)
             fixed (float* shares = confidences)
             fixed (byte* doubts = unsure)
             fixed (float* all = probabilities)
@@ -234,7 +234,7 @@ namespace LibSeed
             {
                 var row = new float[width];
                 Array.Copy(probabilities, i * width, row, 0, width);
-                answers[i] = new Verdict(classes[i], confidences[i], unsure[i] != 0, row);
+                answers[i] = new Verdict((int)classes[i], confidences[i], unsure[i] != 0, row);
             }
             return answers;
         }

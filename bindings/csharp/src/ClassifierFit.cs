@@ -26,7 +26,7 @@ namespace LibSeed
         /// <see cref="ErrorCode.InvalidArgument"/> for labels or names that do not fit, or images of fewer than two classes;
         /// <see cref="ErrorCode.Mismatch"/> for a teacher or a checkpoint ("finetune.checkpoint_path") that does not fit.
         /// </exception>
-        public static Classifier Fit(Config config, Student student, Dataset images, int[] labels, IReadOnlyCollection<string> classes,
+        public static Classifier Fit(Config config, Student student, Dataset images, long[] labels, IReadOnlyCollection<string> classes,
             Teacher teacher = null, IProgress<FitProgress> progress = null, CancellationToken cancellation = default(CancellationToken))
         {
             return Fit(config, Given.Object(student, nameof(student)).Handle, ClassifierHandle.None, ClassifierHandle.None, images,
@@ -47,7 +47,7 @@ namespace LibSeed
         /// <param name="progress">Receives reports on this thread; what it throws ends the fit and is thrown by this method.</param>
         /// <param name="cancellation">Ends the fit.</param>
         /// <exception cref="OperationCanceledException">The token ended the fit.</exception>
-        public static Classifier Distil(Config config, Student student, Classifier taughtBy, Dataset images, int[] labels,
+        public static Classifier Distil(Config config, Student student, Classifier taughtBy, Dataset images, long[] labels,
             IReadOnlyCollection<string> classes, Teacher teacher = null, IProgress<FitProgress> progress = null,
             CancellationToken cancellation = default(CancellationToken))
         {
@@ -60,18 +60,18 @@ namespace LibSeed
         /// outcome <see cref="Outcome.Cancelled"/>. <see cref="ErrorCode.Cancelled"/> is thrown where there was none yet.
         /// </summary>
         public static Classifier Fit(CancelToken cancel, out Outcome outcome, Config config, Student student, Dataset images,
-            int[] labels, IReadOnlyCollection<string> classes, Teacher teacher = null, IProgress<FitProgress> progress = null)
+            long[] labels, IReadOnlyCollection<string> classes, Teacher teacher = null, IProgress<FitProgress> progress = null)
         {
             return Fit(config, Given.Object(student, nameof(student)).Handle, ClassifierHandle.None, ClassifierHandle.None, images,
                 labels, classes, teacher, progress, Given.Object(cancel, nameof(cancel)).Handle, out outcome);
         }
 
         /// <summary>
-        /// As <see cref="Fit(Config, Student, Dataset, int[], IReadOnlyCollection{string}, Teacher, IProgress{FitProgress},
+        /// As <see cref="Fit(Config, Student, Dataset, long[], IReadOnlyCollection{string}, Teacher, IProgress{FitProgress},
         /// CancellationToken)"/> from the backbone and classes of an earlier classifier, which is left as it is. The names of its
         /// classes must come first; new ones follow.
         /// </summary>
-        public static Classifier Extend(Config config, Classifier earlier, Dataset images, int[] labels,
+        public static Classifier Extend(Config config, Classifier earlier, Dataset images, long[] labels,
             IReadOnlyCollection<string> classes, Teacher teacher = null, IProgress<FitProgress> progress = null,
             CancellationToken cancellation = default(CancellationToken))
         {
@@ -81,14 +81,14 @@ namespace LibSeed
 
         /// <summary>As the other, with a token of the library, which works as for the fit.</summary>
         public static Classifier Extend(CancelToken cancel, out Outcome outcome, Config config, Classifier earlier, Dataset images,
-            int[] labels, IReadOnlyCollection<string> classes, Teacher teacher = null, IProgress<FitProgress> progress = null)
+            long[] labels, IReadOnlyCollection<string> classes, Teacher teacher = null, IProgress<FitProgress> progress = null)
         {
             return Fit(config, StudentHandle.None, Given.Object(earlier, nameof(earlier)).Handle, ClassifierHandle.None, images,
                 labels, classes, teacher, progress, Given.Object(cancel, nameof(cancel)).Handle, out outcome);
         }
 
         private static Classifier Fit(Config config, StudentHandle student, ClassifierHandle earlier, ClassifierHandle taughtBy,
-            Dataset images, int[] labels, IReadOnlyCollection<string> classes, Teacher teacher, IProgress<FitProgress> progress, CancellationToken cancellation)
+            Dataset images, long[] labels, IReadOnlyCollection<string> classes, Teacher teacher, IProgress<FitProgress> progress, CancellationToken cancellation)
         {
             using (var link = new Cancellation(cancellation))
             {
@@ -113,7 +113,7 @@ namespace LibSeed
         }
 
         private static unsafe Classifier Fit(Config config, StudentHandle student, ClassifierHandle earlier,
-            ClassifierHandle taughtBy, Dataset images, int[] labels, IReadOnlyCollection<string> classes, Teacher teacher, IProgress<FitProgress> progress,
+            ClassifierHandle taughtBy, Dataset images, long[] labels, IReadOnlyCollection<string> classes, Teacher teacher, IProgress<FitProgress> progress,
             CancelTokenHandle cancel, out Outcome outcome)
         {
             var settings = Given.Object(config, nameof(config)).Handle;
@@ -125,7 +125,7 @@ namespace LibSeed
             using (var names = new TextArray(classes, nameof(classes)))
             using (InFlight.Begin(cancel))
             using (var callback = new Callback<FitProgress>(progress))
-            fixed (int* first = labels)
+            fixed (long* first = labels)
             {
                 var numbers = (IntPtr)first;
                 SeedException trouble = null;

@@ -189,7 +189,7 @@ namespace LibSeed
         /// A label for each image: the number of its class, which is the first folder of its name; −1 for an image outside of all
         /// folders. Classes are numbered by their names in order.
         /// </summary>
-        public int[] ClassLabels() => Filling.Array<int>((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
+        public long[] ClassLabels() => Filling.Array<long>((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
             Native.seed_dataset_class_labels(Handle, buffer, capacity, out length));
 
         /// <summary>The names of the classes that <see cref="ClassLabels"/> tells apart, their folders'.</summary>

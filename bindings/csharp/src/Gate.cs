@@ -4,7 +4,7 @@ using System.Threading;
 
 namespace LibSeed
 {
-    /// <summary>By how much a new student may be worse than the old; 0 is the default everywhere.</summary>
+    /// <summary>By how much a new student may be worse than the old; 0 is the default, and null where 0 is a value.</summary>
     public sealed class GateOptions
     {
         /// <summary>Neighbours of overlap and of kNN. Default: 10.</summary>
@@ -17,13 +17,13 @@ namespace LibSeed
         public double TemperatureTeacher { get; set; }
 
         /// <summary>Share of the old student's KL that the new one's may be above it. Default: 0.02.</summary>
-        public double KlMargin { get; set; }
+        public double? KlMargin { get; set; }
 
         /// <summary>By how much the overlap may be below. Default: 0.02.</summary>
-        public double OverlapMargin { get; set; }
+        public double? OverlapMargin { get; set; }
 
         /// <summary>By how much the balanced recall may be below. Default: 0.02.</summary>
-        public double RecallMargin { get; set; }
+        public double? RecallMargin { get; set; }
 
         /// <summary>How many times the old latency is allowed. Default: 1.1.</summary>
         public double LatencyFactor { get; set; }
@@ -37,12 +37,18 @@ namespace LibSeed
             k = Size.Of(K, nameof(K)),
             temperature_student = TemperatureStudent,
             temperature_teacher = TemperatureTeacher,
-            kl_margin = KlMargin,
-            overlap_margin = OverlapMargin,
-            recall_margin = RecallMargin,
+            kl_margin = Option.Of(KlMargin),
+            overlap_margin = Option.Of(OverlapMargin),
+            recall_margin = Option.Of(RecallMargin),
             latency_factor = LatencyFactor,
             seed = Seed,
         };
+    }
+
+    internal static class Option
+    {
+        /// SEED_OPTION_ZERO: the value 0 where 0 is the default.
+        internal static double Of(double? value) => value == null ? 0 : value == 0 ? -1 : value.Value;
     }
 
     /// <summary>One thing that must hold for a new student.</summary>

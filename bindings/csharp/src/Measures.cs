@@ -146,7 +146,7 @@ namespace LibSeed
         /// <param name="labelFraction">The share that is learned from (1: the linear protocol; .01, .1: few labels).</param>
         /// <param name="cancellation">Ends the call.</param>
         /// <exception cref="OperationCanceledException">The token ended the call.</exception>
-        public static unsafe LinearResult Linear(Embeddings features, int[] labels, int splits = 5, ulong seed = 0,
+        public static unsafe LinearResult Linear(Embeddings features, long[] labels, int splits = 5, ulong seed = 0,
             double labelFraction = 1, CancellationToken cancellation = default(CancellationToken))
         {
             Given.Object(features, nameof(features));
@@ -165,13 +165,13 @@ namespace LibSeed
                     throw new ArgumentException("a label is " + label + ", expected less than " + labels.Length +
                         ", the number of features", nameof(labels));
                 }
-                classes = Math.Max(classes, label + 1);
+                classes = Math.Max(classes, (int)label + 1);
             }
             Library.Initialize();
             var recalls = new double[classes];
             var result = new LinearLayout { struct_size = (UIntPtr)(uint)Marshal.SizeOf(typeof(LinearLayout)) };
             fixed (float* values = features.Values)
-            fixed (int* numbers = labels)
+            fixed (long* numbers = labels)
             fixed (double* means = recalls)
             {
                 IntPtr first = (IntPtr)values, asked = (IntPtr)numbers, found = (IntPtr)means;

@@ -83,6 +83,13 @@ namespace LibSeed
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_image_decode(byte* bytes, UIntPtr length, ref ImageLayout image,
             IntPtr buffer, UIntPtr capacity, out UIntPtr needed);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_image_encode(ref ImageLayout image, IntPtr buffer, UIntPtr capacity, out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_image_save(ref ImageLayout image, byte[] path);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_heat_map_picture(ref ImageLayout image, float* map, UIntPtr pixels, float low, float high,
+            ref ImageLayout picture, IntPtr buffer, UIntPtr capacity, out UIntPtr needed);
 
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_dataset_open_folder(byte[] folder, out IntPtr result);
@@ -407,6 +414,8 @@ namespace LibSeed
         internal static extern IntPtr seed_store_open(byte[] path, ref StoreOptionsLayout options, out IntPtr result);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_store_open_to_read(byte[] path, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_store_close(StoreHandle store);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern void seed_store_free(IntPtr store);
         [DllImport(Seed, CallingConvention = C)]

@@ -4,7 +4,7 @@ using System.Threading;
 
 namespace LibSeed
 {
-    /// <summary>How much of what a night takes; 0 is the default everywhere.</summary>
+    /// <summary>How much of what a night takes; 0 is the default, and null where 0 is a value.</summary>
     public sealed class NightOptions
     {
         /// <summary>New frames without which there is nothing to do. Default: 64.</summary>
@@ -28,17 +28,17 @@ namespace LibSeed
         /// <summary>Share of frames that is held out of training. Default: .2.</summary>
         public double HeldOut { get; set; }
 
-        /// <summary>Share of older frames among those that are distilled on; negative: none. Default: .5.</summary>
-        public double Replay { get; set; }
+        /// <summary>Share of older frames among those that are distilled on; 0: none. Default: .5.</summary>
+        public double? Replay { get; set; }
 
         /// <summary>Share of the old student's KL that the new one's may be above it. Default: 0.02.</summary>
-        public double KlMargin { get; set; }
+        public double? KlMargin { get; set; }
 
         /// <summary>By how much the overlap may be below. Default: 0.02.</summary>
-        public double OverlapMargin { get; set; }
+        public double? OverlapMargin { get; set; }
 
         /// <summary>By how much the balanced recall of kNN and of the classifier may be below. Default: 0.02.</summary>
-        public double RecallMargin { get; set; }
+        public double? RecallMargin { get; set; }
 
         /// <summary>How many times the old latency is allowed. Default: 1.1.</summary>
         public double LatencyFactor { get; set; }
@@ -53,10 +53,10 @@ namespace LibSeed
             queue_frames = (ulong)QueueFrames,
             k = Size.Of(K, nameof(K)),
             held_out = HeldOut,
-            replay = Replay,
-            kl_margin = KlMargin,
-            overlap_margin = OverlapMargin,
-            recall_margin = RecallMargin,
+            replay = Option.Of(Replay),
+            kl_margin = Option.Of(KlMargin),
+            overlap_margin = Option.Of(OverlapMargin),
+            recall_margin = Option.Of(RecallMargin),
             latency_factor = LatencyFactor,
         };
     }

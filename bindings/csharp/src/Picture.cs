@@ -52,5 +52,28 @@ namespace LibSeed
                     Native.seed_image_decode((byte*)address, size, ref view, buffer, capacity, out length)), view);
             }
         }
+
+        /// <summary>Encodes an image as a PNG file, every bit kept.</summary>
+        public static byte[] EncodePng(Image image)
+        {
+            Library.Initialize();
+            using (var views = new ImageViews(image))
+            using (InFlight.Begin())
+            {
+                return Filling.Array<byte>((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
+                    Native.seed_image_encode(ref views.Views[0], buffer, capacity, out length));
+            }
+        }
+
+        /// <summary>Writes an image as a PNG file, atomically.</summary>
+        public static void SavePng(Image image, string path)
+        {
+            Library.Initialize();
+            using (var views = new ImageViews(image))
+            using (InFlight.Begin())
+            {
+                SeedError.Check(Native.seed_image_save(ref views.Views[0], Text.ToNative(path, nameof(path))));
+            }
+        }
     }
 }

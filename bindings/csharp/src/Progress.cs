@@ -36,7 +36,7 @@ namespace LibSeed
         /// <summary>Mean loss since the report before.</summary>
         public double Loss { get; }
 
-        /// <summary>Learning rate of the last step.</summary>
+        /// <summary>Learning rate of the last step: the setting learning_rate·batch_size/256 at its highest.</summary>
         public double LearningRate { get; }
 
         /// <summary>Images a second since the report before.</summary>

@@ -26,7 +26,7 @@ namespace LibSeed
         /// <exception cref="SeedException">
         /// <see cref="ErrorCode.InvalidArgument"/> for labels that do not fit or are of fewer than two classes.
         /// </exception>
-        public static unsafe LinearResult SemiSupervised(Config config, Student student, Dataset images, int[] labels, int splits = 5,
+        public static unsafe LinearResult SemiSupervised(Config config, Student student, Dataset images, long[] labels, int splits = 5,
             IProgress<CountProgress> progress = null, CancellationToken cancellation = default(CancellationToken))
         {
             var settings = Given.Object(config, nameof(config)).Handle;
@@ -34,7 +34,7 @@ namespace LibSeed
             var frames = Given.Object(images, nameof(images)).Handle;
             var count = (UIntPtr)(uint)Given.Object(labels, nameof(labels)).Length;
             var rounds = (uint)Size.Of(splits, nameof(splits));
-            fixed (int* first = labels)
+            fixed (long* first = labels)
             {
                 var numbers = (IntPtr)first;
                 return Evaluate(Classes(labels), progress, cancellation,
@@ -58,19 +58,19 @@ namespace LibSeed
         /// <param name="progress">As for the semi-supervised protocol.</param>
         /// <param name="cancellation">Ends the call.</param>
         /// <exception cref="OperationCanceledException">The token ended the call.</exception>
-        public static unsafe LinearResult Transfer(Config config, Student student, Dataset images, int[] labels, Dataset test = null,
-            int[] testLabels = null, int splits = 5, IProgress<CountProgress> progress = null,
+        public static unsafe LinearResult Transfer(Config config, Student student, Dataset images, long[] labels, Dataset test = null,
+            long[] testLabels = null, int splits = 5, IProgress<CountProgress> progress = null,
             CancellationToken cancellation = default(CancellationToken))
         {
             var settings = Given.Object(config, nameof(config)).Handle;
             var network = Given.Object(student, nameof(student)).Handle;
             var frames = Given.Object(images, nameof(images)).Handle;
             var others = test == null ? DatasetHandle.None : test.Handle;
-            var truth = testLabels ?? new int[0];
+            var truth = testLabels ?? new long[0];
             var count = (UIntPtr)(uint)Given.Object(labels, nameof(labels)).Length;
             var tested = (UIntPtr)(uint)truth.Length;
             var rounds = (uint)Size.Of(splits, nameof(splits));
-            fixed (int* first = labels, second = truth)
+            fixed (long* first = labels, second = truth)
             {
                 IntPtr numbers = (IntPtr)first, more = (IntPtr)second;
                 return Evaluate(Math.Max(Classes(labels), Classes(truth)), progress, cancellation,
@@ -97,7 +97,7 @@ namespace LibSeed
             return new LinearResult(result, recalls);
         }
 
-        private static int Classes(int[] labels)
+        private static int Classes(long[] labels)
         {
             var highest = labels.Length == 0 ? -1 : labels.Max();
             // The library refuses what is far too many; an array of them must not be made before.
@@ -105,7 +105,7 @@ namespace LibSeed
             {
                 throw new ArgumentException("a label is " + highest + ", expected less than " + MostClasses, nameof(labels));
             }
-            return highest + 1;
+            return (int)highest + 1;
         }
     }
 }

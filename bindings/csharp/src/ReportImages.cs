@@ -13,7 +13,7 @@ namespace LibSeed
         public Embeddings Embeddings { get; set; }
 
         /// <summary>A classifier's answers, -1 for none: what it took for another class is shown. Null: none.</summary>
-        public int[] Answers { get; set; }
+        public long[] Answers { get; set; }
 
         /// <summary>The answers' probabilities: the surest mistakes come first. May be null.</summary>
         public float[] Confidences { get; set; }
@@ -66,7 +66,7 @@ namespace LibSeed
         /// <param name="labels">The class of each, -1 for none.</param>
         /// <param name="classes">The classes' names.</param>
         /// <param name="sheet">What else is shown; null: nothing.</param>
-        public unsafe void AddClassSheet(string title, Dataset images, int[] labels, IReadOnlyCollection<string> classes,
+        public unsafe void AddClassSheet(string title, Dataset images, long[] labels, IReadOnlyCollection<string> classes,
             ClassSheet sheet = null)
         {
             sheet = sheet ?? new ClassSheet();
@@ -79,8 +79,8 @@ namespace LibSeed
             var perClass = Size.Of(sheet.PerClass, nameof(sheet.PerClass));
             using (var names = new TextArray(classes, nameof(classes)))
             using (InFlight.Begin())
-            fixed (int* numbers = labels)
-            fixed (int* answers = sheet.Answers)
+            fixed (long* numbers = labels)
+            fixed (long* answers = sheet.Answers)
             fixed (float* rows = sheet.Embeddings?.Values)
             fixed (float* confidences = sheet.Confidences)
             {
@@ -94,13 +94,13 @@ namespace LibSeed
         /// Adds the confusion matrix of any answers: <paramref name="labels"/> are the true classes, <paramref name="answers"/> what
         /// was said, -1 for none in both.
         /// </summary>
-        public unsafe void AddConfusion(string title, int[] labels, int[] answers, IReadOnlyCollection<string> classes)
+        public unsafe void AddConfusion(string title, long[] labels, long[] answers, IReadOnlyCollection<string> classes)
         {
             var count = Given.Object(labels, nameof(labels)).Length;
             Same(Given.Object(answers, nameof(answers)).Length, count, nameof(answers));
             using (var names = new TextArray(classes, nameof(classes)))
-            fixed (int* truth = labels)
-            fixed (int* said = answers)
+            fixed (long* truth = labels)
+            fixed (long* said = answers)
             {
                 SeedError.Check(Native.seed_report_add_confusion_of(Handle, Text.ToNative(title, nameof(title)), (IntPtr)truth,
                     (IntPtr)said, (UIntPtr)(uint)count, names.Pointers, names.Count));
@@ -117,7 +117,7 @@ namespace LibSeed
         /// <param name="classes">The classes' names; null with the labels.</param>
         /// <param name="images">The images, whose names are shown; null: points are numbered.</param>
         /// <param name="options">How; null: t-SNE of at most 2000 points.</param>
-        public unsafe void AddMap(string title, Embeddings embeddings, int[] labels = null,
+        public unsafe void AddMap(string title, Embeddings embeddings, long[] labels = null,
             IReadOnlyCollection<string> classes = null, Dataset images = null, MapOptions options = null)
         {
             var count = Given.Object(embeddings, nameof(embeddings)).Count;
@@ -127,7 +127,7 @@ namespace LibSeed
             using (var names = new TextArray(classes ?? new string[0], nameof(classes)))
             using (InFlight.Begin())
             fixed (float* rows = embeddings.Values)
-            fixed (int* numbers = labels)
+            fixed (long* numbers = labels)
             {
                 SeedError.Check(Native.seed_report_add_map(Handle, Text.ToNative(title, nameof(title)), rows, (UIntPtr)(uint)count,
                     (UIntPtr)(uint)embeddings.Dim, (IntPtr)numbers, names.Pointers, names.Count, frames, ref layout));

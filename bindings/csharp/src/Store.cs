@@ -309,8 +309,18 @@ namespace LibSeed
         }
 
         /// <summary>
-        /// Stores what waits and closes, for which it does wait. What a full disk keeps from being stored is tried once more and
-        /// lost then, which the log says: <see cref="Flush"/> before to be sure. Data sets of the store live on.
+        /// Stores what waits and ends writing, for which it does wait, and says what could not be stored. Reading goes on. Only the
+        /// first call can fail.
+        /// </summary>
+        /// <exception cref="SeedException">
+        /// <see cref="ErrorCode.Io"/> (a full disk, after one more try) when frames that had got a number are lost, how many and
+        /// why, or when what was stored could not be synced.
+        /// </exception>
+        public void Close() => SeedError.Check(Native.seed_store_close(Handle));
+
+        /// <summary>
+        /// Releases the store, after what <see cref="Close"/> does: what could not be stored only the log says. Data sets of the
+        /// store live on.
         /// </summary>
         public void Dispose() => handle.Dispose();
     }

@@ -60,6 +60,10 @@ namespace LibSeed.Tests
                     Expect.Equal("64 64 4096 True", string.Join(" ", map.Width, map.Height, map.Distances.Length, map.IsAlarm));
                     Expect.Near(scores[1].Score, map.Score, 1e-3 * map.Score);
                     Expect.Equal(0, anomaly.Warnings().Count);
+                    var painted = map.Paint(Part(3, true));
+                    Expect.Equal("64 64 Rgb8", string.Join(" ", painted.Width, painted.Height, painted.Format));
+                    Expect.True(Picture.Decode(Picture.EncodePng(painted.View)).Pixels.SequenceEqual(painted.Pixels), "a PNG of it");
+                    Expect.Fails(ErrorCode.Io, () => Picture.SavePng(painted.View, "/no/such/folder/map.png"));
                     // The scratch is where the map is high.
                     var mask = Enumerable.Range(0, Side * Side).Select(pixel => IsScratch(pixel) ? (byte)1 : (byte)0).ToArray();
                     Expect.True(Measures.Auroc(map.Distances, mask) > .8, "the map finds the scratch");
@@ -158,7 +162,7 @@ namespace LibSeed.Tests
             Expect.Throws<ArgumentException>(() => new DefectMap(new float[6], new byte[6], 3, 3));
             Expect.Fails(ErrorCode.InvalidArgument, () => Measures.RegionOverlap(new DefectMap[0]));
             var values = Enumerable.Range(0, 30).SelectMany(i => i % 2 == 0 ? new[] { 1f, i / 100f } : new[] { i / 100f, 1f }).ToArray();
-            var labels = Enumerable.Range(0, 30).Select(i => i == 4 ? -1 : i % 2).ToArray();
+            var labels = Enumerable.Range(0, 30).Select(i => i == 4 ? -1L : i % 2).ToArray();
             var features = new Embeddings(values, 2);
             var result = Measures.Linear(features, labels, 3);
             Expect.Equal("1 1 1 0", string.Join(" ", result.AccuracyMean, result.BalancedRecallMean, result.AurocMean,

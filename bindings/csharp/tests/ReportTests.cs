@@ -44,7 +44,7 @@ namespace LibSeed.Tests
             using (var frames = Fixtures.Frames(6))
             using (var report = new Report("images"))
             {
-                int[] labels = { 0, 0, 1, 1, 1, -1 }, answers = { 0, 1, 1, 1, 0, -1 };
+                long[] labels = { 0, 0, 1, 1, 1, -1 }, answers = { 0, 1, 1, 1, 0, -1 };
                 var classes = new[] { "good", "<Riß>" };
                 var rows = new Embeddings(new[] { 1, 0, 1, .1f, 0, 1, .2f, 1, .9f, 1, 1, 1 }, 2);
                 report.AddHeading("a heading");
@@ -67,9 +67,9 @@ namespace LibSeed.Tests
                 {
                     Expect.Holds(part, text);
                 }
-                Expect.Throws<ArgumentException>(() => report.AddClassSheet("few", frames, labels, classes, new ClassSheet { Answers = new int[5] }));
-                Expect.Throws<ArgumentException>(() => report.AddConfusion("few", labels, new int[5], classes));
-                Expect.Throws<ArgumentException>(() => report.AddMap("few", rows, new int[5], classes));
+                Expect.Throws<ArgumentException>(() => report.AddClassSheet("few", frames, labels, classes, new ClassSheet { Answers = new long[5] }));
+                Expect.Throws<ArgumentException>(() => report.AddConfusion("few", labels, new long[5], classes));
+                Expect.Throws<ArgumentException>(() => report.AddMap("few", rows, new long[5], classes));
                 Expect.Throws<ArgumentException>(() => report.AddHeatMap("heat", "few", image, map, 1, new byte[11]));
                 Expect.Fails(ErrorCode.InvalidArgument, () => report.AddClassSheet("many", frames, labels, classes,
                     new ClassSheet { PerClass = 4000 }));
