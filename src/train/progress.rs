@@ -17,7 +17,7 @@ pub struct Progress {
     pub epoch: u64,
     /// Mean loss of the steps since the report before; NaN in the first report, which comes before the first step.
     pub loss: f64,
-    /// Learning rate of the last step.
+    /// Learning rate of the last step: `learning_rate`·B/256 at its highest.
     pub learning_rate: f64,
     /// Images a second since the report before.
     pub images_per_second: f64,
