@@ -18,7 +18,8 @@ func TestConfigKeys(t *testing.T) {
 	if value := must[float64](t)(config.GetFloat("temperature_teacher")); value != 0.01 {
 		t.Errorf("temperature_teacher is %v", value)
 	}
-	ok(t, config.SetInt("batch_size", 7))
+	ok(t, config.Parse("batch_size=7, steps=20\nsteps=0"))
+	fails(t, seed.ErrConfig, config.Parse("batch_size=8 nothing"))
 	ok(t, config.SetFloat("momentum", .5))
 	ok(t, config.SetInt("weight_decay", 1))
 	ok(t, config.SetString("device", "cpu"))

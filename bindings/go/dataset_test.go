@@ -3,6 +3,7 @@ package seed_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -29,6 +30,9 @@ func TestFolder(t *testing.T) {
 		if value != 0 {
 			t.Fatal("the broken image has numbers other than 0")
 		}
+	}
+	if broken := must[[]bool](t)(images.Broken()); len(broken) < 2 || !slices.Contains(broken, true) || !slices.Contains(broken, false) {
+		t.Errorf("broken: %v", broken)
 	}
 	if skipped := must[[]string](t)(images.Skipped()); len(skipped) != 1 || !strings.HasPrefix(skipped[0], "01.png: ") {
 		t.Errorf("skipped: %v", skipped)

@@ -94,6 +94,31 @@ static void encoded(void) {
   FAILS(SEED_ERROR_FORMAT, seed_image_decode(BMP, 40, &image, pixels, sizeof pixels, &length));
   FAILS(SEED_ERROR_FORMAT, seed_image_decode(NULL, 0, NULL, pixels, sizeof pixels, &length));
 
+  { /* the same pixels as a PNG, and under a heat map */
+    static const uint8_t signature[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+    uint8_t png[256], again[8], painted[8];
+    const float map[2] = {0, 3}, wild[2] = {0, NAN};
+    seed_image other, picture;
+    size_t bytes = 0;
+    OK(seed_image_encode(&image, NULL, 0, &bytes));
+    CHECK(bytes > 60 && bytes <= sizeof png);
+    FAILS(SEED_ERROR_BUFFER_TOO_SMALL, seed_image_encode(&image, png, bytes - 1, &bytes));
+    OK(seed_image_encode(&image, png, sizeof png, &bytes));
+    CHECK(memcmp(png, signature, sizeof signature) == 0);
+    OK(seed_image_decode(png, bytes, &other, again, sizeof again, &length));
+    CHECK(length == 6 && memcmp(again, pixels, 6) == 0);
+    OK(seed_heat_map_picture(&image, map, 2, 0, 3, &picture, painted, sizeof painted, &length));
+    CHECK(length == 6 && picture.format == SEED_PIXEL_RGB8 && picture.width == 2 && picture.data == painted);
+    CHECK(memcmp(painted, pixels, 3) == 0); /* quiet */
+    CHECK(painted[3] == 98 && painted[4] == 8 && painted[5] == 99); /* .2 * (0, 0, 255) + .8 * (122, 10, 60) */
+    FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_heat_map_picture(&image, map, 1, 0, 3, &picture, painted, sizeof painted, &length));
+    FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_heat_map_picture(&image, wild, 2, 0, 3, &picture, painted, sizeof painted, &length));
+    FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_image_encode(NULL, png, sizeof png, &bytes));
+    FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_image_encode(&image, png, sizeof png, NULL));
+    FAILS(SEED_ERROR_IO, seed_image_save(&image, "/no/such/folder/two.png"));
+    FAILS(SEED_ERROR_IO, seed_image_save(&image, "/dev/null"));
+    FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_image_save(&image, NULL));
+  }
   OK(seed_dataset_new(&dataset));
   OK(seed_dataset_push_encoded(dataset, BMP, sizeof BMP, "two pixels", &index));
   CHECK(index == 0);

@@ -73,6 +73,11 @@ void config() {
   TAKE(config.set("momentum", 0.5f));
   TAKE(config.set("learning_rate", 1));
   TAKE(config.set("device", std::string("auto")));
+  TAKE(config.parse("steps=20, device=cpu\nlearning_rate=1.0"));
+  CHECK(TAKE(config.get_int("steps")) == 20 && TAKE(config.get_string("device")) == "cpu");
+  FAILS(ErrorCode::Config, config.parse("steps=30 nothing"));
+  CHECK(TAKE(config.get_int("steps")) == 20);
+  TAKE(config.parse("steps=0 device=auto"));
   CHECK(TAKE(config.get_int("seed")) == 7 && TAKE(config.get_float("learning_rate")) == 1);
   FAILS(ErrorCode::Config, seed::Config::create({{"batch_size", 8}, {"batchsize", 8}}));
   FAILS(ErrorCode::Config, config.set("batch_size", -1));

@@ -53,6 +53,7 @@ namespace LibSeed.Tests
                 Expect.Equal(3, vectors.Count);
                 Expect.True(vectors.Row(2).ToArray().All(value => value == 0), "zeros for the broken image");
                 Expect.True(vectors.Row(1).ToArray().Any(value => value != 0), "no zeros for a sound one");
+                Expect.Equal(1, images.Broken().Count(broken => broken));
                 Expect.True(images.Skipped().Single().StartsWith("kaputt ü.png: "), images.Skipped()[0]);
             }
         }
