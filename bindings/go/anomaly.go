@@ -43,7 +43,7 @@ func freeAnomaly(object *C.seed_anomaly) { C.seed_anomaly_free(object) }
 // left out. With "anomaly.checkpoint_path" the kind stfpm goes on where it was ended. progress (may be nil) and ctx are as for
 // [Session.EmbedDataset].
 //
-// Errors: [ErrCancelled] when ctx or progress ended it; [ErrInvalidArgument] when there is no sound image, one group of images
+// Errors: [ErrCancelled] when ctx or progress ended it; [ErrIO] or [ErrFormat] when there is no sound image, [ErrInvalidArgument] for one group of images
 // only, or a feature map is unknown; [ErrUnsupported] when the backbone has none; [ErrMismatch] and [ErrFormat] when the checkpoint
 // is of another run or damaged.
 func FitAnomaly(ctx context.Context, config *Config, student *Student, good *Dataset, progress func(done, total int) error) (*Anomaly, error) {

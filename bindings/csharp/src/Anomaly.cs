@@ -135,7 +135,7 @@ namespace LibSeed
         /// <param name="cancellation">Ends the fit.</param>
         /// <exception cref="OperationCanceledException">The token ended the fit.</exception>
         /// <exception cref="SeedException">
-        /// <see cref="ErrorCode.InvalidArgument"/> when there is no sound image, one group of images only, or a feature map is unknown;
+        /// <see cref="ErrorCode.Io"/> or <see cref="ErrorCode.Format"/> when there is no sound image; <see cref="ErrorCode.InvalidArgument"/> for one group of images only, or a feature map is unknown;
         /// <see cref="ErrorCode.Unsupported"/> when the backbone has none; <see cref="ErrorCode.Mismatch"/> and
         /// <see cref="ErrorCode.Format"/> when the checkpoint is of another run or damaged.
         /// </exception>
