@@ -1,6 +1,7 @@
 //! Frames, decoders and data sets: what is read, and what a damaged or hostile input does.
 
-use std::path::PathBuf;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
 
 use crate::alone;
 use crate::written::encoded;
@@ -305,10 +306,9 @@ fn broken_images_are_named_once() {
 /// Changes the directory of the process, so it runs in one of its own.
 #[test]
 fn a_relative_path_is_that_of_the_opening() {
-    let name = "a_relative_path_is_that_of_the_opening";
     if std::env::var_os("SEED_TEST_ALONE").is_none() {
-        let program = std::env::current_exe().unwrap();
-        let run = std::process::Command::new(program).args(["--exact", name]).env("SEED_TEST_ALONE", "1").output();
+        let mut command = alone::command(module_path!(), "a_relative_path_is_that_of_the_opening");
+        let run = command.env("SEED_TEST_ALONE", "1").output();
         let run = run.unwrap();
         assert!(run.status.success() && String::from_utf8_lossy(&run.stdout).contains("1 passed"), "{run:?}");
         return;
