@@ -428,6 +428,11 @@ struct DLManagedTensorVersioned;
 #define SEED_WORSE_COSINE 4
 
 /*
+ The value 0 in an option whose 0 is the default: a margin of 0, no replay. Any other negative number says the same.
+ */
+#define SEED_OPTION_ZERO -1.0
+
+/*
  The two principal components.
  */
 #define SEED_MAP_PCA 1
@@ -508,6 +513,9 @@ typedef struct seed_classifier seed_classifier;
 /*
  Settings of a run or a session, under string keys; docs/abi.md lists them with bounds and defaults. Objects made with a
  configuration keep a copy: changing it later changes nothing of theirs.
+
+ "learning_rate" is for 256 images a step: a run's highest rate is learning_rate·batch_size/256, so 0.2 at a batch of 32 is 0.025.
+ "finetune.learning_rate" and "anomaly.learning_rate" are taken as they are.
  */
 typedef struct seed_config seed_config;
 
@@ -765,7 +773,7 @@ typedef struct {
    */
   double loss;
   /*
-   Learning rate of the last step.
+   Learning rate of the last step: "learning_rate"·"batch_size"/256 at its highest.
    */
   double learning_rate;
   /*
@@ -1405,11 +1413,12 @@ typedef struct {
    */
   double balanced_recall_deviation;
   /*
-   Mean over classes of the AUROC against all others, mean over the splits.
+   Mean over classes of the AUROC against all others, mean over the splits in which it is defined; NaN where it is in none,
+   since no split has test images of two classes.
    */
   double auroc_mean;
   /*
-   Its standard deviation.
+   Its standard deviation; NaN as the mean.
    */
   double auroc_deviation;
 } seed_linear_result;
@@ -1513,7 +1522,8 @@ typedef struct {
 } seed_fidelity;
 
 /*
- By how much a new student may be worse than the old. Set struct_size to sizeof(seed_gate_options); 0 elsewhere is the default.
+ By how much a new student may be worse than the old. Set struct_size to sizeof(seed_gate_options); 0 elsewhere is the default,
+ SEED_OPTION_ZERO the value 0.
  */
 typedef struct {
   /*
@@ -1647,7 +1657,8 @@ typedef struct {
 } seed_map_options;
 
 /*
- How much of what a night takes. Set struct_size to sizeof(seed_night_options); 0 elsewhere is the default.
+ How much of what a night takes. Set struct_size to sizeof(seed_night_options); 0 elsewhere is the default. Where 0 is wanted as a
+ value, set SEED_OPTION_ZERO.
  */
 typedef struct {
   /*
@@ -1685,7 +1696,7 @@ typedef struct {
    */
   double held_out;
   /*
-   Share of older frames among those that are distilled on, up to .95; negative: none. Default: .5.
+   Share of older frames among those that are distilled on, up to .95; 0 is the default of .5, SEED_OPTION_ZERO is none.
    */
   double replay;
   /*
@@ -1956,7 +1967,7 @@ void seed_config_free(seed_config *config);
 SEED_MUST_USE seed_error *seed_config_set_int(seed_config *config, const char *key, int64_t value);
 
 /*
- Sets a fractional number. Errors as seed_config_set_int.
+ Sets a number; a whole-number key takes one without a fraction. Errors as seed_config_set_int.
  */
 SEED_MUST_USE seed_error *seed_config_set_float(seed_config *config, const char *key, double value);
 
@@ -1964,6 +1975,15 @@ SEED_MUST_USE seed_error *seed_config_set_float(seed_config *config, const char 
  Sets a text (UTF-8, copied). Errors as seed_config_set_int.
  */
 SEED_MUST_USE seed_error *seed_config_set_string(seed_config *config, const char *key, const char *value);
+
+/*
+ Changes settings by a text of pairs key=value with whitespace, line breaks or commas between them, such as
+ "steps=200 learning_rate=0.1"; a value that holds one of these is put in double quotes. All are set or, on an error, none.
+
+ Errors: as seed_config_set_int, and SEED_ERROR_CONFIG for what is not a pair.
+ */
+SEED_MUST_USE seed_error *seed_config_parse(seed_config *config,
+                              const char *pairs);
 
 /*
  Reads a whole number. Errors: SEED_ERROR_CONFIG for an unknown key or one of another kind.
@@ -2040,15 +2060,52 @@ SEED_MUST_USE seed_error *seed_image_decode(const uint8_t *bytes,
                               size_t *needed);
 
 /*
- Opens every JPEG, PNG, BMP and TIFF in `folder` and below, sorted by name. Files are read when they are needed: a
- broken one is skipped, counted and named then. The caller frees the data set with seed_dataset_free.
+ Encodes an image as a PNG file, every bit kept (16 bits of SEED_PIXEL_MONO16 too; alpha is dropped, float becomes 8 bits): the
+ file's bytes into `buffer` by the rule of seed_neighbours. Each call encodes.
+ */
+SEED_MUST_USE seed_error *seed_image_encode(const seed_image *image,
+                              uint8_t *buffer,
+                              size_t capacity,
+                              size_t *length);
+
+/*
+ Writes the PNG file of seed_image_encode to `path`, atomically.
+
+ Errors: SEED_ERROR_IO.
+ */
+SEED_MUST_USE seed_error *seed_image_save(const seed_image *image, const char *path);
+
+/*
+ Paints the heat map of seed_anomaly_map over its image, as the report shows it: a picture in SEED_PIXEL_RGB8 of the image's size into
+ `buffer`, by the rule of seed_image_decode; seed_image_encode and seed_image_save make a PNG of it. `map` has `pixels` =
+ width·height distances. A distance of `low` leaves the pixel as it is, one of `high` gives it the darkest colour; NAN is the map's
+ own lowest or highest value. Pictures that are to be compared need the same bounds: 0 and twice the threshold, say.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT when `pixels` is not width·height, a distance is not finite or a bound infinite.
+ */
+SEED_MUST_USE seed_error *seed_heat_map_picture(const seed_image *image,
+                                  const float *map,
+                                  size_t pixels,
+                                  float low,
+                                  float high,
+                                  seed_image *picture,
+                                  uint8_t *buffer,
+                                  size_t capacity,
+                                  size_t *needed);
+
+/*
+ Opens every JPEG, PNG, BMP and TIFF in `folder` and below, sorted by name. A relative path is resolved now: the process may change
+ its directory later. Files are read when they are needed: a broken one is skipped, counted and named then. What cannot be read (a
+ disk that is away) is asked for again by every later call, and in training in every pass; a damaged file is read again when it has
+ changed. The caller frees the data set with seed_dataset_free.
 
  Errors: SEED_ERROR_IO when the folder cannot be read, SEED_ERROR_INVALID_ARGUMENT when it holds no image.
  */
-SEED_MUST_USE seed_error *seed_dataset_open_folder(const char *folder, seed_dataset **out);
+SEED_MUST_USE seed_error *seed_dataset_open_folder(const char *folder,
+                                     seed_dataset **out);
 
 /*
- Opens `count` image files by path, in this order.
+ Opens `count` image files by path, in this order; otherwise as seed_dataset_open_folder.
  */
 SEED_MUST_USE seed_error *seed_dataset_open_files(const char *const *paths, size_t count, seed_dataset **out);
 
@@ -2093,14 +2150,21 @@ SEED_MUST_USE seed_error *seed_dataset_count(const seed_dataset *dataset, size_t
 
 /*
  The name of image `index`, relative to the folder with '/', into `buffer`: NULL asks for the size; too small a buffer
- is left alone; `*length` receives the bytes needed, the NUL included.
+ is left alone; `*length` receives the bytes needed, the NUL included. It is UTF-8: of a file's name that is not, each bad byte
+ stands there as \xNN, and a backslash before an x as \x5C, so different files always have different names.
  */
-SEED_MUST_USE seed_error *seed_dataset_name(const seed_dataset *dataset, size_t index, char *buffer, size_t capacity, size_t *length);
+SEED_MUST_USE seed_error *seed_dataset_name(const seed_dataset *dataset,
+                              size_t index,
+                              char *buffer,
+                              size_t capacity,
+                              size_t *length);
 
 /*
- How many images could not be read so far.
+ How many images, and folders within the folder, could not be used when they were last asked for. An image that can be read
+ again leaves the list.
  */
-SEED_MUST_USE seed_error *seed_dataset_skipped_count(const seed_dataset *dataset, size_t *out);
+SEED_MUST_USE seed_error *seed_dataset_skipped_count(const seed_dataset *dataset,
+                                       size_t *out);
 
 /*
  Which image was skipped as number `index` of seed_dataset_skipped_count and why, as "name: reason", into `buffer` by
@@ -2122,6 +2186,16 @@ SEED_MUST_USE seed_error *seed_dataset_warnings(const seed_dataset *dataset,
                                   size_t *length);
 
 /*
+ Which images could not be used when they were last asked for: a byte for each image of the data set, 1 for such a one and 0 for
+ others, into `buffer` by the rule of seed_neighbours. After seed_session_embed_dataset these are the rows of zeros, unless another
+ thread has used the data set since.
+ */
+SEED_MUST_USE seed_error *seed_dataset_broken(const seed_dataset *dataset,
+                                uint8_t *buffer,
+                                size_t capacity,
+                                size_t *length);
+
+/*
  Releases a data set. NULL is fine.
  */
 void seed_dataset_free(seed_dataset *dataset);
@@ -2131,7 +2205,7 @@ void seed_dataset_free(seed_dataset *dataset);
  outside of all folders. Classes are numbered by their names in order. Into `buffer` by the rule of seed_neighbours.
  */
 SEED_MUST_USE seed_error *seed_dataset_class_labels(const seed_dataset *dataset,
-                                      int32_t *buffer,
+                                      int64_t *buffer,
                                       size_t capacity,
                                       size_t *length);
 
@@ -2760,7 +2834,7 @@ void seed_bank_free(seed_bank *bank);
 /*
  Opens a student file. Input size, resize, mean and std are the file's; "device", "precision", "output" and "workers" come from
  `config`. "precision" "auto" is bfloat16 where the device computes in it and vectors keep a cosine of .999 to float32 on
- calibration images. Opening tries out the fastest way to compute, some tens of forward passes. The caller frees the
+ calibration images; seed_session_embed says what that does to equal images. Opening tries out the fastest way to compute, some tens of forward passes. The caller frees the
  session.
  */
 SEED_MUST_USE seed_error *seed_session_open(const char *path,
@@ -2799,6 +2873,10 @@ SEED_MUST_USE seed_error *seed_session_parameter_count(const seed_session *sessi
 /*
  Vectors of `count` images of any sizes: count·D floats, image after image, into `buffer`. NULL asks for the size; too
  small a buffer is left alone; `*length` receives the number of floats needed.
+
+ The same image gives the same vector up to rounding: how many images a call has and how many threads compute changes the order of
+ sums, by some 1e-6 of a unit vector in float32 and up to 1e-3 in bfloat16. Where equal images must give equal numbers, set
+ "precision" to "fp32" and pass one image at a time.
  */
 SEED_MUST_USE seed_error *seed_session_embed(const seed_session *session,
                                const seed_image *images,
@@ -2847,9 +2925,12 @@ SEED_MUST_USE seed_error *seed_session_swap(const seed_session *session, const s
 
 /*
  Vectors of all images of a data set, in order, by the rule of seed_session_embed. A broken image gives zeros and is
- counted as skipped. `callback`, `user_data` and `cancel` may be NULL.
+ counted as skipped: seed_dataset_skipped_count says how many there are, seed_dataset_broken which. `callback`, `user_data` and
+ `cancel` may be NULL.
 
- Errors: SEED_ERROR_CANCELLED when the callback or the token ended it; `buffer` is left alone then.
+ Errors: SEED_ERROR_CANCELLED when the callback or the token ended it; where every image is broken, SEED_ERROR_IO when some cannot
+ be read (a folder that is away: try again) and SEED_ERROR_FORMAT when all are damaged, with the first reasons. `buffer` is left
+ alone then.
  */
 SEED_MUST_USE seed_error *seed_session_embed_dataset(const seed_session *session,
                                        const seed_dataset *dataset,
@@ -2974,7 +3055,7 @@ SEED_MUST_USE seed_error *seed_classifier_confusion_csv(const seed_classifier *c
 SEED_MUST_USE seed_error *seed_classifier_classify(const seed_classifier *classifier,
                                      const seed_image *images,
                                      size_t count,
-                                     int32_t *classes,
+                                     int64_t *classes,
                                      float *confidences,
                                      uint8_t *unsure,
                                      float *probabilities);
@@ -2983,7 +3064,7 @@ SEED_MUST_USE seed_error *seed_classifier_classify(const seed_classifier *classi
  Classifies all images of a data set, in order. The arrays are as for seed_classifier_classify, with room for `capacity`
  images; a broken image gets class −1, is unsure, and its numbers are 0. `callback`, `user_data` and `cancel` may be NULL.
 
- Errors: SEED_ERROR_BUFFER_TOO_SMALL when the data set has more images than `capacity`; SEED_ERROR_CANCELLED when the
+ Errors: as seed_session_embed_dataset; SEED_ERROR_BUFFER_TOO_SMALL when the data set has more images than `capacity`; SEED_ERROR_CANCELLED when the
  callback or the token ended it. The arrays are left alone then.
  */
 SEED_MUST_USE seed_error *seed_classifier_classify_dataset(const seed_classifier *classifier,
@@ -2991,7 +3072,7 @@ SEED_MUST_USE seed_error *seed_classifier_classify_dataset(const seed_classifier
                                              seed_count_callback callback,
                                              void *user_data,
                                              const seed_cancel_token *cancel,
-                                             int32_t *classes,
+                                             int64_t *classes,
                                              float *confidences,
                                              uint8_t *unsure,
                                              float *probabilities,
@@ -3001,14 +3082,14 @@ SEED_MUST_USE seed_error *seed_classifier_classify_dataset(const seed_classifier
  How well the classifier does on the labelled images of a data set that it has not learned from, as a JSON object with
  "images", "accuracy", "balanced_recall" with "balanced_recall_low" and "_high" (its 95 % interval) and "chance", "recalls",
  "auroc", "nll", "calibration_error", "selected" (coverage and risk of the threshold) and "confusion", by the rule of
- seed_config_get_string (each call embeds the images). `labels` are as for seed_classifier_fit; broken images are left out.
- `callback`, `user_data` and `cancel` may be NULL.
+ seed_config_get_string (each call embeds the images). `labels` are as for seed_classifier_fit; broken images are left out, "images"
+ says how many were judged. `callback`, `user_data` and `cancel` may be NULL.
 
- Errors: SEED_ERROR_CANCELLED when the callback or the token ended it.
+ Errors: as seed_session_embed_dataset, SEED_ERROR_CANCELLED when the callback or the token ended it.
  */
 SEED_MUST_USE seed_error *seed_classifier_judge(const seed_classifier *classifier,
                                   const seed_dataset *dataset,
-                                  const int32_t *labels,
+                                  const int64_t *labels,
                                   size_t label_count,
                                   seed_count_callback callback,
                                   void *user_data,
@@ -3053,7 +3134,7 @@ SEED_MUST_USE seed_error *seed_classifier_fit(const seed_config *config,
                                 const seed_classifier *earlier,
                                 const seed_teacher *teacher,
                                 const seed_dataset *dataset,
-                                const int32_t *labels,
+                                const int64_t *labels,
                                 size_t label_count,
                                 const char *const *names,
                                 size_t class_count,
@@ -3081,7 +3162,7 @@ SEED_MUST_USE seed_error *seed_classifier_distil(const seed_config *config,
                                    const seed_teacher *teacher,
                                    const seed_classifier *taught_by,
                                    const seed_dataset *dataset,
-                                   const int32_t *labels,
+                                   const int64_t *labels,
                                    size_t label_count,
                                    const char *const *names,
                                    size_t class_count,
@@ -3101,8 +3182,9 @@ SEED_MUST_USE seed_error *seed_classifier_distil(const seed_config *config,
  file after each pass, goes on from it when it is called again with the same settings, images and student, on the CPU bit for
  bit, and removes it when it is done. The caller frees the detector.
 
- Errors: SEED_ERROR_CANCELLED when the callback or the token ended it; SEED_ERROR_INVALID_ARGUMENT when there is no sound
- image, one group of images only, stfpm diverges or a feature map is unknown; SEED_ERROR_UNSUPPORTED when the backbone has none;
+ Errors: SEED_ERROR_CANCELLED when the callback or the token ended it; SEED_ERROR_IO (some cannot be read) or
+ SEED_ERROR_FORMAT (all are damaged) when there is no sound image; SEED_ERROR_INVALID_ARGUMENT when there is no image at all or
+ one group of images only, stfpm diverges or a feature map is unknown; SEED_ERROR_UNSUPPORTED when the backbone has none;
  SEED_ERROR_MISMATCH when the checkpoint is of another run, SEED_ERROR_FORMAT when it is damaged.
  */
 SEED_MUST_USE seed_error *seed_anomaly_fit(const seed_config *config,
@@ -3311,8 +3393,18 @@ SEED_MUST_USE seed_error *seed_store_open_to_read(const char *path,
                                     seed_store **out);
 
 /*
- Stores what waits and closes; what a full disk keeps from being stored is tried once more and lost then, which the log says. Call
- seed_store_flush before to be sure. NULL is fine. Data sets of the store live on.
+ Stores what waits and ends writing, and says what could not be stored. What is pushed afterwards is refused; reading goes on. The
+ handle stays to be freed by seed_store_free. Only the first call says what was lost. A store that was opened to read is left as it
+ is.
+
+ Errors: SEED_ERROR_IO (a full disk, after one more try) when frames that had got a number since the store was opened are lost, how
+ many and why, or when what was stored could not be synced.
+ */
+SEED_MUST_USE seed_error *seed_store_close(const seed_store *store);
+
+/*
+ Releases a store, after what seed_store_close does: what could not be stored only the log says. NULL is fine. Data sets of the
+ store live on.
  */
 void seed_store_free(seed_store *store);
 
@@ -3494,8 +3586,9 @@ SEED_MUST_USE seed_error *seed_store_repair(const char *path,
 
 /*
  Weighted kNN (votes exp(similarity/.07)) over `splits` (1 to 10,000) random splits of `count` vectors of `dim` floats into 2/3
- gallery and 1/3 queries. `labels` are class numbers from 0. The splits depend on `seed`, `count` and nothing else, so
- different networks are judged on the same ones.
+ gallery and 1/3 queries. `labels` are class numbers from 0, or -1 for none. Vectors without a label are left out, and so are those
+ of zeros, which broken images have. The splits depend on `seed`, `count` and nothing else, so different networks are judged on
+ the same ones.
  */
 SEED_MUST_USE seed_error *seed_knn_evaluate(const float *embeddings,
                               size_t count,
@@ -3577,8 +3670,8 @@ SEED_MUST_USE seed_error *seed_region_overlap(const float *scores,
  A third of each class is for testing; of the others the share `label_fraction` is learned from, at least one a class (1: the
  linear protocol; .01, .1: few labels). `labels` are class numbers from 0, −1 for a vector to be left out. The splits depend
  on `seed` and the labels alone, so different networks are judged on the same ones. `recalls` (may be NULL) receives the
- mean recall of each of the `class_count` classes, which is the highest label + 1. `cancel` may be NULL. Nothing of the
- arguments is kept; any thread may call.
+ mean recall of each of the `class_count` classes, which is the highest label + 1; NaN for a class without a test image.
+ `cancel` may be NULL. Nothing of the arguments is kept; any thread may call.
 
  Errors: SEED_ERROR_CANCELLED when the token ended it; SEED_ERROR_INVALID_ARGUMENT for labels, splits or a share that do not
  fit.
@@ -3586,7 +3679,7 @@ SEED_MUST_USE seed_error *seed_region_overlap(const float *scores,
 SEED_MUST_USE seed_error *seed_linear_evaluate(const float *features,
                                  size_t count,
                                  size_t dim,
-                                 const int32_t *labels,
+                                 const int64_t *labels,
                                  uint32_t splits,
                                  uint64_t seed,
                                  double label_fraction,
@@ -3604,8 +3697,8 @@ SEED_MUST_USE seed_error *seed_linear_evaluate(const float *features,
 
  `labels` has one number for each image of `dataset`: its class from 0, or −1 for none. Split i is that of the seed "seed" + i
  and depends on the labels beside it alone, so different networks are judged on the same ones. `recalls` (may be NULL)
- receives the mean recall of each of the `class_count` classes, which is the highest label + 1. AUROC is the mean over
- classes of each one against all others. `callback` is told how much of the work is done, after each pass; `callback`,
+ receives the mean recall of each of the `class_count` classes, which is the highest label + 1; NaN for a class without a test
+ image. AUROC is the mean over classes of each one against all others; NaN where no split has test images of two classes. `callback` is told how much of the work is done, after each pass; `callback`,
  `user_data` and `cancel` may be NULL.
 
  Errors: SEED_ERROR_CANCELLED when the callback or the token ended it; SEED_ERROR_INVALID_ARGUMENT for labels that do not fit
@@ -3614,7 +3707,7 @@ SEED_MUST_USE seed_error *seed_linear_evaluate(const float *features,
 SEED_MUST_USE seed_error *seed_semi_supervised_evaluate(const seed_config *config,
                                           const seed_student *student,
                                           const seed_dataset *dataset,
-                                          const int32_t *labels,
+                                          const int64_t *labels,
                                           size_t label_count,
                                           uint32_t splits,
                                           seed_count_callback callback,
@@ -3640,10 +3733,10 @@ SEED_MUST_USE seed_error *seed_semi_supervised_evaluate(const seed_config *confi
 SEED_MUST_USE seed_error *seed_transfer_evaluate(const seed_config *config,
                                    const seed_student *student,
                                    const seed_dataset *dataset,
-                                   const int32_t *labels,
+                                   const int64_t *labels,
                                    size_t label_count,
                                    const seed_dataset *test,
-                                   const int32_t *test_labels,
+                                   const int64_t *test_labels,
                                    size_t test_label_count,
                                    uint32_t splits,
                                    seed_count_callback callback,
@@ -3820,13 +3913,13 @@ void seed_report_free(seed_report *report);
 SEED_MUST_USE seed_error *seed_report_add_class_sheet(seed_report *report,
                                         const char *title,
                                         const seed_dataset *dataset,
-                                        const int32_t *labels,
+                                        const int64_t *labels,
                                         size_t label_count,
                                         const char *const *names,
                                         size_t class_count,
                                         const float *embeddings,
                                         size_t dim,
-                                        const int32_t *classes,
+                                        const int64_t *classes,
                                         const float *confidences,
                                         size_t per_class);
 
@@ -3848,8 +3941,8 @@ SEED_MUST_USE seed_error *seed_report_add_confusion(seed_report *report,
  */
 SEED_MUST_USE seed_error *seed_report_add_confusion_of(seed_report *report,
                                          const char *title,
-                                         const int32_t *labels,
-                                         const int32_t *classes,
+                                         const int64_t *labels,
+                                         const int64_t *classes,
                                          size_t count,
                                          const char *const *names,
                                          size_t class_count);
@@ -3867,7 +3960,7 @@ SEED_MUST_USE seed_error *seed_report_add_map(seed_report *report,
                                 const float *embeddings,
                                 size_t count,
                                 size_t dim,
-                                const int32_t *labels,
+                                const int64_t *labels,
                                 const char *const *names,
                                 size_t class_count,
                                 const seed_dataset *dataset,
