@@ -14,11 +14,12 @@ use std::time::Instant;
 use tch::{Device, Kind, Tensor};
 
 use super::anchor::Anchor;
+use super::features::Part;
 use super::linear::{Linear, class_weights, smoothed_targets};
 use super::logits::{Tutor, logit_loss};
 use super::progress::{FinetuneProgress, Stage};
 use super::start::{Start, with_classifier};
-use super::{Part, Run, Score, floats};
+use super::{Run, Score, floats};
 use crate::checkpoint::pass;
 use crate::config::Config;
 use crate::data::{Batch, Dataset, Loader, ViewConfig};

@@ -17,9 +17,11 @@
 mod anchor;
 mod checkpoint;
 mod cross;
+mod features;
 mod full;
 pub mod linear;
 pub mod logits;
+mod penalty;
 pub mod probe;
 mod progress;
 pub mod protocol;
@@ -35,27 +37,24 @@ use tch::{Device, Kind, Tensor};
 pub use progress::{FinetuneProgress, Stage};
 pub use start::Start;
 
+use self::features::Part;
 use self::full::Full;
-use self::linear::{Linear, Problem, Scale, class_weights};
 use self::start::with_classifier;
 use super::background::in_background;
 use super::cancel::CancelToken;
-use super::distill::{Outcome, to_usize};
+use super::distill::Outcome;
 use super::progress::Control;
-use crate::config::{Config, FinetuneConfig};
+use crate::config::Config;
 use crate::data::{Dataset, ViewConfig};
 use crate::eval::calibration::{fit_temperature, negative_log_likelihood, probabilities};
 use crate::eval::judgement::{answers, judge};
 use crate::eval::selective::{of_coverage, of_risk, shown_right};
 use crate::infer::classifier::{CalibratedBy, Calibration, NOTHING_IS_SURE};
 use crate::infer::classifier::{check_names, labelled};
-use crate::infer::{Classifier, ClassifierHeader, Output, Session, SessionOptions};
-use crate::memory::{collected, room};
+use crate::infer::{Classifier, ClassifierHeader, Output, SessionOptions};
+use crate::memory::collected;
 use crate::model::Teacher;
-use crate::{Error, ErrorKind, Result, device};
-
-/// Values of the penalty that are tried, strongest first, each from the solution before.
-const PENALTIES: [f64; 7] = [1e4, 1e3, 1e2, 1e1, 1e0, 1e-1, 1e-2];
+use crate::{Error, Result, device};
 
 /// Held-out images below which penalty, temperature and threshold come from cross-validation instead: by six of them a share of hits is
 /// known to within .4, by thirty to within .18.
@@ -63,9 +62,6 @@ pub const FEWEST_HELD_OUT: usize = 30;
 
 /// Images that cross-validation must have answered before temperature and threshold are chosen by them.
 pub const FEWEST_TO_CALIBRATE: usize = 10;
-
-/// Images that are embedded at once.
-const CHUNK: usize = 32;
 
 /// Labelled images.
 pub struct Labelled<'a> {
@@ -163,35 +159,6 @@ struct Run<'a> {
     view: ViewConfig,
     /// What who uses the classifier should know.
     notes: Vec<String>,
-}
-
-/// Features (N, d) in float64 and classes of images that could be read.
-struct Part {
-    /// Numbers in the data set.
-    images: Vec<usize>,
-    features: Tensor,
-    truth: Vec<usize>,
-}
-
-impl Part {
-    /// Both together.
-    fn with(&self, other: &Part) -> Result<Part> {
-        Ok(Part {
-            images: [self.images.as_slice(), &other.images].concat(),
-            features: Tensor::f_cat(&[&self.features, &other.features], 0)?,
-            truth: [self.truth.as_slice(), &other.truth].concat(),
-        })
-    }
-}
-
-/// A linear classifier and what is known about it.
-struct Fitted {
-    layer: Linear,
-    penalty: f64,
-    score: Score,
-    /// Images that it has learned from.
-    images: usize,
-    evidence: Evidence,
 }
 
 /// What a classifier says about images that it has not learned from.
@@ -338,157 +305,6 @@ impl<'a> Run<'a> {
         Ok((classifier, outcome))
     }
 
-    /// Features of all images of the split, by one pass of the backbone.
-    fn embed(
-        &mut self,
-        start: &Start,
-        split: &split::Split,
-        report: &mut dyn FnMut(FinetuneProgress) -> Control,
-    ) -> Result<(Part, Part)> {
-        let all = [split.train.as_slice(), split.held_out.as_slice()].concat();
-        let part = Arc::new(self.images.dataset.subset(&all)?);
-        let options = SessionOptions { device: self.device, precision: self.precision, output: Output::Features };
-        let session = Session::new(&start.network, &start.view, options)?;
-        let began = self.began;
-        let stop = &mut self.stop;
-        let rows = session.embed_marked(&part, CHUNK, to_usize(self.config.workers)?, &mut |done, total| {
-            let elapsed = began.elapsed().as_secs_f64();
-            let progress = FinetuneProgress {
-                stage: Stage::Embedding,
-                done: done as u64,
-                total: total as u64,
-                epoch: 0,
-                loss: f64::NAN,
-                held_out_loss: f64::NAN,
-                held_out_accuracy: f64::NAN,
-                eta_seconds: elapsed / done.max(1) as f64 * (total - done) as f64,
-                elapsed_seconds: elapsed,
-            };
-            stop.asked |= report(progress) == Control::Stop;
-            !stop.now()
-        })?;
-        let dim = session.dim();
-        let take = |range: std::ops::Range<usize>| -> Result<Part> {
-            let sound: Vec<usize> = range.filter(|place| !rows.broken.contains(place)).collect();
-            let mut values: Vec<f32> = room(sound.len() * dim, "features of labelled images")?;
-            sound.iter().for_each(|&place| values.extend_from_slice(&rows.values[place * dim..][..dim]));
-            let features = Tensor::f_from_slice(&values)?.f_view([sound.len() as i64, dim as i64])?;
-            let images: Vec<usize> = sound.iter().map(|&place| all[place]).collect();
-            // The split holds images whose label is a class.
-            let truth = images.iter().map(|&image| self.images.labels[image] as usize).collect();
-            Ok(Part { images, features: features.f_to_kind(Kind::Double)?, truth })
-        };
-        Ok((take(0..split.train.len())?, take(split.train.len()..all.len())?))
-    }
-
-    /// The linear classifier on features as they are, its penalty, and how good it is. `given`: the penalty, else it is the setting's
-    /// or the best on the held-out images.
-    fn fit_linear(
-        &mut self,
-        train: &Part,
-        held_out: &Part,
-        given: Option<f64>,
-        known: Option<&Linear>,
-        report: &mut dyn FnMut(FinetuneProgress) -> Control,
-    ) -> Result<Fitted> {
-        let settings = &self.config.finetune;
-        let weights = class_weights(&train.truth, self.classes(), settings.class_weights == "balanced");
-        let scale = Scale::of(&train.features)?;
-        let problem = Problem::new(&scale.apply(&train.features)?, &train.truth, &weights, settings.label_smoothing)?;
-        let penalties = match given {
-            Some(penalty) => vec![penalty],
-            None => penalties(settings, !held_out.truth.is_empty()),
-        };
-        let mut from = known.map(|rows| rows.scaled(&scale)).transpose()?;
-        let mut best: Option<Fitted> = None;
-        let total = penalties.len();
-        for (number, penalty) in penalties.into_iter().enumerate() {
-            let solved = problem.solve(penalty, from.as_ref(), &mut || self.stop.now());
-            let (layer, stopped) = match solved {
-                Err(error) if error.kind() == ErrorKind::Cancelled && best.is_some() => break,
-                solved => solved?,
-            };
-            let unscaled = layer.unscaled(&scale)?;
-            let logits = floats(&unscaled.logits(&held_out.features)?)?;
-            let score = Score::of(&logits, self.classes(), &held_out.truth)?;
-            // Of equals the stronger penalty stays; a search that was cut short counts as well as what it found.
-            if best.as_ref().is_none_or(|known| score.loss < known.score.loss) {
-                let evidence = Evidence::held_out(logits, held_out);
-                best = Some(Fitted { layer: unscaled, penalty, score, images: train.truth.len(), evidence });
-            }
-            from = Some(layer);
-            let progress = self.linear_progress(number + 1, total, score);
-            self.stop.asked |= report(progress) == Control::Stop;
-            if stopped || self.stop.now() {
-                break;
-            }
-        }
-        best.ok_or_else(|| Error::new(ErrorKind::Internal, "no penalty was tried"))
-    }
-
-    /// The same where few images were held out: the penalty and what is known about the classifier come from cross-validation, and
-    /// the classifier learns from all images. Where the settings ask for fewer labels than there are, the held-out ones are none of
-    /// these, and are left aside.
-    fn fit_few(
-        &mut self,
-        train: &Part,
-        held_out: &Part,
-        known: Option<&Linear>,
-        report: &mut dyn FnMut(FinetuneProgress) -> Control,
-    ) -> Result<Fitted> {
-        let config = self.config;
-        let settings = &config.finetune;
-        let joined = match settings.label_fraction < 1.0 || settings.labels_per_class > 0 {
-            true => None,
-            false => Some(train.with(held_out)?),
-        };
-        let all = joined.as_ref().unwrap_or(train);
-        let images = cross::Images {
-            features: &all.features,
-            truth: &all.truth,
-            classes: self.classes(),
-            balanced: settings.class_weights == "balanced",
-            smoothing: settings.label_smoothing,
-        };
-        let tried = penalties(settings, true);
-        let (began, cancel, mut asked) = (self.began, self.stop.cancel, self.stop.asked);
-        let found = {
-            let stopped = std::cell::Cell::new(asked);
-            let mut stop = || {
-                stopped.set(stopped.get() || cancel.wait().1);
-                stopped.get()
-            };
-            let found = images.cross_validate(&tried, config.seed, &mut stop, &mut |done, score| {
-                let progress = linear_progress(began, done, tried.len(), score);
-                stopped.set(stopped.get() || report(progress) == Control::Stop);
-                stopped.get()
-            })?;
-            asked |= stopped.get();
-            found
-        };
-        self.stop.asked = asked;
-        let alone = (0..self.classes()).filter(|class| all.truth.iter().filter(|truth| *truth == class).count() == 1);
-        let alone: Vec<&str> = alone.map(|class| self.images.names[class].as_str()).collect();
-        if !alone.is_empty() {
-            self.notes
-                .push(format!("no image could be spared to test the classes {alone:?}: they have one image each"));
-        }
-        let (penalty, score, evidence) = match found {
-            Some(found) if found.truth.len() >= FEWEST_TO_CALIBRATE => {
-                (found.penalty, found.score, Evidence::cross_validation(found))
-            }
-            Some(found) => (found.penalty, found.score, Evidence::none(all)),
-            None => (penalties(settings, false)[0], Score::NONE, Evidence::none(all)),
-        };
-        // A cancel has had its effect on the search; this fit gives the best classifier so far.
-        let scale = Scale::of(&all.features)?;
-        let weights = class_weights(&all.truth, self.classes(), images.balanced);
-        let problem = Problem::new(&scale.apply(&all.features)?, &all.truth, &weights, settings.label_smoothing)?;
-        let from = known.map(|rows| rows.scaled(&scale)).transpose()?;
-        let (layer, _) = problem.solve(penalty, from.as_ref(), &mut || false)?;
-        Ok(Fitted { layer: layer.unscaled(&scale)?, penalty, score, images: all.truth.len(), evidence })
-    }
-
     /// Calibrates by what is known and makes the classifier.
     fn classifier(
         &self,
@@ -526,33 +342,6 @@ impl<'a> Run<'a> {
         header.calibration = Some(calibration);
         let options = SessionOptions { device: self.device, precision: self.precision, output: Output::Logits };
         Classifier::new(network, &self.view, header, options)
-    }
-
-    fn linear_progress(&self, done: usize, total: usize, score: Score) -> FinetuneProgress {
-        linear_progress(self.began, done, total, score)
-    }
-}
-
-fn linear_progress(began: Instant, done: usize, total: usize, score: Score) -> FinetuneProgress {
-    FinetuneProgress {
-        stage: Stage::Linear,
-        done: done as u64,
-        total: total as u64,
-        epoch: 0,
-        loss: f64::NAN,
-        held_out_loss: score.loss,
-        held_out_accuracy: score.accuracy,
-        eta_seconds: 0.0,
-        elapsed_seconds: began.elapsed().as_secs_f64(),
-    }
-}
-
-/// The penalties to try, strongest first; `judged`: there are images to choose by.
-fn penalties(settings: &FinetuneConfig, judged: bool) -> Vec<f64> {
-    match (settings.penalty, judged) {
-        (0.0, true) => PENALTIES.to_vec(),
-        (0.0, false) => vec![1.0],
-        (penalty, _) => vec![penalty],
     }
 }
 

@@ -9,8 +9,9 @@
 use tch::{Kind, Tensor};
 
 use super::linear::{Problem, Scale, class_weights};
+use super::penalty::PENALTIES;
 use super::split::split;
-use super::{FEWEST_HELD_OUT, PENALTIES, Score, cross, floats};
+use super::{FEWEST_HELD_OUT, Score, cross, floats};
 use crate::config::FinetuneConfig;
 use crate::eval::calibration::probabilities;
 use crate::eval::judgement::answers;

@@ -10,9 +10,10 @@
 
 use std::sync::Arc;
 
+use super::features::CHUNK;
 use super::probe::{Collected, ProbeScores, Scores, class_count, probe_once};
 use super::split::split;
-use super::{CHUNK, Labelled, Start, finetune};
+use super::{Labelled, Start, finetune};
 use crate::config::{Config, FinetuneConfig};
 use crate::data::Dataset;
 use crate::eval::Embeddings;
