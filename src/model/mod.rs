@@ -46,6 +46,7 @@ mod published;
 mod resnet;
 mod student;
 pub mod student_file;
+mod student_header;
 mod teacher;
 pub mod vit;
 pub mod weights;

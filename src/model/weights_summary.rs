@@ -18,7 +18,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::published::{Shapes, every_best};
-use super::student_file::HeadText;
+use super::student_header::HeadText;
 use super::weights::{self, StateOutline};
 use crate::error::Result;
 
