@@ -1,45 +1,32 @@
 //! Images by number: files of a folder or a list, images of a store, and frames pushed from memory, in one growing list.
 //!
 //! Files are decoded when asked for, and decoded frames are kept while a byte budget lasts ([`DEFAULT_CACHE_BYTES`]).
-//! Nothing is thrown out for something newer: an epoch visits every image once in random order, so an older frame is as
-//! likely to be needed as a newer one.
 //!
 //! An image that cannot be used is recorded by name and reason, and is an error; who iterates decides what takes its place.
 //! What could not be read (a disk that is away) is asked for again at every call, and its record goes when it is back. Damaged
 //! content is not decoded again until the file changes.
-//!
-//! A name that is not UTF-8 is written with `\xNN` for each byte that is none, and `\x5C` for a backslash before an `x`, so that
-//! different files always have different names.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use sha2::{Digest, Sha256};
-use walkdir::WalkDir;
 
-use super::decode::EXTENSIONS;
+use super::broken::{Broken, BrokenImage, Whole};
+use super::cache::Cache;
+use super::folder::images_below;
 use super::frame::{CLAMPED, Frame, FrameView};
 use super::lock;
+use super::name::{NAMES, enough_for_names, escaped};
 use super::scale::{Reading, ScaledFrame};
 use super::source::{EncodedImage, EncodedImages, Source, Stamp, absolute};
 use super::stored::{Stored, read_scaled};
 use crate::error::{Error, ErrorKind, Result};
-use crate::memory::{STRIDE, copied, filled, push, room, spare};
+use crate::memory::{copied, filled, push, room};
 use crate::warnings::Warnings;
 
-/// Decoded frames of files are kept up to this many bytes: 5,461 frames of 256×256 in colour.
-pub const DEFAULT_CACHE_BYTES: usize = 1 << 30;
-
-/// An image, or a folder, that could not be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Skipped {
-    /// The name as [`Dataset::name`] gives it.
-    pub name: String,
-    /// Why, for a person.
-    pub reason: String,
-}
+pub use super::broken::Skipped;
+pub use super::cache::DEFAULT_CACHE_BYTES;
 
 /// An ordered list of images, shared between threads as `Arc<Dataset>`; frames may be pushed while others load.
 pub struct Dataset {
@@ -78,79 +65,15 @@ impl Image {
     }
 }
 
-/// What a part of a data set knows of the whole.
-struct Whole {
-    broken: Arc<Mutex<Broken>>,
-    /// Numbers in the whole.
-    numbers: Vec<usize>,
-    /// Where the whole is a part itself.
-    above: Option<Arc<Whole>>,
-}
-
-struct Cache {
-    /// By the number of the image and the scale that was asked for.
-    frames: BTreeMap<(usize, u32), ScaledFrame>,
-    /// What each image's file was found to be, so that a cached frame needs no look into the file.
-    files: BTreeMap<usize, Stored>,
-    bytes: usize,
-    budget: usize,
-}
-
-#[derive(Default)]
-struct Broken {
-    /// Folders that could not be searched.
-    folders: Vec<Skipped>,
-    images: BTreeMap<usize, BrokenImage>,
-}
-
-#[derive(Clone)]
-struct BrokenImage {
-    skipped: Skipped,
-    kind: ErrorKind,
-    /// The file as it was before it was read; none for what is no file.
-    stamp: Option<Stamp>,
-}
-
 impl Dataset {
-    /// Every image below `root`, told by its extension ([`EXTENSIONS`], any case), sorted by name. Links are followed;
-    /// files and folders whose name starts with a dot are left out (thumbnails, resource forks). Nothing is decoded
-    /// yet. A relative `root` is that of now: the process may change its directory later.
+    /// Every image below `root`, told by its extension ([`EXTENSIONS`](super::decode::EXTENSIONS), any case), sorted by
+    /// name. Links are followed; files and folders whose name starts with a dot are left out (thumbnails, resource forks).
+    /// Nothing is decoded yet. A relative `root` is that of now: the process may change its directory later.
     ///
     /// # Errors
     /// `Io` where `root` cannot be searched, `InvalidArgument` where it holds no image, `OutOfMemory`.
     pub fn from_folder(root: &Path) -> Result<Self> {
-        std::fs::read_dir(root).map_err(|error| Error::io("search the folder", root, &error))?;
-        let root = absolute(root);
-        let root = root.as_path();
-        let hidden =
-            |entry: &walkdir::DirEntry| entry.depth() > 0 && entry.file_name().as_encoded_bytes().starts_with(b".");
-        let mut found = Vec::new();
-        let mut others = 0usize;
-        let mut broken = Broken::default();
-        for entry in WalkDir::new(root).follow_links(true).into_iter().filter_entry(|entry| !hidden(entry)) {
-            match entry {
-                Ok(entry) if entry.file_type().is_dir() => {}
-                Ok(entry) if is_image(entry.path()) => {
-                    enough_for_names(found.len())?;
-                    push(&mut found, (relative_name(root, entry.path()), entry.into_path()), NAMES)?;
-                }
-                Ok(_) => others += 1,
-                Err(error) => {
-                    let name = error.path().map_or_else(|| "?".to_owned(), |path| relative_name(root, path));
-                    log::warn!("skipping {name}: {error}");
-                    broken.folders.push(Skipped { name, reason: error.to_string() });
-                }
-            }
-        }
-        if found.is_empty() {
-            return Err(Error::invalid(format!(
-                "no image below {}: looked for files ending in {}, found {others} other files, {} unreadable entries",
-                root.display(),
-                EXTENSIONS.join(", "),
-                broken.folders.len()
-            )));
-        }
-        found.sort_unstable();
+        let (found, broken) = images_below(root)?;
         Self::new(found, broken)
     }
 
@@ -201,10 +124,8 @@ impl Dataset {
     }
 
     fn of_images(images: Vec<Image>, broken: Broken) -> Self {
-        let (frames, files) = (BTreeMap::new(), BTreeMap::new());
-        let cache = Cache { frames, files, bytes: 0, budget: DEFAULT_CACHE_BYTES };
         let broken = Arc::new(Mutex::new(broken));
-        let (images, cache) = (RwLock::new(images), Mutex::new(cache));
+        let (images, cache) = (RwLock::new(images), Mutex::new(Cache::default()));
         Self { images, cache, broken, whole: None, warnings: Warnings::default() }
     }
 
@@ -299,9 +220,9 @@ impl Dataset {
             Stored::Scalable(header) => choose(header.width, header.height),
             Stored::Whole => Reading::WHOLE,
         };
-        let known = lock(&self.cache).files.get(&i).copied();
+        let known = lock(&self.cache).file(i);
         let key = known.map(|stored| (i, reading(stored).scale));
-        if let Some(frame) = key.and_then(|key| lock(&self.cache).frames.get(&key).cloned()) {
+        if let Some(frame) = key.and_then(|key| lock(&self.cache).frame(key)) {
             return Ok(frame);
         }
         if let Some(error) = self.still_broken(i, &source) {
@@ -313,7 +234,7 @@ impl Dataset {
         match source.read(&self.name(i)?).and_then(|(place, bytes)| read_scaled(&place, &bytes, reading)) {
             Ok((stored, reading, frame)) => {
                 let mut cache = lock(&self.cache);
-                cache.files.insert(i, stored);
+                cache.learn(i, stored);
                 if reading.keep {
                     cache.keep((i, reading.scale), &frame);
                 }
@@ -332,12 +253,7 @@ impl Dataset {
 
     /// Sets the budget of decoded frames, in bytes; frames above it are dropped at once. Pushed frames do not count.
     pub fn set_cache_bytes(&self, bytes: usize) {
-        let mut cache = lock(&self.cache);
-        cache.budget = bytes;
-        while cache.bytes > cache.budget {
-            let Some((_, frame)) = cache.frames.pop_last() else { break };
-            cache.bytes -= frame.frame.pixels().len();
-        }
+        lock(&self.cache).limit(bytes);
     }
 
     /// What could not be used when it was last asked for, each once: folders first, then images by number.
@@ -347,8 +263,7 @@ impl Dataset {
 
     /// How many these are.
     pub fn skipped_count(&self) -> usize {
-        let broken = lock(&self.broken);
-        broken.folders.len() + broken.images.len()
+        lock(&self.broken).len()
     }
 
     /// Number `i` of them, if there are as many.
@@ -388,25 +303,7 @@ impl Dataset {
 
     /// As [`nothing_to_read`](Dataset::nothing_to_read), for work on the images of these numbers alone.
     pub fn nothing_to_read_of(&self, numbers: impl ExactSizeIterator<Item = usize>) -> Error {
-        let count = numbers.len();
-        let (mut unreadable, mut damaged, mut reasons) = (0usize, 0usize, Vec::new());
-        let broken = lock(&self.broken);
-        for image in numbers.filter_map(|number| broken.images.get(&number)) {
-            match image.kind {
-                ErrorKind::Io => unreadable += 1,
-                _ => damaged += 1,
-            }
-            if reasons.len() < REASONS {
-                reasons.push(image.skipped.reason.as_str());
-            }
-        }
-        if unreadable + damaged > REASONS {
-            reasons.push("…");
-        }
-        let kind = if unreadable > 0 { ErrorKind::Io } else { ErrorKind::Format };
-        let found = format!("{unreadable} cannot be opened or read, {damaged} are damaged");
-        let message = format!("none of the {count} images can be read ({found}): {}", reasons.join("; "));
-        Error::new(kind, message)
+        lock(&self.broken).nothing_to_read(numbers)
     }
 
     /// Which images these are: SHA-256, in hexadecimal, over the number of images and each one's name and size in bytes
@@ -461,7 +358,9 @@ impl Dataset {
         if known.is_none_or(|known| known.skipped.reason != image.skipped.reason) {
             log::warn!("skipping {}: {error}", image.skipped.name);
         }
-        self.tell_whole(i, |broken, number| _ = broken.images.insert(number, image.clone()));
+        if let Some(whole) = &self.whole {
+            whole.tell(i, |broken, number| _ = broken.images.insert(number, image.clone()));
+        }
         Ok(())
     }
 
@@ -474,97 +373,15 @@ impl Dataset {
         if let Some(known) = known {
             log::info!("{} can be read again", known.skipped.name);
         }
-        self.tell_whole(i, |broken, number| _ = broken.images.remove(&number));
+        if let Some(whole) = &self.whole {
+            whole.tell(i, |broken, number| _ = broken.images.remove(&number));
+        }
         Ok(())
-    }
-
-    /// Does the same to the records of what this is a part of; an image that was pushed here is not there.
-    fn tell_whole(&self, i: usize, tell: impl Fn(&mut Broken, usize)) {
-        let (mut place, mut whole) = (i, self.whole.as_ref());
-        while let Some(above) = whole {
-            let Some(&number) = above.numbers.get(place) else { return };
-            tell(&mut lock(&above.broken), number);
-            (place, whole) = (number, above.above.as_ref());
-        }
-    }
-}
-
-impl Broken {
-    fn all(&self) -> impl Iterator<Item = &Skipped> {
-        self.folders.iter().chain(self.images.values().map(|image| &image.skipped))
-    }
-}
-
-impl Cache {
-    fn keep(&mut self, key: (usize, u32), frame: &ScaledFrame) {
-        let bytes = frame.frame.pixels().len();
-        if bytes <= self.budget.saturating_sub(self.bytes) && self.frames.insert(key, frame.clone()).is_none() {
-            self.bytes += bytes;
-        }
     }
 }
 
 impl std::fmt::Debug for Dataset {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Dataset({} images)", self.len())
-    }
-}
-
-/// Reasons that [`Dataset::nothing_to_read`] gives.
-const REASONS: usize = 3;
-
-/// For messages.
-const NAMES: &str = "the names of a data set's images";
-
-/// Names and paths are small, but there may be millions of them.
-fn enough_for_names(already: usize) -> Result<()> {
-    if already.is_multiple_of(STRIDE) { spare(0, NAMES) } else { Ok(()) }
-}
-
-fn is_image(path: &Path) -> bool {
-    path.extension()
-        .and_then(|end| end.to_str())
-        .is_some_and(|end| EXTENSIONS.contains(&end.to_ascii_lowercase().as_str()))
-}
-
-/// The path below `root` with `/` between its parts, so that names and order are the same on every system.
-fn relative_name(root: &Path, path: &Path) -> String {
-    let below = path.strip_prefix(root).unwrap_or(path);
-    let parts: Vec<_> = below.components().map(|part| escaped(part.as_os_str().as_encoded_bytes())).collect();
-    parts.join("/")
-}
-
-/// `bytes` as text in which no two names are the same: see the module's notes.
-fn escaped(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        text.push_str(&chunk.valid().replace("\\x", "\\x5Cx"));
-        for byte in chunk.invalid() {
-            text.push_str(&format!("\\x{byte:02X}"));
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_that_differ_stay_different() {
-        let names: [&[u8]; 7] = [
-            b"kl\xe4sse",
-            b"kl\xe5sse",
-            "kl\u{e4}sse".as_bytes(),
-            b"kl\\xE4sse",
-            b"kl\\x5CxE4sse",
-            b"kl\xff\\x",
-            b"kl\\a",
-        ];
-        let escaped: Vec<String> = names.iter().map(|name| escaped(name)).collect();
-        assert_eq!(escaped[..4], ["kl\\xE4sse", "kl\\xE5sse", "kl\u{e4}sse", "kl\\x5CxE4sse"]);
-        assert_eq!(escaped[6], "kl\\a", "a backslash alone stays");
-        let different: std::collections::BTreeSet<&String> = escaped.iter().collect();
-        assert_eq!(different.len(), names.len());
     }
 }

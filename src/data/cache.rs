@@ -1,0 +1,62 @@
+//! Decoded frames of files, kept while a byte budget lasts.
+//!
+//! Nothing is thrown out for something newer: an epoch visits every image once in random order, so an older frame is as
+//! likely to be needed as a newer one.
+
+use std::collections::BTreeMap;
+
+use super::scale::ScaledFrame;
+use super::stored::Stored;
+
+/// Decoded frames of files are kept up to this many bytes: 5,461 frames of 256×256 in colour.
+pub const DEFAULT_CACHE_BYTES: usize = 1 << 30;
+
+/// The frames of one data set.
+pub(super) struct Cache {
+    /// By the number of the image and the scale that was asked for.
+    frames: BTreeMap<(usize, u32), ScaledFrame>,
+    /// What each image's file was found to be, so that a cached frame needs no look into the file.
+    files: BTreeMap<usize, Stored>,
+    bytes: usize,
+    budget: usize,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self { frames: BTreeMap::new(), files: BTreeMap::new(), bytes: 0, budget: DEFAULT_CACHE_BYTES }
+    }
+}
+
+impl Cache {
+    /// What the file of image `i` was found to be.
+    pub fn file(&self, i: usize) -> Option<Stored> {
+        self.files.get(&i).copied()
+    }
+
+    /// The file of image `i` is `stored`.
+    pub fn learn(&mut self, i: usize, stored: Stored) {
+        self.files.insert(i, stored);
+    }
+
+    /// The frame of an image and scale, where it was kept.
+    pub fn frame(&self, key: (usize, u32)) -> Option<ScaledFrame> {
+        self.frames.get(&key).cloned()
+    }
+
+    /// Keeps a frame while the budget lasts.
+    pub fn keep(&mut self, key: (usize, u32), frame: &ScaledFrame) {
+        let bytes = frame.frame.pixels().len();
+        if bytes <= self.budget.saturating_sub(self.bytes) && self.frames.insert(key, frame.clone()).is_none() {
+            self.bytes += bytes;
+        }
+    }
+
+    /// Sets the budget in bytes; frames above it are dropped at once.
+    pub fn limit(&mut self, bytes: usize) {
+        self.budget = bytes;
+        while self.bytes > self.budget {
+            let Some((_, frame)) = self.frames.pop_last() else { break };
+            self.bytes -= frame.frame.pixels().len();
+        }
+    }
+}
