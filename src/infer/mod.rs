@@ -2,6 +2,7 @@
 
 pub mod anomaly;
 pub mod classifier;
+mod classifier_header;
 mod feature_maps;
 mod gather;
 mod input;
