@@ -172,7 +172,8 @@ enum class HeadKind : std::int32_t {
 /// A network in figures; `head` is one of HeadKind.
 using ModelInfo = seed_model_info;
 
-/// One report of a run.
+/// One report of a run. The first comes before the first step; its loss and its eta_seconds are NaN. The figures of the probe
+/// (probe_agreement and the others) are NaN where the run is not probed.
 using Progress = seed_progress;
 
 /// What seed::knn found.
@@ -209,6 +210,21 @@ enum class Stage : std::int32_t {
 /// Receives a report of Classifier::fit, on the thread that called. Return true to go on, false to end the fit with the best
 /// classifier so far. What it throws comes out of Classifier::fit.
 using FinetuneFunction = std::function<bool(const FinetuneProgress &)>;
+
+/// One report of seed::distil; `stage` is one of DistilStage.
+using DistilProgress = seed_distil_progress;
+
+/// What seed::distil is doing, in this order; the SEED_DISTIL_* of seed.h.
+enum class DistilStage : std::int32_t {
+  Plan = SEED_DISTIL_PLAN,
+  Bank = SEED_DISTIL_BANK,
+  Run = SEED_DISTIL_RUN,
+  Report = SEED_DISTIL_REPORT,
+};
+
+/// Receives a report of seed::distil, on the thread that called. Return true to go on, false to end the call; the same call goes on
+/// later. What it throws comes out of seed::distil.
+using DistilFunction = std::function<bool(const DistilProgress &)>;
 
 /// One report of seed::night.
 using NightProgress = seed_night_progress;
@@ -557,6 +573,10 @@ inline std::int32_t on_finetune(const seed_finetune_progress *progress, void *us
   return (*static_cast<Callback<FinetuneFunction> *>(user_data))(*progress);
 }
 
+inline std::int32_t on_distil(const seed_distil_progress *progress, void *user_data) {
+  return (*static_cast<Callback<DistilFunction> *>(user_data))(*progress);
+}
+
 inline std::int32_t on_night(const seed_night_progress *progress, void *user_data) {
   return (*static_cast<Callback<NightFunction> *>(user_data))(*progress);
 }
@@ -830,12 +850,15 @@ private:
   std::variant<std::int64_t, double, std::string> value_;
 };
 
+class Dataset;
+class Teacher;
+
 /// Settings of a run or a session. Objects made with a configuration keep a copy. docs/abi.md lists the keys.
 class Config : public Handle<seed_config, seed_config_free> {
 public:
   using Handle::Handle;
 
-  /// The paper's values, but for `settings`.
+  /// The defaults, which are mostly the paper's values, but for `settings`.
   static Returned<Config> create(std::initializer_list<Setting> settings = {}) {
     seed_config *raw = nullptr;
     seed_error *error = seed_config_new(&raw);
@@ -858,6 +881,15 @@ public:
   /// Changes settings by pairs key=value with whitespace, line breaks or commas between them, such as
   /// "steps=200 learning_rate=0.1"; a value that holds one of these is put in double quotes. All are set or, on an error, none.
   Returned<void> parse(const std::string &pairs) { return detail::settle(seed_config_parse(get(), pairs.c_str())); }
+
+  /// Sets the values of the preset `name`, whatever they were: "paper", "site" or "site_from_weights". See docs/distil.md.
+  Returned<void> preset(const std::string &name) { return detail::settle(seed_config_preset(get(), name.c_str())); }
+
+  /// Measures both networks and fits the settings to a run of `seconds`; what was set by its key is kept. `from_weights`: the
+  /// student starts from weights of its own. Make the student afterwards: the plan decides on the size of its images. See
+  /// seed_config_plan in seed.h.
+  Returned<void> plan(const Dataset &dataset, const Teacher &teacher, const std::string &architecture, double seconds,
+                      bool from_weights = false);
 
   /// Reads a whole number.
   Returned<std::int64_t> get_int(const std::string &key) const {
@@ -1119,7 +1151,7 @@ public:
     });
   }
 
-  /// The width of the embedding; set "embedding_dim" to it before making the student.
+  /// The width of the embedding; the student gets it too where "embedding_dim" is 0, the default.
   Returned<std::size_t> dim() const {
     return detail::number<std::size_t, std::int64_t>(
         [&](std::int64_t *out) { return seed_teacher_dim(get(), out); });
@@ -1137,6 +1169,12 @@ public:
     });
   }
 };
+
+inline Returned<void> Config::plan(const Dataset &dataset, const Teacher &teacher, const std::string &architecture,
+                                   double seconds, bool from_weights) {
+  return detail::settle(
+      seed_config_plan(get(), dataset.get(), teacher.get(), architecture.c_str(), from_weights ? 1 : 0, seconds));
+}
 
 /// What a file of weights holds, as JSON: format, texts, and for each state dict the architectures whose weights it has.
 inline Returned<std::string> describe_weights(const std::string &path) {
@@ -2630,6 +2668,82 @@ inline Returned<Verdict> judge(const Session &old_session, const Session &new_se
                                       &callback, &verdict);
   callback.rethrow(error);
   return detail::settle(error, verdict);
+}
+
+/// How good a student of seed::distil is; figures that are not known are NaN.
+struct DistilSummary : seed_distil_summary {
+  /// Nothing yet.
+  DistilSummary() noexcept : seed_distil_summary{} { struct_size = sizeof(seed_distil_summary); }
+
+  /// How the call ended: Outcome::Finished or Outcome::Cancelled.
+  Outcome ended() const noexcept { return static_cast<Outcome>(outcome); }
+};
+
+/// What seed::distil made. All its functions may run on several threads at once.
+class Distilled : public Handle<seed_distilled, seed_distilled_free> {
+public:
+  using Handle::Handle;
+
+  /// The student; of a call that was cancelled, as far as it is.
+  Returned<Student> student() const {
+    return detail::make<Student>([&](seed_student **out) { return seed_distilled_student(get(), out); });
+  }
+
+  /// How good the student is.
+  Returned<DistilSummary> summary() const {
+    DistilSummary summary;
+    seed_error *error = seed_distilled_summary(get(), &summary);
+    return detail::settle(error, summary);
+  }
+
+  /// What you should know although nothing failed, such as a student that is no better than chance.
+  Returned<std::vector<std::string>> warnings() const {
+    return detail::lines([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_distilled_warnings(get(), buffer, capacity, length);
+    });
+  }
+
+  /// The settings of the run, as Config::to_json gives them.
+  Returned<std::string> settings() const {
+    return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_distilled_settings(get(), buffer, capacity, length);
+    });
+  }
+};
+
+/// What seed::distil may be given besides.
+struct DistilExtras {
+  std::string weights = {};            ///< A file of weights that the student starts from; empty: random ones.
+  const Config *config = nullptr;      ///< Settings of your own; the plan chooses the rest.
+  DistilFunction on_progress = {};     ///< Receives reports; may be empty.
+  const CancelToken *cancel = nullptr; ///< Ends or pauses the call.
+};
+
+/// From frames and a teacher to a student in one call that takes about `seconds`: writes student.safetensors and report.html to
+/// `folder`. No setting is needed. A call that was cancelled, or killed, left its work there, and the same call goes on with it. See
+/// seed_distil in seed.h and docs/distil.md.
+inline Returned<Distilled> distil(const Dataset &dataset, const Teacher &teacher, const std::string &architecture, double seconds,
+                                  const std::string &folder, const DistilExtras &extras) {
+  if (extras.config != nullptr && !*extras.config)
+    return detail::fail<Distilled>(ErrorCode::InvalidArgument, "the configuration is empty");
+  if (extras.cancel != nullptr && !*extras.cancel)
+    return detail::fail<Distilled>(ErrorCode::InvalidArgument, "the cancel token is empty");
+  detail::Callback<DistilFunction> callback(extras.on_progress);
+  seed_distilled *raw = nullptr;
+  seed_error *error = seed_distil(dataset.get(), teacher.get(), architecture.c_str(),
+                                  extras.weights.empty() ? nullptr : extras.weights.c_str(), seconds, folder.c_str(),
+                                  extras.config == nullptr ? nullptr : extras.config->get(),
+                                  extras.on_progress ? detail::on_distil : nullptr, &callback,
+                                  extras.cancel == nullptr ? nullptr : extras.cancel->get(), &raw);
+  Distilled distilled(raw);
+  callback.rethrow(error);
+  return detail::settle(error, std::move(distilled));
+}
+
+/// The same without extras.
+inline Returned<Distilled> distil(const Dataset &dataset, const Teacher &teacher, const std::string &architecture, double seconds,
+                                  const std::string &folder) {
+  return distil(dataset, teacher, architecture, seconds, folder, DistilExtras());
 }
 
 /// How embeddings come onto a plane; what is left alone is the default of seed.h. `method` is one of MapMethod.

@@ -100,7 +100,6 @@ void run(const std::string &teacher_file, const std::string &architecture, const
                                       {"temperature_student", 0.1},
                                       {"temperature_teacher", 0.02}});
   auto teacher = seed::Teacher::load(teacher_file, architecture, config);
-  config.set("embedding_dim", teacher.dim());
   auto student = seed::Student::create("mobilenet_v3_small", config);
   auto frames = seed::Dataset::create();
   auto trainer = seed::Trainer::create(config, student, teacher, frames);

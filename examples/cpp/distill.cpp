@@ -217,6 +217,12 @@ struct Watcher {
 // Called on the thread that called seed_trainer_run.
 int32_t on_progress(const seed_progress *progress, void *user_data) {
   auto *watcher = static_cast<Watcher *>(user_data);
+  if (!std::isfinite(progress->loss)) { // the first report, before the first step
+    std::printf("step %llu/%llu\n", static_cast<unsigned long long>(progress->step),
+                static_cast<unsigned long long>(progress->total_steps));
+    std::fflush(stdout);
+    return 0;
+  }
   auto left = static_cast<int>(progress->eta_seconds);
   std::printf("step %llu/%llu  loss %.4f  %.1f images/s  waited %.0f %%  ETA %d:%02d\n",
               static_cast<unsigned long long>(progress->step), static_cast<unsigned long long>(progress->total_steps),

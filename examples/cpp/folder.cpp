@@ -37,12 +37,12 @@ void run(const std::string &images, const std::string &teacher_file, const std::
                                       {"view.contrast", 0.1},
                                       {"view.blur_probability", 0}});
   auto teacher = seed::Teacher::load(teacher_file, architecture, config);
-  config.set("embedding_dim", teacher.dim());
   auto student = seed::Student::create(student_architecture, config);
   std::printf("%zu images, teacher %s (%zu numbers an image), student %s\n", count, architecture.c_str(),
               teacher.dim(), student_architecture);
   auto trainer = seed::Trainer::create(config, student, teacher, frames);
   trainer.run([](const seed::Progress &progress) {
+    if (progress.step == 0) return true; // the first report comes before the first step
     std::printf("step %llu/%llu  loss %.4f  %.0f images/s  %.0f s left\n",
                 static_cast<unsigned long long>(progress.step), static_cast<unsigned long long>(progress.total_steps),
                 progress.loss, progress.images_per_second, progress.eta_seconds);

@@ -123,7 +123,7 @@ bool report(const seed::NightProgress &progress) {
   static const char *const stages[] = {"", "distil", "fine-tune", "evaluate", "swap", "report"};
   if (progress.done == 0)
     std::printf("%5.0f s  %s\n", progress.elapsed_seconds, stages[progress.stage]);
-  else if (progress.stage == SEED_NIGHT_DISTIL)
+  else if (progress.stage == SEED_NIGHT_DISTIL && std::isfinite(progress.loss)) // NaN before the first step of a call
     std::printf("%5.0f s  step %llu of %llu: loss %.4f, %.1f images/s, %.0f s left\n", progress.elapsed_seconds,
                 static_cast<unsigned long long>(progress.done), static_cast<unsigned long long>(progress.total), progress.loss,
                 progress.images_per_second, progress.eta_seconds);

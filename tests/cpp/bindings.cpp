@@ -55,7 +55,7 @@ template <class T> constexpr bool moves_only() {
 static_assert(moves_only<seed::Config>() && moves_only<seed::Dataset>() && moves_only<seed::Teacher>() &&
               moves_only<seed::Student>() && moves_only<seed::Queue>() && moves_only<seed::Trainer>() &&
               moves_only<seed::CancelToken>() && moves_only<seed::Session>() && moves_only<seed::Report>() &&
-              moves_only<seed::Bank>() && moves_only<seed::Classifier>() && moves_only<seed::Anomaly>());
+              moves_only<seed::Bank>() && moves_only<seed::Classifier>() && moves_only<seed::Anomaly>() && moves_only<seed::Distilled>());
 
 void start() {
   FAILS(ErrorCode::NotInitialized, seed::Config::create());
@@ -86,6 +86,12 @@ void config() {
   auto copy = TAKE(seed::Config::from_json(TAKE(config.to_json())));
   CHECK(TAKE(copy.get_int("seed")) == 7);
   FAILS(ErrorCode::Config, seed::Config::from_json("{"));
+  TAKE(copy.preset("site"));
+  CHECK(TAKE(copy.get_int("batch_size")) == 32 && TAKE(copy.get_float("learning_rate")) == 0.2);
+  TAKE(copy.preset("site_from_weights"));
+  CHECK(TAKE(copy.get_float("learning_rate")) == 0.05);
+  FAILS(ErrorCode::Config, copy.preset("sight"));
+  CHECK(TAKE(copy.get_float("learning_rate")) == 0.05);
 }
 
 // An empty object answers every function with an error, and gives its handle away only once.
@@ -321,6 +327,7 @@ void training(const std::string &folder) {
                                            {"queue_capacity", 10},
                                            {"embedding_dim", 16},
                                            {"progress_every", 1},
+                                           {"queue.fill", "noise"}, // the engines count their calls
                                            {"precision", "fp32"}}));
   auto dataset = TAKE(seed::Dataset::create());
   std::vector<std::vector<std::uint8_t>> frames;
@@ -343,11 +350,13 @@ void training(const std::string &folder) {
 
   int calls = 0;
   auto outcome = TAKE(trainer.run([&](const seed::Progress &progress) {
-    CHECK(std::isfinite(progress.loss) && progress.total_steps == 8);
+    // The first report comes before the first step, and seven frames are too few for a probe.
+    CHECK(std::isfinite(progress.loss) == (calls > 0) && std::isnan(progress.eta_seconds) == (calls == 0));
+    CHECK(progress.step == static_cast<unsigned>(calls) && progress.total_steps == 8 && std::isnan(progress.probe_agreement));
     FAILS(ErrorCode::Busy, trainer.position());
-    return ++calls < 2;
+    return ++calls < 3;
   }));
-  CHECK(outcome == seed::Outcome::Cancelled && calls == 2);
+  CHECK(outcome == seed::Outcome::Cancelled && calls == 3);
   CHECK(TAKE(queue.length()) == 8);
 
 #ifndef SEED_NO_EXCEPTIONS
@@ -356,7 +365,10 @@ void training(const std::string &folder) {
     int step;
   };
   try {
-    trainer.run([](const seed::Progress &progress) -> bool { throw Stop{static_cast<int>(progress.step)}; });
+    trainer.run([](const seed::Progress &progress) -> bool {
+      if (std::isnan(progress.loss)) return true;
+      throw Stop{static_cast<int>(progress.step)};
+    });
     CHECK(false);
   } catch (const Stop &stop) {
     CHECK(stop.step == 3);
@@ -671,6 +683,83 @@ void nights(const std::string &folder) {
   result = TAKE(seed::night(config, store, teacher, station, extras));
   CHECK(result.ended() == seed::NightOutcome::Cancelled && reports == 1);
   CHECK(TAKE(seed::describe_night(station)).find("\"stage\":\"distil\"") != std::string::npos);
+}
+
+// From frames to a student in one call; the teacher is 16 numbers wide.
+void distilling(const std::string &folder) {
+  auto config = TAKE(seed::Config::create({{"image_width", 32}, {"image_height", 32}, {"batch_size", 8}, {"workers", 1},
+                                           {"device", "cpu"}, {"precision", "fp32"}}));
+  const std::string weights = folder + "/teacher.safetensors", out = folder + "/distilled";
+  const auto teacher = TAKE(seed::Teacher::load(weights, "mobilenet_v3_small", config));
+  const auto frames = TAKE(seed::Dataset::create());
+  for (unsigned i = 0; i < 48; ++i) {
+    const auto pixels = stripes(40, 30, 2 + i % 9);
+    TAKE(frames.push(seed::ImageView(pixels.data(), 40, 30, seed::PixelFormat::Mono8),
+                     (i % 9 < 4 ? "narrow/" : "wide/") + std::to_string(i)));
+  }
+  auto planned = TAKE(seed::Config::from_json(TAKE(config.to_json())));
+  TAKE(planned.set("momentum", 0.5));
+  TAKE(planned.plan(frames, teacher, "mobilenet_v3_small", 5));
+  CHECK(TAKE(planned.get_float("momentum")) == 0.5 && TAKE(planned.get_int("queue_capacity")) == 48);
+  CHECK(TAKE(planned.get_float("learning_rate")) == 0.2);
+  TAKE(planned.plan(frames, teacher, "mobilenet_v3_small", 5, true));
+  CHECK(TAKE(planned.get_float("learning_rate")) == 0.05);
+  FAILS(ErrorCode::InvalidArgument, planned.plan(frames, teacher, "mobilenet_v3_small", .5));
+  FAILS(ErrorCode::InvalidArgument, planned.plan(seed::Dataset(nullptr), teacher, "mobilenet_v3_small", 5));
+
+  seed::DistilExtras extras;
+  extras.config = &config;
+  const auto call = [&] { return seed::distil(frames, teacher, "mobilenet_v3_small", 3, out, extras); };
+  const seed::Config none(nullptr);
+  const seed::CancelToken nothing(nullptr);
+  extras.config = &none;
+  FAILS(ErrorCode::InvalidArgument, call());
+  extras.config = &config;
+  extras.cancel = &nothing;
+  FAILS(ErrorCode::InvalidArgument, call());
+  const auto token = TAKE(seed::CancelToken::create());
+  extras.cancel = &token;
+  extras.weights = "/no/such/file";
+  FAILS(ErrorCode::Io, call());
+  extras.weights = weights;
+  FAILS(ErrorCode::InvalidArgument, seed::distil(frames, teacher, "mobilenet_v9", 3, out));
+  FAILS(ErrorCode::InvalidArgument, seed::distil(frames, teacher, "mobilenet_v3_small", .5, out));
+  FAILS(ErrorCode::InvalidArgument, seed::distil(frames, seed::Teacher(nullptr), "mobilenet_v3_small", 3, out));
+  FAILS(ErrorCode::InvalidArgument, seed::Distilled(nullptr).summary());
+  FAILS(ErrorCode::InvalidArgument, seed::Distilled(nullptr).student());
+  FAILS(ErrorCode::InvalidArgument, seed::Distilled(nullptr).warnings());
+  FAILS(ErrorCode::InvalidArgument, seed::Distilled(nullptr).settings());
+
+  TAKE(token.trigger());
+  CHECK(TAKE(TAKE(call()).summary()).ended() == seed::Outcome::Cancelled);
+  TAKE(token.reset());
+#ifndef SEED_NO_EXCEPTIONS
+  extras.on_progress = [](const seed::DistilProgress &progress) -> bool { throw progress.stage; };
+  try {
+    call();
+    CHECK(false);
+  } catch (std::int32_t stage) {
+    CHECK(stage == SEED_DISTIL_PLAN);
+  }
+#endif
+  auto stage = seed::DistilStage::Plan;
+  double agreement = -1;
+  extras.on_progress = [&](const seed::DistilProgress &progress) {
+    CHECK(progress.stage >= static_cast<std::int32_t>(stage));
+    stage = static_cast<seed::DistilStage>(progress.stage);
+    agreement = progress.probe_agreement;
+    return true;
+  };
+  const auto distilled = TAKE(call());
+  const auto summary = TAKE(distilled.summary());
+  CHECK(summary.ended() == seed::Outcome::Finished && summary.images == 48 && summary.classes == 2 && summary.steps > 0);
+  CHECK(stage == seed::DistilStage::Report && agreement >= 0 && agreement <= 1 && summary.recall_chance == .5);
+  CHECK(TAKE(distilled.warnings()).size() == summary.warnings);
+  auto settings = TAKE(seed::Config::from_json(TAKE(distilled.settings())));
+  CHECK(TAKE(settings.get_int("batch_size")) == 8);
+  const auto student = TAKE(distilled.student());
+  CHECK(TAKE(student.dim()) == 16);
+  CHECK(TAKE(TAKE(seed::Session::open(out + "/student.safetensors", config)).dim()) == 16);
 }
 
 void trust(const std::string &folder) {
@@ -1017,6 +1106,7 @@ int main(int count, char **words) {
   models(words[1]);
   store(words[1]);
   nights(words[1]);
+  distilling(words[1]);
   trust(words[1]);
   classifying(words[1]);
   reports(words[1]);
