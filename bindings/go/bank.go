@@ -153,7 +153,7 @@ func (b *Bank) Rows() (finished, total uint64, err error) {
 	return uint64(made), uint64(all), err
 }
 
-// Dim is the width of an embedding; set "embedding_dim" to it before making the student.
+// Dim is the width of an embedding; the student gets it too where "embedding_dim" is 0, the default.
 func (b *Bank) Dim() (int, error) {
 	var dim C.int64_t
 	err := with(b.inner(), func(object *C.seed_bank) *C.seed_error { return C.seed_bank_dim(object, &dim) })

@@ -18,6 +18,10 @@ static int32_t on_fit(const seed_finetune_progress *progress, void *handle) {
   return seedGoFit((seed_finetune_progress *)progress, (uintptr_t)handle);
 }
 
+static int32_t on_distil(const seed_distil_progress *progress, void *handle) {
+  return seedGoDistil((seed_distil_progress *)progress, (uintptr_t)handle);
+}
+
 static int32_t on_night(const seed_night_progress *progress, void *handle) {
   return seedGoNight((seed_night_progress *)progress, (uintptr_t)handle);
 }
@@ -169,6 +173,13 @@ void seed_go_tensor_delete(struct DLManagedTensorVersioned *tensor) {
 }
 
 seed_error *seed_go_log_set(int32_t level) { return seed_log_set_callback(level, on_line, NULL); }
+
+seed_error *seed_go_distil(const seed_dataset *dataset, const seed_teacher *teacher, const char *architecture,
+                           const char *weights, double seconds, const char *folder, const seed_config *config,
+                           uintptr_t handle, const seed_cancel_token *cancel, seed_distilled **out) {
+  return seed_distil(dataset, teacher, architecture, weights, seconds, folder, config, handle ? on_distil : NULL,
+                     (void *)handle, cancel, out);
+}
 
 seed_error *seed_go_night_run(const seed_config *config, const seed_store *store, const seed_teacher *teacher,
                               const char *folder, const seed_student *first, const seed_night_options *options,

@@ -72,6 +72,9 @@ seed_error *seed_go_gate_judge(const seed_session *old_session, const seed_sessi
                                const seed_session *teacher, const seed_dataset *frames, const seed_dataset *reference,
                                const int64_t *labels, size_t label_count, const seed_gate_options *options,
                                uintptr_t handle, seed_verdict *verdict);
+seed_error *seed_go_distil(const seed_dataset *dataset, const seed_teacher *teacher, const char *architecture,
+                           const char *weights, double seconds, const char *folder, const seed_config *config,
+                           uintptr_t handle, const seed_cancel_token *cancel, seed_distilled **out);
 seed_error *seed_go_night_run(const seed_config *config, const seed_store *store, const seed_teacher *teacher,
                               const char *folder, const seed_student *first, const seed_night_options *options,
                               const seed_session *session, uintptr_t handle, const seed_cancel_token *cancel,

@@ -38,6 +38,7 @@ type callback struct {
 	count  func(done, total int) error
 	fit    func(FitProgress) error
 	night  func(NightProgress) error
+	distil func(DistilProgress) error
 
 	err      error
 	panicked *PanicError
@@ -46,7 +47,7 @@ type callback struct {
 
 // register gives the callback a number that C may hold, 0 for none, until unregister.
 func (c *callback) register() C.uintptr_t {
-	if c.report == nil && c.fill == nil && c.count == nil && c.fit == nil && c.night == nil {
+	if c.report == nil && c.fill == nil && c.count == nil && c.fit == nil && c.night == nil && c.distil == nil {
 		return 0
 	}
 	return C.uintptr_t(cgo.NewHandle(c))
@@ -160,6 +161,13 @@ func seedGoFit(progress *C.seed_finetune_progress, handle C.uintptr_t) C.int32_t
 	c := cgo.Handle(handle).Value().(*callback)
 	report := fitProgressFrom(progress)
 	return c.call(func() error { return c.fit(report) })
+}
+
+//export seedGoDistil
+func seedGoDistil(progress *C.seed_distil_progress, handle C.uintptr_t) C.int32_t {
+	c := cgo.Handle(handle).Value().(*callback)
+	report := distilProgressFrom(progress)
+	return c.call(func() error { return c.distil(report) })
 }
 
 //export seedGoNight

@@ -21,7 +21,12 @@ func panicOf(function func()) (value any) {
 func TestPanicInProgress(t *testing.T) {
 	trainer := newTrainer(t, smallConfig(t))
 	found, _ := panicOf(func() {
-		_, _ = trainer.Run(t.Context(), 0, func(seed.Progress) error { panic("on purpose") })
+		_, _ = trainer.Run(t.Context(), 0, func(p seed.Progress) error {
+			if p.Step == 0 {
+				return nil
+			}
+			panic("on purpose")
+		})
 	}).(*seed.PanicError)
 	if found == nil || found.Value != "on purpose" || !strings.Contains(found.Error(), "TestPanicInProgress") {
 		t.Fatalf("the panic is %v", found)
@@ -55,7 +60,10 @@ func TestGoexitInProgress(t *testing.T) {
 	returned := false
 	go func() {
 		defer group.Done()
-		_, _ = trainer.Run(t.Context(), 0, func(seed.Progress) error {
+		_, _ = trainer.Run(t.Context(), 0, func(p seed.Progress) error {
+			if p.Step == 0 {
+				return nil
+			}
 			runtime.Goexit()
 			return nil
 		})

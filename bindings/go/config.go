@@ -3,6 +3,8 @@ package seed
 // #include "bridge.h"
 import "C"
 
+import "time"
+
 // Config holds the settings of a run or a session, under string keys; docs/abi.md lists them with bounds and defaults.
 // Objects made with a configuration keep a copy: changing it later changes nothing of theirs. For one goroutine at a time.
 // "learning_rate" is for 256 images a step: a run takes learning_rate·batch_size/256.
@@ -11,7 +13,7 @@ type Config struct {
 	handle *handle[*C.seed_config]
 }
 
-// NewConfig makes a configuration with the paper's values.
+// NewConfig makes a configuration with the defaults, which are mostly the paper's values; see [Config.Preset].
 func NewConfig() (*Config, error) {
 	return newConfig(func(out **C.seed_config) *C.seed_error { return C.seed_config_new(out) })
 }
@@ -85,6 +87,51 @@ func (c *Config) SetString(key, value string) error {
 func (c *Config) Parse(pairs string) error {
 	return c.at(pairs, func(object *C.seed_config, pairs *C.char) *C.seed_error {
 		return C.seed_config_parse(object, pairs)
+	})
+}
+
+// Preset sets the values of a preset, whatever they were: "paper", "site" or "site_from_weights". docs/distil.md has them. What is set
+// afterwards counts.
+//
+// Errors: [ErrConfig] for another name, listing them.
+func (c *Config) Preset(name string) error {
+	var t texts
+	defer t.free()
+	copied := t.add("name", name)
+	if t.err != nil {
+		return t.err
+	}
+	return with(c.inner(), func(object *C.seed_config) *C.seed_error { return C.seed_config_preset(object, copied) })
+}
+
+// Plan measures both networks for a moment and fits the settings to a run of the given time; fromWeights: the student starts from
+// weights of its own. What was set by its key before is kept. The reasons go to the log. Make the student afterwards: the plan decides
+// on the size of its images. Where "view_count" is above 0 then, keep the teacher's embeddings in a bank first ([FillBank]).
+//
+// Errors: [ErrInvalidArgument] for an empty dataset or a time below a second; the configuration is as it was then.
+func (c *Config) Plan(dataset *Dataset, teacher *Teacher, architecture string, duration time.Duration, fromWeights bool) error {
+	images, err := dataset.inner().acquire()
+	if err != nil {
+		return err
+	}
+	defer dataset.handle.release()
+	master, err := teacher.inner().acquire()
+	if err != nil {
+		return err
+	}
+	defer teacher.handle.release()
+	var t texts
+	defer t.free()
+	name := t.add("architecture", architecture)
+	if t.err != nil {
+		return t.err
+	}
+	var own C.int32_t
+	if fromWeights {
+		own = 1
+	}
+	return with(c.inner(), func(object *C.seed_config) *C.seed_error {
+		return C.seed_config_plan(object, images, master, name, own, C.double(duration.Seconds()))
 	})
 }
 

@@ -1,17 +1,24 @@
 // Package seed distils a compact vision network from a large frozen teacher, on your own unlabelled images, and runs it.
 // It is libseed's C library (seed.h) in Go's manner.
 //
-// A run, from the folder to the vectors:
+// From frames to a student in one call, without a setting:
+//
+//	images, err := seed.OpenFolder("frames")
+//	teacher, err := seed.LoadTeacher("mobilenetv2.pt", "mobilenet_v2", config)
+//	distilled, err := seed.Distil(ctx, images, teacher, "resnet18_w0.5", 10*time.Minute, "out")
+//
+// Or step by step, from the folder to the vectors:
 //
 //	config, err := seed.NewConfig()
+//	err = config.Preset("site")
 //	images, err := seed.OpenFolder("frames")
 //	teacher, err := seed.LoadTeacher("resnet50.pth", "resnet50", config)
-//	dim, err := teacher.Dim()
-//	err = config.SetInt("embedding_dim", int64(dim))
 //	student, err := seed.NewStudent("mobilenet_v3_small", config)
-//	trainer, err := seed.NewTrainer(config, student, teacher, nil, images)
+//	_, err = seed.FillBank(ctx, "teacher.bank", config, teacher, images, 0, nil) // the preset has 16 views of each image
+//	bank, err := seed.OpenBank("teacher.bank", teacher)
+//	trainer, err := seed.NewTrainerWithBank(config, student, bank, nil, images)
 //	outcome, err := trainer.Run(ctx, 0, func(p seed.Progress) error {
-//		log.Printf("step %d of %d, loss %.3f, %v left", p.Step, p.TotalSteps, p.Loss, p.ETA)
+//		log.Printf("step %d of %d, loss %.3f, agreement %.3f", p.Step, p.TotalSteps, p.Loss, p.ProbeAgreement)
 //		return nil
 //	})
 //	session, err := seed.SessionFromStudent(student, config)
@@ -20,7 +27,7 @@
 //
 // # Objects
 //
-// Config, Dataset, Store, Teacher, Bank, Student, Queue, Trainer, Session, Classifier, Anomaly, Tensor and Report own memory of the
+// Config, Dataset, Store, Teacher, Bank, Student, Distilled, Queue, Trainer, Session, Classifier, Anomaly, Tensor and Report own memory of the
 // library. Close releases it; the garbage collector does so for what was forgotten. Close never waits, a Store's excepted, and may
 // be called again, by any goroutine, in any order: a call that is under way ends in peace and the object goes after it. A nil, zero
 // or closed object gives [ErrClosed], never a crash. Objects hold what they use, so a teacher may be closed while a trainer goes on
@@ -34,7 +41,7 @@
 //
 // # Long calls
 //
-// [Trainer.Run], [FillBank] and [Session.EmbedDataset], among others, take a context, which ends them, and a callback for their
+// [Distil], [Trainer.Run], [FillBank] and [Session.EmbedDataset], among others, take a context, which ends them, and a callback for their
 // progress. [WithPause] makes a context that also pauses them. The settings "duty_cycle" and "nice" leave more of the machine to
 // others. [Trainer.Start] is Run on a goroutine of its own, with a channel, Pause and Resume.
 //

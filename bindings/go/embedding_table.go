@@ -68,7 +68,7 @@ func (e *EmbeddingTable) Count() (int, error) {
 	return int(count), err
 }
 
-// Dim is the width of a row; set "embedding_dim" to it before making the student.
+// Dim is the width of a row; the student gets it too where "embedding_dim" is 0, the default.
 func (e *EmbeddingTable) Dim() (int, error) {
 	var dim C.int64_t
 	err := with(e.inner(), func(object *C.seed_embeddings) *C.seed_error { return C.seed_embeddings_dim(object, &dim) })

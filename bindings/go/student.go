@@ -12,7 +12,8 @@ type Student struct {
 }
 
 // NewStudent makes a student with random weights, drawn from the configuration's "seed", of one of [Architectures].
-// "embedding_dim", "projection_hidden", "device", image size, mean and std come from config.
+// "embedding_dim", "projection_hidden", "device", image size, mean and std come from config. With "embedding_dim" 0, the default, its
+// first trainer gives it a projection head of the teacher's width; until then its embedding is its features.
 func NewStudent(architecture string, config *Config) (*Student, error) {
 	return newStudent("architecture", architecture, config,
 		func(name *C.char, settings *C.seed_config, out **C.seed_student) *C.seed_error {

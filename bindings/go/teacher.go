@@ -87,7 +87,7 @@ func (t *Teacher) Warnings() ([]string, error) {
 	})
 }
 
-// Dim is the width of the teacher's embedding; set "embedding_dim" to it before making the student.
+// Dim is the width of the teacher's embedding; the student gets it too where "embedding_dim" is 0, the default.
 func (t *Teacher) Dim() (int, error) {
 	var dim C.int64_t
 	err := with(t.inner(), func(object *C.seed_teacher) *C.seed_error { return C.seed_teacher_dim(object, &dim) })

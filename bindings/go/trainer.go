@@ -151,10 +151,10 @@ func (t *Trainer) Warnings() ([]string, error) {
 }
 
 // Run distils until the end of the run, or for maxSteps more steps (0: no limit). With "checkpoint_path" set, the run is
-// saved every "checkpoint_every" steps, on cancel and at the end. After an error or a cancel another call goes on where this
-// one ended.
+// saved every "checkpoint_every" steps (0: every twentieth of the run), on cancel and at the end. After an error or a cancel another
+// call goes on where this one ended.
 //
-// progress (may be nil) receives a report every "progress_every" steps. The trainer itself is busy meanwhile; the student
+// progress (may be nil) receives a report before the first step, after it and then every "progress_every" steps. The trainer itself is busy meanwhile; the student
 // may be saved, and sessions may be made of it. An error from it ends the run after this step and is returned; [Stop] ends
 // it without one. It runs on a goroutine of its own while Run waits for it; the package's comment tells about panics.
 //

@@ -17,6 +17,15 @@ func TestRunFinishes(t *testing.T) {
 	var steps []uint64
 	outcome, err := trainer.Run(t.Context(), 0, func(p seed.Progress) error {
 		steps = append(steps, p.Step)
+		if p.Step == 0 { // comes before the first step
+			if p.TotalSteps != 6 || !math.IsNaN(p.Loss) || p.ETA != math.MaxInt64 || p.ImagesPerSecond != 0 {
+				t.Errorf("the first report is %+v", p)
+			}
+			return nil
+		}
+		if !math.IsNaN(p.ProbeAgreement) || !math.IsNaN(p.ProbeRecall) || p.ProbeStep != 0 {
+			t.Errorf("eight frames are too few for a probe: %+v", p)
+		}
 		if p.TotalSteps != 6 || math.IsNaN(p.Loss) || p.LearningRate <= 0 || p.ImagesPerSecond <= 0 || p.Elapsed <= 0 ||
 			p.ETA < 0 || p.WaitingShare < 0 || p.WaitingShare > 1 || p.Epoch != p.Step/2 || p.SkippedImages != 0 {
 			t.Errorf("progress %+v", p)
@@ -28,7 +37,7 @@ func TestRunFinishes(t *testing.T) {
 		return nil
 	})
 	ok(t, err)
-	if outcome != seed.Finished || len(steps) != 6 || steps[5] != 6 {
+	if outcome != seed.Finished || len(steps) != 7 || steps[0] != 0 || steps[6] != 6 {
 		t.Errorf("%v after %v", outcome, steps)
 	}
 	step, total, err := trainer.Position()
@@ -43,11 +52,19 @@ func TestRunPausesAndStops(t *testing.T) {
 	if outcome, err := trainer.Run(t.Context(), 2, nil); outcome != seed.Paused || err != nil {
 		t.Fatalf("%v, %v", outcome, err)
 	}
-	if outcome, err := trainer.Run(t.Context(), 0, func(seed.Progress) error { return seed.Stop }); outcome != seed.Cancelled || err != nil {
+	after := func(err error) func(seed.Progress) error { // ends the run after a step
+		return func(p seed.Progress) error {
+			if math.IsNaN(p.Loss) {
+				return nil
+			}
+			return err
+		}
+	}
+	if outcome, err := trainer.Run(t.Context(), 0, after(seed.Stop)); outcome != seed.Cancelled || err != nil {
 		t.Fatalf("%v, %v", outcome, err)
 	}
 	enough := errors.New("enough")
-	if outcome, err := trainer.Run(t.Context(), 0, func(seed.Progress) error { return enough }); outcome != seed.Cancelled || err != enough {
+	if outcome, err := trainer.Run(t.Context(), 0, after(enough)); outcome != seed.Cancelled || err != enough {
 		t.Fatalf("%v, %v", outcome, err)
 	}
 	if step, _, err := trainer.Position(); step != 4 || err != nil {
@@ -62,8 +79,10 @@ func TestContextEndsRun(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	outcome, err := trainer.Run(ctx, 0, func(seed.Progress) error {
-		t.Error("a step was made")
+	outcome, err := trainer.Run(ctx, 0, func(p seed.Progress) error {
+		if p.Step > 0 {
+			t.Error("a step was made")
+		}
 		return nil
 	})
 	fails(t, seed.ErrCancelled, err)

@@ -89,9 +89,6 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := config.SetInt("embedding_dim", int64(dim)); err != nil {
-		return err
-	}
 	student, err := seed.NewStudent(o.studentArch, config)
 	if err != nil {
 		return err
@@ -121,6 +118,10 @@ func distil(ctx context.Context, config *seed.Config, student *seed.Student, tea
 	}
 	defer trainer.Close()
 	outcome, err := trainer.Run(ctx, 0, func(p seed.Progress) error {
+		if p.ImagesPerSecond == 0 { // the first report comes before the first step
+			_, err := fmt.Fprintf(out, "step %d/%d\n", p.Step, p.TotalSteps)
+			return err
+		}
 		_, err := fmt.Fprintf(out, "step %d/%d  loss %.4f  %.1f images/s  waited %.0f %%  ETA %v\n", p.Step, p.TotalSteps,
 			p.Loss, p.ImagesPerSecond, 100*p.WaitingShare, p.ETA.Round(time.Second))
 		return err
