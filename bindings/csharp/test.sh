@@ -46,6 +46,12 @@ build -target:library -unsafe -doc:"$work/LibSeed.xml" -out:"$work/LibSeed.dll" 
 build -r:"$work/LibSeed.dll" -out:"$work/Distill.exe" "$root"/examples/csharp/*.cs
 build -unsafe -main:LibSeed.Tests.Program -r:"$work/LibSeed.dll" -r:System.Core.dll -r:System.Xml.dll -out:"$work/LibSeed.Tests.exe" \
   "$root"/bindings/csharp/tests/*.cs "$root"/examples/csharp/*.cs
+# The README's program, with the tests' paths and time.
+awk '/^```csharp$/ { on = 1; next } /^```$/ { on = 0 } on' "$root/README.md" |
+  sed -e 's|/data/frames|images|; s|resnet50.pth|teacher.safetensors|; s|"resnet50"|"mobilenet_v3_small"|' \
+    -e 's|FromSeconds(600)|FromSeconds(2)|' >"$work/Readme.cs"
+grep -q 'FromSeconds(2)' "$work/Readme.cs" || missing "no program in C# in README.md"
+build -r:"$work/LibSeed.dll" -out:"$work/Readme.exe" "$work/Readme.cs"
 cat >"$work/net.json" <<'JSON'
 {
   "runtimeOptions": {
@@ -98,6 +104,21 @@ interrupted() { # RUNTIME
   echo "ok    the example as a program, interrupted"
 }
 
+# Runs the program of README.md on small frames for some seconds.
+readme() { # RUNTIME
+  local place=$work/readme-$1
+  mkdir "$place"
+  on "$1" "$work/LibSeed.Tests.exe" --example "$place"
+  (cd "$place" && on "$1" "$work/Readme.exe") >"$place/output" 2>&1 || true
+  if ! grep -q 'agreement with the teacher: [0-9]' "$place/output" || grep -qi nan "$place/output" ||
+    [ ! -s "$place/out/student.safetensors" ] || [ ! -s "$place/out/report.html" ]; then
+    echo "test.sh: the README's program on $1 went wrong:" >&2
+    cat "$place/output" >&2
+    exit 1
+  fi
+  echo "ok    the README's program"
+}
+
 # libtorch's threads wait asleep, or the tests take minutes beside other work.
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 
@@ -119,5 +140,6 @@ for runtime in $runtimes; do
       echo "ok    a program that ends during calls: $way"
     done
     interrupted "$runtime"
+    readme "$runtime"
   fi
 done

@@ -42,7 +42,6 @@ public static class Distill
         using (var images = Dataset.OpenFolder(options.Images))
         using (var teacher = Teacher.Load(options.Teacher, options.TeacherArchitecture, config))
         {
-            config.Set("embedding_dim", teacher.Dim);
             using (var student = new Student(options.StudentArchitecture, config))
             {
                 output.WriteLine("{0} images, teacher {1} ({2} numbers an image), student {3}", images.Count,
@@ -71,9 +70,17 @@ public static class Distill
     private static void Train(Config config, Student student, Teacher teacher, Dataset images, TextWriter output,
         CancellationToken interrupt)
     {
-        var lines = new DirectProgress<TrainingProgress>(p => output.WriteLine(
-            "step {0}/{1}  loss {2:F4}  {3:F1} images/s  waited {4:F0} %  {5:F0} s left", p.Step, p.TotalSteps, p.Loss,
-            p.ImagesPerSecond, 100 * p.WaitingShare, p.TimeLeft.TotalSeconds));
+        var lines = new DirectProgress<TrainingProgress>(p =>
+        {
+            // The first report comes before the first step.
+            if (double.IsNaN(p.Loss))
+            {
+                output.WriteLine("step {0}/{1}", p.Step, p.TotalSteps);
+                return;
+            }
+            output.WriteLine("step {0}/{1}  loss {2:F4}  {3:F1} images/s  waited {4:F0} %  {5:F0} s left", p.Step, p.TotalSteps, p.Loss,
+                p.ImagesPerSecond, 100 * p.WaitingShare, p.TimeLeft.TotalSeconds);
+        });
         using (var trainer = new Trainer(config, student, teacher, images))
         {
             try

@@ -24,7 +24,7 @@ namespace LibSeed
         /// <summary>How many rows the bank has: views times images.</summary>
         public long TotalRows => Rows(false);
 
-        /// <summary>The width of an embedding; set "embedding_dim" to it before making the student.</summary>
+        /// <summary>The width of an embedding; the student gets it too where "embedding_dim" is 0, the default.</summary>
         public int Dim
         {
             get

@@ -97,6 +97,9 @@ namespace LibSeed
         internal static readonly FitCallback Fitting = (progress, number) =>
             Callback<FitProgress>.Of(number).Report(() => FitProgress.From(progress));
 
+        internal static readonly DistilCallback Distilling = (progress, number) =>
+            Callback<DistilProgress>.Of(number).Report(() => DistilProgress.From(progress));
+
         internal static readonly NightCallback Nightly = (progress, number) =>
             Callback<NightProgress>.Of(number).Report(() => NightProgress.From(progress));
 

@@ -12,7 +12,7 @@ namespace LibSeed
     {
         private readonly ConfigHandle handle;
 
-        /// <summary>Makes a configuration with the paper's values.</summary>
+        /// <summary>Makes a configuration with the defaults, mostly the paper's values; see <see cref="Preset"/>.</summary>
         public Config() : this(SeedHandle.Make<ConfigHandle>(Native.seed_config_new))
         {
         }
@@ -71,6 +71,42 @@ namespace LibSeed
         public Config Parse(string pairs)
         {
             SeedError.Check(Native.seed_config_parse(Handle, Text.ToNative(pairs, nameof(pairs))));
+            return this;
+        }
+
+        /// <summary>
+        /// Sets the values of a preset, whatever they were: "paper", "site" or "site_from_weights". docs/distil.md has them. What is
+        /// set afterwards counts. Returns this object.
+        /// </summary>
+        /// <exception cref="SeedException"><see cref="ErrorCode.Config"/> for another name, listing them.</exception>
+        public Config Preset(string name)
+        {
+            SeedError.Check(Native.seed_config_preset(Handle, Text.ToNative(name, nameof(name))));
+            return this;
+        }
+
+        /// <summary>
+        /// Measures both networks for a moment and fits the settings to a run of the given time. What was set by its key before is
+        /// kept; the reasons go to the log. Make the student afterwards: the plan decides on the size of its images. Where
+        /// "view_count" is above 0 then, keep the teacher's embeddings in a <see cref="Bank"/> first. Returns this object.
+        /// </summary>
+        /// <param name="dataset">The frames.</param>
+        /// <param name="teacher">Whom the student will follow.</param>
+        /// <param name="architecture">The student's.</param>
+        /// <param name="time">How long the run is to take, from a second on.</param>
+        /// <param name="fromWeights">Whether the student starts from weights of its own.</param>
+        /// <exception cref="SeedException">
+        /// <see cref="ErrorCode.InvalidArgument"/> for an empty data set or a time below a second; nothing is changed then.
+        /// </exception>
+        public Config Plan(Dataset dataset, Teacher teacher, string architecture, TimeSpan time, bool fromWeights = false)
+        {
+            var images = Given.Object(dataset, nameof(dataset)).Handle;
+            var master = Given.Object(teacher, nameof(teacher)).Handle;
+            var name = Text.ToNative(architecture, nameof(architecture));
+            using (InFlight.Begin())
+            {
+                SeedError.Check(Native.seed_config_plan(Handle, images, master, name, fromWeights ? 1 : 0, time.TotalSeconds));
+            }
             return this;
         }
 

@@ -43,7 +43,7 @@ namespace LibSeed
             }
         }
 
-        /// <summary>The width of a row; set "embedding_dim" to it before making the student.</summary>
+        /// <summary>The width of a row; the student gets it too where "embedding_dim" is 0, the default.</summary>
         public int Dim
         {
             get

@@ -120,6 +120,8 @@ namespace LibSeed
 
     internal sealed class ConfigHandle : SeedHandle
     {
+        internal static readonly ConfigHandle None = new ConfigHandle();
+
         protected override void Free(IntPtr value) => Native.seed_config_free(value);
     }
 
@@ -129,6 +131,11 @@ namespace LibSeed
         internal static readonly DatasetHandle None = new DatasetHandle();
 
         protected override void Free(IntPtr value) => Native.seed_dataset_free(value);
+    }
+
+    internal sealed class DistilledHandle : SeedHandle
+    {
+        protected override void Free(IntPtr value) => Native.seed_distilled_free(value);
     }
 
     internal sealed class DlpackHandle : SeedHandle

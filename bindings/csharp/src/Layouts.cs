@@ -88,6 +88,46 @@ namespace LibSeed
         internal double eta_seconds;
         internal double elapsed_seconds;
         internal double waiting_share;
+        internal double probe_agreement;
+        internal double probe_agreement_start;
+        internal double probe_agreement_best;
+        internal double probe_recall;
+        internal ulong probe_step;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct DistilProgressLayout
+    {
+        internal UIntPtr struct_size;
+        internal int stage;
+        internal ulong done;
+        internal ulong total;
+        internal double elapsed_seconds;
+        internal double eta_seconds;
+        internal double images_per_second;
+        internal double loss;
+        internal double probe_agreement;
+        internal double probe_recall;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct DistilSummaryLayout
+    {
+        internal UIntPtr struct_size;
+        internal int outcome;
+        internal ulong images;
+        internal ulong classes;
+        internal ulong steps;
+        internal double seconds;
+        internal double agreement_before;
+        internal double agreement_after;
+        internal double agreement_chance;
+        internal double recall_before;
+        internal double recall_after;
+        internal double recall_after_deviation;
+        internal double recall_teacher;
+        internal double recall_chance;
+        internal ulong warnings;
     }
 
     [StructLayout(LayoutKind.Sequential)]
@@ -404,6 +444,9 @@ namespace LibSeed
 
     [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
     internal delegate int FitCallback(IntPtr progress, IntPtr userData);
+
+    [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+    internal delegate int DistilCallback(IntPtr progress, IntPtr userData);
 
     [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
     internal delegate int NightCallback(IntPtr progress, IntPtr userData);

@@ -529,6 +529,28 @@ namespace LibSeed
             ref GateOptionsLayout options, CountCallback callback, IntPtr userData, ref VerdictLayout verdict);
 
         [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_config_preset(ConfigHandle config, byte[] name);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_config_plan(ConfigHandle config, DatasetHandle dataset, TeacherHandle teacher,
+            byte[] architecture, int fromWeights, double seconds);
+
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_distil(DatasetHandle dataset, TeacherHandle teacher, byte[] architecture,
+            byte[] weights, double seconds, byte[] folder, ConfigHandle config, DistilCallback callback, IntPtr userData,
+            CancelTokenHandle cancel, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_distilled_student(DistilledHandle distilled, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_distilled_summary(DistilledHandle distilled, ref DistilSummaryLayout summary);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_distilled_warnings(DistilledHandle distilled, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_distilled_settings(DistilledHandle distilled, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)] internal static extern void seed_distilled_free(IntPtr distilled);
+
+        [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_night_run(ConfigHandle config, StoreHandle store, TeacherHandle teacher,
             byte[] folder, StudentHandle first, ref NightOptionsLayout options, SessionHandle session,
             NightCallback callback, IntPtr userData, CancelTokenHandle cancel, ref NightResultLayout result);

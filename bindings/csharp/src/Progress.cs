@@ -4,7 +4,10 @@ using System.Threading;
 
 namespace LibSeed
 {
-    /// <summary>One report of a run.</summary>
+    /// <summary>
+    /// One report of a run. The first comes before the first step: its <see cref="Loss"/> is NaN and its <see cref="TimeLeft"/>
+    /// <see cref="TimeSpan.MaxValue"/>.
+    /// </summary>
     public sealed class TrainingProgress
     {
         private TrainingProgress(ProgressLayout from)
@@ -19,6 +22,11 @@ namespace LibSeed
             TimeLeft = Seconds.Of(from.eta_seconds);
             Elapsed = Seconds.Of(from.elapsed_seconds);
             WaitingShare = from.waiting_share;
+            ProbeAgreement = from.probe_agreement;
+            ProbeAgreementStart = from.probe_agreement_start;
+            ProbeAgreementBest = from.probe_agreement_best;
+            ProbeRecall = from.probe_recall;
+            ProbeStep = (long)from.probe_step;
         }
 
         /// <summary>Steps made since the very first start, resumed runs included.</summary>
@@ -50,6 +58,26 @@ namespace LibSeed
 
         /// <summary>Share of the time since the report before in which the step waited for images, 0 to 1.</summary>
         public double WaitingShare { get; }
+
+        /// <summary>
+        /// Share of the teacher's ten nearest frames that are the student's too, over the frames of the run's probe
+        /// ("probe.images"), at the last look. NaN where the run is not probed.
+        /// </summary>
+        public double ProbeAgreement { get; }
+
+        /// <summary>The same at the first look.</summary>
+        public double ProbeAgreementStart { get; }
+
+        /// <summary>The same of the best look so far.</summary>
+        public double ProbeAgreementBest { get; }
+
+        /// <summary>
+        /// Balanced 10-NN recall over these frames by the classes of their folders, at the last look. NaN without classes.
+        /// </summary>
+        public double ProbeRecall { get; }
+
+        /// <summary>Steps made before the last look.</summary>
+        public long ProbeStep { get; }
 
         internal static TrainingProgress From(IntPtr progress) => new TrainingProgress(Reported.As<ProgressLayout>(progress));
     }

@@ -16,7 +16,8 @@ namespace LibSeed
         /// <summary>
         /// Makes a student with random weights, drawn from the configuration's "seed", of one of
         /// <see cref="Model.Architectures"/>. "embedding_dim", "projection_hidden", "device", image size, mean and std come from
-        /// the configuration.
+        /// the configuration. With "embedding_dim" 0, the default, its first trainer gives it a projection head of the teacher's
+        /// width; until then its embedding is its features.
         /// </summary>
         public Student(string architecture, Config config)
         {
@@ -26,7 +27,7 @@ namespace LibSeed
                 Native.seed_student_new(name, settings, out result));
         }
 
-        private Student(StudentHandle handle)
+        internal Student(StudentHandle handle)
         {
             this.handle = handle;
         }

@@ -26,7 +26,7 @@ namespace LibSeed
         public IReadOnlyList<string> Warnings() => Filling.Lines((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
             Native.seed_teacher_warnings(Handle, buffer, capacity, out length));
 
-        /// <summary>The width of the embedding; set "embedding_dim" to it before making the student.</summary>
+        /// <summary>The width of the embedding; the student gets it too where "embedding_dim" is 0, the default.</summary>
         public int Dim
         {
             get

@@ -82,12 +82,13 @@ namespace LibSeed
 
         /// <summary>
         /// Distils until the end of the run, or for <paramref name="maxSteps"/> more steps (0: no limit). With
-        /// "checkpoint_path" set, the run is saved every "checkpoint_every" steps, on cancel and at the end. After an exception
+        /// "checkpoint_path" set, the run is saved every "checkpoint_every" steps (0: every twentieth of the run), on cancel and at
+        /// the end. After an exception
         /// or a cancel another call goes on where this one ended.
         /// </summary>
         /// <param name="maxSteps">How many steps to make at most; 0: no limit.</param>
         /// <param name="progress">
-        /// Receives a report every "progress_every" steps on this thread. The trainer is busy meanwhile; the student may be
+        /// Receives a report before the first step, after it and then every "progress_every" steps, on this thread. The trainer is busy meanwhile; the student may be
         /// saved, and sessions may be made of it. What it throws ends the run after this step and is thrown by this method.
         /// </param>
         /// <param name="cancellation">Ends the run after its current step.</param>

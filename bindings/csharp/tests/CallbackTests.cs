@@ -14,6 +14,15 @@ namespace LibSeed.Tests
             }
         }
 
+        // The first report of a call comes before any step.
+        private static DirectProgress<TrainingProgress> AfterAStep(Action action) => new DirectProgress<TrainingProgress>(p =>
+        {
+            if (!double.IsNaN(p.Loss))
+            {
+                action();
+            }
+        });
+
         [MethodImpl(MethodImplOptions.NoInlining)]
         private static void ThrowFromDeepInside() => throw new Bump();
 
@@ -25,7 +34,7 @@ namespace LibSeed.Tests
                 for (var round = 1; round <= 3; round++)
                 {
                     var error = Expect.Throws<Bump>(() => trainer.Run(0,
-                        new DirectProgress<TrainingProgress>(p => ThrowFromDeepInside())));
+                        AfterAStep(ThrowFromDeepInside)));
                     Expect.Holds("ThrowFromDeepInside", error.StackTrace);
                     Expect.Equal((long)round, trainer.StepsMade);
                 }
@@ -57,7 +66,7 @@ namespace LibSeed.Tests
                 File.WriteAllText(file, "");
                 using (var trainer = new Trainer(config.Set("checkpoint_path", Path.Combine(file, "checkpoint")), student, teacher, frames))
                 {
-                    var error = Expect.Throws<Bump>(() => trainer.Run(0, new DirectProgress<TrainingProgress>(p => throw new Bump())));
+                    var error = Expect.Throws<Bump>(() => trainer.Run(0, AfterAStep(() => throw new Bump())));
                     Expect.Equal(ErrorCode.Io, ((SeedException)error.Data["LibSeed.SeedException"]).Code);
                     Expect.Fails(ErrorCode.Io, () => trainer.Run());
                 }
@@ -78,7 +87,7 @@ namespace LibSeed.Tests
                         GC.WaitForPendingFinalizers();
                         reports++;
                     })));
-                    Expect.Equal(12, reports);
+                    Expect.Equal(13, reports); // one of them before the first step
                 }
             });
         }
@@ -94,7 +103,7 @@ namespace LibSeed.Tests
                 {
                     try
                     {
-                        trainer.Run(0, new DirectProgress<TrainingProgress>(p => Thread.CurrentThread.Abort()));
+                        trainer.Run(0, AfterAStep(() => Thread.CurrentThread.Abort()));
                     }
                     catch (ThreadAbortException)
                     {
@@ -123,7 +132,7 @@ namespace LibSeed.Tests
             {
                 var reports = 0;
                 trainer.Run(0, new Progress<TrainingProgress>(p => Interlocked.Increment(ref reports)));
-                Expect.Soon(() => Volatile.Read(ref reports) == 6, "six reports");
+                Expect.Soon(() => Volatile.Read(ref reports) == 7, "a report before the first step and six after steps");
             }
         }
 
@@ -147,7 +156,7 @@ namespace LibSeed.Tests
                     frames.Push(Fixtures.Striped(2));
                 }));
                 Expect.True(File.Exists(file), "the file of the student");
-                Expect.Equal(9, frames.Count);
+                Expect.Equal(10, frames.Count); // a report before the step and one after it
             }
         }
     }

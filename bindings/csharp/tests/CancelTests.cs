@@ -71,7 +71,13 @@ namespace LibSeed.Tests
             using (var trainer = Fixtures.NewTrainer(Endless))
             using (var token = new CancelToken())
             {
-                Expect.Equal(Outcome.Cancelled, trainer.Run(token, 0, new DirectProgress<TrainingProgress>(p => token.Trigger())));
+                Expect.Equal(Outcome.Cancelled, trainer.Run(token, 0, new DirectProgress<TrainingProgress>(p =>
+                {
+                    if (p.Step == 1)
+                    {
+                        token.Trigger();
+                    }
+                })));
                 Expect.Equal(1L, trainer.StepsMade);
                 Expect.Equal(Outcome.Cancelled, trainer.Run(token));
                 Expect.Equal(1L, trainer.StepsMade);

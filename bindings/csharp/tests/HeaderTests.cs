@@ -66,6 +66,9 @@ namespace LibSeed.Tests
             { "seed_finetune_progress*", new[] { typeof(IntPtr) } },
             { "seed_finetune_callback", new[] { typeof(FitCallback) } },
             { "char[256]", new[] { typeof(ReasonLayout) } },
+            { "seed_distil_summary*", new[] { typeof(DistilSummaryLayout).MakeByRefType() } },
+            { "seed_distil_progress*", new[] { typeof(IntPtr) } },
+            { "seed_distil_callback", new[] { typeof(DistilCallback) } },
             { "seed_night_options*", new[] { typeof(NightOptionsLayout).MakeByRefType() } },
             { "seed_night_result*", new[] { typeof(NightResultLayout).MakeByRefType() } },
             { "seed_night_progress*", new[] { typeof(IntPtr) } },
@@ -92,6 +95,8 @@ namespace LibSeed.Tests
             { "seed_interval", typeof(IntervalLayout) },
             { "seed_criterion", typeof(CriterionLayout) },
             { "seed_finetune_progress", typeof(FitProgressLayout) },
+            { "seed_distil_progress", typeof(DistilProgressLayout) },
+            { "seed_distil_summary", typeof(DistilSummaryLayout) },
             { "seed_night_options", typeof(NightOptionsLayout) },
             { "seed_night_progress", typeof(NightProgressLayout) },
             { "seed_night_result", typeof(NightResultLayout) },
@@ -223,6 +228,7 @@ namespace LibSeed.Tests
             Same(typeof(ExportFormat), Header.Numbers("SEED_EXPORT_").Where(number => !number.Key.Contains("PUT_"))
                 .ToDictionary(number => number.Key, number => number.Value), null);
             Same(typeof(Worse), Header.Numbers("SEED_WORSE_"), "NONE");
+            Same(typeof(DistilStage), Header.Numbers("SEED_DISTIL_"), null);
             Same(typeof(FitStage), Header.Numbers("SEED_STAGE_"), null);
             Same(typeof(MapMethod), Header.Numbers("SEED_MAP_"), null);
             Same(typeof(StoreKeep), Header.Numbers("SEED_STORE_KEEP_"), null);
