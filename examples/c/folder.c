@@ -53,6 +53,7 @@ static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 /* On the thread that called seed_trainer_run. A return other than 0 would end the run. */
 static int32_t on_progress(const seed_progress *progress, void *user_data) {
   (void)user_data;
+  if (progress->step == 0) return 0; /* the first report comes before the first step */
   printf("step %llu/%llu  loss %.4f  %.0f images/s  %.0f s left\n", (unsigned long long)progress->step,
          (unsigned long long)progress->total_steps, progress->loss, progress->images_per_second, progress->eta_seconds);
   return 0;
@@ -110,7 +111,6 @@ static int distil(program *p, char **words, int64_t side, int64_t steps, int64_t
   if (!configure(p, side, steps, (int64_t)smaller((size_t)batch, count))) return 0;
   TRY(seed_teacher_load(words[2], words[3], p->config, &p->teacher));
   TRY(seed_teacher_dim(p->teacher, &dim));
-  TRY(seed_config_set_int(p->config, "embedding_dim", dim));
   TRY(seed_student_new("mobilenet_v3_small", p->config, &p->student));
   printf("%zu images, teacher %s (%d numbers an image), student mobilenet_v3_small\n", count, words[3], (int)dim);
   TRY(seed_trainer_new(p->config, p->student, p->teacher, NULL, p->images, &p->trainer));

@@ -49,6 +49,11 @@ fn a_night_holds_in_c99_and_cpp17() {
 }
 
 #[test]
+fn one_call_distils_in_c99_and_cpp17() {
+    holds_in_c99_and_cpp17("distil.c");
+}
+
+#[test]
 fn weights_of_others_hold_in_c99_and_cpp17() {
     use seed::model::{Architecture, Head, Network, weights};
     // MoCo's query encoder and its queue, and something else.

@@ -29,7 +29,7 @@ int main(int count, char **words) {
   FIELD(seed_memory, device_total_bytes, 32, 8);
   FIELD(seed_memory, device_taken_bytes, 40, 8);
 
-  SIZE(seed_progress, 88);
+  SIZE(seed_progress, 128);
   FIELD(seed_progress, struct_size, 0, 8);
   FIELD(seed_progress, step, 8, 8);
   FIELD(seed_progress, total_steps, 16, 8);
@@ -41,6 +41,40 @@ int main(int count, char **words) {
   FIELD(seed_progress, eta_seconds, 64, 8);
   FIELD(seed_progress, elapsed_seconds, 72, 8);
   FIELD(seed_progress, waiting_share, 80, 8);
+  FIELD(seed_progress, probe_agreement, 88, 8);
+  FIELD(seed_progress, probe_agreement_start, 96, 8);
+  FIELD(seed_progress, probe_agreement_best, 104, 8);
+  FIELD(seed_progress, probe_recall, 112, 8);
+  FIELD(seed_progress, probe_step, 120, 8);
+
+  SIZE(seed_distil_progress, 80);
+  FIELD(seed_distil_progress, struct_size, 0, 8);
+  FIELD(seed_distil_progress, stage, 8, 4);
+  FIELD(seed_distil_progress, done, 16, 8);
+  FIELD(seed_distil_progress, total, 24, 8);
+  FIELD(seed_distil_progress, elapsed_seconds, 32, 8);
+  FIELD(seed_distil_progress, eta_seconds, 40, 8);
+  FIELD(seed_distil_progress, images_per_second, 48, 8);
+  FIELD(seed_distil_progress, loss, 56, 8);
+  FIELD(seed_distil_progress, probe_agreement, 64, 8);
+  FIELD(seed_distil_progress, probe_recall, 72, 8);
+
+  SIZE(seed_distil_summary, 120);
+  FIELD(seed_distil_summary, struct_size, 0, 8);
+  FIELD(seed_distil_summary, outcome, 8, 4);
+  FIELD(seed_distil_summary, images, 16, 8);
+  FIELD(seed_distil_summary, classes, 24, 8);
+  FIELD(seed_distil_summary, steps, 32, 8);
+  FIELD(seed_distil_summary, seconds, 40, 8);
+  FIELD(seed_distil_summary, agreement_before, 48, 8);
+  FIELD(seed_distil_summary, agreement_after, 56, 8);
+  FIELD(seed_distil_summary, agreement_chance, 64, 8);
+  FIELD(seed_distil_summary, recall_before, 72, 8);
+  FIELD(seed_distil_summary, recall_after, 80, 8);
+  FIELD(seed_distil_summary, recall_after_deviation, 88, 8);
+  FIELD(seed_distil_summary, recall_teacher, 96, 8);
+  FIELD(seed_distil_summary, recall_chance, 104, 8);
+  FIELD(seed_distil_summary, warnings, 112, 8);
 
   SIZE(seed_bank_progress, 64);
   FIELD(seed_bank_progress, struct_size, 0, 8);

@@ -239,7 +239,7 @@ static void yielding(seed_config *config, const char *folder) {
   OK(seed_config_set_int(config, "seed", 9));
   plain.trainer = trainer_of(config, teacher, dataset);
   work(&plain);
-  CHECK(plain.outcome == SEED_OUTCOME_FINISHED && plain.reports == 4 && !plain.elsewhere);
+  CHECK(plain.outcome == SEED_OUTCOME_FINISHED && plain.reports == 5 && !plain.elsewhere);
 
   OK(seed_config_set_int(config, "nice", 3));
   OK(seed_config_set_float(config, "duty_cycle", 0.5));
@@ -248,9 +248,9 @@ static void yielding(seed_config *config, const char *folder) {
   OK(seed_cancel_token_pause(polite.token));
   CHECK(pthread_create(&thread, NULL, work, &polite) == 0);
   milliseconds(300);
-  CHECK(polite.reports == 0); /* it waits before its first step */
+  CHECK(polite.reports == 1); /* the first report comes before any step, for which it waits */
   OK(seed_cancel_token_resume(polite.token));
-  while (polite.reports == 0) milliseconds(1);
+  while (polite.reports == 1) milliseconds(1);
   OK(seed_cancel_token_pause(polite.token));
   milliseconds(300); /* the step under way ends */
   before = polite.reports;
@@ -258,7 +258,7 @@ static void yielding(seed_config *config, const char *folder) {
   CHECK(polite.reports == before);
   OK(seed_cancel_token_resume(polite.token));
   CHECK(pthread_join(thread, NULL) == 0);
-  CHECK(polite.outcome == SEED_OUTCOME_FINISHED && polite.reports == 4 && !polite.elsewhere);
+  CHECK(polite.outcome == SEED_OUTCOME_FINISHED && polite.reports == 5 && !polite.elsewhere);
   CHECK(polite.loss == plain.loss); /* the same run, to the last bit */
 
   /* An end reaches a paused run. */
@@ -271,7 +271,7 @@ static void yielding(seed_config *config, const char *folder) {
   milliseconds(50);
   OK(seed_cancel_token_trigger(polite.token));
   CHECK(pthread_join(thread, NULL) == 0);
-  CHECK(polite.outcome == SEED_OUTCOME_CANCELLED && polite.reports == 0);
+  CHECK(polite.outcome == SEED_OUTCOME_CANCELLED && polite.reports == 1);
 
   seed_cancel_token_free(polite.token);
   seed_trainer_free(plain.trainer);

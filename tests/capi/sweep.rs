@@ -71,6 +71,8 @@ const MAY_BE_NULL: &[(&str, &str)] = &[
     ("seed_night_run", "options"),
     ("seed_night_run", "session"),
     ("seed_night_restore", "session"),
+    ("seed_distil", "weights"),
+    ("seed_distil", "config"),
 ];
 
 /// The structs of the header, which are no objects.
@@ -93,6 +95,7 @@ const STRUCTS: &[&str] = &[
     "seed_map_options",
     "seed_night_options",
     "seed_night_result",
+    "seed_distil_summary",
 ];
 
 /// (struct that is read, what is wrong with it or at its bounds, what must come of it).
@@ -189,6 +192,14 @@ const GOOD: &[(&str, &str, &str)] = &[
     ("*", "value", "3"),
     ("*", "json", "\"{}\""),
     ("*", "device", "\"cpu\""),
+    // What others read must stay as it is.
+    ("seed_config_preset", "config", "g_planned"),
+    ("seed_config_preset", "name", "\"site\""),
+    ("seed_config_plan", "config", "g_planned"),
+    ("*", "from_weights", "0"),
+    ("*", "seconds", "1"),
+    ("seed_distil", "folder", "new_path()"),
+    ("seed_distil", "weights", "p_teacher"),
     ("seed_night_run", "folder", "p_station"),
     ("seed_night_restore", "folder", "p_station"),
     ("seed_night_describe", "folder", "p_station"),

@@ -14,7 +14,7 @@
 #define CAPACITY (FRAMES * DIM)
 
 static const char *const names[CLASSES] = {"a", "b", "c"};
-static char *p_images, *p_teacher, *p_student, *p_bank, *p_store, *p_night;
+static char *p_images, *p_teacher, *p_student, *p_bank, *p_store, *p_night, *p_distil;
 static int64_t labels[FRAMES];
 
 /* Everything that a case works with; what it does not use stays NULL. */
@@ -71,6 +71,9 @@ static int32_t on_count(size_t done, size_t total, void *user_data) {
   return (void)done, (void)total, (void)user_data, inside();
 }
 static int32_t on_fit(const seed_finetune_progress *progress, void *user_data) {
+  return (void)progress, (void)user_data, inside();
+}
+static int32_t on_distil(const seed_distil_progress *progress, void *user_data) {
   return (void)progress, (void)user_data, inside();
 }
 static int32_t on_night(const seed_night_progress *progress, void *user_data) {
@@ -268,6 +271,16 @@ static void each_call(void) {
   }
 
   {
+    seed_distilled *distilled = NULL;
+    remove_all(p_distil);
+    begin(), with_teacher();
+    CALL(seed_distil(all.dataset, all.teacher, "resnet10_w0.25", NULL, 1, p_distil, all.config, on_distil, NULL, all.token,
+                     &distilled));
+    seed_distilled_free(distilled);
+    over(__LINE__);
+  }
+
+  {
     seed_night_options options;
     seed_night_result result;
     memset(&options, 0, sizeof options);
@@ -299,6 +312,7 @@ static void prepare(const char *folder) {
   p_bank = path_in(folder, "teacher.bank");
   p_store = path_in(folder, "frames.store");
   p_night = path_in(folder, "night");
+  p_distil = path_in(folder, "distilled");
   for (i = 0; i < FRAMES; ++i) labels[i] = (int64_t)(i % CLASSES);
   OK(seed_init(SEED_ABI_VERSION));
   OK(seed_log_set_callback(SEED_LOG_OFF, NULL, NULL));
@@ -315,4 +329,5 @@ static void forget(void) {
   free(p_bank);
   free(p_store);
   free(p_night);
+  free(p_distil);
 }

@@ -14,6 +14,7 @@
 /* Every type of object. */
 #define KINDS(DO)                                                                                                      \
   DO(seed_trainer)                                                                                                     \
+  DO(seed_distilled)                                                                                                   \
   DO(seed_classifier)                                                                                                  \
   DO(seed_anomaly)                                                                                                     \
   DO(seed_model)                                                                                                       \
@@ -40,6 +41,7 @@
   DO(seed_fidelity)                                                                                                    \
   DO(seed_verdict)                                                                                                     \
   DO(seed_night_result)                                                                                                \
+  DO(seed_distil_summary)                                                                                              \
   DO(seed_store_stats)                                                                                                 \
   DO(seed_store_record)
 /* Every struct that is only read, but images: the good one, and one to be spoilt. */
@@ -64,6 +66,7 @@ OPTIONS(OPTION)
 static seed_store *g_reader;      /* opened to read: closing it ends nothing */
 static seed_dataset *g_pushed;    /* of frames, and growing */
 static seed_student *g_weighted;  /* takes weights, and is nobody else's */
+static seed_config *g_planned;    /* presets and plans change it */
 
 /* The layout of DLPack 1.x. */
 struct DLManagedTensorVersioned {
@@ -363,6 +366,9 @@ static void set_up(const char *folder) {
   OK(seed_model_from_student(g_seed_student, &g_seed_model));
   OK(seed_student_new("mobilenet_v3_small", g_seed_config, &g_weighted));
   OK(seed_student_load_weights(g_weighted, p_teacher));
+  g_planned = small_config();
+  OK(seed_distil(g_seed_dataset, g_seed_teacher, "mobilenet_v3_small", NULL, 1, new_path(), g_seed_config, NULL, NULL, NULL,
+                 &g_seed_distilled));
   fill_stores();
   settle_station();
   fit();
@@ -374,6 +380,7 @@ static void tear_down(void) {
   seed_store_free(g_reader);
   seed_dataset_free(g_pushed);
   seed_student_free(g_weighted);
+  seed_config_free(g_planned);
   CHECK(taken == given);
   printf("%ld calls\n", cases);
 }
