@@ -199,21 +199,23 @@ fn the_code_of_the_pages_compiles() {
         command.arg("-I").arg(root().join("bindings/cpp")).arg(source);
         expect_success(name, &command.output().unwrap());
     };
-    let (includes, body) = code_of("docs/c.md", "c", "seed_init");
     let progress = "int32_t on_progress(const seed_progress *progress, void *user_data);";
     // A page leaves out what is done with the errors.
     let flags = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-Wno-unused-result"];
-    check(
-        "page.c",
-        "cc",
-        &flags,
-        format!("{includes}\n#include <stdlib.h>\n{progress}\nvoid f(void) {{\n{body}\n}}\n"),
-    );
+    for (name, word) in [("call.c", "seed_distil("), ("steps.c", "seed_trainer_run")] {
+        let (includes, body) = code_of("docs/c.md", "c", word);
+        check(
+            name,
+            "cc",
+            &flags,
+            format!("{includes}\n#include <stdlib.h>\n{progress}\nvoid f(void) {{\n{body}\n}}\n"),
+        );
+    }
     let flags = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-Wno-unused-variable"];
-    let (includes, body) = code_of("docs/cpp.md", "cpp", "int main");
-    check("page.cpp", "c++", &flags, format!("{includes}\n{body}\n"));
-    let (includes, body) = code_of("README.md", "cpp", "seed::init");
-    check("readme.cpp", "c++", &flags, format!("{includes}\nint main() {{\n{body}\n}}\n"));
+    for (name, word) in [("call.cpp", "seed::distil("), ("steps.cpp", "seed::Trainer::create")] {
+        let (includes, body) = code_of("docs/cpp.md", "cpp", word);
+        check(name, "c++", &flags, format!("{includes}\n{body}\n"));
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod skipped;
 mod c;
 mod cpp_bindings;
 mod onnx_teacher;
+mod snippets;
 mod sweep;
 
 // xtask's own, which prototypes.rs names.
