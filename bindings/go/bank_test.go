@@ -43,6 +43,7 @@ func fullBank(t *testing.T, config *seed.Config, teacher *seed.Teacher) *seed.Ba
 func TestBankStandsInForTheTeacher(t *testing.T) {
 	config := smallConfig(t)
 	ok(t, config.SetInt("view_count", bankViews))
+	ok(t, config.SetString("queue.fill", "noise")) // as a queue of one's own starts
 	teacher, images := newTeacher(t, config), eightImages(t)
 	file := filepath.Join(t.TempDir(), "Bank ü.seedbank")
 
