@@ -6,6 +6,8 @@
 mod anomaly;
 mod chosen;
 mod finetune;
+mod key;
+mod pairs;
 mod preset;
 mod probe;
 
@@ -14,12 +16,13 @@ use serde::{Deserialize, Serialize};
 pub use anomaly::{AnomalyConfig, MAX_CONFIDENCE};
 pub use chosen::Chosen;
 pub use finetune::FinetuneConfig;
+pub use key::{Slot, keys};
 pub use preset::PRESETS;
 pub use probe::ProbeConfig;
 
-use crate::data::augment::VIEW_DEVICES;
 use crate::data::{Resize, ViewConfig};
 use crate::error::{Error, ErrorKind, Result};
+use key::slot;
 
 /// All settings of a run. Make one with `default()`, change it by [`Config::set_int`] and its kind, or by field.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -138,84 +141,6 @@ impl Default for Config {
             chosen: Chosen::default(),
         }
     }
-}
-
-/// The place of one setting in a [`Config`], with its bounds.
-pub enum Slot {
-    /// A whole number within bounds.
-    Int(fn(&mut Config) -> &mut u64, u64, u64),
-    /// A side of the view, in pixels, within bounds.
-    Side(fn(&mut Config) -> &mut u32, u32, u32),
-    /// A number within bounds.
-    Float(fn(&mut Config) -> &mut f64, f64, f64),
-    /// One of some words.
-    Word(fn(&mut Config) -> &mut String, &'static [&'static str]),
-    /// How a frame becomes the network's input, by its word.
-    Resize(fn(&mut Config) -> &mut Resize),
-    /// Any text.
-    Text(fn(&mut Config) -> &mut String),
-}
-
-/// Every key that can be set, but for those of the parts below; see [`keys`].
-const KEYS: &[(&str, Slot)] = &[
-    ("seed", Slot::Int(|c| &mut c.seed, 0, i64::MAX as u64)),
-    ("device", Slot::Text(|c| &mut c.device)),
-    ("precision", Slot::Word(|c| &mut c.precision, &["auto", "fp32", "bf16"])),
-    ("output", Slot::Word(|c| &mut c.output, &["embedding", "features"])),
-    ("batch_size", Slot::Int(|c| &mut c.batch_size, 1, 65_536)),
-    ("accumulation_steps", Slot::Int(|c| &mut c.accumulation_steps, 1, 65_536)),
-    ("clip_norm", Slot::Float(|c| &mut c.clip_norm, 0.0, 1e9)),
-    ("epochs", Slot::Int(|c| &mut c.epochs, 1, 1_000_000)),
-    ("view_count", Slot::Int(|c| &mut c.view_count, 0, 1_000_000)),
-    ("steps", Slot::Int(|c| &mut c.steps, 0, 1 << 40)),
-    ("learning_rate", Slot::Float(|c| &mut c.learning_rate, 0.0, 1000.0)),
-    ("momentum", Slot::Float(|c| &mut c.momentum, 0.0, 0.9999)),
-    ("weight_decay", Slot::Float(|c| &mut c.weight_decay, 0.0, 1.0)),
-    ("warmup_steps", Slot::Int(|c| &mut c.warmup_steps, 0, 1 << 40)),
-    ("queue_capacity", Slot::Int(|c| &mut c.queue_capacity, 1, 1 << 28)),
-    ("queue.fill", Slot::Word(|c| &mut c.queue_fill, &QUEUE_FILLS)),
-    ("temperature_student", Slot::Float(|c| &mut c.temperature_student, 1e-6, 100.0)),
-    ("temperature_teacher", Slot::Float(|c| &mut c.temperature_teacher, 1e-6, 100.0)),
-    ("embedding_dim", Slot::Int(|c| &mut c.embedding_dim, 0, 65_536)),
-    ("projection_hidden", Slot::Int(|c| &mut c.projection_hidden, 0, 65_536)),
-    ("workers", Slot::Int(|c| &mut c.workers, 0, 1024)),
-    ("cache_mib", Slot::Int(|c| &mut c.cache_mib, 0, 1 << 30)),
-    ("duty_cycle", Slot::Float(|c| &mut c.duty_cycle, 0.01, 1.0)),
-    ("nice", Slot::Int(|c| &mut c.nice, 0, 19)),
-    ("checkpoint_every", Slot::Int(|c| &mut c.checkpoint_every, 0, 1 << 40)),
-    ("checkpoint_path", Slot::Text(|c| &mut c.checkpoint_path)),
-    ("progress_every", Slot::Int(|c| &mut c.progress_every, 1, 1 << 40)),
-    ("tensorboard_folder", Slot::Text(|c| &mut c.tensorboard_folder)),
-    ("image_width", Slot::Side(|c| &mut c.view.width, 8, 4096)),
-    ("image_height", Slot::Side(|c| &mut c.view.height, 8, 4096)),
-    ("image_channels", Slot::Side(|c| &mut c.view.channels, 1, 3)),
-    ("resize", Slot::Resize(|c| &mut c.view.resize)),
-    ("view.crop_scale_min", Slot::Float(|c| &mut c.view.crop_scale_min, 1e-4, 1.0)),
-    ("view.crop_scale_max", Slot::Float(|c| &mut c.view.crop_scale_max, 1e-4, 1.0)),
-    ("view.crop_ratio_min", Slot::Float(|c| &mut c.view.crop_ratio_min, 0.01, 100.0)),
-    ("view.crop_ratio_max", Slot::Float(|c| &mut c.view.crop_ratio_max, 0.01, 100.0)),
-    ("view.jitter_probability", Slot::Float(|c| &mut c.view.jitter_probability, 0.0, 1.0)),
-    ("view.brightness", Slot::Float(|c| &mut c.view.brightness, 0.0, 10.0)),
-    ("view.contrast", Slot::Float(|c| &mut c.view.contrast, 0.0, 10.0)),
-    ("view.saturation", Slot::Float(|c| &mut c.view.saturation, 0.0, 10.0)),
-    ("view.hue", Slot::Float(|c| &mut c.view.hue, 0.0, 0.5)),
-    ("view.grey_probability", Slot::Float(|c| &mut c.view.grey_probability, 0.0, 1.0)),
-    ("view.blur_probability", Slot::Float(|c| &mut c.view.blur_probability, 0.0, 1.0)),
-    ("view.blur_sigma_min", Slot::Float(|c| &mut c.view.blur_sigma_min, 0.01, 100.0)),
-    ("view.blur_sigma_max", Slot::Float(|c| &mut c.view.blur_sigma_max, 0.01, 100.0)),
-    ("view.flip_probability", Slot::Float(|c| &mut c.view.flip_probability, 0.0, 1.0)),
-    ("view.device", Slot::Word(|c| &mut c.view.device, &VIEW_DEVICES)),
-    ("mean.r", Slot::Float(|c| &mut c.view.mean[0], -10.0, 10.0)),
-    ("mean.g", Slot::Float(|c| &mut c.view.mean[1], -10.0, 10.0)),
-    ("mean.b", Slot::Float(|c| &mut c.view.mean[2], -10.0, 10.0)),
-    ("std.r", Slot::Float(|c| &mut c.view.std[0], 1e-4, 100.0)),
-    ("std.g", Slot::Float(|c| &mut c.view.std[1], 1e-4, 100.0)),
-    ("std.b", Slot::Float(|c| &mut c.view.std[2], 1e-4, 100.0)),
-];
-
-/// Every key that can be set, with its place.
-pub fn keys() -> impl Iterator<Item = &'static (&'static str, Slot)> {
-    KEYS.iter().chain(finetune::KEYS).chain(anomaly::KEYS).chain(probe::KEYS)
 }
 
 /// A setting's value.
@@ -366,37 +291,6 @@ impl Config {
         Ok(config)
     }
 
-    /// Changes settings by pairs `key=value` with whitespace or commas between them: `"steps=200 learning_rate=0.1"`. A value that
-    /// holds either is put in double quotes, in which `\"` and `\\` stand for a quote and a backslash.
-    ///
-    /// # Errors
-    /// `Config` for a pair that is none, an unknown key or a bad value, and what [`Config::validate`] finds; then nothing has
-    /// changed.
-    pub fn parse(&mut self, text: &str) -> Result<()> {
-        let mut changed = self.clone();
-        let mut rest = text.trim_start_matches(is_between);
-        while !rest.is_empty() {
-            let (key, value, left) = pair(rest)?;
-            changed.set_text(key, &value)?;
-            rest = left;
-        }
-        changed.validate()?;
-        *self = changed;
-        Ok(())
-    }
-
-    /// Sets a key of any kind to what `text` says.
-    fn set_text(&mut self, key: &str, text: &str) -> Result<()> {
-        match slot(key)? {
-            Slot::Word(..) | Slot::Resize(_) | Slot::Text(_) => self.set_string(key, text),
-            Slot::Int(..) | Slot::Side(..) | Slot::Float(..) => match (text.parse::<i128>(), text.parse::<f64>()) {
-                (Ok(whole), _) => self.set_whole(key, whole),
-                (_, Ok(float)) => self.set_float(key, float),
-                _ => Err(wrong_kind(key, "a number", &format!("\"{text}\""))),
-            },
-        }
-    }
-
     /// Checks what no single key shows.
     pub fn validate(&self) -> Result<()> {
         for (low_key, low, high_key, high) in [
@@ -421,59 +315,6 @@ impl Config {
 /// Beyond this no bound lies, and conversions to integers are exact below.
 const WHOLE: f64 = 1.8e19;
 
-fn is_between(character: char) -> bool {
-    character.is_whitespace() || character == ','
-}
-
-/// Key and value of the pair that `text` begins with, and what follows it.
-fn pair(text: &str) -> Result<(&str, String, &str)> {
-    let no_pair = |reason: &str| {
-        let shown: String = text.chars().take(40).collect();
-        Error::new(
-            ErrorKind::Config,
-            format!("{reason} at \"{shown}\"; expected key=value, with whitespace or commas between pairs"),
-        )
-    };
-    let end = text.find(|c| is_between(c) || c == '=').unwrap_or(text.len());
-    let (key, rest) = text.split_at(end);
-    let value = rest.trim_start().strip_prefix('=').ok_or_else(|| no_pair("there is no ="))?.trim_start();
-    if key.is_empty() {
-        return Err(no_pair("there is no key before ="));
-    }
-    let Some(quoted) = value.strip_prefix('"') else {
-        let end = value.find(is_between).unwrap_or(value.len());
-        if end == 0 {
-            return Err(no_pair("there is no value"));
-        }
-        return Ok((key, value[..end].to_owned(), value[end..].trim_start_matches(is_between)));
-    };
-    let (mut found, mut characters) = (String::new(), quoted.char_indices());
-    while let Some((place, character)) = characters.next() {
-        match character {
-            '"' => {
-                let rest = &quoted[place + 1..];
-                if rest.starts_with(|c| !is_between(c)) {
-                    return Err(no_pair("something follows the quote"));
-                }
-                return Ok((key, found, rest.trim_start_matches(is_between)));
-            }
-            '\\' => match characters.next() {
-                Some((_, escaped @ ('"' | '\\'))) => found.push(escaped),
-                _ => return Err(no_pair("a backslash stands before neither a quote nor a backslash")),
-            },
-            other => found.push(other),
-        }
-    }
-    Err(no_pair("the quote is not closed"))
-}
-
-fn slot(key: &str) -> Result<&'static Slot> {
-    keys().find(|(name, _)| *name == key).map(|(_, slot)| slot).ok_or_else(|| {
-        let nearest = keys().map(|(name, _)| *name).min_by_key(|name| distance(key, name)).unwrap_or("");
-        Error::new(ErrorKind::Config, format!("unknown key \"{key}\"; the nearest known key is \"{nearest}\""))
-    })
-}
-
 fn out_of_bounds(
     key: &str,
     value: impl std::fmt::Display,
@@ -485,21 +326,6 @@ fn out_of_bounds(
 
 fn wrong_kind(key: &str, expected: &str, found: &str) -> Error {
     Error::new(ErrorKind::Config, format!("{key} takes {expected}, found {found}"))
-}
-
-/// Levenshtein's edit distance, of at most 64 characters of each word.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(64).collect(), b.chars().take(64).collect());
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let next = (diagonal + usize::from(x != y)).min(row[j] + 1).min(row[j + 1] + 1);
-            diagonal = std::mem::replace(&mut row[j + 1], next);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
@@ -550,33 +376,6 @@ mod tests {
             assert!(error.message().contains(words) && error.message().contains(key), "{error}");
         }
         assert_eq!(Config::from_json("{\"seed\": 9223372036854775807}").unwrap().seed, i64::MAX as u64);
-    }
-
-    #[test]
-    fn pairs_change_settings_together() {
-        let mut config = Config::default();
-        let text = "steps=200, learning_rate = 0.1\n\tdevice=cpu,checkpoint_path=\"a b, \\\"c\\\\\",batch_size=1e1,";
-        config.parse(text).unwrap();
-        assert_eq!((config.steps, config.learning_rate, config.batch_size), (200, 0.1, 10));
-        assert_eq!((config.device.as_str(), config.checkpoint_path.as_str()), ("cpu", "a b, \"c\\"));
-        config.parse(" , \n").unwrap();
-        config.parse("checkpoint_path=\"\"").unwrap();
-        assert_eq!(config.checkpoint_path, "");
-        let before = config.clone();
-        for (text, words) in [
-            ("epochs=3 steps", "there is no ="),
-            ("epochs=3 =4", "no key"),
-            ("epochs=", "there is no value"),
-            ("epochs=three", "epochs takes a number, found \"three\""),
-            ("epochs=3 stepps=4", "the nearest known key is \"steps\""),
-            ("epochs=3 device=\"cpu", "not closed"),
-            ("epochs=3 device=\"cpu\"x", "follows the quote"),
-            ("epochs=3 view.crop_scale_min=.9 view.crop_scale_max=.5", "expected min"),
-        ] {
-            let error = config.parse(text).unwrap_err();
-            assert!(error.kind() == ErrorKind::Config && error.message().contains(words), "{error}");
-            assert_eq!(config, before, "a refused text changes nothing");
-        }
     }
 
     #[test]

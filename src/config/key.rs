@@ -1,0 +1,107 @@
+//! The table of keys: every setting by its name, with its place in a [`Config`] and its bounds.
+
+use super::{Config, QUEUE_FILLS, anomaly, finetune, probe};
+use crate::data::Resize;
+use crate::data::augment::VIEW_DEVICES;
+use crate::error::{Error, ErrorKind, Result};
+
+/// The place of one setting in a [`Config`], with its bounds.
+pub enum Slot {
+    /// A whole number within bounds.
+    Int(fn(&mut Config) -> &mut u64, u64, u64),
+    /// A side of the view, in pixels, within bounds.
+    Side(fn(&mut Config) -> &mut u32, u32, u32),
+    /// A number within bounds.
+    Float(fn(&mut Config) -> &mut f64, f64, f64),
+    /// One of some words.
+    Word(fn(&mut Config) -> &mut String, &'static [&'static str]),
+    /// How a frame becomes the network's input, by its word.
+    Resize(fn(&mut Config) -> &mut Resize),
+    /// Any text.
+    Text(fn(&mut Config) -> &mut String),
+}
+
+/// Every key that can be set, but for those of the parts below; see [`keys`].
+const KEYS: &[(&str, Slot)] = &[
+    ("seed", Slot::Int(|c| &mut c.seed, 0, i64::MAX as u64)),
+    ("device", Slot::Text(|c| &mut c.device)),
+    ("precision", Slot::Word(|c| &mut c.precision, &["auto", "fp32", "bf16"])),
+    ("output", Slot::Word(|c| &mut c.output, &["embedding", "features"])),
+    ("batch_size", Slot::Int(|c| &mut c.batch_size, 1, 65_536)),
+    ("accumulation_steps", Slot::Int(|c| &mut c.accumulation_steps, 1, 65_536)),
+    ("clip_norm", Slot::Float(|c| &mut c.clip_norm, 0.0, 1e9)),
+    ("epochs", Slot::Int(|c| &mut c.epochs, 1, 1_000_000)),
+    ("view_count", Slot::Int(|c| &mut c.view_count, 0, 1_000_000)),
+    ("steps", Slot::Int(|c| &mut c.steps, 0, 1 << 40)),
+    ("learning_rate", Slot::Float(|c| &mut c.learning_rate, 0.0, 1000.0)),
+    ("momentum", Slot::Float(|c| &mut c.momentum, 0.0, 0.9999)),
+    ("weight_decay", Slot::Float(|c| &mut c.weight_decay, 0.0, 1.0)),
+    ("warmup_steps", Slot::Int(|c| &mut c.warmup_steps, 0, 1 << 40)),
+    ("queue_capacity", Slot::Int(|c| &mut c.queue_capacity, 1, 1 << 28)),
+    ("queue.fill", Slot::Word(|c| &mut c.queue_fill, &QUEUE_FILLS)),
+    ("temperature_student", Slot::Float(|c| &mut c.temperature_student, 1e-6, 100.0)),
+    ("temperature_teacher", Slot::Float(|c| &mut c.temperature_teacher, 1e-6, 100.0)),
+    ("embedding_dim", Slot::Int(|c| &mut c.embedding_dim, 0, 65_536)),
+    ("projection_hidden", Slot::Int(|c| &mut c.projection_hidden, 0, 65_536)),
+    ("workers", Slot::Int(|c| &mut c.workers, 0, 1024)),
+    ("cache_mib", Slot::Int(|c| &mut c.cache_mib, 0, 1 << 30)),
+    ("duty_cycle", Slot::Float(|c| &mut c.duty_cycle, 0.01, 1.0)),
+    ("nice", Slot::Int(|c| &mut c.nice, 0, 19)),
+    ("checkpoint_every", Slot::Int(|c| &mut c.checkpoint_every, 0, 1 << 40)),
+    ("checkpoint_path", Slot::Text(|c| &mut c.checkpoint_path)),
+    ("progress_every", Slot::Int(|c| &mut c.progress_every, 1, 1 << 40)),
+    ("tensorboard_folder", Slot::Text(|c| &mut c.tensorboard_folder)),
+    ("image_width", Slot::Side(|c| &mut c.view.width, 8, 4096)),
+    ("image_height", Slot::Side(|c| &mut c.view.height, 8, 4096)),
+    ("image_channels", Slot::Side(|c| &mut c.view.channels, 1, 3)),
+    ("resize", Slot::Resize(|c| &mut c.view.resize)),
+    ("view.crop_scale_min", Slot::Float(|c| &mut c.view.crop_scale_min, 1e-4, 1.0)),
+    ("view.crop_scale_max", Slot::Float(|c| &mut c.view.crop_scale_max, 1e-4, 1.0)),
+    ("view.crop_ratio_min", Slot::Float(|c| &mut c.view.crop_ratio_min, 0.01, 100.0)),
+    ("view.crop_ratio_max", Slot::Float(|c| &mut c.view.crop_ratio_max, 0.01, 100.0)),
+    ("view.jitter_probability", Slot::Float(|c| &mut c.view.jitter_probability, 0.0, 1.0)),
+    ("view.brightness", Slot::Float(|c| &mut c.view.brightness, 0.0, 10.0)),
+    ("view.contrast", Slot::Float(|c| &mut c.view.contrast, 0.0, 10.0)),
+    ("view.saturation", Slot::Float(|c| &mut c.view.saturation, 0.0, 10.0)),
+    ("view.hue", Slot::Float(|c| &mut c.view.hue, 0.0, 0.5)),
+    ("view.grey_probability", Slot::Float(|c| &mut c.view.grey_probability, 0.0, 1.0)),
+    ("view.blur_probability", Slot::Float(|c| &mut c.view.blur_probability, 0.0, 1.0)),
+    ("view.blur_sigma_min", Slot::Float(|c| &mut c.view.blur_sigma_min, 0.01, 100.0)),
+    ("view.blur_sigma_max", Slot::Float(|c| &mut c.view.blur_sigma_max, 0.01, 100.0)),
+    ("view.flip_probability", Slot::Float(|c| &mut c.view.flip_probability, 0.0, 1.0)),
+    ("view.device", Slot::Word(|c| &mut c.view.device, &VIEW_DEVICES)),
+    ("mean.r", Slot::Float(|c| &mut c.view.mean[0], -10.0, 10.0)),
+    ("mean.g", Slot::Float(|c| &mut c.view.mean[1], -10.0, 10.0)),
+    ("mean.b", Slot::Float(|c| &mut c.view.mean[2], -10.0, 10.0)),
+    ("std.r", Slot::Float(|c| &mut c.view.std[0], 1e-4, 100.0)),
+    ("std.g", Slot::Float(|c| &mut c.view.std[1], 1e-4, 100.0)),
+    ("std.b", Slot::Float(|c| &mut c.view.std[2], 1e-4, 100.0)),
+];
+
+/// Every key that can be set, with its place.
+pub fn keys() -> impl Iterator<Item = &'static (&'static str, Slot)> {
+    KEYS.iter().chain(finetune::KEYS).chain(anomaly::KEYS).chain(probe::KEYS)
+}
+
+/// The place of `key`; an unknown one is refused, with the nearest known one.
+pub(super) fn slot(key: &str) -> Result<&'static Slot> {
+    keys().find(|(name, _)| *name == key).map(|(_, slot)| slot).ok_or_else(|| {
+        let nearest = keys().map(|(name, _)| *name).min_by_key(|name| distance(key, name)).unwrap_or("");
+        Error::new(ErrorKind::Config, format!("unknown key \"{key}\"; the nearest known key is \"{nearest}\""))
+    })
+}
+
+/// Levenshtein's edit distance, of at most 64 characters of each word.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(64).collect(), b.chars().take(64).collect());
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let next = (diagonal + usize::from(x != y)).min(row[j] + 1).min(row[j + 1] + 1);
+            diagonal = std::mem::replace(&mut row[j + 1], next);
+        }
+    }
+    row[b.len()]
+}
