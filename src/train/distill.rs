@@ -1,6 +1,6 @@
 //! The loop of SEED, top to bottom: views → teacher (or its bank) and student → loss over the queue → SGD → queue → checkpoint.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use tch::{Device, Kind, Tensor};
@@ -9,26 +9,23 @@ use super::background::in_background;
 use super::bank::check_bank;
 use super::board::Board;
 use super::cancel::CancelToken;
+use super::checks::{check_images, check_student, total_steps};
 use super::looking::Looking;
 use super::losses::Losses;
 use super::probe::{Looks, ProbeImages};
 use super::progress::{Control, Meter, Progress};
 use super::record::Record;
+pub use super::shared::{SharedNetwork, SharedQueue, lock, with_lock};
 use crate::config::Config;
 use crate::data::{Batch, Dataset, Frame, Loader, ViewConfig};
 use crate::distill::queue::Queue;
 use crate::distill::step::{StepSettings, distill_step, for_teacher};
-use crate::distill::{ImageTargets, Targets, Temperatures, device_views};
+use crate::distill::{Targets, Temperatures, device_views};
 use crate::finite::Names;
-use crate::model::{Head, Mode, Network};
+use crate::model::Head;
 use crate::optim::{Cosine, Sgd};
 use crate::warnings::Warnings;
-use crate::{Error, ErrorKind, Result, device, torch};
-
-/// A student that trainer, sessions and the application share; locked for the length of a step.
-pub type SharedNetwork = Arc<Mutex<Network>>;
-/// A queue that trainer and application share.
-pub type SharedQueue = Arc<Mutex<Queue>>;
+use crate::{Error, Result, device, torch};
 
 /// Why [`Distillation::run`] returned without an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,30 +97,7 @@ impl Distillation {
                 let head = Head::Projection { hidden: to_i64(config.projection_hidden)?, dim: targets.dim() };
                 student.replace_head(head, config.seed)?;
             }
-            check_widths(student, &targets)?;
-            let teacher_device = targets.device().unwrap_or(device);
-            if student.device() != device || teacher_device != device {
-                return Err(Error::mismatch(format!(
-                    "the run is configured for {device:?}, but the student is on {:?} and the teacher on {:?}; make them \
-                     with the same \"device\"",
-                    student.device(),
-                    teacher_device
-                )));
-            }
-            if student.channels() != i64::from(config.view.channels) {
-                return Err(Error::mismatch(format!(
-                    "the student takes images of {} channels, but image_channels is {}; make the two the same",
-                    student.channels(),
-                    config.view.channels
-                )));
-            }
-            let (height, width) = (i64::from(config.view.height), i64::from(config.view.width));
-            student.architecture().check_size(config.batch_size as i64, height, width, Mode::Eval)?;
-            if let Targets::Teacher(teacher) = &targets
-                && let Ok(architecture) = teacher.architecture()
-            {
-                architecture.check_size(1, height, width, Mode::Eval).map_err(|error| error.context("the teacher"))?;
-            }
+            check_student(student, &targets, &config, device)?;
             student.to_channels_last()?;
             Sgd::new(student.parameters(), config.momentum, config.weight_decay)
         })?;
@@ -391,48 +365,9 @@ impl Distillation {
     }
 }
 
-/// Runs `body` alone on what is shared. tch's own panics become errors before the lock is let go ([`torch::caught`]), so that they
-/// leave it usable.
-///
-/// # Errors
-/// As [`lock`], and those of `body`.
-pub fn with_lock<T, R>(shared: &Mutex<T>, body: impl FnOnce(&mut T) -> Result<R>) -> Result<R> {
-    let mut value = lock(shared)?;
-    torch::caught(|| body(&mut value))
-}
-
-/// Locks what is shared, for what asks nothing of libtorch; else [`with_lock`]. A thread that panicked while it held the lock has
-/// left it in an unknown state.
-pub fn lock<T>(shared: &Mutex<T>) -> Result<MutexGuard<'_, T>> {
-    shared.lock().map_err(|_| Error::new(ErrorKind::Poisoned, "an earlier panic left this object in an unknown state"))
-}
-
 /// How the teacher's colours are made of grey views; none where the views have colours.
 pub(crate) fn colours(view: &ViewConfig) -> Option<[(f64, f64); 3]> {
     (view.channels == 1).then(|| view.colours_of_grey())
-}
-
-fn check_widths(student: &Network, targets: &Targets) -> Result<()> {
-    if student.output_dim() == targets.dim() {
-        return Ok(());
-    }
-    Err(Error::mismatch(format!(
-        "the student's embedding has {} numbers and the teacher's {}; set embedding_dim to {1}",
-        student.output_dim(),
-        targets.dim()
-    )))
-}
-
-fn check_images(images: &ImageTargets, dataset: Option<&Dataset>) -> Result<()> {
-    let dataset = dataset.ok_or_else(|| {
-        Error::invalid(
-            "a run over an embedding an image needs the data set of these images, to show the student its views",
-        )
-    })?;
-    if dataset.len() == images.images() {
-        return Ok(());
-    }
-    Err(Error::mismatch(format!("embeddings of {} images for a data set of {}", images.images(), dataset.len())))
 }
 
 /// A batch as (B,C,H,W) on `device`, C the view's channels. The loader writes NHWC, which is what channels-last means, so no pixel moves.
@@ -444,21 +379,6 @@ pub(super) fn upload(batch: &Batch, view: &ViewConfig, device: Device) -> Result
     let (height, width) = (i64::from(batch.height), i64::from(batch.width));
     let nhwc = Tensor::f_from_slice(&batch.pixels)?.f_view([-1, height, width, i64::from(view.channels)])?;
     Ok(torch::copy_to(&nhwc, device)?.f_permute([0, 3, 1, 2])?)
-}
-
-/// The steps of a run over `learned` images; None: without a data set.
-fn total_steps(config: &Config, learned: Option<usize>) -> Result<u64> {
-    if config.steps > 0 {
-        return Ok(config.steps);
-    }
-    let Some(learned) = learned else {
-        return Err(Error::invalid("steps is 0 and there is no data set to count epochs of: set steps"));
-    };
-    if learned == 0 {
-        return Err(Error::invalid("the data set is empty: push frames or open a folder with images first"));
-    }
-    let images = (learned as u64).saturating_mul(config.epochs);
-    Ok(images.div_ceil(config.batch_size).max(1))
 }
 
 pub(super) fn to_usize(number: u64) -> Result<usize> {

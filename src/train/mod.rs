@@ -4,6 +4,7 @@ mod background;
 pub mod bank;
 mod board;
 pub mod cancel;
+mod checks;
 mod collapse;
 pub mod distill;
 pub mod finetune;
@@ -13,6 +14,7 @@ pub mod probe;
 pub mod progress;
 mod record;
 mod resume;
+mod shared;
 
 pub use background::in_background;
 pub use bank::{BankProgress, fill_bank};

@@ -1,0 +1,77 @@
+//! What a run is refused for before its first step: student, targets, data set and configuration that do not fit together.
+
+use tch::Device;
+
+use crate::config::Config;
+use crate::data::Dataset;
+use crate::distill::{ImageTargets, Targets};
+use crate::model::{Mode, Network};
+use crate::{Error, Result};
+
+/// Whether `student` learns from `targets` on `device`, from images as `config` has them.
+pub(super) fn check_student(student: &Network, targets: &Targets, config: &Config, device: Device) -> Result<()> {
+    check_widths(student, targets)?;
+    let teacher_device = targets.device().unwrap_or(device);
+    if student.device() != device || teacher_device != device {
+        return Err(Error::mismatch(format!(
+            "the run is configured for {device:?}, but the student is on {:?} and the teacher on {:?}; make them \
+             with the same \"device\"",
+            student.device(),
+            teacher_device
+        )));
+    }
+    if student.channels() != i64::from(config.view.channels) {
+        return Err(Error::mismatch(format!(
+            "the student takes images of {} channels, but image_channels is {}; make the two the same",
+            student.channels(),
+            config.view.channels
+        )));
+    }
+    let (height, width) = (i64::from(config.view.height), i64::from(config.view.width));
+    student.architecture().check_size(config.batch_size as i64, height, width, Mode::Eval)?;
+    if let Targets::Teacher(teacher) = targets
+        && let Ok(architecture) = teacher.architecture()
+    {
+        architecture.check_size(1, height, width, Mode::Eval).map_err(|error| error.context("the teacher"))?;
+    }
+    Ok(())
+}
+
+fn check_widths(student: &Network, targets: &Targets) -> Result<()> {
+    if student.output_dim() == targets.dim() {
+        return Ok(());
+    }
+    Err(Error::mismatch(format!(
+        "the student's embedding has {} numbers and the teacher's {}; set embedding_dim to {1}",
+        student.output_dim(),
+        targets.dim()
+    )))
+}
+
+/// Whether there is an embedding for each image of the data set.
+pub(super) fn check_images(images: &ImageTargets, dataset: Option<&Dataset>) -> Result<()> {
+    let dataset = dataset.ok_or_else(|| {
+        Error::invalid(
+            "a run over an embedding an image needs the data set of these images, to show the student its views",
+        )
+    })?;
+    if dataset.len() == images.images() {
+        return Ok(());
+    }
+    Err(Error::mismatch(format!("embeddings of {} images for a data set of {}", images.images(), dataset.len())))
+}
+
+/// The steps of a run over `learned` images; None: without a data set.
+pub(super) fn total_steps(config: &Config, learned: Option<usize>) -> Result<u64> {
+    if config.steps > 0 {
+        return Ok(config.steps);
+    }
+    let Some(learned) = learned else {
+        return Err(Error::invalid("steps is 0 and there is no data set to count epochs of: set steps"));
+    };
+    if learned == 0 {
+        return Err(Error::invalid("the data set is empty: push frames or open a folder with images first"));
+    }
+    let images = (learned as u64).saturating_mul(config.epochs);
+    Ok(images.div_ceil(config.batch_size).max(1))
+}
