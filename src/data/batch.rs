@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::augment::{ViewConfig, ViewParams};
 use super::frame::Frame;
-use super::prefetch::Slot;
+use super::order::Slot;
 use super::random::{Purpose, generator};
 use super::render::{Scratch, crop_scaled, render};
 use super::scale::ScaledFrame;

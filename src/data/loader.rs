@@ -32,13 +32,14 @@ use super::augment::{ViewConfig, ViewParams};
 use super::batch::{Batch, Cropped};
 use super::dataset::Dataset;
 use super::lock;
-use super::prefetch::{Asked, Filled, Order, Plan, Prefetch};
+use super::order::Order;
+use super::prefetch::{Asked, Filled, Plan, Prefetch};
 use super::random::{Purpose, generator};
 use super::render::{Scratch, crop_scaled, render_frame_scaled, render_scaled};
 use super::scale::{Reading, ScaledFrame};
 use crate::error::{Error, ErrorKind, Result};
 
-pub use super::prefetch::Slot;
+pub use super::order::Slot;
 
 /// An iterator over batches that worker threads prepare ahead. Dropping it stops and joins them.
 ///

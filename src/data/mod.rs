@@ -30,6 +30,7 @@ mod jpeg;
 pub mod labels;
 pub mod loader;
 mod name;
+mod order;
 mod outline;
 mod png;
 mod prefetch;

@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use super::lock;
-use super::random::permutation;
+use super::order::{Order, Permuted, Slot};
 use super::render::Scratch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::{filled, reserve, spare};
@@ -29,33 +29,6 @@ pub(super) struct Plan {
     /// Numbers of one view.
     pub view_len: usize,
     pub order: Order,
-}
-
-/// Which image comes when.
-pub(super) enum Order {
-    /// Epoch after epoch, each in its own permutation. Epoch e shows view e, or view e mod `views` where that is above 0.
-    /// With `kept` only these images come, `len` of them.
-    Epochs { seed: u64, len: usize, views: u64, kept: Option<Arc<[usize]>> },
-    /// Every image in order, under view 0, then under view 1, and so on for `views` times.
-    Once { len: usize, views: u64 },
-}
-
-impl Order {
-    /// Images of one pass.
-    fn len(&self) -> usize {
-        match self {
-            Order::Epochs { len, .. } | Order::Once { len, .. } => *len,
-        }
-    }
-}
-
-/// Which view of which image stands at one place of a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Slot {
-    /// Number of the view: the second word of its randomness, generator(seed, view, index, View).
-    pub view: u64,
-    /// Number of the image that was asked for; a broken one is shown by another, with this slot's randomness.
-    pub index: usize,
 }
 
 /// What a worker is asked to draw.
@@ -96,7 +69,7 @@ struct State<T, M> {
     next_step: u64,
     spare: Vec<Vec<T>>,
     /// The permutation of the epoch that is being handed out.
-    order: Option<(u64, Vec<usize>)>,
+    order: Option<Permuted>,
     stopped: bool,
 }
 
@@ -275,7 +248,8 @@ impl<T: Copy + Default, M> Shared<T, M> {
         };
         let mut slots = Vec::new();
         let enough = spare(order, "the order of an epoch").and_then(|()| {
-            slots = self.slots(step, &mut state.order);
+            let first = step * self.plan.batch as u64;
+            slots = self.plan.order.slots(first..first + self.plan.batch as u64, &mut state.order);
             let drawn = slots.iter().map(|_| None).collect();
             let mut canvas = Canvas { pixels: state.spare.pop().unwrap_or_default(), drawn };
             let needed = slots.len() * self.plan.view_len;
@@ -293,30 +267,6 @@ impl<T: Copy + Default, M> Shared<T, M> {
         };
         let (last, canvas) = (error.is_some(), Arc::new(Mutex::new(canvas)));
         state.pending.push_back(Pending { step, slots, handed_out: 0, finished: 0, error, last, canvas });
-    }
-
-    /// The images of batch `step`.
-    fn slots(&self, step: u64, order: &mut Option<(u64, Vec<usize>)>) -> Vec<Slot> {
-        let first = step * self.plan.batch as u64;
-        let samples = first..first + self.plan.batch as u64;
-        match &self.plan.order {
-            &Order::Once { len, views } => samples
-                .take_while(|&n| n < (len as u64).saturating_mul(views))
-                .map(|n| Slot { view: n / len as u64, index: (n % len as u64) as usize })
-                .collect(),
-            &Order::Epochs { seed, len, views, ref kept } => samples
-                .map(|n| {
-                    let (epoch, place) = (n / len as u64, (n % len as u64) as usize);
-                    if order.as_ref().is_none_or(|(known, _)| *known != epoch) {
-                        *order = Some((epoch, permutation(seed, epoch, len)));
-                    }
-                    // Just set where it was not this epoch's, and `place` is below its length.
-                    let view = if views == 0 { epoch } else { epoch % views };
-                    let place = order.as_ref().map_or(0, |(_, images)| images[place]);
-                    Slot { view, index: kept.as_ref().map_or(place, |kept| kept[place]) }
-                })
-                .collect(),
-        }
     }
 
     fn finish(&self, step: u64, outcome: Outcome) {
