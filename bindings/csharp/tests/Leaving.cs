@@ -60,7 +60,7 @@ namespace LibSeed.Tests
                 case "fit":
                     Background(() =>
                     {
-                        var labels = new int[] { 0, 1, 0, 1, 0, 1, 0, 1 };
+                        var labels = new long[] { 0, 1, 0, 1, 0, 1, 0, 1 };
                         using (var config = Fixtures.SmallConfig().Set("finetune.mode", "full"))
                         {
                             while (true)
