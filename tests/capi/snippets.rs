@@ -39,7 +39,8 @@ fn run(program: &Path, folder: &Path) -> Command {
 /// The only program of a language in README.md, with the test's paths and time for those of the page.
 fn program_of(language: &str) -> String {
     let text = fs::read_to_string(root().join("README.md")).unwrap();
-    let mut blocks = text.split(&format!("```{language}\n")).skip(1);
+    let fence = format!("```{language}\n");
+    let mut blocks = text.split(&fence).skip(1);
     let block = blocks.next().and_then(|rest| rest.split("```").next()).expect("README.md has a program");
     assert!(blocks.next().is_none(), "README.md has two programs in {language}");
     assert!(!block.contains('…') && !block.contains("..."), "README.md's program in {language} leaves something out");
