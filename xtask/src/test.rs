@@ -34,9 +34,12 @@ pub fn run(words: &[String]) -> Outcome {
     call(command.arg("--").args(filter))
 }
 
+/// A check or a suite of tests.
+type Part = fn() -> Outcome;
+
 fn everything() -> Outcome {
     setup::run()?;
-    let parts: [(&str, fn() -> Outcome); 5] = [
+    let parts: [(&str, Part); 5] = [
         ("tidy", tidy::run),
         ("abi", abi::test),
         // Apart: together, crates that both use would have the features of both, and the library would be built once more for that.
