@@ -36,12 +36,12 @@ impl Order {
 
     /// The views of the samples of these numbers, counted over all passes. `known` keeps the permutation of the last epoch seen.
     pub fn slots(&self, samples: Range<u64>, known: &mut Option<Permuted>) -> Vec<Slot> {
-        match self {
-            &Order::Once { len, views } => samples
+        match *self {
+            Order::Once { len, views } => samples
                 .take_while(|&n| n < (len as u64).saturating_mul(views))
                 .map(|n| Slot { view: n / len as u64, index: (n % len as u64) as usize })
                 .collect(),
-            &Order::Epochs { seed, len, views, ref kept } => samples
+            Order::Epochs { seed, len, views, ref kept } => samples
                 .map(|n| {
                     let (epoch, place) = (n / len as u64, (n % len as u64) as usize);
                     if known.as_ref().is_none_or(|(last, _)| *last != epoch) {

@@ -16,10 +16,10 @@ use super::store::check_size;
 use super::student::{StudentInner, seed_student};
 use super::teacher::seed_teacher;
 use super::trainer::outcome_code;
-use crate::Result;
 use crate::config::Config;
 use crate::model::Architecture;
 use crate::recipe::{Distilled, Progress, Request, distil};
+use crate::{Error, Result};
 
 /// Both networks are measured and the settings decided on.
 pub const SEED_DISTIL_PLAN: i32 = 1;
@@ -246,6 +246,9 @@ unsafe fn optional_path(name: &str, path: *const c_char) -> Result<Option<PathBu
     }
     // SAFETY: passed on from the C caller.
     let path = unsafe { text(name, path) }?;
+    if path.is_empty() {
+        return Err(Error::invalid(format!("{name} is empty, expected a file, or NULL for none")));
+    }
     Ok(Some(Path::new(path).to_owned()))
 }
 

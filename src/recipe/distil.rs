@@ -154,6 +154,7 @@ pub fn distil(
     mut observe: impl FnMut(&Progress) -> Control,
 ) -> Result<Distilled> {
     let began = Instant::now();
+    request.wish().check(&request.dataset)?;
     let work = request.folder.join("work");
     std::fs::create_dir_all(&work).map_err(|error| Error::io("create", &work, &error))?;
     let _lock = match FileLock::attempt(&work.join("lock"))? {
@@ -193,7 +194,8 @@ pub fn distil(
         looks,
         figures,
         warnings: warnings.clone(),
-        config: config.clone(),
+        // Its checkpoint lies in a folder that is not the caller's.
+        config: Config { checkpoint_path: request.config.checkpoint_path.clone(), ..config.clone() },
         seconds: began.elapsed().as_secs_f64(),
     };
     let cancelled = |steps, looks, config: &Config| result(Outcome::Cancelled, steps, looks, None, config);
@@ -204,14 +206,7 @@ pub fn distil(
     let path = work.join("plan.json");
     let (mut plan, resumed) = match read_plan(&path, &identity)? {
         Some(plan) => (plan, true),
-        None => {
-            let wish = Wish {
-                architecture: request.architecture,
-                from_weights: request.weights.is_some(),
-                seconds: request.seconds,
-            };
-            (Plan::new(&request.config, &request.dataset, &request.teacher, &wish)?, false)
-        }
+        None => (Plan::new(&request.config, &request.dataset, &request.teacher, &request.wish())?, false),
     };
     plan.config.checkpoint_path = work.join("checkpoint").to_string_lossy().into_owned();
     let judged = page::Judged::new(request, &plan)?;
@@ -296,6 +291,11 @@ pub fn distil(
 }
 
 impl Request {
+    fn wish(&self) -> Wish {
+        let from_weights = self.weights.is_some();
+        Wish { architecture: self.architecture, from_weights, seconds: self.seconds }
+    }
+
     fn identity(&self) -> Result<Identity> {
         let weights = match &self.weights {
             None => String::new(),
@@ -318,10 +318,10 @@ impl Request {
             dim => Head::Projection { hidden: config.projection_hidden as i64, dim: dim as i64 },
         };
         let (channels, device) = (i64::from(config.view.channels), device::parse(&config.device)?);
-        let mut network = Network::with_channels(self.architecture, head, channels, config.seed, device)?;
+        let network = Network::with_channels(self.architecture, head, channels, config.seed, device)?;
         let provenance = Arc::new(Provenance::default());
         if let Some(path) = &self.weights {
-            let initial = start_from(&mut network, path, &config.view)?;
+            let initial = start_from(&network, path, &config.view)?;
             let file = path.file_name().map(|name| name.to_string_lossy().into_owned());
             provenance.set_initial_weights(
                 json!({ "file": file, "layout": initial.layout, "prefix": initial.prefix, "head": initial.head }),

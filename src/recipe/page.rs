@@ -270,9 +270,16 @@ impl Rows {
 impl Figures {
     /// What a caller should know.
     pub(super) fn warnings(&self) -> Vec<String> {
-        let Some([before, after, _]) = self.recall else { return Vec::new() };
-        let chance = 1.0 / self.classes.max(1) as f64;
         let mut found = Vec::new();
+        let [before, after] = self.agreement;
+        if after < before {
+            found.push(format!(
+                "the student shares {after:.3} of the teacher's nearest frames, {before:.3} before the run: give it more frames or more \
+                 time, or start from weights"
+            ));
+        }
+        let Some([before, after, _]) = self.recall else { return found };
+        let chance = 1.0 / self.classes.max(1) as f64;
         if after.mean <= chance + after.deviation {
             found.push(format!(
                 "the student tells the folders' {} classes apart no better than chance: balanced 10-NN recall {:.3} ± {:.3}, chance \

@@ -54,6 +54,23 @@ const PLANNED: f64 = 0.92;
 /// The longest and the shortest run in seconds that can be planned.
 const BOUNDS: (f64, f64) = (1.0, 1e7);
 
+impl Wish {
+    /// # Errors
+    /// `InvalidArgument` for a time out of bounds or an empty data set.
+    pub(super) fn check(&self, dataset: &Dataset) -> Result<()> {
+        if !(BOUNDS.0..=BOUNDS.1).contains(&self.seconds) {
+            return Err(Error::invalid(format!(
+                "{} seconds were given for the run, expected {} to {}",
+                self.seconds, BOUNDS.0, BOUNDS.1
+            )));
+        }
+        if dataset.is_empty() {
+            return Err(Error::invalid("the data set is empty: push frames or open a folder with images first"));
+        }
+        Ok(())
+    }
+}
+
 impl Plan {
     /// Plans a run: `config` with what the caller has not set fitted to the data set, both networks, this machine and the time.
     ///
@@ -62,15 +79,7 @@ impl Plan {
     /// # Errors
     /// `InvalidArgument` for a time out of bounds or an empty data set; those of the networks.
     pub fn new(config: &Config, dataset: &Arc<Dataset>, teacher: &Teacher, wish: &Wish) -> Result<Self> {
-        if !(BOUNDS.0..=BOUNDS.1).contains(&wish.seconds) {
-            return Err(Error::invalid(format!(
-                "{} seconds were given for the run, expected {} to {}",
-                wish.seconds, BOUNDS.0, BOUNDS.1
-            )));
-        }
-        if dataset.is_empty() {
-            return Err(Error::invalid("the data set is empty: push frames or open a folder with images first"));
-        }
+        wish.check(dataset)?;
         let mut draft = Draft { given: config, config: config.clone(), reasons: Vec::new() };
         draft.preset(if wish.from_weights { "site_from_weights" } else { "site" })?;
         let device = device::parse(&config.device)?;

@@ -214,6 +214,7 @@ impl Distillation {
         self.board.open(&self.config.tensorboard_folder, self.step + 1)?;
         // Before anything that takes time: whoever waits sees that the run has begun.
         if observe(self.before(&dataset)) == Control::Stop {
+            self.checkpoint_if_configured()?;
             return Ok(Outcome::Cancelled);
         }
         self.fill_queue(&dataset, cancel)?;

@@ -173,8 +173,8 @@ impl Probe {
         }
         let cosine = mean_cosine(&rows, dim);
         // Numbers that are none, rows of zeros, or one point for all frames: what is nearest then is rounding or the order of the frames.
-        let norms = rows.chunks_exact(dim).map(|row| row.iter().map(|x| x * x).sum::<f32>());
-        if !cosine.is_finite() || cosine > COLLAPSED || norms.into_iter().any(|norm| !(norm > 0.5)) {
+        let unit = |row: &[f32]| row.iter().map(|x| x * x).sum::<f32>() > 0.5;
+        if !cosine.is_finite() || cosine > COLLAPSED || !rows.chunks_exact(dim).all(unit) {
             return Ok(Look { step, agreement: 0.0, recall: self.labels.as_ref().map(|_| 0.0), cosine: 1.0 });
         }
         let embeddings = Embeddings::new(&rows, dim)?;
@@ -284,7 +284,7 @@ fn labels_of(dataset: &Dataset, images: &[usize]) -> Result<Option<(Vec<i64>, u6
     let mut counts = std::collections::BTreeMap::new();
     labels.iter().for_each(|label| *counts.entry(*label).or_insert(0u64) += 1);
     let usable = !counts.contains_key(&-1) && counts.values().filter(|count| **count >= 2).count() >= 2;
-    Ok(usable.then(|| (labels, counts.len() as u64)))
+    Ok(usable.then_some((labels, counts.len() as u64)))
 }
 
 /// Unit rows (B,C) of the student in eval mode, outside autograd.

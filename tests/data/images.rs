@@ -1,6 +1,5 @@
 //! Frames, decoders and data sets: what is read, and what a damaged or hostile input does.
 
-use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use crate::alone;

@@ -160,7 +160,7 @@ fn a_reference_is_kept_in_a_file_and_hostile_ones_are_refused() {
     );
     let good = std::fs::read(&path).unwrap();
     let mut odd = good.clone();
-    let at = String::from_utf8_lossy(&good).find("\"letterbox\"").unwrap();
+    let at = good.windows(11).position(|bytes| bytes == b"\"letterbox\"").unwrap();
     odd[at + 1] = b'L';
     std::fs::write(&path, odd).unwrap();
     let error = DriftReference::load(&path).unwrap_err();

@@ -202,7 +202,7 @@ fn learning_can_be_ended_and_needs_good_parts_and_maps() {
     };
     assert_eq!(fit(&config(), &good, &mut stop).err().map(|error| error.kind()), Some(ErrorKind::Cancelled));
     let broken = Dataset::from_files(vec!["/no/such/image.png".into()]).unwrap();
-    assert_eq!(fit(&config(), &broken, &mut |_, _| true).err().map(|e| e.kind()), Some(ErrorKind::InvalidArgument));
+    assert_eq!(fit(&config(), &broken, &mut |_, _| true).err().map(|e| e.kind()), Some(ErrorKind::Io));
     let mut nowhere = config();
     nowhere.anomaly.layers = "layer9".to_owned();
     assert_eq!(fit(&nowhere, &good, &mut |_, _| true).err().map(|e| e.kind()), Some(ErrorKind::InvalidArgument));

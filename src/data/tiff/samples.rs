@@ -13,8 +13,8 @@ pub fn add_up(rows: &mut [u8], row_bytes: usize, together: usize, bits: u32, lit
             }
             continue;
         }
-        let (of, bytes): (fn([u8; 2]) -> u16, fn(u16) -> [u8; 2]) =
-            if little { (u16::from_le_bytes, u16::to_le_bytes) } else { (u16::from_be_bytes, u16::to_be_bytes) };
+        let of = if little { u16::from_le_bytes } else { u16::from_be_bytes };
+        let bytes = if little { u16::to_le_bytes } else { u16::to_be_bytes };
         let samples = row.as_chunks_mut::<2>().0;
         for i in together..samples.len() {
             samples[i] = bytes(of(samples[i]).wrapping_add(of(samples[i - together])));
@@ -55,7 +55,7 @@ impl Reader {
         let level = match self.bits {
             8 => row[i],
             16 => row[2 * i + usize::from(self.little)],
-            12 if i % 2 == 0 => row[i / 2 * 3],
+            12 if i.is_multiple_of(2) => row[i / 2 * 3],
             12 => row[i / 2 * 3 + 1] << 4 | row[i / 2 * 3 + 2] >> 4,
             bits => {
                 let (bits, at) = (bits as usize, i * bits as usize);
