@@ -197,7 +197,7 @@ fn network(architecture: Architecture, seed: u64) -> Network {
 }
 
 fn session(network: &Network, side: u32) -> Session {
-    let view = ViewConfig { width: side, height: side, ..ViewConfig::default() };
+    let view = ViewConfig { width: side, height: side, resize: Resize::Centre, ..ViewConfig::default() };
     Session::new(network, &view, SessionOptions::default()).unwrap()
 }
 

@@ -116,8 +116,7 @@ fn a_size_that_a_transformer_does_not_take_is_an_error_that_says_what_fits() {
     let student = Network::new(Architecture::parse("resnet10_w0.25").unwrap(), head, 1, Device::Cpu).unwrap();
     let teacher = Arc::new(Teacher::new(teacher).unwrap());
     let student = Arc::new(Mutex::new(student));
-    let mut run = Distillation::new(config(384, 90, 96), student, teacher, None, Some(dataset())).unwrap();
-    let error = run.run(None, &CancelToken::new(), |_| Control::Continue).unwrap_err();
+    let error = Distillation::new(config(384, 90, 96), student, teacher, None, Some(dataset())).err().unwrap();
     assert_eq!(error.kind(), ErrorKind::InvalidArgument);
     assert!(error.message().contains("multiples of 16, got 90x96; the nearest is 96x96"), "{error}");
 }
