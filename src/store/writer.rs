@@ -167,6 +167,8 @@ impl Writer {
             }) {
                 Ok(tally) => {
                     self.counters.add(tally);
+                    // Where a full disk took it, there is room again.
+                    self.reserve.make();
                     break;
                 }
                 Err(error) => {

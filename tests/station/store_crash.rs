@@ -197,7 +197,9 @@ fn a_full_disk_is_said_and_storing_goes_on_when_there_is_space() {
         names.sort();
         names
     };
-    // The writer puts room aside again when it has nothing else to do.
+    // The writer puts room aside again when it has stored something.
+    push(&store, number, Duration::ZERO).unwrap();
+    store.flush().unwrap();
     let began = Instant::now();
     while !names(&disk.0).contains(&"line.seed.reserve".into()) {
         assert!(began.elapsed() < PATIENT, "{:?}", names(&disk.0));
