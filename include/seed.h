@@ -2662,7 +2662,7 @@ void seed_trainer_free(seed_trainer *trainer);
 
 /*
  Sets what the preset `name` says, whatever it was: "paper" for comparisons with the paper, "site" for a student from random weights
- on some thousand frames, "site_from_weights" for one that starts from weights of its own. docs/abi.md has the values. What is set
+ on some thousand frames, "site_from_weights" for one that starts from weights of its own. docs/distil.md has the values. What is set
  afterwards counts.
 
  Errors: SEED_ERROR_CONFIG for another name, listing them.
