@@ -22,7 +22,7 @@ const ALLOWED: [(&str, &[&str]); 26] = [
     ("config", &["error", "memory", "data"]),
     ("model", &["error", "finite", "warnings", "disk", "hash", "memory", "torch", "device", "data"]),
     ("optim", &["error", "memory", "torch"]),
-    ("distill", &["error", "finite", "warnings", "hash", "memory", "torch", "data", "model", "optim"]),
+    ("distill", &["error", "disk", "finite", "warnings", "hash", "memory", "torch", "data", "model", "optim"]),
     ("checkpoint", &["error", "disk", "hash", "memory", "model"]),
     ("eval", &["error", "warnings", "disk", "memory", "data"]),
     (
