@@ -12,9 +12,9 @@ static seed_config *settings(void) {
   static const struct {
     const char *key;
     int64_t value;
-  } numbers[] = {{"image_width", 32}, {"image_height", 32},    {"embedding_dim", DIM}, {"batch_size", 16},
-                 {"steps", 6},        {"queue_capacity", 32},  {"workers", 1},         {"progress_every", 1},
-                 {"seed", 4}};
+  } numbers[] = {{"image_width", 32}, {"image_height", 32},   {"embedding_dim", DIM}, {"batch_size", 16},
+                 {"steps", 6},        {"queue_capacity", 32}, {"workers", 1},         {"progress_every", 1},
+                 {"seed", 4},         {"probe.images", 0}}; /* the last student counts here, not the best */
   seed_config *config = NULL;
   size_t i;
   OK(seed_config_new(&config));
