@@ -71,7 +71,14 @@ fn judge(work: &Work<'_>, report: &mut dyn FnMut(NightProgress) -> Control) -> R
         Err(error) if error.kind() == ErrorKind::Mismatch => {
             return Ok(Evaluation::unfit(format!("the new student cannot be used: {}", error.message())));
         }
-        embedded => drop(embedded?),
+        embedded => {
+            // Weights that have become nothing: every frame looks broken to whoever compares rows.
+            if embedded?.iter().all(|&number| number == 0.0) {
+                return Ok(Evaluation::unfit(
+                    "the new student cannot be used: it gives zeros for every frame".to_owned(),
+                ));
+            }
+        }
     }
     let gate = gate_of(work, compared.len());
     let trial = Trial {

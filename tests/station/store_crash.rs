@@ -209,7 +209,9 @@ fn a_full_disk_is_said_and_storing_goes_on_when_there_is_space() {
     store.close().unwrap();
     assert!(push(&store, 0, Duration::ZERO).unwrap_err().message().contains("closed"));
     drop(store);
-    assert_eq!(names(&disk.0), ["line.seed", "line.seed.lock"]);
+    // The log and its index go with the last connection, which was a reader's here.
+    let left: Vec<_> = names(&disk.0).into_iter().filter(|name| !name.to_string_lossy().contains("seed-")).collect();
+    assert_eq!(left, ["line.seed", "line.seed.lock"]);
     assert_eq!(check(&path, &mut |_, _| true).unwrap().problems, 0);
 
     // What has a number and cannot be stored at the end is an error.
