@@ -120,7 +120,7 @@ fn the_examples_compile_and_the_small_one_runs() {
     let embed = compile(&root().join("examples/c/embed.c"), false, folder.path());
     let output = quiet(&embed).output().unwrap();
     expect_success("embed", &output);
-    assert!(String::from_utf8_lossy(&output.stdout).contains("2 images, 128 numbers each"), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("2 images, 1024 numbers each"), "{output:?}");
     let missing = quiet(&embed).arg("/no/such/student").output().unwrap();
     assert!(!missing.status.success());
     assert!(String::from_utf8_lossy(&missing.stderr).contains("/no/such/student"), "{missing:?}");

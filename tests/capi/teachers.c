@@ -146,7 +146,7 @@ static void callbacks(seed_config *config, seed_dataset *dataset, const char *ba
        "the teacher's callback returned 42: out of paper");
   OK(seed_trainer_position(trainer, &step, &total));
   CHECK(step == 2 && total == 6 && engine.calls == 3);
-  says(seed_trainer_run(trainer, 0, NULL, NULL, NULL, &outcome), SEED_ERROR_MISMATCH, "zeros only for image 0");
+  says(seed_trainer_run(trainer, 0, NULL, NULL, NULL, &outcome), SEED_ERROR_MISMATCH, "zeros only for image ");
   OK(seed_trainer_position(trainer, &step, &total));
   CHECK(step == 3);
   OK(seed_trainer_run(trainer, 0, NULL, NULL, NULL, &outcome));

@@ -280,7 +280,8 @@ void swapping() {
   auto *vectors = TAKE(running.embed_dlpack(&tensor));
   CHECK(deleted == 1 && vectors->dimensions == 2 && vectors->shape[0] == 1 && vectors->shape[1] == 16);
   const auto *values = static_cast<const float *>(vectors->data);
-  CHECK(apart(std::vector<float>(values, values + 16), first) < 1e-3f);
+  // The tensor's way rounds halves otherwise here and there: a level of 255.
+  CHECK(apart(std::vector<float>(values, values + 16), first) < 5e-3f);
   vectors->deleter(vectors);
   tensor.type_bits = 64;
   FAILS(ErrorCode::InvalidArgument, running.embed_dlpack(&tensor));
