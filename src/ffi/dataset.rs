@@ -145,7 +145,8 @@ pub unsafe extern "C" fn seed_dataset_count(dataset: *const seed_dataset, out: *
 
 /// The name of image `index`, relative to the folder with '/', into `buffer`: NULL asks for the size; too small a buffer
 /// is left alone; `*length` receives the bytes needed, the NUL included. It is UTF-8: of a file's name that is not, each bad byte
-/// stands there as \xNN, and a backslash before an x as \x5C, so different files always have different names.
+/// stands there as a backslash, x and two hexadecimal digits, and so does a backslash before an x: different files always have
+/// different names.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_dataset_name(
     dataset: *const seed_dataset,

@@ -411,6 +411,7 @@ fn bad(function: &str, parameter: &str) -> Vec<Case> {
         "int32_t" => return numbers(&["INT32_MIN", "-1", "99", "INT32_MAX"]),
         "int64_t" => return numbers(&["INT64_MIN", "-1", "0", "INT64_MAX"]),
         "double" => return numbers(&["NAN", "INFINITY", "-INFINITY", "-1", "DBL_MAX", "0"]),
+        "float" => return numbers(&["NAN", "INFINITY", "-INFINITY", "-1", "FLT_MAX", "0"]),
         "void *" => return cases,
         _ if kind.ends_with("_callback") => return cases,
         _ => {}
