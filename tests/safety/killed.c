@@ -6,6 +6,7 @@
 #include "run.h"
 
 #include <errno.h>
+#include <math.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -16,6 +17,7 @@ static int pipe_ends[2];
 
 static int32_t tell(const seed_progress *progress, void *user_data) {
   uint64_t step = progress->step;
+  if (isnan(progress->loss)) return 0; /* the first report, before a step is made */
   (void)user_data;
   return write(pipe_ends[1], &step, sizeof step) == (ssize_t)sizeof step ? 0 : 1;
 }
