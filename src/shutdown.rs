@@ -20,14 +20,14 @@
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::panic::resume_unwind;
-use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// How long the end of the process waits for threads to come by a mark.
 const PATIENCE: Duration = Duration::from_millis(800);
 
 /// How long the thread that ends the process must sleep until held calls end by an error.
-const HELD: Duration = Duration::from_millis(900);
+const HELD: Duration = Duration::from_millis(400);
 
 /// How often a held thread looks whether that one sleeps.
 const LOOK: Duration = Duration::from_millis(50);
@@ -58,6 +58,9 @@ static RUNNING: AtomicUsize = AtomicUsize::new(0);
 
 /// The thread that ends the process, by the kernel's number, while it runs handlers of others; 0 while it waits in one of ours.
 static ENDING_THREAD: AtomicI32 = AtomicI32::new(0);
+
+/// Whether a held call was waited for: then so are others, and they end at once when that thread sleeps again.
+static WAITED_FOR: AtomicBool = AtomicBool::new(false);
 
 /// Moves at [`NEW_INTERVAL`] that are left.
 static NEW: AtomicUsize = AtomicUsize::new(0);
@@ -203,11 +206,12 @@ fn held() -> bool {
     }
     aside(|| {
         let mut asleep = Duration::ZERO;
-        while asleep < HELD {
+        while asleep < if WAITED_FOR.load(Ordering::Relaxed) { LOOK } else { HELD } {
             std::thread::sleep(LOOK);
             asleep = if exit::sleeps(ENDING_THREAD.load(Ordering::SeqCst)) { asleep + LOOK } else { Duration::ZERO };
         }
     });
+    WAITED_FOR.store(true, Ordering::Relaxed);
     RELEASED.set(true);
     true
 }
