@@ -818,7 +818,12 @@ void trust(const std::string &folder) {
   options.latency_factor = 100; // the clock is not what is tested here
   options.temperature_teacher = 0.2;
   std::size_t calls = 0;
-  const auto verdict = TAKE(seed::judge(session, fresh, session, frames, frames, labels, options,
+  // Vectors that are nearly equal have other neighbours with every rounding; a random ResNet's are apart.
+  auto other_config = TAKE(seed::Config::create({{"precision", "fp32"}, {"image_width", 32}, {"image_height", 32}}));
+  auto resnet = TAKE(seed::Student::create("resnet10", other_config));
+  auto live = TAKE(seed::Session::from_student(resnet, other_config));
+  auto same = TAKE(seed::Session::from_student(resnet, other_config));
+  const auto verdict = TAKE(seed::judge(live, same, live, frames, frames, labels, options,
                                         [&](std::size_t done, std::size_t total) { return ++calls > 0 && done <= total; }));
   CHECK(verdict.passes == 1 && verdict.kl.holds == 1 && verdict.overlap.new_value == 1 && calls >= 6);
   CHECK(verdict.recall.difference.value == 0 && verdict.latency.old_value > 0);
@@ -847,8 +852,7 @@ void logging() {
 #endif
   };
   TAKE(seed::log_to(seed::LogLevel::Warn, count_line));
-  auto vectors = TAKE(session.embed(broken));
-  for (float value : vectors) CHECK(value == 0);
+  FAILS(ErrorCode::Io, session.embed(broken));
   CHECK(TAKE(broken.skipped_count()) == 1);
   CHECK(TAKE(broken.skipped(0)).find("/no/such/file.png: ") == 0);
   TAKE(seed::log_to(seed::LogLevel::Off, nullptr));
