@@ -202,8 +202,8 @@ fn the_thread_sanitizer_finds_nothing_in_the_handles() {
         command.env("RUSTC_BOOTSTRAP", "1").args(["--edition", "2024", "-Awarnings"]).args(arguments);
         expect_success(&format!("rustc {arguments:?}"), &command.current_dir(folder.path()).output().unwrap());
     };
-    let log = "#[macro_export]\nmacro_rules! error { ($($any:tt)*) => { eprintln!($($any)*) } }\n";
-    std::fs::write(folder.path().join("log.rs"), log).unwrap();
+    let one = |name| format!("#[macro_export]\nmacro_rules! {name} {{ ($($any:tt)*) => {{ eprintln!($($any)*) }} }}\n");
+    std::fs::write(folder.path().join("log.rs"), one("error") + &one("warn")).unwrap();
     rustc(&["--crate-type", "rlib", "--crate-name", "log", "log.rs"]);
     let source = root().join("tests/safety/boundary/main.rs");
     for (name, race) in [("sound", false), ("racing", true)] {
