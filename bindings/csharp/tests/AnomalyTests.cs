@@ -51,7 +51,8 @@ namespace LibSeed.Tests
                     Expect.True(done > 0, "images that were counted");
                     // Of twenty parts four are held out.
                     Expect.Near(.2, anomaly.FalseAlarmRate, 1e-9);
-                    Expect.True(anomaly.Threshold > 0 && !float.IsInfinity(anomaly.Threshold), "a threshold, " + anomaly.Threshold);
+                    // Parts come again and all their patches are kept, so a held-out one may be known to the last level.
+                    Expect.True(anomaly.Threshold >= 0 && !float.IsInfinity(anomaly.Threshold), "a threshold, " + anomaly.Threshold);
                     scores = anomaly.Scores(Part(3), Part(3, true));
                     Expect.True(scores[1].IsAlarm && scores[1].Score > scores[0].Score && scores[1].Score > anomaly.Threshold,
                         "the scratch is an alarm");

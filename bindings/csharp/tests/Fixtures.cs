@@ -47,7 +47,9 @@ namespace LibSeed.Tests
             return new Config()
                 .Set("image_width", Side).Set("image_height", Side).Set("batch_size", 4).Set("steps", steps)
                 .Set("queue_capacity", 10).Set("embedding_dim", Dim).Set("progress_every", 1).Set("workers", 1)
-                .Set("precision", "fp32").Set("device", "cpu");
+                .Set("precision", "fp32").Set("device", "cpu")
+                // Tests count what a teacher is asked.
+                .Set("queue.fill", "noise");
         }
 
         internal static Student NewStudent(Config config) => new Student("mobilenet_v3_small", config);

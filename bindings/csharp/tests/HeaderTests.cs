@@ -23,6 +23,7 @@ namespace LibSeed.Tests
             { "uint64_t", new[] { typeof(ulong) } },
             { "size_t", new[] { typeof(UIntPtr) } },
             { "double", new[] { typeof(double) } },
+            { "float", new[] { typeof(float) } },
             { "double[3]", new[] { typeof(Triple) } },
             { "void*", new[] { typeof(IntPtr) } },
             { "char*", new[] { typeof(byte[]), typeof(IntPtr) } },
