@@ -122,7 +122,7 @@ func TestDistilRefuses(t *testing.T) {
 	fails(t, seed.ErrInvalidArgument, distil(images, "resnet18", folder, time.Second/2))
 	fails(t, seed.ErrInvalidArgument, distil(images, "resnet18", "a\x00b", time.Minute))
 	fails(t, seed.ErrIO, distil(images, "resnet18", folder, time.Minute, seed.DistilFrom("/no/such/file")))
-	fails(t, seed.ErrIO, distil(images, "resnet18", folder, time.Minute, seed.DistilFrom("")))
+	fails(t, seed.ErrInvalidArgument, distil(images, "resnet18", folder, time.Minute, seed.DistilFrom("")))
 	closed(t, distil(images, "resnet18", folder, time.Minute, seed.DistilWith(nil)))
 	closed(t, distil(nil, "resnet18", folder, time.Minute))
 	closed(t, second(seed.Distil(t.Context(), images, nil, "resnet18", time.Minute, folder)))

@@ -63,6 +63,8 @@ func smallConfig(t testing.TB) *seed.Config {
 	}
 	ok(t, config.SetString("precision", "fp32"))
 	ok(t, config.SetString("device", "cpu"))
+	// Tests count what a teacher is asked.
+	ok(t, config.SetString("queue.fill", "noise"))
 	t.Cleanup(func() { config.Close() })
 	return config
 }

@@ -18,7 +18,7 @@ func readBroken(t *testing.T, session *seed.Session) {
 	ok(t, os.WriteFile(file, []byte("no image"), 0o600))
 	images := must[*seed.Dataset](t)(seed.OpenFiles(file))
 	defer images.Close()
-	must[seed.Embeddings](t)(session.EmbedDataset(t.Context(), images, nil))
+	fails(t, seed.ErrFormat, second(session.EmbedDataset(t.Context(), images, nil)))
 }
 
 func TestLog(t *testing.T) {
