@@ -10,7 +10,7 @@
 #define THREADS 2
 #define CLASSES 2
 /* A call that began before the end and comes back after so long is one that somebody waits for. */
-#define PATIENCE .5
+#define PATIENCE .3
 
 enum work { EMBED, TRAIN, BANK, CLASSIFIER, STORE, WORKS };
 enum way { RETURN, EXIT, THREAD, CALLBACK, JOINED, QUIET, WAYS };
