@@ -47,7 +47,7 @@ class Line {
           body();
         } catch (const seed::Error &error) {
           /* The process has been ending for so long that this thread is waited for. */
-          if (error.code() != seed::ErrorCode::Cancelled || ending_for() < .5) _exit(4);
+          if (error.code() != seed::ErrorCode::Cancelled || ending_for() < .3) _exit(4);
         }
       };
     };
