@@ -171,8 +171,8 @@ static void begin(void) {
   }
   if (way == QUIET) return;
   for (i = 0; i < THREADS; ++i) CHECK(pthread_create(&threads[i], NULL, loop, (void *)i) == 0);
-  /* libtorch makes its tables in a first fit, and an end at that very moment may still meet them half made (docs/safety.md). */
-  while (__atomic_load_n(&under_way, __ATOMIC_SEQ_CST) < (work == CLASSIFIER ? 40 : 6)) usleep(1000);
+  /* In the first calls libtorch makes its tables: an end at that very moment may still meet them half made (docs/safety.md). */
+  while (__atomic_load_n(&under_way, __ATOMIC_SEQ_CST) < (work == EMBED || work == STORE ? 300 : 40)) usleep(1000);
 }
 
 /* What the processes have left, in one that goes on with it. */

@@ -62,7 +62,8 @@ class Line {
     threads_.emplace_back(guarded([this] {
       trainer_->run([this](const seed::Progress &) { return ++calls, !stop_; });
     }));
-    while (calls < 6) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    // As in ending.c: not in the first calls.
+    while (calls < 300) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     if (!alone) return;
     for (std::thread &thread : threads_) thread.detach();
     threads_.clear();

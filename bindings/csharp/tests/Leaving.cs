@@ -101,7 +101,8 @@ namespace LibSeed.Tests
                 default:
                     throw new ArgumentException("no such way to leave: " + way);
             }
-            Expect.Soon(() => Volatile.Read(ref reports) > 1, "some calls");
+            // Not in the first calls: libtorch makes its tables then (docs/safety.md).
+            Expect.Soon(() => Volatile.Read(ref reports) > 20, "some calls");
         }
 
         private static void Background(ThreadStart calls) => new Thread(calls) { IsBackground = true }.Start();
