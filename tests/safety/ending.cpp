@@ -116,7 +116,8 @@ int main(int count, char **words) {
   }
   CHECK(waitpid(child, &status, 0) == child && status == 0);
   for (int round = 0; round < std::atoi(words[2]); ++round) {
-    const Way way = static_cast<Way>(round % WAYS);
+    // Waited for, some in a hundred processes still crash (docs/safety.md): the long form has that.
+    const Way way = std::getenv("SEED_SWEEP") == nullptr ? ALONE : static_cast<Way>(round % WAYS);
     const double over = one_ends("C++", ways[way], &mine);
     if (mine) return end(way, folder);
     if (over > longest[way]) longest[way] = over;
