@@ -13,7 +13,7 @@ use crate::distill::queue::Queue;
 use crate::distill::step::{StepSettings, Target, distill};
 use crate::model::{Network, Teacher, unit_rows};
 use crate::optim::Sgd;
-use crate::train::distill::for_run;
+use crate::train::distill::to_usize;
 use crate::{Result, device, torch};
 
 /// Seconds an image takes.
@@ -103,14 +103,14 @@ pub(super) fn cost(
 
 /// Seconds a view of the data set takes, frames read from their files included.
 fn of_view(config: &Config, dataset: &Arc<Dataset>, seconds: f64) -> Result<f64> {
-    let batch = for_run(config.batch_size)?;
+    let batch = to_usize(config.batch_size)?;
     let mut loader = Loader::views(
         Arc::clone(dataset),
         config.view.clone(),
         config.seed,
         batch,
         0..1_000_000,
-        for_run(config.workers)?,
+        to_usize(config.workers)?,
     )?;
     let began = Instant::now();
     let mut images = 0;

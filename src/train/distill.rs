@@ -382,13 +382,9 @@ pub(super) fn upload(batch: &Batch, view: &ViewConfig, device: Device) -> Result
     Ok(torch::copy_to(&nhwc, device)?.f_permute([0, 3, 1, 2])?)
 }
 
-pub(super) fn to_usize(number: u64) -> Result<usize> {
-    usize::try_from(number).map_err(|_| Error::invalid(format!("{number} is too large")))
-}
-
 /// A setting's number as a size.
-pub(crate) fn for_run(number: u64) -> Result<usize> {
-    to_usize(number)
+pub(crate) fn to_usize(number: u64) -> Result<usize> {
+    usize::try_from(number).map_err(|_| Error::invalid(format!("{number} is too large")))
 }
 
 fn to_i64(number: u64) -> Result<i64> {
