@@ -166,7 +166,7 @@ mod tests {
             ("uint32_t width;", "uint64_t width;"),
             ("int32_t device;\n} seed_image;", "int32_t device;\n  int32_t more;\n} seed_image;"),
             // Only callbacks see these two.
-            ("double waiting_share;\n} seed_progress;", "int64_t waiting_share;\n} seed_progress;"),
+            ("double waiting_share;", "int64_t waiting_share;"),
             ("(*seed_count_callback)(size_t done,", "(*seed_count_callback)(uint32_t done,"),
             ("#define SEED_ERROR_IO 3", "#define SEED_ERROR_IO 33"),
             ("int64_t value);", "int32_t value);"),
