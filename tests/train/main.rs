@@ -22,5 +22,6 @@ mod grey;
 mod not_finite;
 mod recipe;
 mod resume;
+mod same_numbers;
 mod sizes;
 mod teachers;
