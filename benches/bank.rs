@@ -90,7 +90,7 @@ fn main() -> Result<()> {
 
 /// Balanced recall of kNN on the student's features, over the standard splits.
 fn knn(student: &Mutex<Network>, view: &ViewConfig, dataset: &Arc<Dataset>, labels: &[i64]) -> Result<f64> {
-    let student = seed::train::distill::lock(student)?;
+    let student = seed::train::shared::lock(student)?;
     let options = SessionOptions { device: student.device(), output: Output::Features, ..SessionOptions::default() };
     let session = Session::new(&student, view, options)?;
     let features = session.embed_dataset(dataset, 32, 0, &mut |_, _| true)?;

@@ -28,7 +28,11 @@ fn main() -> seed::Result<()> {
         "auto" => None,
         name => Some(seed::device::precision(name, device)?),
     };
-    let session = Session::new(&network, &view, SessionOptions { device, precision, output: Output::Features })?;
+    let session = Session::new(
+        &network,
+        &view,
+        SessionOptions { device, precision, output: Output::Features, ..SessionOptions::default() },
+    )?;
 
     let bytes = side as usize * side as usize * 3;
     let pixels: Vec<u8> = (0..bytes * batch).map(|i| (i * 7 % 251) as u8).collect();

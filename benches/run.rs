@@ -15,7 +15,7 @@ use seed::config::Config;
 use seed::data::{Dataset, ViewConfig};
 use seed::eval::{Embeddings, KnnConfig, evaluate_splits};
 use seed::infer::{Output, Session, SessionOptions};
-use seed::train::distill::{SharedNetwork, lock};
+use seed::train::shared::{SharedNetwork, lock};
 use seed::train::{CancelToken, Control, Distillation};
 use tch::{Device, Kind};
 
@@ -67,7 +67,8 @@ fn knn(
     device: Device,
     precision: Kind,
 ) -> seed::Result<String> {
-    let options = SessionOptions { device, precision: Some(precision), output: Output::Features };
+    let options =
+        SessionOptions { device, precision: Some(precision), output: Output::Features, ..SessionOptions::default() };
     let session = Session::new(&*lock(student)?, view, options)?;
     let rows = session.embed_dataset(dataset, 64, 0, &mut |_, _| true)?;
     let mut classes = Vec::new();

@@ -27,20 +27,20 @@ fn main() -> seed::Result<()> {
     let images = Tensor::f_randn([batch, size, size, 3], (Kind::Float, device))?.f_permute([0, 3, 1, 2])?;
 
     let mut seconds = Vec::new();
-    for step in 0..WARM_UP + number("--steps", 10usize)?.max(1) {
+    for round in 0..WARM_UP + number("--steps", 10usize)?.max(1) {
         let start = Instant::now();
         let settings = StepSettings {
             temperatures: Temperatures::default(),
             precision,
             learning_rate: 0.03 * batch as f64 / 256.0,
-            noise: step as u64,
+            noise: round as u64,
             pieces: 1,
             clip_norm: 0.0,
-            colours: None,
         };
-        let loss = distill(&images, &student, &teacher, &mut queue, &mut optimiser, &settings)?;
-        loss.f_double_value(&[])?; // waits for the device
-        if step >= WARM_UP {
+        let target = teacher.embed_fused(&images, precision)?;
+        let step = distill(&images, &student, &target, &mut queue, &mut optimiser, &settings)?;
+        step.loss.f_double_value(&[])?; // waits for the device
+        if round >= WARM_UP {
             seconds.push(start.elapsed().as_secs_f64());
         }
     }

@@ -10,10 +10,11 @@ pub mod queue;
 pub mod step;
 pub mod targets;
 mod unread;
+pub mod views;
 
 pub use bank::Bank;
 pub use image_targets::{ImageEmbeddings, ImageTargets};
 pub use loss::{Temperatures, seed_loss};
 pub use queue::Queue;
-pub use targets::Targets;
+pub use targets::{Asking, Targets};
 pub use unread::UnreadTargets;

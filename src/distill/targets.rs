@@ -6,9 +6,9 @@ use tch::{Device, Kind, Tensor};
 
 use super::bank::Bank;
 use super::image_targets::ImageTargets;
-use super::step::Target;
-use crate::data::{Batch, Slot};
-use crate::error::{Error, ErrorKind, Result};
+use super::views::for_teacher;
+use crate::data::{Batch, Slot, ViewConfig};
+use crate::error::{Error, Result};
 use crate::finite::Names;
 use crate::model::{Teacher, unit_rows};
 use crate::torch;
@@ -43,33 +43,34 @@ impl Targets {
         }
     }
 
-    /// The stored rows for `batch` as (B, C) unit rows in float32 on `device`; `None` where the teacher is to be asked. A
-    /// bank's are brought back to length 1, since float16 rounds each number by up to 2⁻¹¹ of itself.
-    pub fn stored(&self, batch: &Batch, device: Device) -> Result<Option<Tensor>> {
-        let rows = match self {
-            Targets::Teacher(_) => return Ok(None),
-            Targets::Bank(bank) => bank.targets(&batch.slots, &batch.indices)?,
-            Targets::Images(images) => images.targets(&batch.indices)?,
+    /// t (B, C), unit rows in float32 on the views' device, of a step's `views`. A teacher sees them, in as many pieces as the student
+    /// does; nothing is locked meanwhile, so that nobody waits for it and an application's callback may use the library. What is stored
+    /// is looked up by `batch`; a bank's rows are brought back to length 1, since float16 rounds each number by up to 2⁻¹¹ of itself.
+    ///
+    /// # Errors
+    /// Those of the source, which call image i by the name that `asking` gives; `InvalidArgument` for views that no batch of the data
+    /// set is, where the source is no teacher.
+    pub fn of_step(
+        &self,
+        views: &Tensor,
+        batch: Option<&Batch>,
+        view: &ViewConfig,
+        asking: &Asking<'_>,
+    ) -> Result<Tensor> {
+        let no_batch = || {
+            Error::invalid(
+                "a run over stored embeddings has no targets for other images: call run, or make the run with the teacher",
+            )
         };
-        Ok(Some(unit_rows(&torch::copy_to(&rows, device)?.f_to_kind(Kind::Float)?)?))
-    }
-
-    /// What a teacher that is no network of ours says of `images` (B,3,H,W), asked in `pieces` as the student is; `None` for
-    /// any other source. An application's callback may use the library, so it is called before a step locks anything.
-    /// Errors call image i by the name that `names` gives.
-    pub fn asked(&self, images: &Tensor, pieces: u64, names: Names) -> Result<Option<Tensor>> {
-        let Targets::Teacher(teacher) = self else { return Ok(None) };
-        if teacher.embedder().is_none() {
-            return Ok(None);
-        }
-        let batch = images.size()[0];
-        let length = (batch as u64).div_ceil(pieces.max(1)).max(1) as i64;
-        let mut rows = Vec::new();
-        for start in (0..batch).step_by(length as usize) {
-            let piece = images.f_narrow(0, start, length.min(batch - start))?;
-            rows.push(teacher.embed_named(&piece, None, &|row| names(start as usize + row))?);
-        }
-        Ok(Some(Tensor::f_cat(&rows, 0)?))
+        let stored = match self {
+            Targets::Teacher(teacher) => return asking.rows(teacher, &for_teacher(views, view)?),
+            Targets::Bank(bank) => {
+                let batch = batch.ok_or_else(no_batch)?;
+                bank.targets(&batch.slots, &batch.indices)?
+            }
+            Targets::Images(images) => images.targets(&batch.ok_or_else(no_batch)?.indices)?,
+        };
+        unit_rows(&torch::copy_to(&stored, views.device())?.f_to_kind(Kind::Float)?)
     }
 
     /// What the teacher says of whole frames, `images` (B,3,H,W), which are the images `numbers` of the data set: (B,C) unit rows. A
@@ -93,15 +94,6 @@ impl Targets {
         unit_rows(&rows.f_to_kind(Kind::Float)?)
     }
 
-    /// What a step takes its targets from: the `stored` rows, or the teacher.
-    pub fn of_step<'a>(&'a self, stored: Option<&'a Tensor>, names: Names<'a>) -> Result<Target<'a>> {
-        match (self, stored) {
-            (_, Some(rows)) => Ok(Target::Given(rows)),
-            (Targets::Teacher(teacher), None) => Ok(Target::Embed(teacher, names)),
-            (_, None) => Err(Error::new(ErrorKind::Internal, "a step over stored targets without its rows")),
-        }
-    }
-
     /// Who gives the rows, for messages.
     pub fn who(&self) -> String {
         match self {
@@ -121,6 +113,34 @@ impl Targets {
             }
             Targets::Images(images) => Ok(images.identity().to_owned()),
         }
+    }
+}
+
+/// How a step asks its teacher.
+pub struct Asking<'a> {
+    /// Number format of the forward pass.
+    pub precision: Kind,
+    /// Pieces that the batch goes through in, one after another.
+    pub pieces: u64,
+    /// What errors call an image of the batch.
+    pub names: Names<'a>,
+}
+
+impl Asking<'_> {
+    /// Rows (B,C) of `images` (B,3,H,W).
+    fn rows(&self, teacher: &Teacher, images: &Tensor) -> Result<Tensor> {
+        let batch = images.size()[0];
+        let length = (batch as u64).div_ceil(self.pieces.max(1)).max(1) as i64;
+        if length >= batch {
+            return teacher.embed_named(images, Some(self.precision), self.names);
+        }
+        let mut rows = Vec::new();
+        for start in (0..batch).step_by(length as usize) {
+            let piece = images.f_narrow(0, start, length.min(batch - start))?;
+            let names = |row: usize| (self.names)(start as usize + row);
+            rows.push(teacher.embed_named(&piece, Some(self.precision), &names)?);
+        }
+        Ok(Tensor::f_cat(&rows, 0)?)
     }
 }
 

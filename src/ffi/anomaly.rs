@@ -13,11 +13,11 @@ use super::error::seed_error;
 use super::handle::{Guarded, free, handle, warnings, with};
 use super::image::{Images, seed_image};
 use super::pointers::{answer_size, check_out, fill_text, product, put, put_new, text};
-use super::session::{options, seed_count_callback};
+use super::session::seed_count_callback;
 use super::student::seed_student;
 use crate::data::FrameView;
-use crate::infer::{AnomalyDetector, Output};
-use crate::train::distill::with_lock;
+use crate::infer::{AnomalyDetector, Output, SessionOptions};
+use crate::train::shared::with_lock;
 use crate::{Error, ErrorKind, Result};
 
 /// Images that are judged at once.
@@ -54,14 +54,15 @@ pub unsafe extern "C" fn seed_anomaly_fit(
     // SAFETY: passed on from the C caller, as in every function of this file.
     catch(|| unsafe {
         let asked = Asked::default();
-        let mut progress = asked.going_on(callback, user_data, token(cancel)?);
+        let cancel = token(cancel)?;
+        let mut progress = asked.going_on(callback, user_data, cancel.clone());
         let config = with(config, |config| Ok(config.clone()))?;
         let good = with(good, |good| Ok(Arc::clone(good)))?;
         put_new(out, || {
             let (network, view) =
                 with(student, |student| Ok((with_lock(&student.network, |n| n.deep_copy())?, student.view())))?;
-            let options = options(&config, Output::Features)?;
-            asked.result(AnomalyDetector::fit(&network, &view, &config, options, &good, &mut progress))
+            let options = SessionOptions::of(&config, Output::Features)?;
+            asked.result(AnomalyDetector::fit_with(&network, &view, &config, options, &good, &cancel, &mut progress))
         })
     })
 }
@@ -83,10 +84,11 @@ pub unsafe extern "C" fn seed_anomaly_add(
 ) -> *mut seed_error {
     catch(|| unsafe {
         let asked = Asked::default();
-        let mut progress = asked.going_on(callback, user_data, token(cancel)?);
+        let cancel = token(cancel)?;
+        let mut progress = asked.going_on(callback, user_data, cancel.clone());
         let config = with(config, |config| Ok(config.clone()))?;
         let good = with(good, |good| Ok(Arc::clone(good)))?;
-        with(anomaly, |anomaly| asked.result(anomaly.add(&good, &config, &mut progress)))
+        with(anomaly, |anomaly| asked.result(anomaly.add(&good, &config, &cancel, &mut progress)))
     })
 }
 
@@ -101,7 +103,9 @@ pub unsafe extern "C" fn seed_anomaly_open(
 ) -> *mut seed_error {
     catch(|| unsafe {
         let path = Path::new(text("path", path)?);
-        put_new(out, || AnomalyDetector::open(path, with(config, |config| options(config, Output::Features))?))
+        put_new(out, || {
+            AnomalyDetector::open(path, with(config, |config| SessionOptions::of(config, Output::Features))?)
+        })
     })
 }
 

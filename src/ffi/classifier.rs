@@ -14,8 +14,9 @@ use super::error::seed_error;
 use super::handle::{Guarded, free, handle, warnings, with};
 use super::image::{Images, seed_image};
 use super::pointers::{self, check_out, fill, fill_text, put, put_new, text};
-use super::session::{options, seed_count_callback};
-use crate::infer::{Classifier, Output, Verdicts};
+use super::session::seed_count_callback;
+use crate::infer::{Classifier, Output, SessionOptions, Verdicts};
+use crate::train::pace::counted;
 use crate::{Error, ErrorKind, Result};
 
 /// Images that go through the network at once.
@@ -39,7 +40,7 @@ pub unsafe extern "C" fn seed_classifier_open(
     catch(|| unsafe {
         let path = Path::new(text("path", path)?);
         put_new(out, || {
-            let options = with(config, |config| options(config, Output::Logits))?;
+            let options = with(config, |config| SessionOptions::of(config, Output::Logits))?;
             Ok(Arc::new(Classifier::open(path, options)?))
         })
     })
@@ -246,14 +247,17 @@ pub unsafe extern "C" fn seed_classifier_classify_dataset(
         let dataset = with(dataset, |dataset| Ok(Arc::clone(dataset)))?;
         with(classifier, |classifier| {
             let asked = Asked::default();
-            let mut progress = asked.going_on(callback, user_data, cancel);
+            let mut progress = asked.going_on(callback, user_data, cancel.clone());
             if dataset.len() > capacity {
                 return Err(Error::new(
                     ErrorKind::BufferTooSmall,
                     format!("the arrays have room for {capacity} images, but there are {}", dataset.len()),
                 ));
             }
-            let (verdicts, broken) = asked.result(classifier.classify_dataset(&dataset, CHUNK, 0, &mut progress))?;
+            let (rate, device) = classifier.pace();
+            let work =
+                |told: &mut dyn FnMut(usize, usize) -> bool| classifier.classify_dataset(&dataset, CHUNK, 0, told);
+            let (verdicts, broken) = asked.result(counted(rate, device, &cancel, work, &mut progress))?;
             if verdicts.len() > capacity {
                 // Frames were pushed between both counts.
                 return Err(Error::new(ErrorKind::BufferTooSmall, "images were pushed meanwhile; try again"));
@@ -290,8 +294,10 @@ pub unsafe extern "C" fn seed_classifier_judge(
         let labels = &pointers::labels("labels", labels, label_count)?;
         let text = with(classifier, |classifier| {
             let asked = Asked::default();
-            let mut progress = asked.going_on(callback, user_data, cancel);
-            json(&asked.result(classifier.judge(&dataset, labels, CHUNK, 0, &mut progress))?)
+            let mut progress = asked.going_on(callback, user_data, cancel.clone());
+            let (rate, device) = classifier.pace();
+            let work = |told: &mut dyn FnMut(usize, usize) -> bool| classifier.judge(&dataset, labels, CHUNK, 0, told);
+            json(&asked.result(counted(rate, device, &cancel, work, &mut progress))?)
         })?;
         fill_text(&text, buffer, capacity, length)
     })

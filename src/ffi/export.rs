@@ -10,7 +10,7 @@ use super::handle::with;
 use super::pointers::{check_out, text};
 use super::student::seed_student;
 use crate::export::{Format, Input, Options, Outputs, export};
-use crate::train::distill::with_lock;
+use crate::train::shared::with_lock;
 use crate::{Error, Result};
 
 /// An ONNX model, operator set 17, with a free batch size.

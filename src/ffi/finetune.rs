@@ -16,8 +16,8 @@ use super::student::seed_student;
 use super::teacher::seed_teacher;
 use super::trainer::outcome_code;
 use crate::infer::Classifier;
-use crate::train::distill::with_lock;
 use crate::train::finetune::{FinetuneProgress, Labelled, Stage, Start, Teachers, finetune_with};
+use crate::train::shared::with_lock;
 use crate::{Error, Result};
 
 /// The backbone embeds the labelled images; done and total count images.

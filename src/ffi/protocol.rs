@@ -16,10 +16,10 @@ use super::session::seed_count_callback;
 use super::student::seed_student;
 use crate::Result;
 use crate::config::Config;
-use crate::train::distill::with_lock;
 use crate::train::finetune::Start;
 use crate::train::finetune::probe::{ProbeScores, class_count};
 use crate::train::finetune::protocol::{Classed, semi_supervised, transfer};
+use crate::train::shared::with_lock;
 use crate::train::{CancelToken, Control};
 
 /// What both functions are given besides images.

@@ -12,7 +12,7 @@ use super::eval::{Places, nearest_into};
 use super::handle::{Guarded, free, handle, with};
 use super::pointers::{answer_size, array, check_out, product, put, put_new, text};
 use crate::distill::Queue;
-use crate::train::distill::{SharedQueue, lock, with_lock};
+use crate::train::shared::{SharedQueue, lock, with_lock};
 use crate::{Error, ErrorKind, Result};
 
 /// A first-in-first-out queue of K unit rows of width C. Trainers hold what they use. All functions may be called from

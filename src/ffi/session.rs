@@ -19,8 +19,9 @@ use super::teacher::seed_teacher;
 use crate::config::Config;
 use crate::data::Dataset;
 use crate::infer::{Output, Session, SessionOptions};
-use crate::train::distill::with_lock;
-use crate::{Error, Result, device, torch};
+use crate::train::pace::counted;
+use crate::train::shared::with_lock;
+use crate::{Error, Result, torch};
 
 /// A snapshot of a network that turns images into vectors. It changes by seed_session_swap only; all functions may be
 /// called from several threads at once.
@@ -54,18 +55,8 @@ pub type seed_count_callback =
     Option<unsafe extern "C-unwind" fn(done: usize, total: usize, user_data: *mut c_void) -> i32>;
 
 fn make(config: &Config, build: impl FnOnce(SessionOptions) -> Result<Session>) -> Result<SessionInner> {
-    let session = RwLock::new(Arc::new(build(options(config, Output::parse(&config.output)?)?)?));
+    let session = RwLock::new(Arc::new(build(SessionOptions::of(config, Output::parse(&config.output)?)?)?));
     Ok(SessionInner { session, workers: usize::try_from(config.workers).unwrap_or(0) })
-}
-
-/// Device and precision as `config` has them.
-pub(super) fn options(config: &Config, output: Output) -> Result<SessionOptions> {
-    let device = device::parse(&config.device)?;
-    let precision = match config.precision.as_str() {
-        "auto" => None,
-        chosen => Some(device::precision(chosen, device)?),
-    };
-    Ok(SessionOptions { device, precision, output })
 }
 
 /// Opens a student file. Input size, resize, mean and std are the file's; "device", "precision", "output" and "workers" come from
@@ -319,8 +310,11 @@ pub unsafe extern "C" fn seed_session_embed_dataset(
                 return Ok(());
             }
             let asked = Asked::default();
-            let mut progress = asked.going_on(callback, user_data, cancel);
-            let result = asked.result(session.embed_dataset(&dataset, CHUNK, inner.workers, &mut progress))?;
+            let mut progress = asked.going_on(callback, user_data, cancel.clone());
+            let work = |told: &mut dyn FnMut(usize, usize) -> bool| {
+                session.embed_dataset(&dataset, CHUNK, inner.workers, told)
+            };
+            let result = asked.result(counted(session.rate(), session.device(), &cancel, work, &mut progress))?;
             // Frames that were pushed meanwhile are not part of it.
             std::ptr::copy_nonoverlapping(result.as_ptr(), buffer, needed.min(result.len()));
             Ok(())

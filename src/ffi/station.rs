@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::handle::{Held, hold};
-use super::session::{options as session_options, seed_session};
+use super::session::seed_session;
 use crate::config::Config;
-use crate::infer::Session;
+use crate::infer::{Session, SessionOptions};
 use crate::night::Station;
 use crate::{Error, Result};
 
@@ -31,7 +31,7 @@ impl OfSession {
 impl Station for OfSession {
     fn prepare(&mut self, student: &Path) -> Result<()> {
         let (dim, output) = self.session.with(|inner| Ok((inner.current().dim(), inner.current().output())))?;
-        let next = Session::open(student, session_options(&self.config, output)?)?;
+        let next = Session::open(student, SessionOptions::of(&self.config, output)?)?;
         if next.dim() != dim {
             return Err(Error::mismatch(format!(
                 "the session gives {dim} numbers, the student in {} {}: give a session of the live student",

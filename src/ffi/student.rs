@@ -16,7 +16,7 @@ use crate::data::ViewConfig;
 use crate::model::provenance::{Provenance, SharedProvenance};
 use crate::model::student_file::{StudentHeader, load_student, save_student};
 use crate::model::{Architecture, Head, Mode, Network, start_from};
-use crate::train::distill::{SharedNetwork, lock, with_lock};
+use crate::train::shared::{SharedNetwork, lock, with_lock};
 use crate::warnings::Warnings;
 use crate::{Error, Result, device};
 

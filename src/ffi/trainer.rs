@@ -23,8 +23,8 @@ use crate::config::Config;
 use crate::data::frame::CLAMPED;
 use crate::distill::ImageTargets;
 use crate::model::provenance::SharedProvenance;
-use crate::train::distill::{SharedNetwork, SharedQueue};
 use crate::train::probe::Looks;
+use crate::train::shared::{SharedNetwork, SharedQueue};
 use crate::train::{Distillation, Outcome, Progress};
 
 /// The last step of the run was made.

@@ -30,6 +30,7 @@ use tch::Device;
 
 use super::rows::DatasetRows;
 use super::session::{Output, Session, SessionOptions};
+use crate::config::Rate;
 use crate::data::{Dataset, FrameView, ViewConfig};
 use crate::error::{Error, ErrorKind, Result};
 use crate::eval::calibration::probabilities;
@@ -223,6 +224,11 @@ impl Classifier {
         let mut logits = filled(0.0, numbers, "logits")?;
         self.session.embed_each(count, frame, &mut logits)?;
         Ok(Verdicts::new(&logits, &self.header))
+    }
+
+    /// What calls over whole data sets leave to others, and where it computes.
+    pub fn pace(&self) -> (Rate, Device) {
+        (self.session.rate(), self.session.device())
     }
 
     /// Logits (images, K) of a data set; see [`Session::embed_marked`] for the arguments and broken images.

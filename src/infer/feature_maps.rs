@@ -69,8 +69,13 @@ impl Session {
         self.sound_maps(&images_of(&views, &self.view)?, &stages, &|row| format!("frame {row}"))
     }
 
+    /// The maps of images (B, C, H, W), whatever they hold: looking at them would wait for a GPU.
+    pub(crate) fn maps_unread(&self, images: &Tensor, stages: &[Stage]) -> Result<Vec<Tensor>> {
+        self.plan.maps(images, stages)
+    }
+
     /// The maps of images (B, C, H, W), which must be numbers; errors call image i by the name that `names` gives.
-    pub(super) fn sound_maps(&self, images: &Tensor, stages: &[Stage], names: Names) -> Result<Vec<Tensor>> {
+    pub(crate) fn sound_maps(&self, images: &Tensor, stages: &[Stage], names: Names) -> Result<Vec<Tensor>> {
         let maps = self.plan.maps(images, stages)?;
         maps.iter().try_for_each(|map| finite::check_entries(map, || self.who(), names))?;
         Ok(maps)

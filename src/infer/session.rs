@@ -33,8 +33,10 @@ use tch::{Device, Kind, Tensor};
 
 use super::gather::{Gather, ROOM};
 use super::plan::Plan;
+use crate::config::{Config, Rate};
 use crate::data::render::render_frame;
 use crate::data::{FrameView, Scratch, ViewConfig};
+use crate::device;
 use crate::error::{Error, ErrorKind, Result};
 use crate::finite::{self, Names};
 use crate::memory::room;
@@ -85,12 +87,29 @@ pub struct SessionOptions {
     pub precision: Option<Kind>,
     /// What comes out.
     pub output: Output,
+    /// What calls over whole data sets leave to others.
+    pub rate: Rate,
+}
+
+impl SessionOptions {
+    /// Device, precision and rate as `config` has them.
+    ///
+    /// # Errors
+    /// `InvalidArgument` or `Device` for a device that is not there.
+    pub fn of(config: &Config, output: Output) -> Result<Self> {
+        let device = device::parse(&config.device)?;
+        let precision = match config.precision.as_str() {
+            "auto" => None,
+            chosen => Some(device::precision(chosen, device)?),
+        };
+        Ok(Self { device, precision, output, rate: config.into() })
+    }
 }
 
 impl Default for SessionOptions {
     /// Embeddings in float32 on the CPU.
     fn default() -> Self {
-        Self { device: Device::Cpu, precision: Some(Kind::Float), output: Output::Embedding }
+        Self { device: Device::Cpu, precision: Some(Kind::Float), output: Output::Embedding, rate: Rate::default() }
     }
 }
 
@@ -100,6 +119,7 @@ pub struct Session {
     gather: Gather,
     pub(super) view: ViewConfig,
     pub(super) output: Output,
+    rate: Rate,
     pub(super) dim: usize,
     description: Description,
     pub(super) warnings: Warnings,
@@ -132,7 +152,7 @@ impl Session {
             Output::Embedding | Output::Logits => network.output_dim(),
         };
         let description = Description::new(network.architecture(), network.head(), view, json!({}))?;
-        Ok(Self::of(plan, view, options.output, dim, description))
+        Ok(Self::of(plan, view, options, dim, description))
     }
 
     /// A session of a teacher. It stays on its own device, whatever the options say. One that is no network of ours gives
@@ -149,13 +169,7 @@ impl Session {
                 return Err(Error::new(ErrorKind::Unsupported, reason));
             }
             let description = Description::of_teacher(teacher, view)?;
-            return Ok(Self::of(
-                Plan::Embedder(Arc::clone(embedder)),
-                view,
-                options.output,
-                embedder.dim(),
-                description,
-            ));
+            return Ok(Self::of(Plan::Embedder(Arc::clone(embedder)), view, options, embedder.dim(), description));
         }
         let (height, width) = check(view, options.output, teacher.head()?)?;
         let build = |kind, piece| teacher.fused(kind, piece, height, width);
@@ -164,7 +178,7 @@ impl Session {
             Output::Features => teacher.feature_dim()?,
             Output::Embedding | Output::Logits => teacher.embedding_dim(),
         };
-        Ok(Self::of(plan, view, options.output, dim, Description::of_teacher(teacher, view)?))
+        Ok(Self::of(plan, view, options, dim, Description::of_teacher(teacher, view)?))
     }
 
     /// A session of a student's file ([`crate::model::student_file`]), whose header says how images are made.
@@ -191,16 +205,22 @@ impl Session {
         self
     }
 
-    fn of(plan: Plan, view: &ViewConfig, output: Output, dim: i64, description: Description) -> Self {
+    fn of(plan: Plan, view: &ViewConfig, options: SessionOptions, dim: i64, description: Description) -> Self {
         // Widths are positive and below 2^20.
         let dim = dim as usize;
         let gather = Gather::new(view.view_len(), dim);
-        Self { plan, gather, view: view.clone(), output, dim, description, warnings: Warnings::default() }
+        let SessionOptions { output, rate, .. } = options;
+        Self { plan, gather, view: view.clone(), output, rate, dim, description, warnings: Warnings::default() }
     }
 
     /// Numbers in a row: the width of the features or of the embedding.
     pub fn dim(&self) -> usize {
         self.dim
+    }
+
+    /// What calls over whole data sets leave to others.
+    pub fn rate(&self) -> Rate {
+        self.rate
     }
 
     /// What comes out.
@@ -217,6 +237,11 @@ impl Session {
     /// Images that go through the network at once; all of a call's on a GPU.
     pub fn piece(&self) -> i64 {
         self.plan.piece()
+    }
+
+    /// Where it computes.
+    pub fn device(&self) -> Device {
+        self.plan.device()
     }
 
     /// How it computes, for a person: "cpu, bfloat16, 8 images at once".

@@ -11,7 +11,7 @@ use crate::data::Dataset;
 use crate::model::Network;
 use crate::model::provenance::Provenance;
 use crate::model::student_file::{StudentHeader, load_student, save_student};
-use crate::train::distill::with_lock;
+use crate::train::shared::with_lock;
 use crate::train::{Control, Distillation, Outcome};
 use crate::{Error, ErrorKind, Result, device};
 

@@ -12,7 +12,7 @@ use crate::eval::{Embeddings, nearest};
 use crate::gate::{Finding, GateConfig, Trial};
 use crate::infer::{Output, Session, SessionOptions};
 use crate::train::{Control, in_background};
-use crate::{ErrorKind, Result, device};
+use crate::{ErrorKind, Result};
 
 /// Frames that the report shows the neighbours of.
 const SHOWN: usize = 6;
@@ -142,12 +142,7 @@ fn workers(config: &Config) -> usize {
 
 /// Embeddings on the configured device in the configured precision.
 pub(super) fn session_options(config: &Config) -> Result<SessionOptions> {
-    let device = device::parse(&config.device)?;
-    let precision = match config.precision.as_str() {
-        "auto" => None,
-        chosen => Some(device::precision(chosen, device)?),
-    };
-    Ok(SessionOptions { device, precision, output: Output::Embedding })
+    SessionOptions::of(config, Output::Embedding)
 }
 
 /// The gate's settings at the temperatures of the distillation; with few frames, fewer neighbours.

@@ -60,7 +60,7 @@ use crate::hash;
 use crate::model::student_file::{StudentHeader, load_student};
 use crate::model::{Network, Teacher};
 use crate::store::Store;
-use crate::train::distill::{SharedNetwork, with_lock};
+use crate::train::shared::{SharedNetwork, with_lock};
 use crate::train::{CancelToken, Control};
 use crate::{Error, ErrorKind, Result};
 

@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use crate::config::Config;
+use crate::config::to_usize;
 use crate::data::{Dataset, Loader};
 use crate::distill::Temperatures;
 use crate::distill::queue::Queue;
-use crate::distill::step::{StepSettings, Target, distill};
+use crate::distill::step::{StepSettings, distill};
 use crate::model::{Network, Teacher, unit_rows};
 use crate::optim::Sgd;
-use crate::train::distill::to_usize;
 use crate::{Result, device, torch};
 
 /// Seconds an image takes.
@@ -92,9 +92,8 @@ pub(super) fn cost(
             noise: number as u64,
             pieces: config.accumulation_steps,
             clip_norm: config.clip_norm,
-            colours: None,
         };
-        let _loss = distill(&views, student, Target::Given(&targets), &mut queue, &mut optimiser, &settings)?;
+        let _step = distill(&views, student, &targets, &mut queue, &mut optimiser, &settings)?;
         wait(device)
     };
     let of_student = repeat(seconds, step)? / batch as f64;

@@ -11,14 +11,14 @@ use crate::data::Dataset;
 use crate::data::labels::FolderLabels;
 use crate::data::random::{Purpose, generator, shuffle};
 use crate::distill::Targets;
-use crate::distill::step::for_teacher;
+use crate::distill::views::for_teacher;
 use crate::eval::knn::{KnnConfig, Spread, evaluate_splits};
 use crate::eval::report::Figure;
 use crate::eval::{Embeddings, Report, SheetRow, Thumbnail, agreement, nearest};
 use crate::memory::{reserve, room};
 use crate::model::{Mode, unit_rows};
-use crate::train::distill::{SharedNetwork, colours, with_lock};
 use crate::train::probe::{Looks, PIECE, host_rows, read};
+use crate::train::shared::{SharedNetwork, with_lock};
 use crate::warnings::Warnings;
 use crate::{Result, device, torch};
 
@@ -112,9 +112,8 @@ impl<'a> Judged<'a> {
 
     fn rows_of_teacher(&self) -> Result<Rows> {
         let targets = Targets::from(Arc::clone(&self.request.teacher));
-        let colours = colours(&self.config.view);
         self.rows(|seen, images| {
-            let seen = for_teacher(seen, colours)?;
+            let seen = for_teacher(seen, &self.config.view)?;
             let embedding =
                 targets.of_frames(&seen, images, Kind::Float, &|row| self.request.dataset.title(images[row]))?;
             let features = match self.request.teacher.embedder() {

@@ -7,20 +7,23 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::cancel::CancelToken;
-use super::distill::{Outcome, colours, to_usize, upload};
-use super::progress::{Control, Meter};
+use super::pace::{Pace, paced};
+use super::progress::{Control, Lap};
+use super::run::{At, Course, Method, Outcome, run};
 use crate::config::Config;
-use crate::data::Dataset;
+use crate::config::to_usize;
 use crate::data::loader::Loader;
+use crate::data::{Batch, Dataset, ViewConfig};
 use crate::distill::bank::format::{BLOCK_ROWS, FORMAT};
 use crate::distill::bank::{Bank, BankTeacher, BankViews, BankWriter, Header, bad_row};
-use crate::distill::step::for_teacher;
+use crate::distill::views::{for_teacher, upload};
 use crate::finite::{self, Names};
 use crate::memory::filled;
 use crate::model::Teacher;
+use crate::optim::Cosine;
 use crate::{Error, Result, device};
 
 /// One report of the filling.
@@ -97,44 +100,64 @@ pub fn fill_bank(
         first..end,
         to_usize(config.workers)?,
     )?;
-    let mut meter = Meter::start(writer.rows());
-    while let Some(batch) = loader.next() {
-        let (paused, ended) = cancel.wait();
-        meter.leave_out(paused);
-        if ended {
-            writer.commit()?;
-            return Ok(Outcome::Cancelled);
-        }
-        let appended = batch.and_then(|batch| {
-            let images = upload(&batch, &config.view, device)?; // (B,C,H,W), channels-last
-            let names = |row: usize| dataset.title(batch.indices[row]);
-            let halves = embed(teacher, &images, colours(&config.view), precision, piece, &names)?;
-            writer.append(&halves, &batch.indices)?;
-            let number = batch.step + 1;
-            loader.recycle(batch);
-            Ok(number)
-        });
-        // What is finished is kept; the error that stopped the work is the one to tell.
-        let number = appended.inspect_err(|_| _ = writer.commit())?;
-        if number.is_multiple_of(config.progress_every.max(1)) || number == end {
-            let lap = meter.lap(writer.rows(), total, 1, loader.waited());
-            let progress = BankProgress {
-                rows: writer.rows(),
-                total_rows: total,
-                rows_per_second: lap.images_per_second,
-                eta_seconds: lap.eta_seconds,
-                elapsed_seconds: lap.elapsed_seconds,
-                waiting_share: lap.waiting_share,
-                skipped_images: dataset.skipped().len() as u64,
-            };
-            if observe(&progress) == Control::Stop {
-                writer.commit()?;
-                return Ok(if writer.rows() == total { Outcome::Finished } else { Outcome::Cancelled });
-            }
-        }
+    let course = Course {
+        first,
+        end,
+        total: chunks,
+        of_pass: 0,
+        images: to_usize(chunk)?,
+        report_every: config.progress_every.max(1),
+        save_every: u64::MAX,
+        schedule: Cosine { base: 0.0, warmup: 0, total: chunks },
+        seed: config.seed,
+    };
+    let pace = Pace::new(config, device, cancel);
+    let mut filling = Filling { writer, teacher, dataset, config, device, precision, piece };
+    let filled =
+        paced(config, |report| run(&mut filling, &mut loader, &course, &pace, report), |progress| observe(&progress));
+    // What is finished is kept; the error that stopped the work is the one to tell.
+    let outcome = filled.inspect_err(|_| _ = filling.writer.commit())?;
+    filling.writer.commit()?;
+    Ok(if filling.writer.rows() == total { Outcome::Finished } else { outcome })
+}
+
+/// The filling of a bank as a method: a step is a chunk of rows.
+struct Filling<'a> {
+    writer: BankWriter,
+    teacher: &'a Teacher,
+    dataset: &'a Dataset,
+    config: &'a Config,
+    device: Device,
+    precision: Kind,
+    piece: i64,
+}
+
+impl Method for Filling<'_> {
+    type Batch = Batch;
+    type Report = BankProgress;
+
+    fn step(&mut self, batch: &Batch, _: At) -> Result<()> {
+        let images = upload(batch, &self.config.view, self.device)?; // (B,C,H,W), channels-last
+        let names = |row: usize| self.dataset.title(batch.indices[row]);
+        let halves = embed(self.teacher, &images, &self.config.view, self.precision, self.piece, &names)?;
+        self.writer.append(&halves, &batch.indices)
     }
-    writer.commit()?;
-    Ok(if writer.rows() == total { Outcome::Finished } else { Outcome::Paused })
+
+    fn report(&mut self, lap: &Lap) -> Result<BankProgress> {
+        Ok(BankProgress {
+            rows: self.writer.rows(),
+            total_rows: self.writer.total_rows(),
+            rows_per_second: lap.images_per_second,
+            eta_seconds: lap.eta_seconds,
+            elapsed_seconds: lap.elapsed_seconds,
+            waiting_share: lap.waiting_share,
+            skipped_images: self.dataset.skipped().len() as u64,
+        })
+    }
+
+    fn save(&mut self) -> Result<()> {
+        self.writer.commit()
+    }
 }
 
 fn header(config: &Config, precision: Kind, teacher: &Teacher, dataset: &Dataset) -> Result<Header> {
@@ -167,12 +190,12 @@ fn bank_views(config: &Config, dataset: &Dataset) -> BankViews {
     BankViews::new(config.view.clone(), config.view_count, config.seed, images, dataset.identity())
 }
 
-/// Embeddings of `images` (B,3,H,W), or (B,1,H,W) with the `colours` to make of them, at most `piece` at a time, as B·C
+/// Embeddings of `images` (B,C,H,W) with the channels of `view`, at most `piece` at a time, as B·C
 /// float16 numbers in bytes. Errors call image i by the name that `names` gives.
 fn embed(
     teacher: &Teacher,
     images: &Tensor,
-    colours: Option<[(f64, f64); 3]>,
+    view: &ViewConfig,
     precision: Kind,
     piece: i64,
     names: Names,
@@ -181,7 +204,7 @@ fn embed(
     let mut rows = Vec::new();
     for start in (0..batch).step_by(piece as usize) {
         let images = images.f_narrow(0, start, piece.min(batch - start))?;
-        let images = for_teacher(&images, colours)?;
+        let images = for_teacher(&images, view)?;
         rows.push(teacher.embed_named(&images, Some(precision), &|row| names(start as usize + row))?);
     }
     let halves = Tensor::f_cat(&rows, 0)?.f_to_kind(Kind::Half)?.f_to_device(tch::Device::Cpu)?.f_contiguous()?;

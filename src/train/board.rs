@@ -7,7 +7,7 @@ use crate::events::EventFile;
 
 /// The event file of a run, if there is one.
 #[derive(Debug, Default)]
-pub(super) struct Board {
+pub struct Board {
     file: Option<EventFile>,
     failed: bool,
 }

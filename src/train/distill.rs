@@ -1,42 +1,32 @@
-//! The loop of SEED, top to bottom: views → teacher (or its bank) and student → loss over the queue → SGD → queue → checkpoint.
+//! SEED as a method of the loop ([`super::run`]): views → teacher (or its bank) → student → loss over the queue → SGD → queue.
 
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
 use tch::{Device, Kind, Tensor};
 
-use super::background::in_background;
 use super::bank::check_bank;
 use super::board::Board;
 use super::cancel::CancelToken;
 use super::checks::{check_images, check_student, total_steps};
 use super::looking::Looking;
 use super::losses::Losses;
+use super::pace::{Pace, paced};
 use super::probe::{Looks, ProbeImages};
-use super::progress::{Control, Meter, Progress};
+use super::progress::{Control, Lap, Progress};
 use super::record::Record;
-pub use super::shared::{SharedNetwork, SharedQueue, lock, with_lock};
-use crate::config::Config;
-use crate::data::{Batch, Dataset, Frame, Loader, ViewConfig};
+use super::run::{At, Course, Method, Outcome, run};
+use super::shared::{SharedNetwork, SharedQueue, lock, with_lock};
+use crate::config::{Config, to_usize};
+use crate::data::{Batch, Dataset, Frame, Loader};
 use crate::distill::queue::Queue;
-use crate::distill::step::{StepSettings, distill_step, for_teacher};
-use crate::distill::{Targets, Temperatures, device_views};
+use crate::distill::step::{StepSettings, distill};
+use crate::distill::views::upload;
+use crate::distill::{Asking, Targets, Temperatures};
 use crate::finite::Names;
 use crate::model::Head;
 use crate::optim::{Cosine, Sgd};
 use crate::warnings::Warnings;
-use crate::{Error, Result, device, torch};
-
-/// Why [`Distillation::run`] returned without an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// The last step of the run was made.
-    Finished,
-    /// The given number of steps was made; more are left.
-    Paused,
-    /// The cancel token or the observer ended it, at a step's boundary.
-    Cancelled,
-}
+use crate::{Error, Result, device};
 
 /// One distillation run: what it works on, and how far it is.
 pub struct Distillation {
@@ -182,12 +172,8 @@ impl Distillation {
         cancel: &CancelToken,
         mut observe: impl FnMut(&Progress) -> Control,
     ) -> Result<Outcome> {
-        match self.config.nice {
-            0 => self.run_here(max_steps, cancel, &mut |progress| observe(&progress)),
-            nice => {
-                in_background(nice, |report| self.run_here(max_steps, cancel, report), |progress| observe(&progress))
-            }
-        }
+        let config = self.config.clone();
+        paced(&config, |report| self.run_here(max_steps, cancel, report), |progress| observe(&progress))
     }
 
     fn run_here(
@@ -201,101 +187,63 @@ impl Distillation {
         let dataset = self.dataset.clone().ok_or_else(|| {
             Error::invalid("the run has no data set: give the trainer one, or call step with your own images")
         })?;
+        let images = to_usize(self.config.batch_size)?;
         let mut loader = Loader::of_images(
             Arc::clone(&dataset),
             self.config.view.clone(),
             self.config.seed,
             self.config.view_count,
             self.looking.learned(),
-            to_usize(self.config.batch_size)?,
+            images,
             self.step..end,
             to_usize(self.config.workers)?,
         )?;
         self.board.open(&self.config.tensorboard_folder, self.step + 1)?;
         // Before anything that takes time: whoever waits sees that the run has begun.
-        if observe(self.before(&dataset)) == Control::Stop {
+        if observe(self.before()) == Control::Stop {
             self.checkpoint_if_configured()?;
             return Ok(Outcome::Cancelled);
         }
         self.fill_queue(&dataset, cancel)?;
         self.look_at_start(&dataset)?;
-        let checkpoint_every = match self.config.checkpoint_every {
-            0 => (total / 20).max(1),
-            steps => steps,
+        let course = Course {
+            first: self.step,
+            end,
+            total,
+            of_pass: 0,
+            images,
+            report_every: self.config.progress_every.max(1),
+            save_every: match self.config.checkpoint_every {
+                0 => (total / 20).max(1),
+                steps => steps,
+            },
+            schedule: self.schedule,
+            seed: self.config.seed,
         };
-        let first = self.step;
-        let mut meter = Meter::start(self.step);
-        while let Some(batch) = loader.next() {
-            let (paused, ended) = cancel.wait();
-            meter.leave_out(paused);
-            if ended {
-                self.note(None)?;
-                self.checkpoint_if_configured()?;
-                return Ok(Outcome::Cancelled);
-            }
-            let start = Instant::now();
-            let batch = batch?;
-            let images = upload(&batch, &self.config.view, self.device)?; // (B,C,H,W), channels-last
-            let stored = self.targets.stored(&batch, self.device)?; // (B,C) over a bank
-            let shown = batch.indices.clone();
-            loader.recycle(batch);
-            self.distill_once(&images, stored.as_ref(), &|row| dataset.title(shown[row]))?;
-
-            self.look(total)?;
-            let due = self.step.is_multiple_of(self.config.progress_every.max(1));
-            if due || self.step == end || self.step == first + 1 {
-                let lap = meter.lap(self.step, total, to_usize(self.config.batch_size)?, loader.waited());
-                let progress = Progress {
-                    loss: self.read_loss()?,
-                    learning_rate: self.schedule.learning_rate(self.step - 1),
-                    images_per_second: lap.images_per_second,
-                    eta_seconds: lap.eta_seconds,
-                    elapsed_seconds: lap.elapsed_seconds,
-                    waiting_share: lap.waiting_share,
-                    ..self.before(&dataset)
-                };
-                self.note(Some(progress.loss))?;
-                let shown = [
-                    ("train/loss", progress.loss),
-                    ("train/learning_rate", progress.learning_rate),
-                    ("speed/images_per_second", progress.images_per_second),
-                    ("speed/waiting_share", progress.waiting_share),
-                    ("speed/skipped_images", progress.skipped_images as f64),
-                ];
-                self.board.show(self.step, &shown);
-                if observe(progress) == Control::Stop {
-                    self.checkpoint_if_configured()?;
-                    return Ok(Outcome::Cancelled);
-                }
-            }
-            if self.step.is_multiple_of(checkpoint_every) && self.step < total {
-                self.checkpoint_if_configured()?;
-            }
-            self.rest(start, cancel)?;
+        let pace = Pace::new(&self.config, self.device, cancel);
+        let outcome = run(self, &mut loader, &course, &pace, observe)?;
+        if outcome == Outcome::Finished {
+            self.keep_best()?;
+            self.note(None)?;
+            self.checkpoint_if_configured()?;
         }
-        if self.step < total {
-            return Ok(Outcome::Paused);
-        }
-        self.keep_best()?;
-        self.note(None)?;
-        self.checkpoint_if_configured()?;
-        Ok(Outcome::Finished)
+        Ok(outcome)
     }
 
     /// How far the run is, without what a step measures.
-    fn before(&self, dataset: &Dataset) -> Progress {
+    fn before(&self) -> Progress {
+        let images = self.dataset.as_ref().map_or(0, |dataset| dataset.len());
         Progress {
             step: self.step,
             total_steps: self.total_steps(),
-            epoch: self.step.saturating_mul(self.config.batch_size)
-                / self.looking.learns_from(dataset.len()).max(1) as u64,
+            epoch: self.step.saturating_mul(self.config.batch_size) / self.looking.learns_from(images).max(1) as u64,
             loss: f64::NAN,
             learning_rate: self.schedule.learning_rate(self.step),
             images_per_second: 0.0,
             eta_seconds: f64::NAN,
             elapsed_seconds: 0.0,
             waiting_share: 0.0,
-            skipped_images: dataset.skipped().len() as u64,
+            skipped_images: self.dataset.as_ref().map_or(0, |dataset| dataset.skipped().len() as u64),
             looks: self.looks(),
         }
     }
@@ -306,15 +254,11 @@ impl Distillation {
         if frames.is_empty() {
             return Err(Error::invalid("a step takes at least one image, found none"));
         }
-        if !matches!(self.targets, Targets::Teacher(_)) {
-            return Err(Error::invalid(
-                "a run over stored embeddings has no targets for other images: call run, or make the run with the teacher",
-            ));
-        }
         let batch = Batch::of_frames(frames, &self.config.view, self.config.seed, self.step)?;
         let images = upload(&batch, &self.config.view, self.device)?;
         self.board.open(&self.config.tensorboard_folder, self.step + 1)?;
-        self.distill_once(&images, None, &|row| format!("image {row} of the step"))?;
+        let at = At::new(self.step, &self.schedule, self.config.seed);
+        self.distill_once(&images, None, at, &|row| format!("image {row} of the step"))?;
         let loss = self.read_loss()?;
         self.note(Some(loss))?;
         let learning_rate = self.schedule.learning_rate(self.step - 1);
@@ -322,69 +266,77 @@ impl Distillation {
         Ok(loss)
     }
 
-    /// Leaves the device to others for the share of time that `duty_cycle` does not claim, after a step begun at `start`.
-    fn rest(&self, start: Instant, cancel: &CancelToken) -> Result<()> {
-        let duty = self.config.duty_cycle;
-        if duty >= 1.0 || self.step == self.total_steps() {
-            return Ok(());
-        }
-        if let Device::Cuda(index) = self.device {
-            // What is queued on a GPU is not done yet.
-            torch::synchronise(index)?;
-        }
-        cancel.rest(start.elapsed().mul_f64((1.0 - duty) / duty));
-        Ok(())
-    }
-
-    /// One step on `images` (B,C,H,W), normalised float32 on the run's device, with `stored` targets or the teacher's.
+    /// One step on `images` (B,C,H,W), normalised float32 on the run's device, which are `batch` of the data set or none of it.
     /// Errors call image i by the name that `names` gives.
-    fn distill_once(&mut self, images: &Tensor, stored: Option<&Tensor>, names: Names) -> Result<()> {
+    fn distill_once(&mut self, images: &Tensor, batch: Option<&Batch>, at: At, names: Names) -> Result<()> {
+        let pieces = self.config.accumulation_steps;
+        let asking = Asking { precision: self.precision, pieces, names };
+        let target = self.targets.of_step(images, batch, &self.config.view, &asking)?;
         let settings = StepSettings {
             temperatures: Temperatures {
                 student: self.config.temperature_student,
                 teacher: self.config.temperature_teacher,
             },
             precision: self.precision,
-            learning_rate: self.schedule.learning_rate(self.step),
-            noise: self.config.seed ^ self.step.wrapping_mul(0x9e37_79b9_7f4a_7c15),
-            pieces: self.config.accumulation_steps,
+            learning_rate: at.learning_rate,
+            noise: at.noise,
+            pieces,
             clip_norm: self.config.clip_norm,
-            colours: colours(&self.config.view),
         };
-        let asked = match stored {
-            Some(_) => None,
-            None => {
-                self.targets.asked(&for_teacher(images, settings.colours)?, self.config.accumulation_steps, names)?
-            }
-        };
-        let target = self.targets.of_step(stored.or(asked.as_ref()), names)?;
         let student = lock(&self.student)?;
         let mut queue = lock(&self.queue)?;
-        let step = distill_step(images, &student, target, &mut queue, &mut self.optimiser, &settings)?;
+        let step = distill(images, &student, &target, &mut queue, &mut self.optimiser, &settings)?;
         self.step += 1;
         self.losses.push(step, names)
     }
 }
 
-/// How the teacher's colours are made of grey views; none where the views have colours.
-pub(crate) fn colours(view: &ViewConfig) -> Option<[(f64, f64); 3]> {
-    (view.channels == 1).then(|| view.colours_of_grey())
-}
+impl Method for Distillation {
+    type Batch = Batch;
+    type Report = Progress;
 
-/// A batch as (B,C,H,W) on `device`, C the view's channels. The loader writes NHWC, which is what channels-last means, so no pixel moves.
-/// Where the workers made crops only, the views are finished there.
-pub(super) fn upload(batch: &Batch, view: &ViewConfig, device: Device) -> Result<Tensor> {
-    if let Some(crops) = &batch.crops {
-        return device_views::finish(crops, view, device);
+    fn step(&mut self, batch: &Batch, at: At) -> Result<()> {
+        let images = upload(batch, &self.config.view, self.device)?; // (B,C,H,W), channels-last
+        let dataset = self.dataset.clone();
+        let names = |row: usize| match &dataset {
+            Some(dataset) => dataset.title(batch.indices[row]),
+            None => format!("image {row} of the step"),
+        };
+        self.distill_once(&images, Some(batch), at, &names)
     }
-    let (height, width) = (i64::from(batch.height), i64::from(batch.width));
-    let nhwc = Tensor::f_from_slice(&batch.pixels)?.f_view([-1, height, width, i64::from(view.channels)])?;
-    Ok(torch::copy_to(&nhwc, device)?.f_permute([0, 3, 1, 2])?)
-}
 
-/// A setting's number as a size.
-pub(crate) fn to_usize(number: u64) -> Result<usize> {
-    usize::try_from(number).map_err(|_| Error::invalid(format!("{number} is too large")))
+    fn look(&mut self) -> Result<()> {
+        self.look_when_due()
+    }
+
+    fn report(&mut self, lap: &Lap) -> Result<Progress> {
+        let progress = Progress {
+            loss: self.read_loss()?,
+            learning_rate: self.schedule.learning_rate(self.step - 1),
+            images_per_second: lap.images_per_second,
+            eta_seconds: lap.eta_seconds,
+            elapsed_seconds: lap.elapsed_seconds,
+            waiting_share: lap.waiting_share,
+            ..self.before()
+        };
+        self.note(Some(progress.loss))?;
+        Ok(progress)
+    }
+
+    fn event(&mut self, progress: &Progress) -> Option<(&mut Board, Vec<(&'static str, f64)>)> {
+        let values = vec![
+            ("train/loss", progress.loss),
+            ("train/learning_rate", progress.learning_rate),
+            ("speed/images_per_second", progress.images_per_second),
+            ("speed/waiting_share", progress.waiting_share),
+            ("speed/skipped_images", progress.skipped_images as f64),
+        ];
+        Some((&mut self.board, values))
+    }
+
+    fn save(&mut self) -> Result<()> {
+        self.checkpoint_if_configured()
+    }
 }
 
 fn to_i64(number: u64) -> Result<i64> {

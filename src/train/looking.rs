@@ -6,12 +6,14 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::cancel::CancelToken;
-use super::distill::{Distillation, colours, to_usize, with_lock};
+use super::distill::Distillation;
 use super::probe::{Look, Looks, PIECE, Probe, ProbeImages, read};
+use super::shared::with_lock;
 use crate::config::QUEUE_FILLS;
+use crate::config::to_usize;
 use crate::data::Dataset;
 use crate::data::random::{Purpose, generator, shuffle};
-use crate::distill::step::for_teacher;
+use crate::distill::views::for_teacher;
 use crate::model::Load;
 use crate::model::weights::StateDict;
 use crate::{Error, ErrorKind, Result, torch};
@@ -88,8 +90,9 @@ impl Distillation {
         Ok(())
     }
 
-    /// Looks at the student where it is time to, after a step of `total`.
-    pub(super) fn look(&mut self, total: u64) -> Result<()> {
+    /// Looks at the student where it is time to, after a step.
+    pub(super) fn look_when_due(&mut self) -> Result<()> {
+        let total = self.total_steps();
         let Some(probe) = &self.looking.probe else { return Ok(()) };
         // A look costs about as much as a third of a step's work on as many images: it shall stay below a twelfth of the run.
         let least = (4 * probe.images()).div_ceil(self.config.batch_size);
@@ -166,7 +169,7 @@ impl Distillation {
             }
             let (sound, frames) = read(dataset, piece, &self.config.view)?;
             if !sound.is_empty() {
-                let seen = for_teacher(&torch::copy_to(&frames, self.device)?, colours(&self.config.view))?;
+                let seen = for_teacher(&torch::copy_to(&frames, self.device)?, &self.config.view)?;
                 rows.push(self.targets.of_frames(&seen, &sound, self.precision, &|row| dataset.title(sound[row]))?);
             }
         }

@@ -3,7 +3,8 @@
 use tch::Tensor;
 
 use super::collapse::Collapse;
-use super::distill::{Distillation, with_lock};
+use super::distill::Distillation;
+use super::shared::with_lock;
 use crate::distill::UnreadTargets;
 use crate::distill::step::Step;
 use crate::finite::{self, Names};

@@ -1,8 +1,9 @@
-//! Long runs: the loop of distillation, fine-tuning, the filling of banks, progress and its cancelling.
+//! Long runs: the loop ([`run`]), the methods that go through it, progress and its cancelling.
 
+pub mod anomaly;
 mod background;
 pub mod bank;
-mod board;
+pub mod board;
 pub mod cancel;
 mod checks;
 mod collapse;
@@ -10,15 +11,18 @@ pub mod distill;
 pub mod finetune;
 mod looking;
 mod losses;
+pub mod pace;
 pub mod probe;
 pub mod progress;
 mod record;
 mod resume;
-mod shared;
+pub mod run;
+pub mod shared;
 
 pub use background::in_background;
 pub use bank::{BankProgress, fill_bank};
 pub use cancel::CancelToken;
-pub use distill::{Distillation, Outcome};
+pub use distill::Distillation;
 pub use finetune::{FinetuneProgress, finetune};
 pub use progress::{Control, Progress};
+pub use run::Outcome;

@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
-use super::distill::{SharedNetwork, colours, with_lock};
+use super::shared::{SharedNetwork, with_lock};
 use crate::config::Config;
 use crate::data::labels::FolderLabels;
 use crate::data::random::{Purpose, generator, shuffle};
@@ -23,7 +23,7 @@ use crate::data::render::render_frame_scaled;
 use crate::data::scale::Reading;
 use crate::data::{Dataset, Scratch, ViewConfig};
 use crate::distill::Targets;
-use crate::distill::step::for_teacher;
+use crate::distill::views::for_teacher;
 use crate::eval::{Embeddings, Neighbours, agreement, knn, nearest};
 use crate::memory::{filled, reserve, room};
 use crate::model::{Mode, Network, unit_rows};
@@ -137,7 +137,7 @@ impl Probe {
         let mut dim = 0;
         for (number, piece) in images.chunks(PIECE).enumerate() {
             let seen = torch::copy_to(&frames.f_narrow(0, (number * PIECE) as i64, piece.len() as i64)?, device)?;
-            let seen = for_teacher(&seen, colours(view))?;
+            let seen = for_teacher(&seen, view)?;
             let found = host_rows(&targets.of_frames(&seen, piece, precision, &|row| dataset.title(piece[row]))?)?;
             dim = found.1;
             reserve(&mut rows, found.0.len(), "the teacher's embeddings of the probe")?;

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use tch::Tensor;
 
 use super::board::Board;
-use super::distill::{Distillation, lock, with_lock};
+use super::distill::Distillation;
+use super::shared::{lock, with_lock};
 use crate::checkpoint::{self, Contents, Manifest, format};
 use crate::config::{ProbeConfig, QUEUE_FILLS};
 use crate::distill::queue::QueueSnapshot;

@@ -10,6 +10,7 @@ use seed::infer::anomaly::{Anomaly, AnomalyDetector};
 use seed::infer::{Classifier, Output, Session, SessionOptions};
 use seed::model::weights::{HostTensor, read, write_safetensors};
 use seed::model::{Architecture, Head, Network};
+use seed::train::CancelToken;
 use tch::{Device, Tensor};
 
 const WIDTH: usize = 96;
@@ -110,10 +111,10 @@ fn added_parts_are_good_from_then_on() {
     assert!(before.alarm);
     let patches = detector.memory_size().0;
     let known = dataset((50..60).map(|number| part(number, false)));
-    detector.add(&known, &config(), &mut |_, _| true).unwrap();
+    detector.add(&known, &config(), &CancelToken::new(), &mut |_, _| true).unwrap();
     let few = detector.memory_size().0 - patches;
     let new = dataset((0..20).map(|number| part(number, true)));
-    detector.add(&new, &config(), &mut |_, _| true).unwrap();
+    detector.add(&new, &config(), &CancelToken::new(), &mut |_, _| true).unwrap();
     let many = detector.memory_size().0 - patches - few;
     assert!(many > 2 * few, "known parts added {few} patches, new ones {many}");
     let after = judge(&detector, &part(200, true));
@@ -122,7 +123,7 @@ fn added_parts_are_good_from_then_on() {
     assert_eq!(detector.held_out().scores().len(), 20 + 5 + 10);
     assert_eq!(detector.settings().images, 20 + 5 + 10);
 
-    let stopped = detector.add(&new, &config(), &mut |_, _| false).unwrap_err();
+    let stopped = detector.add(&new, &config(), &CancelToken::new(), &mut |_, _| false).unwrap_err();
     assert_eq!(stopped.kind(), ErrorKind::Cancelled);
     assert_eq!(detector.settings().images, 35, "nothing has changed");
 }
@@ -134,7 +135,7 @@ fn parts_are_added_while_others_judge() {
         let judging = Arc::clone(&detector);
         scope.spawn(move || (0..20).for_each(|_| assert!(judge(&judging, &scratched(2)).alarm)));
         let new = dataset((0..10).map(|number| part(number, true)));
-        detector.add(&new, &config(), &mut |_, _| true).unwrap();
+        detector.add(&new, &config(), &CancelToken::new(), &mut |_, _| true).unwrap();
     });
 }
 

@@ -8,6 +8,7 @@ use seed::infer::anomaly::stfpm::{heat, loss};
 use seed::infer::{AnomalyDetector, SessionOptions};
 use seed::model::weights::{HostTensor, read, write_safetensors};
 use seed::model::{Architecture, Head, Mode, Network};
+use seed::train::CancelToken;
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 
@@ -159,7 +160,7 @@ fn a_defect_is_an_alarm_stands_where_it_is_and_the_file_says_the_same() {
     let again = fit(&config(), &dataset(0..30), &mut |_, _| true).unwrap();
     assert_eq!(again.held_out(), detector.held_out());
 
-    let error = detector.add(&dataset(40..44), &config(), &mut |_, _| true).unwrap_err();
+    let error = detector.add(&dataset(40..44), &config(), &CancelToken::new(), &mut |_, _| true).unwrap_err();
     assert!(error.kind() == ErrorKind::Unsupported && error.message().contains("fit it again"), "{error}");
 
     let folder = tempfile::tempdir().unwrap();

@@ -10,7 +10,7 @@ use seed::data::random::{Purpose, generator};
 use seed::data::render::{render, render_frame};
 use seed::data::{Dataset, Frame, FrameView, PixelFormat, Scratch, ViewConfig, ViewParams};
 use seed::distill::bank::Bank;
-use seed::distill::step::for_teacher;
+use seed::distill::views::for_teacher;
 use seed::infer::{Output, Session, SessionOptions};
 use seed::model::student_file::{StudentHeader, load_student, save_student};
 use seed::model::weights::StateDict;
@@ -135,7 +135,7 @@ fn the_teacher_sees_a_grey_frame_as_in_colour() {
         let params = (step > 0).then_some(params);
         let colour = draw(&frame, &view(3), params.as_ref());
         let grey = draw(&frame, &view(1), params.as_ref());
-        let made = for_teacher(&grey, Some(view(1).colours_of_grey())).unwrap();
+        let made = for_teacher(&grey, &view(1)).unwrap();
         assert_eq!(made.size(), colour.size());
         let apart = (made - colour).abs().max().double_value(&[]);
         assert!(apart < 1e-5, "view {step}: {apart}");
@@ -148,7 +148,7 @@ fn the_teacher_sees_a_grey_frame_as_in_colour() {
         if let Some(params) = &params {
             let colour = draw(&coloured, &view(3), Some(params));
             let grey = draw(&coloured, &view(1), Some(params));
-            let made = for_teacher(&grey, Some(view(1).colours_of_grey())).unwrap();
+            let made = for_teacher(&grey, &view(1)).unwrap();
             assert!((made - colour).abs().max().double_value(&[]) < 1e-5, "coloured view {step}");
         }
     }

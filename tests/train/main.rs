@@ -20,6 +20,7 @@ mod finetune;
 mod finetune_linear;
 mod grey;
 mod not_finite;
+mod pacing;
 mod recipe;
 mod resume;
 mod same_numbers;

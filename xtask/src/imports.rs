@@ -27,21 +27,7 @@ const ALLOWED: [(&str, &[&str]); 26] = [
     ("eval", &["error", "warnings", "disk", "memory", "data"]),
     (
         "infer",
-        &[
-            "error",
-            "finite",
-            "shutdown",
-            "warnings",
-            "memory",
-            "torch",
-            "device",
-            "data",
-            "config",
-            "model",
-            "optim",
-            "checkpoint",
-            "eval",
-        ],
+        &["error", "finite", "shutdown", "warnings", "memory", "torch", "device", "data", "config", "model", "eval"],
     ),
     (
         "train",

@@ -69,7 +69,7 @@ impl HeldOut {
 }
 
 /// Which images are learned and which are held out.
-pub(super) struct Split {
+pub(crate) struct Split {
     pub learned: Vec<usize>,
     /// Group after group; within a group in random order.
     pub held: Vec<usize>,

@@ -4,8 +4,8 @@ use tch::Tensor;
 
 use super::file::Settings;
 use super::held_out::{HeldOut, Split};
+use super::images::{each_chunk, maps_of};
 use super::patches::{Patches, patches};
-use super::pool::{CHUNK, each_chunk, maps_of};
 use super::score;
 use super::stfpm::Copyist;
 use super::threshold::{Promise, Threshold, threshold};
@@ -16,7 +16,7 @@ use crate::infer::session::Session;
 use crate::model::Stage;
 
 /// What is known of good parts, with its threshold. It never changes.
-pub(super) struct Memory {
+pub(crate) struct Memory {
     pub known: Known,
     pub held_out: HeldOut,
     pub settings: Settings,
@@ -27,7 +27,7 @@ pub(super) struct Memory {
 // count is atomic.
 unsafe impl Sync for Memory {}
 
-pub(super) enum Known {
+pub(crate) enum Known {
     /// PatchCore's memory, (M, D).
     Patches(Tensor),
     /// The network that learned the maps.
@@ -56,7 +56,7 @@ impl Memory {
         told: &mut dyn FnMut(usize) -> bool,
     ) -> Result<Memory> {
         let (mut held_out, mut last) = (self.held_out.clone(), None);
-        each_chunk(session, good, &split.held, CHUNK, told, |images, numbers| {
+        each_chunk(session, good, &split.held, told, |images, numbers| {
             let names = |row: usize| good.title(numbers[row]);
             let scores = self.scores(session, stages, images, None, &names)?.into_iter().map(|(score, _)| score);
             split.add(&mut held_out, &mut last, numbers, scores)

@@ -1,5 +1,5 @@
 //! Anomaly detection from good parts only, on a student's features: PatchCore (Roth et al., CVPR 2022), or a second network that
-//! learns the maps of good parts ([`stfpm`]).
+//! learns the maps of good parts ([`stfpm`]). Learning is `train::anomaly`'s.
 //!
 //! ```text
 //! good parts → patches of the feature maps → coreset = memory M (M, D)
@@ -11,18 +11,15 @@
 //! rate on good parts that the memory has not seen. Further good parts can be added at any time; the memory grows
 //! only by what it does not cover. All functions take `&self` and may be called from several threads at once.
 
-mod checkpoint;
-mod coreset;
 mod file;
 #[cfg(test)]
 mod golden;
-mod held_out;
-mod left_out;
-mod memory;
-mod nearest;
-mod patches;
-mod pool;
-mod score;
+pub(crate) mod held_out;
+pub(crate) mod images;
+pub(crate) mod memory;
+pub(crate) mod nearest;
+pub(crate) mod patches;
+pub(crate) mod score;
 pub mod stfpm;
 mod threshold;
 
@@ -35,16 +32,12 @@ pub use file::Settings;
 pub use held_out::HeldOut;
 pub use threshold::{Promise, Threshold, threshold};
 
-use self::coreset::{Enough, k_centres};
 use self::file::Learned;
-use self::held_out::Split;
+use self::images::{CHUNK, images_of_frames};
 use self::memory::{Known, Memory};
-use self::pool::{CHUNK, images_of_frames, pool};
 use self::stfpm::Copyist;
 use super::session::{Output, Session, SessionOptions};
-use crate::checkpoint::pass;
-use crate::config::Config;
-use crate::data::{Dataset, Frame, FrameView, Resize, ViewConfig};
+use crate::data::{Frame, FrameView, ViewConfig};
 use crate::error::{Error, Result};
 use crate::memory::filled;
 use crate::model::student_file::StudentHeader;
@@ -54,15 +47,15 @@ use crate::warnings::Warnings;
 
 /// A detector ready for frames.
 pub struct AnomalyDetector {
-    session: Session,
-    stages: Vec<Stage>,
+    pub(crate) session: Session,
+    pub(crate) stages: Vec<Stage>,
     /// What is saved; the session has a copy of its own.
     network: Mutex<Network>,
     student: StudentHeader,
     /// What judges now. A call takes it once and keeps it to its end, so adding parts makes nobody wait.
     memory: RwLock<Arc<Memory>>,
     /// One addition at a time.
-    adding: Mutex<()>,
+    pub(crate) adding: Mutex<()>,
 }
 
 /// What one frame gives.
@@ -77,173 +70,19 @@ pub struct Anomaly {
 }
 
 impl AnomalyDetector {
-    /// Learns good parts: the backbone of `network`, whose images are made by size, geometry, mean and deviation of `view`, and the
-    /// images of `good`, by the settings "anomaly.…" and "seed" of `config`. `progress` is told how many images of how many are
-    /// done, and stops it by returning false. Broken images are left out.
-    ///
-    /// # Errors
-    /// [`Dataset::nothing_to_read_of`] where no image is sound; `InvalidArgument` where there is none or a layer is unknown; `Cancelled` where `progress` stops it; those of
-    /// [`Session::new`].
-    pub fn fit(
-        network: &Network,
-        view: &ViewConfig,
-        config: &Config,
-        options: SessionOptions,
-        good: &Dataset,
-        progress: &mut dyn FnMut(usize, usize) -> bool,
-    ) -> Result<Self> {
-        config.validate()?;
-        let settings = &config.anomaly;
-        let stfpm = settings.kind == "stfpm";
-        let (session, network, student) = prepare(network, view, options)?;
-        let names = match settings.layers.is_empty() {
-            true => session
-                .stages()
-                .iter()
-                .filter(|stage| [8, 16].contains(&stage.stride) || (stfpm && stage.stride == 4))
-                .map(|s| s.name.clone())
-                .collect(),
-            false => settings.layers.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>(),
-        };
-        let stages = stages(&session, &names)?;
-        if view.resize == Resize::Centre {
-            session.warnings().add(
-                "the student sees the middle of a frame only (resize is \"centre\"), and so does its detector: a defect near a border \
-                 is not found"
-            );
-        }
-
-        let split = Split::new(good, settings, config.seed, 0)?;
-        if settings.group != "image" && settings.held_out > 0.0 && split.groups < 2 {
-            return Err(Error::invalid(format!(
-                "the {} images are one {}, so none can be held out; expected 2 at least by anomaly.group, or anomaly.held_out 0",
-                good.len(),
-                settings.group
-            )));
-        }
-        let (held, learned) = (&split.held, &split.learned);
-        let passes = if stfpm { usize::try_from(settings.epochs).unwrap_or(usize::MAX) } else { 1 };
-        let total = learned.len().saturating_mul(passes).saturating_add(held.len());
-        let mut done = 0;
-        let mut told = |count: usize| {
-            done += count;
-            progress(done, total)
-        };
-        let (known, images, radius, fallback) = match stfpm {
-            true => {
-                let learner = stfpm::Learner { session: &session, network: &network, view, stages: &stages, options };
-                let (copy, images) = learner.fit(config, good, learned, &mut told)?;
-                (Known::Copy(Box::new(copy)), images, 0.0, None)
-            }
-            false => {
-                let (pool, images) = pool(&session, &stages, good, learned, settings, config.seed, &mut told)?;
-                let share = (settings.memory_share * pool.size()[0] as f64).round().max(1.0) as usize;
-                let [least, most] = [settings.memory_min, settings.memory_max]
-                    .map(|bound| usize::try_from(bound).unwrap_or(usize::MAX));
-                let count = share.max(least).min(most);
-                let chosen = k_centres(&pool, None, &Enough { count, radius: 0.0 }, config.seed, &mut || !told(0))?;
-                let rows = pool.f_index_select(0, &Tensor::f_from_slice(&chosen)?)?;
-                let radius = nearest::nearest(&pool, &rows)?.0.f_max()?.f_double_value(&[])?;
-                let fallback = match held.is_empty() {
-                    true => {
-                        let of_image = pool.size()[0] as usize / images.len().max(1);
-                        let origin: Vec<usize> =
-                            chosen.iter().map(|&row| images[row as usize / of_image.max(1)]).collect();
-                        let (images, groups) = (images.as_slice(), split.of.as_slice());
-                        let parts = left_out::Learned { session: &session, stages: &stages, good, images, groups };
-                        let neighbours = i64::try_from(settings.neighbours).unwrap_or(i64::MAX);
-                        Some(parts.highest(&rows, &origin, neighbours, &mut |_| told(0))?)
-                    }
-                    false => None,
-                };
-                (Known::Patches(rows), images.len() as u64, radius, fallback)
-            }
-        };
-        let settings = Settings {
-            kind: settings.kind.clone(),
-            layers: names,
-            neighbours: u32::try_from(settings.neighbours).unwrap_or(u32::MAX),
-            blur_sigma: settings.blur_sigma,
-            false_alarm_rate: settings.false_alarm_rate,
-            confidence: settings.confidence,
-            radius,
-            memory_max: settings.memory_max,
-            images,
-            fallback,
-            size: [view.width, view.height],
-            resize: view.resize,
-        };
-        let memory = Memory::new(known, settings, HeldOut::default())?;
-        let memory = memory.judged(&session, &stages, good, &split, &mut told)?;
-        let memory = match &memory.known {
-            // Here and not before, since only now there is something to score with.
-            Known::Copy(_) if memory.held_out.scores().is_empty() => {
-                let (images, groups) = (learned.as_slice(), split.of.as_slice());
-                let parts = left_out::Learned { session: &session, stages: &stages, good, images, groups };
-                let split =
-                    Split { learned: Vec::new(), held: parts.some(), of: split.of.clone(), groups: split.groups };
-                let inside = HeldOut::default();
-                let scored = Memory::new(memory.known, memory.settings, inside)?;
-                let scored = scored.judged(&session, &stages, good, &split, &mut |_| told(0))?;
-                let highest = scored.held_out.scores().iter().copied().fold(0.0, f32::max);
-                let settings = Settings { fallback: Some(left_out::MARGIN * highest), ..scored.settings };
-                Memory::new(scored.known, settings, HeldOut::default())?
-            }
-            _ => memory,
-        };
-        // Kept till here, so that a run which ends while it judges does not learn again.
-        pass::forget(Path::new(&config.anomaly.checkpoint_path));
-        Ok(Self::of(session, stages, network, student, memory))
-    }
-
-    fn of(session: Session, stages: Vec<Stage>, network: Network, student: StudentHeader, memory: Memory) -> Self {
+    /// A detector of a session, the backbone that it was made of, and what is known of good parts.
+    pub(crate) fn of(
+        session: Session,
+        stages: Vec<Stage>,
+        network: Network,
+        student: StudentHeader,
+        memory: Memory,
+    ) -> Self {
         if let Some(warning) = memory.warning() {
             session.warnings.add(warning);
         }
         let memory = RwLock::new(Arc::new(memory));
         Self { session, stages, network: Mutex::new(network), student, memory, adding: Mutex::new(()) }
-    }
-
-    /// Adds further good parts. The share "anomaly.held_out" of them joins the held-out scores; the others join the memory, as
-    /// far as it does not cover them. Calls under way end with the memory they began with. What was held out before keeps its
-    /// scores, which the larger memory could only lower: the threshold stays on the safe side.
-    ///
-    /// # Errors
-    /// As [`fit`](AnomalyDetector::fit), and `Unsupported` for the kind stfpm; nothing has changed then.
-    pub fn add(&self, good: &Dataset, config: &Config, progress: &mut dyn FnMut(usize, usize) -> bool) -> Result<()> {
-        let _one = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = self.current();
-        let Known::Patches(known) = &before.known else {
-            return Err(Error::new(
-                crate::ErrorKind::Unsupported,
-                "a detector of the kind stfpm has learned its good parts by training: fit it again with all of them",
-            ));
-        };
-        let split = Split::new(good, &config.anomaly, config.seed, before.settings.images)?;
-        let (total, mut done) = (good.len(), 0);
-        let mut told = |count: usize| {
-            done += count;
-            progress(done, total)
-        };
-        let (pool, images) =
-            pool(&self.session, &self.stages, good, &split.learned, &config.anomaly, config.seed, &mut told)?;
-        let room = usize::try_from(before.settings.memory_max).unwrap_or(usize::MAX);
-        let count = room.saturating_sub(known.size()[0] as usize);
-        let enough = Enough { count, radius: before.settings.radius };
-        let chosen = k_centres(&pool, Some(known), &enough, config.seed, &mut || !told(0))?;
-        let new = pool.f_index_select(0, &Tensor::f_from_slice(&chosen)?)?;
-        let known = Known::Patches(Tensor::f_cat(&[known, &new], 0)?);
-        let settings = Settings { images: before.settings.images + images.len() as u64, ..before.settings.clone() };
-        let memory = Memory::new(known, settings, before.held_out.clone())?;
-        let memory = memory.judged(&self.session, &self.stages, good, &split, &mut told)?;
-        if let Some(warning) = before.warning() {
-            self.warnings().forget(&warning);
-        }
-        if let Some(warning) = memory.warning() {
-            self.warnings().add(warning);
-        }
-        *self.memory.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(memory);
-        Ok(())
     }
 
     /// Reads a file of [`save`](AnomalyDetector::save); it is hostile until checked.
@@ -352,7 +191,12 @@ impl AnomalyDetector {
         (i64::from(self.student.height), i64::from(self.student.width))
     }
 
-    fn current(&self) -> Arc<Memory> {
+    /// From now on calls judge by `memory`.
+    pub(crate) fn know(&self, memory: Memory) {
+        *self.memory.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(memory);
+    }
+
+    pub(crate) fn current(&self) -> Arc<Memory> {
         // Nothing that may panic runs under the lock.
         Arc::clone(&self.memory.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -363,7 +207,11 @@ impl AnomalyDetector {
 }
 
 /// A session of the backbone, and the backbone itself with its header, on the CPU.
-fn prepare(network: &Network, view: &ViewConfig, options: SessionOptions) -> Result<(Session, Network, StudentHeader)> {
+pub(crate) fn prepare(
+    network: &Network,
+    view: &ViewConfig,
+    options: SessionOptions,
+) -> Result<(Session, Network, StudentHeader)> {
     let backbone = Network::blank(network.architecture(), Head::None, Device::Cpu)?;
     let state = crate::model::weights::StateDict {
         tensors: network.to_state()?.into_iter().collect(),
@@ -375,7 +223,7 @@ fn prepare(network: &Network, view: &ViewConfig, options: SessionOptions) -> Res
     Ok((session, backbone, student))
 }
 
-fn stages(session: &Session, names: &[String]) -> Result<Vec<Stage>> {
+pub(crate) fn stages(session: &Session, names: &[String]) -> Result<Vec<Stage>> {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut stages = session.stages_named(&names)?;
     if stages.is_empty() {

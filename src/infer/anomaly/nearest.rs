@@ -8,7 +8,7 @@ use crate::error::Result;
 const BLOCK: i64 = 8 << 20;
 
 /// For each of `rows` (N, D) the distance to its nearest row of `memory` (M, D), and that row's number: both (N).
-pub(super) fn nearest(rows: &Tensor, memory: &Tensor) -> Result<(Tensor, Tensor)> {
+pub(crate) fn nearest(rows: &Tensor, memory: &Tensor) -> Result<(Tensor, Tensor)> {
     let _no_grad = tch::no_grad_guard();
     let (count, held) = (rows.size()[0], memory.size()[0]);
     let squares = memory.f_mul(memory)?.f_sum_dim_intlist([1i64].as_slice(), false, Kind::Float)?; // (M)

@@ -9,7 +9,7 @@ use tch::{Kind, Tensor};
 use crate::error::{Error, Result};
 
 /// Patches of some images.
-pub(super) struct Patches {
+pub(crate) struct Patches {
     /// (B·h·w, D), float32, image after image, row after row.
     pub rows: Tensor,
     /// B.
@@ -21,7 +21,7 @@ pub(super) struct Patches {
 }
 
 /// Patches of the feature maps of some images, the largest map first.
-pub(super) fn patches(maps: &[Tensor]) -> Result<Patches> {
+pub(crate) fn patches(maps: &[Tensor]) -> Result<Patches> {
     let first = maps.first().ok_or_else(|| Error::invalid("patches need at least one feature map"))?;
     let (images, _, height, width) = first.size4()?;
     let mut levels = Vec::with_capacity(maps.len());

@@ -15,7 +15,7 @@ use crate::data::Resize;
 use crate::error::{Error, Result};
 
 /// What one image gives.
-pub(super) struct Scored {
+pub(crate) struct Scored {
     /// s.
     pub score: f32,
     /// Distances of its patches, (h, w).
@@ -23,7 +23,7 @@ pub(super) struct Scored {
 }
 
 /// Scores one image's patches (h·w, D) against `memory` (M, D).
-pub(super) fn score(rows: &Tensor, (height, width): (i64, i64), memory: &Tensor, neighbours: i64) -> Result<Scored> {
+pub(crate) fn score(rows: &Tensor, (height, width): (i64, i64), memory: &Tensor, neighbours: i64) -> Result<Scored> {
     let _no_grad = tch::no_grad_guard();
     let (distances, numbers) = nearest(rows, memory)?;
     let (highest, place) = distances.f_max_dim(0, false)?;
@@ -49,7 +49,7 @@ fn length(rows: &Tensor) -> Result<Tensor> {
 }
 
 /// The heat map of `distances` (h, w) at `size` (height, width), blurred there by `sigma` pixels.
-pub(super) fn heat_map(distances: &Tensor, (height, width): (i64, i64), sigma: f64) -> Result<Tensor> {
+pub(crate) fn heat_map(distances: &Tensor, (height, width): (i64, i64), sigma: f64) -> Result<Tensor> {
     let _no_grad = tch::no_grad_guard();
     let map = distances.f_unsqueeze(0)?.f_unsqueeze(0)?;
     let map = map.f_upsample_bilinear2d([height, width], false, None::<f64>, None::<f64>)?;
@@ -58,7 +58,7 @@ pub(super) fn heat_map(distances: &Tensor, (height, width): (i64, i64), sigma: f
 }
 
 /// A heat map of a view (H, W) in the pixels of its frame, `size` = (height, width). What the view does not show is 0.
-pub(super) fn in_frame(map: &Tensor, (height, width): (i64, i64), resize: Resize) -> Result<Tensor> {
+pub(crate) fn in_frame(map: &Tensor, (height, width): (i64, i64), resize: Resize) -> Result<Tensor> {
     let side = |side: i64| u32::try_from(side).map_err(|_| Error::invalid(format!("{side} is no side of a frame")));
     let (rows, columns) = map.size2()?;
     let placement = resize.placement((side(width)?, side(height)?), (side(columns)?, side(rows)?));
@@ -87,7 +87,7 @@ pub(super) fn in_frame(map: &Tensor, (height, width): (i64, i64), resize: Resize
 }
 
 /// A heat map (H, W) at another size.
-pub(super) fn resized(map: &Tensor, (height, width): (i64, i64)) -> Result<Tensor> {
+pub(crate) fn resized(map: &Tensor, (height, width): (i64, i64)) -> Result<Tensor> {
     let map = map.f_unsqueeze(0)?.f_unsqueeze(0)?;
     let map = map.f_upsample_bilinear2d([height, width], false, None::<f64>, None::<f64>)?;
     Ok(map.f_squeeze_dim(0)?.f_squeeze_dim(0)?)

@@ -9,11 +9,12 @@ use std::sync::Arc;
 use tch::{Kind, Tensor};
 
 use crate::config::Config;
+use crate::config::to_usize;
 use crate::data::{Dataset, Loader, ViewConfig};
 use crate::distill::queue::Queue;
+use crate::distill::views::upload;
 use crate::distill::{Temperatures, seed_loss};
 use crate::model::{Mode, Network, Teacher, unit_rows};
-use crate::train::distill::{to_usize, upload};
 use crate::{Error, Result};
 
 pub(super) struct Anchor {

@@ -6,9 +6,9 @@ use tch::{Kind, Tensor};
 
 use super::{FinetuneProgress, Run, Stage, Start, split};
 use crate::Result;
+use crate::config::to_usize;
 use crate::infer::{Output, Session, SessionOptions};
 use crate::memory::room;
-use crate::train::distill::to_usize;
 use crate::train::progress::Control;
 
 /// Images that are embedded at once.
@@ -43,7 +43,7 @@ impl Run<'_> {
     ) -> Result<(Part, Part)> {
         let all = [split.train.as_slice(), split.held_out.as_slice()].concat();
         let part = Arc::new(self.images.dataset.subset(&all)?);
-        let options = SessionOptions { device: self.device, precision: self.precision, output: Output::Features };
+        let options = SessionOptions::of(self.config, Output::Features)?;
         let session = Session::new(&start.network, &start.view, options)?;
         let began = self.began;
         let stop = &mut self.stop;

@@ -9,7 +9,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
 use tch::{Device, Kind, Tensor};
 
@@ -22,13 +21,16 @@ use super::start::{Start, with_classifier};
 use super::{Run, Score, floats};
 use crate::checkpoint::pass;
 use crate::config::Config;
+use crate::config::to_usize;
 use crate::data::{Batch, Dataset, Loader, ViewConfig};
+use crate::distill::views::upload;
 use crate::model::{Mode, Network};
 use crate::optim::{Cosine, Sgd};
 use crate::torch::Autocast;
 use crate::train::board::Board;
-use crate::train::distill::{to_usize, upload};
-use crate::train::progress::Control;
+use crate::train::pace::Pace;
+use crate::train::progress::{Control, Lap};
+use crate::train::run::{At, Course, Method, Outcome, Verdict, run as train};
 use crate::{Error, ErrorKind, Result, device};
 
 /// Images that are judged at once.
@@ -161,61 +163,45 @@ impl Full {
         let total = settings.epochs.saturating_mul(steps);
         let schedule = Cosine { base: settings.learning_rate, warmup: 0, total };
         let first = self.epoch * steps;
+        let images = to_usize(batch)?;
         let mut loader = Loader::views(
             Arc::clone(&self.train.0),
             self.augmented.clone(),
             config.seed,
-            to_usize(batch)?,
+            images,
             first..total,
             to_usize(config.workers)?,
         )?;
-        let mut board = self.open_board(config, first)?;
-        let (began, mut losses) = (Instant::now(), Vec::new());
-        while !self.out_of_patience(settings.patience)
-            && !run.stop.now()
-            && let Some(batch) = loader.next()
-        {
-            let (batch, start) = (batch?, Instant::now());
-            let number = batch.step;
-            losses.push(self.step(&batch, config, schedule.learning_rate(number))?);
-            loader.recycle(batch);
-            let done = number + 1;
-            if done.is_multiple_of(steps) {
-                self.epoch = done / steps;
-                let loss = Tensor::f_stack(&losses, 0)?.f_mean(None)?.f_double_value(&[])?;
-                losses.clear();
-                if !self.judge(loss, run.classes(), config)? {
-                    self.diverged = true;
-                    break;
-                }
-                self.save(&settings.checkpoint_path)?;
-                board.show(
-                    done,
-                    &[
-                        ("train/loss", loss),
-                        ("train/learning_rate", schedule.learning_rate(number)),
-                        ("held_out/loss", self.last.loss),
-                        ("held_out/accuracy", self.last.accuracy),
-                    ],
-                );
-                let elapsed = began.elapsed().as_secs_f64();
-                let progress = FinetuneProgress {
-                    stage: Stage::Full,
-                    done,
-                    total,
-                    epoch: self.epoch,
-                    loss,
-                    held_out_loss: self.last.loss,
-                    held_out_accuracy: self.last.accuracy,
-                    eta_seconds: elapsed / (done - first) as f64 * (total - done) as f64,
-                    elapsed_seconds: run.began.elapsed().as_secs_f64(),
-                };
-                run.stop.asked |= report(progress) == Control::Stop;
-            }
-            if config.duty_cycle < 1.0 {
-                run.stop.cancel.rest(start.elapsed().mul_f64((1.0 - config.duty_cycle) / config.duty_cycle));
-            }
-        }
+        let board = self.open_board(config, first)?;
+        let (report_every, save_every) = (0, 0);
+        let course = Course {
+            first,
+            end: total,
+            total,
+            of_pass: steps,
+            images,
+            report_every,
+            save_every,
+            schedule,
+            seed: config.seed,
+        };
+        let pace = Pace::new(config, run.device, run.stop.cancel);
+        let mut passes = Passes {
+            full: &mut self,
+            config,
+            board,
+            losses: Vec::new(),
+            loss: f64::NAN,
+            rate: f64::NAN,
+            done: first,
+            total,
+        };
+        let began = run.began;
+        let mut told = |mut progress: FinetuneProgress| {
+            progress.elapsed_seconds = began.elapsed().as_secs_f64();
+            report(progress)
+        };
+        run.stop.asked |= train(&mut passes, &mut loader, &course, &pace, &mut told)? == Outcome::Cancelled;
         if !run.stop.asked {
             pass::forget(Path::new(&settings.checkpoint_path));
         }
@@ -249,8 +235,9 @@ impl Full {
     }
 
     /// One step; gives the loss, 0-dim, unread.
-    fn step(&mut self, batch: &Batch, config: &Config, learning_rate: f64) -> Result<Tensor> {
-        let result = self.forward_backward(batch, config);
+    fn step(&mut self, batch: &Batch, config: &Config, at: At) -> Result<Tensor> {
+        let learning_rate = at.learning_rate;
+        let result = self.forward_backward(batch, config, at.noise);
         let (loss, target) = result.inspect_err(|_| {
             // The first error is the one to tell.
             let _ = (self.of_backbone.drop_gradients(), self.of_head.drop_gradients());
@@ -263,12 +250,11 @@ impl Full {
         Ok(loss)
     }
 
-    fn forward_backward(&self, batch: &Batch, config: &Config) -> Result<(Tensor, Option<Tensor>)> {
+    fn forward_backward(&self, batch: &Batch, config: &Config, noise: u64) -> Result<(Tensor, Option<Tensor>)> {
         let device = self.weight.device();
         let images = upload(batch, &self.augmented, device)?; // (B, 3, H, W), channels-last
         // A broken image is shown by another one, whose class counts.
         let truth: Vec<usize> = batch.indices.iter().map(|&place| self.train.1[place]).collect();
-        let noise = config.seed ^ batch.step.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let mode = Mode::Train { noise };
         let features = {
             let _autocast = Autocast::enter(device, self.precision)?;
@@ -307,7 +293,7 @@ impl Full {
 
     /// Measures the network as it is after a pass, and keeps it where it is the best. False where it has diverged: what was the
     /// best before stays, and nothing better will come.
-    fn judge(&mut self, loss: f64, classes: usize, config: &Config) -> Result<bool> {
+    fn judge(&mut self, loss: f64, config: &Config) -> Result<bool> {
         let logits = self.held_out_logits(config)?;
         if !loss.is_finite() || logits.iter().any(|logit| !logit.is_finite()) {
             log::warn!(
@@ -318,7 +304,7 @@ impl Full {
             );
             return Ok(false);
         }
-        self.last = Score::of(&logits, classes, &self.held_out.1)?;
+        self.last = Score::of(&logits, self.classes(), &self.held_out.1)?;
         let no_measure = self.held_out.1.is_empty();
         if no_measure || self.last.loss < self.best_score.loss {
             let layer = Linear { weight: self.weight.shallow_clone(), bias: self.bias.shallow_clone() };
@@ -354,6 +340,78 @@ impl Full {
             loader.recycle(batch);
         }
         Ok(logits)
+    }
+}
+
+/// The full mode as a method of the loop: what it has between two passes.
+struct Passes<'a> {
+    full: &'a mut Full,
+    config: &'a Config,
+    board: Board,
+    /// Of this pass's steps, 0-dim, unread.
+    losses: Vec<Tensor>,
+    /// Their mean in the last pass.
+    loss: f64,
+    /// The learning rate of the last step.
+    rate: f64,
+    /// Steps made, and of the whole run.
+    done: u64,
+    total: u64,
+}
+
+impl Method for Passes<'_> {
+    type Batch = Batch;
+    type Report = FinetuneProgress;
+
+    fn step(&mut self, batch: &Batch, at: At) -> Result<()> {
+        self.losses.push(self.full.step(batch, self.config, at)?);
+        (self.rate, self.done) = (at.learning_rate, at.step + 1);
+        Ok(())
+    }
+
+    fn is_over(&self) -> bool {
+        self.full.out_of_patience(self.config.finetune.patience)
+    }
+
+    fn epoch_end(&mut self) -> Result<Verdict> {
+        self.full.epoch += 1;
+        self.loss = Tensor::f_stack(&self.losses, 0)?.f_mean(None)?.f_double_value(&[])?;
+        self.losses.clear();
+        self.full.diverged = !self.full.judge(self.loss, self.config)?;
+        Ok(if self.full.diverged { Verdict::Enough } else { Verdict::GoOn })
+    }
+
+    fn report(&mut self, lap: &Lap) -> Result<FinetuneProgress> {
+        Ok(FinetuneProgress {
+            stage: Stage::Full,
+            done: self.done,
+            total: self.total,
+            epoch: self.full.epoch,
+            loss: self.loss,
+            held_out_loss: self.full.last.loss,
+            held_out_accuracy: self.full.last.accuracy,
+            eta_seconds: lap.eta_seconds,
+            elapsed_seconds: lap.elapsed_seconds,
+        })
+    }
+
+    fn event(&mut self, progress: &FinetuneProgress) -> Option<(&mut Board, Vec<(&'static str, f64)>)> {
+        let values = vec![
+            ("train/loss", progress.loss),
+            ("train/learning_rate", self.rate),
+            ("held_out/loss", progress.held_out_loss),
+            ("held_out/accuracy", progress.held_out_accuracy),
+        ];
+        Some((&mut self.board, values))
+    }
+
+    fn save(&mut self) -> Result<()> {
+        self.full.save(&self.config.finetune.checkpoint_path)
+    }
+
+    /// The last pass that is whole was saved; what follows it is made again.
+    fn leave(&mut self) -> Result<()> {
+        Ok(())
     }
 }
 

@@ -32,7 +32,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::json;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 pub use progress::{FinetuneProgress, Stage};
 pub use start::Start;
@@ -40,10 +40,10 @@ pub use start::Start;
 use self::features::Part;
 use self::full::Full;
 use self::start::with_classifier;
-use super::background::in_background;
 use super::cancel::CancelToken;
-use super::distill::Outcome;
+use super::pace::paced;
 use super::progress::Control;
+use super::run::Outcome;
 use crate::config::Config;
 use crate::data::{Dataset, ViewConfig};
 use crate::eval::calibration::{fit_temperature, negative_log_likelihood, probabilities};
@@ -128,10 +128,7 @@ pub fn finetune_with(
         let stop = Stop { cancel, asked: false };
         Run::new(config, teachers, images, stop, start.view.clone())?.make(start, report)
     };
-    match config.nice {
-        0 => work(&mut |progress| observe(&progress)),
-        nice => in_background(nice, work, |progress| observe(&progress)),
-    }
+    paced(config, work, |progress| observe(&progress))
 }
 
 /// Whether the caller wants an end: by the token or by the answer to a report.
@@ -155,7 +152,6 @@ struct Run<'a> {
     stop: Stop<'a>,
     began: Instant,
     device: Device,
-    precision: Option<Kind>,
     view: ViewConfig,
     /// What who uses the classifier should know.
     notes: Vec<String>,
@@ -222,11 +218,7 @@ impl<'a> Run<'a> {
     ) -> Result<Self> {
         check_names(images.names)?;
         let device = device::parse(&config.device)?;
-        let precision = match config.precision.as_str() {
-            "auto" => None,
-            chosen => Some(device::precision(chosen, device)?),
-        };
-        Ok(Self { config, teachers, images, stop, began: Instant::now(), device, precision, view, notes: Vec::new() })
+        Ok(Self { config, teachers, images, stop, began: Instant::now(), device, view, notes: Vec::new() })
     }
 
     fn classes(&self) -> usize {
@@ -340,7 +332,7 @@ impl<'a> Run<'a> {
             header.held_out = Some(judge(&logits, self.classes(), &truth, header.temperature, threshold)?);
         }
         header.calibration = Some(calibration);
-        let options = SessionOptions { device: self.device, precision: self.precision, output: Output::Logits };
+        let options = SessionOptions::of(self.config, Output::Logits)?;
         Classifier::new(network, &self.view, header, options)
     }
 }

@@ -14,6 +14,7 @@ use super::features::CHUNK;
 use super::probe::{Collected, ProbeScores, Scores, class_count, probe_once};
 use super::split::split;
 use super::{Labelled, Start, finetune};
+use crate::config::to_usize;
 use crate::config::{Config, FinetuneConfig};
 use crate::data::Dataset;
 use crate::eval::Embeddings;
@@ -21,9 +22,9 @@ use crate::eval::judgement::Judgement;
 use crate::eval::knn::MAX_SPLITS;
 use crate::infer::classifier::labelled;
 use crate::infer::{Output, Session, SessionOptions};
-use crate::train::distill::{Outcome, to_usize};
+use crate::train::Outcome;
 use crate::train::{CancelToken, Control};
-use crate::{Error, ErrorKind, Result, device};
+use crate::{Error, ErrorKind, Result};
 
 /// Share of each class that is for testing where no data set is given for it.
 const TEST_FRACTION: f64 = 1.0 / 3.0;
@@ -168,12 +169,7 @@ impl<'a> Protocol<'a> {
     }
 
     fn linear(&self, start: &Start, observe: &mut dyn FnMut(usize, usize) -> Control) -> Result<ProbeScores> {
-        let device = device::parse(&self.config.device)?;
-        let precision = match self.config.precision.as_str() {
-            "auto" => None,
-            chosen => Some(device::precision(chosen, device)?),
-        };
-        let options = SessionOptions { device, precision, output: Output::Features };
+        let options = SessionOptions::of(&self.config, Output::Features)?;
         let session = Session::new(&start.network, &start.view, options)?;
         let parts: Vec<Classed<'_>> = std::iter::once(self.images).chain(self.test).collect();
         let images: usize = parts.iter().map(|part| part.dataset.len()).sum();

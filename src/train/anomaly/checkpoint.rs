@@ -56,9 +56,16 @@ impl Position {
         Position { format: <Position as pass::Position>::FORMAT.to_owned(), identity, epoch: 0, steps: 0, sound: 0 }
     }
 
-    /// Writes the state after another pass with `sound` images.
-    pub fn save(&mut self, path: &Path, network: &Network, optimiser: &Sgd, sound: u64) -> Result<()> {
-        (self.epoch, self.steps, self.sound) = (self.epoch + 1, optimiser.steps(), sound);
+    /// Counts another pass, of `sound` images, after which the optimiser has made `steps`.
+    pub fn pass(&mut self, steps: u64, sound: u64) {
+        (self.epoch, self.steps, self.sound) = (self.epoch + 1, steps, sound);
+    }
+
+    /// Writes the state after a pass.
+    ///
+    /// # Errors
+    /// `Io`; what stood there is as it was then.
+    pub fn save(&self, path: &Path, network: &Network, optimiser: &Sgd) -> Result<()> {
         if path.as_os_str().is_empty() {
             return Ok(());
         }

@@ -1,6 +1,6 @@
 //! A threshold where no good part was held out: few were there, or "anomaly.held_out" is 0.
 //!
-//! Without held-out scores the threshold of [`threshold`](super::threshold()) lies at infinity, and the detector can never alarm. So
+//! Without held-out scores the threshold of [`threshold`](crate::infer::anomaly::threshold()) lies at infinity, and the detector can never alarm. So
 //! learned parts are scored as if they were further ones:
 //!
 //! - PatchCore: each image, with its group, is left out of the memory in turn (the jackknife: Quenouille, 1949), and the threshold is the
@@ -13,12 +13,12 @@
 
 use tch::Tensor;
 
-use super::patches::{Patches, patches};
-use super::pool::{CHUNK, each_chunk, maps_of};
-use super::score::score;
 use crate::data::Dataset;
 use crate::error::Result;
-use crate::infer::session::Session;
+use crate::infer::Session;
+use crate::infer::anomaly::images::{each_chunk, maps_of};
+use crate::infer::anomaly::patches::{Patches, patches};
+use crate::infer::anomaly::score::score;
 use crate::model::Stage;
 
 /// Images that are left out at most, spread evenly over all.
@@ -59,7 +59,7 @@ impl Learned<'_> {
         let one_group = self.images.iter().all(|&image| self.groups[image] == self.groups[self.images[0]]);
         let same = |a: usize, b: usize| if one_group { a == b } else { self.groups[a] == self.groups[b] };
         let mut highest = 0f32;
-        each_chunk(self.session, self.good, &self.some(), CHUNK, told, |images, numbers| {
+        each_chunk(self.session, self.good, &self.some(), told, |images, numbers| {
             let names = |row: usize| self.good.title(numbers[row]);
             let patches = patches(&maps_of(self.session, self.stages, images, &names)?)?;
             let of_image = patches.height * patches.width;
