@@ -188,7 +188,7 @@ fn frames_of_one_part_are_held_out_together() {
     let opened = AnomalyDetector::open(&path, SessionOptions::default()).unwrap();
     assert_eq!((opened.held_out(), opened.threshold()), (of_parts, sure.threshold()));
     assert_eq!(opened.settings(), sure.settings());
-    opened.add(&bursts(40..50), &config, &mut |_, _| true).unwrap();
+    opened.add(&bursts(40..50), &config, &CancelToken::new(), &mut |_, _| true).unwrap();
     assert_eq!(opened.held_out().sizes(), [4; 13]);
 
     let one = fitted(&config, &bursts(0..1)).err().unwrap();
@@ -297,7 +297,7 @@ fn few_parts_still_give_alarms_and_a_warning() {
         // With enough parts the warning goes.
         few.anomaly.false_alarm_rate = 0.9;
         few.anomaly.held_out = 0.5;
-        opened.add(&dataset((50..62).map(|number| part(number, false))), &few, &mut |_, _| true).unwrap();
+        opened.add(&dataset((50..62).map(|number| part(number, false))), &few, &CancelToken::new(), &mut |_, _| true).unwrap();
         assert!(!opened.warnings().text().contains("none of the"), "{}", opened.warnings().text());
         assert!(opened.threshold().rate.is_finite());
     }

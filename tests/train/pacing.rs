@@ -154,7 +154,7 @@ fn good_parts_are_learned_in_the_background_with_the_same_result() {
                 true
             };
             let options = SessionOptions::default();
-            let detector = AnomalyDetector::fit(&student(), &view, &config, options, &dataset(12), &mut told).unwrap();
+            let detector = AnomalyDetector::fit(&student(), &view, &config, options, &dataset(16), &mut told).unwrap();
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("detector.safetensors");
             detector.save(&path).unwrap();
