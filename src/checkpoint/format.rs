@@ -4,21 +4,21 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
 use crate::model::weights::StateDict;
 
 /// The format's name and version; a reader refuses others.
 pub const FORMAT: &str = "libseed.checkpoint.1";
 
+/// The method whose checkpoints do not name it.
+pub const SEED: &str = "seed";
+
 /// The file that is written last and read first.
 pub const MANIFEST: &str = "manifest.json";
-/// The student's weights.
-pub const STUDENT: &str = "student.safetensors";
-/// The optimiser's state.
-pub const OPTIMISER: &str = "optimiser.safetensors";
-/// The queue.
-pub const QUEUE: &str = "queue.safetensors";
-/// The weights of the best student so far; absent where there is none but the last.
-pub const BEST: &str = "best.safetensors";
+/// What follows a part's name in its file's.
+pub const ENDING: &str = ".safetensors";
+/// The most parts of a checkpoint, and the longest name of one.
+pub const MOST: usize = 64;
 
 /// Size and hash of one file of the folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,6 +40,9 @@ pub struct Manifest {
     pub step: u64,
     /// Steps that the optimiser made.
     pub optimiser_steps: u64,
+    /// The method of training; checkpoints of earlier versions are all of SEED and do not say so.
+    #[serde(default = "seed")]
+    pub method: String,
     /// Student architecture by name.
     pub architecture: String,
     /// The run's configuration, as JSON.
@@ -61,25 +64,32 @@ pub struct Manifest {
     pub files: BTreeMap<String, FileRecord>,
 }
 
-/// A checkpoint in memory: the manifest and the tensors of each file.
+fn seed() -> String {
+    SEED.to_owned()
+}
+
+/// A checkpoint in memory: the manifest, and tensors in parts by name, each a file. Which parts there are is the method's matter.
 #[derive(Debug)]
 pub struct Contents {
     /// What is no tensor.
     pub manifest: Manifest,
-    /// Student weights, parameters and buffers.
-    pub student: StateDict,
-    /// SGD velocities by parameter name.
-    pub optimiser: StateDict,
-    /// The queue (`QueueSnapshot::to_state`).
-    pub queue: StateDict,
-    /// Weights of the best student so far, where another than the last one is.
-    pub best: Option<StateDict>,
+    /// Names are words of small letters, digits and underscores.
+    pub parts: BTreeMap<String, StateDict>,
 }
 
 impl Contents {
-    /// The tensor files by name.
-    pub fn files(&self) -> impl Iterator<Item = (&'static str, &StateDict)> {
-        let always = [(STUDENT, &self.student), (OPTIMISER, &self.optimiser), (QUEUE, &self.queue)];
-        always.into_iter().chain(self.best.as_ref().map(|best| (BEST, best)))
+    /// The part `name`.
+    ///
+    /// # Errors
+    /// `Mismatch` where there is none.
+    pub fn part(&self, name: &str) -> Result<&StateDict> {
+        self.parts.get(name).ok_or_else(|| Error::mismatch(format!("the checkpoint has no part \"{name}\"")))
     }
+}
+
+/// The name of the part that lies in `file`; none where no part has such a file.
+pub fn part_of(file: &str) -> Option<&str> {
+    let name = file.strip_suffix(ENDING)?;
+    let sound = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    ((1..=MOST).contains(&name.len()) && name.bytes().all(sound)).then_some(name)
 }

@@ -1,9 +1,10 @@
 //! Reading a checkpoint; nothing in it is trusted before its size and hash were checked.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use super::format::{BEST, Contents, FORMAT, MANIFEST, Manifest, OPTIMISER, QUEUE, STUDENT};
+use super::format::{Contents, FORMAT, FileRecord, MANIFEST, MOST, Manifest, part_of};
 use super::save::{aside, record};
 use crate::disk::resolved;
 use crate::model::weights::{self, StateDict};
@@ -21,27 +22,34 @@ pub fn load(path: &Path) -> Result<Contents> {
     let old = aside(path);
     let folder = if !path.exists() && old.join(MANIFEST).exists() { &old } else { path };
     let manifest = read_manifest(folder)?;
-    let read = |name: &str| -> Result<StateDict> {
-        let file = folder.join(name);
-        let expected = manifest
-            .files
-            .get(name)
-            .ok_or_else(|| Error::format(&folder.join(MANIFEST), format!("it does not list {name}")))?;
-        let found = record(&file)?;
-        if found != *expected {
-            return Err(Error::format(
-                &file,
-                format!(
-                    "damaged: {} bytes with SHA-256 {}, expected {} bytes with {}",
-                    found.bytes, found.sha256, expected.bytes, expected.sha256
-                ),
-            ));
-        }
-        weights::read(&file)
-    };
-    let (student, optimiser, queue) = (read(STUDENT)?, read(OPTIMISER)?, read(QUEUE)?);
-    let best = manifest.files.contains_key(BEST).then(|| read(BEST)).transpose()?;
-    Ok(Contents { manifest, student, optimiser, queue, best })
+    let listed = folder.join(MANIFEST);
+    if manifest.files.len() > MOST {
+        return Err(Error::format(
+            &listed,
+            format!("it lists {} files, expected at most {MOST}", manifest.files.len()),
+        ));
+    }
+    let mut parts = BTreeMap::new();
+    for (name, expected) in &manifest.files {
+        let part =
+            part_of(name).ok_or_else(|| Error::format(&listed, format!("it lists {name:?}, which is no part")))?;
+        parts.insert(part.to_owned(), read_part(&folder.join(name), expected)?);
+    }
+    Ok(Contents { manifest, parts })
+}
+
+fn read_part(file: &Path, expected: &FileRecord) -> Result<StateDict> {
+    let found = record(file)?;
+    if found != *expected {
+        return Err(Error::format(
+            file,
+            format!(
+                "damaged: {} bytes with SHA-256 {}, expected {} bytes with {}",
+                found.bytes, found.sha256, expected.bytes, expected.sha256
+            ),
+        ));
+    }
+    weights::read(file)
 }
 
 fn read_manifest(folder: &Path) -> Result<Manifest> {

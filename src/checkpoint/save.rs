@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::format::{Contents, FileRecord, MANIFEST};
+use super::format::{Contents, ENDING, FileRecord, MANIFEST, part_of};
 use crate::disk::{self, sync};
 use crate::hash;
 use crate::model::weights;
@@ -35,7 +35,7 @@ pub fn save(path: &Path, contents: &Contents) -> Result<()> {
             path.display()
         )));
     }
-    for state in [&contents.student, &contents.optimiser, &contents.queue] {
+    for state in contents.parts.values() {
         weights::check_finite(&state.tensors).map_err(|error| error.context(path.display()))?;
     }
     fs::create_dir_all(&parent).map_err(|error| Error::io("create", &parent, &error))?;
@@ -83,11 +83,13 @@ fn write_folder(draft: &Path, contents: &Contents) -> Result<()> {
     fs::create_dir(draft).map_err(|error| Error::io("create", draft, &error))?;
     let mut manifest = contents.manifest.clone();
     manifest.files.clear();
-    for (name, state) in contents.files() {
-        let file = draft.join(name);
+    for (part, state) in &contents.parts {
+        let name = format!("{part}{ENDING}");
+        debug_assert_eq!(part_of(&name), Some(part.as_str()));
+        let file = draft.join(&name);
         let tensors: Vec<_> = state.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
         weights::write_borrowed(&file, &tensors, &state.metadata)?;
-        manifest.files.insert(name.to_owned(), record(&file)?);
+        manifest.files.insert(name, record(&file)?);
     }
     let json = serde_json::to_vec_pretty(&manifest)
         .map_err(|error| Error::new(crate::ErrorKind::Internal, format!("the manifest cannot be written: {error}")))?;

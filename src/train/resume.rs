@@ -1,5 +1,6 @@
 //! A run's checkpoint: what is written, and how another process goes on from it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -14,6 +15,13 @@ use crate::distill::queue::QueueSnapshot;
 use crate::model::weights::{HostTensor, StateDict};
 use crate::model::{Load, Network};
 use crate::{Error, ErrorKind, Result};
+
+/// The parts of a checkpoint: the student's weights, the optimiser's velocities by parameter, the queue, and the weights of the best
+/// student so far, where another than the last one is.
+const STUDENT: &str = "student";
+const OPTIMISER: &str = "optimiser";
+const QUEUE: &str = "queue";
+const BEST: &str = "best";
 
 /// Where and how fast a run works may change between nights, not what it computes.
 pub(super) const FREE_SETTINGS: [&str; 12] = [
@@ -72,16 +80,13 @@ impl Distillation {
 
     fn save_of(&self, student: &Network, path: &Path) -> Result<()> {
         let snapshot = with_lock(&self.queue, |queue| queue.snapshot())?;
-        let mut velocities = Vec::new();
-        for (name, velocity) in self.optimiser.velocities() {
-            velocities.push((name.to_owned(), HostTensor::from_tensor(velocity)?));
-        }
         let contents = Contents {
             manifest: Manifest {
                 format: format::FORMAT.to_owned(),
                 library: env!("CARGO_PKG_VERSION").to_owned(),
                 step: self.step,
                 optimiser_steps: self.optimiser.steps(),
+                method: format::SEED.to_owned(),
                 architecture: student.architecture().name().to_owned(),
                 config: serde_json::to_value(&self.config)
                     .map_err(|error| Error::new(ErrorKind::Internal, format!("the configuration: {error}")))?,
@@ -92,22 +97,38 @@ impl Distillation {
                 probe: self.looking.to_value()?,
                 files: Default::default(),
             },
-            student: StateDict { tensors: student.to_state()?.into_iter().collect(), metadata: Default::default() },
-            optimiser: StateDict { tensors: velocities.into_iter().collect(), metadata: Default::default() },
-            queue: snapshot.to_state()?,
-            best: self.looking.best().cloned(),
+            parts: self.parts(student, &snapshot)?,
         };
         checkpoint::save(path, &contents)
+    }
+
+    fn parts(&self, student: &Network, queue: &QueueSnapshot) -> Result<BTreeMap<String, StateDict>> {
+        let plain = |tensors| StateDict { tensors, metadata: Default::default() };
+        let mut velocities = BTreeMap::new();
+        for (name, velocity) in self.optimiser.velocities() {
+            velocities.insert(name.to_owned(), HostTensor::from_tensor(velocity)?);
+        }
+        let mut parts = BTreeMap::from([
+            (STUDENT.to_owned(), plain(student.to_state()?.into_iter().collect())),
+            (OPTIMISER.to_owned(), plain(velocities)),
+            (QUEUE.to_owned(), queue.to_state()?),
+        ]);
+        if let Some(best) = self.looking.best() {
+            parts.insert(BEST.to_owned(), best.clone());
+        }
+        Ok(parts)
     }
 
     /// Goes on where the checkpoint in `path` stopped: the same run, on the CPU bit for bit. Teacher, data set, student
     /// architecture and every setting that shapes the numbers must be the same; nothing is changed when they are not.
     pub fn resume(&mut self, path: &Path) -> Result<()> {
-        let contents = checkpoint::load(path)?;
+        let mut contents = checkpoint::load(path)?;
         let manifest = &contents.manifest;
         self.check_same_run(manifest).map_err(|error| error.context(path.display()))?;
-        let snapshot = QueueSnapshot::from_state(&contents.queue)?;
-        let velocity = |name: &str| contents.optimiser.tensors.get(name).map(HostTensor::to_tensor).transpose();
+        let part = |name: &str| contents.part(name).map_err(|error| error.context(path.display()));
+        let (weights, velocities) = (part(STUDENT)?, part(OPTIMISER)?);
+        let snapshot = QueueSnapshot::from_state(part(QUEUE)?)?;
+        let velocity = |name: &str| velocities.tensors.get(name).map(HostTensor::to_tensor).transpose();
         let optimiser = &mut self.optimiser;
         // The optimiser checks before it writes, and so do student and queue: a misfit leaves all as it was.
         with_lock(&self.student, |student| {
@@ -115,7 +136,7 @@ impl Distillation {
                 let before = queue.snapshot()?;
                 queue.restore(&snapshot)?;
                 let restored = student
-                    .load(&contents.student, Load::Everything)
+                    .load(weights, Load::Everything)
                     .and_then(|_| optimiser.restore(manifest.optimiser_steps, velocity));
                 if restored.is_err() {
                     queue.restore(&before)?;
@@ -124,7 +145,9 @@ impl Distillation {
             })
         })
         .map_err(|error| error.context(path.display()))?;
-        self.looking.restore(path, &manifest.probe, contents.best)?;
+        let best = contents.parts.remove(BEST);
+        let manifest = &contents.manifest;
+        self.looking.restore(path, &manifest.probe, best)?;
         self.fresh_queue = false;
         self.step = manifest.step;
         self.losses.unread.clear();
@@ -143,6 +166,7 @@ impl Distillation {
             }
             Err(Error::mismatch(format!("the checkpoint's {what} is \"{found}\", but this run's is \"{expected}\"")))
         };
+        expect("method", &manifest.method, format::SEED)?;
         expect("student architecture", &manifest.architecture, lock(&self.student)?.architecture().name())?;
         expect("teacher", &manifest.teacher, &self.targets.identity()?)?;
         expect("data set", &manifest.dataset, &self.dataset.as_ref().map_or(String::new(), |d| d.identity()))?;

@@ -297,7 +297,9 @@ fn few_parts_still_give_alarms_and_a_warning() {
         // With enough parts the warning goes.
         few.anomaly.false_alarm_rate = 0.9;
         few.anomaly.held_out = 0.5;
-        opened.add(&dataset((50..62).map(|number| part(number, false))), &few, &CancelToken::new(), &mut |_, _| true).unwrap();
+        opened
+            .add(&dataset((50..62).map(|number| part(number, false))), &few, &CancelToken::new(), &mut |_, _| true)
+            .unwrap();
         assert!(!opened.warnings().text().contains("none of the"), "{}", opened.warnings().text());
         assert!(opened.threshold().rate.is_finite());
     }

@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::alone;
+use seed::ErrorKind;
 use seed::config::Config;
 use seed::data::{Dataset, FrameView, PixelFormat};
 use seed::model::weights::{self, StateDict};
 use seed::model::{Architecture, Head, Network, Teacher};
 use seed::train::{CancelToken, Control, Distillation};
+use serde_json::{Value, json};
 use tch::Device;
 
 const DIM: i64 = 16;
@@ -160,6 +162,53 @@ fn damage_and_other_runs_are_refused() {
     }
     run_a.resume(&path).unwrap();
     assert!(state(&run_a, folder.path()) == before);
+}
+
+/// The checkpoint in `path` with its manifest changed by `change`.
+fn with_manifest(path: &Path, change: impl FnOnce(&mut serde_json::Map<String, Value>)) {
+    let file = path.join("manifest.json");
+    let mut manifest: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    change(manifest.as_object_mut().unwrap());
+    std::fs::write(&file, serde_json::to_vec(&manifest).unwrap()).unwrap();
+}
+
+#[test]
+fn the_parts_of_a_checkpoint_are_named_and_none_lies_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint");
+    let mut run_a = trainer(10);
+    run(&mut run_a, 1);
+    let save = || run_a.save(&path).unwrap();
+    let refused = |kind: ErrorKind, words: &str| {
+        let error = trainer(10).resume(&path).unwrap_err();
+        assert!(error.kind() == kind && error.message().contains(words), "{error}");
+    };
+    // As versions before the parts had names wrote it.
+    save();
+    with_manifest(&path, |manifest| assert_eq!(manifest.remove("method").unwrap(), "seed"));
+    trainer(10).resume(&path).unwrap();
+
+    with_manifest(&path, |manifest| _ = manifest.insert("method".to_owned(), json!("moco_v2")));
+    refused(ErrorKind::Mismatch, "method is \"moco_v2\", but this run's is \"seed\"");
+    save();
+    with_manifest(&path, |manifest| _ = manifest["files"].as_object_mut().unwrap().remove("queue.safetensors"));
+    refused(ErrorKind::Mismatch, "no part \"queue\"");
+    for name in ["../checkpoint/queue.safetensors", "/etc/hostname", ".safetensors", "Queue.safetensors", "queue"] {
+        save();
+        with_manifest(&path, |manifest| {
+            let files = manifest["files"].as_object_mut().unwrap();
+            let record = files.remove("queue.safetensors").unwrap();
+            files.insert(name.to_owned(), record);
+        });
+        refused(ErrorKind::Format, "which is no part");
+    }
+    save();
+    with_manifest(&path, |manifest| {
+        let files = manifest["files"].as_object_mut().unwrap();
+        let record = files["queue.safetensors"].clone();
+        files.extend((0..64).map(|number| (format!("part_{number}.safetensors"), record.clone())));
+    });
+    refused(ErrorKind::Format, "67 files, expected at most 64");
 }
 
 #[test]
