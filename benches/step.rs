@@ -30,6 +30,7 @@ fn main() -> seed::Result<()> {
     for round in 0..WARM_UP + number("--steps", 10usize)?.max(1) {
         let start = Instant::now();
         let settings = StepSettings {
+            strategy: Strategy::Seed,
             temperatures: Temperatures::default(),
             precision,
             learning_rate: 0.03 * batch as f64 / 256.0,

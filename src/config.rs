@@ -59,6 +59,8 @@ pub struct Config {
     pub warmup_steps: u64,
     /// Rows of the queue, K.
     pub queue_capacity: u64,
+    /// What the student learns of the teacher's embeddings, one of [`METHODS`].
+    pub method: String,
     /// What the queue's first rows are, one of [`QUEUE_FILLS`].
     pub queue_fill: String,
     /// τ_S.
@@ -100,6 +102,10 @@ pub struct Config {
     pub chosen: Chosen,
 }
 
+/// The methods of distillation: SEED's similarities over the queue, regression of the embeddings, and contrastive representation
+/// distillation.
+pub const METHODS: [&str; 3] = ["seed", "l2", "binary_contrastive"];
+
 /// "dataset": the teacher's embeddings of the data set, where a run has one. "noise": unit vectors at random, as in the paper.
 pub const QUEUE_FILLS: [&str; 2] = ["dataset", "noise"];
 
@@ -121,6 +127,7 @@ impl Default for Config {
             weight_decay: 1e-4,
             warmup_steps: 0,
             queue_capacity: 65_536,
+            method: METHODS[0].to_owned(),
             queue_fill: QUEUE_FILLS[0].to_owned(),
             temperature_student: 0.2,
             temperature_teacher: 0.01,

@@ -28,7 +28,7 @@ use tch::{Device, Kind, Tensor};
 use crate::{Error, Result};
 
 /// Rows of the queue in one block: large enough for the matrix product, small enough for the cache (B = 256: 8 MiB).
-const BLOCK: i64 = 4096;
+pub(super) const BLOCK: i64 = 4096;
 
 /// The softmax temperatures. `Default`: the paper's τ_S = 0.2 and τ_T = 0.01.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -45,9 +45,9 @@ impl Default for Temperatures {
     }
 }
 
-/// What [`seed_loss`] gives.
+/// The value of a loss, and its gradient.
 #[derive(Debug)]
-pub struct SeedLoss {
+pub struct Loss {
     /// L, 0-dim, on the device of the inputs; reading it waits for the device.
     pub value: Tensor,
     /// ∂L/∂s, (B,C).
@@ -55,8 +55,8 @@ pub struct SeedLoss {
 }
 
 /// The loss and its gradient for unit rows `student` (B,C), `teacher` (B,C) and `queue` (K,C), all float32 or all
-/// float64 on one device. Nothing is recorded for autograd; see [`SeedLoss::backward`].
-pub fn seed_loss(student: &Tensor, teacher: &Tensor, queue: &Tensor, temperatures: Temperatures) -> Result<SeedLoss> {
+/// float64 on one device. Nothing is recorded for autograd; see [`Loss::backward`].
+pub fn seed_loss(student: &Tensor, teacher: &Tensor, queue: &Tensor, temperatures: Temperatures) -> Result<Loss> {
     let _no_grad = tch::no_grad_guard();
     let (rows, width) = check(student, teacher, queue, temperatures)?;
     let student = student.f_detach()?;
@@ -74,7 +74,7 @@ pub fn seed_loss(student: &Tensor, teacher: &Tensor, queue: &Tensor, temperature
     let value = log_sum.f_sub(&cross)?.f_mean(None)?;
     let gradient = mean_student.f_sub(&mean_teacher)?.f_div_scalar(temperatures.student * rows as f64)?;
     debug_assert_eq!(gradient.size(), [rows, width]);
-    Ok(SeedLoss { value, gradient })
+    Ok(Loss { value, gradient })
 }
 
 /// Softmax attention of each of `queries` (n,C) over its own key, a row of `keys` (n,C), and all of `queue` (K,C), as keys
@@ -117,7 +117,7 @@ fn attend_in_blocks(queries: &Tensor, own: Tensor, keys: &Tensor, queue: &Tensor
     Ok((weighted.f_div(&total)?, maximum.f_add(&total.f_log()?)?))
 }
 
-impl SeedLoss {
+impl Loss {
     /// Backpropagates into the graph that made `student` (B,C), the tensor that [`seed_loss`] was given: the gradient of
     /// Σ s·g with g constant is ∂L/∂s.
     pub fn backward(&self, student: &Tensor) -> Result<()> {
@@ -125,31 +125,50 @@ impl SeedLoss {
     }
 }
 
-fn check(student: &Tensor, teacher: &Tensor, queue: &Tensor, temperatures: Temperatures) -> Result<(i64, i64)> {
-    let (s, t, d) = (student.size(), teacher.size(), queue.size());
-    if s.len() != 2 || s != t || d.len() != 2 || d[1] != s[1] || s[0] == 0 || d[0] == 0 {
+/// B and C of rows that fit each other.
+pub(super) fn check_pair(student: &Tensor, teacher: &Tensor) -> Result<(i64, i64)> {
+    let (s, t) = (student.size(), teacher.size());
+    if s.len() != 2 || s != t || s[0] == 0 {
         return Err(Error::invalid(format!(
-            "the loss takes student (B,C), teacher (B,C) and queue (K,C) with B, K ≥ 1; found {s:?}, {t:?} and {d:?}"
+            "the loss takes student (B,C) and teacher (B,C) with B ≥ 1; found {s:?} and {t:?}"
         )));
     }
-    if student.kind() != teacher.kind() || student.kind() != queue.kind() {
+    if student.kind() != teacher.kind() {
         return Err(Error::invalid(format!(
-            "the loss takes one number format; found student {:?}, teacher {:?} and queue {:?}",
+            "the loss takes one number format; found student {:?} and teacher {:?}",
             student.kind(),
             teacher.kind(),
-            queue.kind()
         )));
     }
     if !matches!(student.kind(), Kind::Float | Kind::Double) {
         // Half precision cannot hold logits divided by a small temperature (method: τ_T down to 1e-4).
         return Err(Error::invalid(format!("the loss is computed in float32 or float64, not in {:?}", student.kind())));
     }
+    Ok((s[0], s[1]))
+}
+
+/// As [`check_pair`], with the queue that they are compared with.
+pub(super) fn check(
+    student: &Tensor,
+    teacher: &Tensor,
+    queue: &Tensor,
+    temperatures: Temperatures,
+) -> Result<(i64, i64)> {
+    let (rows, width) = check_pair(student, teacher)?;
+    let d = queue.size();
+    if d.len() != 2 || d[1] != width || d[0] == 0 || queue.kind() != student.kind() {
+        return Err(Error::invalid(format!(
+            "the loss takes a queue (K,C) with K ≥ 1 beside rows (B,{width}) in {:?}; found {d:?} in {:?}",
+            student.kind(),
+            queue.kind()
+        )));
+    }
     for (name, value) in [("student", temperatures.student), ("teacher", temperatures.teacher)] {
         if !(value.is_finite() && value > 0.0) {
             return Err(Error::invalid(format!("the {name}'s temperature is {value}, expected a number above 0")));
         }
     }
-    Ok((s[0], s[1]))
+    Ok((rows, width))
 }
 
 /// The naive form, (B,K+1) logits in memory, for tests and benches only.
@@ -166,13 +185,14 @@ pub fn naive_loss(student: &Tensor, teacher: &Tensor, queue: &Tensor, temperatur
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use tch::IndexOp;
 
     use super::*;
     use crate::model::unit_rows;
 
-    fn random(rows: i64, seed: u64) -> Tensor {
+    /// (rows, 16) in float64.
+    pub fn random(rows: i64, seed: u64) -> Tensor {
         use rand_distr::{Distribution, StandardNormal};
         let mut generator = <rand_chacha::ChaCha8Rng as rand_core::SeedableRng>::seed_from_u64(seed);
         let numbers: Vec<f64> = (0..rows * 16).map(|_| StandardNormal.sample(&mut generator)).collect();

@@ -1,4 +1,4 @@
-//! SEED itself: the teacher's queue, the loss over it, one step of distillation, and the bank
+//! SEED itself: the teacher's queue, the loss over it and those it is compared with, one step of distillation, and the bank
 //! that spares the teacher, or embeddings that were made elsewhere.
 
 pub mod bank;
@@ -8,6 +8,7 @@ pub mod loss;
 mod npy;
 pub mod queue;
 pub mod step;
+pub mod strategy;
 pub mod targets;
 mod unread;
 pub mod views;
@@ -16,5 +17,6 @@ pub use bank::Bank;
 pub use image_targets::{ImageEmbeddings, ImageTargets};
 pub use loss::{Temperatures, seed_loss};
 pub use queue::Queue;
+pub use strategy::Strategy;
 pub use targets::{Asking, Targets};
 pub use unread::UnreadTargets;

@@ -2,15 +2,16 @@
 //!
 //! ```text
 //! s = student(x)/‖·‖   t = teacher(x)/‖·‖     both see the same view x (B,3,H,W); t comes first (`Targets`)
-//! L = seed_loss(s, t, D)                      over the queue as it was before this batch
+//! L = loss(s, t, D)                           over the queue as it was before this batch
 //! backward, SGD                               through s only
 //! D ← enqueue(t)
 //! ```
 
 use tch::{Kind, Tensor};
 
-use super::loss::{Temperatures, seed_loss};
+use super::loss::Temperatures;
 use super::queue::Queue;
+use super::strategy::Strategy;
 use crate::Result;
 use crate::model::{Mode, Network, unit_rows};
 use crate::optim::Sgd;
@@ -19,6 +20,8 @@ use crate::torch::{Autocast, caught};
 /// The numbers that one step needs beside its networks.
 #[derive(Debug, Clone, Copy)]
 pub struct StepSettings {
+    /// What is learned.
+    pub strategy: Strategy,
     /// τ_S and τ_T.
     pub temperatures: Temperatures,
     /// Number format of both forward passes: float32 or bfloat16. Loss and weights are float32.
@@ -121,7 +124,7 @@ fn forward_backward(
         student.forward(images, Mode::Train { noise: settings.noise })?
     };
     let embedding = unit_rows(&output.f_to_kind(Kind::Float)?)?; // s, (B,C)
-    let mut loss = seed_loss(&embedding, target, queue.rows(), settings.temperatures)?;
+    let mut loss = settings.strategy.loss(&embedding, target, queue.rows(), settings.temperatures)?;
     if share != 1.0 {
         loss.value = loss.value.f_mul_scalar(share)?;
         loss.gradient = loss.gradient.f_mul_scalar(share)?;
@@ -149,6 +152,7 @@ mod tests {
         let half = Tensor::from_slice(&wave).view([3, 3, 32, 32]);
         let images = Tensor::cat(&[&half, &half], 0);
         let settings = StepSettings {
+            strategy: Strategy::Seed,
             temperatures: Temperatures::default(),
             precision: Kind::Float,
             learning_rate: 1.0,

@@ -9,9 +9,9 @@ use tch::{Device, Kind, Tensor};
 use crate::config::Config;
 use crate::config::to_usize;
 use crate::data::{Dataset, Loader};
-use crate::distill::Temperatures;
 use crate::distill::queue::Queue;
 use crate::distill::step::{StepSettings, distill};
+use crate::distill::{Strategy, Temperatures};
 use crate::model::{Network, Teacher, unit_rows};
 use crate::optim::Sgd;
 use crate::{Result, device, torch};
@@ -86,6 +86,7 @@ pub(super) fn cost(
     let views = images(i64::from(config.view.channels))?;
     let step = |number: usize| -> Result<()> {
         let settings = StepSettings {
+            strategy: Strategy::Seed,
             temperatures: Temperatures { student: config.temperature_student, teacher: config.temperature_teacher },
             precision,
             learning_rate: 1e-6,

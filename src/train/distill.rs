@@ -21,7 +21,7 @@ use crate::data::{Batch, Dataset, Frame, Loader};
 use crate::distill::queue::Queue;
 use crate::distill::step::{StepSettings, distill};
 use crate::distill::views::upload;
-use crate::distill::{Asking, Targets, Temperatures};
+use crate::distill::{Asking, Strategy, Targets, Temperatures};
 use crate::finite::Names;
 use crate::model::Head;
 use crate::optim::{Cosine, Sgd};
@@ -38,6 +38,7 @@ pub struct Distillation {
     pub(super) queue: SharedQueue,
     pub(super) optimiser: Sgd,
     pub(super) dataset: Option<Arc<Dataset>>,
+    strategy: Strategy,
     schedule: Cosine,
     pub(super) step: u64,
     // Losses whose values were not read yet, so that no step waits for the device.
@@ -111,6 +112,7 @@ impl Distillation {
         }
         let base = config.learning_rate * config.batch_size as f64 / 256.0;
         let schedule = Cosine { base, warmup: config.warmup_steps, total };
+        let strategy = strategy(&config, dataset.as_deref())?;
         let record = None;
         let step = 0;
         Ok(Self {
@@ -122,6 +124,7 @@ impl Distillation {
             queue,
             optimiser,
             dataset,
+            strategy,
             schedule,
             step,
             losses: Losses::default(),
@@ -273,6 +276,7 @@ impl Distillation {
         let asking = Asking { precision: self.precision, pieces, names };
         let target = self.targets.of_step(images, batch, &self.config.view, &asking)?;
         let settings = StepSettings {
+            strategy: self.strategy,
             temperatures: Temperatures {
                 student: self.config.temperature_student,
                 teacher: self.config.temperature_teacher,
@@ -336,6 +340,18 @@ impl Method for Distillation {
 
     fn save(&mut self) -> Result<()> {
         self.checkpoint_if_configured()
+    }
+}
+
+/// What the setting "method" asks for.
+fn strategy(config: &Config, dataset: Option<&Dataset>) -> Result<Strategy> {
+    match (config.method.as_str(), dataset) {
+        ("l2", _) => Ok(Strategy::L2),
+        ("binary_contrastive", Some(dataset)) => Ok(Strategy::BinaryContrastive { images: dataset.len() as u64 }),
+        ("binary_contrastive", None) => Err(Error::invalid(
+            "method binary_contrastive weighs its negatives by the number of images, but the run has no data set: give the trainer one",
+        )),
+        _ => Ok(Strategy::Seed),
     }
 }
 

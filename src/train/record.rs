@@ -45,8 +45,12 @@ impl Distillation {
             Value::Object(all) => all.into_iter().filter(|(key, _)| !FREE_SETTINGS.contains(&key.as_str())).collect(),
             _ => Map::new(),
         };
+        let method = match self.config.method.as_str() {
+            "seed" => "SEED",
+            other => other,
+        };
         let mut about = json!({
-            "method": "SEED",
+            "method": method,
             "teacher": teacher,
             "images": self.dataset.as_ref().map(|dataset| dataset.len()),
             "skipped_images": self.dataset.as_ref().map(|dataset| dataset.skipped().len()),

@@ -10,7 +10,7 @@ use super::board::Board;
 use super::distill::Distillation;
 use super::shared::{lock, with_lock};
 use crate::checkpoint::{self, Contents, Manifest, format};
-use crate::config::{ProbeConfig, QUEUE_FILLS};
+use crate::config::{METHODS, ProbeConfig, QUEUE_FILLS};
 use crate::distill::queue::QueueSnapshot;
 use crate::model::weights::{HostTensor, StateDict};
 use crate::model::{Load, Network};
@@ -43,6 +43,7 @@ pub(super) const FREE_SETTINGS: [&str; 12] = [
 /// What a setting was before there was a key for it, so that older checkpoints stay the same runs.
 fn before_the_key(key: &str) -> Value {
     match key {
+        "method" => json!(METHODS[0]),
         "queue_fill" => json!(QUEUE_FILLS[1]),
         "probe" => json!(ProbeConfig { images: 0, ..ProbeConfig::default() }),
         _ => Value::Null,
@@ -86,7 +87,7 @@ impl Distillation {
                 library: env!("CARGO_PKG_VERSION").to_owned(),
                 step: self.step,
                 optimiser_steps: self.optimiser.steps(),
-                method: format::SEED.to_owned(),
+                method: self.config.method.clone(),
                 architecture: student.architecture().name().to_owned(),
                 config: serde_json::to_value(&self.config)
                     .map_err(|error| Error::new(ErrorKind::Internal, format!("the configuration: {error}")))?,
@@ -166,7 +167,7 @@ impl Distillation {
             }
             Err(Error::mismatch(format!("the checkpoint's {what} is \"{found}\", but this run's is \"{expected}\"")))
         };
-        expect("method", &manifest.method, format::SEED)?;
+        expect("method", &manifest.method, &self.config.method)?;
         expect("student architecture", &manifest.architecture, lock(&self.student)?.architecture().name())?;
         expect("teacher", &manifest.teacher, &self.targets.identity()?)?;
         expect("data set", &manifest.dataset, &self.dataset.as_ref().map_or(String::new(), |d| d.identity()))?;
