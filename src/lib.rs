@@ -25,6 +25,7 @@ pub mod model;
 pub mod night;
 pub mod optim;
 pub mod recipe;
+pub mod report;
 mod shutdown;
 pub mod store;
 pub mod torch;

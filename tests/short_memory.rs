@@ -12,9 +12,9 @@ use image::{DynamicImage, ImageFormat};
 use seed::data::decode::decode_bytes;
 use seed::data::labels::FolderLabels;
 use seed::data::{Dataset, Encoding, Frame, FrameView, PixelFormat, RawFrame};
-use seed::eval::report::{ClassImages, HeatFigure, MapImages};
-use seed::eval::{Confusion, Embeddings, MapConfig, MapMethod, Report, SheetRow, Thumbnail, embedding_map};
+use seed::eval::{Confusion, Embeddings, MapConfig, MapMethod, embedding_map};
 use seed::memory::MARGIN;
+use seed::report::{ClassImages, HeatFigure, MapImages, Report, SheetRow, Thumbnail};
 use seed::{Error, ErrorKind, Result};
 use written::encoded;
 

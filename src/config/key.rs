@@ -87,22 +87,10 @@ pub fn keys() -> impl Iterator<Item = &'static (&'static str, Slot)> {
 /// The place of `key`; an unknown one is refused, with the nearest known one.
 pub(super) fn slot(key: &str) -> Result<&'static Slot> {
     keys().find(|(name, _)| *name == key).map(|(_, slot)| slot).ok_or_else(|| {
-        let nearest = keys().map(|(name, _)| *name).min_by_key(|name| distance(key, name)).unwrap_or("");
+        // Of a word without end the beginning tells enough.
+        let beginning: String = key.chars().take(64).collect();
+        let nearest =
+            keys().map(|(name, _)| *name).min_by_key(|name| strsim::levenshtein(&beginning, name)).unwrap_or("");
         Error::new(ErrorKind::Config, format!("unknown key \"{key}\"; the nearest known key is \"{nearest}\""))
     })
-}
-
-/// Levenshtein's edit distance, of at most 64 characters of each word.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(64).collect(), b.chars().take(64).collect());
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let next = (diagonal + usize::from(x != y)).min(row[j] + 1).min(row[j + 1] + 1);
-            diagonal = std::mem::replace(&mut row[j + 1], next);
-        }
-    }
-    row[b.len()]
 }

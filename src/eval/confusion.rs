@@ -149,7 +149,7 @@ impl Confusion {
         Ok((head.collect(), names.iter().enumerate().map(row).collect()))
     }
 
-    pub(super) fn check_names(&self, names: &[String]) -> Result<()> {
+    pub(crate) fn check_names(&self, names: &[String]) -> Result<()> {
         if names.len() != self.classes {
             return Err(Error::invalid(format!("{} names for {} classes", names.len(), self.classes)));
         }

@@ -20,7 +20,6 @@ pub mod judgement;
 pub mod knn;
 pub mod neighbours;
 pub mod regions;
-pub mod report;
 pub mod roc;
 pub mod selective;
 
@@ -36,6 +35,5 @@ pub use judgement::{Judgement, judge};
 pub use knn::{KnnConfig, KnnScore, SplitScores, Spread, classify, evaluate, evaluate_splits, score};
 pub use neighbours::{Neighbours, nearest, nearest_to};
 pub use regions::{Heat, region_overlap};
-pub use report::{Report, SheetRow, Thumbnail};
 pub use roc::{auroc, auroc_one_against_rest};
 pub use selective::Selected;

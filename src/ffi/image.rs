@@ -9,7 +9,7 @@ use super::pointers::{array, check_optional, check_out, fill, put, text};
 use crate::data::decode::decode_bytes;
 use crate::data::{Encoding, Frame, FrameView, PixelFormat, RawFrame};
 use crate::disk::write_whole;
-use crate::eval::report::heat_picture;
+use crate::report::heat_picture;
 use crate::{Error, ErrorKind, Result};
 
 /// One byte of grey a pixel.

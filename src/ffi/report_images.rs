@@ -14,9 +14,9 @@ use super::pointers::{self, array, text};
 use super::report::{seed_report, texts, thumbnail_with};
 use super::store::check_size;
 use crate::data::Dataset;
-use crate::eval::report::{ClassImages, HeatFigure, MapImages};
 use crate::eval::{Confusion, MapConfig, MapMethod, embedding_map};
 use crate::memory::gathered;
+use crate::report::{ClassImages, HeatFigure, MapImages};
 use crate::{Error, ErrorKind, Result};
 
 /// The two principal components.

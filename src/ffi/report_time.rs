@@ -9,7 +9,7 @@ use super::handle::with_mut;
 use super::pointers::{array, text};
 use super::report::seed_report;
 use super::store::check_size;
-use crate::eval::report::Moment;
+use crate::report::Moment;
 
 /// Adds a measurement at `time_us` (microseconds since 1970, UTC) to a series of a chart over time; chart and series stand where they
 /// were first named. `low` and `high` are its confidence interval, which is drawn as a band along the series, or NAN both.

@@ -4,9 +4,8 @@ use jiff::Timestamp;
 
 use super::evaluation::Gate;
 use super::history::{Line, Pair};
-use crate::eval::Report;
-use crate::eval::report::Moment;
 use crate::gate::Criterion;
+use crate::report::{Moment, Report};
 
 /// A figure and the ends of its interval, where it has one.
 type Found = (f64, Option<(f64, f64)>);

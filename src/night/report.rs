@@ -7,10 +7,10 @@ use super::history::{self, Line, OldNew, Pair, Values};
 use super::shown::ShownFrames;
 use super::{Work, charts, chosen};
 use crate::data::{EncodedImage, Frame};
-use crate::eval::report::{ClassImages, Figure, MapImages};
-use crate::eval::{Judgement, MapConfig, Report, SheetRow, Thumbnail, embedding_map};
+use crate::eval::{Judgement, MapConfig, embedding_map};
 use crate::gate::Criterion;
 use crate::model::student_file::read_about;
+use crate::report::{ClassImages, Figure, MapImages, Report, SheetRow, Thumbnail};
 use crate::train::{Control, in_background};
 use crate::{Error, ErrorKind, Result};
 

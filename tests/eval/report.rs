@@ -2,8 +2,8 @@
 
 use seed::data::random::{Purpose, generator, unit};
 use seed::data::{Dataset, Frame};
-use seed::eval::report::{ClassImages, Figure, HeatFigure, MapImages, Moment};
-use seed::eval::{Confusion, Embeddings, MapConfig, MapMethod, Report, SheetRow, Thumbnail, embedding_map};
+use seed::eval::{Confusion, Embeddings, MapConfig, MapMethod, embedding_map};
+use seed::report::{ClassImages, Figure, HeatFigure, MapImages, Moment, Report, SheetRow, Thumbnail};
 
 /// Names that a folder may have, and what a page must make of them.
 const HOSTILE: [&str; 4] =

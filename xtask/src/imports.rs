@@ -4,7 +4,7 @@ use std::path::Path;
 
 /// The modules that each module may name as `crate::…`, lowest first. A module may always name itself; ffi names all, and
 /// nothing names ffi.
-const ALLOWED: [(&str, &[&str]); 26] = [
+const ALLOWED: [(&str, &[&str]); 27] = [
     ("error", &[]),
     ("disk", &["error"]),
     ("file_lock", &["error"]),
@@ -25,6 +25,7 @@ const ALLOWED: [(&str, &[&str]); 26] = [
     ("distill", &["error", "disk", "finite", "warnings", "hash", "memory", "torch", "data", "model", "optim"]),
     ("checkpoint", &["error", "disk", "hash", "memory", "model"]),
     ("eval", &["error", "warnings", "disk", "memory", "data"]),
+    ("report", &["error", "disk", "memory", "data", "eval"]),
     (
         "infer",
         &["error", "finite", "shutdown", "warnings", "memory", "torch", "device", "data", "config", "model", "eval"],
@@ -67,6 +68,7 @@ const ALLOWED: [(&str, &[&str]); 26] = [
             "optim",
             "distill",
             "eval",
+            "report",
             "train",
         ],
     ),
@@ -87,6 +89,7 @@ const ALLOWED: [(&str, &[&str]); 26] = [
             "config",
             "model",
             "eval",
+            "report",
             "infer",
             "train",
             "gate",

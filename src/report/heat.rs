@@ -309,7 +309,7 @@ fn write_scale(low: f32, high: f32, threshold: Option<f32>, out: &mut dyn Write)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::eval::report::text_of;
+    use crate::report::text_of;
 
     #[test]
     fn a_picture_has_the_frame_where_it_is_quiet_and_the_darkest_colour_where_it_is_not() {

@@ -86,7 +86,7 @@ impl Sheet {
 mod tests {
     use super::*;
     use crate::data::Frame;
-    use crate::eval::report::text_of;
+    use crate::report::text_of;
 
     fn grey(key: u64, width: u32, height: u32) -> Thumbnail {
         let pixels = (0..width * height).map(|i| (i % 251) as u8).collect();

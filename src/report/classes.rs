@@ -212,7 +212,7 @@ impl ClassSheet {
 mod tests {
     use super::*;
     use crate::data::Frame;
-    use crate::eval::report::text_of;
+    use crate::report::text_of;
 
     fn numbers(sheet: &ClassSheet, class: usize) -> Vec<Vec<u64>> {
         sheet.rows[class].2.iter().map(|column| column.iter().map(Thumbnail::key).collect()).collect()

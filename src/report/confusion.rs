@@ -144,7 +144,7 @@ fn share(value: Option<f64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::eval::report::text_of;
+    use crate::report::text_of;
 
     #[test]
     fn cells_say_counts_and_shares_of_the_row() {

@@ -208,8 +208,8 @@ fn note(map: &EmbeddingMap) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::eval::report::text_of;
     use crate::eval::{Embeddings, MapConfig, embedding_map};
+    use crate::report::text_of;
 
     #[test]
     fn a_map_has_a_sign_for_each_image_and_a_legend() {

@@ -7,7 +7,7 @@
 //! A page of pictures has megabytes: it is written part by part and never in memory as a whole, but for who asks for its text.
 //!
 //! ```
-//! use seed::eval::Report;
+//! use seed::report::Report;
 //! let mut report = Report::new("Distillation");
 //! report.paragraph("Student against teacher.");
 //! report.table("kNN", &["network", "recall"], &[vec!["student".into(), "0.71".into()]])?;
@@ -22,7 +22,7 @@ mod classes;
 mod confusion;
 mod contour;
 mod heat;
-pub(in crate::eval) mod html;
+pub(in crate::report) mod html;
 mod map;
 mod sheet;
 mod table;
@@ -39,9 +39,9 @@ pub use table::Figure;
 pub(crate) use table::bytes_of_cell;
 pub use thumbnail::Thumbnail;
 
-use super::{Confusion, EmbeddingMap};
 use crate::disk::replace;
 use crate::error::{Error, ErrorKind, Result};
+use crate::eval::{Confusion, EmbeddingMap};
 use crate::memory::Written;
 use chart::{Chart, Point};
 use classes::ClassSheet;

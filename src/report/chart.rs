@@ -294,7 +294,7 @@ fn thin(points: Vec<Point>) -> Vec<Point> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::eval::report::text_of;
+    use crate::report::text_of;
 
     #[test]
     fn odd_values_are_survived() {
