@@ -511,7 +511,7 @@ typedef struct seed_cancel_token seed_cancel_token;
 typedef struct seed_classifier seed_classifier;
 
 /*
- Settings of a run or a session, under string keys; docs/abi.md lists them with bounds and defaults. Objects made with a
+ Settings of a run or a session, under string keys; docs/settings.md lists them with bounds and defaults. Objects made with a
  configuration keep a copy: changing it later changes nothing of theirs.
 
  "learning_rate" is for 256 images a step: a run's highest rate is learning_rate·batch_size/256, so 0.2 at a batch of 32 is 0.025.

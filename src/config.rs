@@ -32,7 +32,7 @@ pub struct Config {
     pub seed: u64,
     /// "auto", "cpu" or "cuda:N".
     pub device: String,
-    /// "auto", "fp32" or "bf16"; loss and weights are float32 always.
+    /// Number format of both networks' forward passes; loss and weights are float32 always. "auto": bf16 where the device computes in it.
     pub precision: String,
     /// What a session gives: "embedding" (unit rows, as distilled) or "features" (the backbone's, before the head).
     pub output: String,
@@ -59,13 +59,14 @@ pub struct Config {
     pub warmup_steps: u64,
     /// Rows of the queue, K.
     pub queue_capacity: u64,
-    /// What the student learns of the teacher's embeddings, one of [`METHODS`].
+    /// What the student learns of the teacher's embeddings: SEED's similarities over the queue; "l2", each embedding as it is;
+    /// "binary_contrastive", contrastive representation distillation, which needs a data set.
     pub method: String,
-    /// What the queue's first rows are, one of [`QUEUE_FILLS`].
+    /// What the queue's first rows are: the teacher's embeddings of the data set, where a run has one, or noise as in the paper.
     pub queue_fill: String,
-    /// τ_S.
+    /// τ_S, which divides the student's similarities; τ of "binary_contrastive".
     pub temperature_student: f64,
-    /// τ_T.
+    /// τ_T, which divides the teacher's similarities: the smaller, the fewer neighbours count.
     pub temperature_teacher: f64,
     /// Width of the embedding, C. 0: the teacher's; the student then has no projection head until its run is made.
     pub embedding_dim: u64,

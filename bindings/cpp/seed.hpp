@@ -853,7 +853,7 @@ private:
 class Dataset;
 class Teacher;
 
-/// Settings of a run or a session. Objects made with a configuration keep a copy. docs/abi.md lists the keys.
+/// Settings of a run or a session. Objects made with a configuration keep a copy. docs/settings.md lists the keys.
 class Config : public Handle<seed_config, seed_config_free> {
 public:
   using Handle::Handle;

@@ -5,7 +5,7 @@ import "C"
 
 import "time"
 
-// Config holds the settings of a run or a session, under string keys; docs/abi.md lists them with bounds and defaults.
+// Config holds the settings of a run or a session, under string keys; docs/settings.md lists them with bounds and defaults.
 // Objects made with a configuration keep a copy: changing it later changes nothing of theirs. For one goroutine at a time.
 // "learning_rate" is for 256 images a step: a run takes learning_rate·batch_size/256.
 type Config struct {

@@ -51,9 +51,9 @@ pub struct ViewConfig {
     pub crop_scale_min: f64,
     /// Largest share of the frame's area that a crop covers.
     pub crop_scale_max: f64,
-    /// Smallest width / height of a crop; under [`Resize::Whole`] as many times the frame's own.
+    /// Smallest width / height of a crop; where `resize` is "whole" as many times the frame's own.
     pub crop_ratio_min: f64,
-    /// Largest width / height of a crop; under [`Resize::Whole`] as many times the frame's own.
+    /// Largest width / height of a crop; where `resize` is "whole" as many times the frame's own.
     pub crop_ratio_max: f64,
     /// How often the colours are changed.
     pub jitter_probability: f64,
@@ -79,7 +79,7 @@ pub struct ViewConfig {
     pub mean: [f64; 3],
     /// Divides red, green and blue afterwards.
     pub std: [f64; 3],
-    /// Where the views of a training step are made, one of [`VIEW_DEVICES`].
+    /// Where the views of a training step are made, by the loader's threads whole, or there only cropped and resized, and the rest in batch on the run's device.
     pub device: String,
 }
 

@@ -9,7 +9,7 @@ use super::pointers::{check_out, fill_text, put, put_new, text};
 use crate::config::{Config, Value};
 use crate::{Error, ErrorKind};
 
-/// Settings of a run or a session, under string keys; docs/abi.md lists them with bounds and defaults. Objects made with a
+/// Settings of a run or a session, under string keys; docs/settings.md lists them with bounds and defaults. Objects made with a
 /// configuration keep a copy: changing it later changes nothing of theirs.
 ///
 /// "learning_rate" is for 256 images a step: a run's highest rate is learning_rate·batch_size/256, so 0.2 at a batch of 32 is 0.025.

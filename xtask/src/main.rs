@@ -14,6 +14,7 @@ mod imports;
 mod licences;
 mod links;
 mod prototypes;
+mod settings;
 mod setup;
 mod test;
 mod tidy;
@@ -31,6 +32,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   test [AREA [FILTER]]
                    set up, then run every check and test, or the tests of one area whose names contain FILTER
   tidy             import direction, file sizes, header drift, fmt, clippy
+  settings [--check]  write docs/settings.md, or compare it with src/config
   header [--check] write include/seed.h and seed.sym, or compare them with src/ffi
   abi [--accept]   the ABI of include/seed.h against include/seed.abi; --accept takes over what changed
   asan             the library's own code and the C programs under the address sanitizer: minutes, and 2 GB in target/asan
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Some("demo") => demo::run(rest),
         Some("test") => test::run(rest),
         Some("tidy") => setup::run().and_then(|()| tidy::run()),
+        Some("settings") => settings::run(rest.iter().any(|word| word == "--check")),
         Some("header") => header::run(rest.iter().any(|word| word == "--check")),
         Some("abi") => abi::run(rest.iter().any(|word| word == "--accept")),
         Some("asan") => setup::run().and_then(|()| asan::run()),

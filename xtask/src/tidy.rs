@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::{Outcome, call, cargo, header, imports, root};
+use crate::{Outcome, call, cargo, header, imports, root, settings};
 
 /// More lines than this are more than one concept.
 const LONGEST_FILE: usize = 420;
@@ -31,9 +31,10 @@ pub fn run() -> Outcome {
         return Err(wrong.join("\n"));
     }
     header::run(true)?;
+    settings::run(true)?;
     call(cargo().args(["fmt", "--all", "--check"]))?;
     call(cargo().args(["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
-    println!("tidy: imports, sizes, names, header, fmt and clippy are in order");
+    println!("tidy: imports, sizes, names, header, settings, fmt and clippy are in order");
     Ok(())
 }
 

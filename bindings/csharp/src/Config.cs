@@ -3,7 +3,7 @@ using System;
 namespace LibSeed
 {
     /// <summary>
-    /// Settings of a run or a session, under string keys; docs/abi.md lists them with bounds and defaults. Objects made with a
+    /// Settings of a run or a session, under string keys; docs/settings.md lists them with bounds and defaults. Objects made with a
     /// configuration keep a copy: changing it later changes nothing of theirs. For one thread at a time; others get
     /// <see cref="ErrorCode.Busy"/>.
     /// "learning_rate" is for 256 images a step: a run takes learning_rate·batch_size/256.
