@@ -22,8 +22,8 @@ static void check(seed_error *error) {
 static int32_t on_progress(const seed_distil_progress *progress, void *user_data) {
   static const char *const stages[] = {"", "plan", "teacher", "distil", "report"};
   double *last = user_data;
-  int whole = progress->stage != SEED_DISTIL_RUN || progress->done == progress->total;
-  if (!whole && progress->elapsed_seconds - *last < 5 && progress->done > 1) return 0;
+  int ends = progress->done <= 1 || progress->done == progress->total; /* a stage's first and last report, and one in five seconds */
+  if (!ends && progress->elapsed_seconds - *last < 5) return 0;
   *last = progress->elapsed_seconds;
   printf("%6.1f s  %-8s %llu / %llu", progress->elapsed_seconds, stages[progress->stage], (unsigned long long)progress->done,
          (unsigned long long)progress->total);
