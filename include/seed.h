@@ -44,7 +44,7 @@ struct DLManagedTensorVersioned;
 /*
  The ABI that this header describes; pass it to seed_init.
  */
-#define SEED_ABI_VERSION 1
+#define SEED_ABI_VERSION 2
 
 /*
  No error.
@@ -494,8 +494,8 @@ struct DLManagedTensorVersioned;
 typedef struct seed_anomaly seed_anomaly;
 
 /*
- A finished or unfinished bank that is open for reading; its file is locked against seed_bank_fill. Trainers hold what
- they use. All functions may be called from several threads at once.
+ A finished or unfinished bank that is open for reading; its file is locked against seed_bank_fill. Teachers and trainers hold
+ what they use. All functions may be called from several threads at once.
  */
 typedef struct seed_bank seed_bank;
 
@@ -537,7 +537,7 @@ typedef struct seed_distilled seed_distilled;
 typedef struct seed_drift seed_drift;
 
 /*
- A table of embeddings, one row an image, that a teacher made elsewhere. Never changes; trainers hold what they use. All
+ A table of embeddings, one row an image, that a teacher made elsewhere. Never changes; teachers and trainers hold what they use. All
  functions may be called from several threads at once.
  */
 typedef struct seed_embeddings seed_embeddings;
@@ -592,9 +592,10 @@ typedef struct seed_store seed_store;
 typedef struct seed_student seed_student;
 
 /*
- What is learned from: a frozen network, a TorchScript file, or an engine of the application
- (seed_teacher_from_callback). Trainers and sessions hold what they use. All functions may be called from several threads
- at once.
+ What is learned from: a frozen network, a TorchScript file, an engine of the application (seed_teacher_from_callback), or what
+ a teacher said before and that was stored (seed_teacher_from_bank, seed_teacher_from_embeddings). A stored one serves
+ seed_trainer_new; what has to show a teacher images refuses it with SEED_ERROR_UNSUPPORTED. Trainers and sessions hold what they
+ use. All functions may be called from several threads at once.
  */
 typedef struct seed_teacher seed_teacher;
 
@@ -2273,6 +2274,31 @@ SEED_MUST_USE seed_error *seed_teacher_load_torchscript(const char *path,
                                           seed_teacher **out);
 
 /*
+ Makes a teacher of `bank`: a run over it has the loss of the run with the teacher in the loop, to float16 rounding, and no network
+ of the teacher is needed. seed_trainer_new wants a finished bank that holds the views that its configuration asks for
+ ("view_count", "seed" and the settings of the views) of its data set, which is not NULL then. seed_trainer_step is refused. The
+ teacher holds the bank, also after seed_bank_free. The caller frees it.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT; whether the bank fits a run is judged by seed_trainer_new.
+ */
+SEED_MUST_USE seed_error *seed_teacher_from_bank(const seed_bank *bank,
+                                   seed_teacher **out);
+
+/*
+ Makes a teacher of `embeddings`: every view of an image has one target, the image's own row. Rows are found by the names of the
+ images (seed_dataset_name) where the embeddings have names, else row i is image i's, when seed_trainer_new is given the data set,
+ which is not NULL then. An image may lack a row, or have one of zeros, only where it cannot be read. seed_trainer_step is refused.
+ The teacher holds the embeddings, also after seed_embeddings_free. The caller frees it.
+
+ The target does not follow the crop, as it does with a network or a bank, so keep the views mild ("view.crop_scale_min"
+ near 1); where the teacher can be run here, seed_bank_fill learns more from it.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT; whether the embeddings fit a data set is judged by seed_trainer_new.
+ */
+SEED_MUST_USE seed_error *seed_teacher_from_embeddings(const seed_embeddings *embeddings,
+                                         seed_teacher **out);
+
+/*
  The width of the teacher's embedding; set "embedding_dim" to it before making the student.
  */
 SEED_MUST_USE seed_error *seed_teacher_dim(const seed_teacher *teacher, int64_t *out);
@@ -2280,7 +2306,7 @@ SEED_MUST_USE seed_error *seed_teacher_dim(const seed_teacher *teacher, int64_t 
 /*
  The number of parameters.
 
- Errors: SEED_ERROR_UNSUPPORTED for an engine of the application, which libseed cannot look into.
+ Errors: SEED_ERROR_UNSUPPORTED for an engine of the application, which libseed cannot look into, and a stored teacher.
  */
 SEED_MUST_USE seed_error *seed_teacher_parameter_count(const seed_teacher *teacher, int64_t *out);
 
@@ -2565,9 +2591,11 @@ void seed_embeddings_free(seed_embeddings *embeddings);
 
 /*
  Makes a run that distils `teacher` into `student`. `queue` NULL: a new one of "queue_capacity". `dataset` NULL: the
- application brings its own batches by seed_trainer_step, and "steps" must be set. The caller frees the trainer.
+ application brings its own batches by seed_trainer_step, and "steps" must be set; a stored teacher (seed_teacher_from_bank,
+ seed_teacher_from_embeddings) knows the images of a data set only, so it needs one. The caller frees the trainer.
 
- Errors: SEED_ERROR_MISMATCH when the widths of the embeddings or the devices differ.
+ Errors: SEED_ERROR_MISMATCH when the widths of the embeddings or the devices differ; for a stored teacher, with the reason, when
+ the bank is stale or not finished, or images have no row, listing their names.
  */
 SEED_MUST_USE seed_error *seed_trainer_new(const seed_config *config,
                              const seed_student *student,
@@ -2575,37 +2603,6 @@ SEED_MUST_USE seed_error *seed_trainer_new(const seed_config *config,
                              const seed_queue *queue,
                              const seed_dataset *dataset,
                              seed_trainer **out);
-
-/*
- As seed_trainer_new, but the targets come from `bank` and no teacher is needed. The bank must be finished and hold the
- views that `config` asks for ("view_count", "seed" and the settings of the views) of this `dataset`, which is not NULL.
- The loss is that of the run with the teacher in the loop, to float16 rounding. seed_trainer_step is refused.
-
- Errors: SEED_ERROR_MISMATCH with the reason when the bank is stale or not finished, or the widths differ.
- */
-SEED_MUST_USE seed_error *seed_trainer_new_with_bank(const seed_config *config,
-                                       const seed_student *student,
-                                       const seed_bank *bank,
-                                       const seed_queue *queue,
-                                       const seed_dataset *dataset,
-                                       seed_trainer **out);
-
-/*
- As seed_trainer_new, but every view of an image has one target: the image's own row of `embeddings`. Rows are found by
- the names of the images where the embeddings have names (seed_dataset_name), else row i is image i's. An image may lack a
- row, or have one of zeros, only where it cannot be read. seed_trainer_step is refused.
-
- The target does not follow the crop, as it does with a teacher or a bank, so keep the views mild ("view.crop_scale_min"
- near 1); where the teacher can be run here, seed_bank_fill learns more from it.
-
- Errors: SEED_ERROR_MISMATCH when images have no row, listing their names, or the widths differ.
- */
-SEED_MUST_USE seed_error *seed_trainer_new_with_embeddings(const seed_config *config,
-                                             const seed_student *student,
-                                             const seed_embeddings *embeddings,
-                                             const seed_queue *queue,
-                                             const seed_dataset *dataset,
-                                             seed_trainer **out);
 
 /*
  Distils until the end of the run, or for `max_steps` more steps (0: no limit), and writes one of SEED_OUTCOME_* to
@@ -2677,7 +2674,8 @@ SEED_MUST_USE seed_error *seed_config_preset(seed_config *config,
  most), and size of the images, batch, views, queue, warm-up and epochs follow. What was set in `config` by its key before is kept. The
  reasons go to the log. Make the student with `config` afterwards, since the plan decides on the size of its images. Where "view_count" is above 0 afterwards, the plan is that the teacher's embeddings are kept in a bank first (seed_bank_fill).
 
- Errors: SEED_ERROR_INVALID_ARGUMENT for an empty data set or a time below a second; `config` is as it was then.
+ Errors: SEED_ERROR_INVALID_ARGUMENT for an empty data set or a time below a second, SEED_ERROR_UNSUPPORTED for a stored teacher;
+ `config` is as it was then.
  */
 SEED_MUST_USE seed_error *seed_config_plan(seed_config *config,
                              const seed_dataset *dataset,
@@ -2703,7 +2701,7 @@ SEED_MUST_USE seed_error *seed_config_plan(seed_config *config,
 
  Errors: SEED_ERROR_INVALID_ARGUMENT for an empty data set or a time below a second, SEED_ERROR_BUSY where another call works in the
  folder, SEED_ERROR_MISMATCH where it holds unfinished work of another run, SEED_ERROR_IO, SEED_ERROR_OUT_OF_MEMORY,
- SEED_ERROR_TORCH when the run diverges; those of seed_student_load_weights.
+ SEED_ERROR_TORCH when the run diverges, SEED_ERROR_UNSUPPORTED for a stored teacher; those of seed_student_load_weights.
  */
 SEED_MUST_USE seed_error *seed_distil(const seed_dataset *dataset,
                         const seed_teacher *teacher,
@@ -2769,7 +2767,7 @@ SEED_MUST_USE seed_error *seed_bank_predict_size(uint64_t images,
  Errors: SEED_ERROR_IO when the disk is too small (says the bytes that are missing) or full, SEED_ERROR_MISMATCH when
  the teacher gives NaN or infinity, naming the image, or with the reason when the bank there is of another teacher,
  precision, data set, seed or of other views, SEED_ERROR_FORMAT when the file there is no bank, SEED_ERROR_BUSY while
- it is open.
+ it is open, SEED_ERROR_UNSUPPORTED for a stored teacher.
  */
 SEED_MUST_USE seed_error *seed_bank_fill(const char *path,
                            const seed_config *config,
@@ -2782,13 +2780,14 @@ SEED_MUST_USE seed_error *seed_bank_fill(const char *path,
                            int32_t *outcome);
 
 /*
- Opens the bank in the file `path`, finished or not. With a `teacher`, which may be NULL, a bank of another one is refused.
+ Opens the bank in the file `path`, finished or not. With a `teacher`, which may be NULL, a bank of another one is refused; one
+ made by seed_teacher_from_bank stands for the teacher that filled that bank.
  The header is checked now, rows when they are first used; seed_bank_verify checks them all. Trainers check views and
  data set. The file must not be cut or written over by others while it is open. The caller frees the bank with
  seed_bank_free.
 
  Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT for a damaged or hostile file, SEED_ERROR_MISMATCH for a stale bank,
- SEED_ERROR_BUSY while it is being filled.
+ SEED_ERROR_BUSY while it is being filled, SEED_ERROR_UNSUPPORTED for a teacher of embeddings, which fills no bank.
  */
 SEED_MUST_USE seed_error *seed_bank_open(const char *path,
                            const seed_teacher *teacher,
@@ -2852,6 +2851,8 @@ SEED_MUST_USE seed_error *seed_session_from_student(const seed_student *student,
 
 /*
  Makes a session of a teacher. Image size, "resize", mean and std come from `config`.
+
+ Errors: SEED_ERROR_UNSUPPORTED for a stored teacher.
  */
 SEED_MUST_USE seed_error *seed_session_from_teacher(const seed_teacher *teacher, const seed_config *config, seed_session **out);
 
@@ -3128,7 +3129,7 @@ void seed_classifier_free(seed_classifier *classifier);
 
  Errors: SEED_ERROR_CANCELLED when it was ended before there was any classifier; SEED_ERROR_INVALID_ARGUMENT for labels or
  names that do not fit, or images of fewer than two classes; SEED_ERROR_MISMATCH for a teacher, an earlier classifier or a
- checkpoint ("finetune.checkpoint_path") that does not fit.
+ checkpoint ("finetune.checkpoint_path") that does not fit; SEED_ERROR_UNSUPPORTED for a stored teacher.
  */
 SEED_MUST_USE seed_error *seed_classifier_fit(const seed_config *config,
                                 const seed_student *student,
@@ -3318,6 +3319,8 @@ SEED_MUST_USE seed_error *seed_model_from_student(const seed_student *student, s
 /*
  Describes a teacher for images of the configuration's size, mean and std, which a teacher itself does not have. The caller
  frees it.
+
+ Errors: SEED_ERROR_UNSUPPORTED for a stored teacher.
  */
 SEED_MUST_USE seed_error *seed_model_from_teacher(const seed_teacher *teacher,
                                     const seed_config *config,
@@ -4064,7 +4067,7 @@ void seed_event_file_free(seed_event_file *event_file);
 
  Errors: SEED_ERROR_BUSY when another call works in the folder; SEED_ERROR_MISMATCH when the folder is another teacher's, or
  student, session and configuration do not fit together; SEED_ERROR_UNSUPPORTED for a folder on a file system that cannot
- exchange two names at once; SEED_ERROR_INVALID_ARGUMENT for options out of bounds and where there is no student to start from;
+ exchange two names at once, and for a stored teacher; SEED_ERROR_INVALID_ARGUMENT for options out of bounds and where there is no student to start from;
  SEED_ERROR_IO.
  */
 SEED_MUST_USE seed_error *seed_night_run(const seed_config *config,

@@ -48,7 +48,7 @@
 #include <stdexcept>
 #endif
 
-static_assert(SEED_ABI_VERSION == 1, "this seed.hpp belongs to a seed.h of ABI 1; take both from one libseed");
+static_assert(SEED_ABI_VERSION == 2, "this seed.hpp belongs to a seed.h of ABI 2; take both from one libseed");
 
 /// Everything of libseed.
 namespace seed {
@@ -850,7 +850,9 @@ private:
   std::variant<std::int64_t, double, std::string> value_;
 };
 
+class Bank;
 class Dataset;
+class Embeddings;
 class Teacher;
 
 /// Settings of a run or a session. Objects made with a configuration keep a copy. docs/settings.md lists the keys.
@@ -1114,7 +1116,8 @@ template <class Ask> Returned<Nearest> nearest(Ask &&ask) {
 } // namespace detail
 /// @endcond
 
-/// A frozen network.
+/// What is learned from: a frozen network, a TorchScript file, a function of yours, or what a teacher said before and that was stored
+/// (from_bank, from_embeddings). A stored one serves Trainer::create; what has to show a teacher images gives ErrorCode::Unsupported.
 class Teacher : public Handle<seed_teacher, seed_teacher_free> {
 public:
   using Handle::Handle;
@@ -1150,6 +1153,14 @@ public:
       return error;
     });
   }
+
+  /// What a teacher said of views of every image: for Trainer::create with the data set and the view settings of the bank. Holds the
+  /// bank.
+  static Returned<Teacher> from_bank(const Bank &bank);
+
+  /// One target for all views of an image: for Trainer::create, which matches the rows with the images of its data set. Holds the
+  /// embeddings.
+  static Returned<Teacher> from_embeddings(const Embeddings &embeddings);
 
   /// The width of the embedding; the student gets it too where "embedding_dim" is 0, the default.
   Returned<std::size_t> dim() const {
@@ -1212,6 +1223,11 @@ public:
         [&](std::int64_t *out) { return seed_embeddings_dim(get(), out); });
   }
 };
+
+inline Returned<Teacher> Teacher::from_embeddings(const Embeddings &embeddings) {
+  return detail::make<Teacher>(
+      [&](seed_teacher **out) { return seed_teacher_from_embeddings(embeddings.get(), out); });
+}
 
 /// A compact network with a projection head.
 class Student : public Handle<seed_student, seed_student_free> {
@@ -1460,6 +1476,10 @@ public:
   }
 };
 
+inline Returned<Teacher> Teacher::from_bank(const Bank &bank) {
+  return detail::make<Teacher>([&](seed_teacher **out) { return seed_teacher_from_bank(bank.get(), out); });
+}
+
 /// One distillation run. Used by one thread at a time; it holds what it was made of.
 class Trainer : public Handle<seed_trainer, seed_trainer_free> {
 public:
@@ -1475,41 +1495,6 @@ public:
   static Returned<Trainer> create(const Config &config, const Student &student, const Teacher &teacher,
                                   const Dataset &dataset, const Queue &queue) {
     return make(config, student, teacher, &queue, &dataset);
-  }
-
-  /// Over a bank in place of a teacher, with a new queue of "queue_capacity".
-  static Returned<Trainer> create(const Config &config, const Student &student, const Bank &bank,
-                                  const Dataset &dataset) {
-    return detail::make<Trainer>([&](seed_trainer **out) {
-      return seed_trainer_new_with_bank(config.get(), student.get(), bank.get(), nullptr, dataset.get(), out);
-    });
-  }
-
-  /// Over a bank, with a queue of your own.
-  static Returned<Trainer> create(const Config &config, const Student &student, const Bank &bank,
-                                  const Dataset &dataset, const Queue &queue) {
-    if (!queue) return detail::fail<Trainer>(ErrorCode::InvalidArgument, "the queue is empty");
-    return detail::make<Trainer>([&](seed_trainer **out) {
-      return seed_trainer_new_with_bank(config.get(), student.get(), bank.get(), queue.get(), dataset.get(), out);
-    });
-  }
-
-  /// Over an embedding an image in place of a teacher, with a new queue of "queue_capacity".
-  static Returned<Trainer> create(const Config &config, const Student &student, const Embeddings &embeddings,
-                                  const Dataset &dataset) {
-    return detail::make<Trainer>([&](seed_trainer **out) {
-      return seed_trainer_new_with_embeddings(config.get(), student.get(), embeddings.get(), nullptr, dataset.get(), out);
-    });
-  }
-
-  /// Over an embedding an image, with a queue of your own.
-  static Returned<Trainer> create(const Config &config, const Student &student, const Embeddings &embeddings,
-                                  const Dataset &dataset, const Queue &queue) {
-    if (!queue) return detail::fail<Trainer>(ErrorCode::InvalidArgument, "the queue is empty");
-    return detail::make<Trainer>([&](seed_trainer **out) {
-      return seed_trainer_new_with_embeddings(config.get(), student.get(), embeddings.get(), queue.get(), dataset.get(),
-                                              out);
-    });
   }
 
   /// Without a data set: bring your own batches by step; "steps" must be set.

@@ -67,7 +67,8 @@ func PredictBankSize(images, views, dim uint64) (uint64, error) {
 // [Trainer.Run]. What is finished is kept.
 //
 // Errors: [ErrIO] when the disk is too small or full, [ErrMismatch] with the reason when the bank there is of another teacher,
-// precision, data set, seed or of other views, [ErrFormat] when the file there is no bank, [ErrBusy] while it is open.
+// precision, data set, seed or of other views, [ErrFormat] when the file there is no bank, [ErrBusy] while it is open,
+// [ErrUnsupported] for a stored teacher.
 func FillBank(ctx context.Context, path string, config *Config, teacher *Teacher, dataset *Dataset, maxRows uint64,
 	progress func(BankProgress) error) (Outcome, error) {
 	var t texts
@@ -102,7 +103,7 @@ func FillBank(ctx context.Context, path string, config *Config, teacher *Teacher
 // written over by others while it is open.
 //
 // Errors: [ErrIO], [ErrFormat] for a damaged or hostile file, [ErrMismatch] for a stale bank, [ErrBusy] while it is being
-// filled.
+// filled, [ErrUnsupported] for a teacher of embeddings, which fills no bank.
 func OpenBank(path string, teacher *Teacher) (*Bank, error) {
 	var t texts
 	defer t.free()
@@ -133,7 +134,7 @@ func (b *Bank) inner() *handle[*C.seed_bank] {
 	return b.handle
 }
 
-// Close closes the bank; trainers made of it go on. The error is always nil.
+// Close closes the bank; teachers made of it, and their trainers, go on. The error is always nil.
 func (b *Bank) Close() error {
 	b.inner().close()
 	return nil

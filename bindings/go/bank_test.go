@@ -56,9 +56,13 @@ func TestBankStandsInForTheTeacher(t *testing.T) {
 	if err != nil || finished < 1 || finished >= total || total != bankRows {
 		t.Errorf("%d of %d rows, %v", finished, total, err)
 	}
-	fails(t, seed.ErrMismatch, second(seed.NewTrainerWithBank(config, newStudent(t, config), begun, nil, images)))
+	half := must[*seed.Teacher](t)(seed.TeacherFromBank(begun))
+	fails(t, seed.ErrMismatch, second(seed.NewTrainer(config, newStudent(t, config), half, nil, images)))
 	fails(t, seed.ErrBusy, second(seed.FillBank(t.Context(), file, config, teacher, images, 0, nil)))
 	ok(t, begun.Close())
+	fails(t, seed.ErrBusy, second(seed.FillBank(t.Context(), file, config, teacher, images, 0, nil))) // half holds it
+	ok(t, half.Close())
+	closed(t, second(seed.TeacherFromBank(begun)))
 
 	last := seed.BankProgress{Rows: finished}
 	outcome, err = seed.FillBank(t.Context(), file, config, teacher, images, 0, func(p seed.BankProgress) error {
@@ -88,8 +92,19 @@ func TestBankStandsInForTheTeacher(t *testing.T) {
 	}
 	queue := must[*seed.Queue](t)(seed.NewQueue(10, dim, 0))
 	defer queue.Close()
-	byBank := must[*seed.Trainer](t)(seed.NewTrainerWithBank(config, newStudent(t, config), bank, queue, images))
+	stored := must[*seed.Teacher](t)(seed.TeacherFromBank(bank))
+	if width, lines := must[int](t)(stored.Dim()), must[[]string](t)(stored.Warnings()); width != dim || len(lines) != 0 {
+		t.Errorf("%d numbers, warnings %q", width, lines)
+	}
+	fails(t, seed.ErrUnsupported, second(stored.ParameterCount()))
+	fails(t, seed.ErrUnsupported, second(seed.SessionFromTeacher(stored, config)))
+	fails(t, seed.ErrUnsupported, second(seed.FillBank(t.Context(), file+".2", config, stored, images, 0, nil)))
+	fails(t, seed.ErrInvalidArgument, second(seed.NewTrainer(config, newStudent(t, config), stored, queue, nil)))
+	ok(t, must[*seed.Bank](t)(seed.OpenBank(file, stored)).Close()) // of the same teacher
+	byBank := must[*seed.Trainer](t)(seed.NewTrainer(config, newStudent(t, config), stored, queue, images))
 	defer byBank.Close()
+	ok(t, stored.Close())
+	ok(t, bank.Close())
 	byTeacher := must[*seed.Trainer](t)(seed.NewTrainer(config, newStudent(t, config), teacher, nil, images))
 	defer byTeacher.Close()
 	if a, b := lossOf(t, byBank), lossOf(t, byTeacher); math.Abs(a-b) > 2e-3 {

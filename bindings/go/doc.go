@@ -16,7 +16,8 @@
 //	student, err := seed.NewStudent("mobilenet_v3_small", config)
 //	_, err = seed.FillBank(ctx, "teacher.bank", config, teacher, images, 0, nil) // the preset has 16 views of each image
 //	bank, err := seed.OpenBank("teacher.bank", teacher)
-//	trainer, err := seed.NewTrainerWithBank(config, student, bank, nil, images)
+//	stored, err := seed.TeacherFromBank(bank)
+//	trainer, err := seed.NewTrainer(config, student, stored, nil, images)
 //	outcome, err := trainer.Run(ctx, 0, func(p seed.Progress) error {
 //		log.Printf("step %d of %d, loss %.3f, agreement %.3f", p.Step, p.TotalSteps, p.Loss, p.ProbeAgreement)
 //		return nil

@@ -53,7 +53,7 @@ func (e *EmbeddingTable) inner() *handle[*C.seed_embeddings] {
 	return e.handle
 }
 
-// Close releases the table; trainers made of it go on. The error is always nil.
+// Close releases the table; teachers made of it, and their trainers, go on. The error is always nil.
 func (e *EmbeddingTable) Close() error {
 	e.inner().close()
 	return nil

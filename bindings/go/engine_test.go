@@ -231,16 +231,27 @@ func TestEmbeddingTable(t *testing.T) {
 		t.Errorf("%d rows of %d", count, width)
 	}
 	images, student := eightImages(t), newStudent(t, config)
-	trainer := must[*seed.Trainer](t)(seed.NewTrainerWithEmbeddings(config, student, table, nil, images))
+	teacher := must[*seed.Teacher](t)(seed.TeacherFromEmbeddings(table))
+	defer teacher.Close()
+	if width := must[int](t)(teacher.Dim()); width != dim {
+		t.Errorf("%d numbers", width)
+	}
+	fails(t, seed.ErrUnsupported, second(seed.SessionFromTeacher(teacher, config)))
+	fails(t, seed.ErrInvalidArgument, second(seed.NewTrainer(config, student, teacher, nil, nil)))
+	trainer := must[*seed.Trainer](t)(seed.NewTrainer(config, student, teacher, nil, images))
 	defer trainer.Close()
+	ok(t, table.Close()) // the teacher holds it
 	if outcome, err := trainer.Run(t.Context(), 0, nil); outcome != seed.Finished || err != nil {
 		t.Errorf("%v, %v", outcome, err)
 	}
 	fails(t, seed.ErrInvalidArgument, second(trainer.Step(stripes(2, 16, 16))))
 	short := must[*seed.EmbeddingTable](t)(seed.NewEmbeddingTable(seed.Embeddings{Values: rows.Values[:dim], Dim: dim}))
-	fails(t, seed.ErrMismatch, second(seed.NewTrainerWithEmbeddings(config, student, short, nil, images)))
+	small := must[*seed.Teacher](t)(seed.TeacherFromEmbeddings(short))
+	defer small.Close()
+	fails(t, seed.ErrMismatch, second(seed.NewTrainer(config, student, small, nil, images)))
 	ok(t, short.Close())
-	closed(t, second(seed.NewTrainerWithEmbeddings(config, student, short, nil, images)))
+	closed(t, second(seed.TeacherFromEmbeddings(short)))
+	closed(t, second(seed.TeacherFromEmbeddings(nil)))
 	closed(t, second(short.Count()))
 	closed(t, second((*seed.EmbeddingTable)(nil).Dim()))
 

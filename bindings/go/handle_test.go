@@ -43,7 +43,7 @@ func useClosed(t *testing.T, config *seed.Config, images *seed.Dataset, teacher 
 		queue.Restore(queue),
 		second(seed.FillBank(t.Context(), "a", config, teacher, images, 0, nil)), bank.Verify(), third(bank.Rows()),
 		second(bank.Dim()), second(bank.Images()), second(bank.Views()), second(bank.Header()),
-		second(seed.NewTrainerWithBank(config, student, bank, queue, images)),
+		second(seed.TeacherFromBank(bank)),
 		second(seed.NewTrainer(config, student, teacher, queue, images)), second(trainer.Run(t.Context(), 1, nil)),
 		second(trainer.Start(t.Context(), 1).Wait()), second(trainer.Step(stripes(2, 8, 8))), third(trainer.Position()),
 		trainer.Save("a"), trainer.Resume("a"),

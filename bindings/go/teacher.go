@@ -3,7 +3,9 @@ package seed
 // #include "bridge.h"
 import "C"
 
-// Teacher is what is learned from: a frozen network, a TorchScript file, or an engine of the application. Any number of goroutines may use it at once.
+// Teacher is what is learned from: a frozen network, a TorchScript file, an engine of the application, or what a teacher said before
+// and that was stored ([TeacherFromBank], [TeacherFromEmbeddings]). A stored one serves [NewTrainer]; what has to show a teacher images
+// refuses it with [ErrUnsupported]. Any number of goroutines may use it at once.
 type Teacher struct {
 	_      noCopy
 	handle *handle[*C.seed_teacher]
@@ -53,14 +55,44 @@ func LoadTorchScript(path, output string, config *Config) (*Teacher, error) {
 	})
 }
 
+// TeacherFromBank makes a teacher of a bank: a run over it has the loss of the run with the teacher in the loop, to float16
+// rounding, and no network of the teacher is needed. [NewTrainer] wants a finished bank that holds the views that its config asks
+// for ("view_count", "seed" and the settings of the views) of its dataset, which is not nil then. [Trainer.Step] is refused.
+func TeacherFromBank(bank *Bank) (*Teacher, error) {
+	object, err := bank.inner().acquire()
+	if err != nil {
+		return nil, err
+	}
+	defer bank.handle.release()
+	return adoptTeacher(func(out **C.seed_teacher) *C.seed_error { return C.seed_teacher_from_bank(object, out) })
+}
+
+// TeacherFromEmbeddings makes a teacher of a table: every view of an image has one target, the image's own row. Rows are found by
+// the names of the images where the table has names, else row i is image i's, when [NewTrainer] is given the dataset, which is not
+// nil then. An image may lack a row, or have one of zeros, only where it cannot be read. [Trainer.Step] is refused.
+//
+// The target does not follow the crop, as it does with a network or a bank, so keep the views mild ("view.crop_scale_min"
+// near 1); where the teacher can be run here, [FillBank] learns more from it.
+func TeacherFromEmbeddings(table *EmbeddingTable) (*Teacher, error) {
+	object, err := table.inner().acquire()
+	if err != nil {
+		return nil, err
+	}
+	defer table.handle.release()
+	return adoptTeacher(func(out **C.seed_teacher) *C.seed_error { return C.seed_teacher_from_embeddings(object, out) })
+}
+
 func newTeacher(config *Config, construct func(*C.seed_config, **C.seed_teacher) *C.seed_error) (*Teacher, error) {
 	settings, err := config.inner().acquire()
 	if err != nil {
 		return nil, err
 	}
 	defer config.handle.release()
-	h, err := create("Teacher", func(object *C.seed_teacher) { C.seed_teacher_free(object) },
-		func(out **C.seed_teacher) *C.seed_error { return construct(settings, out) })
+	return adoptTeacher(func(out **C.seed_teacher) *C.seed_error { return construct(settings, out) })
+}
+
+func adoptTeacher(construct func(**C.seed_teacher) *C.seed_error) (*Teacher, error) {
+	h, err := create("Teacher", func(object *C.seed_teacher) { C.seed_teacher_free(object) }, construct)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +128,7 @@ func (t *Teacher) Dim() (int, error) {
 
 // ParameterCount is the number of parameters.
 //
-// Errors: [ErrUnsupported] for an engine of the application, which the library cannot look into.
+// Errors: [ErrUnsupported] for an engine of the application, which the library cannot look into, and a stored teacher.
 func (t *Teacher) ParameterCount() (int64, error) {
 	var count C.int64_t
 	err := with(t.inner(), func(object *C.seed_teacher) *C.seed_error {

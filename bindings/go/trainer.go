@@ -40,64 +40,12 @@ type Trainer struct {
 }
 
 // NewTrainer makes a run that distils teacher into student. A nil queue: a new one of "queue_capacity". A nil dataset: the
-// application brings its own batches by Step, and "steps" must be set.
+// application brings its own batches by Step, and "steps" must be set; a stored teacher ([TeacherFromBank],
+// [TeacherFromEmbeddings]) knows the images of a data set only, so it needs one.
 //
-// Errors: [ErrMismatch] when the widths of the embeddings or the devices differ.
+// Errors: [ErrMismatch] when the widths of the embeddings or the devices differ; for a stored teacher, with the reason, when the
+// bank is stale or not finished, or images have no row, listing their names.
 func NewTrainer(config *Config, student *Student, teacher *Teacher, queue *Queue, dataset *Dataset) (*Trainer, error) {
-	master, err := teacher.inner().acquire()
-	if err != nil {
-		return nil, err
-	}
-	defer teacher.handle.release()
-	return newTrainer(config, student, queue, dataset,
-		func(settings *C.seed_config, learner *C.seed_student, rows *C.seed_queue, images *C.seed_dataset,
-			out **C.seed_trainer) *C.seed_error {
-			return C.seed_trainer_new(settings, learner, master, rows, images, out)
-		})
-}
-
-// NewTrainerWithBank is NewTrainer with targets out of a bank; no teacher is needed. The bank must be finished and hold the
-// views that config asks for ("view_count", "seed" and the settings of the views) of this dataset, which is not nil. The loss
-// is that of the run with the teacher in the loop, to float16 rounding. Step is refused.
-//
-// Errors: [ErrMismatch] with the reason when the bank is stale or not finished, or the widths differ.
-func NewTrainerWithBank(config *Config, student *Student, bank *Bank, queue *Queue, dataset *Dataset) (*Trainer, error) {
-	targets, err := bank.inner().acquire()
-	if err != nil {
-		return nil, err
-	}
-	defer bank.handle.release()
-	return newTrainer(config, student, queue, dataset,
-		func(settings *C.seed_config, learner *C.seed_student, rows *C.seed_queue, images *C.seed_dataset,
-			out **C.seed_trainer) *C.seed_error {
-			return C.seed_trainer_new_with_bank(settings, learner, targets, rows, images, out)
-		})
-}
-
-// NewTrainerWithEmbeddings is NewTrainer where every view of an image has one target: the image's own row of a table. Rows
-// are found by the names of the images where the table has names, else row i is image i's. An image may lack a row, or have
-// one of zeros, only where it cannot be read. Step is refused.
-//
-// The target does not follow the crop, as it does with a teacher or a bank, so keep the views mild ("view.crop_scale_min"
-// near 1); where the teacher can be run here, [FillBank] learns more from it.
-//
-// Errors: [ErrMismatch] when images have no row, listing their names, or the widths differ.
-func NewTrainerWithEmbeddings(config *Config, student *Student, table *EmbeddingTable, queue *Queue, dataset *Dataset) (*Trainer, error) {
-	targets, err := table.inner().acquire()
-	if err != nil {
-		return nil, err
-	}
-	defer table.handle.release()
-	return newTrainer(config, student, queue, dataset,
-		func(settings *C.seed_config, learner *C.seed_student, rows *C.seed_queue, images *C.seed_dataset,
-			out **C.seed_trainer) *C.seed_error {
-			return C.seed_trainer_new_with_embeddings(settings, learner, targets, rows, images, out)
-		})
-}
-
-func newTrainer(config *Config, student *Student, queue *Queue, dataset *Dataset,
-	construct func(*C.seed_config, *C.seed_student, *C.seed_queue, *C.seed_dataset, **C.seed_trainer) *C.seed_error,
-) (*Trainer, error) {
 	settings, err := config.inner().acquire()
 	if err != nil {
 		return nil, err
@@ -108,6 +56,11 @@ func newTrainer(config *Config, student *Student, queue *Queue, dataset *Dataset
 		return nil, err
 	}
 	defer student.handle.release()
+	master, err := teacher.inner().acquire()
+	if err != nil {
+		return nil, err
+	}
+	defer teacher.handle.release()
 	var rows *C.seed_queue
 	if queue != nil {
 		if rows, err = queue.inner().acquire(); err != nil {
@@ -123,7 +76,9 @@ func newTrainer(config *Config, student *Student, queue *Queue, dataset *Dataset
 		defer dataset.handle.release()
 	}
 	h, err := create("Trainer", func(object *C.seed_trainer) { C.seed_trainer_free(object) },
-		func(out **C.seed_trainer) *C.seed_error { return construct(settings, learner, rows, images, out) })
+		func(out **C.seed_trainer) *C.seed_error {
+			return C.seed_trainer_new(settings, learner, master, rows, images, out)
+		})
 	if err != nil {
 		return nil, err
 	}

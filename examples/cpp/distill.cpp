@@ -267,8 +267,8 @@ Trainer make_trainer(const Options &options, const seed_config *config, seed_stu
   if (options.bank.empty()) return make<Trainer>(seed_trainer_new, config, student, teacher, queue, dataset);
   check(seed_bank_fill(options.bank.c_str(), config, teacher, dataset, 0, nullptr, nullptr, nullptr, nullptr));
   auto bank = make<Bank>(seed_bank_open, options.bank.c_str(), teacher);
-  return make<Trainer>(seed_trainer_new_with_bank, config, student, static_cast<const seed_bank *>(bank.get()), queue,
-                       dataset);
+  auto stored = make<Teacher>(seed_teacher_from_bank, static_cast<const seed_bank *>(bank.get()));
+  return make<Trainer>(seed_trainer_new, config, student, static_cast<const seed_teacher *>(stored.get()), queue, dataset);
 }
 
 int run(const Options &options) {

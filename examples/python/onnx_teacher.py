@@ -19,7 +19,7 @@ import time
 import numpy as np
 import onnxruntime
 
-SEED_ABI_VERSION = 1
+SEED_ABI_VERSION = 2
 SEED_BATCH_UINT8_NHWC = 2
 SEED_DEVICE_CPU = 0
 
@@ -192,7 +192,7 @@ def main():
     seed("bank_fill", bank_file, config, teacher, frames, 0, None, None, None, None)
     print(f"bank: {options.views} views of each image in {time.time() - start:.0f} s", flush=True)
     bank = seed.new("bank_open", bank_file, teacher)
-    trainer = seed.new("trainer_new_with_bank", config, student, bank, None, frames)
+    trainer = seed.new("trainer_new", config, student, seed.new("teacher_from_bank", bank), None, frames)
 
     @ProgressCallback
     def report(progress, _):

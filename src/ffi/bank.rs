@@ -12,14 +12,14 @@ use super::dataset::seed_dataset;
 use super::error::seed_error;
 use super::handle::{Guarded, free, handle, with};
 use super::pointers::{check_optional, check_out, fill_text, put, put_new, text};
-use super::teacher::seed_teacher;
+use super::teacher::{seed_teacher, seeing};
 use super::trainer::outcome_code;
 use crate::distill::bank::{Bank, predicted_bytes};
 use crate::train::{BankProgress, fill_bank};
 use crate::{Error, ErrorKind};
 
-/// A finished or unfinished bank that is open for reading; its file is locked against seed_bank_fill. Trainers hold what
-/// they use. All functions may be called from several threads at once.
+/// A finished or unfinished bank that is open for reading; its file is locked against seed_bank_fill. Teachers and trainers hold
+/// what they use. All functions may be called from several threads at once.
 pub struct seed_bank(pub(super) Guarded<Arc<Bank>>);
 handle!(seed_bank, Arc<Bank>);
 
@@ -87,7 +87,7 @@ pub unsafe extern "C" fn seed_bank_predict_size(images: u64, views: u64, dim: u6
 /// Errors: SEED_ERROR_IO when the disk is too small (says the bytes that are missing) or full, SEED_ERROR_MISMATCH when
 /// the teacher gives NaN or infinity, naming the image, or with the reason when the bank there is of another teacher,
 /// precision, data set, seed or of other views, SEED_ERROR_FORMAT when the file there is no bank, SEED_ERROR_BUSY while
-/// it is open.
+/// it is open, SEED_ERROR_UNSUPPORTED for a stored teacher.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_bank_fill(
     path: *const c_char,
@@ -103,7 +103,7 @@ pub unsafe extern "C" fn seed_bank_fill(
     catch(|| unsafe {
         let path = Path::new(text("path", path)?);
         let config = with(config, |config| Ok(config.clone()))?;
-        let teacher = with(teacher, |teacher| Ok(Arc::clone(teacher)))?;
+        let teacher = seeing(teacher, "seed_bank_fill")?;
         let dataset = with(dataset, |dataset| Ok(Arc::clone(dataset)))?;
         let cancel = token(cancel)?;
         check_optional("outcome", outcome)?;
@@ -120,13 +120,14 @@ pub unsafe extern "C" fn seed_bank_fill(
     })
 }
 
-/// Opens the bank in the file `path`, finished or not. With a `teacher`, which may be NULL, a bank of another one is refused.
+/// Opens the bank in the file `path`, finished or not. With a `teacher`, which may be NULL, a bank of another one is refused; one
+/// made by seed_teacher_from_bank stands for the teacher that filled that bank.
 /// The header is checked now, rows when they are first used; seed_bank_verify checks them all. Trainers check views and
 /// data set. The file must not be cut or written over by others while it is open. The caller frees the bank with
 /// seed_bank_free.
 ///
 /// Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT for a damaged or hostile file, SEED_ERROR_MISMATCH for a stale bank,
-/// SEED_ERROR_BUSY while it is being filled.
+/// SEED_ERROR_BUSY while it is being filled, SEED_ERROR_UNSUPPORTED for a teacher of embeddings, which fills no bank.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_bank_open(
     path: *const c_char,
@@ -138,7 +139,7 @@ pub unsafe extern "C" fn seed_bank_open(
         put_new(out, || {
             let bank = Bank::open(path)?;
             if !teacher.is_null() {
-                with(teacher, |teacher| bank.check_teacher(teacher.name(), &teacher.identity()?))?;
+                with(teacher, |teacher| teacher.check_filled(&bank))?;
             }
             Ok(Arc::new(bank))
         })

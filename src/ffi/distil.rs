@@ -14,7 +14,7 @@ use super::handle::{Guarded, free, handle, with};
 use super::pointers::{check_out, fill_text, put, put_new, text};
 use super::store::check_size;
 use super::student::{StudentInner, seed_student};
-use super::teacher::seed_teacher;
+use super::teacher::{seed_teacher, seeing};
 use super::trainer::outcome_code;
 use crate::config::Config;
 use crate::model::Architecture;
@@ -135,7 +135,7 @@ handle!(seed_distilled, Distilled);
 ///
 /// Errors: SEED_ERROR_INVALID_ARGUMENT for an empty data set or a time below a second, SEED_ERROR_BUSY where another call works in the
 /// folder, SEED_ERROR_MISMATCH where it holds unfinished work of another run, SEED_ERROR_IO, SEED_ERROR_OUT_OF_MEMORY,
-/// SEED_ERROR_TORCH when the run diverges; those of seed_student_load_weights.
+/// SEED_ERROR_TORCH when the run diverges, SEED_ERROR_UNSUPPORTED for a stored teacher; those of seed_student_load_weights.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_distil(
     dataset: *const seed_dataset,
@@ -160,7 +160,7 @@ pub unsafe extern "C" fn seed_distil(
             folder: PathBuf::from(text("folder", folder)?),
             config: if config.is_null() { Config::default() } else { with(config, |config| Ok(config.clone()))? },
             dataset: with(dataset, |dataset| Ok(Arc::clone(dataset)))?,
-            teacher: with(teacher, |teacher| Ok(Arc::clone(teacher)))?,
+            teacher: seeing(teacher, "seed_distil")?,
         };
         put_new(out, || {
             let asked = Asked::default();

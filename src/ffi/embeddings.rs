@@ -10,7 +10,7 @@ use super::handle::{Guarded, free, handle, with};
 use super::pointers::{array, check_out, product, put, put_new, text};
 use crate::distill::ImageEmbeddings;
 
-/// A table of embeddings, one row an image, that a teacher made elsewhere. Never changes; trainers hold what they use. All
+/// A table of embeddings, one row an image, that a teacher made elsewhere. Never changes; teachers and trainers hold what they use. All
 /// functions may be called from several threads at once.
 pub struct seed_embeddings(pub(super) Guarded<Arc<ImageEmbeddings>>);
 handle!(seed_embeddings, Arc<ImageEmbeddings>);

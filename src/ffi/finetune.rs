@@ -13,7 +13,7 @@ use super::error::seed_error;
 use super::handle::with;
 use super::pointers::{self, array, check_out, put, put_new, text};
 use super::student::seed_student;
-use super::teacher::seed_teacher;
+use super::teacher::{seed_teacher, seeing};
 use super::trainer::outcome_code;
 use crate::infer::Classifier;
 use crate::train::finetune::{FinetuneProgress, Labelled, Stage, Start, Teachers, finetune_with};
@@ -98,7 +98,7 @@ pub type seed_finetune_callback =
 ///
 /// Errors: SEED_ERROR_CANCELLED when it was ended before there was any classifier; SEED_ERROR_INVALID_ARGUMENT for labels or
 /// names that do not fit, or images of fewer than two classes; SEED_ERROR_MISMATCH for a teacher, an earlier classifier or a
-/// checkpoint ("finetune.checkpoint_path") that does not fit.
+/// checkpoint ("finetune.checkpoint_path") that does not fit; SEED_ERROR_UNSUPPORTED for a stored teacher.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_classifier_fit(
     config: *const seed_config,
@@ -196,7 +196,7 @@ impl Fit {
                 (true, false) => Start::classifier(&*with(earlier, |earlier| Ok(Arc::clone(earlier)))?)?,
                 _ => return Err(Error::invalid("give either a student or an earlier classifier, the other is NULL")),
             };
-            let anchor = if teacher.is_null() { None } else { Some(with(teacher, |teacher| Ok(Arc::clone(teacher)))?) };
+            let anchor = if teacher.is_null() { None } else { Some(seeing(teacher, "\"finetune.anchor\"")?) };
             let dataset = with(dataset, |dataset| Ok(Arc::clone(dataset)))?;
             let labels = labels?;
             let mut texts = Vec::new();

@@ -16,7 +16,7 @@ pub const SEED_VERSION_MINOR: i32 = 1;
 /// Patch version of the header.
 pub const SEED_VERSION_PATCH: i32 = 0;
 /// The ABI that this header describes; pass it to seed_init.
-pub const SEED_ABI_VERSION: u32 = 1;
+pub const SEED_ABI_VERSION: u32 = 2;
 
 static READY: OnceCell<()> = OnceCell::new();
 

@@ -2,7 +2,6 @@
 
 use std::ffi::c_char;
 use std::path::Path;
-use std::sync::Arc;
 
 use super::border::catch;
 use super::config::seed_config;
@@ -11,7 +10,7 @@ use super::handle::{Guarded, free, handle, with};
 use super::pointers::{check_out, fill_text, put, put_new, text};
 use super::session::seed_session;
 use super::student::{projection, seed_student};
-use super::teacher::seed_teacher;
+use super::teacher::{seed_teacher, seeing};
 use crate::Error;
 use crate::data::Resize;
 use crate::model::student_file::read_about;
@@ -152,6 +151,8 @@ pub unsafe extern "C" fn seed_model_from_student(
 
 /// Describes a teacher for images of the configuration's size, mean and std, which a teacher itself does not have. The caller
 /// frees it.
+///
+/// Errors: SEED_ERROR_UNSUPPORTED for a stored teacher.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_model_from_teacher(
     teacher: *const seed_teacher,
@@ -160,7 +161,7 @@ pub unsafe extern "C" fn seed_model_from_teacher(
 ) -> *mut seed_error {
     catch(|| unsafe {
         put_new(out, || {
-            let teacher = with(teacher, |teacher| Ok(Arc::clone(teacher)))?;
+            let teacher = seeing(teacher, "seed_model_from_teacher")?;
             with(config, |config| {
                 config.validate()?;
                 Description::of_teacher(&teacher, &config.view)

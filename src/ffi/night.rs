@@ -15,7 +15,7 @@ use super::session::seed_session;
 use super::station::OfSession;
 use super::store::{check_size, seed_store};
 use super::student::seed_student;
-use super::teacher::seed_teacher;
+use super::teacher::{seed_teacher, seeing};
 use crate::night::{Line, Night, NightOptions, NightOutcome, NightProgress, NightStage, Station, describe, restore};
 use crate::{Error, Result, torch};
 
@@ -180,7 +180,7 @@ pub type seed_night_callback =
 ///
 /// Errors: SEED_ERROR_BUSY when another call works in the folder; SEED_ERROR_MISMATCH when the folder is another teacher's, or
 /// student, session and configuration do not fit together; SEED_ERROR_UNSUPPORTED for a folder on a file system that cannot
-/// exchange two names at once; SEED_ERROR_INVALID_ARGUMENT for options out of bounds and where there is no student to start from;
+/// exchange two names at once, and for a stored teacher; SEED_ERROR_INVALID_ARGUMENT for options out of bounds and where there is no student to start from;
 /// SEED_ERROR_IO.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_night_run(
@@ -203,7 +203,7 @@ pub unsafe extern "C" fn seed_night_run(
         let config = with(config, |config| Ok(config.clone()))?;
         // Taken out of their handles: an error of the night must not come between the line and its store.
         let store = with(store, |store| Ok(store.to_read()))?;
-        let teacher = with(teacher, |teacher| Ok(Arc::clone(teacher)))?;
+        let teacher = seeing(teacher, "seed_night_run")?;
         let first = match first.is_null() {
             true => None,
             false => Some(with(first, |student| Ok((Arc::clone(&student.network), student.header()?)))?),

@@ -9,7 +9,7 @@ use super::dataset::seed_dataset;
 use super::error::seed_error;
 use super::handle::{with, with_mut};
 use super::pointers::text;
-use super::teacher::seed_teacher;
+use super::teacher::{seed_teacher, seeing};
 use crate::model::Architecture;
 use crate::recipe::{Plan, Wish};
 
@@ -31,7 +31,8 @@ pub unsafe extern "C" fn seed_config_preset(config: *mut seed_config, name: *con
 /// most), and size of the images, batch, views, queue, warm-up and epochs follow. What was set in `config` by its key before is kept. The
 /// reasons go to the log. Make the student with `config` afterwards, since the plan decides on the size of its images. Where "view_count" is above 0 afterwards, the plan is that the teacher's embeddings are kept in a bank first (seed_bank_fill).
 ///
-/// Errors: SEED_ERROR_INVALID_ARGUMENT for an empty data set or a time below a second; `config` is as it was then.
+/// Errors: SEED_ERROR_INVALID_ARGUMENT for an empty data set or a time below a second, SEED_ERROR_UNSUPPORTED for a stored teacher;
+/// `config` is as it was then.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_config_plan(
     config: *mut seed_config,
@@ -48,7 +49,7 @@ pub unsafe extern "C" fn seed_config_plan(
             seconds,
         };
         let dataset = with(dataset, |dataset| Ok(Arc::clone(dataset)))?;
-        let teacher = with(teacher, |teacher| Ok(Arc::clone(teacher)))?;
+        let teacher = seeing(teacher, "seed_config_plan")?;
         with_mut(config, |config| {
             *config = Plan::new(config, &dataset, &teacher, &wish)?.config;
             Ok(())

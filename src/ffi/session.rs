@@ -15,7 +15,7 @@ use super::handle::{Guarded, free, handle, with};
 use super::image::{Images, seed_image};
 use super::pointers::{answer_size, check_out, fill_text, product, put, put_new, text};
 use super::student::seed_student;
-use super::teacher::seed_teacher;
+use super::teacher::{seed_teacher, seeing};
 use crate::config::Config;
 use crate::data::Dataset;
 use crate::infer::{Output, Session, SessionOptions};
@@ -98,6 +98,8 @@ pub unsafe extern "C" fn seed_session_from_student(
 }
 
 /// Makes a session of a teacher. Image size, "resize", mean and std come from `config`.
+///
+/// Errors: SEED_ERROR_UNSUPPORTED for a stored teacher.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_session_from_teacher(
     teacher: *const seed_teacher,
@@ -106,7 +108,7 @@ pub unsafe extern "C" fn seed_session_from_teacher(
 ) -> *mut seed_error {
     catch(|| unsafe {
         put_new(out, || {
-            let teacher = with(teacher, |teacher| Ok(Arc::clone(teacher)))?;
+            let teacher = seeing(teacher, "seed_session_from_teacher")?;
             with(config, |config| {
                 config.validate()?;
                 make(config, |options| Session::of_teacher(&teacher, &config.view, options))

@@ -4,19 +4,127 @@ use std::ffi::c_char;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::bank::seed_bank;
 use super::border::catch;
 use super::config::seed_config;
+use super::embeddings::seed_embeddings;
 use super::error::seed_error;
-use super::handle::{Guarded, free, handle, warnings, with};
+use super::handle::{Guarded, Handle, free, warnings, with};
 use super::pointers::{check_out, fill_text, put, put_new, text};
-use crate::device;
+use crate::data::Dataset;
+use crate::distill::{Bank, ImageEmbeddings, ImageTargets, Targets};
 use crate::model::{Architecture, Teacher, TorchScript};
+use crate::warnings::Warnings;
+use crate::{Error, ErrorKind, Result, device};
 
-/// What is learned from: a frozen network, a TorchScript file, or an engine of the application
-/// (seed_teacher_from_callback). Trainers and sessions hold what they use. All functions may be called from several threads
-/// at once.
-pub struct seed_teacher(pub(super) Guarded<Arc<Teacher>>);
-handle!(seed_teacher, Arc<Teacher>, |teacher| teacher.warnings());
+/// What is learned from: a frozen network, a TorchScript file, an engine of the application (seed_teacher_from_callback), or what
+/// a teacher said before and that was stored (seed_teacher_from_bank, seed_teacher_from_embeddings). A stored one serves
+/// seed_trainer_new; what has to show a teacher images refuses it with SEED_ERROR_UNSUPPORTED. Trainers and sessions hold what they
+/// use. All functions may be called from several threads at once.
+pub struct seed_teacher(pub(super) Guarded<Source>);
+
+impl Handle for seed_teacher {
+    const NAME: &'static str = "seed_teacher";
+    type Value = Source;
+    fn warnings(source: &Source) -> Warnings {
+        match source {
+            Source::Live(teacher) => teacher.warnings().clone(),
+            Source::Bank(_) | Source::Table(_) => Warnings::default(),
+        }
+    }
+}
+
+/// Where a teacher's answers come from.
+#[derive(Clone)]
+pub enum Source {
+    /// It is shown images.
+    Live(Arc<Teacher>),
+    /// It was shown views of a data set once.
+    Bank(Arc<Bank>),
+    /// It was shown images elsewhere once.
+    Table(Arc<ImageEmbeddings>),
+}
+
+impl Source {
+    /// The teacher that `job` shows images.
+    ///
+    /// # Errors
+    /// `Unsupported` where the answers are stored.
+    fn seeing(&self, job: &str) -> Result<Arc<Teacher>> {
+        let Source::Live(teacher) = self else {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!(
+                    "{job} needs a teacher that can be shown images, found {}, which serves seed_trainer_new alone; give the \
+                     network (seed_teacher_load, seed_teacher_load_torchscript) or the engine (seed_teacher_from_callback)",
+                    self.title()
+                ),
+            ));
+        };
+        Ok(Arc::clone(teacher))
+    }
+
+    /// What it is, for a person.
+    fn title(&self) -> String {
+        match self {
+            Source::Live(teacher) => format!("a teacher ({})", teacher.name()),
+            Source::Bank(bank) => format!("a bank of {}'s embeddings", bank.header().teacher.architecture),
+            Source::Table(table) => format!("a table of {} embeddings", table.len()),
+        }
+    }
+
+    /// The width of its embeddings.
+    fn dim(&self) -> i64 {
+        match self {
+            Source::Live(teacher) => teacher.embedding_dim(),
+            // At most 65,536, checked when the bank was opened.
+            Source::Bank(bank) => bank.header().dim as i64,
+            Source::Table(table) => table.dim(),
+        }
+    }
+
+    /// Refuses a bank that another teacher filled.
+    ///
+    /// # Errors
+    /// `Mismatch` naming both teachers; `Unsupported` for a table of embeddings, which fills no bank.
+    pub(super) fn check_filled(&self, bank: &Bank) -> Result<()> {
+        match self {
+            Source::Live(teacher) => bank.check_teacher(teacher.name(), &teacher.identity()?),
+            Source::Bank(other) => {
+                let teacher = &other.header().teacher;
+                bank.check_teacher(&teacher.architecture, &teacher.identity)
+            }
+            Source::Table(_) => self.seeing("a bank").map(drop),
+        }
+    }
+
+    /// The targets of a run over `dataset`.
+    ///
+    /// # Errors
+    /// Those of [`ImageTargets::new`]; `InvalidArgument` for a table of embeddings without a data set.
+    pub(super) fn targets(self, dataset: Option<&Dataset>) -> Result<Targets> {
+        Ok(match self {
+            Source::Live(teacher) => teacher.into(),
+            Source::Bank(bank) => bank.into(),
+            Source::Table(table) => {
+                let dataset = dataset.ok_or_else(|| {
+                    Error::invalid(
+                        "a teacher of stored embeddings needs the data set of their images, the dataset is NULL",
+                    )
+                })?;
+                Arc::new(ImageTargets::new(table, dataset)?).into()
+            }
+        })
+    }
+}
+
+/// The teacher of a handle that `job` shows images.
+///
+/// # Errors
+/// `Unsupported` where its answers are stored.
+pub(super) fn seeing(teacher: *const seed_teacher, job: &str) -> Result<Arc<Teacher>> {
+    with(teacher, |source| source.seeing(job))
+}
 
 /// Reads a teacher's weights from a safetensors file or a torch checkpoint (.pt, .pth, .pth.tar; zip or legacy format),
 /// which is read as data: nothing in it is executed. Without a projection head in the file the embedding is the backbone's
@@ -38,7 +146,8 @@ pub unsafe extern "C" fn seed_teacher_load(
         let architecture = Architecture::parse(text("architecture", architecture)?)?;
         put_new(out, || {
             let device = with(config, |config| device::parse(&config.device))?;
-            Ok(Arc::new(Teacher::from_file(architecture, path, device)?.into_channels_last()?))
+            let teacher = Teacher::from_file(architecture, path, device)?.into_channels_last()?;
+            Ok(Source::Live(Arc::new(teacher)))
         })
     })
 }
@@ -69,9 +178,41 @@ pub unsafe extern "C" fn seed_teacher_load_torchscript(
             config.validate()?;
             let device = device::parse(&config.device)?;
             let size = (i64::from(config.view.height), i64::from(config.view.width));
-            Ok(Arc::new(Teacher::from_embedder(TorchScript::load(path, output, size, device)?)))
+            let teacher = Teacher::from_embedder(TorchScript::load(path, output, size, device)?);
+            Ok(Source::Live(Arc::new(teacher)))
         })
     })
+}
+
+/// Makes a teacher of `bank`: a run over it has the loss of the run with the teacher in the loop, to float16 rounding, and no network
+/// of the teacher is needed. seed_trainer_new wants a finished bank that holds the views that its configuration asks for
+/// ("view_count", "seed" and the settings of the views) of its data set, which is not NULL then. seed_trainer_step is refused. The
+/// teacher holds the bank, also after seed_bank_free. The caller frees it.
+///
+/// Errors: SEED_ERROR_INVALID_ARGUMENT; whether the bank fits a run is judged by seed_trainer_new.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_teacher_from_bank(
+    bank: *const seed_bank,
+    out: *mut *mut seed_teacher,
+) -> *mut seed_error {
+    catch(|| unsafe { put_new(out, || with(bank, |bank| Ok(Source::Bank(Arc::clone(bank))))) })
+}
+
+/// Makes a teacher of `embeddings`: every view of an image has one target, the image's own row. Rows are found by the names of the
+/// images (seed_dataset_name) where the embeddings have names, else row i is image i's, when seed_trainer_new is given the data set,
+/// which is not NULL then. An image may lack a row, or have one of zeros, only where it cannot be read. seed_trainer_step is refused.
+/// The teacher holds the embeddings, also after seed_embeddings_free. The caller frees it.
+///
+/// The target does not follow the crop, as it does with a network or a bank, so keep the views mild ("view.crop_scale_min"
+/// near 1); where the teacher can be run here, seed_bank_fill learns more from it.
+///
+/// Errors: SEED_ERROR_INVALID_ARGUMENT; whether the embeddings fit a data set is judged by seed_trainer_new.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_teacher_from_embeddings(
+    embeddings: *const seed_embeddings,
+    out: *mut *mut seed_teacher,
+) -> *mut seed_error {
+    catch(|| unsafe { put_new(out, || with(embeddings, |table| Ok(Source::Table(Arc::clone(table))))) })
 }
 
 /// The width of the teacher's embedding; set "embedding_dim" to it before making the student.
@@ -79,19 +220,19 @@ pub unsafe extern "C" fn seed_teacher_load_torchscript(
 pub unsafe extern "C" fn seed_teacher_dim(teacher: *const seed_teacher, out: *mut i64) -> *mut seed_error {
     catch(|| unsafe {
         check_out("out", out)?;
-        put(out, with(teacher, |teacher| Ok(teacher.embedding_dim()))?);
+        put(out, with(teacher, |source| Ok(source.dim()))?);
         Ok(())
     })
 }
 
 /// The number of parameters.
 ///
-/// Errors: SEED_ERROR_UNSUPPORTED for an engine of the application, which libseed cannot look into.
+/// Errors: SEED_ERROR_UNSUPPORTED for an engine of the application, which libseed cannot look into, and a stored teacher.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_teacher_parameter_count(teacher: *const seed_teacher, out: *mut i64) -> *mut seed_error {
     catch(|| unsafe {
         check_out("out", out)?;
-        put(out, with(teacher, |teacher| teacher.parameter_count())?);
+        put(out, seeing(teacher, "the number of parameters")?.parameter_count()?);
         Ok(())
     })
 }

@@ -15,7 +15,7 @@ use super::handle::with;
 use super::image::SEED_DEVICE_CPU;
 use super::pointers::{put_new, text};
 use super::session::DLManagedTensorVersioned;
-use super::teacher::seed_teacher;
+use super::teacher::{Source, seed_teacher};
 use crate::model::{Application, ApplicationOptions, BatchFormat, Teacher};
 use crate::torch::dlpack;
 use crate::{Error, ErrorKind, Result, device, shutdown};
@@ -137,7 +137,7 @@ pub unsafe extern "C" fn seed_teacher_from_callback(
             let options = ApplicationOptions { dim, identity, format: layout, at, device: run, mean, std };
             let engine = Arc::clone(&engine);
             let embed = move |images: &Tensor, embeddings: &Tensor| engine.embed(images, embeddings);
-            Ok(Arc::new(Teacher::from_embedder(Application::new(Box::new(embed), options)?)))
+            Ok(Source::Live(Arc::new(Teacher::from_embedder(Application::new(Box::new(embed), options)?))))
         })?;
         // Where the function fails, the user data stays the caller's.
         engine.owns.store(true, Ordering::Release);

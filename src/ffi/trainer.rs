@@ -4,13 +4,11 @@ use std::ffi::{c_char, c_void};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::bank::seed_bank;
 use super::border::catch;
 use super::callback::Asked;
 use super::cancel::{seed_cancel_token, token};
 use super::config::seed_config;
 use super::dataset::seed_dataset;
-use super::embeddings::seed_embeddings;
 use super::error::seed_error;
 use super::handle::{Guarded, free, handle, warnings, with, with_mut};
 use super::image::{seed_image, views};
@@ -18,13 +16,8 @@ use super::pointers::{check_optional, check_out, fill_text, put, put_new, text};
 use super::queue::seed_queue;
 use super::student::seed_student;
 use super::teacher::seed_teacher;
-use crate::Result;
-use crate::config::Config;
 use crate::data::frame::CLAMPED;
-use crate::distill::ImageTargets;
-use crate::model::provenance::SharedProvenance;
 use crate::train::probe::Looks;
-use crate::train::shared::{SharedNetwork, SharedQueue};
 use crate::train::{Distillation, Outcome, Progress};
 
 /// The last step of the run was made.
@@ -116,29 +109,12 @@ pub type seed_progress_callback =
 pub struct seed_trainer(Guarded<Distillation>);
 handle!(seed_trainer, Distillation, |run| run.warnings());
 
-/// What every run is made of, wherever its targets come from.
-struct Parts {
-    config: Config,
-    student: SharedNetwork,
-    provenance: SharedProvenance,
-    queue: Option<SharedQueue>,
-}
-
-impl Parts {
-    /// `queue` may be NULL.
-    fn of(config: *const seed_config, student: *const seed_student, queue: *const seed_queue) -> Result<Self> {
-        let config = with(config, |config| Ok(config.clone()))?;
-        let (student, provenance) =
-            with(student, |student| Ok((Arc::clone(&student.network), Arc::clone(&student.provenance))))?;
-        let queue = if queue.is_null() { None } else { Some(with(queue, |queue| Ok(Arc::clone(queue)))?) };
-        Ok(Self { config, student, provenance, queue })
-    }
-}
-
 /// Makes a run that distils `teacher` into `student`. `queue` NULL: a new one of "queue_capacity". `dataset` NULL: the
-/// application brings its own batches by seed_trainer_step, and "steps" must be set. The caller frees the trainer.
+/// application brings its own batches by seed_trainer_step, and "steps" must be set; a stored teacher (seed_teacher_from_bank,
+/// seed_teacher_from_embeddings) knows the images of a data set only, so it needs one. The caller frees the trainer.
 ///
-/// Errors: SEED_ERROR_MISMATCH when the widths of the embeddings or the devices differ.
+/// Errors: SEED_ERROR_MISMATCH when the widths of the embeddings or the devices differ; for a stored teacher, with the reason, when
+/// the bank is stale or not finished, or images have no row, listing their names.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_trainer_new(
     config: *const seed_config,
@@ -150,59 +126,15 @@ pub unsafe extern "C" fn seed_trainer_new(
 ) -> *mut seed_error {
     // SAFETY: passed on from the C caller, as in every function of this file.
     catch(|| unsafe {
-        let Parts { config, student, provenance, queue } = Parts::of(config, student, queue)?;
-        let teacher = with(teacher, |teacher| Ok(Arc::clone(teacher)))?;
+        let config = with(config, |config| Ok(config.clone()))?;
+        let (student, provenance) =
+            with(student, |student| Ok((Arc::clone(&student.network), Arc::clone(&student.provenance))))?;
+        let teacher = with(teacher, |teacher| Ok(teacher.clone()))?;
+        let queue = if queue.is_null() { None } else { Some(with(queue, |queue| Ok(Arc::clone(queue)))?) };
         let dataset = if dataset.is_null() { None } else { Some(with(dataset, |dataset| Ok(Arc::clone(dataset)))?) };
-        put_new(out, || Ok(Distillation::new(config, student, teacher, queue, dataset)?.recorded_in(provenance)))
-    })
-}
-
-/// As seed_trainer_new, but the targets come from `bank` and no teacher is needed. The bank must be finished and hold the
-/// views that `config` asks for ("view_count", "seed" and the settings of the views) of this `dataset`, which is not NULL.
-/// The loss is that of the run with the teacher in the loop, to float16 rounding. seed_trainer_step is refused.
-///
-/// Errors: SEED_ERROR_MISMATCH with the reason when the bank is stale or not finished, or the widths differ.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn seed_trainer_new_with_bank(
-    config: *const seed_config,
-    student: *const seed_student,
-    bank: *const seed_bank,
-    queue: *const seed_queue,
-    dataset: *const seed_dataset,
-    out: *mut *mut seed_trainer,
-) -> *mut seed_error {
-    catch(|| unsafe {
-        let Parts { config, student, provenance, queue } = Parts::of(config, student, queue)?;
-        let bank = with(bank, |bank| Ok(Arc::clone(bank)))?;
-        let dataset = with(dataset, |dataset| Ok(Arc::clone(dataset)))?;
-        put_new(out, || Ok(Distillation::new(config, student, bank, queue, Some(dataset))?.recorded_in(provenance)))
-    })
-}
-
-/// As seed_trainer_new, but every view of an image has one target: the image's own row of `embeddings`. Rows are found by
-/// the names of the images where the embeddings have names (seed_dataset_name), else row i is image i's. An image may lack a
-/// row, or have one of zeros, only where it cannot be read. seed_trainer_step is refused.
-///
-/// The target does not follow the crop, as it does with a teacher or a bank, so keep the views mild ("view.crop_scale_min"
-/// near 1); where the teacher can be run here, seed_bank_fill learns more from it.
-///
-/// Errors: SEED_ERROR_MISMATCH when images have no row, listing their names, or the widths differ.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn seed_trainer_new_with_embeddings(
-    config: *const seed_config,
-    student: *const seed_student,
-    embeddings: *const seed_embeddings,
-    queue: *const seed_queue,
-    dataset: *const seed_dataset,
-    out: *mut *mut seed_trainer,
-) -> *mut seed_error {
-    catch(|| unsafe {
-        let Parts { config, student, provenance, queue } = Parts::of(config, student, queue)?;
-        let embeddings = with(embeddings, |embeddings| Ok(Arc::clone(embeddings)))?;
-        let dataset = with(dataset, |dataset| Ok(Arc::clone(dataset)))?;
         put_new(out, || {
-            let targets = Arc::new(ImageTargets::new(embeddings, &dataset)?);
-            Ok(Distillation::new(config, student, targets, queue, Some(dataset))?.recorded_in(provenance))
+            let targets = teacher.targets(dataset.as_deref())?;
+            Ok(Distillation::new(config, student, targets, queue, dataset)?.recorded_in(provenance))
         })
     })
 }

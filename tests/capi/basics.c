@@ -168,6 +168,7 @@ static int32_t on_rows(const seed_bank_progress *progress, void *user_data) {
 static void bank(seed_config *config, seed_teacher *teacher, seed_dataset *dataset, const char *folder) {
   char file[512], *json;
   seed_bank *made = NULL;
+  seed_teacher *stored = NULL;
   seed_student *student = NULL;
   seed_trainer *trainer = NULL;
   uint64_t bytes = 0, finished = 0, total = 0;
@@ -186,8 +187,12 @@ static void bank(seed_config *config, seed_teacher *teacher, seed_dataset *datas
   OK(seed_bank_open(file, NULL, &made));
   FAILS(SEED_ERROR_BUSY, seed_bank_fill(file, config, teacher, dataset, 0, NULL, NULL, NULL, NULL));
   OK(seed_student_new("mobilenet_v3_small", config, &student));
-  FAILS(SEED_ERROR_MISMATCH, seed_trainer_new_with_bank(config, student, made, NULL, dataset, &trainer));
+  OK(seed_teacher_from_bank(made, &stored));
+  FAILS(SEED_ERROR_MISMATCH, seed_trainer_new(config, student, stored, NULL, dataset, &trainer));
   seed_bank_free(made);
+  /* The teacher holds the bank, and the file is locked. */
+  FAILS(SEED_ERROR_BUSY, seed_bank_fill(file, config, teacher, dataset, 0, NULL, NULL, NULL, NULL));
+  seed_teacher_free(stored);
   made = NULL;
   OK(seed_bank_fill(file, config, teacher, dataset, 0, on_rows, &calls, NULL, &outcome));
   CHECK(outcome == SEED_OUTCOME_FINISHED && calls == 2);
@@ -206,8 +211,12 @@ static void bank(seed_config *config, seed_teacher *teacher, seed_dataset *datas
   OK(seed_bank_header(made, json, length, &length));
   CHECK(strstr(json, "libseed.bank.1") != NULL);
   free(json);
-  OK(seed_trainer_new_with_bank(config, student, made, NULL, dataset, &trainer));
-  seed_bank_free(made); /* the trainer holds it */
+  OK(seed_teacher_from_bank(made, &stored));
+  seed_bank_free(made);
+  OK(seed_teacher_dim(stored, &number));
+  CHECK(number == 16);
+  OK(seed_trainer_new(config, student, stored, NULL, dataset, &trainer));
+  seed_teacher_free(stored); /* the trainer holds it */
   OK(seed_trainer_run(trainer, 0, NULL, NULL, NULL, &outcome));
   CHECK(outcome == SEED_OUTCOME_FINISHED);
   seed_trainer_free(trainer);

@@ -17,7 +17,6 @@ const MAY_BE_NULL: &[(&str, &str)] = &[
     ("*", "indices"),
     ("*", "similarities"),
     ("seed_trainer_new", "queue"),
-    ("seed_trainer_new_with_bank", "queue"),
     ("seed_bank_open", "teacher"),
     ("seed_bank_rows", "finished"),
     ("seed_bank_rows", "total"),
@@ -29,7 +28,6 @@ const MAY_BE_NULL: &[(&str, &str)] = &[
     ("seed_dataset_push", "index"),
     ("seed_dataset_push_encoded", "name"),
     ("seed_dataset_push_encoded", "index"),
-    ("seed_trainer_new_with_embeddings", "queue"),
     ("seed_teacher_load_torchscript", "output"),
     ("seed_session_stage", "channels"),
     ("seed_session_stage", "stride"),
@@ -75,6 +73,9 @@ const MAY_BE_NULL: &[(&str, &str)] = &[
     ("seed_distil", "weights"),
     ("seed_distil", "config"),
 ];
+
+/// What takes a teacher whose answers are stored; nothing else does.
+const TAKES_STORED: &[&str] = &["seed_trainer_new", "seed_bank_open", "seed_teacher_dim", "seed_teacher_warnings"];
 
 /// The structs of the header, which are no objects.
 const STRUCTS: &[&str] = &[
@@ -425,6 +426,11 @@ fn bad(function: &str, parameter: &str) -> Vec<Case> {
         cases.push(case(format!("({kind})nothing"), "no object", "REFUSED"));
         cases.push(case(format!("({kind})f_{own}"), "freed", "REFUSED"));
         cases.push(case(format!("({kind})1"), "no address", "REFUSED"));
+        if own == "seed_teacher" {
+            let wanted = if TAKES_STORED.contains(&function) { "ANYTHING" } else { "UNSUPPORTED" };
+            cases.push(case("g_stored[0]", "of a bank", wanted));
+            cases.push(case("g_stored[1]", "of a table", wanted));
+        }
     }
     if let Some((name, read)) = structure(kind) {
         let place = if read { format!("c_{name}") } else { format!("o_{name}") };

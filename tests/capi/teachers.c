@@ -85,24 +85,102 @@ static void says(seed_error *error, int32_t code, const char *words) {
 static seed_trainer *run_over_a_table(seed_config *config, seed_dataset *dataset) {
   float rows[IMAGES * DIM];
   seed_embeddings *table = NULL;
+  seed_teacher *teacher = NULL;
   seed_student *student = NULL;
   seed_trainer *trainer = NULL;
   size_t i;
   for (i = 0; i < IMAGES * DIM; ++i) rows[i] = i % DIM == i / DIM % DIM ? 3.0f : 0.5f;
   OK(seed_embeddings_new(rows, IMAGES, DIM, &table));
   OK(seed_student_new("mobilenet_v3_small", config, &student));
-  OK(seed_trainer_new_with_embeddings(config, student, table, NULL, dataset, &trainer));
-  seed_embeddings_free(table); /* the trainer holds both */
+  OK(seed_teacher_from_embeddings(table, &teacher));
+  seed_embeddings_free(table); /* the teacher holds it */
+  OK(seed_trainer_new(config, student, teacher, NULL, dataset, &trainer));
+  seed_teacher_free(teacher); /* the trainer holds both */
   seed_student_free(student);
   return trainer;
 }
 
+/* A teacher whose answers are stored says its width and serves a trainer over a data set. Whatever shows a teacher images refuses it,
+   says what it found, and leaves nothing behind; `live`, which can be shown images, comes further there. */
+static void stands_in(seed_config *config, seed_student *student, seed_teacher *stored, seed_dataset *dataset,
+                      seed_teacher *live, const char *bank_file, int64_t wanted) {
+  static const char *const names[2] = {"a", "b"};
+  static const int64_t labels[IMAGES] = {0, 1, 0, 1, 0, 1, 0, 1, 0};
+  const char *const needs = "needs a teacher that can be shown images, found a ";
+  char other[512], found[8];
+  seed_teacher *none = NULL;
+  seed_trainer *trainer = NULL;
+  seed_session *session = NULL;
+  seed_model *model = NULL;
+  seed_distilled *distilled = NULL;
+  seed_classifier *classifier = NULL, *second = NULL;
+  seed_store *store = NULL;
+  seed_config *planned = NULL;
+  seed_night_result result;
+  FILE *file;
+  int64_t dim = 0;
+  int32_t outcome = -1;
+  size_t length = 0;
+  OK(seed_teacher_dim(stored, &dim));
+  CHECK(dim == wanted);
+  OK(seed_teacher_warnings(stored, found, sizeof found, &length));
+  CHECK(length == 1 && found[0] == 0);
+  says(seed_trainer_new(config, student, stored, NULL, NULL, &trainer), SEED_ERROR_INVALID_ARGUMENT, "data set");
+  FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_teacher_from_bank((const seed_bank *)stored, &none));
+  FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_teacher_from_embeddings((const seed_embeddings *)stored, &none));
+  FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_teacher_from_bank(NULL, &none));
+  FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_teacher_from_embeddings(NULL, &none));
+
+  says(seed_teacher_parameter_count(stored, &dim), SEED_ERROR_UNSUPPORTED, needs);
+  CHECK(dim == wanted);
+  sprintf(other, "%s.other", bank_file);
+  says(seed_bank_fill(other, config, stored, dataset, 0, NULL, NULL, NULL, &outcome), SEED_ERROR_UNSUPPORTED, needs);
+  file = fopen(other, "rb");
+  CHECK(file == NULL && outcome == -1);
+  says(seed_session_from_teacher(stored, config, &session), SEED_ERROR_UNSUPPORTED, needs);
+  says(seed_model_from_teacher(stored, config, &model), SEED_ERROR_UNSUPPORTED, needs);
+  sprintf(other, "%s.distilled", bank_file);
+  says(seed_distil(dataset, stored, "mobilenet_v3_small", NULL, 5, other, config, NULL, NULL, NULL, &distilled),
+       SEED_ERROR_UNSUPPORTED, needs);
+  file = fopen(other, "rb");
+  CHECK(file == NULL && distilled == NULL);
+  OK(seed_config_new(&planned));
+  says(seed_config_plan(planned, dataset, stored, "mobilenet_v3_small", 0, 5), SEED_ERROR_UNSUPPORTED, needs);
+  sprintf(other, "%s.store", bank_file);
+  OK(seed_store_open(other, NULL, &store));
+  memset(&result, 0, sizeof result);
+  result.struct_size = sizeof result;
+  sprintf(other, "%s.night", bank_file);
+  says(seed_night_run(config, store, stored, other, student, NULL, NULL, NULL, NULL, NULL, &result),
+       SEED_ERROR_UNSUPPORTED, needs);
+  seed_store_free(store);
+  /* The anchor of a classifier. */
+  OK(seed_config_set_int(planned, "image_width", SIDE));
+  OK(seed_config_set_int(planned, "image_height", SIDE));
+  OK(seed_config_set_string(planned, "device", "cpu"));
+  OK(seed_config_set_string(planned, "precision", "fp32"));
+  OK(seed_config_set_string(planned, "finetune.mode", "full"));
+  OK(seed_config_set_int(planned, "finetune.epochs", 1));
+  OK(seed_config_set_float(planned, "finetune.anchor", 1));
+  says(seed_classifier_fit(planned, student, NULL, stored, dataset, labels, IMAGES, names, 2, NULL, NULL, NULL, NULL,
+                           &classifier),
+       SEED_ERROR_UNSUPPORTED, needs);
+  OK(seed_classifier_fit(planned, student, NULL, live, dataset, labels, IMAGES, names, 2, NULL, NULL, NULL, NULL,
+                         &classifier));
+  says(seed_classifier_distil(planned, student, NULL, stored, classifier, dataset, labels, IMAGES, names, 2, NULL, NULL,
+                              NULL, NULL, &second),
+       SEED_ERROR_UNSUPPORTED, needs);
+  CHECK(none == NULL && trainer == NULL && session == NULL && model == NULL && second == NULL);
+  seed_classifier_free(classifier);
+  seed_config_free(planned);
+}
+
 static void callbacks(seed_config *config, seed_dataset *dataset, const char *bank_file, int32_t format) {
   struct engine engine;
-  seed_teacher *teacher = NULL, *other = NULL;
+  seed_teacher *teacher = NULL, *other = NULL, *stored = NULL;
   seed_student *student = NULL;
   seed_trainer *trainer = NULL, *second = NULL;
-  seed_bank *bank = NULL;
+  seed_bank *bank = NULL, *again = NULL;
   seed_session *session = NULL;
   int64_t dim = 0;
   uint64_t step = 0, total = 0;
@@ -177,7 +255,12 @@ static void callbacks(seed_config *config, seed_dataset *dataset, const char *ba
   OK(seed_teacher_from_callback(embed, &engine, NULL, DIM, "bands 2", format, SEED_DEVICE_CPU, config, &other));
   says(seed_bank_open(bank_file, other, &bank), SEED_ERROR_MISMATCH, "bands 1");
   seed_teacher_free(other);
-  OK(seed_trainer_new_with_bank(config, student, bank, NULL, dataset, &second));
+  OK(seed_teacher_from_bank(bank, &stored));
+  stands_in(config, student, stored, dataset, teacher, bank_file, DIM);
+  OK(seed_bank_open(bank_file, stored, &again)); /* of the same teacher */
+  seed_bank_free(again);
+  OK(seed_trainer_new(config, student, stored, NULL, dataset, &second));
+  seed_teacher_free(stored);
   OK(seed_trainer_run(second, 0, NULL, NULL, NULL, &outcome));
   CHECK(outcome == SEED_OUTCOME_FINISHED);
   seed_trainer_free(second);
@@ -241,6 +324,8 @@ static void tables(seed_config *config, seed_dataset *dataset, const char *folde
   static float rows[IMAGES * DIM];
   char file[512];
   seed_embeddings *table = NULL;
+  seed_teacher *teacher = NULL, *stored = NULL;
+  seed_bank *bank = NULL;
   seed_student *student = NULL;
   seed_trainer *trainer = NULL;
   size_t i, count = 0;
@@ -253,22 +338,35 @@ static void tables(seed_config *config, seed_dataset *dataset, const char *folde
   OK(seed_embeddings_dim(table, &dim));
   CHECK(count == 5 && dim == 3);
   OK(seed_student_new("mobilenet_v3_small", config, &student));
-  says(seed_trainer_new_with_embeddings(config, student, table, NULL, dataset, &trainer), SEED_ERROR_MISMATCH,
+  OK(seed_teacher_from_embeddings(table, &stored));
+  says(seed_trainer_new(config, student, stored, NULL, dataset, &trainer), SEED_ERROR_MISMATCH,
        "5 embeddings for 9 images");
+  seed_teacher_free(stored);
   seed_embeddings_free(table);
   sprintf(file, "%s/named.safetensors", folder);
   OK(seed_embeddings_load(file, &table));
-  says(seed_trainer_new_with_embeddings(config, student, table, NULL, dataset, &trainer), SEED_ERROR_MISMATCH,
+  OK(seed_teacher_from_embeddings(table, &stored));
+  says(seed_trainer_new(config, student, stored, NULL, dataset, &trainer), SEED_ERROR_MISMATCH,
        "9 of 9 images have no embedding, or one of zeros or NaN: 0, 1, 2");
   seed_embeddings_free(table);
+  seed_teacher_free(stored);
   sprintf(file, "%s/tensor.pt", folder);
   FAILS(SEED_ERROR_FORMAT, seed_embeddings_load(file, &table));
   FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_embeddings_new(rows, 0, DIM, &table));
   FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_embeddings_new(rows, (size_t)-1, DIM, &table));
   for (i = 0; i < IMAGES * DIM; ++i) rows[i] = i % DIM == i / DIM % DIM ? 3.0f : 0.5f;
   OK(seed_embeddings_new(rows, IMAGES, DIM, &table));
-  OK(seed_trainer_new_with_embeddings(config, student, table, NULL, dataset, &trainer));
-  seed_embeddings_free(table); /* the trainer holds it */
+  OK(seed_teacher_from_embeddings(table, &stored));
+  seed_embeddings_free(table); /* the teacher holds it */
+  FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_teacher_from_embeddings(table, &teacher));
+  sprintf(file, "%s/tensor.pt", folder);
+  OK(seed_teacher_load_torchscript(file, NULL, config, &teacher));
+  sprintf(file, "%s/float.bank", folder);
+  stands_in(config, student, stored, dataset, teacher, file, DIM);
+  seed_teacher_free(teacher);
+  says(seed_bank_open(file, stored, &bank), SEED_ERROR_UNSUPPORTED, "found a table of 9 embeddings");
+  OK(seed_trainer_new(config, student, stored, NULL, dataset, &trainer));
+  seed_teacher_free(stored); /* the trainer holds it */
   OK(seed_trainer_run(trainer, 0, NULL, NULL, NULL, &outcome));
   CHECK(outcome == SEED_OUTCOME_FINISHED);
   {

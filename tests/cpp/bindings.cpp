@@ -127,6 +127,8 @@ void empty_objects() {
   FAILS(ErrorCode::InvalidArgument, teacher.dim());
   FAILS(ErrorCode::InvalidArgument, seed::Teacher::from_function({}, 4, "nothing", good));
   FAILS(ErrorCode::InvalidArgument, seed::Embeddings(nullptr).dim());
+  FAILS(ErrorCode::InvalidArgument, seed::Teacher::from_bank(seed::Bank(nullptr)));
+  FAILS(ErrorCode::InvalidArgument, seed::Teacher::from_embeddings(seed::Embeddings(nullptr)));
   FAILS(ErrorCode::InvalidArgument, student.save("/nowhere"));
   FAILS(ErrorCode::InvalidArgument, queue.push({row, 2}));
   FAILS(ErrorCode::InvalidArgument, queue.similarities({row, 2}));
@@ -308,10 +310,15 @@ void teachers(const seed::Config &config, const seed::Student &student, const se
   FAILS(ErrorCode::InvalidArgument, seed::Embeddings::create({rows.data(), 17}, 16));
   auto embeddings = TAKE(seed::Embeddings::create({rows.data(), rows.size()}, 16));
   CHECK(TAKE(embeddings.count()) == TAKE(dataset.count()) && TAKE(embeddings.dim()) == 16);
-  trainer = TAKE(seed::Trainer::create(config, student, embeddings, dataset));
+  const auto stored = TAKE(seed::Teacher::from_embeddings(embeddings));
+  embeddings = seed::Embeddings(nullptr); // the teacher holds them
+  CHECK(TAKE(stored.dim()) == 16);
+  FAILS(ErrorCode::Unsupported, seed::Session::from_teacher(stored, config));
+  FAILS(ErrorCode::InvalidArgument, seed::Trainer::create(config, student, stored));
+  trainer = TAKE(seed::Trainer::create(config, student, stored, dataset));
   CHECK(TAKE(trainer.run()) == seed::Outcome::Finished);
-  FAILS(ErrorCode::Mismatch, seed::Trainer::create(config, student,
-                                                   TAKE(seed::Embeddings::create({rows.data(), 16}, 16)), dataset));
+  const auto short_one = TAKE(seed::Teacher::from_embeddings(TAKE(seed::Embeddings::create({rows.data(), 16}, 16))));
+  FAILS(ErrorCode::Mismatch, seed::Trainer::create(config, student, short_one, dataset));
 }
 
 struct Files {

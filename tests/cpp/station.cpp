@@ -177,7 +177,7 @@ void banks(const std::string &folder) {
   TAKE(token.trigger());
   CHECK(TAKE(seed::Bank::fill(folder + "/other", config, teacher, images, {}, 0, &token)) == seed::Outcome::Cancelled);
 
-  const auto bank = TAKE(seed::Bank::open(file));
+  auto bank = TAKE(seed::Bank::open(file));
   TAKE(bank.verify());
   CHECK(TAKE(bank.dim()) == 16 && TAKE(bank.images()) == 8 && TAKE(bank.views()) == 10);
   CHECK(TAKE(bank.header()).substr(0, 1) == "{");
@@ -187,13 +187,19 @@ void banks(const std::string &folder) {
 
   TAKE(config.set("seed", 5));
   const auto student = TAKE(seed::Student::create("mobilenet_v3_small", config));
-  FAILS(ErrorCode::Mismatch, seed::Trainer::create(config, student, bank, images)); // views of another seed
+  const auto stored = TAKE(seed::Teacher::from_bank(bank));
+  bank = seed::Bank(nullptr); // the teacher holds it
+  CHECK(TAKE(stored.dim()) == 16 && TAKE(stored.warnings()).empty());
+  FAILS(ErrorCode::Unsupported, stored.parameter_count());
+  FAILS(ErrorCode::Unsupported, seed::Bank::fill(folder + "/third", config, stored, images));
+  CHECK(TAKE(TAKE(seed::Bank::open(file, stored)).views()) == 10); // of the same teacher
+  FAILS(ErrorCode::Mismatch, seed::Trainer::create(config, student, stored, images)); // views of another seed
   TAKE(config.set("seed", 0));
   const auto queue = TAKE(seed::Queue::create(10, 16));
-  auto trainer = TAKE(seed::Trainer::create(config, student, bank, images, queue));
+  auto trainer = TAKE(seed::Trainer::create(config, student, stored, images, queue));
   CHECK(TAKE(trainer.run({}, 2)) == seed::Outcome::Paused && TAKE(queue.length()) == 8);
-  FAILS(ErrorCode::InvalidArgument, seed::Trainer::create(config, student, bank, images, seed::Queue(nullptr)));
-  auto without = TAKE(seed::Trainer::create(config, student, bank, images));
+  FAILS(ErrorCode::InvalidArgument, seed::Trainer::create(config, student, stored, images, seed::Queue(nullptr)));
+  auto without = TAKE(seed::Trainer::create(config, student, stored, images));
   CHECK(TAKE(without.run({}, 1)) == seed::Outcome::Paused);
 }
 

@@ -21,7 +21,7 @@ static int64_t labels[FRAMES];
 struct objects {
   seed_config *config;
   seed_dataset *dataset;
-  seed_teacher *teacher;
+  seed_teacher *teacher, *stored;
   seed_student *student;
   seed_queue *queue;
   seed_trainer *trainer;
@@ -47,6 +47,7 @@ static void free_all(const struct objects *o) {
     seed_config_free(o->config);
     seed_dataset_free(o->dataset);
     seed_teacher_free(o->teacher);
+    seed_teacher_free(o->stored);
     seed_student_free(o->student);
     seed_queue_free(o->queue);
     seed_trainer_free(o->trainer);
@@ -122,6 +123,7 @@ static inline void with_bank(void) {
   (void)remove(p_bank);
   OK(seed_bank_fill(p_bank, all.config, all.teacher, all.dataset, 0, NULL, NULL, NULL, NULL));
   OK(seed_bank_open(p_bank, all.teacher, &all.bank));
+  OK(seed_teacher_from_bank(all.bank, &all.stored));
 }
 static void remove_all(const char *path) {
   char command[600];

@@ -50,7 +50,16 @@ static seed_error *use_queue(void) {
   return seed_queue_push(all.queue, rows, 1, DIM);
 }
 static seed_error *use_trainer(void) { return seed_trainer_run(all.trainer, 1, NULL, NULL, all.token, NULL); }
-static seed_error *use_bank(void) { return seed_bank_verify(all.bank); }
+static seed_error *use_bank(void) {
+  seed_teacher *own = NULL;
+  int64_t dim = 0;
+  seed_error *error = seed_bank_verify(all.bank);
+  if (error == NULL) error = seed_teacher_from_bank(all.bank, &own);
+  if (error == NULL) error = seed_teacher_dim(own, &dim); /* whatever becomes of the bank's handle */
+  if (error == NULL && dim != DIM) __atomic_fetch_add(&failures, 1, __ATOMIC_RELAXED);
+  seed_teacher_free(own);
+  return error;
+}
 static seed_error *use_store(void) {
   uint8_t pixels[WIDTH * HEIGHT * 3] = {0};
   seed_image image = view_of(pixels);
@@ -85,6 +94,10 @@ static seed_error *use_config(void) {
 static seed_error *use_report(void) { return seed_report_add_point(all.report, "loss", "x", "y", "a", 1, 1); }
 static seed_error *use_token(void) { return seed_cancel_token_reset(all.token); }
 static seed_error *use_student(void) { return seed_student_save(all.student, p_student); }
+static seed_error *use_stored(void) {
+  int64_t dim = 0; /* the bank's handle was freed before */
+  return seed_teacher_dim(all.stored, &dim);
+}
 static seed_error *use_teacher(void) {
   seed_session *session = NULL;
   seed_error *error = seed_session_from_teacher(all.teacher, all.config, &session);
@@ -142,6 +155,7 @@ RELEASE(seed_report, report)
 RELEASE(seed_cancel_token, token)
 RELEASE(seed_student, student)
 RELEASE(seed_teacher, teacher)
+RELEASE(seed_teacher, stored)
 
 static void by_threads(void) {
   static float rows[600 * DIM];
@@ -160,6 +174,7 @@ static void by_threads(void) {
   freed_under(use_dataset, release_dataset);
   freed_under(use_queue, release_queue);
   freed_under(use_bank, release_bank);
+  freed_under(use_stored, release_stored);
   freed_under(use_store, release_store);
   freed_under(use_anomaly, release_anomaly);
   freed_under(use_drift, release_drift);

@@ -41,7 +41,7 @@ struct fruit {
 struct household {
   seed_config *config;
   seed_dataset *dataset;
-  seed_teacher *teacher;
+  seed_teacher *teacher, *stored;
   seed_student *student;
   seed_queue *queue;
   seed_bank *bank;
@@ -58,6 +58,7 @@ static inline void leave(struct household *home) {
   seed_bank_free(home->bank);
   seed_queue_free(home->queue);
   seed_student_free(home->student);
+  seed_teacher_free(home->stored);
   seed_teacher_free(home->teacher);
   seed_dataset_free(home->dataset);
   seed_config_free(home->config);
@@ -129,8 +130,9 @@ static inline seed_error *life_end(const struct files *files, struct household *
       seed_bank_fill(files->bank, home->config, home->teacher, home->dataset, 0, NULL, NULL, NULL, NULL));
   TRY("open the bank", seed_bank_open(files->bank, home->teacher, &home->bank));
   TRY("verify the bank", seed_bank_verify(home->bank));
-  TRY("trainer over the bank", seed_trainer_new_with_bank(home->config, home->student, home->bank, NULL, home->dataset,
-                                                          &home->by_bank));
+  TRY("teacher of the bank", seed_teacher_from_bank(home->bank, &home->stored));
+  TRY("trainer over the bank",
+      seed_trainer_new(home->config, home->student, home->stored, NULL, home->dataset, &home->by_bank));
   TRY("run over the bank", seed_trainer_run(home->by_bank, 1, NULL, NULL, NULL, NULL));
   TRY("report", seed_report_new("a life", &home->report));
   TRY("report table", seed_report_add_table(home->report, "numbers", heads, 2, cells, 1));

@@ -67,6 +67,7 @@ static seed_store *g_reader;      /* opened to read: closing it ends nothing */
 static seed_dataset *g_pushed;    /* of frames, and growing */
 static seed_student *g_weighted;  /* takes weights, and is nobody else's */
 static seed_config *g_planned;    /* presets and plans change it */
+static seed_teacher *g_stored[2]; /* of a bank, of a table */
 
 /* The layout of DLPack 1.x. */
 struct DLManagedTensorVersioned {
@@ -204,7 +205,7 @@ static int as_filled(const void *result, size_t size) {
 #define UNTOUCHED(type)                                                                                                \
   if (failed && !as_filled(&o_##type, sizeof o_##type)) fault("wrote to its " #type, code, message);
 
-enum wanted { SUCCESS, REFUSED, FAILURE, ANYTHING };
+enum wanted { SUCCESS, REFUSED, UNSUPPORTED, FAILURE, ANYTHING };
 
 static void end(enum wanted wanted, seed_error *error) {
   int32_t code = seed_error_code(error);
@@ -212,6 +213,7 @@ static void end(enum wanted wanted, seed_error *error) {
   int failed = error != NULL;
   if (wanted == SUCCESS && failed) fault("should succeed", code, message);
   if (wanted == REFUSED && code != SEED_ERROR_INVALID_ARGUMENT) fault("should be an invalid argument", code, message);
+  if (wanted == UNSUPPORTED && code != SEED_ERROR_UNSUPPORTED) fault("should be unsupported", code, message);
   if (wanted == FAILURE && !failed) fault("should fail", code, message);
   if (code == SEED_ERROR_INTERNAL || code == SEED_ERROR_POISONED) fault("went wrong inside", code, message);
   if (failed && strlen(message) < 8) fault("says nothing", code, message);
@@ -363,6 +365,8 @@ static void set_up(const char *folder) {
   OK(seed_report_new("sweep", &g_seed_report));
   OK(seed_event_file_new(p_board, 0, &g_seed_event_file));
   OK(seed_embeddings_new(f32, IMAGES + 1, DIM, &g_seed_embeddings));
+  OK(seed_teacher_from_bank(g_seed_bank, &g_stored[0]));
+  OK(seed_teacher_from_embeddings(g_seed_embeddings, &g_stored[1]));
   OK(seed_model_from_student(g_seed_student, &g_seed_model));
   OK(seed_student_new("mobilenet_v3_small", g_seed_config, &g_weighted));
   OK(seed_student_load_weights(g_weighted, p_teacher));
@@ -381,6 +385,8 @@ static void tear_down(void) {
   seed_dataset_free(g_pushed);
   seed_student_free(g_weighted);
   seed_config_free(g_planned);
+  seed_teacher_free(g_stored[0]);
+  seed_teacher_free(g_stored[1]);
   CHECK(taken == given);
   printf("%ld calls\n", cases);
 }

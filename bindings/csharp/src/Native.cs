@@ -13,7 +13,7 @@ namespace LibSeed
         private const string Seed = "seed";
         private const CallingConvention C = CallingConvention.Cdecl;
 
-        internal const uint AbiVersion = 1;
+        internal const uint AbiVersion = 2;
         internal const int DeviceCpu = 0;
         internal const int DeviceCuda = 1;
         internal const int StoreTextName = 1;
@@ -132,6 +132,10 @@ namespace LibSeed
             UIntPtr capacity, out UIntPtr length);
 
         [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_teacher_from_bank(BankHandle bank, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_teacher_from_embeddings(EmbeddingsHandle embeddings, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_teacher_load(byte[] path, byte[] architecture, ConfigHandle config,
             out IntPtr result);
         [DllImport(Seed, CallingConvention = C)]
@@ -248,12 +252,6 @@ namespace LibSeed
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_trainer_new(ConfigHandle config, StudentHandle student,
             TeacherHandle teacher, QueueHandle queue, DatasetHandle dataset, out IntPtr result);
-        [DllImport(Seed, CallingConvention = C)]
-        internal static extern IntPtr seed_trainer_new_with_bank(ConfigHandle config, StudentHandle student,
-            BankHandle bank, QueueHandle queue, DatasetHandle dataset, out IntPtr result);
-        [DllImport(Seed, CallingConvention = C)]
-        internal static extern IntPtr seed_trainer_new_with_embeddings(ConfigHandle config, StudentHandle student,
-            EmbeddingsHandle embeddings, QueueHandle queue, DatasetHandle dataset, out IntPtr result);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_trainer_run(TrainerHandle trainer, ulong maxSteps, ProgressCallback callback,
             IntPtr userData, CancelTokenHandle cancel, out int outcome);

@@ -5,8 +5,9 @@ using System.Runtime.InteropServices;
 namespace LibSeed
 {
     /// <summary>
-    /// What is learned from: a frozen network, a TorchScript file, or an engine of the application. Any number of threads may use
-    /// it at once.
+    /// What is learned from: a frozen network, a TorchScript file, an engine of the application, or what a teacher said before and
+    /// that was stored (<see cref="FromBank"/>, <see cref="FromEmbeddings"/>). A stored one serves a new <see cref="Trainer"/>; what
+    /// has to show a teacher images refuses it with <see cref="ErrorCode.Unsupported"/>. Any number of threads may use it at once.
     /// </summary>
     public sealed class Teacher : IDisposable
     {
@@ -39,7 +40,8 @@ namespace LibSeed
 
         /// <summary>The number of parameters.</summary>
         /// <exception cref="SeedException">
-        /// <see cref="ErrorCode.Unsupported"/> for an engine of the application, which the library cannot look into.
+        /// <see cref="ErrorCode.Unsupported"/> for an engine of the application, which the library cannot look into,
+        /// and a stored teacher.
         /// </exception>
         public long ParameterCount
         {
@@ -95,6 +97,35 @@ namespace LibSeed
             var settings = Given.Object(config, nameof(config)).Handle;
             return new Teacher(SeedHandle.Make<TeacherHandle>((out IntPtr result) =>
                 Native.seed_teacher_load_torchscript(file, tensor, settings, out result)));
+        }
+
+        /// <summary>
+        /// Makes a teacher of a bank: a run over it has the loss of the run with the teacher in the loop, to float16 rounding, and
+        /// no network of the teacher is needed. A new <see cref="Trainer"/> wants a finished bank that holds the views that its
+        /// configuration asks for ("view_count", "seed" and the settings of the views) of its data set, which is not null then.
+        /// <see cref="Trainer.Step"/> is refused.
+        /// </summary>
+        public static Teacher FromBank(Bank bank)
+        {
+            var stored = Given.Object(bank, nameof(bank)).Handle;
+            return new Teacher(SeedHandle.Make<TeacherHandle>((out IntPtr result) => Native.seed_teacher_from_bank(stored, out result)));
+        }
+
+        /// <summary>
+        /// Makes a teacher of a table: every view of an image has one target, the image's own row. Rows are found by the names of the
+        /// images where the table has names, else row i is image i's, when a new <see cref="Trainer"/> is given the data set, which
+        /// is not null then. An image may lack a row, or have one of zeros, only where it cannot be read.
+        /// <see cref="Trainer.Step"/> is refused.
+        /// </summary>
+        /// <remarks>
+        /// The target does not follow the crop, as it does with a network or a bank, so keep the views mild
+        /// ("view.crop_scale_min" near 1); where the teacher can be run here, a <see cref="Bank"/> learns more from it.
+        /// </remarks>
+        public static Teacher FromEmbeddings(EmbeddingTable table)
+        {
+            var stored = Given.Object(table, nameof(table)).Handle;
+            return new Teacher(SeedHandle.Make<TeacherHandle>((out IntPtr result) =>
+                Native.seed_teacher_from_embeddings(stored, out result)));
         }
 
         /// <summary>

@@ -13,10 +13,13 @@ namespace LibSeed
 
         /// <summary>
         /// Makes a run that distils the teacher into the student. Without a data set the application brings its own batches
-        /// by <see cref="Step"/>, and "steps" must be set. Without a queue a new one of "queue_capacity" is made.
+        /// by <see cref="Step"/>, and "steps" must be set; a stored teacher (<see cref="Teacher.FromBank"/>,
+        /// <see cref="Teacher.FromEmbeddings"/>) knows the images of a data set only, so it needs one. Without a queue a new one of
+        /// "queue_capacity" is made.
         /// </summary>
         /// <exception cref="SeedException">
-        /// <see cref="ErrorCode.Mismatch"/> when the widths of the embeddings or the devices differ.
+        /// <see cref="ErrorCode.Mismatch"/> when the widths of the embeddings or the devices differ; for a stored teacher, with the
+        /// reason, when the bank is stale or not finished, or images have no row, listing their names.
         /// </exception>
         public Trainer(Config config, Student student, Teacher teacher, Dataset dataset = null, Queue queue = null)
         {
@@ -27,48 +30,6 @@ namespace LibSeed
             var rows = queue == null ? QueueHandle.None : queue.Handle;
             handle = SeedHandle.Make<TrainerHandle>((out IntPtr result) =>
                 Native.seed_trainer_new(settings, learner, master, rows, images, out result));
-        }
-
-        /// <summary>
-        /// Makes a run whose targets come from a bank; no teacher is needed. The bank must be finished and hold the views that
-        /// the configuration asks for ("view_count", "seed" and the settings of the views) of this data set. The loss is that
-        /// of the run with the teacher in the loop, to float16 rounding. <see cref="Step"/> is refused.
-        /// </summary>
-        /// <exception cref="SeedException">
-        /// <see cref="ErrorCode.Mismatch"/> with the reason when the bank is stale or not finished, or the widths differ.
-        /// </exception>
-        public Trainer(Config config, Student student, Bank bank, Dataset dataset, Queue queue = null)
-        {
-            var settings = Given.Object(config, nameof(config)).Handle;
-            var learner = Given.Object(student, nameof(student)).Handle;
-            var targets = Given.Object(bank, nameof(bank)).Handle;
-            var images = Given.Object(dataset, nameof(dataset)).Handle;
-            var rows = queue == null ? QueueHandle.None : queue.Handle;
-            handle = SeedHandle.Make<TrainerHandle>((out IntPtr result) =>
-                Native.seed_trainer_new_with_bank(settings, learner, targets, rows, images, out result));
-        }
-
-        /// <summary>
-        /// Makes a run where every view of an image has one target: the image's own row of a table. Rows are found by the names
-        /// of the images where the table has names, else row i is image i's. An image may lack a row, or have one of zeros, only
-        /// where it cannot be read. <see cref="Step"/> is refused.
-        /// </summary>
-        /// <remarks>
-        /// The target does not follow the crop, as it does with a teacher or a bank, so keep the views mild
-        /// ("view.crop_scale_min" near 1); where the teacher can be run here, a <see cref="Bank"/> learns more from it.
-        /// </remarks>
-        /// <exception cref="SeedException">
-        /// <see cref="ErrorCode.Mismatch"/> when images have no row, listing their names, or the widths differ.
-        /// </exception>
-        public Trainer(Config config, Student student, EmbeddingTable table, Dataset dataset, Queue queue = null)
-        {
-            var settings = Given.Object(config, nameof(config)).Handle;
-            var learner = Given.Object(student, nameof(student)).Handle;
-            var targets = Given.Object(table, nameof(table)).Handle;
-            var images = Given.Object(dataset, nameof(dataset)).Handle;
-            var rows = queue == null ? QueueHandle.None : queue.Handle;
-            handle = SeedHandle.Make<TrainerHandle>((out IntPtr result) =>
-                Native.seed_trainer_new_with_embeddings(settings, learner, targets, rows, images, out result));
         }
 
         internal TrainerHandle Handle => handle.Alive(this);

@@ -21,10 +21,11 @@ namespace LibSeed.Tests
                 long rows = 0;
                 Expect.Equal(Outcome.Paused, Bank.Fill(file, config, teacher, frames, 1));
                 using (var begun = Bank.Open(file, teacher))
+                using (var half = Teacher.FromBank(begun))
                 using (var student = Fixtures.NewStudent(config))
                 {
                     Expect.True(begun.FinishedRows >= 1 && begun.FinishedRows < Rows, begun.FinishedRows + " rows");
-                    Expect.Fails(ErrorCode.Mismatch, () => new Trainer(config, student, begun, frames));
+                    Expect.Fails(ErrorCode.Mismatch, () => new Trainer(config, student, half, frames));
                     Expect.Fails(ErrorCode.Busy, () => Bank.Fill(file, config, teacher, frames));
                 }
                 Expect.Equal(Outcome.Finished, Bank.Fill(file, config, teacher, frames, 0, new DirectProgress<BankProgress>(p =>
@@ -44,21 +45,33 @@ namespace LibSeed.Tests
                     Expect.Equal(Views, bank.Views);
                     Expect.Equal(Fixtures.Dim, bank.Dim);
                     Expect.Holds("\"", bank.Header);
-                    Expect.Near(Loss(config, teacher, null, frames), Loss(config, null, bank, frames), 2e-3);
+                    using (var stored = Teacher.FromBank(bank))
+                    {
+                        Expect.Equal(Fixtures.Dim, stored.Dim);
+                        Expect.Equal(0, stored.Warnings().Count);
+                        Expect.Fails(ErrorCode.Unsupported, () => stored.ParameterCount.ToString());
+                        Expect.Fails(ErrorCode.Unsupported, () => Session.FromTeacher(stored, config));
+                        Expect.Fails(ErrorCode.Unsupported, () => Bank.Fill(file + ".2", config, stored, frames));
+                        Bank.Open(file, stored).Dispose(); // of the same teacher
+                        bank.Dispose();                    // the teacher holds it
+                        Expect.Near(Loss(config, teacher, frames), Loss(config, stored, frames, true), 2e-3);
+                    }
+                    Expect.Throws<ObjectDisposedException>(() => Teacher.FromBank(bank));
                 }
             }
         }
 
-        private static double Loss(Config config, Teacher teacher, Bank bank, Dataset frames)
+        private static double Loss(Config config, Teacher teacher, Dataset frames, bool isStored = false)
         {
             var losses = 0.0;
             using (var student = Fixtures.NewStudent(config))
-            using (var trainer = bank == null ? new Trainer(config, student, teacher, frames) : new Trainer(config, student, bank, frames))
+            using (var trainer = new Trainer(config, student, teacher, frames))
             {
                 Expect.Equal(Outcome.Finished, trainer.Run(0, new DirectProgress<TrainingProgress>(p => losses += p.Step == 0 ? 0 : p.Loss)));
-                if (bank != null)
+                if (isStored)
                 {
                     Expect.Throws<SeedException>(() => trainer.Step(Fixtures.Striped(2)));
+                    Expect.Fails(ErrorCode.InvalidArgument, () => new Trainer(config, student, teacher));
                 }
             }
             return losses / 6;
@@ -91,12 +104,7 @@ namespace LibSeed.Tests
             Expect.Fails(ErrorCode.InvalidArgument, () => Bank.PredictSize(0, 1, 1));
             Expect.Fails(ErrorCode.InvalidArgument, () => Bank.PredictSize(long.MaxValue, 1, 1));
             Expect.Throws<ArgumentOutOfRangeException>(() => Bank.PredictSize(1, -1, 1));
-            using (var config = Fixtures.SmallConfig())
-            using (var student = Fixtures.NewStudent(config))
-            using (var frames = Fixtures.Frames())
-            {
-                Expect.Throws<ArgumentNullException>(() => new Trainer(config, student, (Bank)null, frames));
-            }
+            Expect.Throws<ArgumentNullException>(() => Teacher.FromBank(null));
         }
     }
 }

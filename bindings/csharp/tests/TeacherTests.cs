@@ -223,22 +223,28 @@ namespace LibSeed.Tests
             using (var config = Fixtures.SmallConfig())
             using (var table = new EmbeddingTable(new Embeddings(values, Fixtures.Dim)))
             using (var small = new EmbeddingTable(new Embeddings(values.Take(Fixtures.Dim).ToArray(), Fixtures.Dim)))
+            using (var teacher = Teacher.FromEmbeddings(table))
+            using (var narrow = Teacher.FromEmbeddings(small))
             using (var student = Fixtures.NewStudent(config))
             using (var frames = Fixtures.Frames())
-            using (var trainer = new Trainer(config, student, table, frames))
+            using (var trainer = new Trainer(config, student, teacher, frames))
             using (var read = EmbeddingTable.Load(Path.Combine(Golden, "single.npy")))
             {
-                Expect.Equal("8 16", table.Count + " " + table.Dim);
+                Expect.Equal("8 16 16", table.Count + " " + table.Dim + " " + teacher.Dim);
+                table.Dispose(); // the teacher holds it
                 Expect.True(read.Count > 0 && read.Dim > 0, "rows of a file");
                 Expect.Equal(Outcome.Finished, trainer.Run());
                 Expect.Fails(ErrorCode.InvalidArgument, () => trainer.Step(Fixtures.Striped(2)));
-                Expect.Fails(ErrorCode.Mismatch, () => new Trainer(config, student, small, frames));
+                Expect.Fails(ErrorCode.Mismatch, () => new Trainer(config, student, narrow, frames));
+                Expect.Fails(ErrorCode.InvalidArgument, () => new Trainer(config, student, teacher));
+                Expect.Fails(ErrorCode.Unsupported, () => Session.FromTeacher(teacher, config));
                 Expect.Fails(ErrorCode.Io, () => EmbeddingTable.Load("/no/such/table.npy"));
                 Expect.Fails(ErrorCode.InvalidArgument, () => new EmbeddingTable(new Embeddings(new float[0], 4)));
                 Expect.Throws<ArgumentNullException>(() => new EmbeddingTable(null));
                 small.Dispose();
                 Expect.Throws<ObjectDisposedException>(() => small.Count.ToString());
-                Expect.Throws<ObjectDisposedException>(() => new Trainer(config, student, small, frames));
+                Expect.Throws<ObjectDisposedException>(() => Teacher.FromEmbeddings(small));
+                Expect.Throws<ArgumentNullException>(() => Teacher.FromEmbeddings(null));
             }
         }
     }

@@ -90,7 +90,7 @@ namespace LibSeed.Tests
             {
                 Expect.Equal(Fixtures.Dim, teacher.Dim);
                 Expect.Fails(ErrorCode.Mismatch, () => new Trainer(config, narrow, teacher, frames));
-                Expect.Throws<ArgumentNullException>(() => new Trainer(config, narrow, (Teacher)null, frames));
+                Expect.Throws<ArgumentNullException>(() => new Trainer(config, narrow, null, frames));
                 Expect.Throws<ArgumentNullException>(() => new Trainer(null, narrow, teacher, frames));
                 Expect.Throws<ArgumentNullException>(() => new Trainer(config, null, teacher, frames));
                 Expect.Fails(ErrorCode.Io, () => Teacher.Load("/no/such/file", "resnet18", config));
