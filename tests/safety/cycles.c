@@ -156,6 +156,26 @@ static void banks(void) {
   seed_bank_free(bank);
 }
 
+/* Teachers of what is stored, refused by what shows a teacher images, and freed before and after what they are made of. */
+static void stored(void) {
+  seed_bank *bank = NULL;
+  seed_embeddings *table = NULL;
+  seed_teacher *of_bank = NULL, *of_table = NULL;
+  seed_session *none = NULL;
+  int64_t dim = 0;
+  OK(seed_bank_open(p_bank, teacher, &bank));
+  OK(seed_teacher_from_bank(bank, &of_bank));
+  OK(seed_embeddings_new(rows, IMAGES, DIM, &table));
+  OK(seed_teacher_from_embeddings(table, &of_table));
+  seed_bank_free(bank);
+  OK(seed_teacher_dim(of_bank, &dim));
+  FAILS(SEED_ERROR_UNSUPPORTED, seed_session_from_teacher(of_bank, config, &none));
+  FAILS(SEED_ERROR_UNSUPPORTED, seed_session_from_teacher(of_table, config, &none));
+  seed_teacher_free(of_bank);
+  seed_teacher_free(of_table);
+  seed_embeddings_free(table);
+}
+
 static void students(void) {
   seed_student *one = NULL;
   OK(seed_student_new("mobilenet_v3_small", config, &one));
@@ -198,8 +218,8 @@ static const struct {
 } OBJECTS[] = {{"config", configs, 1},         {"cancel token", tokens, 1}, {"data set", datasets, 1},
                {"queue", queues, 1},           {"report", reports, 1},      {"evaluation", evaluations, 1},
                {"embedding", embeddings, 1},   {"error", errors, 1},        {"bank", banks, 1},
-               {"student", students, 10},      {"teacher", teachers, 10},   {"session", sessions, 50},
-               {"trainer", trainers, 50},      {"page", pages, 10}};
+               {"stored", stored, 1},          {"student", students, 10},   {"teacher", teachers, 10},
+               {"session", sessions, 50},      {"trainer", trainers, 50},   {"page", pages, 10}};
 
 int main(int count, char **words) {
   long cycles, warm, now, grown, worst;
