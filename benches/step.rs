@@ -8,9 +8,9 @@ mod program;
 use std::time::Instant;
 
 use program::{number, pair, quantile, text};
-use seed::distill::Temperatures;
 use seed::distill::queue::Queue;
 use seed::distill::step::{StepSettings, distill};
+use seed::distill::{Strategy, Temperatures};
 use seed::optim::Sgd;
 use tch::{Kind, Tensor};
 

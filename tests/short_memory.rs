@@ -13,8 +13,8 @@ use seed::data::decode::decode_bytes;
 use seed::data::labels::FolderLabels;
 use seed::data::{Dataset, Encoding, Frame, FrameView, PixelFormat, RawFrame};
 use seed::eval::{Confusion, Embeddings, MapConfig, MapMethod, embedding_map};
-use seed::memory::MARGIN;
 use seed::report::{ClassImages, HeatFigure, MapImages, Report, SheetRow, Thumbnail};
+use seed::sys::memory::MARGIN;
 use seed::{Error, ErrorKind, Result};
 use written::encoded;
 

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::format::{Contents, FORMAT, FileRecord, MANIFEST, MOST, Manifest, part_of};
 use super::save::{aside, record};
-use crate::disk::resolved;
 use crate::model::weights::{self, StateDict};
+use crate::sys::disk::resolved;
 use crate::{Error, Result};
 
 /// A manifest is a few KiB; more than this is no manifest.

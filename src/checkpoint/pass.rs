@@ -12,9 +12,9 @@ use sha2::{Digest, Sha256};
 use tch::Tensor;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::hash;
-use crate::memory::push;
 use crate::model::weights::{self, HostTensor, StateDict, write_safetensors};
+use crate::sys::hash;
+use crate::sys::memory::push;
 
 /// How far a run is, as JSON in the metadata.
 pub trait Position: Serialize + DeserializeOwned {

@@ -6,9 +6,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::format::{Contents, ENDING, FileRecord, MANIFEST, part_of};
-use crate::disk::{self, sync};
-use crate::hash;
 use crate::model::weights;
+use crate::sys::disk::{self, sync};
+use crate::sys::hash;
 use crate::{Error, Result};
 
 /// Writes `contents` to the folder `path`, replacing the checkpoint there in one rename. On any error, a full disk

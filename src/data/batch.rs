@@ -9,7 +9,7 @@ use super::random::{Purpose, generator};
 use super::render::{Scratch, crop_scaled, render};
 use super::scale::ScaledFrame;
 use crate::error::Result;
-use crate::memory::filled;
+use crate::sys::memory::filled;
 
 /// The views of one step.
 #[derive(Debug, Clone, PartialEq)]

@@ -7,7 +7,7 @@
 use super::decode::{Decoded, MAX_BYTES, grey_if_all_are};
 use super::frame::MAX_SIDE;
 use crate::error::{Error, ErrorKind, Result};
-use crate::memory::{filled, room};
+use crate::sys::memory::{filled, room};
 
 /// Bytes before the header of the image.
 const FILE_HEADER: usize = 14;

@@ -22,7 +22,7 @@ use super::scale::{Reading, ScaledFrame};
 use super::source::{EncodedImage, EncodedImages, Source, Stamp, absolute};
 use super::stored::{Stored, read_scaled};
 use crate::error::{Error, ErrorKind, Result};
-use crate::memory::{copied, filled, push, room};
+use crate::sys::memory::{copied, filled, push, room};
 use crate::warnings::Warnings;
 
 pub use super::broken::Skipped;
@@ -332,7 +332,7 @@ impl Dataset {
                 }
             }
         }
-        crate::hash::text(hash)
+        crate::sys::hash::text(hash)
     }
 
     fn image<T>(&self, i: usize, look: impl FnOnce(&Image) -> T) -> Result<T> {

@@ -23,7 +23,7 @@ use super::frame::{Frame, MAX_SIDE};
 use super::outline::{HEADERS, beside_of_png};
 use super::{bmp, jpeg, tiff};
 use crate::error::{Error, ErrorKind, Result};
-use crate::memory::{filled, room, spare};
+use crate::sys::memory::{filled, room, spare};
 
 /// The most bytes that a decoded image may take, in the depth it is stored with.
 pub const MAX_BYTES: u64 = 1 << 30;

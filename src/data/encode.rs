@@ -15,7 +15,7 @@
 use super::frame::{FrameView, PixelFormat};
 use super::{jpeg, png};
 use crate::error::{Error, Result};
-use crate::memory::reserve;
+use crate::sys::memory::reserve;
 
 /// How a frame is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use super::decode::EXTENSIONS;
 use super::name::{NAMES, enough_for_names, relative_name};
 use super::source::absolute;
 use crate::error::{Error, Result};
-use crate::memory::push;
+use crate::sys::memory::push;
 
 /// Name and path of each image below `root`, sorted by name, and the folders that could not be searched.
 pub(super) fn images_below(root: &Path) -> Result<(Vec<(String, PathBuf)>, Broken)> {

@@ -14,7 +14,7 @@
 //! ```
 
 use crate::error::{Error, Result};
-use crate::memory::reserve;
+use crate::sys::memory::reserve;
 
 /// The longest side of an image that is accepted, in pixels.
 pub const MAX_SIDE: u32 = 32_768;

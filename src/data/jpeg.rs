@@ -17,7 +17,7 @@ use super::decode::{MAX_BYTES, grey_if_all_are};
 use super::frame::{Frame, MAX_SIDE};
 use super::outline::coefficients_of_jpeg;
 use crate::error::{Error, ErrorKind, Result};
-use crate::memory::{copied, filled, spare};
+use crate::sys::memory::{copied, filled, spare};
 
 /// Denominators above 1 that [`decode`] takes, the largest first.
 pub(super) const SCALES: [u32; 3] = [8, 4, 2];

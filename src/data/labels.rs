@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 
 use super::Dataset;
 use crate::error::{Error, Result};
-use crate::memory::room;
+use crate::sys::memory::room;
 
 /// The classes of a data set and the class of each image.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use crate::error::Result;
-use crate::memory::{STRIDE, spare};
+use crate::sys::memory::{STRIDE, spare};
 
 /// For messages.
 pub(super) const NAMES: &str = "the names of a data set's images";

@@ -13,7 +13,7 @@ use fdeflate::{Compressor, StoredOnlyCompressor};
 
 use super::frame::PixelFormat;
 use crate::error::{Error, ErrorKind, Result};
-use crate::memory::{filled, reserve, room};
+use crate::sys::memory::{filled, reserve, room};
 
 /// What stands before the compressed rows: signature, the whole IHDR, IDAT's length and kind.
 const HEAD: usize = 8 + 25 + 8;

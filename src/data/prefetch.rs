@@ -15,8 +15,8 @@ use super::lock;
 use super::order::{Order, Permuted, Slot};
 use super::render::Scratch;
 use crate::error::{Error, ErrorKind, Result};
-use crate::memory::{filled, reserve, spare};
 use crate::shutdown;
+use crate::sys::memory::{filled, reserve, spare};
 
 /// Batches that are being filled or wait for the consumer. Two would do were every view equally dear; a third evens
 /// out slow files.

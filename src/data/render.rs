@@ -15,7 +15,7 @@ use super::geometry::Placement;
 use super::scale::ScaledFrame;
 use super::{blur, colour};
 use crate::error::{Error, ErrorKind, Result};
-use crate::memory::{MARGIN, reserve, spare};
+use crate::sys::memory::{MARGIN, reserve, spare};
 
 /// Bytes of weights for each pixel of a side: two of 8 bytes, the same as integers, and places.
 const WEIGHTS: usize = 64;

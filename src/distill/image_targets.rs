@@ -119,7 +119,7 @@ impl ImageEmbeddings {
             hash.update(name);
             hash.update((*row as u64).to_le_bytes());
         }
-        let hash = crate::hash::text(hash);
+        let hash = crate::sys::hash::text(hash);
         Ok(Self { rows, sound, names, identity: format!("embeddings {hash}") })
     }
 

@@ -10,9 +10,9 @@ use rand_distr::{Distribution, StandardNormal};
 use tch::{Device, Kind, Tensor};
 
 use crate::data::random::{Purpose, generator};
-use crate::memory::room;
 use crate::model::unit_rows;
 use crate::model::weights::{self, HostTensor};
+use crate::sys::memory::room;
 use crate::{Error, Result};
 
 const FORMAT: &str = "libseed.queue.1";

@@ -138,7 +138,7 @@ mod tests {
     use tch::Device;
 
     use super::*;
-    use crate::model::{Architecture, Head};
+    use crate::model::{Architecture, Head, Teacher};
 
     /// The student's parameters after one step on a batch whose second half repeats the first.
     fn after_one_step(pieces: u64, clip_norm: f64) -> (f64, Vec<Tensor>, Tensor) {
@@ -160,7 +160,7 @@ mod tests {
             pieces,
             clip_norm,
         };
-        let target = network(2).embed(&images).unwrap();
+        let target = Teacher::new(network(2)).unwrap().embed(&images).unwrap();
         let loss = distill(&images, &student, &target, &mut queue, &mut optimiser, &settings).unwrap().loss;
         // lr 1 and no weight decay: the change is the gradient.
         let changes = student.parameters().into_iter().zip(before).map(|((_, p), old)| old - p.detach()).collect();

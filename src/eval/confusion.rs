@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bootstrap::Interval;
 use crate::error::{Error, Result};
-use crate::memory::filled;
+use crate::sys::memory::filled;
 
 /// scipy.stats.norm.ppf(.975)
 const TWO_SIDED_95: f64 = 1.959_963_984_540_054;

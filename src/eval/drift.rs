@@ -26,7 +26,7 @@ use super::drift_file::DriftInput;
 use crate::data::ViewConfig;
 use crate::data::random::{Purpose, below, generator};
 use crate::error::{Error, Result};
-use crate::memory::{collected, filled, room};
+use crate::sys::memory::{collected, filled, room};
 
 /// B.
 const DRAWS: u64 = 999;

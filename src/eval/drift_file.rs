@@ -13,9 +13,9 @@ use super::Embeddings;
 use super::drift::{DriftReference, MAX_REFERENCE};
 use crate::data::augment::MAX_VIEW_SIDE;
 use crate::data::{Resize, ViewConfig};
-use crate::disk::write_whole;
 use crate::error::{Error, ErrorKind, Result};
-use crate::memory::{collected, filled, room};
+use crate::sys::disk::write_whole;
+use crate::sys::memory::{collected, filled, room};
 
 /// What `format` says.
 const FORMAT: &str = "libseed.drift.1";

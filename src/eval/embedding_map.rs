@@ -25,7 +25,7 @@ use super::Embeddings;
 use super::neighbours::nearest;
 use crate::data::random::{Purpose, generator, shuffle};
 use crate::error::{Error, ErrorKind, Result};
-use crate::memory::spare;
+use crate::sys::memory::spare;
 
 /// The most points of a map: the report holds one line for each, and its reader sees no more.
 pub const MOST_POINTS: usize = 5000;

@@ -1,7 +1,7 @@
 //! A borrowed table of embeddings, (N, D) row-major float32, checked once.
 
 use crate::error::{Error, Result};
-use crate::memory::room;
+use crate::sys::memory::room;
 
 /// The shortest length a row is divided by, as torch's `F.normalize`: a row of zeros stays zeros.
 const SHORTEST: f64 = 1e-12;

@@ -17,7 +17,7 @@ use super::agreement::cosine;
 use super::bootstrap::{Interval, mean_interval};
 use super::{Embeddings, Neighbours, nearest};
 use crate::error::{Error, Result};
-use crate::memory::spare;
+use crate::sys::memory::spare;
 
 /// Logits that a block may hold: 32 MiB of float64, twice.
 const BLOCK_ELEMENTS: usize = 1 << 22;

@@ -7,7 +7,7 @@ use super::confusion::Confusion;
 use super::roc::auroc_one_against_rest;
 use super::selective::{Selected, selected};
 use crate::error::Result;
-use crate::memory::spare;
+use crate::sys::memory::spare;
 
 /// How well a classifier does on labelled images. All shares are in [0, 1].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

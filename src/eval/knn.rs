@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use super::{Embeddings, Neighbours, nearest, nearest_to};
 use crate::data::random::{Purpose, generator, shuffle};
 use crate::error::{Error, Result};
-use crate::memory::{room, spare};
+use crate::sys::memory::{room, spare};
 
 /// The most splits that are made. Beyond some tens more splits tell nothing new, and a slip must not compute for a week.
 pub const MAX_SPLITS: u32 = 10_000;

@@ -20,7 +20,7 @@ use tch::Tensor;
 
 use super::Embeddings;
 use crate::error::{Error, Result};
-use crate::memory::{filled, room};
+use crate::sys::memory::{filled, room};
 
 /// Similarities held at once: 16 MiB of float32.
 const BLOCK_ELEMENTS: usize = 4 << 20;

@@ -10,11 +10,11 @@ use prost::bytes::Bytes;
 use super::onnx;
 use super::onnx_proto::{Entry, FLOAT, Graph, INT64, Model, OperatorSet};
 use super::{Options, check::Comparison};
-use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
-use crate::memory::room;
 use crate::model::Network;
 use crate::model::student_file::StudentHeader;
+use crate::sys::disk;
+use crate::sys::memory::room;
 
 /// Version of the file format: ONNX 1.12, which reads it together with [`OPERATORS`].
 const FORMAT_VERSION: i64 = 8;

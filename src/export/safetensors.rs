@@ -12,10 +12,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::weights::{self, HostTensor, write_safetensors};
 use crate::model::{Architecture, Network};
+use crate::sys::disk;
 
 /// Writes the backbone and, with `head`, what follows it.
 pub(super) fn write(path: &Path, network: &Network, head: bool, mut texts: BTreeMap<String, String>) -> Result<()> {

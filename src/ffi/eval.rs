@@ -7,7 +7,7 @@ use crate::eval::neighbours::check_k;
 use crate::eval::{
     Embeddings, Heat, KnnConfig, agreement, auroc, evaluate_splits, nearest, nearest_to, region_overlap,
 };
-use crate::memory::{room, spare};
+use crate::sys::memory::{room, spare};
 use crate::{Error, Result};
 
 /// What seed_knn_evaluate found. Set struct_size to sizeof(seed_knn_result) first.

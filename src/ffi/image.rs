@@ -8,8 +8,8 @@ use super::error::seed_error;
 use super::pointers::{array, check_optional, check_out, fill, put, text};
 use crate::data::decode::decode_bytes;
 use crate::data::{Encoding, Frame, FrameView, PixelFormat, RawFrame};
-use crate::disk::write_whole;
 use crate::report::heat_picture;
+use crate::sys::disk::write_whole;
 use crate::{Error, ErrorKind, Result};
 
 /// One byte of grey a pixel.

@@ -9,7 +9,7 @@ use super::error::seed_error;
 use super::handle::with;
 use super::pointers::{check_out, fill, fill_text, put};
 use crate::data::labels::FolderLabels;
-use crate::memory::collected;
+use crate::sys::memory::collected;
 use crate::{Error, Result};
 
 fn gathered(labels: Vec<i32>) -> Result<Vec<i64>> {

@@ -3,7 +3,7 @@
 use std::ffi::{CStr, c_char};
 
 use super::handle::{Handle, create};
-use crate::memory::room;
+use crate::sys::memory::room;
 use crate::{Error, ErrorKind, Result};
 
 /// The text at `pointer`, which must be UTF-8.

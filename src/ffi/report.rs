@@ -10,8 +10,8 @@ use super::error::seed_error;
 use super::handle::{Guarded, free, handle, with, with_mut};
 use super::pointers::{array, product, put_new, text};
 use crate::data::Dataset;
-use crate::memory::{room, spare};
 use crate::report::{Report, SheetRow, Thumbnail, bytes_of_cell};
+use crate::sys::memory::{room, spare};
 use crate::{Error, Result};
 
 /// A report that grows from top to bottom and becomes one HTML file, with nothing outside it. Used by one thread at a

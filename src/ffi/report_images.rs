@@ -15,8 +15,8 @@ use super::report::{seed_report, texts, thumbnail_with};
 use super::store::check_size;
 use crate::data::Dataset;
 use crate::eval::{Confusion, MapConfig, MapMethod, embedding_map};
-use crate::memory::gathered;
 use crate::report::{ClassImages, HeatFigure, MapImages};
+use crate::sys::memory::gathered;
 use crate::{Error, ErrorKind, Result};
 
 /// The two principal components.

@@ -35,10 +35,10 @@ use crate::data::{Dataset, FrameView, ViewConfig};
 use crate::error::{Error, ErrorKind, Result};
 use crate::eval::calibration::probabilities;
 use crate::eval::judgement::{Judgement, answers, judge};
-use crate::memory::filled;
 use crate::model::student_file::{CLASSIFIER as KEY, Holds, StudentHeader, load_with, save_with};
 use crate::model::weights::StateDict;
 use crate::model::{Head, Network};
+use crate::sys::memory::filled;
 use crate::warnings::Warnings;
 
 pub use super::classifier_header::{CalibratedBy, Calibration, ClassifierHeader, NOTHING_IS_SURE, check_names};

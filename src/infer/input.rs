@@ -34,7 +34,7 @@ impl Session {
             )));
         }
         // A frame that is not sound must be found before anything is written.
-        let mut levels = crate::memory::filled(0u8, out.len(), "the network's input")?;
+        let mut levels = crate::sys::memory::filled(0u8, out.len(), "the network's input")?;
         let mut scratch = Scratch::new();
         for (number, view) in levels.chunks_exact_mut(length).enumerate() {
             let drawn =

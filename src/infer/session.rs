@@ -39,9 +39,9 @@ use crate::data::{FrameView, Scratch, ViewConfig};
 use crate::device;
 use crate::error::{Error, ErrorKind, Result};
 use crate::finite::{self, Names};
-use crate::memory::room;
 use crate::model::student_file::{Holds, load_student};
 use crate::model::{Architecture, Description, Fused, Head, Network, Teacher};
+use crate::sys::memory::room;
 use crate::warnings::Warnings;
 
 /// Frames of one call from which on several threads draw them: fewer are drawn sooner than threads wake up.

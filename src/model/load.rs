@@ -13,7 +13,7 @@ use super::published::square_grid;
 use super::weights::{HostTensor, HostType, StateDict};
 use super::{Architecture, Head, Network};
 use crate::error::{Error, Result};
-use crate::memory::{filled, room};
+use crate::sys::memory::{filled, room};
 
 /// How many misfits of one sort an error lists.
 const LISTED: usize = 10;

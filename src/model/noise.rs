@@ -11,7 +11,7 @@ use super::Mode;
 use super::params::Path;
 use crate::data::random::{Purpose, generator};
 use crate::error::Result;
-use crate::memory::room;
+use crate::sys::memory::room;
 
 /// What one number of the mask covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::data::random::{Purpose, generator};
 use crate::error::Result;
-use crate::memory::room;
+use crate::sys::memory::room;
 use crate::torch;
 
 /// What a tensor starts from.

@@ -25,7 +25,7 @@ use super::student_header::read_header;
 use super::weights::{self, StateDict, write_safetensors};
 use super::{Head, Load, Network};
 use crate::error::{Error, Result};
-use crate::memory::push;
+use crate::sys::memory::push;
 
 /// Writes network and header to `path`, atomically.
 ///

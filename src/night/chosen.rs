@@ -19,8 +19,8 @@ use super::folder::Folder;
 use super::options::NightOptions;
 use crate::data::random::{Purpose, generator, unit};
 use crate::data::{Dataset, EncodedImage};
-use crate::memory::{collected, gathered, reserve, spare};
 use crate::store::{Filter, Labelled, Store};
+use crate::sys::memory::{collected, gathered, reserve, spare};
 use crate::{Error, ErrorKind, Result};
 
 /// Held-out frames without which students cannot be compared: one more than the neighbours of a small sample.

@@ -6,8 +6,8 @@ use std::path::Path;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::disk;
-use crate::memory::spare;
+use crate::sys::disk;
+use crate::sys::memory::spare;
 use crate::{Error, ErrorKind, Result};
 
 /// The largest JSON that is read: the frames of a night, a hundred bytes each.

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::files::exchange;
-use crate::disk::sync;
-use crate::hash;
+use crate::sys::disk::sync;
+use crate::sys::hash;
 use crate::{Error, Result};
 
 /// A station's folder.

@@ -6,8 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use super::folder::Folder;
-use crate::disk::write_whole;
 use crate::eval::Interval;
+use crate::sys::disk::write_whole;
 use crate::{Error, ErrorKind, Result};
 
 /// A night that was done. What could not be measured is null.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::file_lock::{Attempt, FileLock};
+use crate::sys::file_lock::{Attempt, FileLock};
 use crate::{Error, ErrorKind, Result};
 
 /// The lock in the file `path`.

@@ -7,7 +7,7 @@ use super::folder::Folder;
 use super::lock::lock_folder;
 use super::state::State;
 use super::swap::Station;
-use crate::disk::sync;
+use crate::sys::disk::sync;
 use crate::{Error, Result};
 
 /// Exchanges the live student, with its classifier, and the one before, in the folder and in the `station`; the same call again

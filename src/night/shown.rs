@@ -16,8 +16,8 @@ use super::folder::Folder;
 use crate::data::EncodedImage;
 use crate::eval::Embeddings;
 use crate::gate::Finding;
-use crate::memory::room;
 use crate::model::weights::{self, HostTensor, HostType, write_safetensors};
+use crate::sys::memory::room;
 use crate::{Error, ErrorKind, Result};
 
 /// Frames of the reference, as many of each class.

@@ -16,10 +16,10 @@ use super::files::{exchange, link_or_copy, read_json, remove_file, write_json};
 use super::folder::{Folder, Place};
 use super::state::Begun;
 use super::{Stage, Work};
-use crate::disk::sync;
-use crate::hash;
 use crate::model::Network;
 use crate::model::student_file::{StudentHeader, save_student};
+use crate::sys::disk::sync;
+use crate::sys::hash;
 use crate::{Error, ErrorKind, Result};
 
 /// What runs on the line, a session say. It is told twice, so that nothing that can fail comes after the files were exchanged.

@@ -17,7 +17,7 @@
 
 use std::collections::VecDeque;
 
-use crate::memory::collected;
+use crate::sys::memory::collected;
 use crate::{Error, ErrorKind, Result};
 
 /// Pairs that the curvature is estimated from.

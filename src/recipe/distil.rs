@@ -25,13 +25,13 @@ use super::page;
 use super::plan::{Plan, Wish};
 use crate::config::Config;
 use crate::data::Dataset;
-use crate::disk::write_whole;
 use crate::distill::Targets;
 use crate::distill::bank::Bank;
-use crate::file_lock::{Attempt, FileLock};
 use crate::model::provenance::{Provenance, SharedProvenance};
 use crate::model::student_file::{StudentHeader, save_student};
 use crate::model::{Architecture, Head, Network, Teacher, start_from};
+use crate::sys::disk::write_whole;
+use crate::sys::file_lock::{Attempt, FileLock};
 use crate::train::probe::{Looks, learned_images};
 use crate::train::shared::{SharedNetwork, with_lock};
 use crate::train::{CancelToken, Control, Distillation, Outcome, fill_bank};
@@ -299,7 +299,7 @@ impl Request {
     fn identity(&self) -> Result<Identity> {
         let weights = match &self.weights {
             None => String::new(),
-            Some(path) => crate::hash::of_file(path)?.1,
+            Some(path) => crate::sys::hash::of_file(path)?.1,
         };
         Ok(Identity {
             architecture: self.architecture.name().to_owned(),

@@ -10,7 +10,7 @@ use super::html::escape;
 use super::thumbnail::Thumbnail;
 use crate::error::{Error, ErrorKind, Result};
 use crate::eval::Embeddings;
-use crate::memory::{collected, gathered, room};
+use crate::sys::memory::{collected, gathered, room};
 
 /// Thumbnails of one sheet: some 3 kB each.
 const MOST_THUMBNAILS: usize = 3000;

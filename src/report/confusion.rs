@@ -7,7 +7,7 @@ use super::axis::grouped;
 use super::html::escape;
 use crate::error::Result;
 use crate::eval::Confusion;
-use crate::memory::{gathered, spare};
+use crate::sys::memory::{gathered, spare};
 
 /// Classes of the largest matrix.
 const MOST_CLASSES: usize = 60;

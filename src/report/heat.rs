@@ -9,7 +9,7 @@ use super::html::escape;
 use super::thumbnail::{Small, shrink};
 use crate::data::Frame;
 use crate::error::{Error, ErrorKind, Result};
-use crate::memory::{collected, room, spare};
+use crate::sys::memory::{collected, room, spare};
 
 /// Longest side of a picture in pixels.
 const SIDE: u32 = 288;

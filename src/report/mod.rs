@@ -39,10 +39,10 @@ pub use table::Figure;
 pub(crate) use table::bytes_of_cell;
 pub use thumbnail::Thumbnail;
 
-use crate::disk::replace;
 use crate::error::{Error, ErrorKind, Result};
 use crate::eval::{Confusion, EmbeddingMap};
-use crate::memory::Written;
+use crate::sys::disk::replace;
+use crate::sys::memory::Written;
 use chart::{Chart, Point};
 use classes::ClassSheet;
 use confusion::Matrix;

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::html::escape;
 use crate::error::{Error, Result};
-use crate::memory::spare;
+use crate::sys::memory::spare;
 
 /// A number that the reader should see first.
 #[derive(Clone, Debug, PartialEq)]

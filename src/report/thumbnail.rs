@@ -10,7 +10,7 @@ use image::{ImageBuffer, Luma, Rgb};
 use super::html::escape;
 use crate::data::{Frame, encode_jpeg};
 use crate::error::{Error, ErrorKind, Result};
-use crate::memory::spare;
+use crate::sys::memory::spare;
 
 /// Longest side of a thumbnail in pixels.
 const SIDE: u32 = 96;

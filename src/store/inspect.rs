@@ -14,7 +14,7 @@ use super::schema::{open_to_read, open_to_write};
 use super::state;
 use crate::data::decode::decode_bytes;
 use crate::error::{Error, ErrorKind, Result};
-use crate::memory::{push, reserve};
+use crate::sys::memory::{push, reserve};
 
 /// Most problems that are put into words.
 const NAMED: usize = 100;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::file_lock::{Attempt, FileLock};
+use crate::sys::file_lock::{Attempt, FileLock};
 
 /// The lock of the store at `path`, on a file beside it.
 ///

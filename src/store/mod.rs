@@ -63,9 +63,9 @@ use crate::data::decode::{MAX_FILE_BYTES, decode_bytes};
 use crate::data::random::{Purpose, below, generator};
 use crate::data::{Dataset, EncodedImage, EncodedImages, Frame, FrameView, RawFrame, absolute};
 use crate::error::{Error, ErrorKind, Result};
-use crate::file_lock::FileLock;
-use crate::memory::copied;
 use crate::shutdown;
+use crate::sys::file_lock::FileLock;
+use crate::sys::memory::copied;
 
 /// The largest number of a frame when a store is opened: at a million frames a second, the next ones last for centuries.
 const MAX_ID: i64 = 1 << 53;

@@ -15,7 +15,7 @@ use super::schema::open_to_read;
 use super::writer::no_frame;
 use crate::data::{EncodedImage, EncodedImages};
 use crate::error::{Error, Result};
-use crate::memory::{STRIDE, copied, push, room, spare};
+use crate::sys::memory::{STRIDE, copied, push, room, spare};
 
 /// Connections that wait to be used again.
 const IDLE: usize = 8;

@@ -21,9 +21,9 @@ use crate::distill::bank::format::{BLOCK_ROWS, FORMAT};
 use crate::distill::bank::{Bank, BankTeacher, BankViews, BankWriter, Header, bad_row};
 use crate::distill::views::{for_teacher, upload};
 use crate::finite::{self, Names};
-use crate::memory::filled;
 use crate::model::Teacher;
 use crate::optim::Cosine;
+use crate::sys::memory::filled;
 use crate::{Error, Result, device};
 
 /// One report of the filling.

@@ -25,8 +25,8 @@ use crate::data::{Dataset, Scratch, ViewConfig};
 use crate::distill::Targets;
 use crate::distill::views::for_teacher;
 use crate::eval::{Embeddings, Neighbours, agreement, knn, nearest};
-use crate::memory::{filled, reserve, room};
 use crate::model::{Mode, Network, unit_rows};
+use crate::sys::memory::{filled, reserve, room};
 use crate::torch::{self, Autocast};
 use crate::{ErrorKind, Result};
 

@@ -5,7 +5,7 @@ use weezl::{BitOrder, LzwStatus};
 
 use super::directory::{Directory, damaged, unsupported};
 use crate::error::Result;
-use crate::memory::spare;
+use crate::sys::memory::spare;
 
 /// The kinds that are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

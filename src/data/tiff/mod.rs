@@ -24,7 +24,7 @@ use self::samples::{Reader, add_up, divided, four_to_three, look_up, of_inks, tu
 use super::decode::{Decoded, grey_if_all_are};
 use super::jpeg::{self, Colours};
 use crate::error::Result;
-use crate::memory::{filled, reserve, room};
+use crate::sys::memory::{filled, reserve, room};
 
 /// The first image of the file.
 ///

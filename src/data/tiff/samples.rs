@@ -2,7 +2,7 @@
 
 use super::layout::{Layout, Photometric};
 use crate::error::Result;
-use crate::memory::{filled, room};
+use crate::sys::memory::{filled, room};
 
 /// Adds up samples that are kept as differences to the same sample of the pixel before (predictor 2), row by row.
 pub fn add_up(rows: &mut [u8], row_bytes: usize, together: usize, bits: u32, little: bool) {

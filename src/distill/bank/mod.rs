@@ -28,7 +28,7 @@ use self::format::{BLOCK_ROWS, HEADER_BYTES, Layout, checksum, read_mark};
 use crate::data::Slot;
 use crate::error::{Error, ErrorKind, Result};
 use crate::finite;
-use crate::memory::{filled, room};
+use crate::sys::memory::{filled, room};
 
 pub use self::format::{BankTeacher, BankViews, Header, predicted_bytes};
 pub use self::writer::BankWriter;

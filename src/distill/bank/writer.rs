@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 
 use super::format::{BLOCK_ROWS, Header, Layout, checksum, mark, read_mark};
 use super::{BlockState, bad_row, lock, look_at, open, read_header};
-use crate::disk::resolved;
 use crate::error::{Error, ErrorKind, Result};
 use crate::finite;
-use crate::memory::room;
+use crate::sys::disk::resolved;
+use crate::sys::memory::room;
 
 /// Time between two syncs. A kill costs at most what was made in it.
 const COMMIT_EVERY: Duration = Duration::from_secs(2);

@@ -37,7 +37,8 @@ mod tests {
         let (raw, teacher) = (random(5, 1), unit_rows(&random(5, 2)).unwrap());
         let naive = raw.detach().set_requires_grad(true);
         let unit = unit_rows(&naive).unwrap();
-        let wanted = (2.0 - 2.0 * (&unit * &teacher).sum_dim_intlist([1i64].as_slice(), false, None)).mean(None);
+        let product = (&unit * &teacher).sum_dim_intlist([1i64].as_slice(), false, None);
+        let wanted = (product * -2.0 + 2.0).mean(None);
         wanted.backward();
         let own = raw.detach().set_requires_grad(true);
         let unit = unit_rows(&own).unwrap();

@@ -18,10 +18,10 @@ use super::held_out::HeldOut;
 use crate::config::MAX_CONFIDENCE;
 use crate::data::Resize;
 use crate::error::{Error, ErrorKind, Result};
-use crate::memory::{collected, filled};
 use crate::model::Network;
 use crate::model::student_file::{DETECTOR as KEY, Holds, StudentHeader, load_with, save_with};
 use crate::model::weights::{HostTensor, StateDict};
+use crate::sys::memory::{collected, filled};
 
 const PREFIX: &str = "anomaly.";
 const HELD_OUT: &str = "held_out";

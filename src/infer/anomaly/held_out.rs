@@ -9,7 +9,7 @@ use crate::config::AnomalyConfig;
 use crate::data::Dataset;
 use crate::data::random::{Purpose, generator, shuffle};
 use crate::error::Result;
-use crate::memory::{collected, filled, push, room};
+use crate::sys::memory::{collected, filled, push, room};
 
 /// Keeps the order within groups apart from what else is drawn for [`Purpose::Split`].
 const WITHIN: u64 = 1 << 32;

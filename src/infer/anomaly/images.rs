@@ -11,8 +11,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::finite::Names;
 use crate::infer::feature_maps::images_of;
 use crate::infer::session::Session;
-use crate::memory::filled;
 use crate::model::Stage;
+use crate::sys::memory::filled;
 
 /// Images that go through at once.
 pub(crate) const CHUNK: usize = 16;

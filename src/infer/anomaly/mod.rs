@@ -39,10 +39,10 @@ use self::stfpm::Copyist;
 use super::session::{Output, Session, SessionOptions};
 use crate::data::{Frame, FrameView, ViewConfig};
 use crate::error::{Error, Result};
-use crate::memory::filled;
 use crate::model::student_file::StudentHeader;
 use crate::model::weights::HostTensor;
 use crate::model::{Head, Load, Network, Stage};
+use crate::sys::memory::filled;
 use crate::warnings::Warnings;
 
 /// A detector ready for frames.

@@ -23,7 +23,7 @@
 
 use super::held_out::HeldOut;
 use crate::error::Result;
-use crate::memory::room;
+use crate::sys::memory::room;
 
 /// What a threshold shall keep.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -119,7 +119,7 @@ impl Frozen {
             hash.update(&name);
             hash.update(&tensor.bytes);
         }
-        Ok(crate::hash::text(hash))
+        Ok(crate::sys::hash::text(hash))
     }
 
     /// A copy of every tensor in host memory, in state order.

@@ -6,7 +6,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::embedder::{Embedder, MAX_DIM};
 use crate::error::{Error, Result};
-use crate::hash;
+use crate::sys::hash;
 use crate::torch::script::Script;
 
 /// Larger files are not read: no teacher has as many weights.

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::memory::filled;
+use crate::sys::memory::filled;
 
 /// Element types that weights come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

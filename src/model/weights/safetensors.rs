@@ -18,8 +18,8 @@ use super::contents::TensorOutline;
 use super::fault::{Checked, Fault, zeroed};
 use super::host::{HostTensor, HostType, StateDict};
 use super::limits::{MAX_NAME, MAX_SAFETENSORS_HEADER};
-use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
+use crate::sys::disk;
 
 /// The header: tensors in the order of their bytes, and the texts beside them.
 #[derive(Default)]

@@ -9,7 +9,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::data::random::{Purpose, generator};
 use crate::error::{Error, ErrorKind, Result};
-use crate::memory::collected;
+use crate::sys::memory::collected;
 
 /// Numbers that patches are projected to.
 const PROJECTED: i64 = 128;

@@ -9,8 +9,8 @@ use crate::error::{Error, Result};
 use crate::infer::Session;
 use crate::infer::anomaly::images::{each_chunk, maps_of};
 use crate::infer::anomaly::patches::patches;
-use crate::memory::room;
 use crate::model::Stage;
+use crate::sys::memory::room;
 
 /// The error for work that found no sound image among `images`.
 pub(super) fn nothing_learned(dataset: &Dataset, images: &[usize]) -> Error {

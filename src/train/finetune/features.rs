@@ -8,7 +8,7 @@ use super::{FinetuneProgress, Run, Stage, Start, split};
 use crate::Result;
 use crate::config::to_usize;
 use crate::infer::{Output, Session, SessionOptions};
-use crate::memory::room;
+use crate::sys::memory::room;
 use crate::train::progress::Control;
 
 /// Images that are embedded at once.

@@ -12,8 +12,8 @@
 use tch::{Kind, Tensor};
 
 use crate::Result;
-use crate::memory::{collected, filled};
 use crate::optim::lbfgs::{Limits, minimise};
+use crate::sys::memory::{collected, filled};
 
 /// Images to learn from.
 pub struct Problem {

@@ -52,8 +52,8 @@ use crate::eval::selective::{of_coverage, of_risk, shown_right};
 use crate::infer::classifier::{CalibratedBy, Calibration, NOTHING_IS_SURE};
 use crate::infer::classifier::{check_names, labelled};
 use crate::infer::{Classifier, ClassifierHeader, Output, SessionOptions};
-use crate::memory::collected;
 use crate::model::Teacher;
+use crate::sys::memory::collected;
 use crate::{Error, Result, device};
 
 /// Held-out images below which penalty, temperature and threshold come from cross-validation instead: by six of them a share of hits is

@@ -13,7 +13,7 @@
 //! ```
 //!
 //! ```
-//! use seed::memory::{filled, room};
+//! use seed::sys::memory::{filled, room};
 //! let mut rows = room::<f32>(3, "three numbers")?;
 //! rows.extend([1.0, 2.0, 3.0]); // no further allocation
 //! assert_eq!(filled(0u8, 4, "four bytes")?, [0; 4]);
@@ -152,7 +152,7 @@ fn can_be_had(bytes: usize) -> bool {
 ///
 /// ```
 /// use std::io::Write;
-/// let mut text = seed::memory::Written::default();
+/// let mut text = seed::sys::memory::Written::default();
 /// write!(text, "{} images", 7).unwrap();
 /// assert_eq!(text.into_bytes(), b"7 images");
 /// ```
