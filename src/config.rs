@@ -10,6 +10,7 @@ mod key;
 mod pairs;
 mod preset;
 mod probe;
+mod rate;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,7 @@ pub use finetune::FinetuneConfig;
 pub use key::{Slot, keys};
 pub use preset::PRESETS;
 pub use probe::ProbeConfig;
+pub use rate::Rate;
 
 use crate::data::{Resize, ViewConfig};
 use crate::error::{Error, ErrorKind, Result};
@@ -334,28 +336,6 @@ fn out_of_bounds(
 
 fn wrong_kind(key: &str, expected: &str, found: &str) -> Error {
     Error::new(ErrorKind::Config, format!("{key} takes {expected}, found {found}"))
-}
-
-/// How much of the machine a long call leaves to others.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Rate {
-    /// Share of the time that it works, above 0, at most 1.
-    pub duty_cycle: f64,
-    /// Nice value of the threads that compute; 0: the caller's.
-    pub nice: u64,
-}
-
-impl Default for Rate {
-    /// All of the machine.
-    fn default() -> Self {
-        Self { duty_cycle: 1.0, nice: 0 }
-    }
-}
-
-impl From<&Config> for Rate {
-    fn from(config: &Config) -> Self {
-        Self { duty_cycle: config.duty_cycle, nice: config.nice }
-    }
 }
 
 /// A setting's number as a size.

@@ -28,8 +28,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tch::Device;
 
+use super::options::{Output, SessionOptions};
 use super::rows::DatasetRows;
-use super::session::{Output, Session, SessionOptions};
+use super::session::Session;
 use crate::config::Rate;
 use crate::data::{Dataset, FrameView, ViewConfig};
 use crate::error::{Error, ErrorKind, Result};

@@ -6,6 +6,7 @@ mod classifier_header;
 mod feature_maps;
 mod gather;
 mod input;
+mod options;
 mod plan;
 mod rows;
 mod session;
@@ -13,7 +14,8 @@ mod tensor;
 
 pub use anomaly::AnomalyDetector;
 pub use classifier::{Classifier, ClassifierHeader, Verdicts};
+pub use options::{Output, SessionOptions};
 pub use plan::BEARABLE;
 pub(crate) use plan::calibration_images;
 pub use rows::DatasetRows;
-pub use session::{Output, Session, SessionOptions};
+pub use session::Session;

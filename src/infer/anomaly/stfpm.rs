@@ -17,7 +17,8 @@ use super::images::maps_of;
 use crate::data::ViewConfig;
 use crate::error::{Error, Result};
 use crate::finite::Names;
-use crate::infer::session::{Output, Session, SessionOptions};
+use crate::infer::options::{Output, SessionOptions};
+use crate::infer::session::Session;
 use crate::model::weights::{HostTensor, StateDict};
 use crate::model::{Head, Load, Network, Stage};
 

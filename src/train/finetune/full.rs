@@ -16,12 +16,12 @@ use super::anchor::Anchor;
 use super::features::Part;
 use super::linear::{Linear, class_weights, smoothed_targets};
 use super::logits::{Tutor, logit_loss};
-use super::progress::{FinetuneProgress, Stage};
+use super::passes::Passes;
+use super::progress::FinetuneProgress;
 use super::start::{Start, with_classifier};
 use super::{Run, Score, floats};
 use crate::checkpoint::pass;
-use crate::config::Config;
-use crate::config::to_usize;
+use crate::config::{Config, to_usize};
 use crate::data::{Batch, Dataset, Loader, ViewConfig};
 use crate::distill::views::upload;
 use crate::model::{Mode, Network};
@@ -29,8 +29,8 @@ use crate::optim::{Cosine, Sgd};
 use crate::torch::Autocast;
 use crate::train::board::Board;
 use crate::train::pace::Pace;
-use crate::train::progress::{Control, Lap};
-use crate::train::run::{At, Course, Method, Outcome, Verdict, run as train};
+use crate::train::progress::Control;
+use crate::train::run::{At, Course, Outcome, run as train};
 use crate::{Error, ErrorKind, Result, device};
 
 /// Images that are judged at once.
@@ -74,7 +74,7 @@ pub(super) struct Full {
     /// Of the last pass.
     pub(super) last: Score,
     pub(super) identity: String,
-    diverged: bool,
+    pub(super) diverged: bool,
     precision: Kind,
     /// Of each image to learn from: its class's, 0 where it has no label.
     weights: Vec<f32>,
@@ -230,12 +230,12 @@ impl Full {
     }
 
     /// Whether the best pass is long ago. Without held-out images the last one is always the best.
-    fn out_of_patience(&self, patience: u64) -> bool {
+    pub(super) fn out_of_patience(&self, patience: u64) -> bool {
         patience > 0 && self.epoch - self.best_epoch >= patience
     }
 
     /// One step; gives the loss, 0-dim, unread.
-    fn step(&mut self, batch: &Batch, config: &Config, at: At) -> Result<Tensor> {
+    pub(super) fn step(&mut self, batch: &Batch, config: &Config, at: At) -> Result<Tensor> {
         let learning_rate = at.learning_rate;
         let result = self.forward_backward(batch, config, at.noise);
         let (loss, target) = result.inspect_err(|_| {
@@ -293,7 +293,7 @@ impl Full {
 
     /// Measures the network as it is after a pass, and keeps it where it is the best. False where it has diverged: what was the
     /// best before stays, and nothing better will come.
-    fn judge(&mut self, loss: f64, config: &Config) -> Result<bool> {
+    pub(super) fn judge(&mut self, loss: f64, config: &Config) -> Result<bool> {
         let logits = self.held_out_logits(config)?;
         if !loss.is_finite() || logits.iter().any(|logit| !logit.is_finite()) {
             log::warn!(
@@ -340,78 +340,6 @@ impl Full {
             loader.recycle(batch);
         }
         Ok(logits)
-    }
-}
-
-/// The full mode as a method of the loop: what it has between two passes.
-struct Passes<'a> {
-    full: &'a mut Full,
-    config: &'a Config,
-    board: Board,
-    /// Of this pass's steps, 0-dim, unread.
-    losses: Vec<Tensor>,
-    /// Their mean in the last pass.
-    loss: f64,
-    /// The learning rate of the last step.
-    rate: f64,
-    /// Steps made, and of the whole run.
-    done: u64,
-    total: u64,
-}
-
-impl Method for Passes<'_> {
-    type Batch = Batch;
-    type Report = FinetuneProgress;
-
-    fn step(&mut self, batch: &Batch, at: At) -> Result<()> {
-        self.losses.push(self.full.step(batch, self.config, at)?);
-        (self.rate, self.done) = (at.learning_rate, at.step + 1);
-        Ok(())
-    }
-
-    fn is_over(&self) -> bool {
-        self.full.out_of_patience(self.config.finetune.patience)
-    }
-
-    fn epoch_end(&mut self) -> Result<Verdict> {
-        self.full.epoch += 1;
-        self.loss = Tensor::f_stack(&self.losses, 0)?.f_mean(None)?.f_double_value(&[])?;
-        self.losses.clear();
-        self.full.diverged = !self.full.judge(self.loss, self.config)?;
-        Ok(if self.full.diverged { Verdict::Enough } else { Verdict::GoOn })
-    }
-
-    fn report(&mut self, lap: &Lap) -> Result<FinetuneProgress> {
-        Ok(FinetuneProgress {
-            stage: Stage::Full,
-            done: self.done,
-            total: self.total,
-            epoch: self.full.epoch,
-            loss: self.loss,
-            held_out_loss: self.full.last.loss,
-            held_out_accuracy: self.full.last.accuracy,
-            eta_seconds: lap.eta_seconds,
-            elapsed_seconds: lap.elapsed_seconds,
-        })
-    }
-
-    fn event(&mut self, progress: &FinetuneProgress) -> Option<(&mut Board, Vec<(&'static str, f64)>)> {
-        let values = vec![
-            ("train/loss", progress.loss),
-            ("train/learning_rate", self.rate),
-            ("held_out/loss", progress.held_out_loss),
-            ("held_out/accuracy", progress.held_out_accuracy),
-        ];
-        Some((&mut self.board, values))
-    }
-
-    fn save(&mut self) -> Result<()> {
-        self.full.save(&self.config.finetune.checkpoint_path)
-    }
-
-    /// The last pass that is whole was saved; what follows it is made again.
-    fn leave(&mut self) -> Result<()> {
-        Ok(())
     }
 }
 

@@ -21,6 +21,7 @@ mod features;
 mod full;
 pub mod linear;
 pub mod logits;
+mod passes;
 mod penalty;
 pub mod probe;
 mod progress;

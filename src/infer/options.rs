@@ -1,0 +1,68 @@
+//! What a session gives, and where and how it computes.
+
+use tch::{Device, Kind};
+
+use crate::config::{Config, Rate};
+use crate::device;
+use crate::error::{Error, Result};
+
+/// What a session gives for a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// The backbone's features before the head, not normalised: what kNN and classifiers use.
+    Features,
+    /// The projection divided by its length (without a head: the features divided by theirs): what was distilled.
+    Embedding,
+    /// A classifier's logits. Sessions of the C ABI have no such output; see [`Classifier`](super::Classifier).
+    Logits,
+}
+
+impl Output {
+    /// "features" or "embedding".
+    ///
+    /// # Errors
+    /// `InvalidArgument` for another name.
+    pub fn parse(name: &str) -> Result<Self> {
+        match name {
+            "features" => Ok(Self::Features),
+            "embedding" => Ok(Self::Embedding),
+            _ => Err(Error::invalid(format!("output is {name:?}, expected \"embedding\" or \"features\""))),
+        }
+    }
+}
+
+/// Where and how a session computes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SessionOptions {
+    /// Where the session's copy of the weights lies.
+    pub device: Device,
+    /// Float32, or bfloat16 for products and convolutions; None: bfloat16 where the device computes in it and embeddings
+    /// keep a cosine of [`BEARABLE`](super::BEARABLE) on calibration images. What comes out is float32 always.
+    pub precision: Option<Kind>,
+    /// What comes out.
+    pub output: Output,
+    /// What calls over whole data sets leave to others.
+    pub rate: Rate,
+}
+
+impl SessionOptions {
+    /// Device, precision and rate as `config` has them.
+    ///
+    /// # Errors
+    /// `InvalidArgument` or `Device` for a device that is not there.
+    pub fn of(config: &Config, output: Output) -> Result<Self> {
+        let device = device::parse(&config.device)?;
+        let precision = match config.precision.as_str() {
+            "auto" => None,
+            chosen => Some(device::precision(chosen, device)?),
+        };
+        Ok(Self { device, precision, output, rate: config.into() })
+    }
+}
+
+impl Default for SessionOptions {
+    /// Embeddings in float32 on the CPU.
+    fn default() -> Self {
+        Self { device: Device::Cpu, precision: Some(Kind::Float), output: Output::Embedding, rate: Rate::default() }
+    }
+}
