@@ -72,6 +72,9 @@ namespace LibSeed
             }
             if (error != null)
             {
+                // The end of the process cancels what is under way: a call that has nothing to give then would end in an exception
+                // that nobody handles.
+                InFlight.StayWhenLeaving();
                 throw error;
             }
         }
