@@ -86,7 +86,7 @@ namespace LibSeed.Tests
                     var token = new CancelToken();
                     Background(() => Fixtures.NewTrainer(Endless).Run(token, 0, new DirectProgress<TrainingProgress>(p =>
                     {
-                        if (Interlocked.Increment(ref reports) == 2)
+                        if (Interlocked.Increment(ref reports) == 22)
                         {
                             token.Pause();
                         }
