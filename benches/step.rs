@@ -35,6 +35,7 @@ fn main() -> seed::Result<()> {
             precision,
             learning_rate: 0.03 * batch as f64 / 256.0,
             noise: round as u64,
+            running_norm: false,
             pieces: 1,
             clip_norm: 0.0,
         };

@@ -61,6 +61,9 @@ pub struct Config {
     pub warmup_steps: u64,
     /// Rows of the queue, K.
     pub queue_capacity: u64,
+    /// What batch norm divides by while the student is distilled: the statistics of the step's "batch", or the "running" ones that it
+    /// has, which stay as they are: for a student that starts from weights of its own. Dropout and stochastic depth rest then, too.
+    pub batch_norm: String,
     /// What the student learns of the teacher's embeddings: SEED's similarities over the queue; "l2", each embedding as it is;
     /// "binary_contrastive", contrastive representation distillation, which needs a data set.
     pub method: String,
@@ -105,6 +108,9 @@ pub struct Config {
     pub chosen: Chosen,
 }
 
+/// Statistics of batch norm in training.
+pub const BATCH_NORMS: [&str; 2] = ["batch", "running"];
+
 /// The methods of distillation: SEED's similarities over the queue, regression of the embeddings, and contrastive representation
 /// distillation.
 pub const METHODS: [&str; 3] = ["seed", "l2", "binary_contrastive"];
@@ -130,6 +136,7 @@ impl Default for Config {
             weight_decay: 1e-4,
             warmup_steps: 0,
             queue_capacity: 65_536,
+            batch_norm: BATCH_NORMS[0].to_owned(),
             method: METHODS[0].to_owned(),
             queue_fill: QUEUE_FILLS[0].to_owned(),
             temperature_student: 0.2,

@@ -1,6 +1,6 @@
 //! The table of keys: every setting by its name, with its place in a [`Config`] and its bounds.
 
-use super::{Config, METHODS, QUEUE_FILLS, anomaly, finetune, probe};
+use super::{BATCH_NORMS, Config, METHODS, QUEUE_FILLS, anomaly, finetune, probe};
 use crate::data::Resize;
 use crate::data::augment::VIEW_DEVICES;
 use crate::error::{Error, ErrorKind, Result};
@@ -38,6 +38,7 @@ const KEYS: &[(&str, Slot)] = &[
     ("weight_decay", Slot::Float(|c| &mut c.weight_decay, 0.0, 1.0)),
     ("warmup_steps", Slot::Int(|c| &mut c.warmup_steps, 0, 1 << 40)),
     ("queue_capacity", Slot::Int(|c| &mut c.queue_capacity, 1, 1 << 28)),
+    ("batch_norm", Slot::Word(|c| &mut c.batch_norm, &BATCH_NORMS)),
     ("method", Slot::Word(|c| &mut c.method, &METHODS)),
     ("queue.fill", Slot::Word(|c| &mut c.queue_fill, &QUEUE_FILLS)),
     ("temperature_student", Slot::Float(|c| &mut c.temperature_student, 1e-6, 100.0)),

@@ -36,6 +36,7 @@ const PAPER: &[(&str, Set)] = &[
     ("weight_decay", Float(1e-4)),
     ("warmup_steps", Int(0)),
     ("clip_norm", Float(0.0)),
+    ("batch_norm", Word("batch")),
     ("queue_capacity", Int(65_536)),
     ("queue.fill", Word("noise")),
     ("temperature_student", Float(0.2)),
@@ -67,6 +68,7 @@ const SITE: &[(&str, Set)] = &[
     ("weight_decay", Float(1e-4)),
     ("warmup_steps", Int(20)),
     ("clip_norm", Float(0.0)),
+    ("batch_norm", Word("batch")),
     ("queue_capacity", Int(1024)),
     ("queue.fill", Word("dataset")),
     ("temperature_student", Float(0.1)),
@@ -85,9 +87,14 @@ const SITE: &[(&str, Set)] = &[
 ];
 
 /// What differs from [`SITE`] where the student knows something already: a lower learning rate with a longer warm-up and a bound on
-/// the gradient, since the head is new and its first gradients would undo the backbone.
-const FROM_WEIGHTS: &[(&str, Set)] =
-    &[("learning_rate", Float(0.05)), ("warmup_steps", Int(200)), ("clip_norm", Float(1.0))];
+/// the gradient, since the head is new and its first gradients would undo the backbone; and its own statistics of batch norm, since
+/// those of a few small images make another network of it.
+const FROM_WEIGHTS: &[(&str, Set)] = &[
+    ("learning_rate", Float(0.05)),
+    ("warmup_steps", Int(200)),
+    ("clip_norm", Float(1.0)),
+    ("batch_norm", Word("running")),
+];
 
 /// Sets what the preset `name` says in `config`.
 ///

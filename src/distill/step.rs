@@ -30,6 +30,8 @@ pub struct StepSettings {
     pub learning_rate: f64,
     /// Key of this step's dropout and stochastic depth.
     pub noise: u64,
+    /// Whether batch norm uses its running statistics and leaves them alone.
+    pub running_norm: bool,
     /// Pieces that the batch goes through the networks in, one after another (gradient accumulation). The gradient is
     /// that of the whole batch, but for batch norm, which sees a piece at a time.
     pub pieces: u64,
@@ -119,9 +121,13 @@ fn forward_backward(
     settings: &StepSettings,
     share: f64,
 ) -> Result<Step> {
+    let mode = match settings.running_norm {
+        true => Mode::Eval,
+        false => Mode::Train { noise: settings.noise },
+    };
     let output = {
         let _autocast = Autocast::enter(images.device(), settings.precision)?;
-        student.forward(images, Mode::Train { noise: settings.noise })?
+        student.forward(images, mode)?
     };
     let embedding = unit_rows(&output.f_to_kind(Kind::Float)?)?; // s, (B,C)
     let mut loss = settings.strategy.loss(&embedding, target, queue.rows(), settings.temperatures)?;
@@ -157,6 +163,7 @@ mod tests {
             precision: Kind::Float,
             learning_rate: 1.0,
             noise: 0,
+            running_norm: false,
             pieces,
             clip_norm,
         };

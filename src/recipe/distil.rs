@@ -20,6 +20,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::head;
 use super::measure::Cost;
 use super::page;
 use super::plan::{Plan, Wish};
@@ -233,6 +234,9 @@ pub fn distil(
         }
     };
     if !Path::new(&plan.config.checkpoint_path).exists() {
+        if request.weights.is_some() && plan.config.embedding_dim == 0 {
+            head::fit(request, &plan.config, &student)?;
+        }
         // The bank is there and frames are in memory: now a step shows what it takes.
         let learned = learned_images(&plan.config, request.dataset.len());
         let an_image = trial(request, &student, &targets, &plan, cancel)?;

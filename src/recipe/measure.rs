@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
-use crate::config::Config;
 use crate::config::to_usize;
+use crate::config::{BATCH_NORMS, Config};
 use crate::data::{Dataset, Loader};
 use crate::distill::queue::Queue;
 use crate::distill::step::{StepSettings, distill};
@@ -91,6 +91,7 @@ pub(super) fn cost(
             precision,
             learning_rate: 1e-6,
             noise: number as u64,
+            running_norm: config.batch_norm == BATCH_NORMS[1],
             pieces: config.accumulation_steps,
             clip_norm: config.clip_norm,
         };

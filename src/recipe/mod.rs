@@ -6,6 +6,7 @@
 //! ```
 
 mod distil;
+mod head;
 mod measure;
 mod page;
 mod plan;

@@ -16,7 +16,7 @@ use super::progress::{Control, Lap, Progress};
 use super::record::Record;
 use super::run::{At, Course, Method, Outcome, run};
 use super::shared::{SharedNetwork, SharedQueue, lock, with_lock};
-use crate::config::{Config, to_usize};
+use crate::config::{BATCH_NORMS, Config, to_usize};
 use crate::data::{Batch, Dataset, Frame, Loader};
 use crate::distill::queue::Queue;
 use crate::distill::step::{StepSettings, distill};
@@ -284,6 +284,7 @@ impl Distillation {
             precision: self.precision,
             learning_rate: at.learning_rate,
             noise: at.noise,
+            running_norm: self.config.batch_norm == BATCH_NORMS[1],
             pieces,
             clip_norm: self.config.clip_norm,
         };

@@ -10,7 +10,7 @@ use super::board::Board;
 use super::distill::Distillation;
 use super::shared::{lock, with_lock};
 use crate::checkpoint::{self, Contents, Manifest, format};
-use crate::config::{METHODS, ProbeConfig, QUEUE_FILLS};
+use crate::config::{BATCH_NORMS, METHODS, ProbeConfig, QUEUE_FILLS};
 use crate::distill::queue::QueueSnapshot;
 use crate::model::weights::{HostTensor, StateDict};
 use crate::model::{Load, Network};
@@ -43,6 +43,7 @@ pub(super) const FREE_SETTINGS: [&str; 12] = [
 /// What a setting was before there was a key for it, so that older checkpoints stay the same runs.
 fn before_the_key(key: &str) -> Value {
     match key {
+        "batch_norm" => json!(BATCH_NORMS[0]),
         "method" => json!(METHODS[0]),
         "queue_fill" => json!(QUEUE_FILLS[1]),
         "probe" => json!(ProbeConfig { images: 0, ..ProbeConfig::default() }),
