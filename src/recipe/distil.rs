@@ -238,7 +238,7 @@ pub fn distil(
             head::fit(request, &plan.config, &student)?;
         }
         // The bank is there and frames are in memory: now a step shows what it takes.
-        let learned = learned_images(&plan.config, request.dataset.len());
+        let learned = learned_images(&plan.config, request.dataset.len()).len();
         let an_image = trial(request, &student, &targets, &plan, cancel)?;
         let rest = request.seconds * (1.0 - REPORTING) - began.elapsed().as_secs_f64();
         if let Some(an_image) = an_image {

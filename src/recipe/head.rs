@@ -17,7 +17,7 @@ use crate::data::random::{Purpose, generator, shuffle};
 use crate::distill::Targets;
 use crate::distill::views::for_teacher;
 use crate::model::{Head, Mode};
-use crate::train::probe::{PIECE, read};
+use crate::train::probe::{PIECE, learned_images, read};
 use crate::train::shared::{SharedNetwork, with_lock};
 use crate::{Result, device, torch};
 
@@ -45,7 +45,8 @@ pub(super) fn fit(request: &Request, config: &Config, student: &SharedNetwork) -
         return Ok(());
     }
     let device = device::parse(&config.device)?;
-    let mut images: Vec<usize> = (0..request.dataset.len()).collect();
+    // What the probe holds out is not seen here either.
+    let mut images = learned_images(config, request.dataset.len());
     shuffle(&mut generator(config.seed, 0, 3, Purpose::Probe), &mut images);
     images.truncate(MOST);
     let _no_grad = tch::no_grad_guard();

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::cancel::CancelToken;
 use super::distill::Distillation;
-use super::probe::{Look, Looks, PIECE, Probe, ProbeImages, read};
+use super::probe::{Look, Looks, PIECE, Probe, ProbeImages, learned_images, read};
 use super::shared::with_lock;
 use crate::config::QUEUE_FILLS;
 use crate::config::to_usize;
@@ -156,10 +156,7 @@ impl Distillation {
             self.fresh_queue = false;
             return Ok(());
         }
-        let mut images: Vec<usize> = match self.looking.learned() {
-            Some(learned) => learned.to_vec(),
-            None => (0..dataset.len()).collect(),
-        };
+        let mut images = learned_images(&self.config, dataset.len());
         shuffle(&mut generator(self.config.seed, 0, 1, Purpose::Probe), &mut images);
         images.truncate(to_usize(self.config.queue_capacity)?.min(MOST_FILLED));
         let mut rows = Vec::new();

@@ -99,9 +99,12 @@ impl ProbeImages {
     }
 }
 
-/// How many of a data set's `len` images a run with `config` learns from.
-pub(crate) fn learned_images(config: &Config, len: usize) -> usize {
-    ProbeImages::choose(config, len).and_then(|chosen| chosen.learned).map_or(len, |learned| learned.len())
+/// Which of a data set's `len` images a run with `config` learns from.
+pub(crate) fn learned_images(config: &Config, len: usize) -> Vec<usize> {
+    match ProbeImages::choose(config, len).and_then(|chosen| chosen.learned) {
+        Some(learned) => learned.to_vec(),
+        None => (0..len).collect(),
+    }
 }
 
 /// The frames of the probe, and what the teacher says of them.

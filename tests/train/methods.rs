@@ -114,6 +114,23 @@ fn a_run_goes_on_with_its_own_method_only() {
 }
 
 #[test]
+fn running_statistics_of_batch_norm_stay_and_those_of_the_batch_move() {
+    for (word, moves) in [("batch", true), ("running", false)] {
+        let mut config = config("seed", 3);
+        config.set_string("batch_norm", word).unwrap();
+        let mut run = run_over(&config, teacher());
+        let buffers = |run: &Distillation| -> Vec<tch::Tensor> {
+            run.student().lock().unwrap().buffers().iter().map(|(_, buffer)| buffer.copy()).collect()
+        };
+        let parameters = |run: &Distillation| run.student().lock().unwrap().parameters()[0].1.detach().copy();
+        let before = (buffers(&run), parameters(&run));
+        losses(&mut run, None);
+        assert_eq!(buffers(&run) != before.0, moves, "{word}");
+        assert!(parameters(&run) != before.1, "{word}: nothing was learned");
+    }
+}
+
+#[test]
 fn the_method_stands_in_the_provenance_and_what_it_lacks_is_said() {
     let provenance = Arc::new(Provenance::default());
     let mut run = run_over(&config("l2", 2), teacher()).recorded_in(Arc::clone(&provenance));

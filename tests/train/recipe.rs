@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use seed::config::Config;
 use seed::data::{Dataset, Frame};
+use seed::model::student_file::{StudentHeader, save_student};
 use seed::model::{Architecture, Head, Network, Teacher};
 use seed::recipe::{Plan, Progress, Request, Stage, Wish, distil};
 use seed::train::{CancelToken, Control, Distillation, Outcome};
@@ -122,6 +123,22 @@ fn a_cancelled_call_is_gone_on_with() {
     assert_eq!(second.outcome, Outcome::Finished);
     assert!(first_step.unwrap() >= 3, "{first_step:?}");
     assert_eq!(second.config.epochs, serde_json::from_str::<serde_json::Value>(&plan).unwrap()["settings"]["epochs"]);
+}
+
+#[test]
+fn a_student_with_the_teachers_weights_begins_as_its_teacher() {
+    let folder = tempfile::tempdir().unwrap();
+    let weights = folder.path().join("weights.safetensors");
+    let network = || Network::new(Architecture::ResNet10, Head::None, 3, Device::Cpu).unwrap();
+    save_student(&weights, &network(), &StudentHeader::new(&network(), &config().view)).unwrap();
+    let mut request = request(&folder.path().join("out"), 2.0);
+    request.teacher = Arc::new(Teacher::new(network()).unwrap());
+    (request.architecture, request.weights) = (Architecture::ResNet10, Some(weights));
+    let distilled = distil(&request, &CancelToken::default(), go_on).unwrap();
+    // By a head at random a third of the neighbours would be the teacher's.
+    let looks = distilled.looks.unwrap();
+    assert!(looks.start.agreement > 0.9 && looks.last.agreement >= looks.start.agreement, "{looks:?}");
+    assert_eq!(distilled.config.batch_norm, "running");
 }
 
 #[test]
