@@ -254,7 +254,8 @@ pub fn distil(
         None,
         Some(Arc::clone(&request.dataset)),
     )?
-    .recorded_in(Arc::clone(&provenance));
+    .recorded_in(Arc::clone(&provenance))
+    .probed_by(Arc::clone(&request.teacher));
     if Path::new(&plan.config.checkpoint_path).exists() {
         run.resume(Path::new(&plan.config.checkpoint_path))?;
     }

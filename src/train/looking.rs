@@ -13,9 +13,10 @@ use crate::config::QUEUE_FILLS;
 use crate::config::to_usize;
 use crate::data::Dataset;
 use crate::data::random::{Purpose, generator, shuffle};
+use crate::distill::Targets;
 use crate::distill::views::for_teacher;
-use crate::model::Load;
 use crate::model::weights::StateDict;
+use crate::model::{Load, Teacher};
 use crate::{Error, ErrorKind, Result, torch};
 
 /// At most so many frames fill a queue before the first step: with many more the first step would be long in coming, and the run's own
@@ -26,6 +27,8 @@ const MOST_FILLED: usize = 4096;
 #[derive(Default)]
 pub(super) struct Looking {
     chosen: Option<ProbeImages>,
+    /// Who is asked about the probe's frames, where that is not the source of the run's targets.
+    judge: Option<Targets>,
     /// Made when the run begins: reading frames and asking the teacher takes a moment.
     probe: Option<Probe>,
     looks: Option<Looks>,
@@ -73,11 +76,19 @@ impl Looking {
 }
 
 impl Distillation {
+    /// Lets `teacher` itself say which frames of the probe are near each other. A bank knows random views of a frame only, and the mean
+    /// of few of them is another answer than that to the frame.
+    pub fn probed_by(mut self, teacher: Arc<Teacher>) -> Self {
+        self.looking.judge = Some(teacher.into());
+        self
+    }
+
     /// Looks at the student before the run's first step. In a resumed run the looks go on.
     pub(super) fn look_at_start(&mut self, dataset: &Dataset) -> Result<()> {
         let Some(chosen) = &self.looking.chosen else { return Ok(()) };
         if self.looking.probe.is_none() {
-            self.looking.probe = Probe::new(chosen, dataset, &self.targets, &self.config, self.device, self.precision)?;
+            let judge = self.looking.judge.as_ref().unwrap_or(&self.targets);
+            self.looking.probe = Probe::new(chosen, dataset, judge, &self.config, self.device, self.precision)?;
         }
         if let Some(probe) = &self.looking.probe
             && self.looking.looks.is_none()
