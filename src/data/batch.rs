@@ -1,4 +1,4 @@
-//! The views of one step: [`Batch`], whole views or, where the device finishes them, [`Crops`].
+//! The views of one step: [`Batch`], a number of views of each image, whole ones or, where the device finishes them, [`Crops`].
 
 use std::sync::Arc;
 
@@ -11,27 +11,34 @@ use super::scale::ScaledFrame;
 use crate::error::Result;
 use crate::sys::memory::filled;
 
-/// The views of one step.
+/// The images of one step, one or several views of each.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
+    /// One for each recipe, at least one; place i of all of them shows the same image.
+    pub views: Vec<Views>,
+    /// Which image each place shows, B numbers: the sound one where a broken one was replaced.
+    pub indices: Vec<usize>,
+    /// Places whose image could not be used, so that their pixels mean nothing; only where nothing takes its place
+    /// ([`Loader::frames`](super::Loader::frames)).
+    pub broken: Vec<usize>,
+    /// Which view of which image was asked for at each place, B of them; none for the application's own frames.
+    pub slots: Vec<Slot>,
+    /// Number of the step.
+    pub step: u64,
+}
+
+/// A view of each image of a batch, all by one recipe.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Views {
     /// (B, H, W, C), normalised: the memory of a channels-last (B, C, H, W) tensor, C the view's channels. Empty where there
     /// are `crops`.
     pub pixels: Vec<f32>,
     /// What the device makes the views of, where [`ViewConfig::device`] says so.
     pub crops: Option<Crops>,
-    /// Which image each view shows, B numbers: the sound one where a broken one was replaced.
-    pub indices: Vec<usize>,
-    /// Places whose image could not be used and which hold zeros; only where nothing takes its place
-    /// ([`Loader::frames`](super::Loader::frames)).
-    pub broken: Vec<usize>,
-    /// Which view of which image was asked for at each place, B of them; none for the application's own frames.
-    pub slots: Vec<Slot>,
     /// W.
     pub width: u32,
     /// H.
     pub height: u32,
-    /// Number of the step.
-    pub step: u64,
 }
 
 /// Cropped and resized frames, and what is still to be done to each.
@@ -46,15 +53,15 @@ pub struct Crops {
 }
 
 /// What a worker says about the crop it has made.
+#[derive(Clone, Copy)]
 pub(super) struct Cropped {
-    pub index: usize,
     pub channels: usize,
     pub params: ViewParams,
 }
 
-impl Batch {
+impl Views {
     /// `levels` has room for the view's channels for each crop, of which a grey one may fill the first third.
-    pub(super) fn of_crops(mut levels: Vec<u8>, drawn: &[Cropped], width: u32, height: u32, step: u64) -> Self {
+    pub(super) fn of_crops(mut levels: Vec<u8>, drawn: &[Cropped], width: u32, height: u32) -> Self {
         let pixels = width as usize * height as usize;
         let grey = drawn.iter().all(|crop| crop.channels == 1);
         if levels.len() == drawn.len() * pixels {
@@ -75,19 +82,11 @@ impl Batch {
         }
         let params = drawn.iter().map(|crop| crop.params).collect();
         let crops = Crops { levels, channels: if grey { 1 } else { 3 }, params };
-        let indices = drawn.iter().map(|crop| crop.index).collect();
-        Self {
-            pixels: Vec::new(),
-            crops: Some(crops),
-            indices,
-            broken: Vec::new(),
-            slots: Vec::new(),
-            width,
-            height,
-            step,
-        }
+        Self { pixels: Vec::new(), crops: Some(crops), width, height }
     }
+}
 
+impl Batch {
     /// One view of each frame, of any sizes, with the randomness of (seed, step, place in the batch).
     ///
     /// # Errors
@@ -99,6 +98,8 @@ impl Batch {
             ViewParams::sample(config, frame.width(), frame.height(), &mut rng)
         };
         let (width, height, view_len) = (config.width, config.height, config.view_len());
+        let indices = (0..frames.len()).collect();
+        let of = |views| Self { views: vec![views], indices, broken: Vec::new(), slots: Vec::new(), step };
         if config.on_device() {
             let mut levels = filled(0u8, frames.len().saturating_mul(view_len), "a batch")?;
             let mut drawn = Vec::with_capacity(frames.len());
@@ -106,16 +107,15 @@ impl Batch {
                 let params = params(index, frame);
                 let whole = ScaledFrame::whole(Arc::new(frame.clone()));
                 let channels = crop_scaled(&whole, params.crop, config, out, &mut scratch)?;
-                drawn.push(Cropped { index, channels, params });
+                drawn.push(Cropped { channels, params });
             }
-            return Ok(Self::of_crops(levels, &drawn, width, height, step));
+            return Ok(of(Views::of_crops(levels, &drawn, width, height)));
         }
         let mut pixels = filled(0f32, frames.len().saturating_mul(view_len), "a batch")?;
         for (place, (frame, out)) in frames.iter().zip(pixels.chunks_exact_mut(view_len)).enumerate() {
             render(frame, &params(place, frame), config, out, &mut scratch)?;
         }
-        let indices = (0..frames.len()).collect();
-        Ok(Self { pixels, crops: None, indices, broken: Vec::new(), slots: Vec::new(), width, height, step })
+        Ok(of(Views { pixels, crops: None, width, height }))
     }
 }
 

@@ -1,10 +1,11 @@
-//! Batches of views, in order, from worker threads: [`Batch`] is (B, H, W, 3) f32, or crops for the device.
+//! Batches of views, in order, from worker threads: each view of [`Batch`] is (B, H, W, 3) f32, or crops for the device.
 //!
 //! A run is an endless stream of samples, cut into batches wherever they end:
 //!
 //! ```text
 //! sample n = step · B + b      epoch = n / len      image = permutation(seed, epoch)[n mod len]
 //! view randomness = generator(seed, view, image, View)      view = epoch, or epoch mod V where V views are repeated
+//! of a further view j of the image in one batch: generator(seed, 64 · view + j, image, Beside)
 //! ```
 //!
 //! So batch `step` is the same whichever step the loader starts at and however many workers there are.
@@ -17,7 +18,7 @@
 //! let mut loader = Loader::views(dataset, config, 7, 2, 0..3, 1)?;
 //! while let Some(batch) = loader.next() {
 //!     let batch = batch?;
-//!     assert_eq!(batch.pixels.len(), 2 * 4 * 4 * 3);
+//!     assert_eq!(batch.views[0].pixels.len(), 2 * 4 * 4 * 3);
 //!     loader.recycle(batch);
 //! }
 //! # Ok::<(), seed::Error>(())
@@ -28,8 +29,10 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use rand_chacha::ChaCha8Rng;
+
 use super::augment::{ViewConfig, ViewParams};
-use super::batch::{Batch, Cropped};
+use super::batch::{Batch, Cropped, Views};
 use super::dataset::Dataset;
 use super::lock;
 use super::order::Order;
@@ -46,24 +49,43 @@ pub use super::order::Slot;
 /// An error of the data set ends the stream; a panic in a worker costs only the batch it happened in.
 pub struct Loader {
     stream: Stream,
-    width: u32,
-    height: u32,
+    /// Width and height of each view.
+    sides: Vec<(u32, u32)>,
     waited: Duration,
 }
+
+/// Which views of which images the batches of a run hold.
+#[derive(Debug, Clone)]
+pub struct Sampling {
+    /// One for each view of an image, up to [`MAX_VIEWS`]; all of them are made of one reading of its frame. They are made by the
+    /// workers or on the device as the first one says.
+    pub recipes: Vec<ViewConfig>,
+    /// Of the run.
+    pub seed: u64,
+    /// Epoch e shows view e mod this number, so that every image has as many in all; 0: a fresh view every epoch. The order of the
+    /// images is the epoch's own either way.
+    pub repeated: u64,
+    /// Where it is given, these images alone are shown, unless as the next sound one behind a broken image. An epoch is as many
+    /// samples as there are images.
+    pub kept: Option<Arc<[usize]>>,
+}
+
+/// Views of an image in a batch at most.
+pub const MAX_VIEWS: usize = 64;
 
 /// What the workers make.
 enum Stream {
     /// Whole views.
     Views(Prefetch<f32, Shown>),
     /// Crops, whose views are made on a device.
-    Crops(Prefetch<u8, Cropped>),
+    Crops(Prefetch<u8, (usize, Vec<Cropped>)>),
 }
 
-/// What a worker says about the view it has made.
+/// What a worker says about the views it has made.
 struct Shown {
     /// The image.
     index: usize,
-    /// Whether that could not be used, so that the view is zeros.
+    /// Whether that could not be used.
     broken: bool,
 }
 
@@ -85,43 +107,23 @@ impl Loader {
         steps: Range<u64>,
         workers: usize,
     ) -> Result<Self> {
-        Self::repeated_views(dataset, config, seed, 0, batch, steps, workers)
+        let sampling = Sampling { recipes: vec![config], seed, repeated: 0, kept: None };
+        Self::sampled(dataset, sampling, batch, steps, workers)
     }
 
-    /// As [`Loader::views`], but epoch e shows view e mod `views`, so that every image has `views` views in all; 0: a fresh
-    /// view every epoch. The order of the images is the epoch's own either way.
+    /// As [`Loader::views`], of what `sampling` names.
     ///
     /// # Errors
-    /// As [`Loader::views`].
-    pub fn repeated_views(
+    /// As [`Loader::views`]; `InvalidArgument` where `kept` is empty or names an image that is not there, or for no recipe or too many.
+    pub fn sampled(
         dataset: Arc<Dataset>,
-        config: ViewConfig,
-        seed: u64,
-        views: u64,
+        sampling: Sampling,
         batch: usize,
         steps: Range<u64>,
         workers: usize,
     ) -> Result<Self> {
-        Self::of_images(dataset, config, seed, views, None, batch, steps, workers)
-    }
-
-    /// As [`Loader::repeated_views`], of the images `kept` alone, where it is given: the others are never shown, unless as the
-    /// next sound one behind a broken image. An epoch is as many samples as there are images.
-    ///
-    /// # Errors
-    /// As [`Loader::views`]; `InvalidArgument` where `kept` is empty or names an image that is not there.
-    #[expect(clippy::too_many_arguments, reason = "each is one word of what a batch is a function of")]
-    pub fn of_images(
-        dataset: Arc<Dataset>,
-        config: ViewConfig,
-        seed: u64,
-        views: u64,
-        kept: Option<Arc<[usize]>>,
-        batch: usize,
-        steps: Range<u64>,
-        workers: usize,
-    ) -> Result<Self> {
-        let images = check(&dataset, &config, batch)?;
+        let Sampling { recipes, seed, repeated, kept } = sampling;
+        let images = check(&dataset, &recipes, batch)?;
         if let Some(kept) = &kept
             && (kept.is_empty() || kept.iter().any(|&image| image >= images))
         {
@@ -131,32 +133,32 @@ impl Loader {
             )));
         }
         let len = kept.as_ref().map_or(images, |kept| kept.len());
-        let order = Order::Epochs { seed, len, views, kept };
-        Self::augmented((dataset, images), config, seed, order, batch, steps, workers)
+        let order = Order::Epochs { seed, len, views: repeated, kept };
+        Self::augmented((dataset, images), recipes, seed, order, batch, steps, workers)
     }
 
-    /// The views that [`Loader::repeated_views`] repeats, each once: view 0 of every image in the data set's order, then
+    /// The views that a [`Sampling`] with `views` repeated ones shows, each once: view 0 of every image in the data set's order, then
     /// view 1, to view `views` − 1. The last batch is short where `batch` does not divide their number.
     ///
     /// # Errors
     /// As [`Loader::views`].
     pub fn every_view(
         dataset: Arc<Dataset>,
-        config: ViewConfig,
+        recipes: Vec<ViewConfig>,
         seed: u64,
         views: u64,
         batch: usize,
         steps: Range<u64>,
         workers: usize,
     ) -> Result<Self> {
-        let len = check(&dataset, &config, batch)?;
-        Self::augmented((dataset, len), config, seed, Order::Once { len, views }, batch, steps, workers)
+        let len = check(&dataset, &recipes, batch)?;
+        Self::augmented((dataset, len), recipes, seed, Order::Once { len, views }, batch, steps, workers)
     }
 
     /// The data set comes with the number of images that it had when the loader was asked for.
     fn augmented(
         (dataset, len): (Arc<Dataset>, usize),
-        config: ViewConfig,
+        recipes: Vec<ViewConfig>,
         seed: u64,
         order: Order,
         batch: usize,
@@ -169,52 +171,66 @@ impl Loader {
                 steps.end
             )));
         }
-        let plan = Plan { steps, batch, view_len: config.view_len(), order };
-        let (width, height) = (config.width, config.height);
-        let (on_device, cropping) = (config.on_device(), config.clone());
+        let plan = Plan { steps, batch, view_lens: recipes.iter().map(ViewConfig::view_len).collect(), order };
+        let sides = recipes.iter().map(|recipe| (recipe.width, recipe.height)).collect();
+        let (on_device, cropping) = (recipes[0].on_device(), recipes.clone());
         let failed = Failed::default();
-        let find = move |Asked { slot, pass }: Asked| -> Result<(usize, ScaledFrame, ViewParams)> {
-            // The same view however often it is drawn: first to choose the scale, then to cut it out.
-            let params = |width: u32, height: u32| {
-                let mut rng = generator(seed, slot.view, slot.index as u64, Purpose::View);
-                ViewParams::sample(&config, width, height, &mut rng)
+        let find = move |Asked { slot, pass }: Asked| -> Result<(usize, ScaledFrame, Vec<ViewParams>)> {
+            // The same views however often they are drawn: first to choose the scale, then to cut them out.
+            let params = |width: u32, height: u32| -> Vec<ViewParams> {
+                let draw = |(number, recipe): (usize, &ViewConfig)| {
+                    let mut rng = of_view(seed, slot, number);
+                    ViewParams::sample(recipe, width, height, &mut rng)
+                };
+                recipes.iter().enumerate().map(draw).collect()
             };
-            let choose = |width: u32, height: u32| Reading::of_view(&config, width, height, params(width, height).crop);
+            // As large as the view needs it that needs most.
+            let choose = |width: u32, height: u32| {
+                let readings = recipes.iter().zip(params(width, height));
+                let readings = readings.map(|(recipe, params)| Reading::of_view(recipe, width, height, params.crop));
+                readings.min_by_key(|reading| reading.scale).unwrap_or(Reading::WHOLE)
+            };
             let (index, frame) = failed.next_sound(&dataset, (slot.index, pass), len, choose)?;
             let params = params(frame.width, frame.height);
             Ok((index, frame, params))
         };
         let stream = if on_device {
-            let draw = move |asked: Asked, levels: &mut [u8], scratch: &mut Scratch| {
+            let draw = move |asked: Asked, levels: &mut [Vec<u8>], scratch: &mut Scratch| {
                 let (index, frame, params) = find(asked)?;
-                let channels = crop_scaled(&frame, params.crop, &cropping, levels, scratch)?;
-                Ok(Cropped { index, channels, params })
+                let mut drawn = Vec::with_capacity(params.len());
+                for ((recipe, params), levels) in cropping.iter().zip(params).zip(levels) {
+                    let channels = crop_scaled(&frame, params.crop, recipe, levels, scratch)?;
+                    drawn.push(Cropped { channels, params });
+                }
+                Ok((index, drawn))
             };
             Stream::Crops(Prefetch::start(plan, workers, draw)?)
         } else {
-            let draw = move |asked: Asked, view: &mut [f32], scratch: &mut Scratch| {
+            let draw = move |asked: Asked, views: &mut [Vec<f32>], scratch: &mut Scratch| {
                 let (index, frame, params) = find(asked)?;
-                render_scaled(&frame, &params, &cropping, view, scratch)?;
+                for ((recipe, params), view) in cropping.iter().zip(&params).zip(views) {
+                    render_scaled(&frame, params, recipe, view, scratch)?;
+                }
                 Ok(Shown { index, broken: false })
             };
             Stream::Views(Prefetch::start(plan, workers, draw)?)
         };
-        Ok(Self { stream, width, height, waited: Duration::ZERO })
+        Ok(Self { stream, sides, waited: Duration::ZERO })
     }
 
     /// Every image once as a session sees it, in the data set's order, for embedding and evaluation. The last batch is short
-    /// where `batch` does not divide the number of images. A broken image gives zeros, and its place stands in
-    /// [`Batch::broken`].
+    /// where `batch` does not divide the number of images. The place of a broken image stands in [`Batch::broken`].
     ///
     /// # Errors
     /// As [`Loader::views`], but broken images are none.
     pub fn frames(dataset: Arc<Dataset>, config: ViewConfig, batch: usize, workers: usize) -> Result<Self> {
-        let len = check(&dataset, &config, batch)?;
+        let len = check(&dataset, std::slice::from_ref(&config), batch)?;
         let steps = 0..len.div_ceil(batch) as u64;
-        let plan = Plan { steps, batch, view_len: config.view_len(), order: Order::Once { len, views: 1 } };
-        let (width, height) = (config.width, config.height);
-        let draw = move |Asked { slot, .. }: Asked, view: &mut [f32], scratch: &mut Scratch| {
+        let plan = Plan { steps, batch, view_lens: vec![config.view_len()], order: Order::Once { len, views: 1 } };
+        let sides = vec![(config.width, config.height)];
+        let draw = move |Asked { slot, .. }: Asked, views: &mut [Vec<f32>], scratch: &mut Scratch| {
             let choose = |width: u32, height: u32| Reading::of_frame(&config, width, height);
+            let view = &mut views[0];
             let broken = match dataset.load_scaled(slot.index, choose) {
                 Ok(frame) => {
                     render_frame_scaled(&frame, &config, view, scratch)?;
@@ -229,15 +245,16 @@ impl Loader {
             Ok(Shown { index: slot.index, broken })
         };
         let stream = Stream::Views(Prefetch::start(plan, workers, draw)?);
-        Ok(Self { stream, width, height, waited: Duration::ZERO })
+        Ok(Self { stream, sides, waited: Duration::ZERO })
     }
 
-    /// Takes a batch's buffer back, for one to come.
+    /// Takes a batch's buffers back, for one to come.
     pub fn recycle(&self, batch: Batch) {
-        match (&self.stream, batch.crops) {
-            (Stream::Views(prefetch), _) => prefetch.recycle(batch.pixels),
-            (Stream::Crops(prefetch), Some(crops)) => prefetch.recycle(crops.levels),
-            (Stream::Crops(_), None) => {}
+        match &self.stream {
+            Stream::Views(prefetch) => prefetch.recycle(batch.views.into_iter().map(|views| views.pixels).collect()),
+            Stream::Crops(prefetch) => {
+                prefetch.recycle(batch.views.into_iter().filter_map(|views| views.crops).map(|c| c.levels).collect());
+            }
         }
     }
 
@@ -253,24 +270,34 @@ impl Iterator for Loader {
 
     fn next(&mut self) -> Option<Self::Item> {
         let began = Instant::now();
-        let (width, height) = (self.width, self.height);
+        let sides = &self.sides;
         let batch = match &mut self.stream {
             Stream::Views(prefetch) => prefetch.next().map(|filled| {
-                filled.map(|Filled { step, pixels, drawn, slots }| Batch {
-                    pixels,
-                    crops: None,
-                    indices: drawn.iter().map(|shown| shown.index).collect(),
-                    broken: (0..drawn.len()).filter(|&place| drawn[place].broken).collect(),
-                    slots,
-                    width,
-                    height,
-                    step,
+                filled.map(|Filled { step, pixels, drawn, slots }| {
+                    let of = |(pixels, &(width, height)): (_, &_)| Views { pixels, crops: None, width, height };
+                    Batch {
+                        views: pixels.into_iter().zip(sides).map(of).collect(),
+                        indices: drawn.iter().map(|shown| shown.index).collect(),
+                        broken: (0..drawn.len()).filter(|&place| drawn[place].broken).collect(),
+                        slots,
+                        step,
+                    }
                 })
             }),
             Stream::Crops(prefetch) => prefetch.next().map(|filled| {
-                filled.map(|Filled { step, pixels, drawn, slots }| Batch {
-                    slots,
-                    ..Batch::of_crops(pixels, &drawn, width, height, step)
+                filled.map(|Filled { step, pixels, drawn, slots }| {
+                    let of = |number: usize| -> Vec<Cropped> { drawn.iter().map(|(_, crops)| crops[number]).collect() };
+                    let views = pixels.into_iter().zip(sides).enumerate();
+                    let views = views.map(|(number, (levels, &(width, height)))| {
+                        Views::of_crops(levels, &of(number), width, height)
+                    });
+                    Batch {
+                        views: views.collect(),
+                        indices: drawn.iter().map(|&(index, _)| index).collect(),
+                        broken: Vec::new(),
+                        slots,
+                        step,
+                    }
                 })
             }),
         };
@@ -279,12 +306,31 @@ impl Iterator for Loader {
     }
 }
 
-fn check(dataset: &Dataset, config: &ViewConfig, batch: usize) -> Result<usize> {
-    config.check()?;
+/// The randomness of the view of this number among those of an image.
+fn of_view(seed: u64, slot: Slot, number: usize) -> ChaCha8Rng {
+    match number {
+        0 => generator(seed, slot.view, slot.index as u64, Purpose::View),
+        _ => {
+            let epoch = slot.view.wrapping_mul(MAX_VIEWS as u64).wrapping_add(number as u64);
+            generator(seed, epoch, slot.index as u64, Purpose::Beside)
+        }
+    }
+}
+
+/// Checks what a loader is asked for; gives the number of images.
+fn check(dataset: &Dataset, recipes: &[ViewConfig], batch: usize) -> Result<usize> {
+    recipes.iter().try_for_each(ViewConfig::check)?;
+    if recipes.is_empty() || recipes.len() > MAX_VIEWS {
+        return Err(Error::invalid(format!(
+            "a batch is to have {} views of each image, expected 1 to {MAX_VIEWS}",
+            recipes.len()
+        )));
+    }
     if dataset.is_empty() {
         return Err(Error::invalid("the data set is empty, expected at least one image"));
     }
-    if batch == 0 || batch.checked_mul(config.view_len()).is_none() {
+    let numbers = recipes.iter().fold(0usize, |sum, recipe| sum.saturating_add(recipe.view_len()));
+    if batch == 0 || batch.checked_mul(numbers).is_none() {
         return Err(Error::invalid(format!("the batch is {batch} images, expected 1 or more that fit in memory")));
     }
     Ok(dataset.len())

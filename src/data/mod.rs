@@ -42,13 +42,13 @@ mod stored;
 mod tiff;
 
 pub use augment::{ViewConfig, ViewParams};
-pub use batch::{Batch, Crops};
+pub use batch::{Batch, Crops, Views};
 pub use dataset::{Dataset, Skipped};
 pub(crate) use encode::encode_jpeg;
 pub use encode::{Encoding, RawFrame};
 pub use frame::{Frame, FrameView, PixelFormat};
 pub use geometry::{Placement, Resize};
-pub use loader::{Loader, Slot};
+pub use loader::{Loader, Sampling, Slot};
 pub use render::Scratch;
 pub use scale::ScaledFrame;
 pub(crate) use source::absolute;

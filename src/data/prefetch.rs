@@ -1,6 +1,6 @@
 //! Threads that fill batches ahead of their consumer, in order and in bounded memory.
 //!
-//! Work is handed out view by view, in order, so all workers fill the same batch: the first one is there as soon as
+//! Work is handed out image by image, in order, so all workers fill the same batch: the first one is there as soon as
 //! possible, and memory is [`AHEAD`] batches whatever the number of workers. A worker draws into its own small buffer
 //! and copies it into its slot of the batch; the copy is a few per cent of a view's cost and keeps half-drawn views
 //! out.
@@ -26,8 +26,8 @@ const AHEAD: usize = 3;
 pub(super) struct Plan {
     pub steps: Range<u64>,
     pub batch: usize,
-    /// Numbers of one view.
-    pub view_len: usize,
+    /// Numbers of each view of an image.
+    pub view_lens: Vec<usize>,
     pub order: Order,
 }
 
@@ -42,13 +42,14 @@ pub(super) struct Asked {
 /// A finished batch.
 pub(super) struct Filled<T, M> {
     pub step: u64,
-    pub pixels: Vec<T>,
-    /// What `draw` gave for each view.
+    /// For each view of an image the whole batch's.
+    pub pixels: Vec<Vec<T>>,
+    /// What `draw` gave for each image.
     pub drawn: Vec<M>,
     pub slots: Vec<Slot>,
 }
 
-/// Views of numbers T, about each of which M is known.
+/// Views of numbers T, of images about each of which M is known.
 pub(super) struct Prefetch<T, M> {
     shared: Arc<Shared<T, M>>,
     workers: Vec<JoinHandle<()>>,
@@ -67,7 +68,7 @@ struct State<T, M> {
     /// In order of their steps, which follow one another.
     pending: VecDeque<Pending<T, M>>,
     next_step: u64,
-    spare: Vec<Vec<T>>,
+    spare: Vec<Vec<Vec<T>>>,
     /// The permutation of the epoch that is being handed out.
     order: Option<Permuted>,
     stopped: bool,
@@ -85,8 +86,8 @@ struct Pending<T, M> {
 }
 
 struct Canvas<T, M> {
-    pixels: Vec<T>,
-    /// `None` until the view is drawn.
+    pixels: Vec<Vec<T>>,
+    /// `None` until the image's views are drawn.
     drawn: Vec<Option<M>>,
 }
 
@@ -105,10 +106,11 @@ enum Outcome {
 }
 
 impl<T: Copy + Default + Send + 'static, M: Send + 'static> Prefetch<T, M> {
-    /// Starts `workers` threads (0 = one per core) that call `draw` for every view; it says what it drew.
+    /// Starts `workers` threads (0 = one per core) that call `draw` for every image, with a buffer for each of its views; it says what
+    /// it drew.
     pub fn start<D>(plan: Plan, workers: usize, draw: D) -> Result<Self>
     where
-        D: Fn(Asked, &mut [T], &mut Scratch) -> Result<M> + Send + Sync + 'static,
+        D: Fn(Asked, &mut [Vec<T>], &mut Scratch) -> Result<M> + Send + Sync + 'static,
     {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let workers = if workers == 0 { cores() } else { workers }.min(plan.batch.saturating_mul(AHEAD));
@@ -125,10 +127,12 @@ impl<T: Copy + Default + Send + 'static, M: Send + 'static> Prefetch<T, M> {
         for number in 0..workers {
             let (shared, draw) = (Arc::clone(&prefetch.shared), Arc::clone(&draw));
             // Here, where an error can still be told.
-            let view = filled(T::default(), shared.plan.view_len, "a view")?;
+            let views: Result<Vec<_>> =
+                shared.plan.view_lens.iter().map(|&len| filled(T::default(), len, "a view")).collect();
+            let views = views?;
             let worker = std::thread::Builder::new()
                 .name(format!("seed-loader-{number}"))
-                .spawn(move || shared.work(view, &*draw))
+                .spawn(move || shared.work(views, &*draw))
                 .map_err(|error| Error::new(ErrorKind::Io, format!("cannot start loader thread {number}: {error}")))?;
             prefetch.workers.push(worker);
         }
@@ -162,8 +166,8 @@ impl<T: Copy + Default + Send + 'static, M: Send + 'static> Prefetch<T, M> {
         Some(Ok(Filled { step: pending.step, pixels, drawn, slots: pending.slots }))
     }
 
-    /// Keeps a buffer for a batch to come.
-    pub fn recycle(&self, pixels: Vec<T>) {
+    /// Keeps a batch's buffers for one to come.
+    pub fn recycle(&self, pixels: Vec<Vec<T>>) {
         let mut state = lock(&self.shared.state);
         if state.spare.len() < AHEAD {
             state.spare.push(pixels);
@@ -183,15 +187,17 @@ impl<T, M> Drop for Prefetch<T, M> {
 }
 
 impl<T: Copy + Default, M> Shared<T, M> {
-    fn work(&self, mut view: Vec<T>, draw: &impl Fn(Asked, &mut [T], &mut Scratch) -> Result<M>) {
+    fn work(&self, mut views: Vec<Vec<T>>, draw: &impl Fn(Asked, &mut [Vec<T>], &mut Scratch) -> Result<M>) {
         let mut scratch = Scratch::new();
         while let Some(job) = self.take() {
-            // After a panic the scratch is replaced, and the view is not copied: nothing half-done is seen again.
-            let outcome = match catch_unwind(AssertUnwindSafe(|| draw(job.asked, &mut view, &mut scratch))) {
+            // After a panic the scratch is replaced, and the views are not copied: nothing half-done is seen again.
+            let outcome = match catch_unwind(AssertUnwindSafe(|| draw(job.asked, &mut views, &mut scratch))) {
                 Ok(Ok(drawn)) => {
                     let mut canvas = lock(&job.canvas);
-                    // Both vectors were made for all slots of the batch, and `place` is one of them.
-                    canvas.pixels[job.place * view.len()..][..view.len()].copy_from_slice(&view);
+                    // All vectors were made for all slots of the batch, and `place` is one of them.
+                    for (pixels, view) in canvas.pixels.iter_mut().zip(&views) {
+                        pixels[job.place * view.len()..][..view.len()].copy_from_slice(view);
+                    }
                     canvas.drawn[job.place] = Some(drawn);
                     Outcome::Drawn
                 }
@@ -208,7 +214,7 @@ impl<T: Copy + Default, M> Shared<T, M> {
         }
     }
 
-    /// The next view to draw; waits while [`AHEAD`] batches are in the works. `None` when there is no more.
+    /// The next image to draw; waits while [`AHEAD`] batches are in the works. `None` when there is no more.
     fn take(&self) -> Option<Job<T, M>> {
         let mut state = lock(&self.state);
         loop {
@@ -252,10 +258,12 @@ impl<T: Copy + Default, M> Shared<T, M> {
             slots = self.plan.order.slots(first..first + self.plan.batch as u64, &mut state.order);
             let drawn = slots.iter().map(|_| None).collect();
             let mut canvas = Canvas { pixels: state.spare.pop().unwrap_or_default(), drawn };
-            let needed = slots.len() * self.plan.view_len;
-            let extra = needed.saturating_sub(canvas.pixels.len());
-            reserve(&mut canvas.pixels, extra, "a batch")?;
-            canvas.pixels.resize(needed, T::default());
+            canvas.pixels.resize_with(self.plan.view_lens.len(), Vec::new);
+            for (pixels, len) in canvas.pixels.iter_mut().zip(&self.plan.view_lens) {
+                let needed = slots.len() * len;
+                reserve(pixels, needed.saturating_sub(pixels.len()), "a batch")?;
+                pixels.resize(needed, T::default());
+            }
             Ok(canvas)
         });
         let (canvas, error) = match enough {
@@ -298,16 +306,16 @@ mod tests {
     use super::*;
 
     fn plan(steps: Range<u64>, batch: usize, len: usize) -> Plan {
-        Plan { steps, batch, view_len: 2, order: Order::Epochs { seed: 1, len, views: 0, kept: None } }
+        Plan { steps, batch, view_lens: vec![2], order: Order::Epochs { seed: 1, len, views: 0, kept: None } }
     }
 
     #[test]
     fn a_panic_costs_its_batch_and_nothing_else() {
         for workers in [1, 4] {
-            let draw = |Asked { slot, pass }: Asked, view: &mut [f32], _: &mut Scratch| {
+            let draw = |Asked { slot, pass }: Asked, view: &mut [Vec<f32>], _: &mut Scratch| {
                 assert_eq!(pass, slot.view, "every epoch shows a view of its own");
                 assert!(!(slot.view == 1 && slot.index == 3), "picture {} bites", slot.index);
-                view.fill(slot.index as f32);
+                view[0].fill(slot.index as f32);
                 Ok(slot.index)
             };
             let mut prefetch = Prefetch::start(plan(0..4, 5, 5), workers, draw).unwrap();
@@ -321,7 +329,7 @@ mod tests {
 
     #[test]
     fn an_error_ends_the_stream() {
-        let draw = |Asked { slot, .. }: Asked, _: &mut [f32], _: &mut Scratch| {
+        let draw = |Asked { slot, .. }: Asked, _: &mut [Vec<f32>], _: &mut Scratch| {
             if slot.view == 1 { Err(Error::invalid("no more")) } else { Ok(slot.index) }
         };
         let mut prefetch = Prefetch::<f32, _>::start(plan(0..u64::MAX / 8, 3, 3), 3, draw).unwrap();
@@ -334,7 +342,7 @@ mod tests {
     fn no_more_than_the_window_is_drawn_ahead() {
         let drawn = Arc::new(Mutex::new(0));
         let count = Arc::clone(&drawn);
-        let draw = move |Asked { slot, .. }: Asked, _: &mut [f32], _: &mut Scratch| {
+        let draw = move |Asked { slot, .. }: Asked, _: &mut [Vec<f32>], _: &mut Scratch| {
             *lock(&count) += 1;
             Ok(slot.index)
         };
@@ -352,7 +360,7 @@ mod tests {
     #[test]
     fn a_batch_too_large_for_memory_is_an_error() {
         let order = Order::Epochs { seed: 1, len: 1, views: 0, kept: None };
-        let huge = Plan { steps: 0..2, batch: 1 << 20, view_len: 1 << 40, order };
+        let huge = Plan { steps: 0..2, batch: 1 << 20, view_lens: vec![1 << 40], order };
         // The worker's own view must fit; only the canvas is tried here.
         let shared: Shared<f32, usize> = Shared {
             plan: huge,

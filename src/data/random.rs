@@ -39,6 +39,10 @@ pub enum Purpose {
     HeldOut = 9,
     /// Which frames a run is probed on (index 0), and which fill its queue before the first step (index 1).
     Probe = 10,
+    /// The views of an image in a batch beside its first: epoch = 64 · number of the view + 1, 2, …
+    Beside = 12,
+    /// The order in which a momentum encoder sees a batch (seed = the step's noise).
+    Shuffle = 13,
 }
 
 /// The stream of (seed, epoch, index, purpose): ChaCha8 whose 256-bit key is the four words, little endian.

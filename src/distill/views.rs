@@ -3,20 +3,20 @@
 use tch::{Device, Kind, Tensor};
 
 use super::device_views;
-use crate::data::{Batch, ViewConfig};
+use crate::data::{ViewConfig, Views};
 use crate::{Result, torch};
 
-/// A batch as (B,C,H,W) on `device`, C the view's channels. The loader writes NHWC, which is what channels-last means, so no pixel moves.
+/// The views of a batch by one recipe as (B,C,H,W) on `device`, C the view's channels. The loader writes NHWC, which is what channels-last means, so no pixel moves.
 /// Where the workers made crops only, the views are finished there.
 ///
 /// # Errors
 /// `OutOfMemory` or `Torch` from libtorch.
-pub fn upload(batch: &Batch, view: &ViewConfig, device: Device) -> Result<Tensor> {
-    if let Some(crops) = &batch.crops {
+pub fn upload(views: &Views, view: &ViewConfig, device: Device) -> Result<Tensor> {
+    if let Some(crops) = &views.crops {
         return device_views::finish(crops, view, device);
     }
-    let (height, width) = (i64::from(batch.height), i64::from(batch.width));
-    let nhwc = Tensor::f_from_slice(&batch.pixels)?.f_view([-1, height, width, i64::from(view.channels)])?;
+    let (height, width) = (i64::from(views.height), i64::from(views.width));
+    let nhwc = Tensor::f_from_slice(&views.pixels)?.f_view([-1, height, width, i64::from(view.channels)])?;
     Ok(torch::copy_to(&nhwc, device)?.f_permute([0, 3, 1, 2])?)
 }
 

@@ -81,11 +81,11 @@ impl Session {
             rows.resize(begin + batch.indices.len() * dim, 0.0);
             for &place in &batch.broken {
                 // Black, since zeros are no levels of a pixel where the mean is not zero.
-                let view = &mut batch.pixels[place * self.view.view_len()..][..self.view.view_len()];
+                let view = &mut batch.views[0].pixels[place * self.view.view_len()..][..self.view.view_len()];
                 view.iter_mut().zip(black.iter().cycle()).for_each(|(value, black)| *value = *black);
             }
             let names = |row: usize| dataset.title(batch.indices[row]);
-            self.forward(&batch.pixels, &mut rows[begin..], &names)?;
+            self.forward(&batch.views[0].pixels, &mut rows[begin..], &names)?;
             self.check_rows(&rows[begin..], &names)?;
             for &place in &batch.broken {
                 rows[begin + place * dim..][..dim].fill(0.0);

@@ -93,7 +93,7 @@ pub fn fill_bank(
     let end = chunks.min(first.saturating_add(max_rows.map_or(u64::MAX, |rows| rows.div_ceil(chunk))));
     let mut loader = Loader::every_view(
         Arc::clone(dataset),
-        config.view.clone(),
+        vec![config.view.clone()],
         config.seed,
         config.view_count,
         to_usize(chunk)?,
@@ -137,7 +137,7 @@ impl Method for Filling<'_> {
     type Report = BankProgress;
 
     fn step(&mut self, batch: &Batch, _: At) -> Result<()> {
-        let images = upload(batch, &self.config.view, self.device)?; // (B,C,H,W), channels-last
+        let images = upload(&batch.views[0], &self.config.view, self.device)?; // (B,C,H,W), channels-last
         let names = |row: usize| self.dataset.title(batch.indices[row]);
         let halves = embed(self.teacher, &images, &self.config.view, self.precision, self.piece, &names)?;
         self.writer.append(&halves, &batch.indices)

@@ -17,7 +17,7 @@ use super::record::Record;
 use super::run::{At, Course, Method, Outcome, run};
 use super::shared::{SharedNetwork, SharedQueue, lock, with_lock};
 use crate::config::{BATCH_NORMS, Config, to_usize};
-use crate::data::{Batch, Dataset, Frame, Loader};
+use crate::data::{Batch, Dataset, Frame, Loader, Sampling};
 use crate::distill::queue::Queue;
 use crate::distill::step::{StepSettings, distill};
 use crate::distill::views::upload;
@@ -191,16 +191,14 @@ impl Distillation {
             Error::invalid("the run has no data set: give the trainer one, or call step with your own images")
         })?;
         let images = to_usize(self.config.batch_size)?;
-        let mut loader = Loader::of_images(
-            Arc::clone(&dataset),
-            self.config.view.clone(),
-            self.config.seed,
-            self.config.view_count,
-            self.looking.learned(),
-            images,
-            self.step..end,
-            to_usize(self.config.workers)?,
-        )?;
+        let sampling = Sampling {
+            recipes: vec![self.config.view.clone()],
+            seed: self.config.seed,
+            repeated: self.config.view_count,
+            kept: self.looking.learned(),
+        };
+        let workers = to_usize(self.config.workers)?;
+        let mut loader = Loader::sampled(Arc::clone(&dataset), sampling, images, self.step..end, workers)?;
         self.board.open(&self.config.tensorboard_folder, self.step + 1)?;
         // Before anything that takes time: whoever waits sees that the run has begun.
         if observe(self.before()) == Control::Stop {
@@ -258,7 +256,7 @@ impl Distillation {
             return Err(Error::invalid("a step takes at least one image, found none"));
         }
         let batch = Batch::of_frames(frames, &self.config.view, self.config.seed, self.step)?;
-        let images = upload(&batch, &self.config.view, self.device)?;
+        let images = upload(&batch.views[0], &self.config.view, self.device)?;
         self.board.open(&self.config.tensorboard_folder, self.step + 1)?;
         let at = At::new(self.step, &self.schedule, self.config.seed);
         self.distill_once(&images, None, at, &|row| format!("image {row} of the step"))?;
@@ -301,7 +299,7 @@ impl Method for Distillation {
     type Report = Progress;
 
     fn step(&mut self, batch: &Batch, at: At) -> Result<()> {
-        let images = upload(batch, &self.config.view, self.device)?; // (B,C,H,W), channels-last
+        let images = upload(&batch.views[0], &self.config.view, self.device)?; // (B,C,H,W), channels-last
         let dataset = self.dataset.clone();
         let names = |row: usize| match &dataset {
             Some(dataset) => dataset.title(batch.indices[row]),

@@ -65,13 +65,13 @@ fn compare(label: &str, dataset: &Arc<Dataset>, channels: usize) {
     let (mut blurred, mut differing, mut jittered) = (0usize, 0usize, 0usize);
     for (own, crops) in batches(dataset, &self::config("workers")).iter().zip(batches(dataset, &config)) {
         assert_eq!((own.step, &own.indices), (crops.step, &crops.indices));
-        let parts = crops.crops.as_ref().unwrap();
-        assert!(crops.pixels.is_empty() && own.crops.is_none());
+        let parts = crops.views[0].crops.as_ref().unwrap();
+        assert!(crops.views[0].pixels.is_empty() && own.views[0].crops.is_none());
         assert_eq!((parts.channels, parts.levels.len()), (channels, 16 * 60 * 80 * channels));
         let views = device_views::finish(parts, &config, Device::Cpu).unwrap();
         assert_eq!((views.size(), views.kind()), (vec![16, 3, 60, 80], Kind::Float));
         assert_eq!(views.stride(), [60 * 80 * 3, 1, 80 * 3, 3]);
-        let expected = Tensor::from_slice(&own.pixels).view([16, 60, 80, 3]).permute([0, 3, 1, 2]);
+        let expected = Tensor::from_slice(&own.views[0].pixels).view([16, 60, 80, 3]).permute([0, 3, 1, 2]);
         let (found, expected) = (levels(&views, &config), levels(&expected, &config));
         for (view, params) in parts.params.iter().enumerate() {
             let range = view * 60 * 80 * 3..(view + 1) * 60 * 80 * 3;
@@ -111,8 +111,8 @@ fn frames_of_the_application_take_the_same_way() {
     let frames: Vec<_> = (0..4).map(|i| (*dataset(true, true).load(i).unwrap()).clone()).collect();
     let own = Batch::of_frames(&frames, &config("workers"), 3, 5).unwrap();
     let crops = Batch::of_frames(&frames, &config("device"), 3, 5).unwrap();
-    let views = device_views::finish(crops.crops.as_ref().unwrap(), &config("device"), Device::Cpu).unwrap();
-    let expected = Tensor::from_slice(&own.pixels).view([4, 60, 80, 3]).permute([0, 3, 1, 2]);
+    let views = device_views::finish(crops.views[0].crops.as_ref().unwrap(), &config("device"), Device::Cpu).unwrap();
+    let expected = Tensor::from_slice(&own.views[0].pixels).view([4, 60, 80, 3]).permute([0, 3, 1, 2]);
     let pairs = levels(&views, &config("device")).into_iter().zip(levels(&expected, &config("device")));
     assert!(pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) <= 1.0);
 }
@@ -124,8 +124,9 @@ fn the_smallest_views_work_too() {
         for (own, crops) in
             batches(&dataset(true, true), &of("workers")).iter().zip(batches(&dataset(true, true), &of("device")))
         {
-            let views = device_views::finish(crops.crops.as_ref().unwrap(), &of("device"), Device::Cpu).unwrap();
-            let expected = Tensor::from_slice(&own.pixels).view([16, i64::from(height), i64::from(width), 3]);
+            let views =
+                device_views::finish(crops.views[0].crops.as_ref().unwrap(), &of("device"), Device::Cpu).unwrap();
+            let expected = Tensor::from_slice(&own.views[0].pixels).view([16, i64::from(height), i64::from(width), 3]);
             let expected = expected.permute([0, 3, 1, 2]);
             let pairs = levels(&views, &of("device")).into_iter().zip(levels(&expected, &of("device")));
             assert!(pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) <= 1.0, "{width}×{height}");

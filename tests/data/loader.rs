@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use seed::ErrorKind;
 use seed::data::random::permutation;
-use seed::data::{Batch, Dataset, EncodedImage, EncodedImages, FrameView, Loader, PixelFormat, ViewConfig};
+use seed::data::{
+    Batch, Dataset, EncodedImage, EncodedImages, FrameView, Loader, PixelFormat, Sampling, ViewConfig, Views,
+};
 
 /// `len` different grey frames; frame i is level i·10 but for a corner.
 fn pushed(len: usize) -> Arc<Dataset> {
@@ -28,6 +30,11 @@ fn batches(loader: Loader) -> Vec<Batch> {
     loader.map(|batch| batch.unwrap()).collect()
 }
 
+/// The sampling of `views` repeated views by one recipe.
+fn repeated(seed: u64, views: u64) -> Sampling {
+    Sampling { recipes: vec![config()], seed, repeated: views, kept: None }
+}
+
 fn views(dataset: &Arc<Dataset>, seed: u64, batch: usize, steps: std::ops::Range<u64>, workers: usize) -> Loader {
     Loader::views(Arc::clone(dataset), config(), seed, batch, steps, workers).unwrap()
 }
@@ -42,7 +49,7 @@ fn the_same_bits_whatever_the_workers() {
     }
     // A run that goes on at step 4 is the same run.
     assert!(one[4..] == batches(views(&dataset, 5, 3, 4..9, 2)));
-    assert!(one[0].pixels != batches(views(&dataset, 6, 3, 0..1, 2))[0].pixels);
+    assert!(one[0].views[0].pixels != batches(views(&dataset, 6, 3, 0..1, 2))[0].views[0].pixels);
 }
 
 #[test]
@@ -52,7 +59,9 @@ fn epochs_are_permutations_cut_anywhere() {
         let steps = 28u64.div_ceil(batch as u64);
         let all = batches(views(&dataset, 5, batch, 0..steps, 3));
         assert!(all.iter().enumerate().all(|(i, b)| b.step == i as u64 && b.indices.len() == batch));
-        assert!(all.iter().all(|b| b.pixels.len() == batch * 16 * 12 * 3 && (b.width, b.height) == (16, 12)));
+        assert!(all.iter().all(
+            |b| b.views[0].pixels.len() == batch * 16 * 12 * 3 && (b.views[0].width, b.views[0].height) == (16, 12)
+        ));
         let order: Vec<usize> = all.iter().flat_map(|b| b.indices.clone()).take(28).collect();
         let expected: Vec<usize> = (0..4).flat_map(|epoch| permutation(5, epoch, 7)).collect();
         assert_eq!(order, expected, "batch {batch}");
@@ -61,9 +70,9 @@ fn epochs_are_permutations_cut_anywhere() {
     let singles = batches(views(&dataset, 5, 1, 0..14, 2));
     let first = &singles[0];
     let again = singles[7..].iter().find(|b| b.indices == first.indices).unwrap();
-    assert_ne!(first.pixels, again.pixels);
+    assert_ne!(first.views, again.views);
     let whole = &batches(views(&dataset, 5, 14, 0..1, 2))[0];
-    assert!(singles.iter().flat_map(|b| &b.pixels).eq(&whole.pixels));
+    assert!(singles.iter().flat_map(|b| &b.views[0].pixels).eq(&whole.views[0].pixels));
 }
 
 #[test]
@@ -71,7 +80,7 @@ fn centres_come_once_in_order_with_a_short_last_batch() {
     let dataset = pushed(7);
     let all = batches(Loader::frames(Arc::clone(&dataset), config(), 3, 2).unwrap());
     assert_eq!(all.iter().map(|b| b.indices.clone()).collect::<Vec<_>>(), [vec![0, 1, 2], vec![3, 4, 5], vec![6]]);
-    assert_eq!(all[2].pixels.len(), 16 * 12 * 3);
+    assert_eq!(all[2].views[0].pixels.len(), 16 * 12 * 3);
     assert!(all == batches(Loader::frames(dataset, config(), 3, 0).unwrap()));
 }
 
@@ -104,7 +113,7 @@ fn the_next_sound_image_takes_a_broken_ones_place() {
 
     let fresh = Arc::new(Dataset::from_folder(folder.path()).unwrap());
     let centres = batches(Loader::frames(Arc::clone(&fresh), config(), 5, 2).unwrap());
-    let zero = |i: usize| centres[0].pixels[i * 576..][..576].iter().all(|&v| v == 0.0);
+    let zero = |i: usize| centres[0].views[0].pixels[i * 576..][..576].iter().all(|&v| v == 0.0);
     assert_eq!([0, 1, 2, 3, 4].map(zero), [false, true, true, false, true]);
     assert_eq!(centres[0].broken, [1, 2, 4]);
     assert_eq!(names(&fresh), ["b.png", "c.png", "e.png"]);
@@ -138,7 +147,7 @@ fn an_outage_lasts_for_the_pass_in_which_it_shows() {
     let dataset = Arc::new(Dataset::from_encoded(images, &from).unwrap());
     dataset.set_cache_bytes(0);
     // One view that is shown in every epoch, so that the view does not tell epochs apart.
-    let mut loader = Loader::repeated_views(Arc::clone(&dataset), config(), 1, 1, 3, 0..40, 1).unwrap();
+    let mut loader = Loader::sampled(Arc::clone(&dataset), repeated(1, 1), 3, 0..40, 1).unwrap();
     let first: Vec<Batch> = loader.by_ref().take(3).map(Result::unwrap).collect();
     assert!(first.iter().all(|batch| batch.indices == [2, 2, 2]));
     assert_eq!(dataset.skipped_count(), 2);
@@ -151,7 +160,7 @@ fn an_outage_lasts_for_the_pass_in_which_it_shows() {
     // In each of 8 passes over the three images, two places ask for the second one; a read that fails is tried twice at once.
     store.away.store(true, Ordering::SeqCst);
     store.asked.store(0, Ordering::SeqCst);
-    batches(Loader::every_view(dataset, config(), 1, 8, 24, 0..1, 1).unwrap());
+    batches(Loader::every_view(dataset, vec![config()], 1, 8, 24, 0..1, 1).unwrap());
     assert_eq!(store.asked.load(Ordering::SeqCst), 2 * 8);
 }
 
@@ -207,8 +216,8 @@ fn recycled_buffers_carry_nothing_over() {
     for expected in expected {
         let mut batch = loader.next().unwrap().unwrap();
         assert!(batch == expected);
-        buffers.insert(batch.pixels.as_ptr());
-        batch.pixels.fill(f32::NAN);
+        buffers.insert(batch.views[0].pixels.as_ptr());
+        batch.views[0].pixels.fill(f32::NAN);
         loader.recycle(batch);
     }
     assert!(buffers.len() <= 7, "{} buffers", buffers.len());
@@ -216,18 +225,10 @@ fn recycled_buffers_carry_nothing_over() {
     // A buffer of another size is no harm, larger or smaller.
     let mut loader = Loader::frames(Arc::clone(&dataset), config(), 3, 1).unwrap();
     for pixels in [vec![9.0; 5], vec![9.0; 50_000]] {
-        loader.recycle(Batch {
-            pixels,
-            crops: None,
-            indices: vec![],
-            broken: vec![],
-            slots: vec![],
-            width: 1,
-            height: 1,
-            step: 0,
-        });
+        let views = vec![Views { pixels, crops: None, width: 1, height: 1 }];
+        loader.recycle(Batch { views, indices: vec![], broken: vec![], slots: vec![], step: 0 });
     }
-    assert!(loader.by_ref().map(|b| b.unwrap().pixels.len()).eq([1728, 1728, 576]));
+    assert!(loader.by_ref().map(|b| b.unwrap().views[0].pixels.len()).eq([1728, 1728, 576]));
     assert!(loader.waited() < Duration::from_secs(60));
 }
 
@@ -249,22 +250,59 @@ fn frames_pushed_meanwhile_belong_to_the_next_loader() {
 #[test]
 fn repeated_views_are_those_of_every_view() {
     let dataset = pushed(5);
-    let bank = Loader::every_view(Arc::clone(&dataset), config(), 9, 2, 4, 0..3, 2).unwrap();
+    let bank = Loader::every_view(Arc::clone(&dataset), vec![config()], 9, 2, 4, 0..3, 2).unwrap();
     let bank = batches(bank);
     assert_eq!(bank.iter().map(|batch| batch.indices.len()).collect::<Vec<_>>(), [4, 4, 2]);
     let order: Vec<_> = bank.iter().flat_map(|b| b.slots.iter().map(|slot| (slot.view, slot.index))).collect();
     assert_eq!(order, (0..2).flat_map(|view| (0..5).map(move |index| (view, index))).collect::<Vec<_>>());
 
-    let pixels: Vec<f32> = bank.iter().flat_map(|batch| batch.pixels.clone()).collect();
+    let pixels: Vec<f32> = bank.iter().flat_map(|batch| batch.views[0].pixels.clone()).collect();
     let fresh = batches(views(&dataset, 9, 5, 0..6, 1));
-    let repeated = Loader::repeated_views(Arc::clone(&dataset), config(), 9, 2, 5, 0..6, 3).unwrap();
+    let repeated = Loader::sampled(Arc::clone(&dataset), repeated(9, 2), 5, 0..6, 3).unwrap();
     for (epoch, (repeated, fresh)) in batches(repeated).iter().zip(&fresh).enumerate() {
         assert_eq!(repeated.indices, fresh.indices, "the order of the images is the epoch's own");
-        assert_eq!(repeated.pixels == fresh.pixels, epoch < 2);
-        for (slot, view) in repeated.slots.iter().zip(repeated.pixels.chunks_exact(16 * 12 * 3)) {
+        assert_eq!(repeated.views == fresh.views, epoch < 2);
+        for (slot, view) in repeated.slots.iter().zip(repeated.views[0].pixels.chunks_exact(16 * 12 * 3)) {
             assert_eq!(slot.view, epoch as u64 % 2);
             let row = slot.view as usize * 5 + slot.index;
             assert!(view == &pixels[row * view.len()..][..view.len()], "view {} of image {}", slot.view, slot.index);
         }
     }
+}
+
+#[test]
+fn an_image_may_have_several_views_each_by_its_recipe() {
+    let dataset = pushed(5);
+    let small = ViewConfig { width: 6, height: 8, crop_scale_max: 0.3, ..config() };
+    let recipes = [config(), config(), small.clone()];
+    for device in ["workers", "device"] {
+        let on = |recipe: &ViewConfig| ViewConfig { device: device.to_owned(), ..recipe.clone() };
+        let several = |workers| {
+            let recipes = recipes.iter().map(on).collect();
+            let sampling = Sampling { recipes, seed: 4, repeated: 0, kept: None };
+            batches(Loader::sampled(Arc::clone(&dataset), sampling, 3, 0..7, workers).unwrap())
+        };
+        let found = several(1);
+        assert!(found == several(3), "as many workers as one likes");
+        let alone = batches(Loader::views(Arc::clone(&dataset), on(&config()), 4, 3, 0..7, 1).unwrap());
+        for (batch, alone) in found.iter().zip(&alone) {
+            assert_eq!(batch.indices, alone.indices);
+            // The first view is the one that a loader of one view makes; the second is another one by the same recipe.
+            assert!(batch.views[0] == alone.views[0] && batch.views[1] != batch.views[0]);
+            assert_eq!(
+                batch.views.iter().map(|v| (v.width, v.height)).collect::<Vec<_>>(),
+                [(16, 12), (16, 12), (6, 8)]
+            );
+            match &batch.views[2].crops {
+                None => assert_eq!(batch.views[2].pixels.len(), 3 * 6 * 8 * 3),
+                Some(crops) => assert_eq!((crops.params.len(), crops.levels.len()), (3, 3 * 6 * 8 * crops.channels)),
+            }
+        }
+    }
+    let refused = |recipes| {
+        let sampling = Sampling { recipes, seed: 4, repeated: 0, kept: None };
+        Loader::sampled(Arc::clone(&dataset), sampling, 3, 0..7, 1).err().unwrap()
+    };
+    assert!(refused(vec![]).message().contains("expected 1 to 64"));
+    assert!(refused(vec![small; 65]).message().contains("expected 1 to 64"));
 }

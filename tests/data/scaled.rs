@@ -65,7 +65,7 @@ fn views(dataset: &Arc<Dataset>, side: u32, workers: usize) -> Vec<Batch> {
 /// Mean and largest difference in levels.
 fn difference(a: &[Batch], b: &[Batch]) -> (f32, f32) {
     assert_eq!(a.len(), b.len());
-    let pairs = || a.iter().zip(b).flat_map(|(a, b)| a.pixels.iter().zip(&b.pixels));
+    let pairs = || a.iter().zip(b).flat_map(|(a, b)| a.views[0].pixels.iter().zip(&b.views[0].pixels));
     let levels = || pairs().map(|(a, b)| (a - b).abs() * 255.0);
     (levels().sum::<f32>() / levels().count() as f32, levels().fold(0.0, f32::max))
 }

@@ -263,10 +263,10 @@ fn pixels_come_back_as_they_were() {
     let frames = dataset_of(5);
     losses(&mut run_over(Arc::new(teacher), &config(), Arc::clone(&frames)).unwrap()).unwrap();
     let view = config().view;
-    let loader = seed::data::Loader::repeated_views(frames, view.clone(), 0, 0, 4, 0..6, 1).unwrap();
-    let mut numbers = Vec::new();
+    let loader = seed::data::Loader::views(frames, view.clone(), 0, 4, 0..6, 1).unwrap();
+    let mut numbers = Vec::<f32>::new();
     for batch in loader {
-        numbers.extend(batch.unwrap().pixels);
+        numbers.extend(&batch.unwrap().views[0].pixels);
     }
     let seen = seen.lock().unwrap();
     assert_eq!(seen.len(), numbers.len());

@@ -62,7 +62,7 @@ impl Anchor {
         while let Some(batch) = loader.next() {
             let batch = batch?;
             let names = |row: usize| images.title(batch.indices[row]);
-            let rows = teacher.embed_named(&upload(&batch, view, device)?, None, &names)?;
+            let rows = teacher.embed_named(&upload(&batch.views[0], view, device)?, None, &names)?;
             // A broken image has no row.
             let sound: Vec<i64> = (0..batch.indices.len())
                 .filter(|place| !batch.broken.contains(place))

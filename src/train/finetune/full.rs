@@ -252,7 +252,7 @@ impl Full {
 
     fn forward_backward(&self, batch: &Batch, config: &Config, noise: u64) -> Result<(Tensor, Option<Tensor>)> {
         let device = self.weight.device();
-        let images = upload(batch, &self.augmented, device)?; // (B, 3, H, W), channels-last
+        let images = upload(&batch.views[0], &self.augmented, device)?; // (B, 3, H, W), channels-last
         // A broken image is shown by another one, whose class counts.
         let truth: Vec<usize> = batch.indices.iter().map(|&place| self.train.1[place]).collect();
         let mode = Mode::Train { noise };
@@ -333,7 +333,7 @@ impl Full {
                 let error = error.unwrap_or_else(|| Error::new(ErrorKind::Io, "it could not be read for a moment"));
                 return Err(error.context("a held-out image can no longer be read"));
             }
-            let images = upload(&batch, &self.view, self.weight.device())?;
+            let images = upload(&batch.views[0], &self.view, self.weight.device())?;
             let features = self.network.features(&images, Mode::Eval)?;
             let rows = features.f_linear(&self.weight, Some(&self.bias))?.f_to_device(Device::Cpu)?;
             logits.extend(floats(&rows)?);
