@@ -16,7 +16,7 @@ use crate::data::random::{Purpose, generator, shuffle};
 use crate::distill::Targets;
 use crate::distill::views::for_teacher;
 use crate::model::weights::StateDict;
-use crate::model::{Load, Teacher};
+use crate::model::{Load, Network, Teacher};
 use crate::{Error, ErrorKind, Result, torch};
 
 /// At most so many frames fill a queue before the first step: with many more the first step would be long in coming, and the run's own
@@ -34,6 +34,8 @@ pub(super) struct Looking {
     looks: Option<Looks>,
     /// The weights of `looks.best`, where they are not the student's own any more.
     best: Option<StateDict>,
+    /// At the end: the student that is not kept, and the look at it.
+    other: Option<(StateDict, Look)>,
 }
 
 impl Looking {
@@ -128,8 +130,7 @@ impl Distillation {
 
     fn remember_best(&mut self) -> Result<()> {
         if self.config.probe.keep_best > 0 {
-            let tensors = with_lock(&self.student, |student| student.to_state())?.into_iter().collect();
-            self.looking.best = Some(StateDict { tensors, metadata: Default::default() });
+            self.looking.best = Some(with_lock(&self.student, state_of)?);
         }
         Ok(())
     }
@@ -141,7 +142,12 @@ impl Distillation {
         if let Some(best) = &self.looking.best
             && looks.best.agreement > looks.last.agreement
         {
-            with_lock(&self.student, |student| student.load(best, Load::Everything))?;
+            let last = with_lock(&self.student, |student| {
+                let last = state_of(student)?;
+                student.load(best, Load::Everything)?;
+                Ok(last)
+            })?;
+            self.looking.other = Some((last, looks.last));
             end = looks.best;
             if let Some(looks) = &mut self.looking.looks {
                 looks.last = end;
@@ -158,6 +164,26 @@ impl Distillation {
         self.looking.best = None;
         looks.warnings(&end).into_iter().for_each(|warning| self.warnings.add(warning));
         Ok(())
+    }
+
+    /// Where the best student of all looks was kept instead of the last one, or the reverse: takes the other of the two. False where there
+    /// is only one.
+    ///
+    /// # Errors
+    /// Those of a load; nothing is changed then.
+    pub fn take_the_other(&mut self) -> Result<bool> {
+        let Some((weights, look)) = &self.looking.other else { return Ok(false) };
+        let kept = with_lock(&self.student, |student| {
+            let kept = state_of(student)?;
+            student.load(weights, Load::Everything)?;
+            Ok(kept)
+        })?;
+        if let Some(looks) = &mut self.looking.looks {
+            let before = std::mem::replace(&mut looks.last, *look);
+            self.looking.other = Some((kept, before));
+        }
+        self.note(None)?;
+        Ok(true)
     }
 
     /// Puts the teacher's embeddings of the data set into a queue that is still noise. A cancelled call leaves it as it is.
@@ -185,4 +211,8 @@ impl Distillation {
         self.fresh_queue = false;
         Ok(())
     }
+}
+
+fn state_of(student: &mut Network) -> Result<StateDict> {
+    Ok(StateDict { tensors: student.to_state()?.into_iter().collect(), metadata: Default::default() })
 }

@@ -218,12 +218,21 @@ fn a_run_that_makes_it_worse_says_so_and_the_better_student_is_kept() {
         let same =
             before.iter().all(|(name, tensor)| after.iter().any(|(other, found)| other == name && found == tensor));
         assert!(same, "the student of step 0 is the one that there was");
+        // The other one is still at hand, and so is the way back.
+        let kept = student.lock().unwrap().to_state().unwrap();
+        assert!(run.take_the_other().unwrap());
+        assert_eq!(run.looks().unwrap().last.step, run.total_steps());
+        assert!(student.lock().unwrap().to_state().unwrap() != kept);
+        assert!(run.take_the_other().unwrap());
+        assert_eq!(run.looks().unwrap(), looks);
+        assert!(student.lock().unwrap().to_state().unwrap() == kept);
     }
 
     let (mut run, _) = ruinous(0);
     if run.run(None, &CancelToken::default(), |_| Control::Continue).is_ok() {
         let looks = run.looks().unwrap();
         assert_eq!(looks.last.step, run.total_steps(), "the last one is kept where that is asked for");
+        assert!(!run.take_the_other().unwrap(), "there is no other");
     }
 }
 
