@@ -79,7 +79,7 @@ pub fn seed_loss(student: &Tensor, teacher: &Tensor, queue: &Tensor, temperature
 
 /// Softmax attention of each of `queries` (n,C) over its own key, a row of `keys` (n,C), and all of `queue` (K,C), as keys
 /// and values: Σ_j p_j d_j (n,C) and logsumexp_j(q·d_j) (n,1).
-fn attend(queries: &Tensor, keys: &Tensor, queue: &Tensor) -> Result<(Tensor, Tensor)> {
+pub(super) fn attend(queries: &Tensor, keys: &Tensor, queue: &Tensor) -> Result<(Tensor, Tensor)> {
     let own = queries.f_mul(keys)?.f_sum_dim_intlist([1i64].as_slice(), true, None)?; // (n,1)
     if queries.device() != Device::Cpu || queries.kind() != Kind::Float {
         return attend_in_blocks(queries, own, keys, queue);

@@ -2,9 +2,11 @@
 //! that spares the teacher, or embeddings that were made elsewhere.
 
 pub mod bank;
+pub mod contrast;
 pub mod device_views;
 pub mod image_targets;
 pub mod loss;
+pub mod momentum;
 mod npy;
 pub mod queue;
 pub mod step;

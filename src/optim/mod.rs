@@ -1,5 +1,6 @@
 //! The optimisers and the schedule of the learning rate.
 
+mod lars;
 pub mod lbfgs;
 pub mod schedule;
 pub mod sgd;

@@ -3,6 +3,7 @@
 
 use tch::Tensor;
 
+use super::lars;
 use crate::torch::{self, SgdStep};
 use crate::{Error, Result};
 
@@ -14,6 +15,8 @@ pub struct Sgd {
     velocities: Vec<Tensor>,
     momentum: f64,
     weight_decay: f64,
+    /// Whether [`lars`] scales the gradients first.
+    lars: bool,
     steps: u64,
 }
 
@@ -24,13 +27,22 @@ impl Sgd {
         let velocities =
             parameters.iter().map(|(_, p)| p.f_zeros_like()).collect::<std::result::Result<Vec<_>, _>>()?;
         let (names, parameters) = parameters.into_iter().unzip();
-        Ok(Self { names, parameters, velocities, momentum, weight_decay, steps: 0 })
+        Ok(Self { names, parameters, velocities, momentum, weight_decay, lars: false, steps: 0 })
+    }
+
+    /// As [`new`](Sgd::new), with each gradient scaled as [`lars`] has it.
+    pub fn lars(parameters: Vec<(String, Tensor)>, momentum: f64, weight_decay: f64) -> Result<Self> {
+        Ok(Self { lars: true, ..Self::new(parameters, momentum, weight_decay)? })
     }
 
     /// One step with the gradients that the last backward pass left; they are dropped.
     pub fn step(&mut self, learning_rate: f64) -> Result<()> {
-        let hyper =
-            SgdStep { learning_rate, weight_decay: self.weight_decay, momentum: self.momentum, first: self.steps == 0 };
+        let mut weight_decay = self.weight_decay;
+        if self.lars {
+            lars::adapt(&self.parameters, weight_decay)?;
+            weight_decay = 0.0;
+        }
+        let hyper = SgdStep { learning_rate, weight_decay, momentum: self.momentum, first: self.steps == 0 };
         torch::fused_sgd(&self.parameters, &self.velocities, hyper)?;
         self.steps += 1;
         Ok(())
