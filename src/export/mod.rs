@@ -38,6 +38,7 @@ mod torchscript;
 
 use std::path::Path;
 
+use self::check::Comparison;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::student_file::{EXPORT_FORMAT, StudentHeader};
 use crate::model::weights::check_finite;
@@ -129,23 +130,30 @@ pub fn export(path: &Path, network: &Network, header: &StudentHeader, options: &
         .map_err(|error| error.context(path.display()))?;
     let mut texts = header.texts(EXPORT_FORMAT)?;
     if matches!(options.format, Format::Onnx | Format::TorchScript) {
-        let input = match options.input {
-            Input::Normalised => "normalised",
-            Input::Unit => "unit",
-            Input::Bytes => "bytes",
-        };
-        texts.insert("input".to_owned(), input.to_owned());
-        texts.insert("resize".to_owned(), header.resize.word().to_owned());
-        texts.insert("filter".to_owned(), FILTER.to_owned());
-        texts.insert("outputs".to_owned(), output_names(network.head(), options.outputs).join(","));
+        texts.extend(use_texts(header, options.input, &output_names(network.head(), options.outputs)));
     }
     let _no_grad = tch::no_grad_guard();
     match options.format {
-        Format::Onnx => onnx_file::write(path, network, header, options, &texts),
+        Format::Onnx => {
+            // A student that gives NaN is not exported.
+            Comparison::new(network, header, options, 1)?.check_finite()?;
+            onnx_file::write(path, onnx::graph(network, header, options)?, &texts)
+        }
         Format::TorchScript => torchscript::write(path, network, header, options, &texts),
         Format::Torchvision => safetensors::write(path, network, true, texts),
         Format::Backbone => safetensors::write(path, network, false, texts),
     }
+}
+
+/// What a file says about its input and outputs, for whoever runs it.
+fn use_texts(header: &StudentHeader, input: Input, outputs: &[&str]) -> [(String, String); 4] {
+    let input = match input {
+        Input::Normalised => "normalised",
+        Input::Unit => "unit",
+        Input::Bytes => "bytes",
+    };
+    [("input", input), ("resize", header.resize.word()), ("filter", FILTER), ("outputs", &outputs.join(","))]
+        .map(|(key, text)| (key.to_owned(), text.to_owned()))
 }
 
 /// The outputs in the order in which the network gives them.

@@ -12,6 +12,8 @@
 //! | unit rows | ReduceL2, Max with 1e-12, Div |
 //! | normalisation | Transpose and Cast for bytes, Sub, Div |
 
+use std::collections::BTreeSet;
+
 use tch::Tensor;
 
 use super::onnx_proto::{Attribute, FLOAT, Graph, INT64, Node, UINT8, ValueInfo, Weights};
@@ -20,7 +22,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::student_file::StudentHeader;
 use crate::model::weights::{HostTensor, HostType};
 use crate::model::{Activation, Count, Network, count, same_padding};
-use crate::torch::fused::ConvGeometry;
+use crate::torch::fused::{ConvGeometry, IMAGES as FIRST, Value};
 use crate::torch::graph;
 use crate::torch::graph::Operation;
 
@@ -28,7 +30,7 @@ use crate::torch::graph::Operation;
 const IMAGES: &str = "images";
 
 /// Bytes that a protobuf message must stay below.
-const LARGEST: usize = i32::MAX as usize;
+pub(super) const LARGEST: usize = i32::MAX as usize;
 
 /// `network` in eval mode, with what `options` ask for before and behind it.
 ///
@@ -36,39 +38,30 @@ const LARGEST: usize = i32::MAX as usize;
 /// `Unsupported` for an operation that is not known here, naming it, and for 2 GB of weights and more.
 pub(super) fn graph(network: &Network, header: &StudentHeader, options: &Options) -> Result<Graph> {
     let (operations, features, output) = network.graph()?;
-    let channels = i64::from(header.channels);
-    let (height, width) = (i64::from(header.height), i64::from(header.width));
-    let mut writer = Writer::new(count(&operations, height, width)?);
-    let input = match options.input {
-        Input::Bytes => ValueInfo::batch_of(IMAGES, UINT8, &[height, width, channels]),
-        _ => ValueInfo::batch_of(IMAGES, FLOAT, &[channels, height, width]),
-    };
-    let first = writer.input(header, options.input)?;
-    let name = |value: i32| if value == 0 { first.clone() } else { format!("x{value}") };
-    for node in operations.nodes() {
-        writer.operation(node, &name)?;
-    }
+    let mut writer = Writer::new(header, options.input)?;
+    let names = output_names(network.head(), options.outputs);
+    let wanted: Vec<Value> = names.iter().map(|&name| if name == "features" { features } else { output }).collect();
+    let values = writer.network(&operations, "", &wanted)?;
     let mut outputs = Vec::with_capacity(2);
-    for output_name in output_names(network.head(), options.outputs) {
-        let (value, dim) = match output_name {
-            "features" => (features, network.feature_dim()),
-            _ => (output, network.output_dim()),
-        };
-        let rows = name(value.number());
-        if output_name != "features" && has_unit_rows(network.head()) {
+    for (output_name, rows) in names.into_iter().zip(values) {
+        let features = output_name == "features";
+        if !features && has_unit_rows(network.head()) {
             writer.unit_rows(&rows, output_name)?;
         } else {
             writer.node("Identity", &[&rows], output_name, Vec::new());
         }
+        let dim = if features { network.feature_dim() } else { network.output_dim() };
         outputs.push(ValueInfo::batch_of(output_name, FLOAT, &[dim]));
     }
-    Ok(Graph {
-        node: writer.nodes,
-        name: network.architecture().name().to_owned(),
-        initializer: writer.weights,
-        input: vec![input],
-        output: outputs,
-    })
+    Ok(writer.finish(network.architecture().name(), outputs))
+}
+
+/// What is said of a file that would be larger.
+pub(super) fn too_large() -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        "the weights are 2 GB or more, which an ONNX file cannot hold; a student can be exported as TorchScript or safetensors",
+    )
 }
 
 /// Nodes and weights so far.
@@ -76,24 +69,79 @@ pub(super) struct Writer {
     nodes: Vec<Node>,
     weights: Vec<Weights>,
     bytes: usize,
+    /// The input.
+    images: ValueInfo,
+    /// What the images are called that networks take.
+    first: String,
+    size: (i64, i64),
+    /// Of the network that is being written.
     pub sizes: Count,
 }
 
 impl Writer {
-    fn new(sizes: Count) -> Self {
-        Self { nodes: Vec::new(), weights: Vec::new(), bytes: 0, sizes }
+    /// A graph that takes images as `input` says and so far makes of them what networks take.
+    pub fn new(header: &StudentHeader, input: Input) -> Result<Self> {
+        let channels = i64::from(header.channels);
+        let (height, width) = (i64::from(header.height), i64::from(header.width));
+        let images = match input {
+            Input::Bytes => ValueInfo::batch_of(IMAGES, UINT8, &[height, width, channels]),
+            _ => ValueInfo::batch_of(IMAGES, FLOAT, &[channels, height, width]),
+        };
+        let (nodes, weights, first) = (Vec::new(), Vec::new(), String::new());
+        let mut writer =
+            Self { nodes, weights, bytes: 0, images, first, size: (height, width), sizes: Count::default() };
+        writer.first = writer.input(header, input)?;
+        Ok(writer)
+    }
+
+    /// The graph whose nodes give `outputs`.
+    pub fn finish(self, name: &str, outputs: Vec<ValueInfo>) -> Graph {
+        Graph {
+            node: self.nodes,
+            name: name.to_owned(),
+            initializer: self.weights,
+            input: vec![self.images],
+            output: outputs,
+        }
+    }
+
+    /// Appends what a network needs for the values `wanted`, and gives their names. `prefix` begins the names of its values and
+    /// weights, which tells two networks of one file apart.
+    ///
+    /// # Errors
+    /// `Unsupported` for an operation that is not known here, naming it, and for 2 GB of weights and more.
+    pub fn network(&mut self, operations: &graph::Graph, prefix: &str, wanted: &[Value]) -> Result<Vec<String>> {
+        self.sizes = count(operations, self.size.0, self.size.1)?;
+        let mut needed: BTreeSet<i32> = wanted.iter().map(|value| value.number()).collect();
+        for node in operations.nodes().iter().rev() {
+            if needed.contains(&node.output.number()) {
+                needed.extend(node.operation.inputs().map(|value| value.number()));
+            }
+        }
+        let first = self.first.clone();
+        let name = |value: i32| if value == FIRST.number() { first.clone() } else { format!("{prefix}x{value}") };
+        for node in operations.nodes().iter().filter(|node| needed.contains(&node.output.number())) {
+            self.operation(node, prefix, &name)?;
+        }
+        Ok(wanted.iter().map(|value| name(value.number())).collect())
     }
 
     /// Appends a node with one output and gives the output's name back.
     pub fn node(&mut self, op_type: &str, inputs: &[&str], output: &str, attribute: Vec<Attribute>) -> String {
+        self.node_of(op_type, inputs, &[output], attribute);
+        output.to_owned()
+    }
+
+    /// Appends a node with several outputs, the last of which names it.
+    pub fn node_of(&mut self, op_type: &str, inputs: &[&str], outputs: &[&str], attribute: Vec<Attribute>) {
+        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
         self.nodes.push(Node {
-            input: inputs.iter().map(|&input| input.to_owned()).collect(),
-            output: vec![output.to_owned()],
-            name: format!("{op_type}_{output}"),
+            input: owned(inputs),
+            output: owned(outputs),
+            name: format!("{op_type}_{}", outputs.last().unwrap_or(&"")),
             op_type: op_type.to_owned(),
             attribute,
         });
-        output.to_owned()
     }
 
     /// Adds float32 weights of that shape and gives their name back.
@@ -101,12 +149,8 @@ impl Writer {
         let host = HostTensor::from_tensor(&tensor.f_to_kind(tch::Kind::Float)?)?;
         debug_assert_eq!(host.dtype, HostType::F32);
         self.bytes = self.bytes.saturating_add(host.bytes.len());
-        // The names, nodes and texts beside the weights stay far below a mebibyte.
-        if self.bytes > LARGEST - (2 << 20) {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                "the network has 2 GB of weights or more, which an ONNX file cannot hold; export TorchScript or safetensors",
-            ));
+        if self.bytes > LARGEST {
+            return Err(too_large());
         }
         self.weights.push(Weights {
             dims: dims.to_vec(),
@@ -154,19 +198,19 @@ impl Writer {
         Ok(self.node("Div", &[&centred, &std], "normalised", Vec::new()))
     }
 
-    /// Each row divided by its length.
-    fn unit_rows(&mut self, rows: &str, output: &str) -> Result<()> {
+    /// `rows` (B, C, …) divided by their lengths over the axis C; gives `output`. Where all of a row are 0 they stay.
+    pub fn unit_rows(&mut self, rows: &str, output: &str) -> Result<String> {
         let axes = vec![Attribute::ints("axes", &[1]), Attribute::int("keepdims", 1)];
-        let length = self.node("ReduceL2", &[rows], "length", axes);
+        let length = self.node("ReduceL2", &[rows], &format!("{output}_length"), axes);
         let smallest = self.scalar("smallest_length", 1e-12)?;
-        let length = self.node("Max", &[&length, &smallest], "length_above_0", Vec::new());
-        self.node("Div", &[rows, &length], output, Vec::new());
-        Ok(())
+        let length = self.node("Max", &[&length, &smallest], &format!("{output}_length_above_0"), Vec::new());
+        Ok(self.node("Div", &[rows, &length], output, Vec::new()))
     }
 
-    fn operation(&mut self, node: &graph::Node, name: &impl Fn(i32) -> String) -> Result<()> {
-        let y = node.output.number();
-        let output = name(y);
+    fn operation(&mut self, node: &graph::Node, prefix: &str, name: &impl Fn(i32) -> String) -> Result<()> {
+        let output = name(node.output.number());
+        // Numbers the weights.
+        let y = &format!("{prefix}{}", node.output.number());
         match &node.operation {
             Operation::Conv { input, other, weight, bias, geometry, activation } => {
                 let x = name(input.number());

@@ -9,10 +9,7 @@ use prost::bytes::Bytes;
 
 use super::onnx;
 use super::onnx_proto::{Entry, FLOAT, Graph, INT64, Model, OperatorSet};
-use super::{Options, check::Comparison};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::Network;
-use crate::model::student_file::StudentHeader;
 use crate::sys::disk;
 use crate::sys::memory::room;
 
@@ -21,24 +18,20 @@ const FORMAT_VERSION: i64 = 8;
 /// Version of the operators, which ONNX Runtime reads since 1.12.
 const OPERATORS: i64 = 17;
 
-/// Writes the model. Its numbers are compared with the student's by the tests, in ONNX Runtime; here the student is run once, so
-/// that one which gives NaN is not exported, and the file is compared with what it was made of.
-pub(super) fn write(
-    path: &Path,
-    network: &Network,
-    header: &StudentHeader,
-    options: &Options,
-    texts: &BTreeMap<String, String>,
-) -> Result<()> {
+/// Writes the model. Its numbers are compared with the library's by the tests, in ONNX Runtime; here the file is compared with what
+/// it was made of.
+pub(super) fn write(path: &Path, graph: Graph, texts: &BTreeMap<String, String>) -> Result<()> {
     let model = Model {
         ir_version: FORMAT_VERSION,
         producer_name: "libseed".to_owned(),
         producer_version: env!("CARGO_PKG_VERSION").to_owned(),
-        graph: Some(onnx::graph(network, header, options)?),
+        graph: Some(graph),
         opset_import: vec![OperatorSet { domain: Some(String::new()), version: OPERATORS }],
         metadata_props: texts.iter().map(|(key, value)| Entry { key: key.clone(), value: value.clone() }).collect(),
     };
-    Comparison::new(network, header, options, 1)?.check_finite()?;
+    if model.encoded_len() > onnx::LARGEST {
+        return Err(onnx::too_large());
+    }
     disk::replace_checked(path, |mut file, temporary| {
         let mut bytes = room(model.encoded_len(), "an ONNX model")?;
         model.encode(&mut bytes).map_err(|error| damaged(&error.to_string()))?;

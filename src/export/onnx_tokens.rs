@@ -21,7 +21,7 @@ impl Writer {
     /// act(x·Wᵀ + b) of tokens (B, T, I); `y` numbers the weights.
     pub fn linear_of_tokens(
         &mut self,
-        (y, x): (i32, &str),
+        (y, x): (&str, &str),
         weight: &Tensor,
         bias: &Tensor,
         activation: i32,
@@ -40,7 +40,7 @@ impl Writer {
     /// Images → tokens.
     pub fn patches(
         &mut self,
-        y: i32,
+        y: &str,
         (images, x): (Value, &str),
         [weight, bias, first, table]: &[Tensor; 4],
         antialias: bool,
@@ -74,7 +74,7 @@ impl Writer {
     /// (x − mean)/√(var + eps) · weight + bias over the last axis.
     pub fn layer_norm(
         &mut self,
-        y: i32,
+        y: &str,
         x: &str,
         (weight, bias): (&Tensor, &Tensor),
         eps: f64,

@@ -21,6 +21,7 @@ pub(crate) struct Map {
 }
 
 /// What [`count`] finds.
+#[derive(Default)]
 pub(crate) struct Count {
     /// Multiply-adds of one image.
     pub multiply_adds: u64,
