@@ -992,6 +992,32 @@ typedef int32_t (*seed_bank_callback)(const seed_bank_progress *progress, void *
 typedef int32_t (*seed_count_callback)(size_t done, size_t total, void *user_data);
 
 /*
+ How a student, a classifier or a detector is exported. Set all of it to 0 and struct_size to sizeof(seed_export_options) first.
+ */
+typedef struct {
+  /*
+   sizeof(seed_export_options).
+   */
+  size_t struct_size;
+  /*
+   SEED_EXPORT_ONNX, _TORCHSCRIPT, _TORCHVISION or _BACKBONE; of a classifier or a detector SEED_EXPORT_ONNX.
+   */
+  int32_t format;
+  /*
+   SEED_EXPORT_INPUT_*; a file of weights has no input.
+   */
+  int32_t input;
+  /*
+   SEED_EXPORT_OUTPUT_*; a file of weights has no outputs. Of a classifier or a detector 0, since it gives all it has.
+   */
+  int32_t outputs;
+  /*
+   0.
+   */
+  int32_t reserved;
+} seed_export_options;
+
+/*
  One report of seed_classifier_fit.
  */
 typedef struct {
@@ -1105,32 +1131,6 @@ typedef struct {
    */
   int32_t reserved;
 } seed_model_info;
-
-/*
- How a student is exported. Set all of it to 0 and struct_size to sizeof(seed_export_options) first.
- */
-typedef struct {
-  /*
-   sizeof(seed_export_options).
-   */
-  size_t struct_size;
-  /*
-   SEED_EXPORT_ONNX, _TORCHSCRIPT, _TORCHVISION or _BACKBONE.
-   */
-  int32_t format;
-  /*
-   SEED_EXPORT_INPUT_*; a file of weights has no input.
-   */
-  int32_t input;
-  /*
-   SEED_EXPORT_OUTPUT_*; a file of weights has no outputs.
-   */
-  int32_t outputs;
-  /*
-   0.
-   */
-  int32_t reserved;
-} seed_export_options;
 
 /*
  How a store is opened. Set struct_size to sizeof(seed_store_options); 0 elsewhere is the default.
@@ -3007,6 +3007,20 @@ SEED_MUST_USE seed_error *seed_classifier_open(const char *path,
 SEED_MUST_USE seed_error *seed_classifier_save(const seed_classifier *classifier, const char *path);
 
 /*
+ Writes the classifier to one ONNX file, operator set 17, for any batch size: "probabilities" (B, K), calibrated; "class" (B), the
+ most probable one; "confidence" (B), its probability; "unsure" (B), whether that lies below the threshold. The input is
+ options->input; format must be SEED_EXPORT_ONNX and outputs 0. The metadata has the class names, temperature and threshold
+ ("classifier", as seed_classifier_describe), how images are made, and the provenance. The file is checked before it is in place; on an
+ error what stood at `path` is as it was. docs/export.md lists inputs, outputs and metadata.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT for options out of bounds and a network that gives NaN; SEED_ERROR_UNSUPPORTED for another format or
+ other outputs, for an operation that cannot be written, naming it, and for 2 GB of weights and more; SEED_ERROR_IO.
+ */
+SEED_MUST_USE seed_error *seed_classifier_export(const seed_classifier *classifier,
+                                   const char *path,
+                                   const seed_export_options *options);
+
+/*
  The number of classes.
  */
 SEED_MUST_USE seed_error *seed_classifier_class_count(const seed_classifier *classifier, size_t *out);
@@ -3224,6 +3238,21 @@ SEED_MUST_USE seed_error *seed_anomaly_open(const char *path, const seed_config 
  */
 SEED_MUST_USE seed_error *seed_anomaly_save(const seed_anomaly *anomaly,
                               const char *path);
+
+/*
+ Writes the detector as it is now to one ONNX file, operator set 17, for any batch size: "score" (B); "alarm" (B), whether it lies
+ above the threshold; "map" (B, H, W), the heat map in the pixels of the resized image. Memory or second network are inside. The
+ input is options->input; format must be SEED_EXPORT_ONNX and outputs 0. The metadata has the settings ("anomaly"), "threshold", "rate",
+ how images are made, how the map belongs to a frame ("map"), and the provenance. The file is checked before it is in place; on an error
+ what stood at `path` is as it was. docs/export.md lists inputs, outputs and metadata.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT for options out of bounds; SEED_ERROR_MISMATCH for a network that gives NaN;
+ SEED_ERROR_UNSUPPORTED for another format or other outputs, for an operation that cannot be written, naming it, and for 2 GB of
+ weights and more; SEED_ERROR_IO.
+ */
+SEED_MUST_USE seed_error *seed_anomaly_export(const seed_anomaly *anomaly,
+                                const char *path,
+                                const seed_export_options *options);
 
 /*
  The score above which an image is an alarm, and the false-alarm rate that it keeps on good parts: the one that was asked

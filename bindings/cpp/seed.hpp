@@ -151,6 +151,13 @@ struct ExportOptions {
   ExportOutputs outputs = ExportOutputs::Embedding;
 };
 
+namespace detail {
+inline seed_export_options raw(const ExportOptions &options) {
+  return {sizeof(seed_export_options), static_cast<std::int32_t>(options.format),
+          static_cast<std::int32_t>(options.input), static_cast<std::int32_t>(options.outputs), 0};
+}
+}  // namespace detail
+
 /// How a frame becomes the network's image; the SEED_RESIZE_* of seed.h.
 enum class Resize : std::int32_t {
   /// All of a frame, each side resized to the network's.
@@ -1264,9 +1271,7 @@ public:
 
   /// Writes the student for other programs, atomically and checked; docs/export.md has a use of each format.
   Returned<void> export_to(const std::string &path, const ExportOptions &options) const {
-    const seed_export_options raw{sizeof(seed_export_options), static_cast<std::int32_t>(options.format),
-                                  static_cast<std::int32_t>(options.input),
-                                  static_cast<std::int32_t>(options.outputs), 0};
+    const seed_export_options raw = detail::raw(options);
     return detail::settle(seed_student_export(get(), path.c_str(), &raw));
   }
 
@@ -2120,6 +2125,15 @@ public:
   /// Writes the detector to one safetensors file, atomically.
   Returned<void> save(const std::string &path) const { return detail::settle(seed_anomaly_save(get(), path.c_str())); }
 
+  /// Writes the detector as it is now to one ONNX file for other programs, atomically and checked: "score", "alarm" and "map", with
+  /// settings and threshold in the metadata. docs/export.md has a use.
+  Returned<void> export_to(const std::string &path, ExportInput input) const {
+    ExportOptions options;
+    options.input = input;
+    const seed_export_options raw = detail::raw(options);
+    return detail::settle(seed_anomaly_export(get(), path.c_str(), &raw));
+  }
+
   /// The score above which an image is an alarm, and the false-alarm rate that it keeps.
   Returned<Threshold> threshold() const {
     Threshold found;
@@ -2257,6 +2271,15 @@ public:
   /// Writes the classifier to one safetensors file, atomically.
   Returned<void> save(const std::string &path) const {
     return detail::settle(seed_classifier_save(get(), path.c_str()));
+  }
+
+  /// Writes the classifier to one ONNX file for other programs, atomically and checked: "probabilities", "class", "confidence" and
+  /// "unsure", with names, temperature and threshold in the metadata. docs/export.md has a use.
+  Returned<void> export_to(const std::string &path, ExportInput input) const {
+    ExportOptions options;
+    options.input = input;
+    const seed_export_options raw = detail::raw(options);
+    return detail::settle(seed_classifier_export(get(), path.c_str(), &raw));
   }
 
   /// The number of classes.

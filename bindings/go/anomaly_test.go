@@ -117,6 +117,16 @@ func TestAnomaly(t *testing.T) {
 			t.Errorf("image %d: %+v, was %+v", i, score, scores[i])
 		}
 	}
+	exported := filepath.Join(t.TempDir(), "good ü.onnx")
+	ok(t, again.Export(exported, seed.InputBytes))
+	model := must[*seed.Model](t)(seed.OpenModel(exported))
+	defer model.Close()
+	if info := must[seed.ModelInfo](t)(model.Info()); info.Head != seed.HeadNone {
+		t.Errorf("the exported detector is %+v", info)
+	}
+	fails(t, seed.ErrInvalidArgument, again.Export(exported, 9))
+	fails(t, seed.ErrIO, again.Export("/no/such/folder/good.onnx", seed.InputUnit))
+	closed(t, (*seed.Anomaly)(nil).Export(exported, seed.InputUnit))
 	held := func() int {
 		var known struct {
 			HeldOut int `json:"held_out"`

@@ -127,6 +127,16 @@ func TestClassifier(t *testing.T) {
 			t.Errorf("image %d: %+v, was %+v", i, verdict, verdicts[i])
 		}
 	}
+	exported := filepath.Join(t.TempDir(), "classifier ü.onnx")
+	ok(t, again.Export(exported, seed.InputBytes))
+	model := must[*seed.Model](t)(seed.OpenModel(exported))
+	defer model.Close()
+	if info := must[seed.ModelInfo](t)(model.Info()); info.Head != seed.HeadClassifier || info.EmbeddingDim != len(must[[]string](t)(again.Classes())) {
+		t.Errorf("the exported classifier is %+v", info)
+	}
+	fails(t, seed.ErrInvalidArgument, again.Export(exported, 9))
+	fails(t, seed.ErrIO, again.Export("/no/such/folder/classifier.onnx", seed.InputUnit))
+	closed(t, (*seed.Classifier)(nil).Export(exported, seed.InputUnit))
 	_, err := seed.OpenClassifier(page, config)
 	fails(t, seed.ErrFormat, err)
 

@@ -63,14 +63,43 @@ type ExportOptions struct {
 // Errors: [ErrInvalidArgument] for options out of bounds and a student that has diverged; [ErrUnsupported] for an operation
 // that the format lacks here, naming it, and an ONNX model of 2 GB and more; [ErrIO].
 func (s *Student) Export(path string, options ExportOptions) error {
+	return exported(s.inner(), path, options, func(object *C.seed_student, file *C.char, raw *C.seed_export_options) *C.seed_error {
+		return C.seed_student_export(object, file, raw)
+	})
+}
+
+// Export writes the classifier to one ONNX file, operator set 17, for any batch size: "probabilities" (B, K), calibrated; "class"
+// (B), the most probable one; "confidence" (B), its probability; "unsure" (B), whether that lies below the threshold. The metadata
+// has the class names, temperature and threshold, how images are made, and the provenance. The file is checked before it is in
+// place; on an error what stood at path is as it was. docs/export.md lists inputs, outputs and metadata.
+//
+// Errors: [ErrInvalidArgument] for an unknown input and a network that gives NaN; [ErrUnsupported] for an operation that cannot be
+// written, naming it, and 2 GB of weights and more; [ErrIO].
+func (c *Classifier) Export(path string, input ExportInput) error {
+	options := ExportOptions{Input: input}
+	return exported(c.inner(), path, options, func(object *C.seed_classifier, file *C.char, raw *C.seed_export_options) *C.seed_error {
+		return C.seed_classifier_export(object, file, raw)
+	})
+}
+
+// Export writes the detector as it is now to one ONNX file, operator set 17, for any batch size: "score" (B); "alarm" (B), whether
+// it lies above the threshold; "map" (B, H, W), the heat map in the pixels of the resized image. The metadata has settings,
+// threshold, how images are made, how the map belongs to a frame, and the provenance. The file is checked before it is in place; on
+// an error what stood at path is as it was. docs/export.md lists inputs, outputs and metadata.
+//
+// Errors: [ErrInvalidArgument] for an unknown input; [ErrMismatch] for a network that gives NaN; [ErrUnsupported] for an operation
+// that cannot be written, naming it, and 2 GB of weights and more; [ErrIO].
+func (a *Anomaly) Export(path string, input ExportInput) error {
+	options := ExportOptions{Input: input}
+	return exported(a.inner(), path, options, func(object *C.seed_anomaly, file *C.char, raw *C.seed_export_options) *C.seed_error {
+		return C.seed_anomaly_export(object, file, raw)
+	})
+}
+
+// exported writes an object by call with the C copies of path and options.
+func exported[P comparable](h *handle[P], path string, options ExportOptions, call func(P, *C.char, *C.seed_export_options) *C.seed_error) error {
 	if options.Format == 0 {
 		options.Format = ExportONNX
-	}
-	var t texts
-	defer t.free()
-	file := t.add("path", path)
-	if t.err != nil {
-		return t.err
 	}
 	raw := C.seed_export_options{
 		struct_size: C.sizeof_seed_export_options,
@@ -78,7 +107,5 @@ func (s *Student) Export(path string, options ExportOptions) error {
 		input:       C.int32_t(options.Input),
 		outputs:     C.int32_t(options.Outputs),
 	}
-	return with(s.inner(), func(object *C.seed_student) *C.seed_error {
-		return C.seed_student_export(object, file, &raw)
-	})
+	return save(h, path, func(object P, file *C.char) *C.seed_error { return call(object, file, &raw) })
 }

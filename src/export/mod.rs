@@ -28,10 +28,14 @@
 //! ```
 
 mod check;
+mod classifier;
+mod detector;
 mod numbers;
 mod onnx;
 mod onnx_file;
+mod onnx_patchcore;
 mod onnx_proto;
+mod onnx_stfpm;
 mod onnx_tokens;
 mod safetensors;
 mod torchscript;
@@ -39,6 +43,8 @@ mod torchscript;
 use std::path::Path;
 
 use self::check::Comparison;
+pub use self::classifier::export_classifier;
+pub use self::detector::export_detector;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::student_file::{EXPORT_FORMAT, StudentHeader};
 use crate::model::weights::check_finite;

@@ -10,6 +10,8 @@ pub(super) const FLOAT: i32 = 1;
 pub(super) const UINT8: i32 = 2;
 /// TensorProto.DataType of 64-bit whole numbers.
 pub(super) const INT64: i32 = 7;
+/// Element type of truth values.
+pub(super) const BOOL: i32 = 9;
 
 /// A whole file.
 #[derive(Clone, PartialEq, Message)]

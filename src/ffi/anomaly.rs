@@ -10,12 +10,14 @@ use super::cancel::{seed_cancel_token, token};
 use super::config::seed_config;
 use super::dataset::seed_dataset;
 use super::error::seed_error;
+use super::export::seed_export_options;
 use super::handle::{Guarded, free, handle, warnings, with};
 use super::image::{Images, seed_image};
 use super::pointers::{answer_size, check_out, fill_text, product, put, put_new, text};
 use super::session::seed_count_callback;
 use super::student::seed_student;
 use crate::data::FrameView;
+use crate::export::export_detector;
 use crate::infer::{AnomalyDetector, Output, SessionOptions};
 use crate::train::shared::with_lock;
 use crate::{Error, ErrorKind, Result};
@@ -59,10 +61,12 @@ pub unsafe extern "C" fn seed_anomaly_fit(
         let config = with(config, |config| Ok(config.clone()))?;
         let good = with(good, |good| Ok(Arc::clone(good)))?;
         put_new(out, || {
-            let (network, view) =
-                with(student, |student| Ok((with_lock(&student.network, |n| n.deep_copy())?, student.view())))?;
+            let (network, header) =
+                with(student, |student| Ok((with_lock(&student.network, |n| n.deep_copy())?, student.header()?)))?;
             let options = SessionOptions::of(&config, Output::Features)?;
-            asked.result(AnomalyDetector::fit_with(&network, &view, &config, options, &good, &cancel, &mut progress))
+            let view = header.view();
+            let fitted = AnomalyDetector::fit_with(&network, &view, &config, options, &good, &cancel, &mut progress);
+            Ok(asked.result(fitted)?.with_provenance(header.provenance))
         })
     })
 }
@@ -115,6 +119,29 @@ pub unsafe extern "C" fn seed_anomaly_save(anomaly: *const seed_anomaly, path: *
     catch(|| unsafe {
         let path = Path::new(text("path", path)?);
         with(anomaly, |anomaly| anomaly.save(path))
+    })
+}
+
+/// Writes the detector as it is now to one ONNX file, operator set 17, for any batch size: "score" (B); "alarm" (B), whether it lies
+/// above the threshold; "map" (B, H, W), the heat map in the pixels of the resized image. Memory or second network are inside. The
+/// input is options->input; format must be SEED_EXPORT_ONNX and outputs 0. The metadata has the settings ("anomaly"), "threshold", "rate",
+/// how images are made, how the map belongs to a frame ("map"), and the provenance. The file is checked before it is in place; on an error
+/// what stood at `path` is as it was. docs/export.md lists inputs, outputs and metadata.
+///
+/// Errors: SEED_ERROR_INVALID_ARGUMENT for options out of bounds; SEED_ERROR_MISMATCH for a network that gives NaN;
+/// SEED_ERROR_UNSUPPORTED for another format or other outputs, for an operation that cannot be written, naming it, and for 2 GB of
+/// weights and more; SEED_ERROR_IO.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_anomaly_export(
+    anomaly: *const seed_anomaly,
+    path: *const c_char,
+    options: *const seed_export_options,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        let path = Path::new(text("path", path)?);
+        check_out("options", options.cast_mut())?;
+        let input = (*options).onnx_input("a detector")?;
+        with(anomaly, |anomaly| export_detector(path, anomaly, input))
     })
 }
 

@@ -11,10 +11,12 @@ use super::cancel::{seed_cancel_token, token};
 use super::config::seed_config;
 use super::dataset::seed_dataset;
 use super::error::seed_error;
+use super::export::seed_export_options;
 use super::handle::{Guarded, free, handle, warnings, with};
 use super::image::{Images, seed_image};
 use super::pointers::{self, check_out, fill, fill_text, put, put_new, text};
 use super::session::seed_count_callback;
+use crate::export::export_classifier;
 use crate::infer::{Classifier, Output, SessionOptions, Verdicts};
 use crate::train::pace::counted;
 use crate::{Error, ErrorKind, Result};
@@ -56,6 +58,28 @@ pub unsafe extern "C" fn seed_classifier_save(
     catch(|| unsafe {
         let path = Path::new(text("path", path)?);
         with(classifier, |classifier| classifier.save(path))
+    })
+}
+
+/// Writes the classifier to one ONNX file, operator set 17, for any batch size: "probabilities" (B, K), calibrated; "class" (B), the
+/// most probable one; "confidence" (B), its probability; "unsure" (B), whether that lies below the threshold. The input is
+/// options->input; format must be SEED_EXPORT_ONNX and outputs 0. The metadata has the class names, temperature and threshold
+/// ("classifier", as seed_classifier_describe), how images are made, and the provenance. The file is checked before it is in place; on an
+/// error what stood at `path` is as it was. docs/export.md lists inputs, outputs and metadata.
+///
+/// Errors: SEED_ERROR_INVALID_ARGUMENT for options out of bounds and a network that gives NaN; SEED_ERROR_UNSUPPORTED for another format or
+/// other outputs, for an operation that cannot be written, naming it, and for 2 GB of weights and more; SEED_ERROR_IO.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_classifier_export(
+    classifier: *const seed_classifier,
+    path: *const c_char,
+    options: *const seed_export_options,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        let path = Path::new(text("path", path)?);
+        check_out("options", options.cast_mut())?;
+        let input = (*options).onnx_input("a classifier")?;
+        with(classifier, |classifier| export_classifier(path, classifier, input))
     })
 }
 

@@ -1,4 +1,4 @@
-//! `seed_student_export`: students for other programs.
+//! `seed_student_export`: students for other programs, and the options of every export.
 
 use std::ffi::c_char;
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::pointers::{check_out, text};
 use super::student::seed_student;
 use crate::export::{Format, Input, Options, Outputs, export};
 use crate::train::shared::with_lock;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// An ONNX model, operator set 17, with a free batch size.
 pub const SEED_EXPORT_ONNX: i32 = 1;
@@ -36,23 +36,42 @@ pub const SEED_EXPORT_OUTPUT_FEATURES: i32 = 1;
 /// Both, the embedding first.
 pub const SEED_EXPORT_OUTPUT_BOTH: i32 = 2;
 
-/// How a student is exported. Set all of it to 0 and struct_size to sizeof(seed_export_options) first.
+/// How a student, a classifier or a detector is exported. Set all of it to 0 and struct_size to sizeof(seed_export_options) first.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct seed_export_options {
     /// sizeof(seed_export_options).
     pub struct_size: usize,
-    /// SEED_EXPORT_ONNX, _TORCHSCRIPT, _TORCHVISION or _BACKBONE.
+    /// SEED_EXPORT_ONNX, _TORCHSCRIPT, _TORCHVISION or _BACKBONE; of a classifier or a detector SEED_EXPORT_ONNX.
     pub format: i32,
     /// SEED_EXPORT_INPUT_*; a file of weights has no input.
     pub input: i32,
-    /// SEED_EXPORT_OUTPUT_*; a file of weights has no outputs.
+    /// SEED_EXPORT_OUTPUT_*; a file of weights has no outputs. Of a classifier or a detector 0, since it gives all it has.
     pub outputs: i32,
     /// 0.
     pub reserved: i32,
 }
 
 impl seed_export_options {
+    /// Of what is written as ONNX only, with outputs of its own; `what` names it in a message.
+    pub(super) fn onnx_input(&self, what: &str) -> Result<Input> {
+        let Options { format, input, outputs } = self.options()?;
+        let unsupported = |reason: String| Err(Error::new(ErrorKind::Unsupported, reason));
+        if format != Format::Onnx {
+            return unsupported(format!(
+                "{what} is exported as ONNX only: seed_export_options.format is {}, expected SEED_EXPORT_ONNX (1)",
+                self.format
+            ));
+        }
+        if outputs != Outputs::Embedding {
+            return unsupported(format!(
+                "{what} has outputs of its own: seed_export_options.outputs is {}, expected 0",
+                self.outputs
+            ));
+        }
+        Ok(input)
+    }
+
     fn options(&self) -> Result<Options> {
         let refuse = |field: &str, found: i32, expected: &str| {
             Err(Error::invalid(format!("seed_export_options.{field} is {found}, expected {expected}")))

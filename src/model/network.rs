@@ -149,6 +149,21 @@ impl Network {
         Ok((builder.into_graph(), features, output))
     }
 
+    /// As [`graph`](Network::graph), with the values of the feature maps of these stages.
+    ///
+    /// # Errors
+    /// `InvalidArgument` where there is no such stage.
+    pub(crate) fn maps_graph(&self, stages: &[&str]) -> Result<(Graph, Vec<Value>)> {
+        let mut builder = Builder::new()?;
+        self.lower(&mut builder)?;
+        let find = |name: &&str| {
+            let found = builder.stages().iter().find(|stage| stage.name == *name).map(|stage| stage.value);
+            found.ok_or_else(|| Error::invalid(format!("{} has no feature map {name:?}", self.architecture.name())))
+        };
+        let values = stages.iter().map(find).collect::<Result<_>>()?;
+        Ok((builder.into_graph(), values))
+    }
+
     /// Width of the features.
     pub fn feature_dim(&self) -> i64 {
         self.architecture.feature_dim()

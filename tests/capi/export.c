@@ -1,4 +1,4 @@
-/* Students for other programs, and networks in figures and words. Also compiled as C++17. */
+/* Students, classifiers and detectors for other programs, and networks in figures and words. Also compiled as C++17. */
 #include "check.h"
 
 #include <stdlib.h>
@@ -191,6 +191,87 @@ static void student(const char *folder) {
   seed_config_free(config);
 }
 
+/* What a classifier and a detector are exported with is a network in a file that seed_model_open reads. */
+static void exported_network(const char *path, int32_t head) {
+  seed_model *model = NULL;
+  seed_model_info info;
+  char *text;
+  OK(seed_model_open(path, &model));
+  info = info_of(model);
+  CHECK(info.head == head && info.input_width == SIDE && info.resize == SEED_RESIZE_WHOLE);
+  text = provenance_of(model);
+  CHECK(strstr(text, "\"line\":\"press 4\"") != NULL);
+  free(text);
+  seed_model_free(model);
+}
+
+/* Classifiers and detectors as ONNX: every input, and what they are not written as. */
+static void judges(const char *folder) {
+  static const char *const names[] = {"even", "odd"};
+  seed_config *config = config_of("{\"image_width\": 32, \"image_height\": 32, \"embedding_dim\": 8, \"precision\": \"fp32\", "
+                                  "\"device\": \"cpu\", \"anomaly.memory_min\": 20}");
+  seed_student *student = NULL;
+  seed_dataset *dataset = NULL;
+  seed_classifier *classifier = NULL;
+  seed_anomaly *anomaly = NULL;
+  seed_export_options options;
+  uint8_t pixels[SIDE * SIDE];
+  int64_t labels[12];
+  seed_image image;
+  char path[1024];
+  unsigned i;
+
+  OK(seed_student_new("mobilenet_v3_small", config, &student));
+  OK(seed_student_set_provenance(student, "line", "\"press 4\""));
+  OK(seed_dataset_new(&dataset));
+  memset(&image, 0, sizeof image);
+  image.struct_size = sizeof image;
+  image.data = pixels;
+  image.width = image.height = image.row_stride = SIDE;
+  image.format = SEED_PIXEL_MONO8;
+  for (i = 0; i < 12; ++i) {
+    paint(pixels, i);
+    labels[i] = i % 2;
+    OK(seed_dataset_push(dataset, &image, NULL, NULL));
+  }
+  OK(seed_classifier_fit(config, student, NULL, NULL, dataset, labels, 12, names, 2, NULL, NULL, NULL, NULL, &classifier));
+  OK(seed_anomaly_fit(config, student, dataset, NULL, NULL, NULL, &anomaly));
+
+  snprintf(path, sizeof path, "%s/judge.onnx", folder);
+  memset(&options, 0, sizeof options);
+  FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_classifier_export(classifier, path, &options));
+  options.struct_size = sizeof options;
+  FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_anomaly_export(anomaly, path, &options));
+  FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_classifier_export(classifier, path, NULL));
+  FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_anomaly_export(NULL, path, &options));
+  for (options.format = SEED_EXPORT_TORCHSCRIPT; options.format <= SEED_EXPORT_BACKBONE; ++options.format) {
+    FAILS(SEED_ERROR_UNSUPPORTED, seed_classifier_export(classifier, path, &options));
+    FAILS(SEED_ERROR_UNSUPPORTED, seed_anomaly_export(anomaly, path, &options));
+  }
+  options.format = SEED_EXPORT_ONNX;
+  options.outputs = SEED_EXPORT_OUTPUT_FEATURES;
+  FAILS(SEED_ERROR_UNSUPPORTED, seed_classifier_export(classifier, path, &options));
+  FAILS(SEED_ERROR_UNSUPPORTED, seed_anomaly_export(anomaly, path, &options));
+  options.outputs = 0;
+  for (options.input = SEED_EXPORT_INPUT_NORMALISED; options.input <= SEED_EXPORT_INPUT_BYTES; ++options.input) {
+    OK(seed_classifier_export(classifier, path, &options));
+    exported_network(path, SEED_HEAD_CLASSIFIER);
+    OK(seed_anomaly_export(anomaly, path, &options));
+    exported_network(path, SEED_HEAD_NONE);
+  }
+  FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_classifier_export(classifier, path, &options));
+  options.input = SEED_EXPORT_INPUT_BYTES;
+  FAILS(SEED_ERROR_IO, seed_classifier_export(classifier, "/no/such/folder/classifier.onnx", &options));
+  FAILS(SEED_ERROR_IO, seed_anomaly_export(anomaly, "/no/such/folder/detector.onnx", &options));
+  exported_network(path, SEED_HEAD_NONE);
+
+  seed_anomaly_free(anomaly);
+  seed_classifier_free(classifier);
+  seed_dataset_free(dataset);
+  seed_student_free(student);
+  seed_config_free(config);
+}
+
 /* How frames become the network's image: the setting, the figure, and the bytes. */
 static void resizes(void) {
   static const char *const words[] = {"whole", "letterbox", "centre"};
@@ -254,6 +335,7 @@ int main(int count, char **words) {
   OK(seed_init(SEED_ABI_VERSION));
   architectures();
   student(words[1]);
+  judges(words[1]);
   resizes();
   return failures != 0;
 }

@@ -908,6 +908,11 @@ void classifying(const std::string &folder) {
 
   TAKE(classifier.save(folder + "/classifier.safetensors"));
   auto opened = TAKE(seed::Classifier::open(folder + "/classifier.safetensors", config));
+  TAKE(opened.export_to(folder + "/classifier.onnx", seed::ExportInput::Bytes));
+  const auto network = TAKE(TAKE(seed::Model::open(folder + "/classifier.onnx")).info());
+  CHECK(static_cast<seed::HeadKind>(network.head) == seed::HeadKind::Classifier && network.embedding_dim == 2);
+  FAILS(ErrorCode::Io, opened.export_to("/no/such/folder/classifier.onnx", seed::ExportInput::Unit));
+  FAILS(ErrorCode::InvalidArgument, opened.export_to(folder + "/classifier.onnx", static_cast<seed::ExportInput>(9)));
   FAILS(ErrorCode::Format, seed::Classifier::open(folder + "/student.safetensors", config));
   auto all = TAKE(opened.classify(frames));
   auto one = TAKE(opened.classify(seed::ImageView(pixels[3].data(), 40, 40, seed::PixelFormat::Mono8)));
@@ -1074,6 +1079,10 @@ void anomalies(const std::string &folder) {
 
   TAKE(detector.save(folder + "/good.safetensors"));
   auto opened = TAKE(seed::Anomaly::open(folder + "/good.safetensors", config));
+  TAKE(opened.export_to(folder + "/good.onnx", seed::ExportInput::Bytes));
+  CHECK(static_cast<seed::HeadKind>(TAKE(TAKE(seed::Model::open(folder + "/good.onnx")).info()).head) == seed::HeadKind::None);
+  FAILS(ErrorCode::Io, opened.export_to("/no/such/folder/good.onnx", seed::ExportInput::Unit));
+  FAILS(ErrorCode::InvalidArgument, opened.export_to(folder + "/good.onnx", static_cast<seed::ExportInput>(9)));
   CHECK(std::fabs(TAKE(opened.score(images[1])).scores[0] - found.scores[1]) < 1e-3f * map.score);
   FAILS(ErrorCode::Format, seed::Anomaly::open(folder + "/student.safetensors", config));
   auto more = TAKE(seed::Dataset::create());

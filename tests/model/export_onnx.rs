@@ -18,7 +18,7 @@ use serde_json::json;
 use tch::{Kind, Tensor};
 
 /// The checking program with what `kind` needs, or None where this machine lacks it.
-fn checker(kind: &str) -> Option<impl Fn(&Path)> {
+pub fn checker(kind: &str) -> Option<impl Fn(&Path)> {
     let command = || {
         let mut command = programs::python();
         command.env("OMP_NUM_THREADS", "1").arg(programs::root().join("tests/python/check_export.py"));

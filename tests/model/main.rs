@@ -16,6 +16,7 @@ mod shared;
 mod skipped;
 
 mod export;
+mod export_judges;
 mod export_onnx;
 mod fused;
 mod layouts;

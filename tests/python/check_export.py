@@ -1,6 +1,7 @@
 """Runs what tests/model/export_onnx.rs exported in programs that are not ours.
 
 check_export.py onnx FOLDER    ONNX Runtime (and onnx.checker) on NAME.onnx; needs onnxruntime, onnx
+check_export.py judges FOLDER  the same on classifiers and anomaly detectors (tests/model/export_judges.rs)
 check_export.py opencv FOLDER  OpenCV's dnn on NAME.onnx; needs cv2
 check_export.py torch FOLDER   PyTorch on NAME.pt, torchvision on ARCHITECTURE.{backbone,torchvision}; needs torch, torchvision
 
@@ -69,6 +70,95 @@ def check_onnx(folder):
             found = session.run(None, {"images": given[f"images_{batch}"]})
             for name, rows in zip(names, found):
                 compare(f"{path.stem} ({batch}) {name}", rows, given[f"{name}_{batch}"])
+
+
+def placement(resize, frame, view):
+    """Left, top, width, height of the part of a frame that is seen, and of what shows it in the resized image (docs/export.md)."""
+    (frame_w, frame_h), (view_w, view_h) = frame, view
+    if resize == "letterbox":
+        width = min(max(round(frame_w / frame_h * view_h), 1), view_w) if frame_w / frame_h < view_w / view_h else view_w
+        height = min(max(round(frame_h / frame_w * view_w), 1), view_h) if frame_w / frame_h > view_w / view_h else view_h
+        left, top = round((view_w - width) * 0.5), round((view_h - height) * 0.5)
+        return (0, 0, frame_w, frame_h), (left, top, width, height)
+    if resize == "centre":
+        cover_w, cover_h = view_w * 256 // 224, view_h * 256 // 224
+        if frame_w * cover_h <= frame_h * cover_w:
+            resized = (cover_w, cover_w * frame_h // frame_w)
+        else:
+            resized = (cover_h * frame_w // frame_h, cover_h)
+        scale = (frame_w / resized[0], frame_h / resized[1])
+        left, top = (round((have - want) / 2) * by for have, want, by in zip(resized, view, scale))
+        return (left, top, view_w * scale[0], view_h * scale[1]), (0, 0, view_w, view_h)
+    return (0, 0, frame_w, frame_h), (0, 0, view_w, view_h)
+
+
+def in_frame(heat, resize, frame):
+    """A map (H, W) of the resized image in the pixels of its frame, (width, height); what is not seen is 0."""
+    source, target = placement(resize, frame, heat.shape[::-1])
+    axes = []
+    for side, start, length, first, places in zip(frame, source[:2], source[2:], target[:2], target[2:]):
+        at = (np.arange(side) + 0.5 - start) * places / length
+        seen = (at >= 0) & (at <= places)
+        at = np.clip(at - 0.5, 0, places - 1)
+        low = np.minimum(np.floor(at).astype(int), places - 1)
+        axes.append((first + low, first + np.minimum(low + 1, places - 1), at - low, seen))
+    (x0, x1, right, seen_x), (y0, y1, down, seen_y) = axes
+    rows = heat[y0] * (1 - down)[:, None] + heat[y1] * down[:, None]
+    return (rows[:, x0] * (1 - right) + rows[:, x1] * right) * np.outer(seen_y, seen_x)
+
+
+def check_judges(folder):
+    import onnx
+    import onnxruntime
+
+    largest = {"probabilities": (5e-5, 1), "confidence": (5e-5, 1), "score": (5e-5, None), "map": (5e-5, None)}
+    paths = sorted(folder.glob("*.onnx"))
+    if not paths:
+        failures.append("there is no file to check")
+    for path in paths:
+        model = onnx.load(path)
+        onnx.checker.check_model(model, full_check=True)
+        if [(opset.domain, opset.version) for opset in model.opset_import] != [("", 17)]:
+            failures.append(f"{path.stem}: operator sets {model.opset_import}")
+        texts = {entry.key: entry.value for entry in model.metadata_props}
+        for key, expected in json.loads(path.with_suffix(".json").read_text()).items():
+            found = json.loads(texts[key]) if not isinstance(expected, str) else texts[key]
+            if found != expected:
+                failures.append(f"{path.stem}: {key} is {found}, expected {expected}")
+        if json.loads(texts["provenance"])["teacher"] != "a teacher" or texts["filter"] != "bilinear, antialiased":
+            failures.append(f"{path.stem}: metadata {texts}")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        names = [output.name for output in session.get_outputs()]
+        if names != texts["outputs"].split(",") or names not in (
+            ["probabilities", "class", "confidence", "unsure"],
+            ["score", "alarm", "map"],
+        ):
+            failures.append(f"{path.stem}: outputs {names}, metadata {texts['outputs']}")
+        given = read_safetensors(path.with_suffix(".safetensors"))
+        frame = tuple(int(side) for side in given["frame_size"][::-1])
+        for batch in (1, 5):
+            for name, found in zip(names, session.run(None, {"images": given[f"images_{batch}"]})):
+                what, expected = f"{path.stem} ({batch}) {name}", given[f"{name}_{batch}"]
+                if name == "map":
+                    size = (batch, int(texts["height"]), int(texts["width"]))
+                    if found.shape != size:
+                        failures.append(f"{what}: {found.shape}, expected {size}")
+                    found = np.stack([in_frame(one, texts["resize"], frame) for one in found]).astype(np.float32)
+                kinds = {"class": np.int64, "unsure": np.bool_, "alarm": np.bool_}
+                if found.shape != expected.shape or found.dtype != kinds.get(name, np.float32):
+                    failures.append(f"{what}: {found.dtype}{found.shape}, expected {expected.shape}")
+                elif name in kinds:
+                    if (found != expected).any():
+                        failures.append(f"{what}: {found}, expected {expected}")
+                else:
+                    tolerance, scale = largest[name]
+                    scale = scale or np.abs(expected).max()
+                    error = np.abs(found.astype(np.float64) - expected).max() / scale
+                    print(f"{what}: largest difference {error:.2e} of {scale:.3g}")
+                    if not error <= tolerance:
+                        failures.append(f"{what}: largest difference {error} of {scale}")
 
 
 def check_opencv(folder):
@@ -153,11 +243,11 @@ def check_torch(folder):
 def main():
     kind, folder = sys.argv[1], sys.argv[2]
     if folder == "--probe":
-        modules = {"onnx": ["onnx", "onnxruntime"], "opencv": ["cv2"], "torch": ["torch", "torchvision"]}[kind]
+        modules = {"onnx": ["onnx", "onnxruntime"], "judges": ["onnx", "onnxruntime"], "opencv": ["cv2"], "torch": ["torch", "torchvision"]}[kind]
         for module in modules:
             __import__(module)
         return
-    {"onnx": check_onnx, "opencv": check_opencv, "torch": check_torch}[kind](Path(folder))
+    {"onnx": check_onnx, "judges": check_judges, "opencv": check_opencv, "torch": check_torch}[kind](Path(folder))
     if failures:
         sys.exit("\n".join(failures))
 

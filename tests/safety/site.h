@@ -162,8 +162,20 @@ static inline void collect(struct belongings *own, const char *folder) {
   free(path);
 }
 
+/* How classifiers and detectors are written for other programs. */
+static inline seed_export_options as_onnx(void) {
+  seed_export_options how;
+  memset(&how, 0, sizeof how);
+  how.struct_size = sizeof how;
+  how.format = SEED_EXPORT_ONNX;
+  how.input = SEED_EXPORT_INPUT_BYTES;
+  return how;
+}
+
 static inline void classify(struct belongings *own, const char *folder, struct findings *found) {
-  char *path = path_in(folder, "classifier.safetensors"), *progress = path_in(folder, "classifier.progress");
+  const seed_export_options how = as_onnx();
+  char *path = path_in(folder, "classifier.safetensors"), *progress = path_in(folder, "classifier.progress"),
+       *exported = path_in(folder, "classifier.onnx");
   int64_t labels[FRAMES], numbers[FRAMES];
   uint8_t unsure[FRAMES];
   int i;
@@ -178,6 +190,7 @@ static inline void classify(struct belongings *own, const char *folder, struct f
   DO("fit fully", seed_classifier_fit(own->config, own->student, NULL, NULL, own->dataset, labels, FRAMES, class_names, CLASSES, NULL, NULL,
                                       NULL, NULL, &own->full));
   WRITES("save over a classifier", path, read_classifier, seed_classifier_save(own->full, path));
+  WRITES("export a classifier", exported, read_model, seed_classifier_export(own->full, exported, &how));
   seed_classifier_free(own->full);
   own->full = NULL;
   DO("open a classifier", seed_classifier_open(path, own->config, &own->full));
@@ -185,10 +198,13 @@ static inline void classify(struct belongings *own, const char *folder, struct f
                                                         found->confidences[1], unsure, NULL, FRAMES));
   free(path);
   free(progress);
+  free(exported);
 }
 
 static inline void watch(struct belongings *own, const char *folder, struct findings *found) {
-  char *path = path_in(folder, "anomaly.safetensors"), *reference = path_in(folder, "drift.safetensors");
+  const seed_export_options how = as_onnx();
+  char *path = path_in(folder, "anomaly.safetensors"), *reference = path_in(folder, "drift.safetensors"),
+       *exported = path_in(folder, "anomaly.onnx");
   static uint8_t pixels[IMAGES][WIDTH * HEIGHT * 3];
   static float rows[DRIFT_ROWS * DIM];
   float vectors[FRAMES * DIM];
@@ -204,6 +220,7 @@ static inline void watch(struct belongings *own, const char *folder, struct find
   WRITES("save a detector", path, read_anomaly, seed_anomaly_save(own->anomaly, path));
   DO("add parts", seed_anomaly_add(own->anomaly, own->config, own->dataset, NULL, NULL, NULL));
   WRITES("save over a detector", path, read_anomaly, seed_anomaly_save(own->anomaly, path));
+  WRITES("export a detector", exported, read_model, seed_anomaly_export(own->anomaly, exported, &how));
   seed_anomaly_free(own->anomaly);
   own->anomaly = NULL;
   DO("open a detector", seed_anomaly_open(path, own->config, &own->anomaly));
@@ -220,6 +237,7 @@ static inline void watch(struct belongings *own, const char *folder, struct find
   found->energy = own->broken ? 0 : signal.energy;
   free(path);
   free(reference);
+  free(exported);
 }
 
 static inline void hand_over(struct belongings *own, const char *folder, struct findings *found) {

@@ -312,7 +312,7 @@ static void set_up(const char *folder) {
   p_board = path_in(folder, "board");
 #define SIZED(type) g_##type.struct_size = sizeof g_##type;
   OPTIONS(SIZED)
-  g_seed_export_options.format = SEED_EXPORT_TORCHVISION;
+  g_seed_export_options.format = SEED_EXPORT_ONNX;
   g_seed_store_entry.name = "frame";
   g_seed_store_entry.metadata = "{}";
   g_seed_store_entry.embedding = f32;

@@ -222,6 +222,27 @@ namespace LibSeed
         /// </summary>
         public void Save(string path) => SeedError.Check(Native.seed_anomaly_save(Handle, Text.ToNative(path, nameof(path))));
 
+        /// <summary>
+        /// Writes the detector as it is now to one ONNX file, operator set 17, for any batch size: "score" (B); "alarm" (B), whether
+        /// it lies above the threshold; "map" (B, H, W), the heat map in the pixels of the resized image. The metadata has settings,
+        /// threshold, how images are made, how the map belongs to a frame, and the provenance. The file is checked before it is in
+        /// place; on an error what stood at the path is as it was. docs/export.md lists inputs, outputs and metadata.
+        /// </summary>
+        /// <exception cref="SeedException">
+        /// <see cref="ErrorCode.InvalidArgument"/> for an unknown input; <see cref="ErrorCode.Mismatch"/> for a network that gives NaN;
+        /// <see cref="ErrorCode.Unsupported"/> for an operation that cannot be written, naming it, and 2 GB of weights and more;
+        /// <see cref="ErrorCode.Io"/>.
+        /// </exception>
+        public void Export(string path, ExportInput input)
+        {
+            var file = Text.ToNative(path, nameof(path));
+            var options = ExportOptionsLayout.Of(ExportFormat.Onnx, input, ExportOutputs.Embedding);
+            using (InFlight.Begin())
+            {
+                SeedError.Check(Native.seed_anomaly_export(Handle, file, ref options));
+            }
+        }
+
         /// <summary>Scores images of any sizes.</summary>
         public unsafe AnomalyScore[] Scores(params Image[] images)
         {

@@ -88,6 +88,27 @@ namespace LibSeed
             SeedError.Check(Native.seed_classifier_save(Handle, Text.ToNative(path, nameof(path))));
 
         /// <summary>
+        /// Writes the classifier to one ONNX file, operator set 17, for any batch size: "probabilities" (B, K), calibrated; "class"
+        /// (B), the most probable one; "confidence" (B), its probability; "unsure" (B), whether that lies below the threshold. The
+        /// metadata has the class names, temperature and threshold, how images are made, and the provenance. The file is checked
+        /// before it is in place; on an error what stood at the path is as it was. docs/export.md lists inputs, outputs and metadata.
+        /// </summary>
+        /// <exception cref="SeedException">
+        /// <see cref="ErrorCode.InvalidArgument"/> for an unknown input and a network that gives NaN;
+        /// <see cref="ErrorCode.Unsupported"/> for an operation that cannot be written, naming it, and 2 GB of weights and more;
+        /// <see cref="ErrorCode.Io"/>.
+        /// </exception>
+        public void Export(string path, ExportInput input)
+        {
+            var file = Text.ToNative(path, nameof(path));
+            var options = ExportOptionsLayout.Of(ExportFormat.Onnx, input, ExportOutputs.Embedding);
+            using (InFlight.Begin())
+            {
+                SeedError.Check(Native.seed_classifier_export(Handle, file, ref options));
+            }
+        }
+
+        /// <summary>
         /// The confusion matrix of the held-out images: [true class][answered class]. It has no rows where no image was held out.
         /// </summary>
         public ulong[][] Confusion()

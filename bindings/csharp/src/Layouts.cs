@@ -54,6 +54,17 @@ namespace LibSeed
         internal int input;
         internal int outputs;
         internal int reserved;
+
+        internal static ExportOptionsLayout Of(ExportFormat format, ExportInput input, ExportOutputs outputs)
+        {
+            return new ExportOptionsLayout
+            {
+                struct_size = (UIntPtr)(uint)Marshal.SizeOf(typeof(ExportOptionsLayout)),
+                format = (int)format,
+                input = (int)input,
+                outputs = (int)outputs,
+            };
+        }
     }
 
     [StructLayout(LayoutKind.Sequential)]

@@ -340,6 +340,9 @@ namespace LibSeed
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_classifier_save(ClassifierHandle classifier, byte[] path);
         [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_classifier_export(ClassifierHandle classifier, byte[] path,
+            ref ExportOptionsLayout options);
+        [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_classifier_class_count(ClassifierHandle classifier, out UIntPtr result);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_classifier_class_name(ClassifierHandle classifier, UIntPtr index,
@@ -390,6 +393,9 @@ namespace LibSeed
         internal static extern IntPtr seed_anomaly_open(byte[] path, ConfigHandle config, out IntPtr result);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_anomaly_save(AnomalyHandle anomaly, byte[] path);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_anomaly_export(AnomalyHandle anomaly, byte[] path,
+            ref ExportOptionsLayout options);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_anomaly_threshold(AnomalyHandle anomaly, out float threshold,
             out double rate);

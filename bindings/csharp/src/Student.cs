@@ -143,13 +143,7 @@ namespace LibSeed
             ExportOutputs outputs = ExportOutputs.Embedding)
         {
             var file = Text.ToNative(path, nameof(path));
-            var options = new ExportOptionsLayout
-            {
-                struct_size = (UIntPtr)(uint)Marshal.SizeOf(typeof(ExportOptionsLayout)),
-                format = (int)format,
-                input = (int)input,
-                outputs = (int)outputs,
-            };
+            var options = ExportOptionsLayout.Of(format, input, outputs);
             using (InFlight.Begin())
             {
                 SeedError.Check(Native.seed_student_export(Handle, file, ref options));

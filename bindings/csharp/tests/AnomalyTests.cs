@@ -88,6 +88,13 @@ namespace LibSeed.Tests
                     Expect.Near(scores[0].Score, same[0].Score, 1e-3);
                     Expect.Near(scores[1].Score, same[1].Score, 1e-3);
                     Expect.Holds("\"held_out\":4", again.Description.Replace(" ", ""));
+                    again.Export(path + ".onnx", ExportInput.Bytes);
+                    using (var model = Model.Open(path + ".onnx"))
+                    {
+                        Expect.Equal(HeadKind.None, model.Info.Head);
+                    }
+                    Expect.Fails(ErrorCode.InvalidArgument, () => again.Export(path + ".onnx", (ExportInput)9));
+                    Expect.Fails(ErrorCode.Io, () => again.Export("/no/such/folder/good.onnx", ExportInput.Unit));
                     again.Add(config, more);
                     Expect.Holds("\"held_out\":6", again.Description.Replace(" ", ""));
                     token.Trigger();
@@ -98,6 +105,7 @@ namespace LibSeed.Tests
                     again.Dispose();
                     Expect.Throws<ObjectDisposedException>(() => again.Map(Part(1)));
                     Expect.Throws<ObjectDisposedException>(() => again.Add(config, more));
+                    Expect.Throws<ObjectDisposedException>(() => again.Export(path + ".onnx", ExportInput.Bytes));
                 }
                 Expect.Fails(ErrorCode.Cancelled, () => Anomaly.Fit(token, config, student, parts));
                 Expect.Throws<OperationCanceledException>(() => Anomaly.Fit(config, student, parts, null, source.Token));

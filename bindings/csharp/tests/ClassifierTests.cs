@@ -94,6 +94,13 @@ namespace LibSeed.Tests
                         Expect.Equal(verdicts[i].Class, answers[i].Class);
                         Expect.Near(verdicts[i].Confidence, answers[i].Confidence, 1e-4);
                     }
+                    again.Export(path + ".onnx", ExportInput.Bytes);
+                    using (var model = Model.Open(path + ".onnx"))
+                    {
+                        Expect.Equal(HeadKind.Classifier, model.Info.Head);
+                    }
+                    Expect.Fails(ErrorCode.InvalidArgument, () => again.Export(path + ".onnx", (ExportInput)9));
+                    Expect.Fails(ErrorCode.Io, () => again.Export("/no/such/folder/classifier.onnx", ExportInput.Unit));
                     Expect.Holds("\"images\":24", again.Judge(parts, labels).Replace(" ", ""));
                     Expect.Fails(ErrorCode.InvalidArgument, () => again.Judge(parts, labels.Skip(1).ToArray()));
                     Expect.Throws<InvalidCastException>(() => again.Classify(parts,
@@ -122,6 +129,7 @@ namespace LibSeed.Tests
                     again.Dispose();
                     Expect.Throws<ObjectDisposedException>(() => again.Classify(images[0]));
                     Expect.Throws<ObjectDisposedException>(() => again.Description.ToString());
+                    Expect.Throws<ObjectDisposedException>(() => again.Export(path + ".onnx", ExportInput.Bytes));
                 }
                 Expect.Fails(ErrorCode.Format, () => Classifier.Open(path + ".html", config));
             }

@@ -26,6 +26,7 @@ mod threshold;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use serde_json::Value;
 use tch::{Device, Tensor};
 
 pub use file::Settings;
@@ -86,6 +87,13 @@ impl AnomalyDetector {
         Self { session, stages, network: Mutex::new(network), student, memory, adding: Mutex::new(()) }
     }
 
+    /// The same detector, which says that its student comes from there.
+    #[must_use]
+    pub fn with_provenance(mut self, provenance: Value) -> Self {
+        self.student.provenance = provenance;
+        self
+    }
+
     /// Reads a file of [`save`](AnomalyDetector::save); it is hostile until checked.
     ///
     /// # Errors
@@ -93,6 +101,7 @@ impl AnomalyDetector {
     pub fn open(path: &Path, options: SessionOptions) -> Result<Self> {
         let file::Contents { network, student, settings, learned, held_out } = file::load(path)?;
         let view = ViewConfig { resize: settings.resize, ..student.view() };
+        let provenance = student.provenance;
         let (session, network, student) =
             prepare(&network, &view, options).map_err(|error| error.context(path.display()))?;
         let stages = stages(&session, &settings.layers).map_err(|error| Error::format(path, error))?;
@@ -108,7 +117,8 @@ impl AnomalyDetector {
                 Known::Copy(Box::new(copy.map_err(|error| error.context(path.display()))?))
             }
         };
-        Ok(Self::of(session, stages, network, student, Memory::new(known, settings, held_out)?))
+        let memory = Memory::new(known, settings, held_out)?;
+        Ok(Self::of(session, stages, network, student, memory).with_provenance(provenance))
     }
 
     /// Writes everything to one safetensors file, atomically.
@@ -186,6 +196,16 @@ impl AnomalyDetector {
     /// What a caller should know about the detector although nothing failed.
     pub fn warnings(&self) -> &Warnings {
         self.session.warnings()
+    }
+
+    /// A copy of the backbone, on the CPU.
+    pub(crate) fn network(&self) -> Result<Network> {
+        self.lock().deep_copy()
+    }
+
+    /// What the detector's file says about the backbone and its images.
+    pub(crate) fn header(&self) -> &StudentHeader {
+        &self.student
     }
 
     fn size(&self) -> (i64, i64) {

@@ -57,6 +57,14 @@ pub(crate) fn heat_map(distances: &Tensor, (height, width): (i64, i64), sigma: f
     Ok(map.f_squeeze_dim(0)?.f_squeeze_dim(0)?)
 }
 
+/// What [`heat_map`] does along one side, as a matrix (to, from): enlarging and blurring are linear.
+pub(crate) fn enlarging(from: i64, to: i64, sigma: f64) -> Result<Tensor> {
+    let _no_grad = tch::no_grad_guard();
+    let units = Tensor::f_eye(from, (Kind::Float, tch::Device::Cpu))?.f_view([1, 1, from, from])?;
+    let large = units.f_upsample_bilinear2d([to, from], false, None::<f64>, None::<f64>)?;
+    Ok(blurred(&large, sigma, to, 2)?.f_view([to, from])?)
+}
+
 /// A heat map of a view (H, W) in the pixels of its frame, `size` = (height, width). What the view does not show is 0.
 pub(crate) fn in_frame(map: &Tensor, (height, width): (i64, i64), resize: Resize) -> Result<Tensor> {
     let side = |side: i64| u32::try_from(side).map_err(|_| Error::invalid(format!("{side} is no side of a frame")));
@@ -115,6 +123,17 @@ fn blurred(map: &Tensor, sigma: f64, side: i64, axis: usize) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn enlarging_is_what_heat_maps_are_made_by() {
+        let map = Tensor::from_slice(&[0.0f32, 3.0, 1.0, 7.0, 2.0, 5.0]).view([2, 3]);
+        for (size, sigma) in [((9i64, 14i64), 2.0), ((8, 12), 0.0), ((5, 3), 40.0), ((2, 3), 0.0)] {
+            let expected = heat_map(&map, size, sigma).unwrap();
+            let found =
+                enlarging(2, size.0, sigma).unwrap().matmul(&map).matmul(&enlarging(3, size.1, sigma).unwrap().tr());
+            assert!((found - expected).abs().max().double_value(&[]) < 1e-5, "{size:?} {sigma}");
+        }
+    }
 
     /// A map that says in each of the view's pixels where its middle lies must say the same in the frame's.
     #[test]

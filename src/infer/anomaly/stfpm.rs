@@ -105,6 +105,11 @@ impl Copyist {
         Ok(network.to_state()?.into_iter().map(|(name, tensor)| (format!("{STUDENT}{name}"), tensor)).collect())
     }
 
+    /// A copy of the network, on the CPU.
+    pub fn network(&self) -> Result<Network> {
+        self.network.lock().unwrap_or_else(PoisonError::into_inner).deep_copy()
+    }
+
     /// Score and, where a size is asked for, heat map of each of `images` by the backbone's maps of them. Errors call image i by the
     /// name that `names` gives.
     pub fn scores(
