@@ -11,10 +11,10 @@
 //!   thread; then that call ends by an error;
 //! - a thread that has reached no mark within [`PATIENCE`] would crash; then the process ends at once, by its own exit code.
 //!
-//! Exit handlers run in the reverse order of their registration, and libtorch registers more of them whenever an operation is
-//! used for the first time: oneDNN's tables of kernels are gone long before libtorch's other statics. So the first handler here is moved
-//! to the end of the list again and again while the library is used (`exit::stay_first`): where a function is called for the first
-//! time often, and later every [`INTERVAL`]. Another one is registered when the library is
+//! Exit handlers run in the reverse order of their registration, and the application registers some when it likes: one that joins a thread
+//! would wait for ever for a call that does not know that the process ends. (What libtorch registers while it is used never runs:
+//! `torch/statics.rs`.) So there is a handler for each function that was called, registered after its first call, and one more is moved to
+//! the end of the list every [`INTERVAL`] while the library is used (`exit::stay_first`). Another one is registered when the library is
 //! loaded, just after libtorch's own first ones: it is the last moment, and the only one that knows the exit code.
 
 use std::cell::Cell;
@@ -32,14 +32,9 @@ const HELD: Duration = Duration::from_millis(400);
 /// How often a held thread looks whether that one sleeps.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// How long what libtorch registers may stand behind the first handler, in nanoseconds. A move costs six microseconds.
-const INTERVAL: u64 = 10_000_000;
-
-/// The same while a function is new, when libtorch registers most.
-const NEW_INTERVAL: u64 = 500_000;
-
-/// Moves at the shorter interval after a function was called for the first time.
-const NEW_MOVES: usize = 500;
+/// How long what others register may stand behind the first handler, in nanoseconds. A move costs six microseconds, for which that handler
+/// is on no list.
+const INTERVAL: u64 = 100_000_000;
 
 /// The process runs.
 const ALIVE: u8 = 0;
@@ -61,9 +56,6 @@ static ENDING_THREAD: AtomicI32 = AtomicI32::new(0);
 
 /// Whether a held call was waited for: then so are others, and they end at once when that thread sleeps again.
 static WAITED_FOR: AtomicBool = AtomicBool::new(false);
-
-/// Moves at [`NEW_INTERVAL`] that are left.
-static NEW: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     /// Whether this thread is counted in [`RUNNING`].
@@ -115,7 +107,6 @@ fn is_new(function: usize) -> bool {
             return false;
         }
         if found == 0 && place.compare_exchange(0, function, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            NEW.store(NEW_MOVES, Ordering::Relaxed);
             return true;
         }
     }
@@ -248,10 +239,13 @@ mod exit {
     use std::ffi::{c_int, c_void};
     use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-    use super::{INTERVAL, NEW, NEW_INTERVAL};
+    use super::INTERVAL;
 
     /// Stands for a library of its own whose exit handlers are taken off the list and put at its end.
     static LIBRARY: u8 = 0;
+
+    /// The same for handlers that stay where they are.
+    static STAYS: u8 = 1;
 
     thread_local! {
         /// This thread takes the handler off the list, which calls it.
@@ -278,29 +272,29 @@ mod exit {
         }
     }
 
-    /// Puts the first handler at the end of the list again, where that is due or `now` is true.
-    pub(super) fn stay_first(now: bool) {
+    /// Registers the first handler once more where `new` is true, which is as often as there are functions; else puts one that is there at
+    /// the end of the list again, where that is due.
+    pub(super) fn stay_first(new: bool) {
         static MOVED: AtomicU64 = AtomicU64::new(0);
-        let (left, moved) = (NEW.load(Ordering::Relaxed), MOVED.load(Ordering::Relaxed));
+        if new {
+            let stays = (&raw const STAYS).cast_mut().cast();
+            // SAFETY: the library is never unloaded. Where there is no memory, the last handler does it all.
+            unsafe { __cxa_atexit(first, std::ptr::null_mut(), stays) };
+            return;
+        }
         // The coarse clock costs a third and is exact to some milliseconds.
-        let (clock, interval) = match left {
-            0 => (libc::CLOCK_MONOTONIC_COARSE, INTERVAL),
-            _ => (libc::CLOCK_MONOTONIC, NEW_INTERVAL),
-        };
-        let time = time(clock);
-        let due = now || time.saturating_sub(moved) >= interval;
+        let (time, moved) = (time(libc::CLOCK_MONOTONIC_COARSE), MOVED.load(Ordering::Relaxed));
+        let due = time.saturating_sub(moved) >= INTERVAL;
         if !due || MOVED.compare_exchange(moved, time, Ordering::Relaxed, Ordering::Relaxed).is_err() {
             return;
         }
-        // Losing one of two threads' changes makes it one move more or less.
-        NEW.store(left.saturating_sub(1), Ordering::Relaxed);
         let library = (&raw const LIBRARY).cast_mut().cast();
         MOVING.set(true);
         // SAFETY: the address is this module's own, so its handler alone is taken off, and does nothing now. An entry at the
         // end of the list is used again, so the list grows no more than others make it.
         unsafe { __cxa_finalize(library) };
         MOVING.set(false);
-        // SAFETY: the library is never unloaded. Where there is no memory, the last handler does it all.
+        // SAFETY: as above.
         unsafe { __cxa_atexit(first, std::ptr::null_mut(), library) };
     }
 

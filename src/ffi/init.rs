@@ -7,7 +7,7 @@ use once_cell::sync::OnceCell;
 use super::border::{catch_always, silence_own_panics};
 use super::error::{prepare, seed_error};
 use super::fork;
-use crate::{Error, ErrorKind, Result, device, shutdown};
+use crate::{Error, ErrorKind, Result, device, shutdown, torch};
 
 /// Major version of the header; changes when old programs no longer work.
 pub const SEED_VERSION_MAJOR: i32 = 0;
@@ -62,6 +62,7 @@ pub extern "C" fn seed_init(abi_version: u32) -> *mut seed_error {
                 device::initialise()?;
                 silence_own_panics();
                 shutdown::watch();
+                torch::statics::keep();
                 Ok(())
             })
             .map(|&()| ())

@@ -7,6 +7,7 @@ pub mod dlpack;
 pub mod fused;
 pub mod graph;
 pub mod script;
+pub mod statics;
 
 use std::ffi::{CStr, c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

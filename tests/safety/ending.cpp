@@ -62,7 +62,7 @@ class Line {
     threads_.emplace_back(guarded([this] {
       trainer_->run([this](const seed::Progress &) { return ++calls, !stop_; });
     }));
-    // As in ending.c: not in the first calls.
+    // The first calls are ending.c's matter.
     while (calls < 300) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     if (!alone) return;
     for (std::thread &thread : threads_) thread.detach();
@@ -116,8 +116,7 @@ int main(int count, char **words) {
   }
   CHECK(waitpid(child, &status, 0) == child && status == 0);
   for (int round = 0; round < std::atoi(words[2]); ++round) {
-    // Waited for, some in a hundred processes still crash (docs/safety.md): the long form has that.
-    const Way way = std::getenv("SEED_SWEEP") == nullptr ? ALONE : static_cast<Way>(round % WAYS);
+    const Way way = static_cast<Way>(round % WAYS);
     const double over = one_ends("C++", ways[way], &mine);
     if (mine) return end(way, folder);
     if (over > longest[way]) longest[way] = over;

@@ -118,11 +118,11 @@ fn a_killed_run_goes_on_to_the_same_student() {
 
 #[test]
 fn a_process_ends_by_its_own_code_while_threads_are_inside() {
-    let text = holds("ending", &[&repeats(6, 200)]);
+    let text = holds("ending", &[&repeats(7, 200)]);
     assert!(text.contains("all checks passed"), "{text}");
     let folder = tempfile::tempdir().unwrap();
     let program = program("ending.cpp", &["-std=c++17"], folder.path());
-    let text = run(&program, &[folder.path().to_str().unwrap(), &repeats(6, 200)]);
+    let text = run(&program, &[folder.path().to_str().unwrap(), &repeats(21, 200)]);
     assert!(text.contains("all checks passed"), "{text}");
 }
 
