@@ -116,8 +116,7 @@ fn opinionated(architecture: Architecture, temperature: f64) -> Network {
     let spread = (features.matmul(&weight.tr())).std_dim([0i64].as_slice(), true, false).mean(None).double_value(&[]);
     // Logits over T that differ by about 1 from picture to picture, around 0.
     let _same = weight.shallow_clone().g_mul_scalar_(temperature / spread);
-    let _same =
-        bias.shallow_clone().copy_(&-features.matmul(&weight.tr()).mean_dim([0i64].as_slice(), false, Kind::Float));
+    bias.shallow_clone().copy_(&-features.matmul(&weight.tr()).mean_dim([0i64].as_slice(), false, Kind::Float));
     network
 }
 
