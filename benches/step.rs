@@ -8,9 +8,10 @@ mod program;
 use std::time::Instant;
 
 use program::{number, pair, quantile, text};
+use seed::distill::Temperatures;
 use seed::distill::queue::Queue;
-use seed::distill::step::{StepSettings, distill};
-use seed::distill::{Strategy, Temperatures};
+use seed::distill::step::{StepBatch, StepSettings, distill};
+use seed::distill::strategy::Seed;
 use seed::optim::Sgd;
 use tch::{Kind, Tensor};
 
@@ -30,8 +31,6 @@ fn main() -> seed::Result<()> {
     for round in 0..WARM_UP + number("--steps", 10usize)?.max(1) {
         let start = Instant::now();
         let settings = StepSettings {
-            strategy: Strategy::Seed,
-            temperatures: Temperatures::default(),
             precision,
             learning_rate: 0.03 * batch as f64 / 256.0,
             noise: round as u64,
@@ -40,7 +39,9 @@ fn main() -> seed::Result<()> {
             clip_norm: 0.0,
         };
         let target = teacher.embed_fused(&images, precision)?;
-        let step = distill(&images, &student, &target, &mut queue, &mut optimiser, &settings)?;
+        let batch = StepBatch { views: &images, target: &target, images: None };
+        let mut seed = Seed { temperatures: Temperatures::default() };
+        let step = distill(&batch, &student, &mut queue, &mut optimiser, &mut seed, &settings)?;
         step.loss.f_double_value(&[])?; // waits for the device
         if round >= WARM_UP {
             seconds.push(start.elapsed().as_secs_f64());

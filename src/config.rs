@@ -7,6 +7,7 @@ mod anomaly;
 mod chosen;
 mod finetune;
 mod key;
+mod methods;
 mod pairs;
 mod preset;
 mod probe;
@@ -18,6 +19,7 @@ pub use anomaly::{AnomalyConfig, MAX_CONFIDENCE};
 pub use chosen::Chosen;
 pub use finetune::FinetuneConfig;
 pub use key::{Slot, keys};
+pub use methods::{METHODS, MethodsConfig};
 pub use preset::PRESETS;
 pub use probe::ProbeConfig;
 pub use rate::Rate;
@@ -64,8 +66,8 @@ pub struct Config {
     /// What batch norm divides by while the student is distilled: the statistics of the step's "batch", or the "running" ones that it
     /// has, which stay as they are: for a student that starts from weights of its own. Dropout and stochastic depth rest then, too.
     pub batch_norm: String,
-    /// What the student learns of the teacher's embeddings: SEED's similarities over the queue; "l2", each embedding as it is;
-    /// "binary_contrastive", contrastive representation distillation, which needs a data set.
+    /// What the student learns of the teacher's embeddings: SEED's similarities over the queue; "l2", each embedding as it is; "k_means"
+    /// and "online_clustering", its clusters; "binary_contrastive", contrastive representation distillation.
     pub method: String,
     /// What the queue's first rows are: the teacher's embeddings of the data set, where a run has one, or noise as in the paper.
     pub queue_fill: String,
@@ -101,6 +103,8 @@ pub struct Config {
     pub finetune: FinetuneConfig,
     /// Anomaly detection.
     pub anomaly: AnomalyConfig,
+    /// Single methods of distillation.
+    pub methods: MethodsConfig,
     /// The frames that tell whether the student learns.
     pub probe: ProbeConfig,
     /// Which of all these the caller has set by name.
@@ -110,10 +114,6 @@ pub struct Config {
 
 /// Statistics of batch norm in training.
 pub const BATCH_NORMS: [&str; 2] = ["batch", "running"];
-
-/// The methods of distillation: SEED's similarities over the queue, regression of the embeddings, and contrastive representation
-/// distillation.
-pub const METHODS: [&str; 3] = ["seed", "l2", "binary_contrastive"];
 
 /// "dataset": the teacher's embeddings of the data set, where a run has one. "noise": unit vectors at random, as in the paper.
 pub const QUEUE_FILLS: [&str; 2] = ["dataset", "noise"];
@@ -154,6 +154,7 @@ impl Default for Config {
             view: ViewConfig::default(),
             finetune: FinetuneConfig::default(),
             anomaly: AnomalyConfig::default(),
+            methods: MethodsConfig::default(),
             probe: ProbeConfig::default(),
             chosen: Chosen::default(),
         }

@@ -1,6 +1,6 @@
 //! The table of keys: every setting by its name, with its place in a [`Config`] and its bounds.
 
-use super::{BATCH_NORMS, Config, METHODS, QUEUE_FILLS, anomaly, finetune, probe};
+use super::{BATCH_NORMS, Config, METHODS, QUEUE_FILLS, anomaly, finetune, methods, probe};
 use crate::data::Resize;
 use crate::data::augment::VIEW_DEVICES;
 use crate::error::{Error, ErrorKind, Result};
@@ -82,7 +82,7 @@ const KEYS: &[(&str, Slot)] = &[
 
 /// Every key that can be set, with its place.
 pub fn keys() -> impl Iterator<Item = &'static (&'static str, Slot)> {
-    KEYS.iter().chain(finetune::KEYS).chain(anomaly::KEYS).chain(probe::KEYS)
+    KEYS.iter().chain(finetune::KEYS).chain(anomaly::KEYS).chain(probe::KEYS).chain(methods::KEYS)
 }
 
 /// The place of `key`; an unknown one is refused, with the nearest known one.

@@ -39,6 +39,8 @@ pub enum Purpose {
     HeldOut = 9,
     /// Which frames a run is probed on (index 0), and which fill its queue before the first step (index 1).
     Probe = 10,
+    /// What a strategy of distillation draws: its first prototypes (index 0), its linear layer (index 1), the start of k-means (index 2).
+    Method = 11,
     /// The views of an image in a batch beside its first: epoch = 64 · number of the view + 1, 2, …
     Beside = 12,
     /// The order in which a momentum encoder sees a batch (seed = the step's noise).

@@ -2,16 +2,15 @@
 //!
 //! ```text
 //! s = student(x)/‖·‖   t = teacher(x)/‖·‖     both see the same view x (B,3,H,W); t comes first (`Targets`)
-//! L = loss(s, t, D)                           over the queue as it was before this batch
-//! backward, SGD                               through s only
+//! L = loss(s, t, D)                           over the queue as it was before this batch (`Strategy`)
+//! backward, SGD                               through s, and what the strategy trains beside the student
 //! D ← enqueue(t)
 //! ```
 
 use tch::{Kind, Tensor};
 
-use super::loss::Temperatures;
 use super::queue::Queue;
-use super::strategy::Strategy;
+use super::strategy::{Piece, Strategy};
 use crate::Result;
 use crate::model::{Mode, Network, unit_rows};
 use crate::optim::Sgd;
@@ -20,10 +19,6 @@ use crate::torch::{Autocast, caught};
 /// The numbers that one step needs beside its networks.
 #[derive(Debug, Clone, Copy)]
 pub struct StepSettings {
-    /// What is learned.
-    pub strategy: Strategy,
-    /// τ_S and τ_T.
-    pub temperatures: Temperatures,
     /// Number format of both forward passes: float32 or bfloat16. Loss and weights are float32.
     pub precision: Kind,
     /// Learning rate of this step.
@@ -39,6 +34,17 @@ pub struct StepSettings {
     pub clip_norm: f64,
 }
 
+/// What a step learns from, all of it on the student's device.
+#[derive(Clone, Copy)]
+pub struct StepBatch<'a> {
+    /// (B,3,H,W), or (B,1,H,W) of a student with one channel, normalised.
+    pub views: &'a Tensor,
+    /// t (B,C), the teacher's rows of them, unit vectors in float32.
+    pub target: &'a Tensor,
+    /// Which image of the data set each view shows, where they show any.
+    pub images: Option<&'a [usize]>,
+}
+
 /// What a step computed, all of it unread and without a gradient.
 #[derive(Debug)]
 pub struct Step {
@@ -50,27 +56,31 @@ pub struct Step {
     pub target: Tensor,
 }
 
-/// One step on `images` (B,3,H,W), or (B,1,H,W) of a student with one channel, normalised, with the teacher's rows `target` (B,C) of
-/// them, unit vectors; all of it on the student's device. Reading the loss waits for the device.
+/// One step on `batch`. Reading the loss waits for the device.
 ///
 /// On an error before the update the weights are as they were, and no gradient stays behind.
 ///
 /// # Errors
-/// `OutOfMemory` or `Torch` from libtorch.
+/// Those of the strategy; `OutOfMemory` or `Torch` from libtorch.
 pub fn distill(
-    images: &Tensor,
+    batch: &StepBatch<'_>,
     student: &Network,
-    target: &Tensor,
     queue: &mut Queue,
     optimiser: &mut Sgd,
+    strategy: &mut dyn Strategy,
     settings: &StepSettings,
 ) -> Result<Step> {
     let result = caught(|| {
-        let out = accumulate(images, student, target, queue, settings)?;
+        let goal = {
+            let _no_grad = tch::no_grad_guard();
+            strategy.goal(batch, queue)?
+        };
+        let out = accumulate(batch, &goal, student, queue, strategy, settings)?;
         if settings.clip_norm > 0.0 {
             let _norm = optimiser.clip_gradients(settings.clip_norm)?; // unread, so that nothing waits
         }
         optimiser.step(settings.learning_rate)?;
+        strategy.updated(student)?;
         Ok(out)
     });
     let step = result.inspect_err(|_| {
@@ -82,61 +92,65 @@ pub fn distill(
     Ok(step)
 }
 
-/// Adds up the gradients of all pieces; gives the batch's loss and rows. Every piece sees the same queue.
+/// Adds up the gradients of all pieces; gives the batch's loss and rows. Every piece sees the same queue and its rows of `goal`.
 fn accumulate(
-    images: &Tensor,
+    batch: &StepBatch<'_>,
+    goal: &[Tensor],
     student: &Network,
-    target: &Tensor,
     queue: &Queue,
+    strategy: &dyn Strategy,
     settings: &StepSettings,
 ) -> Result<Step> {
-    let batch = images.size()[0];
-    let length = (batch as u64).div_ceil(settings.pieces.max(1)).max(1) as i64;
-    if length >= batch {
-        return forward_backward(images, student, target, queue, settings, 1.0);
+    let rows = batch.views.size()[0];
+    let target = batch.target.shallow_clone();
+    let length = (rows as u64).div_ceil(settings.pieces.max(1)).max(1) as i64;
+    if length >= rows {
+        let (loss, embedding) = forward_backward(batch.views, goal, student, queue, strategy, settings, 1.0)?;
+        return Ok(Step { loss, embedding, target });
     }
     let (mut losses, mut embeddings) = (Vec::new(), Vec::new());
-    for (number, start) in (0..batch).step_by(length as usize).enumerate() {
-        let of_piece = |rows: &Tensor| rows.f_narrow(0, start, length.min(batch - start));
-        let (piece, target) = (of_piece(images)?, of_piece(target)?);
-        let share = piece.size()[0] as f64 / batch as f64;
+    for (number, start) in (0..rows).step_by(length as usize).enumerate() {
+        let of_piece = |rows_of: &Tensor| rows_of.f_narrow(0, start, length.min(rows - start));
+        let views = of_piece(batch.views)?;
+        let goal = goal.iter().map(of_piece).collect::<std::result::Result<Vec<_>, _>>()?;
+        let share = views.size()[0] as f64 / rows as f64;
         let noise = settings.noise.wrapping_add((number as u64).wrapping_mul(0xd1b5_4a32_d192_ed03));
-        let step = forward_backward(&piece, student, &target, queue, &StepSettings { noise, ..*settings }, share)?;
-        losses.push(step.loss);
-        embeddings.push(step.embedding);
+        let settings = StepSettings { noise, ..*settings };
+        let (loss, embedding) = forward_backward(&views, &goal, student, queue, strategy, &settings, share)?;
+        losses.push(loss);
+        embeddings.push(embedding);
     }
-    Ok(Step {
-        loss: Tensor::f_stack(&losses, 0)?.f_sum(None)?,
-        embedding: Tensor::f_cat(&embeddings, 0)?,
-        target: target.shallow_clone(),
-    })
+    Ok(Step { loss: Tensor::f_stack(&losses, 0)?.f_sum(None)?, embedding: Tensor::f_cat(&embeddings, 0)?, target })
 }
 
-/// One forward and backward pass; loss and gradient are multiplied by `share`.
+/// One forward and backward pass; loss and gradient are multiplied by `share`. Gives the loss and s (b,C), without a gradient.
 fn forward_backward(
-    images: &Tensor,
+    views: &Tensor,
+    goal: &[Tensor],
     student: &Network,
-    target: &Tensor,
     queue: &Queue,
+    strategy: &dyn Strategy,
     settings: &StepSettings,
     share: f64,
-) -> Result<Step> {
+) -> Result<(Tensor, Tensor)> {
     let mode = match settings.running_norm {
         true => Mode::Eval,
         false => Mode::Train { noise: settings.noise },
     };
-    let output = {
-        let _autocast = Autocast::enter(images.device(), settings.precision)?;
-        student.forward(images, mode)?
+    let (features, output) = {
+        let _autocast = Autocast::enter(views.device(), settings.precision)?;
+        let features = student.features(views, mode)?;
+        let output = student.head_forward(features.shallow_clone(), mode)?;
+        (features, output)
     };
-    let embedding = unit_rows(&output.f_to_kind(Kind::Float)?)?; // s, (B,C)
-    let mut loss = settings.strategy.loss(&embedding, target, queue.rows(), settings.temperatures)?;
+    let embedding = unit_rows(&output.f_to_kind(Kind::Float)?)?; // s, (b,C)
+    let piece = Piece { features: &features, embedding: &embedding, goal, queue: queue.rows() };
+    let mut learned = strategy.loss(&piece)?;
     if share != 1.0 {
-        loss.value = loss.value.f_mul_scalar(share)?;
-        loss.gradient = loss.gradient.f_mul_scalar(share)?;
+        learned = learned.times(share)?;
     }
-    loss.backward(&embedding)?;
-    Ok(Step { loss: loss.value, embedding: embedding.f_detach()?, target: target.shallow_clone() })
+    learned.backward()?;
+    Ok((learned.value, embedding.f_detach()?))
 }
 
 #[cfg(test)]
@@ -144,6 +158,8 @@ mod tests {
     use tch::Device;
 
     use super::*;
+    use crate::distill::Temperatures;
+    use crate::distill::strategy::Seed;
     use crate::model::{Architecture, Head, Teacher};
 
     /// The student's parameters after one step on a batch whose second half repeats the first.
@@ -158,8 +174,6 @@ mod tests {
         let half = Tensor::from_slice(&wave).view([3, 3, 32, 32]);
         let images = Tensor::cat(&[&half, &half], 0);
         let settings = StepSettings {
-            strategy: Strategy::Seed,
-            temperatures: Temperatures::default(),
             precision: Kind::Float,
             learning_rate: 1.0,
             noise: 0,
@@ -168,7 +182,9 @@ mod tests {
             clip_norm,
         };
         let target = Teacher::new(network(2)).unwrap().embed(&images).unwrap();
-        let loss = distill(&images, &student, &target, &mut queue, &mut optimiser, &settings).unwrap().loss;
+        let batch = StepBatch { views: &images, target: &target, images: None };
+        let mut seed = Seed { temperatures: Temperatures::default() };
+        let loss = distill(&batch, &student, &mut queue, &mut optimiser, &mut seed, &settings).unwrap().loss;
         // lr 1 and no weight decay: the change is the gradient.
         let changes = student.parameters().into_iter().zip(before).map(|((_, p), old)| old - p.detach()).collect();
         (loss.double_value(&[]), changes, queue.rows().copy())

@@ -9,9 +9,10 @@ use tch::{Device, Kind, Tensor};
 use crate::config::to_usize;
 use crate::config::{BATCH_NORMS, Config};
 use crate::data::{Dataset, Loader};
+use crate::distill::Temperatures;
 use crate::distill::queue::Queue;
-use crate::distill::step::{StepSettings, distill};
-use crate::distill::{Strategy, Temperatures};
+use crate::distill::step::{StepBatch, StepSettings, distill};
+use crate::distill::strategy::Seed;
 use crate::model::{Network, Teacher, unit_rows};
 use crate::optim::Sgd;
 use crate::{Result, device, torch};
@@ -86,8 +87,6 @@ pub(super) fn cost(
     let views = images(i64::from(config.view.channels))?;
     let step = |number: usize| -> Result<()> {
         let settings = StepSettings {
-            strategy: Strategy::Seed,
-            temperatures: Temperatures { student: config.temperature_student, teacher: config.temperature_teacher },
             precision,
             learning_rate: 1e-6,
             noise: number as u64,
@@ -95,7 +94,11 @@ pub(super) fn cost(
             pieces: config.accumulation_steps,
             clip_norm: config.clip_norm,
         };
-        let _step = distill(&views, student, &targets, &mut queue, &mut optimiser, &settings)?;
+        let mut seed = Seed {
+            temperatures: Temperatures { student: config.temperature_student, teacher: config.temperature_teacher },
+        };
+        let shown = StepBatch { views: &views, target: &targets, images: None };
+        let _step = distill(&shown, student, &mut queue, &mut optimiser, &mut seed, &settings)?;
         wait(device)
     };
     let of_student = repeat(seconds, step)? / batch as f64;

@@ -1,4 +1,5 @@
-//! SEED as a method of the loop ([`super::run`]): views → teacher (or its bank) → student → loss over the queue → SGD → queue.
+//! Distillation as a method of the loop ([`super::run`]): views → teacher (or its bank) → student → loss over the queue → SGD → queue. What
+//! the loss is, SEED's or another, is the strategy's matter ([`super::strategies`]).
 
 use std::sync::{Arc, Mutex};
 
@@ -16,12 +17,13 @@ use super::progress::{Control, Lap, Progress};
 use super::record::Record;
 use super::run::{At, Course, Method, Outcome, run};
 use super::shared::{SharedNetwork, SharedQueue, lock, with_lock};
+use super::strategies::{Ground, strategy};
 use crate::config::{BATCH_NORMS, Config, to_usize};
 use crate::data::{Batch, Dataset, Frame, Loader, Sampling};
 use crate::distill::queue::Queue;
-use crate::distill::step::{StepSettings, distill};
+use crate::distill::step::{StepBatch, StepSettings, distill};
 use crate::distill::views::upload;
-use crate::distill::{Asking, Strategy, Targets, Temperatures};
+use crate::distill::{Asking, Strategy, Targets};
 use crate::finite::Names;
 use crate::model::Head;
 use crate::optim::{Cosine, Sgd};
@@ -38,7 +40,7 @@ pub struct Distillation {
     pub(super) queue: SharedQueue,
     pub(super) optimiser: Sgd,
     pub(super) dataset: Option<Arc<Dataset>>,
-    strategy: Strategy,
+    pub(super) strategy: Box<dyn Strategy>,
     schedule: Cosine,
     pub(super) step: u64,
     // Losses whose values were not read yet, so that no step waits for the device.
@@ -83,14 +85,24 @@ impl Distillation {
             (_, None) => 0,
         };
         let total = total_steps(&config, dataset.is_some().then_some(learned))?;
-        let optimiser = with_lock(&student, |student| {
+        let (optimiser, strategy) = with_lock(&student, |student| {
             if config.embedding_dim == 0 && student.head() == Head::None {
                 let head = Head::Projection { hidden: to_i64(config.projection_hidden)?, dim: targets.dim() };
                 student.replace_head(head, config.seed)?;
             }
             check_student(student, &targets, &config, device)?;
             student.to_channels_last()?;
-            Sgd::new(student.parameters(), config.momentum, config.weight_decay)
+            let ground = Ground {
+                config: &config,
+                images: dataset.as_ref().map(|dataset| dataset.len()),
+                learned,
+                features: student.feature_dim(),
+                width: targets.dim(),
+                device,
+            };
+            let strategy = strategy(&ground)?;
+            let parameters = student.parameters().into_iter().chain(strategy.parameters()).collect();
+            Ok((Sgd::new(parameters, config.momentum, config.weight_decay)?, strategy))
         })?;
         let width = targets.dim();
         let fresh_queue = queue.is_none();
@@ -112,7 +124,6 @@ impl Distillation {
         }
         let base = config.learning_rate * config.batch_size as f64 / 256.0;
         let schedule = Cosine { base, warmup: config.warmup_steps, total };
-        let strategy = strategy(&config, dataset.as_deref())?;
         let record = None;
         let step = 0;
         Ok(Self {
@@ -205,7 +216,9 @@ impl Distillation {
             self.checkpoint_if_configured()?;
             return Ok(Outcome::Cancelled);
         }
-        self.fill_queue(&dataset, cancel)?;
+        let pace = Pace::new(&self.config, self.device, cancel);
+        self.fill_queue(&dataset, &pace)?;
+        self.prepare_strategy(&dataset, &pace)?;
         self.look_at_start(&dataset)?;
         let course = Course {
             first: self.step,
@@ -221,7 +234,6 @@ impl Distillation {
             schedule: self.schedule,
             seed: self.config.seed,
         };
-        let pace = Pace::new(&self.config, self.device, cancel);
         let outcome = run(self, &mut loader, &course, &pace, observe)?;
         if outcome == Outcome::Finished {
             self.keep_best()?;
@@ -274,11 +286,6 @@ impl Distillation {
         let asking = Asking { precision: self.precision, pieces, names };
         let target = self.targets.of_step(images, batch, &self.config.view, &asking)?;
         let settings = StepSettings {
-            strategy: self.strategy,
-            temperatures: Temperatures {
-                student: self.config.temperature_student,
-                teacher: self.config.temperature_teacher,
-            },
             precision: self.precision,
             learning_rate: at.learning_rate,
             noise: at.noise,
@@ -288,7 +295,9 @@ impl Distillation {
         };
         let student = lock(&self.student)?;
         let mut queue = lock(&self.queue)?;
-        let step = distill(images, &student, &target, &mut queue, &mut self.optimiser, &settings)?;
+        let shown = StepBatch { views: images, target: &target, images: batch.map(|batch| batch.indices.as_slice()) };
+        let strategy = &mut *self.strategy;
+        let step = distill(&shown, &student, &mut queue, &mut self.optimiser, strategy, &settings)?;
         self.step += 1;
         self.losses.push(step, names)
     }
@@ -339,18 +348,6 @@ impl Method for Distillation {
 
     fn save(&mut self) -> Result<()> {
         self.checkpoint_if_configured()
-    }
-}
-
-/// What the setting "method" asks for.
-fn strategy(config: &Config, dataset: Option<&Dataset>) -> Result<Strategy> {
-    match (config.method.as_str(), dataset) {
-        ("l2", _) => Ok(Strategy::L2),
-        ("binary_contrastive", Some(dataset)) => Ok(Strategy::BinaryContrastive { images: dataset.len() as u64 }),
-        ("binary_contrastive", None) => Err(Error::invalid(
-            "method binary_contrastive weighs its negatives by the number of images, but the run has no data set: give the trainer one",
-        )),
-        _ => Ok(Strategy::Seed),
     }
 }
 

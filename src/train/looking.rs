@@ -2,11 +2,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::Value;
+use tch::Tensor;
 
-use super::cancel::CancelToken;
 use super::distill::Distillation;
+use super::pace::Pace;
 use super::probe::{Look, Looks, PIECE, Probe, ProbeImages, learned_images, read};
 use super::shared::with_lock;
 use crate::config::QUEUE_FILLS;
@@ -187,7 +189,7 @@ impl Distillation {
     }
 
     /// Puts the teacher's embeddings of the data set into a queue that is still noise. A cancelled call leaves it as it is.
-    pub(super) fn fill_queue(&mut self, dataset: &Dataset, cancel: &CancelToken) -> Result<()> {
+    pub(super) fn fill_queue(&mut self, dataset: &Dataset, pace: &Pace<'_>) -> Result<()> {
         let wanted = self.fresh_queue && self.step == 0 && self.config.queue_fill == QUEUE_FILLS[0];
         if !wanted {
             self.fresh_queue = false;
@@ -197,19 +199,40 @@ impl Distillation {
         shuffle(&mut generator(self.config.seed, 0, 1, Purpose::Probe), &mut images);
         images.truncate(to_usize(self.config.queue_capacity)?.min(MOST_FILLED));
         let mut rows = Vec::new();
+        let all = self.ask_about(dataset, &images, pace, &mut |_, found| {
+            rows.push(found);
+            Ok(())
+        })?;
+        if all {
+            with_lock(&self.queue, |queue| rows.iter().try_for_each(|rows| queue.push(rows)))?;
+            self.fresh_queue = false;
+        }
+        Ok(())
+    }
+
+    /// Hands to `take`, piece by piece, what the teacher says of the whole frames of `images`: those that can be read, with their rows
+    /// (n,C). Whether it came to the end: a cancel ends it.
+    pub(super) fn ask_about(
+        &self,
+        dataset: &Dataset,
+        images: &[usize],
+        pace: &Pace<'_>,
+        take: &mut dyn FnMut(&[usize], Tensor) -> Result<()>,
+    ) -> Result<bool> {
         for piece in images.chunks(PIECE) {
-            if cancel.wait().1 {
-                return Ok(());
+            if pace.cancel().wait().1 {
+                return Ok(false);
             }
+            let start = Instant::now();
             let (sound, frames) = read(dataset, piece, &self.config.view)?;
             if !sound.is_empty() {
                 let seen = for_teacher(&torch::copy_to(&frames, self.device)?, &self.config.view)?;
-                rows.push(self.targets.of_frames(&seen, &sound, self.precision, &|row| dataset.title(sound[row]))?);
+                let rows = self.targets.of_frames(&seen, &sound, self.precision, &|row| dataset.title(sound[row]))?;
+                take(&sound, rows)?;
             }
+            pace.rest(start)?;
         }
-        with_lock(&self.queue, |queue| rows.iter().try_for_each(|rows| queue.push(rows)))?;
-        self.fresh_queue = false;
-        Ok(())
+        Ok(true)
     }
 }
 

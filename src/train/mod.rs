@@ -18,6 +18,7 @@ mod record;
 mod resume;
 pub mod run;
 pub mod shared;
+mod strategies;
 
 pub use background::in_background;
 pub use bank::{BankProgress, fill_bank};

@@ -10,14 +10,14 @@ use super::board::Board;
 use super::distill::Distillation;
 use super::shared::{lock, with_lock};
 use crate::checkpoint::{self, Contents, Manifest, format};
-use crate::config::{BATCH_NORMS, METHODS, ProbeConfig, QUEUE_FILLS};
+use crate::config::{BATCH_NORMS, METHODS, MethodsConfig, ProbeConfig, QUEUE_FILLS};
 use crate::distill::queue::QueueSnapshot;
 use crate::model::weights::{HostTensor, StateDict};
 use crate::model::{Load, Network};
 use crate::{Error, ErrorKind, Result};
 
 /// The parts of a checkpoint: the student's weights, the optimiser's velocities by parameter, the queue, and the weights of the best
-/// student so far, where another than the last one is.
+/// student so far, where another than the last one is. A strategy may have others.
 const STUDENT: &str = "student";
 const OPTIMISER: &str = "optimiser";
 const QUEUE: &str = "queue";
@@ -45,6 +45,7 @@ fn before_the_key(key: &str) -> Value {
     match key {
         "batch_norm" => json!(BATCH_NORMS[0]),
         "method" => json!(METHODS[0]),
+        "methods" => json!(MethodsConfig::default()),
         "queue_fill" => json!(QUEUE_FILLS[1]),
         "probe" => json!(ProbeConfig { images: 0, ..ProbeConfig::default() }),
         _ => Value::Null,
@@ -118,6 +119,7 @@ impl Distillation {
         if let Some(best) = self.looking.best() {
             parts.insert(BEST.to_owned(), best.clone());
         }
+        parts.extend(self.strategy.parts()?);
         Ok(parts)
     }
 
@@ -131,17 +133,19 @@ impl Distillation {
         let (weights, velocities) = (part(STUDENT)?, part(OPTIMISER)?);
         let snapshot = QueueSnapshot::from_state(part(QUEUE)?)?;
         let velocity = |name: &str| velocities.tensors.get(name).map(HostTensor::to_tensor).transpose();
-        let optimiser = &mut self.optimiser;
-        // The optimiser checks before it writes, and so do student and queue: a misfit leaves all as it was.
+        let (optimiser, strategy) = (&mut self.optimiser, &mut self.strategy);
+        // The optimiser checks before it writes, and so do student, queue and strategy: a misfit leaves all as it was.
         with_lock(&self.student, |student| {
             with_lock(&self.queue, |queue| {
-                let before = queue.snapshot()?;
+                let before = (queue.snapshot()?, strategy.parts()?);
                 queue.restore(&snapshot)?;
-                let restored = student
-                    .load(weights, Load::Everything)
+                let restored = strategy
+                    .restore(&contents.parts)
+                    .and_then(|()| student.load(weights, Load::Everything))
                     .and_then(|_| optimiser.restore(manifest.optimiser_steps, velocity));
                 if restored.is_err() {
-                    queue.restore(&before)?;
+                    queue.restore(&before.0)?;
+                    strategy.restore(&before.1)?;
                 }
                 restored
             })
@@ -151,6 +155,7 @@ impl Distillation {
         let manifest = &contents.manifest;
         self.looking.restore(path, &manifest.probe, best)?;
         self.fresh_queue = false;
+        self.warn_of_strategy();
         self.step = manifest.step;
         self.losses.unread.clear();
         // Another start: the next report begins another file.

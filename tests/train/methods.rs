@@ -1,5 +1,6 @@
 //! The setting "method": what each learns, by every kind of teacher, and that a run goes on only with its own.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -8,18 +9,23 @@ use seed::config::{Config, METHODS};
 use seed::data::{Dataset, Frame};
 use seed::distill::{Bank, ImageEmbeddings, ImageTargets, Targets};
 use seed::model::provenance::Provenance;
+use seed::model::weights;
 use seed::model::{Architecture, Head, Network, Teacher};
-use seed::train::{CancelToken, Control, Distillation, fill_bank};
-use tch::Device;
+use seed::train::{CancelToken, Control, Distillation, Outcome, fill_bank};
+use tch::{Device, Kind};
 
 const DIM: i64 = 16;
 const IMAGES: usize = 24;
 
+fn frame(image: usize) -> Frame {
+    let pixels = (0..32 * 32).map(|i| (i / (1 + image % 5) * (image + 3) % (40 + 7 * image)) as u8).collect();
+    Frame::new(32, 32, 1, pixels).unwrap()
+}
+
 fn dataset() -> Arc<Dataset> {
     let dataset = Dataset::in_memory();
     for image in 0..IMAGES {
-        let pixels = (0..32 * 32).map(|i| (i / (1 + image % 5) * (image + 3) % (40 + 7 * image)) as u8).collect();
-        dataset.push_frame(&image.to_string(), Frame::new(32, 32, 1, pixels).unwrap()).unwrap();
+        dataset.push_frame(&image.to_string(), frame(image)).unwrap();
     }
     Arc::new(dataset)
 }
@@ -30,6 +36,7 @@ fn config(method: &str, steps: u64) -> Config {
     config.set_string("precision", "fp32").unwrap();
     config.set_string("method", method).unwrap();
     config.progress_every = 1;
+    (config.methods.clusters, config.methods.prototypes) = (3, 12);
     (config.view.width, config.view.height, config.probe.keep_best) = (32, 32, 0);
     config
 }
@@ -42,9 +49,13 @@ fn teacher() -> Arc<Teacher> {
     Arc::new(Teacher::new(network(Architecture::ResNet18, 2)).unwrap())
 }
 
-fn run_over(config: &Config, targets: impl Into<Targets>) -> Distillation {
+fn run_on(config: &Config, targets: impl Into<Targets>, dataset: Option<Arc<Dataset>>) -> seed::Result<Distillation> {
     let student = Arc::new(Mutex::new(network(Architecture::ResNet10, 1)));
-    Distillation::new(config.clone(), student, targets, None, Some(dataset())).unwrap()
+    Distillation::new(config.clone(), student, targets, None, dataset)
+}
+
+fn run_over(config: &Config, targets: impl Into<Targets>) -> Distillation {
+    run_on(config, targets, Some(dataset())).unwrap()
 }
 
 fn losses(run: &mut Distillation, steps: Option<u64>) -> Vec<f64> {
@@ -57,9 +68,22 @@ fn losses(run: &mut Distillation, steps: Option<u64>) -> Vec<f64> {
     losses
 }
 
-fn state(run: &Distillation, folder: &Path) -> Vec<u8> {
-    run.save(&folder.join("state")).unwrap();
-    std::fs::read(folder.join("state/student.safetensors")).unwrap()
+/// Every file of a checkpoint, but for the manifest: student, optimiser, queue and what a method keeps beside them.
+fn state(run: &Distillation, folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let path = folder.join("state");
+    run.save(&path).unwrap();
+    let files = std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    files
+        .filter(|name| name != "manifest.json")
+        .map(|name| (name.clone(), std::fs::read(path.join(name)).unwrap()))
+        .collect()
+}
+
+/// The clusters of the images, as a checkpoint of "k_means" has them.
+fn labels(run: &Distillation, folder: &Path) -> Vec<i64> {
+    run.save(&folder.join("labels")).unwrap();
+    let part = weights::read(&folder.join("labels/clusters.safetensors")).unwrap();
+    Vec::try_from(part.tensors["labels"].to_tensor().unwrap()).unwrap()
 }
 
 #[test]
@@ -69,7 +93,11 @@ fn each_method_learns_from_each_kind_of_teacher() {
     let table = Arc::new(ImageEmbeddings::new(&numbers, DIM as usize).unwrap());
     let mut first = Vec::new();
     for method in METHODS {
-        let online = config(method, 30);
+        let mut online = config(method, 30);
+        if method == "k_means" {
+            // The clusters of the table have nothing to do with the images, which must be learned by heart.
+            online.learning_rate = 0.1;
+        }
         let banked = Config { view_count: 2, ..online.clone() };
         let path = folder.path().join(method);
         fill_bank(&path, &banked, &teacher(), &dataset(), None, &CancelToken::new(), |_| Control::Continue).unwrap();
@@ -88,8 +116,10 @@ fn each_method_learns_from_each_kind_of_teacher() {
             }
         }
     }
-    // Three losses and not one.
-    assert!(first[0] != first[1] && first[1] != first[2] && first[0] != first[2], "{first:?}");
+    // As many losses as methods.
+    for (i, loss) in first.iter().enumerate() {
+        assert!(!first[..i].contains(loss), "{first:?}");
+    }
 }
 
 #[test]
@@ -104,7 +134,17 @@ fn a_run_goes_on_with_its_own_method_only() {
         let mut resumed = run_over(&config(method, 6), teacher());
         resumed.resume(&path).unwrap();
         losses(&mut resumed, None);
-        assert!(state(&resumed, folder.path()) == state(&whole, folder.path()), "{method}");
+        let (found, wanted) = (state(&resumed, folder.path()), state(&whole, folder.path()));
+        assert!(found == wanted, "{method}");
+        let own = match method {
+            "k_means" => Some("clusters.safetensors"),
+            "online_clustering" => Some("prototypes.safetensors"),
+            _ => None,
+        };
+        assert_eq!(
+            found.keys().map(String::as_str).find(|name| name.contains("clusters") || name.contains("prototypes")),
+            own
+        );
         for other in METHODS.iter().filter(|&&other| other != method) {
             let error = run_over(&config(other, 6), teacher()).resume(&path).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Mismatch);
@@ -137,10 +177,168 @@ fn the_method_stands_in_the_provenance_and_what_it_lacks_is_said() {
     losses(&mut run, None);
     assert_eq!(provenance.to_value()["distillation"]["method"], "l2");
 
-    let student = Arc::new(Mutex::new(network(Architecture::ResNet10, 1)));
-    let without = Distillation::new(config("binary_contrastive", 2), student, teacher(), None, None);
-    let error = without.err().unwrap();
-    assert!(error.kind() == ErrorKind::InvalidArgument && error.message().contains("no data set"), "{error}");
+    for method in ["binary_contrastive", "k_means"] {
+        let error = run_on(&config(method, 2), teacher(), None).err().unwrap();
+        assert!(error.kind() == ErrorKind::InvalidArgument && error.message().contains("no data set"), "{error}");
+        assert!(error.message().contains(method), "{error}");
+    }
     let error = config("seed", 2).set_string("method", "simclr").unwrap_err();
     assert!(error.message().contains("binary_contrastive"), "{error}");
+}
+
+#[test]
+fn a_run_stopped_before_its_clusters_are_made_is_the_same_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut whole = run_over(&config("k_means", 4), teacher());
+    losses(&mut whole, None);
+    // By the observer, which hears of the run before anything is made, and by a token.
+    let mut stopped = run_over(&config("k_means", 4), teacher());
+    let first = stopped.run(None, &CancelToken::new(), |_| Control::Stop).unwrap();
+    let token = CancelToken::new();
+    token.trigger();
+    let second = stopped.run(None, &token, |_| Control::Continue).unwrap();
+    assert!(first == Outcome::Cancelled && second == Outcome::Cancelled && stopped.step() == 0);
+    let path = folder.path().join("before");
+    stopped.save(&path).unwrap();
+    let mut resumed = run_over(&config("k_means", 4), teacher());
+    resumed.resume(&path).unwrap();
+    losses(&mut stopped, None);
+    assert!(state(&stopped, folder.path()) == state(&whole, folder.path()));
+    // A queue that is stored is not filled again, and k-means looks at no queue; the clusters are those of the same images.
+    losses(&mut resumed, None);
+    assert_eq!(labels(&resumed, folder.path()), labels(&whole, folder.path()));
+}
+
+#[test]
+fn clusters_are_of_the_frames_that_can_be_read_and_learned_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let files: Vec<_> = (0..6).map(|image| folder.path().join(format!("{image}.png"))).collect();
+    for (image, file) in files.iter().enumerate() {
+        let picture = image::GrayImage::from_raw(32, 32, frame(image * 3).pixels().to_vec()).unwrap();
+        picture.save(file).unwrap();
+    }
+    std::fs::write(&files[2], b"no image").unwrap();
+    let dataset = || Some(Arc::new(Dataset::from_files(files.clone()).unwrap()));
+    let mut run = run_on(&config("k_means", 3), teacher(), dataset()).unwrap();
+    assert!(losses(&mut run, None).iter().all(|loss| loss.is_finite()));
+    let found = labels(&run, folder.path());
+    assert!(found[2] == -1 && found.len() == 6, "{found:?}");
+    assert!(found.iter().enumerate().all(|(image, label)| image == 2 || (0..3).contains(label)), "{found:?}");
+    // More clusters than images are refused when the run is made, or when it turns out.
+    let with = |clusters: u64| {
+        let mut config = config("k_means", 3);
+        config.methods.clusters = clusters;
+        config
+    };
+    let error = run_on(&with(7), teacher(), dataset()).err().unwrap();
+    assert!(error.message().contains("k_means.clusters is 7") && error.message().contains("6 images"), "{error}");
+    let mut run = run_on(&with(6), teacher(), dataset()).unwrap();
+    let error = run.run(None, &CancelToken::new(), |_| Control::Continue).unwrap_err();
+    assert!(error.kind() == ErrorKind::InvalidArgument && error.message().contains("5 images can be read"), "{error}");
+    assert_eq!(run.step(), 0);
+}
+
+#[test]
+fn images_of_the_probe_that_are_held_out_have_no_cluster() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = Dataset::in_memory();
+    for image in 0..300 {
+        dataset.push_frame(&image.to_string(), frame(image % 40)).unwrap();
+    }
+    let mut config = config("k_means", 1);
+    (config.probe.images, config.methods.clusters) = (30, 0);
+    let mut run = run_on(&config, teacher(), Some(Arc::new(dataset))).unwrap();
+    losses(&mut run, None);
+    let found = labels(&run, folder.path());
+    assert_eq!(found.iter().filter(|label| **label == -1).count(), 30);
+    // One cluster for each ten of the 270 images that are learned from.
+    assert_eq!(run.student().lock().unwrap().feature_dim(), 512);
+    let part = weights::read(&folder.path().join("labels/clusters.safetensors")).unwrap();
+    assert_eq!(part.tensors["weight"].shape, [27, 512]);
+}
+
+#[test]
+fn few_and_equal_images_and_a_short_queue_are_no_special_case() {
+    let equal = |count: usize| {
+        let dataset = Dataset::in_memory();
+        for image in 0..count {
+            dataset.push_frame(&image.to_string(), frame(3)).unwrap();
+        }
+        Some(Arc::new(dataset))
+    };
+    for method in METHODS {
+        let mut config = config(method, 3);
+        // A queue shorter than a batch.
+        (config.queue_capacity, config.methods.clusters) = (3, 0);
+        for images in [1, 20] {
+            let mut run = run_on(&config, teacher(), equal(images)).unwrap();
+            let losses = losses(&mut run, None);
+            assert!(
+                losses.len() == 3 && losses.iter().all(|loss| loss.is_finite()),
+                "{method} of {images}: {losses:?}"
+            );
+            let parameters = run.student().lock().unwrap().parameters();
+            assert!(parameters.iter().all(|(_, tensor)| tensor.isfinite().all().int64_value(&[]) == 1), "{method}");
+            let told = run.warnings().list().iter().any(|warning| warning.contains("learns nothing"));
+            assert_eq!(told, method == "k_means", "{:?}", run.warnings().list());
+        }
+    }
+}
+
+#[test]
+fn k_means_knows_the_images_of_the_data_set_only_and_a_refusal_costs_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = run_over(&config("k_means", 4), teacher());
+    losses(&mut run, Some(2));
+    let before = state(&run, folder.path());
+    let error = run.step_on(&[frame(1), frame(2)]).unwrap_err();
+    assert!(error.kind() == ErrorKind::InvalidArgument && error.message().contains("images only"), "{error}");
+    assert!(run.step() == 2 && state(&run, folder.path()) == before);
+    // Prototypes serve any frames, without a data set, too.
+    let mut config = config("online_clustering", 4);
+    config.queue_capacity = 3;
+    let mut run = run_on(&config, teacher(), None).unwrap();
+    for _ in 0..2 {
+        assert!(run.step_on(&[frame(1), frame(2), frame(3), frame(4)]).unwrap().is_finite());
+    }
+}
+
+#[test]
+fn prototypes_learn_and_stay_unit_vectors() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = run_over(&config("online_clustering", 3), teacher());
+    let prototypes = |run: &Distillation| {
+        run.save(&folder.path().join("state")).unwrap();
+        let part = |name: &str| weights::read(&folder.path().join("state").join(name)).unwrap();
+        let momentum = part("optimiser.safetensors").tensors["prototypes.weight"].to_tensor().unwrap();
+        assert!(run.step() == 0 || momentum.abs().max().double_value(&[]) > 0.0, "they have no momentum");
+        part("prototypes.safetensors").tensors["weight"].to_tensor().unwrap()
+    };
+    let before = prototypes(&run);
+    losses(&mut run, None);
+    let after = prototypes(&run);
+    assert_eq!(after.size(), [12, DIM]);
+    let lengths = after.norm_scalaropt_dim(2.0, [1i64].as_slice(), false);
+    assert!((lengths - 1.0).abs().max().double_value(&[]) < 1e-6);
+    assert!((&after - &before).abs().sum(Kind::Float).double_value(&[]) > 1e-4, "they have not moved");
+}
+
+#[test]
+fn pieces_of_a_batch_add_up_for_every_method() {
+    for method in METHODS {
+        let first_loss = |pieces: u64| {
+            // Running statistics, so that batch norm sees no difference.
+            let mut config = Config { accumulation_steps: pieces, ..config(method, 1) };
+            config.set_string("batch_norm", "running").unwrap();
+            let mut run = run_over(&config, teacher());
+            let loss = losses(&mut run, None)[0];
+            let parameters = run.student().lock().unwrap().parameters();
+            (loss, parameters.iter().map(|(_, tensor)| tensor.detach().copy()).collect::<Vec<_>>())
+        };
+        let (whole, pieces) = (first_loss(1), first_loss(3));
+        assert!((whole.0 - pieces.0).abs() < 1e-4 * whole.0.abs().max(1.0), "{method}: {} {}", whole.0, pieces.0);
+        for (a, b) in whole.1.iter().zip(&pieces.1) {
+            assert!((a - b).abs().max().double_value(&[]) < 1e-4, "{method}");
+        }
+    }
 }

@@ -21,7 +21,7 @@ struct Part {
     whole: &'static str,
 }
 
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 6] = [
     Part {
         title: "Runs and sessions",
         about: "",
@@ -47,6 +47,14 @@ const PARTS: [Part; 5] = [
         whole: "probe",
     },
     Part {
+        title: "Single methods",
+        about: "[distil.md](distil.md#methods) has all methods.",
+        keys: "src/config/methods.rs",
+        fields: "src/config/methods.rs",
+        place: "c.methods.",
+        whole: "methods",
+    },
+    Part {
         title: "Fine-tuning",
         about: "[finetune.md](finetune.md) has the whole of it.",
         keys: "src/config/finetune.rs",
@@ -65,7 +73,8 @@ const PARTS: [Part; 5] = [
 ];
 
 /// Files that name constants which the list uses.
-const CONSTANTS: [&str; 4] = ["src/config.rs", "src/config/anomaly.rs", "src/data/augment.rs", "src/data/geometry.rs"];
+const CONSTANTS: [&str; 5] =
+    ["src/config.rs", "src/config/methods.rs", "src/config/anomaly.rs", "src/data/augment.rs", "src/data/geometry.rs"];
 
 /// Writes the page, or compares it.
 pub fn run(check: bool) -> Outcome {

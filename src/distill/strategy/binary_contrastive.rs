@@ -12,8 +12,26 @@
 
 use tch::Tensor;
 
+use super::{Learned, Piece, Strategy};
 use crate::distill::loss::{BLOCK, Loss, Temperatures, check};
 use crate::{Error, Result};
+
+/// The teacher's embedding of the same view among those of the queue ([`binary_contrastive_loss`]).
+#[derive(Debug, Clone, Copy)]
+pub struct BinaryContrastive {
+    /// τ.
+    pub temperature: f64,
+    /// Images of the data set, N.
+    pub images: u64,
+}
+
+impl Strategy for BinaryContrastive {
+    fn loss(&self, piece: &Piece<'_>) -> Result<Learned> {
+        let target = piece.target()?;
+        let loss = binary_contrastive_loss(piece.embedding, target, piece.queue, self.temperature, self.images)?;
+        Ok(Learned::of(loss, piece.embedding))
+    }
+}
 
 /// Loss and gradient for unit rows `student` (B,C), `teacher` (B,C) and `queue` (K,C), all float32 or all float64 on one device, of a
 /// data set of `images`.

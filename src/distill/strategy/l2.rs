@@ -9,8 +9,19 @@
 
 use tch::Tensor;
 
+use super::{Learned, Piece, Strategy};
 use crate::Result;
 use crate::distill::loss::{Loss, check_pair};
+
+/// Each embedding as the teacher has it ([`l2_loss`]).
+#[derive(Debug, Clone, Copy)]
+pub struct L2;
+
+impl Strategy for L2 {
+    fn loss(&self, piece: &Piece<'_>) -> Result<Learned> {
+        Ok(Learned::of(l2_loss(piece.embedding, piece.target()?)?, piece.embedding))
+    }
+}
 
 /// Loss and gradient for unit rows `student` (B,C) and `teacher` (B,C), both float32 or both float64 on one device.
 ///

@@ -1,0 +1,29 @@
+//! The methods of distillation, and the settings of single ones, under keys that begin with a method's name.
+
+use serde::{Deserialize, Serialize};
+
+use super::Slot;
+
+/// The methods of distillation: SEED's similarities over the queue, and what the paper compares it with.
+pub const METHODS: [&str; 5] = ["seed", "l2", "k_means", "online_clustering", "binary_contrastive"];
+
+/// What single methods need beside the settings that all have.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MethodsConfig {
+    /// Clusters that "k_means" makes of the images that the run learns from. 0: one for each ten of them, at least 1 and at most 1000.
+    pub clusters: u64,
+    /// Prototypes of "online_clustering"; a step takes 4 bytes for each pair of a prototype and a row of batch or queue.
+    pub prototypes: u64,
+}
+
+impl Default for MethodsConfig {
+    fn default() -> Self {
+        Self { clusters: 0, prototypes: 512 }
+    }
+}
+
+pub(super) const KEYS: &[(&str, Slot)] = &[
+    ("k_means.clusters", Slot::Int(|c| &mut c.methods.clusters, 0, 65_536)),
+    ("online_clustering.prototypes", Slot::Int(|c| &mut c.methods.prototypes, 1, 65_536)),
+];

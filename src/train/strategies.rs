@@ -1,0 +1,136 @@
+//! Which strategy the setting "method" means: the one place that knows strategies by their names. A new one is a file in `distill/strategy`,
+//! a name in [`METHODS`](crate::config::METHODS) and a row here.
+
+use tch::Device;
+
+use super::distill::Distillation;
+use super::pace::Pace;
+use super::probe::{host_rows, learned_images};
+use crate::config::Config;
+use crate::data::Dataset;
+use crate::distill::Temperatures;
+use crate::distill::strategy::{BinaryContrastive, KMeans, Known, L2, OnlineClustering, Seed, Strategy};
+use crate::sys::memory::reserve;
+use crate::{Error, ErrorKind, Result};
+
+/// What a strategy is made for.
+pub(super) struct Ground<'a> {
+    pub config: &'a Config,
+    /// Images of the data set, where there is one.
+    pub images: Option<usize>,
+    /// Images that the run learns from; 0 without a data set.
+    pub learned: usize,
+    /// Width of the student's features.
+    pub features: i64,
+    /// Width of the embeddings.
+    pub width: i64,
+    pub device: Device,
+}
+
+type Make = fn(&Ground<'_>) -> Result<Box<dyn Strategy>>;
+
+const TABLE: [(&str, Make); 5] = [
+    ("seed", seed),
+    ("l2", |_| Ok(Box::new(L2))),
+    ("k_means", k_means),
+    ("online_clustering", online_clustering),
+    ("binary_contrastive", binary_contrastive),
+];
+
+/// The strategy of a run.
+///
+/// # Errors
+/// `InvalidArgument` where the run lacks what the strategy needs; `OutOfMemory` or `Torch` from libtorch.
+pub(super) fn strategy(ground: &Ground<'_>) -> Result<Box<dyn Strategy>> {
+    let method = &ground.config.method;
+    let row = TABLE.iter().find(|(name, _)| name == method);
+    let (_, make) = row.ok_or_else(|| Error::new(ErrorKind::Config, format!("there is no method \"{method}\"")))?;
+    make(ground)
+}
+
+fn seed(ground: &Ground<'_>) -> Result<Box<dyn Strategy>> {
+    let (student, teacher) = (ground.config.temperature_student, ground.config.temperature_teacher);
+    Ok(Box::new(Seed { temperatures: Temperatures { student, teacher } }))
+}
+
+fn binary_contrastive(ground: &Ground<'_>) -> Result<Box<dyn Strategy>> {
+    let images = ground.images.ok_or_else(|| {
+        Error::invalid(
+            "method binary_contrastive weighs its negatives by the number of images, but the run has no data set: give the trainer one",
+        )
+    })?;
+    Ok(Box::new(BinaryContrastive { temperature: ground.config.temperature_student, images: images as u64 }))
+}
+
+fn k_means(ground: &Ground<'_>) -> Result<Box<dyn Strategy>> {
+    if ground.images.is_none() {
+        return Err(Error::invalid(
+            "method k_means learns the clusters of a data set's images, but the run has no data set: give the trainer one",
+        ));
+    }
+    let learned = ground.learned as u64;
+    let clusters = match ground.config.methods.clusters {
+        0 => (learned / 10).clamp(1, 1000),
+        clusters => clusters,
+    };
+    if clusters > learned {
+        return Err(Error::invalid(format!(
+            "k_means.clusters is {clusters}, but the run learns from {learned} images; set it to {learned} at most, or to 0"
+        )));
+    }
+    Ok(Box::new(KMeans::new(clusters as i64, ground.features, ground.config.seed, ground.device)?))
+}
+
+fn online_clustering(ground: &Ground<'_>) -> Result<Box<dyn Strategy>> {
+    let count = ground.config.methods.prototypes as i64;
+    Ok(Box::new(OnlineClustering::new(count, ground.width, ground.config.seed, ground.device)?))
+}
+
+impl Distillation {
+    /// Tells the strategy what the teacher says of the images that the run learns from, where it has yet to know. A cancelled call leaves
+    /// it as it is.
+    pub(super) fn prepare_strategy(&mut self, dataset: &Dataset, pace: &Pace<'_>) -> Result<()> {
+        if !self.strategy.wants_embeddings() {
+            return Ok(());
+        }
+        if self.step > 0 {
+            return Err(Error::mismatch(format!(
+                "the run is at step {}, but its checkpoint lacks what method {} made before the first step",
+                self.step, self.config.method
+            )));
+        }
+        let images = learned_images(&self.config, dataset.len());
+        let mut known = Known { images: dataset.len(), numbers: Vec::new(), rows: Vec::new(), dim: 0 };
+        let what = "the teacher's embeddings of the data set";
+        let all = self.ask_about(dataset, &images, pace, &mut |sound, rows| {
+            let (rows, dim) = host_rows(&rows)?;
+            known.dim = dim;
+            reserve(&mut known.numbers, sound.len(), what)?;
+            reserve(&mut known.rows, rows.len(), what)?;
+            known.numbers.extend(sound);
+            known.rows.extend(rows);
+            Ok(())
+        })?;
+        if all {
+            self.strategy.prepare(&known, &|| !pace.cancel().wait().1)?;
+            self.warn_of_strategy();
+        }
+        Ok(())
+    }
+
+    /// Passes on what the strategy has to say.
+    pub(super) fn warn_of_strategy(&self) {
+        self.strategy.warnings().into_iter().for_each(|warning| self.warnings.add(warning));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::METHODS;
+
+    #[test]
+    fn every_method_has_its_row() {
+        assert_eq!(TABLE.map(|(name, _)| name), METHODS);
+    }
+}
