@@ -4,7 +4,7 @@
  *
  *   faults FOLDER LIFE KIND PLACES
  *
- * LIFE: distilling (life.h), site (site.h); KIND: torch, torch_memory, file, full, memory; PLACES: how many, "each" for one of
+ * LIFE: distilling (life.h), by SEED, or by the method that has the life's name; site (site.h); KIND: torch, torch_memory, file, full, memory; PLACES: how many, "each" for one of
  * each class (places.h), "all". SEED_FAULT=CLASS:N in the environment makes one fault only. */
 #define _GNU_SOURCE
 #include "faults.h"
@@ -186,8 +186,13 @@ static const struct life {
   void (*again)(void); /* in the place that the life has left */
   void (*clear)(void);
   enum after full; /* what fails of a disk that is full: an image on site that cannot be read is skipped, which is no error */
-} LIVES[] = {{"distilling", distil_prepare, distil_with_fault, distil_again, distil_clear, ALL_AFTER},
-             {"site", site_prepare, site_with_fault, nothing_more, site_clear, WRITES_AFTER}};
+  const char *method; /* of distillation */
+} LIVES[] = {
+    {"distilling", distil_prepare, distil_with_fault, distil_again, distil_clear, ALL_AFTER, "seed"},
+    {"binary_contrastive", distil_prepare, distil_with_fault, distil_again, distil_clear, ALL_AFTER, "binary_contrastive"},
+    {"k_means", distil_prepare, distil_with_fault, distil_again, distil_clear, ALL_AFTER, "k_means"},
+    {"online_clustering", distil_prepare, distil_with_fault, distil_again, distil_clear, ALL_AFTER, "online_clustering"},
+    {"site", site_prepare, site_with_fault, nothing_more, site_clear, WRITES_AFTER, "seed"}};
 
 /* A life with a fault at `place`. Where its threads come to fewer operations of the class this time, the first one fails. */
 static seed_error *live_once(const struct life *life, struct place *place) {
@@ -217,6 +222,7 @@ int main(int count, char **words) {
   if (count < 5) return 2;
   folder = words[1];
   while (strcmp(life->name, words[2]) != 0) ++life;
+  life_method = life->method;
   while (strcmp(KINDS[kind], words[3]) != 0) kind = (enum kind)(kind + 1);
   wanted = strcmp(words[4], "each") == 0 ? -1 : atol(words[4]); /* "all" is 0 */
   for (i = 0; i < sizeof signals / sizeof *signals; ++i) signal(signals[i], on_signal);

@@ -72,6 +72,9 @@ static inline void leave(struct household *home) {
     }                                                                                                                  \
   } while (0)
 
+/* What the student of a life learns by. */
+static const char *life_method = "seed";
+
 /* The settings of a life: 4 steps, saved after each. */
 static inline seed_error *life_config(const struct files *files, seed_config **out) {
   static const struct {
@@ -79,13 +82,15 @@ static inline seed_error *life_config(const struct files *files, seed_config **o
     int64_t value;
   } numbers[] = {{"image_width", 32},    {"image_height", 32},       {"batch_size", 3},    {"steps", 4},
                  {"queue_capacity", 10}, {"embedding_dim", DIM},     {"workers", 1},       {"projection_hidden", 32},
-                 {"progress_every", 1},  {"checkpoint_every", 1},    {"view_count", 0},    {"seed", 7}};
+                 {"progress_every", 1},  {"checkpoint_every", 1},    {"view_count", 0},    {"seed", 7},
+                 {"k_means.clusters", 2}, {"online_clustering.prototypes", 4}};
   seed_error *error = seed_config_new(out);
   unsigned i;
   for (i = 0; error == NULL && i < sizeof numbers / sizeof *numbers; ++i)
     error = seed_config_set_int(*out, numbers[i].key, numbers[i].value);
   if (error == NULL) error = seed_config_set_string(*out, "device", "cpu");
   if (error == NULL) error = seed_config_set_string(*out, "precision", "fp32");
+  if (error == NULL) error = seed_config_set_string(*out, "method", life_method);
   if (error == NULL) error = seed_config_set_string(*out, "checkpoint_path", files->checkpoint);
   return error;
 }
