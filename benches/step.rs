@@ -39,7 +39,7 @@ fn main() -> seed::Result<()> {
             clip_norm: 0.0,
         };
         let target = teacher.embed_fused(&images, precision)?;
-        let batch = StepBatch { views: &images, target: &target, images: None };
+        let batch = StepBatch { views: &images, target: &target, images: None, second: None };
         let mut seed = Seed { temperatures: Temperatures::default() };
         let step = distill(&batch, &student, &mut queue, &mut optimiser, &mut seed, &settings)?;
         step.loss.f_double_value(&[])?; // waits for the device

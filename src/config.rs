@@ -67,7 +67,8 @@ pub struct Config {
     /// has, which stay as they are: for a student that starts from weights of its own. Dropout and stochastic depth rest then, too.
     pub batch_norm: String,
     /// What the student learns of the teacher's embeddings: SEED's similarities over the queue; "l2", each embedding as it is; "k_means"
-    /// and "online_clustering", its clusters; "binary_contrastive", contrastive representation distillation.
+    /// and "online_clustering", its clusters; "binary_contrastive", contrastive representation distillation; "seed_moco", SEED's and, by
+    /// a second view of each image, MoCo-v2's.
     pub method: String,
     /// What the queue's first rows are: the teacher's embeddings of the data set, where a run has one, or noise as in the paper.
     pub queue_fill: String,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Slot;
 
 /// The methods of distillation: SEED's similarities over the queue, and what the paper compares it with.
-pub const METHODS: [&str; 5] = ["seed", "l2", "k_means", "online_clustering", "binary_contrastive"];
+pub const METHODS: [&str; 6] = ["seed", "l2", "k_means", "online_clustering", "binary_contrastive", "seed_moco"];
 
 /// What single methods need beside the settings that all have.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,15 +15,18 @@ pub struct MethodsConfig {
     pub clusters: u64,
     /// Prototypes of "online_clustering"; a step takes 4 bytes for each pair of a prototype and a row of batch or queue.
     pub prototypes: u64,
+    /// λ, the weight of MoCo's loss in "seed_moco". 0: the method is "seed", bit for bit.
+    pub moco_weight: f64,
 }
 
 impl Default for MethodsConfig {
     fn default() -> Self {
-        Self { clusters: 0, prototypes: 512 }
+        Self { clusters: 0, prototypes: 512, moco_weight: 1.0 }
     }
 }
 
 pub(super) const KEYS: &[(&str, Slot)] = &[
     ("k_means.clusters", Slot::Int(|c| &mut c.methods.clusters, 0, 65_536)),
     ("online_clustering.prototypes", Slot::Int(|c| &mut c.methods.prototypes, 1, 65_536)),
+    ("seed_moco.weight", Slot::Float(|c| &mut c.methods.moco_weight, 0.0, 1000.0)),
 ];

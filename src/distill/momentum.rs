@@ -90,6 +90,19 @@ impl Momentum {
         unit_rows(&rows.f_index_select(0, &on_device(&back)?)?)
     }
 
+    /// As [`keys`](Momentum::keys), by the running statistics of batch norm, which stay as they are: nothing of the batch is in them.
+    ///
+    /// # Errors
+    /// `OutOfMemory` or `Torch` from libtorch.
+    pub fn keys_by_running_norm(&self, images: &Tensor, precision: Kind) -> Result<Tensor> {
+        let _no_grad = tch::no_grad_guard();
+        let rows = {
+            let _autocast = Autocast::enter(images.device(), precision)?;
+            self.encoder.forward(images, Mode::Eval)?
+        };
+        unit_rows(&rows.f_to_kind(Kind::Float)?)
+    }
+
     /// Its tensors, for a checkpoint.
     ///
     /// # Errors

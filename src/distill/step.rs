@@ -43,6 +43,8 @@ pub struct StepBatch<'a> {
     pub target: &'a Tensor,
     /// Which image of the data set each view shows, where they show any.
     pub images: Option<&'a [usize]>,
+    /// Another view of each image, as `views`, where the strategy [wants](Strategy::wants_second_views) them.
+    pub second: Option<&'a Tensor>,
 }
 
 /// What a step computed, all of it unread and without a gradient.
@@ -73,14 +75,16 @@ pub fn distill(
     let result = caught(|| {
         let goal = {
             let _no_grad = tch::no_grad_guard();
-            strategy.goal(batch, queue)?
+            strategy.goal(batch, queue, settings)?
         };
-        let out = accumulate(batch, &goal, student, queue, strategy, settings)?;
+        let pieces = settings.pieces.max(strategy.pieces(batch.views.size()[0]));
+        let in_pieces = StepSettings { pieces, ..*settings };
+        let out = accumulate(batch, &goal, student, queue, strategy, &in_pieces)?;
         if settings.clip_norm > 0.0 {
             let _norm = optimiser.clip_gradients(settings.clip_norm)?; // unread, so that nothing waits
         }
         optimiser.step(settings.learning_rate)?;
-        strategy.updated(student)?;
+        strategy.updated(student, &goal)?;
         Ok(out)
     });
     let step = result.inspect_err(|_| {
@@ -182,7 +186,7 @@ mod tests {
             clip_norm,
         };
         let target = Teacher::new(network(2)).unwrap().embed(&images).unwrap();
-        let batch = StepBatch { views: &images, target: &target, images: None };
+        let batch = StepBatch { views: &images, target: &target, images: None, second: None };
         let mut seed = Seed { temperatures: Temperatures::default() };
         let loss = distill(&batch, &student, &mut queue, &mut optimiser, &mut seed, &settings).unwrap().loss;
         // lr 1 and no weight decay: the change is the gradient.

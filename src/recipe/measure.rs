@@ -97,7 +97,7 @@ pub(super) fn cost(
         let mut seed = Seed {
             temperatures: Temperatures { student: config.temperature_student, teacher: config.temperature_teacher },
         };
-        let shown = StepBatch { views: &views, target: &targets, images: None };
+        let shown = StepBatch { views: &views, target: &targets, images: None, second: None };
         let _step = distill(&shown, student, &mut queue, &mut optimiser, &mut seed, &settings)?;
         wait(device)
     };

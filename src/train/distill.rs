@@ -92,14 +92,8 @@ impl Distillation {
             }
             check_student(student, &targets, &config, device)?;
             student.to_channels_last()?;
-            let ground = Ground {
-                config: &config,
-                images: dataset.as_ref().map(|dataset| dataset.len()),
-                learned,
-                features: student.feature_dim(),
-                width: targets.dim(),
-                device,
-            };
+            let ground =
+                Ground { config: &config, images: dataset.as_ref().map(|dataset| dataset.len()), learned, student };
             let strategy = strategy(&ground)?;
             let parameters = student.parameters().into_iter().chain(strategy.parameters()).collect();
             Ok((Sgd::new(parameters, config.momentum, config.weight_decay)?, strategy))
@@ -203,7 +197,7 @@ impl Distillation {
         })?;
         let images = to_usize(self.config.batch_size)?;
         let sampling = Sampling {
-            recipes: vec![self.config.view.clone()],
+            recipes: vec![self.config.view.clone(); if self.strategy.wants_second_views() { 2 } else { 1 }],
             seed: self.config.seed,
             repeated: self.config.view_count,
             kept: self.looking.learned(),
@@ -269,9 +263,15 @@ impl Distillation {
         }
         let batch = Batch::of_frames(frames, &self.config.view, self.config.seed, self.step)?;
         let images = upload(&batch.views[0], &self.config.view, self.device)?;
+        let second = match self.strategy.wants_second_views() {
+            // A seed that no run has: they are below 2^63.
+            true => Some(Batch::of_frames(frames, &self.config.view, !self.config.seed, self.step)?),
+            false => None,
+        };
+        let second = second.map(|second| upload(&second.views[0], &self.config.view, self.device)).transpose()?;
         self.board.open(&self.config.tensorboard_folder, self.step + 1)?;
         let at = At::new(self.step, &self.schedule, self.config.seed);
-        self.distill_once(&images, None, at, &|row| format!("image {row} of the step"))?;
+        self.distill_once((&images, second.as_ref()), None, at, &|row| format!("image {row} of the step"))?;
         let loss = self.read_loss()?;
         self.note(Some(loss))?;
         let learning_rate = self.schedule.learning_rate(self.step - 1);
@@ -279,9 +279,15 @@ impl Distillation {
         Ok(loss)
     }
 
-    /// One step on `images` (B,C,H,W), normalised float32 on the run's device, which are `batch` of the data set or none of it.
-    /// Errors call image i by the name that `names` gives.
-    fn distill_once(&mut self, images: &Tensor, batch: Option<&Batch>, at: At, names: Names) -> Result<()> {
+    /// One step on `images` (B,C,H,W), normalised float32 on the run's device, with second views of them where the strategy wants them.
+    /// They are `batch` of the data set or none of it. Errors call image i by the name that `names` gives.
+    fn distill_once(
+        &mut self,
+        (images, second): (&Tensor, Option<&Tensor>),
+        batch: Option<&Batch>,
+        at: At,
+        names: Names,
+    ) -> Result<()> {
         let pieces = self.config.accumulation_steps;
         let asking = Asking { precision: self.precision, pieces, names };
         let target = self.targets.of_step(images, batch, &self.config.view, &asking)?;
@@ -295,7 +301,8 @@ impl Distillation {
         };
         let student = lock(&self.student)?;
         let mut queue = lock(&self.queue)?;
-        let shown = StepBatch { views: images, target: &target, images: batch.map(|batch| batch.indices.as_slice()) };
+        let numbers = batch.map(|batch| batch.indices.as_slice());
+        let shown = StepBatch { views: images, target: &target, images: numbers, second };
         let strategy = &mut *self.strategy;
         let step = distill(&shown, &student, &mut queue, &mut self.optimiser, strategy, &settings)?;
         self.step += 1;
@@ -309,12 +316,13 @@ impl Method for Distillation {
 
     fn step(&mut self, batch: &Batch, at: At) -> Result<()> {
         let images = upload(&batch.views[0], &self.config.view, self.device)?; // (B,C,H,W), channels-last
+        let second = batch.views.get(1).map(|views| upload(views, &self.config.view, self.device)).transpose()?;
         let dataset = self.dataset.clone();
         let names = |row: usize| match &dataset {
             Some(dataset) => dataset.title(batch.indices[row]),
             None => format!("image {row} of the step"),
         };
-        self.distill_once(&images, Some(batch), at, &names)
+        self.distill_once((&images, second.as_ref()), Some(batch), at, &names)
     }
 
     fn look(&mut self) -> Result<()> {

@@ -1,15 +1,16 @@
 //! Which strategy the setting "method" means: the one place that knows strategies by their names. A new one is a file in `distill/strategy`,
 //! a name in [`METHODS`](crate::config::METHODS) and a row here.
 
-use tch::Device;
-
 use super::distill::Distillation;
 use super::pace::Pace;
 use super::probe::{host_rows, learned_images};
 use crate::config::Config;
 use crate::data::Dataset;
 use crate::distill::Temperatures;
-use crate::distill::strategy::{BinaryContrastive, KMeans, Known, L2, OnlineClustering, Seed, Strategy};
+use crate::distill::strategy::{
+    BinaryContrastive, KMeans, Known, L2, Moco, OnlineClustering, Seed, SeedMoco, Strategy,
+};
+use crate::model::Network;
 use crate::sys::memory::reserve;
 use crate::{Error, ErrorKind, Result};
 
@@ -20,21 +21,19 @@ pub(super) struct Ground<'a> {
     pub images: Option<usize>,
     /// Images that the run learns from; 0 without a data set.
     pub learned: usize,
-    /// Width of the student's features.
-    pub features: i64,
-    /// Width of the embeddings.
-    pub width: i64,
-    pub device: Device,
+    /// On the run's device, with the width of the embeddings.
+    pub student: &'a Network,
 }
 
 type Make = fn(&Ground<'_>) -> Result<Box<dyn Strategy>>;
 
-const TABLE: [(&str, Make); 5] = [
+const TABLE: [(&str, Make); 6] = [
     ("seed", seed),
     ("l2", |_| Ok(Box::new(L2))),
     ("k_means", k_means),
     ("online_clustering", online_clustering),
     ("binary_contrastive", binary_contrastive),
+    ("seed_moco", seed_moco),
 ];
 
 /// The strategy of a run.
@@ -49,8 +48,20 @@ pub(super) fn strategy(ground: &Ground<'_>) -> Result<Box<dyn Strategy>> {
 }
 
 fn seed(ground: &Ground<'_>) -> Result<Box<dyn Strategy>> {
-    let (student, teacher) = (ground.config.temperature_student, ground.config.temperature_teacher);
-    Ok(Box::new(Seed { temperatures: Temperatures { student, teacher } }))
+    Ok(Box::new(seed_of(ground.config)))
+}
+
+fn seed_of(config: &Config) -> Seed {
+    Seed { temperatures: Temperatures { student: config.temperature_student, teacher: config.temperature_teacher } }
+}
+
+fn seed_moco(ground: &Ground<'_>) -> Result<Box<dyn Strategy>> {
+    let config = ground.config;
+    let moco = match config.methods.moco_weight {
+        0.0 => None,
+        weight => Some(Moco::new(weight, ground.student, config.queue_capacity as i64, config.seed)?),
+    };
+    Ok(Box::new(SeedMoco { seed: seed_of(config), moco }))
 }
 
 fn binary_contrastive(ground: &Ground<'_>) -> Result<Box<dyn Strategy>> {
@@ -78,12 +89,22 @@ fn k_means(ground: &Ground<'_>) -> Result<Box<dyn Strategy>> {
             "k_means.clusters is {clusters}, but the run learns from {learned} images; set it to {learned} at most, or to 0"
         )));
     }
-    Ok(Box::new(KMeans::new(clusters as i64, ground.features, ground.config.seed, ground.device)?))
+    Ok(Box::new(KMeans::new(
+        clusters as i64,
+        ground.student.feature_dim(),
+        ground.config.seed,
+        ground.student.device(),
+    )?))
 }
 
 fn online_clustering(ground: &Ground<'_>) -> Result<Box<dyn Strategy>> {
     let count = ground.config.methods.prototypes as i64;
-    Ok(Box::new(OnlineClustering::new(count, ground.width, ground.config.seed, ground.device)?))
+    Ok(Box::new(OnlineClustering::new(
+        count,
+        ground.student.output_dim(),
+        ground.config.seed,
+        ground.student.device(),
+    )?))
 }
 
 impl Distillation {

@@ -192,6 +192,7 @@ static const struct life {
     {"binary_contrastive", distil_prepare, distil_with_fault, distil_again, distil_clear, ALL_AFTER, "binary_contrastive"},
     {"k_means", distil_prepare, distil_with_fault, distil_again, distil_clear, ALL_AFTER, "k_means"},
     {"online_clustering", distil_prepare, distil_with_fault, distil_again, distil_clear, ALL_AFTER, "online_clustering"},
+    {"seed_moco", distil_prepare, distil_with_fault, distil_again, distil_clear, ALL_AFTER, "seed_moco"},
     {"site", site_prepare, site_with_fault, nothing_more, site_clear, WRITES_AFTER, "seed"}};
 
 /* A life with a fault at `place`. Where its threads come to fewer operations of the class this time, the first one fails. */

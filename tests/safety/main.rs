@@ -184,6 +184,8 @@ fn every_fault_below_is_an_error_above() {
         ("k_means", "memory", 6),
         ("online_clustering", "torch", 8),
         ("online_clustering", "memory", 6),
+        ("seed_moco", "torch", 8),
+        ("seed_moco", "memory", 4),
         ("site", "torch", 10),
         ("site", "torch_memory", 4),
         ("site", "file", 12),

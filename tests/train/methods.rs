@@ -98,6 +98,8 @@ fn each_method_learns_from_each_kind_of_teacher() {
             // The clusters of the table have nothing to do with the images, which must be learned by heart.
             online.learning_rate = 0.1;
         }
+        // Its queue of keys begins as noise, which is easily told from a key, so that MoCo's loss rises at first.
+        online.methods.moco_weight = 0.1;
         let banked = Config { view_count: 2, ..online.clone() };
         let path = folder.path().join(method);
         fill_bank(&path, &banked, &teacher(), &dataset(), None, &CancelToken::new(), |_| Control::Continue).unwrap();
@@ -139,10 +141,14 @@ fn a_run_goes_on_with_its_own_method_only() {
         let own = match method {
             "k_means" => Some("clusters.safetensors"),
             "online_clustering" => Some("prototypes.safetensors"),
+            "seed_moco" => Some("momentum_encoder.safetensors"),
             _ => None,
         };
         assert_eq!(
-            found.keys().map(String::as_str).find(|name| name.contains("clusters") || name.contains("prototypes")),
+            found
+                .keys()
+                .map(String::as_str)
+                .find(|name| name.contains("clusters") || name.contains("prototypes") || name.contains("encoder")),
             own
         );
         for other in METHODS.iter().filter(|&&other| other != method) {
@@ -341,4 +347,24 @@ fn pieces_of_a_batch_add_up_for_every_method() {
             assert!((a - b).abs().max().double_value(&[]) < 1e-4, "{method}");
         }
     }
+}
+
+#[test]
+fn seed_moco_without_a_weight_is_seed_bit_for_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let end = |method: &str, weight: f64| {
+        let mut config = config(method, 4);
+        config.methods.moco_weight = weight;
+        let mut run = run_over(&config, teacher());
+        let losses = losses(&mut run, None);
+        let on_frames = run_over(&config, teacher()).step_on(&[frame(1), frame(2), frame(5)]).unwrap();
+        (losses, on_frames, state(&run, folder.path()))
+    };
+    let seed = end("seed", 1.0);
+    assert!(seed == end("seed_moco", 0.0));
+    let moco = end("seed_moco", 1.0);
+    assert!(moco.0[0] > seed.0[0] && moco.1 > seed.1 && moco.2.contains_key("momentum_queue.safetensors"));
+    // The teacher's queue knows nothing of it.
+    assert!(moco.2["queue.safetensors"] == seed.2["queue.safetensors"]);
+    assert!(moco.2["student.safetensors"] != seed.2["student.safetensors"]);
 }

@@ -18,7 +18,7 @@ use super::spherical_k_means::spherical_k_means;
 use super::{Known, Learned, Piece, Strategy, part, part_of, stored};
 use crate::data::random::{Purpose, generator};
 use crate::distill::queue::Queue;
-use crate::distill::step::StepBatch;
+use crate::distill::step::{StepBatch, StepSettings};
 use crate::model::weights::{HostTensor, StateDict};
 use crate::sys::memory::{collected, filled, room};
 use crate::{Error, Result};
@@ -73,7 +73,7 @@ impl KMeans {
 
 impl Strategy for KMeans {
     /// Labels (B), -1 for none, and the weight of each row in a mean over B (B): B/n, or 0 without a label.
-    fn goal(&self, batch: &StepBatch<'_>, _queue: &Queue) -> Result<Vec<Tensor>> {
+    fn goal(&self, batch: &StepBatch<'_>, _queue: &Queue, _settings: &StepSettings) -> Result<Vec<Tensor>> {
         let images = batch.images.ok_or_else(|| {
             Error::invalid(
                 "method k_means knows the clusters of the data set's images only: call run, or choose another method",
@@ -234,6 +234,7 @@ mod tests {
     use super::*;
     use crate::ErrorKind;
     use crate::distill::loss::tests::random;
+    use crate::distill::strategy::tests::SETTINGS;
     use crate::model::unit_rows;
 
     fn apart(a: &Tensor, b: &Tensor) -> f64 {
@@ -276,7 +277,7 @@ mod tests {
     fn goal(strategy: &KMeans, images: Option<&[usize]>) -> Result<Vec<Tensor>> {
         let target = random(images.map_or(1, <[usize]>::len) as i64, 1);
         let queue = Queue::new(3, 16, 3, Device::Cpu)?;
-        strategy.goal(&StepBatch { views: &target, target: &target, images }, &queue)
+        strategy.goal(&StepBatch { views: &target, target: &target, images, second: None }, &queue, &SETTINGS)
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod binary_contrastive;
 pub mod k_means;
 pub mod l2;
 pub mod online_clustering;
+pub mod seed_moco;
 pub mod spherical_k_means;
 
 use std::collections::BTreeMap;
@@ -23,7 +24,7 @@ use tch::Tensor;
 
 use super::loss::{Loss, Temperatures, seed_loss};
 use super::queue::Queue;
-use super::step::StepBatch;
+use super::step::{StepBatch, StepSettings};
 use crate::model::Network;
 use crate::model::weights::{HostTensor, StateDict};
 use crate::{Error, Result};
@@ -32,6 +33,7 @@ pub use binary_contrastive::BinaryContrastive;
 pub use k_means::KMeans;
 pub use l2::L2;
 pub use online_clustering::OnlineClustering;
+pub use seed_moco::{Moco, SeedMoco};
 
 /// The loss of a run, with what it needs and trains beside embeddings and queue.
 pub trait Strategy: Send {
@@ -40,7 +42,7 @@ pub trait Strategy: Send {
     ///
     /// # Errors
     /// `InvalidArgument` for a batch that the strategy has nothing to say of; those of libtorch.
-    fn goal(&self, batch: &StepBatch<'_>, _queue: &Queue) -> Result<Vec<Tensor>> {
+    fn goal(&self, batch: &StepBatch<'_>, _queue: &Queue, _settings: &StepSettings) -> Result<Vec<Tensor>> {
         Ok(vec![batch.target.shallow_clone()])
     }
 
@@ -55,12 +57,22 @@ pub trait Strategy: Send {
         Vec::new()
     }
 
-    /// After the optimiser's step.
+    /// After the optimiser's step, which learned `goal`.
     ///
     /// # Errors
     /// Those of libtorch.
-    fn updated(&mut self, _student: &Network) -> Result<()> {
+    fn updated(&mut self, _student: &Network, _goal: &[Tensor]) -> Result<()> {
         Ok(())
+    }
+
+    /// Whether it takes a second view of each image ([`StepBatch::second`]).
+    fn wants_second_views(&self) -> bool {
+        false
+    }
+
+    /// In how many pieces a batch of so many images goes through the student at least.
+    fn pieces(&self, _batch: i64) -> u64 {
+        1
     }
 
     /// Whether it has yet to be told what the teacher says of the images; see [`prepare`](Strategy::prepare).
@@ -212,4 +224,19 @@ fn stored(part: &StateDict, name: &str, own: &Tensor) -> Result<Tensor> {
         return Err(Error::mismatch(format!("\"{name}\" holds numbers that are not finite")));
     }
     Ok(found)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// Of a step that is not made.
+    pub const SETTINGS: StepSettings = StepSettings {
+        precision: tch::Kind::Float,
+        learning_rate: 0.1,
+        noise: 5,
+        running_norm: false,
+        pieces: 1,
+        clip_norm: 0.0,
+    };
 }

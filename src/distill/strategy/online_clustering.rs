@@ -20,7 +20,7 @@ use super::{Learned, Piece, Strategy, part, part_of, stored};
 use crate::data::random::{Purpose, generator};
 use crate::distill::loss::{BLOCK, check_pair};
 use crate::distill::queue::Queue;
-use crate::distill::step::StepBatch;
+use crate::distill::step::{StepBatch, StepSettings};
 use crate::model::weights::StateDict;
 use crate::model::{Network, unit_rows};
 use crate::sys::memory::room;
@@ -64,7 +64,7 @@ impl OnlineClustering {
 
 impl Strategy for OnlineClustering {
     /// q (B,P).
-    fn goal(&self, batch: &StepBatch<'_>, queue: &Queue) -> Result<Vec<Tensor>> {
+    fn goal(&self, batch: &StepBatch<'_>, queue: &Queue, _settings: &StepSettings) -> Result<Vec<Tensor>> {
         let known = queue.rows().f_narrow(0, 0, queue.len())?;
         Ok(vec![assignment(batch.target, &known, &self.prototypes.f_detach()?, ITERATIONS)?])
     }
@@ -77,7 +77,7 @@ impl Strategy for OnlineClustering {
         vec![(format!("{PART}.{WEIGHT}"), self.prototypes.shallow_clone())]
     }
 
-    fn updated(&mut self, _student: &Network) -> Result<()> {
+    fn updated(&mut self, _student: &Network, _goal: &[Tensor]) -> Result<()> {
         let _no_grad = tch::no_grad_guard();
         let unit = unit_rows(&self.prototypes)?;
         self.prototypes.shallow_clone().f_copy_(&unit)?;
@@ -158,6 +158,7 @@ pub fn clustering_loss(student: &Tensor, assigned: &Tensor, prototypes: &Tensor,
 mod tests {
     use super::*;
     use crate::distill::loss::tests::random;
+    use crate::distill::strategy::tests::SETTINGS;
 
     /// `distributed_sinkhorn` of SwAV's published code, word for word, for one process: Q starts transposed, (P,N).
     fn published(scores: &Tensor, iterations: usize) -> Tensor {
@@ -256,8 +257,8 @@ mod tests {
     fn the_queues_first_noise_takes_no_part() {
         let clusters = OnlineClustering::new(4, 16, 1, Device::Cpu).unwrap();
         let target = unit(6, 2).to_kind(Kind::Float);
-        let batch = StepBatch { views: &target, target: &target, images: None };
-        let goal = |queue: &Queue| clusters.goal(&batch, queue).unwrap().remove(0);
+        let batch = StepBatch { views: &target, target: &target, images: None, second: None };
+        let goal = |queue: &Queue| clusters.goal(&batch, queue, &SETTINGS).unwrap().remove(0);
         let (mut short, mut long) =
             (Queue::new(3, 16, 3, Device::Cpu).unwrap(), Queue::new(30, 16, 4, Device::Cpu).unwrap());
         assert!(apart(&goal(&short), &goal(&long)) == 0.0);
