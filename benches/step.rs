@@ -39,9 +39,9 @@ fn main() -> seed::Result<()> {
             clip_norm: 0.0,
         };
         let target = teacher.embed_fused(&images, precision)?;
-        let batch = StepBatch { views: &images, target: &target, images: None, second: None };
+        let batch = StepBatch { views: &images, target: Some(&target), images: None, second: None };
         let mut seed = Seed { temperatures: Temperatures::default() };
-        let step = distill(&batch, &student, &mut queue, &mut optimiser, &mut seed, &settings)?;
+        let step = distill(&batch, None, &student, &mut queue, &mut optimiser, &mut seed, &settings)?;
         step.loss.f_double_value(&[])?; // waits for the device
         if round >= WARM_UP {
             seconds.push(start.elapsed().as_secs_f64());

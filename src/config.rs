@@ -12,6 +12,8 @@ mod pairs;
 mod preset;
 mod probe;
 mod rate;
+mod small;
+mod words;
 
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +25,8 @@ pub use methods::{METHODS, MethodsConfig};
 pub use preset::PRESETS;
 pub use probe::ProbeConfig;
 pub use rate::Rate;
+pub use small::SmallConfig;
+pub use words::{BATCH_NORMS, OPTIMISERS, QUEUE_FILLS};
 
 use crate::data::{Resize, ViewConfig};
 use crate::error::{Error, ErrorKind, Result};
@@ -59,6 +63,8 @@ pub struct Config {
     pub momentum: f64,
     /// L2 penalty of SGD.
     pub weight_decay: f64,
+    /// "sgd", or "lars": SGD whose step of each tensor is as long as the tensor itself allows, for large batches.
+    pub optimiser: String,
     /// Steps of linear rise of the learning rate.
     pub warmup_steps: u64,
     /// Rows of the queue, K.
@@ -68,11 +74,11 @@ pub struct Config {
     pub batch_norm: String,
     /// What the student learns of the teacher's embeddings: SEED's similarities over the queue; "l2", each embedding as it is; "k_means"
     /// and "online_clustering", its clusters; "binary_contrastive", contrastive representation distillation; "seed_moco", SEED's and, by
-    /// a second view of each image, MoCo-v2's.
+    /// a second view of each image, MoCo-v2's. Without a teacher: "moco_v2" and "simclr", which tell images apart by two views of each.
     pub method: String,
     /// What the queue's first rows are: the teacher's embeddings of the data set, where a run has one, or noise as in the paper.
     pub queue_fill: String,
-    /// τ_S, which divides the student's similarities; τ of "binary_contrastive".
+    /// τ_S, which divides the student's similarities; τ of "binary_contrastive", "moco_v2" and "simclr".
     pub temperature_student: f64,
     /// τ_T, which divides the teacher's similarities: the smaller, the fewer neighbours count.
     pub temperature_teacher: f64,
@@ -106,18 +112,14 @@ pub struct Config {
     pub anomaly: AnomalyConfig,
     /// Single methods of distillation.
     pub methods: MethodsConfig,
+    /// Small patches.
+    pub small: SmallConfig,
     /// The frames that tell whether the student learns.
     pub probe: ProbeConfig,
     /// Which of all these the caller has set by name.
     #[serde(skip)]
     pub chosen: Chosen,
 }
-
-/// Statistics of batch norm in training.
-pub const BATCH_NORMS: [&str; 2] = ["batch", "running"];
-
-/// "dataset": the teacher's embeddings of the data set, where a run has one. "noise": unit vectors at random, as in the paper.
-pub const QUEUE_FILLS: [&str; 2] = ["dataset", "noise"];
 
 impl Default for Config {
     fn default() -> Self {
@@ -135,6 +137,7 @@ impl Default for Config {
             learning_rate: 0.03,
             momentum: 0.9,
             weight_decay: 1e-4,
+            optimiser: OPTIMISERS[0].to_owned(),
             warmup_steps: 0,
             queue_capacity: 65_536,
             batch_norm: BATCH_NORMS[0].to_owned(),
@@ -156,6 +159,7 @@ impl Default for Config {
             finetune: FinetuneConfig::default(),
             anomaly: AnomalyConfig::default(),
             methods: MethodsConfig::default(),
+            small: SmallConfig::default(),
             probe: ProbeConfig::default(),
             chosen: Chosen::default(),
         }
@@ -316,6 +320,7 @@ impl Config {
             ("view.crop_scale_min", self.view.crop_scale_min, "view.crop_scale_max", self.view.crop_scale_max),
             ("view.crop_ratio_min", self.view.crop_ratio_min, "view.crop_ratio_max", self.view.crop_ratio_max),
             ("view.blur_sigma_min", self.view.blur_sigma_min, "view.blur_sigma_max", self.view.blur_sigma_max),
+            ("small.crop_scale_min", self.small.crop_scale_min, "small.crop_scale_max", self.small.crop_scale_max),
         ] {
             if low > high {
                 return Err(Error::new(

@@ -1493,24 +1493,29 @@ public:
   /// Distils `teacher` into `student` on the images of `dataset`, with a new queue of "queue_capacity".
   static Returned<Trainer> create(const Config &config, const Student &student, const Teacher &teacher,
                                   const Dataset &dataset) {
-    return make(config, student, teacher, nullptr, &dataset);
+    return make(config, student, &teacher, nullptr, &dataset);
+  }
+
+  /// Without a teacher: `student` learns from its own views of the images, by a method that needs none ("moco_v2", "simclr").
+  static Returned<Trainer> create(const Config &config, const Student &student, const Dataset &dataset) {
+    return make(config, student, nullptr, nullptr, &dataset);
   }
 
   /// The same with a queue of your own.
   static Returned<Trainer> create(const Config &config, const Student &student, const Teacher &teacher,
                                   const Dataset &dataset, const Queue &queue) {
-    return make(config, student, teacher, &queue, &dataset);
+    return make(config, student, &teacher, &queue, &dataset);
   }
 
   /// Without a data set: bring your own batches by step; "steps" must be set.
   static Returned<Trainer> create(const Config &config, const Student &student, const Teacher &teacher) {
-    return make(config, student, teacher, nullptr, nullptr);
+    return make(config, student, &teacher, nullptr, nullptr);
   }
 
   /// Without a data set, with a queue of your own.
   static Returned<Trainer> create(const Config &config, const Student &student, const Teacher &teacher,
                                   const Queue &queue) {
-    return make(config, student, teacher, &queue, nullptr);
+    return make(config, student, &teacher, &queue, nullptr);
   }
 
   /// Distils until the end of the run, or for `max_steps` more steps (0: no limit). `on_progress` may be empty. After an
@@ -1554,13 +1559,14 @@ public:
   }
 
 private:
-  static Returned<Trainer> make(const Config &config, const Student &student, const Teacher &teacher,
+  static Returned<Trainer> make(const Config &config, const Student &student, const Teacher *teacher,
                                 const Queue *queue, const Dataset *dataset) {
     // NULL means "none" to the library, so an empty object must not get there.
-    if ((queue != nullptr && !*queue) || (dataset != nullptr && !*dataset))
-      return detail::fail<Trainer>(ErrorCode::InvalidArgument, "the queue or data set is empty");
+    if ((teacher != nullptr && !*teacher) || (queue != nullptr && !*queue) || (dataset != nullptr && !*dataset))
+      return detail::fail<Trainer>(ErrorCode::InvalidArgument, "the teacher, queue or data set is empty");
     return detail::make<Trainer>([&](seed_trainer **out) {
-      return seed_trainer_new(config.get(), student.get(), teacher.get(), queue == nullptr ? nullptr : queue->get(),
+      return seed_trainer_new(config.get(), student.get(), teacher == nullptr ? nullptr : teacher->get(),
+                              queue == nullptr ? nullptr : queue->get(),
                               dataset == nullptr ? nullptr : dataset->get(), out);
     });
   }

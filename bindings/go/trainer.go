@@ -39,11 +39,13 @@ type Trainer struct {
 	handle *handle[*C.seed_trainer]
 }
 
-// NewTrainer makes a run that distils teacher into student. A nil queue: a new one of "queue_capacity". A nil dataset: the
+// NewTrainer makes a run that distils teacher into student by "method". A nil teacher: a method that needs none ("moco_v2",
+// "simclr"), by which the student becomes a teacher for another run. A nil queue: a new one of "queue_capacity". A nil dataset: the
 // application brings its own batches by Step, and "steps" must be set; a stored teacher ([TeacherFromBank],
 // [TeacherFromEmbeddings]) knows the images of a data set only, so it needs one.
 //
-// Errors: [ErrMismatch] when the widths of the embeddings or the devices differ; for a stored teacher, with the reason, when the
+// Errors: [ErrInvalidArgument] for a method that learns from a teacher without one, or the reverse; [ErrMismatch] when the widths of
+// the embeddings or the devices differ; for a stored teacher, with the reason, when the
 // bank is stale or not finished, or images have no row, listing their names.
 func NewTrainer(config *Config, student *Student, teacher *Teacher, queue *Queue, dataset *Dataset) (*Trainer, error) {
 	settings, err := config.inner().acquire()
@@ -56,11 +58,13 @@ func NewTrainer(config *Config, student *Student, teacher *Teacher, queue *Queue
 		return nil, err
 	}
 	defer student.handle.release()
-	master, err := teacher.inner().acquire()
-	if err != nil {
-		return nil, err
+	var master *C.seed_teacher
+	if teacher != nil {
+		if master, err = teacher.inner().acquire(); err != nil {
+			return nil, err
+		}
+		defer teacher.handle.release()
 	}
-	defer teacher.handle.release()
 	var rows *C.seed_queue
 	if queue != nil {
 		if rows, err = queue.inner().acquire(); err != nil {

@@ -168,6 +168,37 @@ func TestTrainerNeedsOneWidth(t *testing.T) {
 	fails(t, seed.ErrInvalidArgument, err)
 }
 
+func TestStudentLearnsWithoutATeacher(t *testing.T) {
+	config := smallConfig(t)
+	images := must[*seed.Dataset](t)(seed.OpenFolder(imageFolder(t, 8)))
+	t.Cleanup(func() { images.Close() })
+	_, err := seed.NewTrainer(config, newStudent(t, config), nil, nil, images)
+	fails(t, seed.ErrInvalidArgument, err)
+	for _, method := range []string{"moco_v2", "simclr"} {
+		ok(t, config.SetString("method", method))
+		student := newStudent(t, config)
+		trainer := must[*seed.Trainer](t)(seed.NewTrainer(config, student, nil, nil, images))
+		losses := 0
+		outcome, err := trainer.Run(t.Context(), 0, func(p seed.Progress) error {
+			if p.Loss > 0 {
+				losses++
+			}
+			return nil
+		})
+		if outcome != seed.Finished || err != nil || losses != 6 {
+			t.Errorf("%s: %v, %v, %d losses", method, outcome, err, losses)
+		}
+		ok(t, trainer.Close())
+		// It becomes a teacher.
+		file := filepath.Join(t.TempDir(), "teacher.safetensors")
+		ok(t, student.Save(file))
+		teacher := must[*seed.Teacher](t)(seed.LoadTeacher(file, "mobilenet_v3_small", config))
+		ok(t, teacher.Close())
+		_, err = seed.NewTrainer(config, newStudent(t, config), newTeacher(t, config), nil, images)
+		fails(t, seed.ErrInvalidArgument, err)
+	}
+}
+
 func TestPartsMayBeClosedDuringARun(t *testing.T) {
 	config := smallConfig(t)
 	trainer := newTrainer(t, config)

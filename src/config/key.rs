@@ -1,6 +1,6 @@
 //! The table of keys: every setting by its name, with its place in a [`Config`] and its bounds.
 
-use super::{BATCH_NORMS, Config, METHODS, QUEUE_FILLS, anomaly, finetune, methods, probe};
+use super::{BATCH_NORMS, Config, METHODS, OPTIMISERS, QUEUE_FILLS, anomaly, finetune, methods, probe, small};
 use crate::data::Resize;
 use crate::data::augment::VIEW_DEVICES;
 use crate::error::{Error, ErrorKind, Result};
@@ -36,6 +36,7 @@ const KEYS: &[(&str, Slot)] = &[
     ("learning_rate", Slot::Float(|c| &mut c.learning_rate, 0.0, 1000.0)),
     ("momentum", Slot::Float(|c| &mut c.momentum, 0.0, 0.9999)),
     ("weight_decay", Slot::Float(|c| &mut c.weight_decay, 0.0, 1.0)),
+    ("optimiser", Slot::Word(|c| &mut c.optimiser, &OPTIMISERS)),
     ("warmup_steps", Slot::Int(|c| &mut c.warmup_steps, 0, 1 << 40)),
     ("queue_capacity", Slot::Int(|c| &mut c.queue_capacity, 1, 1 << 28)),
     ("batch_norm", Slot::Word(|c| &mut c.batch_norm, &BATCH_NORMS)),
@@ -82,7 +83,7 @@ const KEYS: &[(&str, Slot)] = &[
 
 /// Every key that can be set, with its place.
 pub fn keys() -> impl Iterator<Item = &'static (&'static str, Slot)> {
-    KEYS.iter().chain(finetune::KEYS).chain(anomaly::KEYS).chain(probe::KEYS).chain(methods::KEYS)
+    KEYS.iter().chain(finetune::KEYS).chain(anomaly::KEYS).chain(probe::KEYS).chain(methods::KEYS).chain(small::KEYS)
 }
 
 /// The place of `key`; an unknown one is refused, with the nearest known one.

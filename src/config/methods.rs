@@ -1,11 +1,12 @@
-//! The methods of distillation, and the settings of single ones, under keys that begin with a method's name.
+//! The methods of distillation and of learning without a teacher, and the settings of single ones, under keys that begin with a method's name.
 
 use serde::{Deserialize, Serialize};
 
 use super::Slot;
 
-/// The methods of distillation: SEED's similarities over the queue, and what the paper compares it with.
-pub const METHODS: [&str; 6] = ["seed", "l2", "k_means", "online_clustering", "binary_contrastive", "seed_moco"];
+/// The methods: SEED's similarities over the queue, what the paper compares it with, and two that need no teacher.
+pub const METHODS: [&str; 8] =
+    ["seed", "l2", "k_means", "online_clustering", "binary_contrastive", "seed_moco", "moco_v2", "simclr"];
 
 /// What single methods need beside the settings that all have.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,16 +18,19 @@ pub struct MethodsConfig {
     pub prototypes: u64,
     /// λ, the weight of MoCo's loss in "seed_moco". 0: the method is "seed", bit for bit.
     pub moco_weight: f64,
+    /// Share of itself that the momentum encoder of "moco_v2" and "seed_moco" keeps at each step.
+    pub momentum: f64,
 }
 
 impl Default for MethodsConfig {
     fn default() -> Self {
-        Self { clusters: 0, prototypes: 512, moco_weight: 1.0 }
+        Self { clusters: 0, prototypes: 512, moco_weight: 1.0, momentum: 0.999 }
     }
 }
 
 pub(super) const KEYS: &[(&str, Slot)] = &[
     ("k_means.clusters", Slot::Int(|c| &mut c.methods.clusters, 0, 65_536)),
+    ("moco_v2.momentum", Slot::Float(|c| &mut c.methods.momentum, 0.0, 1.0)),
     ("online_clustering.prototypes", Slot::Int(|c| &mut c.methods.prototypes, 1, 65_536)),
     ("seed_moco.weight", Slot::Float(|c| &mut c.methods.moco_weight, 0.0, 1000.0)),
 ];

@@ -5,6 +5,8 @@
 //! | `paper` | comparisons with the paper: 200 epochs of many images, 224², a queue of 65,536 rows that starts as noise |
 //! | `site` | a few thousand frames of one station and minutes to hours, a student from random weights |
 //! | `site_from_weights` | the same, a student that starts from weights of its own (ImageNet's, an earlier student's) |
+//! | `moco_v2` | learning without a teacher as He et al., 2020, and Chen et al., 2020, do it, at their sizes |
+//! | `simclr` | the same of Chen et al., 2020 |
 //!
 //! A preset sets every key of its list, whatever it was before; what the caller sets afterwards counts.
 
@@ -12,7 +14,7 @@ use super::{Config, Value};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The names of the presets.
-pub const PRESETS: [&str; 3] = ["paper", "site", "site_from_weights"];
+pub const PRESETS: [&str; 5] = ["paper", "site", "site_from_weights", "moco_v2", "simclr"];
 
 /// A value as the tables below write it.
 enum Set {
@@ -34,6 +36,8 @@ const PAPER: &[(&str, Set)] = &[
     ("learning_rate", Float(0.03)),
     ("momentum", Float(0.9)),
     ("weight_decay", Float(1e-4)),
+    ("method", Word("seed")),
+    ("optimiser", Word("sgd")),
     ("warmup_steps", Int(0)),
     ("clip_norm", Float(0.0)),
     ("batch_norm", Word("batch")),
@@ -66,6 +70,7 @@ const SITE: &[(&str, Set)] = &[
     ("learning_rate", Float(0.2)),
     ("momentum", Float(0.9)),
     ("weight_decay", Float(1e-4)),
+    ("optimiser", Word("sgd")),
     ("warmup_steps", Int(20)),
     ("clip_norm", Float(0.0)),
     ("batch_norm", Word("batch")),
@@ -84,6 +89,25 @@ const SITE: &[(&str, Set)] = &[
     ("view.blur_probability", Float(0.0)),
     ("view.flip_probability", Float(0.5)),
     ("probe.keep_best", Int(1)),
+];
+
+/// What differs from [`PAPER`], whose views and rates are MoCo-v2's (Chen et al., "Improved baselines with momentum contrastive learning",
+/// 2020; its released code).
+const MOCO: &[(&str, Set)] = &[("method", Word("moco_v2")), ("moco_v2.momentum", Float(0.999))];
+
+/// The same for SimCLR (Chen et al., "A simple framework for contrastive learning of visual representations", ICML 2020, appendix B): the
+/// learning rate is per 256 images, and rises over ten epochs where "warmup_steps" is not set.
+const SIMCLR: &[(&str, Set)] = &[
+    ("method", Word("simclr")),
+    ("optimiser", Word("lars")),
+    ("learning_rate", Float(0.3)),
+    ("weight_decay", Float(1e-6)),
+    ("temperature_student", Float(0.1)),
+    ("view.crop_scale_min", Float(0.08)),
+    ("view.brightness", Float(0.8)),
+    ("view.contrast", Float(0.8)),
+    ("view.saturation", Float(0.8)),
+    ("view.hue", Float(0.2)),
 ];
 
 /// What differs from [`SITE`] where the student knows something already: a lower learning rate with a longer warm-up and a bound on
@@ -105,6 +129,8 @@ pub(super) fn apply(config: &mut Config, name: &str) -> Result<()> {
         "paper" => &[PAPER],
         "site" => &[SITE],
         "site_from_weights" => &[SITE, FROM_WEIGHTS],
+        "moco_v2" => &[PAPER, MOCO],
+        "simclr" => &[PAPER, SIMCLR],
         _ => {
             let names = PRESETS.join(", ");
             return Err(Error::new(

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rand_chacha::ChaCha8Rng;
+
 use super::augment::{ViewConfig, ViewParams};
 use super::frame::Frame;
 use super::order::Slot;
@@ -10,6 +12,9 @@ use super::render::{Scratch, crop_scaled, render};
 use super::scale::ScaledFrame;
 use crate::error::Result;
 use crate::sys::memory::filled;
+
+/// Views of an image in a batch at most.
+pub const MAX_VIEWS: usize = 64;
 
 /// The images of one step, one or several views of each.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,38 +89,65 @@ impl Views {
         let crops = Crops { levels, channels: if grey { 1 } else { 3 }, params };
         Self { pixels: Vec::new(), crops: Some(crops), width, height }
     }
-}
 
-impl Batch {
-    /// One view of each frame, of any sizes, with the randomness of (seed, step, place in the batch).
-    ///
-    /// # Errors
-    /// `OutOfMemory`; no other of a checked `config`.
-    pub fn of_frames(frames: &[Frame], config: &ViewConfig, seed: u64, step: u64) -> Result<Self> {
-        let mut scratch = Scratch::new();
-        let params = |place: usize, frame: &Frame| {
-            let mut rng = generator(seed, step, place as u64, Purpose::View);
-            ViewParams::sample(config, frame.width(), frame.height(), &mut rng)
-        };
-        let (width, height, view_len) = (config.width, config.height, config.view_len());
-        let indices = (0..frames.len()).collect();
-        let of = |views| Self { views: vec![views], indices, broken: Vec::new(), slots: Vec::new(), step };
-        if config.on_device() {
+    /// The view that `params` names for each frame and its place.
+    fn of_frames(
+        frames: &[Frame],
+        recipe: &ViewConfig,
+        params: impl Fn(usize, &Frame) -> ViewParams,
+        scratch: &mut Scratch,
+    ) -> Result<Self> {
+        let (width, height, view_len) = (recipe.width, recipe.height, recipe.view_len());
+        if recipe.on_device() {
             let mut levels = filled(0u8, frames.len().saturating_mul(view_len), "a batch")?;
             let mut drawn = Vec::with_capacity(frames.len());
-            for (index, (frame, out)) in frames.iter().zip(levels.chunks_exact_mut(view_len)).enumerate() {
-                let params = params(index, frame);
+            for (place, (frame, out)) in frames.iter().zip(levels.chunks_exact_mut(view_len)).enumerate() {
+                let params = params(place, frame);
                 let whole = ScaledFrame::whole(Arc::new(frame.clone()));
-                let channels = crop_scaled(&whole, params.crop, config, out, &mut scratch)?;
+                let channels = crop_scaled(&whole, params.crop, recipe, out, scratch)?;
                 drawn.push(Cropped { channels, params });
             }
-            return Ok(of(Views::of_crops(levels, &drawn, width, height)));
+            return Ok(Self::of_crops(levels, &drawn, width, height));
         }
         let mut pixels = filled(0f32, frames.len().saturating_mul(view_len), "a batch")?;
         for (place, (frame, out)) in frames.iter().zip(pixels.chunks_exact_mut(view_len)).enumerate() {
-            render(frame, &params(place, frame), config, out, &mut scratch)?;
+            render(frame, &params(place, frame), recipe, out, scratch)?;
         }
-        Ok(of(Views { pixels, crops: None, width, height }))
+        Ok(Self { pixels, crops: None, width, height })
+    }
+}
+
+impl Batch {
+    /// A view by each of `recipes` of each frame, of any sizes, with the randomness of (seed, step, place in the batch).
+    ///
+    /// # Errors
+    /// `OutOfMemory`; no other of checked `recipes`.
+    pub fn of_frames(frames: &[Frame], recipes: &[ViewConfig], seed: u64, step: u64) -> Result<Self> {
+        let mut scratch = Scratch::new();
+        let views: Result<_> = recipes
+            .iter()
+            .enumerate()
+            .map(|(number, recipe)| {
+                let params = |place: usize, frame: &Frame| {
+                    let mut rng = of_view(seed, Slot { view: step, index: place }, number);
+                    ViewParams::sample(recipe, frame.width(), frame.height(), &mut rng)
+                };
+                Views::of_frames(frames, recipe, params, &mut scratch)
+            })
+            .collect();
+        let indices = (0..frames.len()).collect();
+        Ok(Self { views: views?, indices, broken: Vec::new(), slots: Vec::new(), step })
+    }
+}
+
+/// The randomness of the view of this number among those of an image in one batch.
+pub(super) fn of_view(seed: u64, slot: Slot, number: usize) -> ChaCha8Rng {
+    match number {
+        0 => generator(seed, slot.view, slot.index as u64, Purpose::View),
+        _ => {
+            let epoch = slot.view.wrapping_mul(MAX_VIEWS as u64).wrapping_add(number as u64);
+            generator(seed, epoch, slot.index as u64, Purpose::Beside)
+        }
     }
 }
 

@@ -29,15 +29,12 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rand_chacha::ChaCha8Rng;
-
 use super::augment::{ViewConfig, ViewParams};
-use super::batch::{Batch, Cropped, Views};
+use super::batch::{Batch, Cropped, MAX_VIEWS, Views, of_view};
 use super::dataset::Dataset;
 use super::lock;
 use super::order::Order;
 use super::prefetch::{Asked, Filled, Plan, Prefetch};
-use super::random::{Purpose, generator};
 use super::render::{Scratch, crop_scaled, render_frame_scaled, render_scaled};
 use super::scale::{Reading, ScaledFrame};
 use crate::error::{Error, ErrorKind, Result};
@@ -69,9 +66,6 @@ pub struct Sampling {
     /// samples as there are images.
     pub kept: Option<Arc<[usize]>>,
 }
-
-/// Views of an image in a batch at most.
-pub const MAX_VIEWS: usize = 64;
 
 /// What the workers make.
 enum Stream {
@@ -303,17 +297,6 @@ impl Iterator for Loader {
         };
         self.waited += began.elapsed();
         batch
-    }
-}
-
-/// The randomness of the view of this number among those of an image.
-fn of_view(seed: u64, slot: Slot, number: usize) -> ChaCha8Rng {
-    match number {
-        0 => generator(seed, slot.view, slot.index as u64, Purpose::View),
-        _ => {
-            let epoch = slot.view.wrapping_mul(MAX_VIEWS as u64).wrapping_add(number as u64);
-            generator(seed, epoch, slot.index as u64, Purpose::Beside)
-        }
     }
 }
 

@@ -6,15 +6,18 @@
 //! backward, SGD                               through s, and what the strategy trains beside the student
 //! D ← enqueue(t)
 //! ```
+//!
+//! With small patches (Fang et al., 2021, §4.4) each image has small views beside it, which teacher and student see alike. They have a queue
+//! of their own, into which only the first of each image goes, and their losses are added: L + mean_j L_j.
 
 use tch::{Kind, Tensor};
 
 use super::queue::Queue;
 use super::strategy::{Piece, Strategy};
-use crate::Result;
 use crate::model::{Mode, Network, unit_rows};
 use crate::optim::Sgd;
 use crate::torch::{Autocast, caught};
+use crate::{Error, Result};
 
 /// The numbers that one step needs beside its networks.
 #[derive(Debug, Clone, Copy)]
@@ -39,12 +42,31 @@ pub struct StepSettings {
 pub struct StepBatch<'a> {
     /// (B,3,H,W), or (B,1,H,W) of a student with one channel, normalised.
     pub views: &'a Tensor,
-    /// t (B,C), the teacher's rows of them, unit vectors in float32.
-    pub target: &'a Tensor,
+    /// t (B,C), the teacher's rows of them, unit vectors in float32; none without a teacher.
+    pub target: Option<&'a Tensor>,
     /// Which image of the data set each view shows, where they show any.
     pub images: Option<&'a [usize]>,
     /// Another view of each image, as `views`, where the strategy [wants](Strategy::wants_second_views) them.
     pub second: Option<&'a Tensor>,
+}
+
+impl StepBatch<'_> {
+    /// t, for a strategy that learns from a teacher.
+    ///
+    /// # Errors
+    /// `InvalidArgument` where there is none.
+    pub fn taught(&self) -> Result<&Tensor> {
+        self.target
+            .ok_or_else(|| Error::invalid("a step without a teacher's rows, for a method that learns from a teacher"))
+    }
+}
+
+/// The small views of a batch's images.
+pub struct Small<'a> {
+    /// One for each small view of an image, of the same images in the same order.
+    pub views: Vec<StepBatch<'a>>,
+    /// Theirs.
+    pub queue: &'a mut Queue,
 }
 
 /// What a step computed, all of it unread and without a gradient.
@@ -54,11 +76,11 @@ pub struct Step {
     pub loss: Tensor,
     /// s, (B,C), as it was before the update.
     pub embedding: Tensor,
-    /// t, (B,C).
-    pub target: Tensor,
+    /// What goes into the queue, (B,C): t, or what stands for it; none where there is no such thing.
+    pub target: Option<Tensor>,
 }
 
-/// One step on `batch`. Reading the loss waits for the device.
+/// One step on `batch` and, where there are some, on its images' `small` views. Reading the loss waits for the device.
 ///
 /// On an error before the update the weights are as they were, and no gradient stays behind.
 ///
@@ -66,6 +88,7 @@ pub struct Step {
 /// Those of the strategy; `OutOfMemory` or `Torch` from libtorch.
 pub fn distill(
     batch: &StepBatch<'_>,
+    small: Option<Small<'_>>,
     student: &Network,
     queue: &mut Queue,
     optimiser: &mut Sgd,
@@ -73,13 +96,16 @@ pub fn distill(
     settings: &StepSettings,
 ) -> Result<Step> {
     let result = caught(|| {
-        let goal = {
-            let _no_grad = tch::no_grad_guard();
-            strategy.goal(batch, queue, settings)?
-        };
-        let pieces = settings.pieces.max(strategy.pieces(batch.views.size()[0]));
-        let in_pieces = StepSettings { pieces, ..*settings };
-        let out = accumulate(batch, &goal, student, queue, strategy, &in_pieces)?;
+        let (mut out, goal) = accumulate(batch, student, queue, strategy, settings, 1.0)?;
+        if let Some(small) = &small {
+            let weight = 1.0 / small.views.len() as f64;
+            for (number, view) in (1u64..).zip(&small.views) {
+                let noise = settings.noise.wrapping_add(number.wrapping_mul(0x8cb9_2ba7_2f3d_8dd7));
+                let settings = StepSettings { noise, ..*settings };
+                let (step, _) = accumulate(view, student, small.queue, strategy, &settings, weight)?;
+                out.loss = out.loss.f_add(&step.loss)?;
+            }
+        }
         if settings.clip_norm > 0.0 {
             let _norm = optimiser.clip_gradients(settings.clip_norm)?; // unread, so that nothing waits
         }
@@ -92,39 +118,58 @@ pub fn distill(
         // adds nothing.
         let _ = optimiser.drop_gradients();
     })?;
-    queue.push(&step.target)?;
+    if let Some(target) = &step.target {
+        queue.push(target)?;
+    }
+    if let Some(Small { views, queue }) = small
+        && let Some(target) = views.first().and_then(|first| first.target)
+    {
+        queue.push(target)?;
+    }
     Ok(step)
 }
 
-/// Adds up the gradients of all pieces; gives the batch's loss and rows. Every piece sees the same queue and its rows of `goal`.
+/// Adds up the gradients of all pieces, times `weight`; gives the batch's loss, times that, and rows, and what they were to learn. Every
+/// piece sees the same queue and its rows of the goal.
 fn accumulate(
     batch: &StepBatch<'_>,
-    goal: &[Tensor],
     student: &Network,
     queue: &Queue,
     strategy: &dyn Strategy,
     settings: &StepSettings,
-) -> Result<Step> {
-    let rows = batch.views.size()[0];
-    let target = batch.target.shallow_clone();
-    let length = (rows as u64).div_ceil(settings.pieces.max(1)).max(1) as i64;
+    weight: f64,
+) -> Result<(Step, Vec<Tensor>)> {
+    let goal = {
+        let _no_grad = tch::no_grad_guard();
+        strategy.goal(batch, queue, settings)?
+    };
+    let joined = match (strategy.joins_views(), batch.second) {
+        (true, Some(second)) => Some(Tensor::f_cat(&[batch.views, second], 0)?),
+        _ => None,
+    };
+    let views = joined.as_ref().unwrap_or(batch.views);
+    let rows = views.size()[0];
+    let target = strategy.enqueued(batch, &goal);
+    let pieces = settings.pieces.max(strategy.pieces(rows));
+    let length = (rows as u64).div_ceil(pieces.max(1)).max(1) as i64;
     if length >= rows {
-        let (loss, embedding) = forward_backward(batch.views, goal, student, queue, strategy, settings, 1.0)?;
-        return Ok(Step { loss, embedding, target });
+        let (loss, embedding) = forward_backward(views, &goal, student, queue, strategy, settings, weight)?;
+        return Ok((Step { loss, embedding, target }, goal));
     }
     let (mut losses, mut embeddings) = (Vec::new(), Vec::new());
     for (number, start) in (0..rows).step_by(length as usize).enumerate() {
         let of_piece = |rows_of: &Tensor| rows_of.f_narrow(0, start, length.min(rows - start));
-        let views = of_piece(batch.views)?;
-        let goal = goal.iter().map(of_piece).collect::<std::result::Result<Vec<_>, _>>()?;
-        let share = views.size()[0] as f64 / rows as f64;
+        let views = of_piece(views)?;
+        let of_goal = goal.iter().map(of_piece).collect::<std::result::Result<Vec<_>, _>>()?;
+        let share = weight * views.size()[0] as f64 / rows as f64;
         let noise = settings.noise.wrapping_add((number as u64).wrapping_mul(0xd1b5_4a32_d192_ed03));
         let settings = StepSettings { noise, ..*settings };
-        let (loss, embedding) = forward_backward(&views, &goal, student, queue, strategy, &settings, share)?;
+        let (loss, embedding) = forward_backward(&views, &of_goal, student, queue, strategy, &settings, share)?;
         losses.push(loss);
         embeddings.push(embedding);
     }
-    Ok(Step { loss: Tensor::f_stack(&losses, 0)?.f_sum(None)?, embedding: Tensor::f_cat(&embeddings, 0)?, target })
+    let (loss, embedding) = (Tensor::f_stack(&losses, 0)?.f_sum(None)?, Tensor::f_cat(&embeddings, 0)?);
+    Ok((Step { loss, embedding, target }, goal))
 }
 
 /// One forward and backward pass; loss and gradient are multiplied by `share`. Gives the loss and s (b,C), without a gradient.
@@ -186,9 +231,9 @@ mod tests {
             clip_norm,
         };
         let target = Teacher::new(network(2)).unwrap().embed(&images).unwrap();
-        let batch = StepBatch { views: &images, target: &target, images: None, second: None };
+        let batch = StepBatch { views: &images, target: Some(&target), images: None, second: None };
         let mut seed = Seed { temperatures: Temperatures::default() };
-        let loss = distill(&batch, &student, &mut queue, &mut optimiser, &mut seed, &settings).unwrap().loss;
+        let loss = distill(&batch, None, &student, &mut queue, &mut optimiser, &mut seed, &settings).unwrap().loss;
         // lr 1 and no weight decay: the change is the gradient.
         let changes = student.parameters().into_iter().zip(before).map(|((_, p), old)| old - p.detach()).collect();
         (loss.double_value(&[]), changes, queue.rows().copy())

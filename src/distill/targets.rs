@@ -22,9 +22,19 @@ pub enum Targets {
     Bank(Arc<Bank>),
     /// Every view of an image has the image's own embedding, made elsewhere.
     Images(Arc<ImageTargets>),
+    /// There is no teacher: the student learns from its own views, to rows of `dim`.
+    Own {
+        /// C; 0: the student's.
+        dim: i64,
+    },
 }
 
 impl Targets {
+    /// Whether there is a teacher, or what stands for one.
+    pub fn has_teacher(&self) -> bool {
+        !matches!(self, Targets::Own { .. })
+    }
+
     /// C.
     pub fn dim(&self) -> i64 {
         match self {
@@ -32,6 +42,7 @@ impl Targets {
             // At most 65,536, checked when the bank was opened.
             Targets::Bank(bank) => bank.header().dim as i64,
             Targets::Images(images) => images.dim(),
+            Targets::Own { dim } => *dim,
         }
     }
 
@@ -39,7 +50,7 @@ impl Targets {
     pub fn device(&self) -> Option<Device> {
         match self {
             Targets::Teacher(teacher) => Some(teacher.device()),
-            Targets::Bank(_) | Targets::Images(_) => None,
+            Targets::Bank(_) | Targets::Images(_) | Targets::Own { .. } => None,
         }
     }
 
@@ -69,6 +80,7 @@ impl Targets {
                 bank.targets(&batch.slots, &batch.indices)?
             }
             Targets::Images(images) => images.targets(&batch.ok_or_else(no_batch)?.indices)?,
+            Targets::Own { .. } => return Err(no_teacher()),
         };
         unit_rows(&torch::copy_to(&stored, views.device())?.f_to_kind(Kind::Float)?)
     }
@@ -82,6 +94,7 @@ impl Targets {
         let rows = match self {
             Targets::Teacher(teacher) => return teacher.embed_named(images, Some(precision), names),
             Targets::Images(targets) => targets.targets(numbers)?,
+            Targets::Own { .. } => return Err(no_teacher()),
             Targets::Bank(bank) => {
                 let mut views = Vec::new();
                 for view in 0..bank.header().views.count {
@@ -100,6 +113,7 @@ impl Targets {
             Targets::Teacher(teacher) => format!("teacher ({})", teacher.name()),
             Targets::Bank(bank) => format!("bank's teacher ({})", bank.header().teacher.architecture),
             Targets::Images(_) => "table of embeddings".to_owned(),
+            Targets::Own { .. } => "student itself".to_owned(),
         }
     }
 
@@ -112,8 +126,13 @@ impl Targets {
                 Ok(format!("bank of {} in {}", teacher.identity, teacher.precision))
             }
             Targets::Images(images) => Ok(images.identity().to_owned()),
+            Targets::Own { .. } => Ok("none".to_owned()),
         }
     }
+}
+
+fn no_teacher() -> Error {
+    Error::invalid("there is no teacher to ask: the student learns from its own views")
 }
 
 /// How a step asks its teacher.

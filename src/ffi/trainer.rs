@@ -17,6 +17,7 @@ use super::queue::seed_queue;
 use super::student::seed_student;
 use super::teacher::seed_teacher;
 use crate::data::frame::CLAMPED;
+use crate::distill::Targets;
 use crate::train::probe::Looks;
 use crate::train::{Distillation, Outcome, Progress};
 
@@ -109,11 +110,13 @@ pub type seed_progress_callback =
 pub struct seed_trainer(Guarded<Distillation>);
 handle!(seed_trainer, Distillation, |run| run.warnings());
 
-/// Makes a run that distils `teacher` into `student`. `queue` NULL: a new one of "queue_capacity". `dataset` NULL: the
+/// Makes a run that distils `teacher` into `student` by "method". `teacher` NULL: a method that needs none ("moco_v2", "simclr"), by which
+/// the student becomes a teacher for another run (seed_teacher_load of its file). `queue` NULL: a new one of "queue_capacity". `dataset` NULL: the
 /// application brings its own batches by seed_trainer_step, and "steps" must be set; a stored teacher (seed_teacher_from_bank,
 /// seed_teacher_from_embeddings) knows the images of a data set only, so it needs one. The caller frees the trainer.
 ///
-/// Errors: SEED_ERROR_MISMATCH when the widths of the embeddings or the devices differ; for a stored teacher, with the reason, when
+/// Errors: SEED_ERROR_INVALID_ARGUMENT for a method that learns from a teacher without one, or the reverse; SEED_ERROR_MISMATCH when the widths
+/// of the embeddings or the devices differ; for a stored teacher, with the reason, when
 /// the bank is stale or not finished, or images have no row, listing their names.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_trainer_new(
@@ -129,11 +132,14 @@ pub unsafe extern "C" fn seed_trainer_new(
         let config = with(config, |config| Ok(config.clone()))?;
         let (student, provenance) =
             with(student, |student| Ok((Arc::clone(&student.network), Arc::clone(&student.provenance))))?;
-        let teacher = with(teacher, |teacher| Ok(teacher.clone()))?;
+        let teacher = if teacher.is_null() { None } else { Some(with(teacher, |teacher| Ok(teacher.clone()))?) };
         let queue = if queue.is_null() { None } else { Some(with(queue, |queue| Ok(Arc::clone(queue)))?) };
         let dataset = if dataset.is_null() { None } else { Some(with(dataset, |dataset| Ok(Arc::clone(dataset)))?) };
         put_new(out, || {
-            let targets = teacher.targets(dataset.as_deref())?;
+            let targets = match teacher {
+                Some(teacher) => teacher.targets(dataset.as_deref())?,
+                None => Targets::Own { dim: 0 },
+            };
             Ok(Distillation::new(config, student, targets, queue, dataset)?.recorded_in(provenance))
         })
     })

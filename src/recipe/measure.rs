@@ -97,8 +97,8 @@ pub(super) fn cost(
         let mut seed = Seed {
             temperatures: Temperatures { student: config.temperature_student, teacher: config.temperature_teacher },
         };
-        let shown = StepBatch { views: &views, target: &targets, images: None, second: None };
-        let _step = distill(&shown, student, &mut queue, &mut optimiser, &mut seed, &settings)?;
+        let shown = StepBatch { views: &views, target: Some(&targets), images: None, second: None };
+        let _step = distill(&shown, None, student, &mut queue, &mut optimiser, &mut seed, &settings)?;
         wait(device)
     };
     let of_student = repeat(seconds, step)? / batch as f64;

@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::data::Dataset;
 use crate::distill::{ImageTargets, Targets};
 use crate::model::{Mode, Network};
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Whether `student` learns from `targets` on `device`, from images as `config` has them.
 pub(super) fn check_student(student: &Network, targets: &Targets, config: &Config, device: Device) -> Result<()> {
@@ -29,12 +29,37 @@ pub(super) fn check_student(student: &Network, targets: &Targets, config: &Confi
     }
     let (height, width) = (i64::from(config.view.height), i64::from(config.view.width));
     student.architecture().check_size(config.batch_size as i64, height, width, Mode::Eval)?;
+    let small = config.small.view(&config.view);
+    let (small_height, small_width) = (i64::from(small.height), i64::from(small.width));
+    if config.small.count > 0 {
+        student
+            .architecture()
+            .check_size(config.batch_size as i64, small_height, small_width, Mode::Eval)
+            .map_err(|error| error.context("small views"))?;
+    }
     if let Targets::Teacher(teacher) = targets
         && let Ok(architecture) = teacher.architecture()
     {
-        architecture.check_size(1, height, width, Mode::Eval).map_err(|error| error.context("the teacher"))?;
+        let check = |height, width| architecture.check_size(1, height, width, Mode::Eval);
+        check(height, width).map_err(|error| error.context("the teacher"))?;
+        if config.small.count > 0 {
+            check(small_height, small_width).map_err(|error| error.context("the teacher, of small views"))?;
+        }
     }
     Ok(())
+}
+
+/// Whether the run's targets know small views, where it has some.
+pub(super) fn check_small(targets: &Targets, config: &Config) -> Result<()> {
+    let why = match targets {
+        _ if config.small.count == 0 => return Ok(()),
+        Targets::Bank(_) => "a bank holds the large view of each image only: give the run the teacher itself",
+        Targets::Teacher(_) | Targets::Images(_) | Targets::Own { .. } => return Ok(()),
+    };
+    Err(Error::new(
+        ErrorKind::Unsupported,
+        format!("small.count is {}, but {why}, or set small.count to 0", config.small.count),
+    ))
 }
 
 fn check_widths(student: &Network, targets: &Targets) -> Result<()> {

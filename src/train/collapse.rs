@@ -33,12 +33,12 @@ pub(super) struct Collapse {
 }
 
 impl Collapse {
-    /// What to tell of a reported step by its `embedding` s and `target` t, both (B,C), if anything: once, and once more at the `end`
+    /// What to tell of a reported step by its `embedding` s and the teacher's `target` t, both (B,C), if anything: once, and once more at the `end`
     /// of the run. Waits for the device.
     pub fn look(
         &mut self,
         embedding: &Tensor,
-        target: &Tensor,
+        target: Option<&Tensor>,
         step: u64,
         end: bool,
         config: &Config,
@@ -46,7 +46,8 @@ impl Collapse {
         if embedding.size()[0] < 2 {
             return Ok(None);
         }
-        let (student, teacher) = (cosine(embedding)?, cosine(target)?);
+        // Without a teacher, images that lie in all directions are the measure.
+        let (student, teacher) = (cosine(embedding)?, target.map_or(Ok(0.0), cosine)?);
         log::debug!("step {step}: mean cosine of two images {student:.6}, of their targets {teacher:.6}");
         if 1.0 - student >= SHARE * (1.0 - teacher) {
             (self.reports, self.told) = (0, false);
@@ -99,7 +100,7 @@ mod tests {
     fn it_is_told_after_two_reports_and_at_the_end_by_the_teachers_measure() {
         let mut collapse = Collapse::default();
         let mut look = |student: f32, teacher: f32, end| {
-            collapse.look(&rows(student), &rows(teacher), 7, end, &Config::default()).unwrap()
+            collapse.look(&rows(student), Some(&rows(teacher)), 7, end, &Config::default()).unwrap()
         };
         assert_eq!(look(0.001, 0.5, false), None);
         assert_eq!(look(0.5, 0.5, false), None, "random weights may begin so");

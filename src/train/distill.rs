@@ -8,7 +8,7 @@ use tch::{Device, Kind, Tensor};
 use super::bank::check_bank;
 use super::board::Board;
 use super::cancel::CancelToken;
-use super::checks::{check_images, check_student, total_steps};
+use super::checks::{check_images, check_small, check_student, total_steps};
 use super::looking::Looking;
 use super::losses::Losses;
 use super::pace::{Pace, paced};
@@ -17,11 +17,11 @@ use super::progress::{Control, Lap, Progress};
 use super::record::Record;
 use super::run::{At, Course, Method, Outcome, run};
 use super::shared::{SharedNetwork, SharedQueue, lock, with_lock};
-use super::strategies::{Ground, strategy};
-use crate::config::{BATCH_NORMS, Config, to_usize};
-use crate::data::{Batch, Dataset, Frame, Loader, Sampling};
+use super::strategies::{Ground, needs, strategy};
+use crate::config::{BATCH_NORMS, Config, OPTIMISERS, to_usize};
+use crate::data::{Batch, Dataset, Frame, Loader, Sampling, ViewConfig};
 use crate::distill::queue::Queue;
-use crate::distill::step::{StepBatch, StepSettings, distill};
+use crate::distill::step::{Small, StepBatch, StepSettings, distill};
 use crate::distill::views::upload;
 use crate::distill::{Asking, Strategy, Targets};
 use crate::finite::Names;
@@ -30,7 +30,10 @@ use crate::optim::{Cosine, Sgd};
 use crate::warnings::Warnings;
 use crate::{Error, Result, device};
 
-/// One distillation run: what it works on, and how far it is.
+/// Width of the embedding of a student that learns without a teacher, where nothing else is said (MoCo's and SimCLR's).
+const OWN_WIDTH: i64 = 128;
+
+/// One run: what it works on, and how far it is.
 pub struct Distillation {
     pub(super) config: Config,
     pub(super) device: Device,
@@ -38,6 +41,8 @@ pub struct Distillation {
     pub(super) targets: Targets,
     pub(super) student: SharedNetwork,
     pub(super) queue: SharedQueue,
+    // Of the small views, where there are some.
+    pub(super) small_queue: Option<Queue>,
     pub(super) optimiser: Sgd,
     pub(super) dataset: Option<Arc<Dataset>>,
     pub(super) strategy: Box<dyn Strategy>,
@@ -68,8 +73,10 @@ impl Distillation {
         queue: Option<SharedQueue>,
         dataset: Option<Arc<Dataset>>,
     ) -> Result<Self> {
-        let targets = targets.into();
+        let mut targets = targets.into();
         config.validate()?;
+        let needs = needs(&config, targets.has_teacher())?;
+        check_small(&targets, &config)?;
         if let Targets::Images(images) = &targets {
             check_images(images, dataset.as_deref())?;
         }
@@ -78,7 +85,9 @@ impl Distillation {
         }
         let device = device::parse(&config.device)?;
         let precision = device::precision(&config.precision, device)?;
-        let probe = dataset.as_deref().and_then(|dataset| ProbeImages::choose(&config, dataset.len()));
+        // The probe compares with a teacher.
+        let probed = dataset.as_deref().filter(|_| needs.teacher);
+        let probe = probed.and_then(|dataset| ProbeImages::choose(&config, dataset.len()));
         let learned = match (&probe, &dataset) {
             (Some(ProbeImages { learned: Some(learned), .. }), _) => learned.len(),
             (_, Some(dataset)) => dataset.len(),
@@ -86,8 +95,16 @@ impl Distillation {
         };
         let total = total_steps(&config, dataset.is_some().then_some(learned))?;
         let (optimiser, strategy) = with_lock(&student, |student| {
-            if config.embedding_dim == 0 && student.head() == Head::None {
-                let head = Head::Projection { hidden: to_i64(config.projection_hidden)?, dim: targets.dim() };
+            let headless = config.embedding_dim == 0 && student.head() == Head::None;
+            if let Targets::Own { dim } = &mut targets {
+                *dim = if headless { OWN_WIDTH } else { student.output_dim() };
+            }
+            if headless {
+                let (hidden, dim) = (to_i64(config.projection_hidden)?, targets.dim());
+                let head = match needs.normed_head {
+                    true => Head::NormedProjection { hidden, dim },
+                    false => Head::Projection { hidden, dim },
+                };
                 student.replace_head(head, config.seed)?;
             }
             check_student(student, &targets, &config, device)?;
@@ -96,7 +113,11 @@ impl Distillation {
                 Ground { config: &config, images: dataset.as_ref().map(|dataset| dataset.len()), learned, student };
             let strategy = strategy(&ground)?;
             let parameters = student.parameters().into_iter().chain(strategy.parameters()).collect();
-            Ok((Sgd::new(parameters, config.momentum, config.weight_decay)?, strategy))
+            let optimiser = match config.optimiser == OPTIMISERS[1] {
+                true => Sgd::lars(parameters, config.momentum, config.weight_decay)?,
+                false => Sgd::new(parameters, config.momentum, config.weight_decay)?,
+            };
+            Ok((optimiser, strategy))
         })?;
         let width = targets.dim();
         let fresh_queue = queue.is_none();
@@ -104,10 +125,15 @@ impl Distillation {
             Some(queue) => queue,
             None => Arc::new(Mutex::new(Queue::new(to_i64(config.queue_capacity)?, width, config.seed, device)?)),
         };
+        let small_queue = match config.small.count {
+            0 => None,
+            // Other noise than the large views'.
+            _ => Some(Queue::new(to_i64(config.queue_capacity)?, width, config.seed.wrapping_add(1), device)?),
+        };
         with_lock(&queue, |queue| {
             if queue.width() != width {
                 return Err(Error::mismatch(format!(
-                    "the queue holds embeddings of {}, the teacher gives {width}",
+                    "the queue holds embeddings of {}, the run's are of {width}",
                     queue.width()
                 )));
             }
@@ -117,7 +143,14 @@ impl Distillation {
             dataset.set_cache_bytes(usize::try_from(config.cache_mib).unwrap_or(usize::MAX).saturating_mul(1 << 20));
         }
         let base = config.learning_rate * config.batch_size as f64 / 256.0;
-        let schedule = Cosine { base, warmup: config.warmup_steps, total };
+        let warmup = match config.warmup_steps {
+            0 if !config.chosen.contains("warmup_steps") => {
+                let images = needs.warmup_epochs.saturating_mul(learned as u64);
+                (images / config.batch_size).min(total / 10)
+            }
+            steps => steps,
+        };
+        let schedule = Cosine { base, warmup, total };
         let record = None;
         let step = 0;
         Ok(Self {
@@ -127,6 +160,7 @@ impl Distillation {
             targets,
             student,
             queue,
+            small_queue,
             optimiser,
             dataset,
             strategy,
@@ -197,7 +231,7 @@ impl Distillation {
         })?;
         let images = to_usize(self.config.batch_size)?;
         let sampling = Sampling {
-            recipes: vec![self.config.view.clone(); if self.strategy.wants_second_views() { 2 } else { 1 }],
+            recipes: self.recipes()?,
             seed: self.config.seed,
             repeated: self.config.view_count,
             kept: self.looking.learned(),
@@ -261,17 +295,11 @@ impl Distillation {
         if frames.is_empty() {
             return Err(Error::invalid("a step takes at least one image, found none"));
         }
-        let batch = Batch::of_frames(frames, &self.config.view, self.config.seed, self.step)?;
-        let images = upload(&batch.views[0], &self.config.view, self.device)?;
-        let second = match self.strategy.wants_second_views() {
-            // A seed that no run has: they are below 2^63.
-            true => Some(Batch::of_frames(frames, &self.config.view, !self.config.seed, self.step)?),
-            false => None,
-        };
-        let second = second.map(|second| upload(&second.views[0], &self.config.view, self.device)).transpose()?;
+        let batch = Batch::of_frames(frames, &self.recipes()?, self.config.seed, self.step)?;
+        let images = self.upload(&batch)?;
         self.board.open(&self.config.tensorboard_folder, self.step + 1)?;
         let at = At::new(self.step, &self.schedule, self.config.seed);
-        self.distill_once((&images, second.as_ref()), None, at, &|row| format!("image {row} of the step"))?;
+        self.distill_once(&images, None, at, &|row| format!("image {row} of the step"))?;
         let loss = self.read_loss()?;
         self.note(Some(loss))?;
         let learning_rate = self.schedule.learning_rate(self.step - 1);
@@ -279,18 +307,33 @@ impl Distillation {
         Ok(loss)
     }
 
-    /// One step on `images` (B,C,H,W), normalised float32 on the run's device, with second views of them where the strategy wants them.
-    /// They are `batch` of the data set or none of it. Errors call image i by the name that `names` gives.
-    fn distill_once(
-        &mut self,
-        (images, second): (&Tensor, Option<&Tensor>),
-        batch: Option<&Batch>,
-        at: At,
-        names: Names,
-    ) -> Result<()> {
+    /// What the views of an image are drawn from, one of a batch after the other: the large ones, then the small ones.
+    fn recipes(&self) -> Result<Vec<ViewConfig>> {
+        let large = if self.strategy.wants_second_views() { 2 } else { 1 };
+        let mut recipes = vec![self.config.view.clone(); large];
+        recipes.resize(large + to_usize(self.config.small.count)?, self.config.small.view(&self.config.view));
+        Ok(recipes)
+    }
+
+    /// The views of a batch, each (B,C,H,W), channels-last, on the run's device.
+    fn upload(&self, batch: &Batch) -> Result<Vec<Tensor>> {
+        let recipes = self.recipes()?;
+        batch.views.iter().zip(&recipes).map(|(views, recipe)| upload(views, recipe, self.device)).collect()
+    }
+
+    /// One step on `images`, the views of one batch, each (B,C,H,W), normalised float32 on the run's device. They are `batch` of the data
+    /// set or none of it. Errors call image i by the name that `names` gives.
+    fn distill_once(&mut self, images: &[Tensor], batch: Option<&Batch>, at: At, names: Names) -> Result<()> {
+        let (large, small) = images.split_at(images.len().saturating_sub(to_usize(self.config.small.count)?));
+        let views = large.first().ok_or_else(|| Error::invalid("a batch has no views"))?;
         let pieces = self.config.accumulation_steps;
         let asking = Asking { precision: self.precision, pieces, names };
-        let target = self.targets.of_step(images, batch, &self.config.view, &asking)?;
+        let of_teacher = |views: &Tensor| match self.targets.has_teacher() {
+            true => self.targets.of_step(views, batch, &self.config.view, &asking).map(Some),
+            false => Ok(None),
+        };
+        let target = of_teacher(views)?;
+        let of_small = small.iter().map(of_teacher).collect::<Result<Vec<_>>>()?;
         let settings = StepSettings {
             precision: self.precision,
             learning_rate: at.learning_rate,
@@ -302,11 +345,20 @@ impl Distillation {
         let student = lock(&self.student)?;
         let mut queue = lock(&self.queue)?;
         let numbers = batch.map(|batch| batch.indices.as_slice());
-        let shown = StepBatch { views: images, target: &target, images: numbers, second };
+        let small = self.small_queue.as_mut().map(|queue| {
+            let views = small.iter().zip(&of_small).map(|(views, target)| StepBatch {
+                views,
+                target: target.as_ref(),
+                images: numbers,
+                second: None,
+            });
+            Small { views: views.collect(), queue }
+        });
         let strategy = &mut *self.strategy;
-        let step = distill(&shown, &student, &mut queue, &mut self.optimiser, strategy, &settings)?;
+        let shown = StepBatch { views, target: target.as_ref(), images: numbers, second: large.get(1) };
+        let step = distill(&shown, small, &student, &mut queue, &mut self.optimiser, strategy, &settings)?;
         self.step += 1;
-        self.losses.push(step, names)
+        self.losses.push(step, target.is_some(), names)
     }
 }
 
@@ -315,14 +367,13 @@ impl Method for Distillation {
     type Report = Progress;
 
     fn step(&mut self, batch: &Batch, at: At) -> Result<()> {
-        let images = upload(&batch.views[0], &self.config.view, self.device)?; // (B,C,H,W), channels-last
-        let second = batch.views.get(1).map(|views| upload(views, &self.config.view, self.device)).transpose()?;
+        let images = self.upload(batch)?;
         let dataset = self.dataset.clone();
         let names = |row: usize| match &dataset {
             Some(dataset) => dataset.title(batch.indices[row]),
             None => format!("image {row} of the step"),
         };
-        self.distill_once((&images, second.as_ref()), Some(batch), at, &names)
+        self.distill_once(&images, Some(batch), at, &names)
     }
 
     fn look(&mut self) -> Result<()> {

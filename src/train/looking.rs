@@ -190,7 +190,10 @@ impl Distillation {
 
     /// Puts the teacher's embeddings of the data set into a queue that is still noise. A cancelled call leaves it as it is.
     pub(super) fn fill_queue(&mut self, dataset: &Dataset, pace: &Pace<'_>) -> Result<()> {
-        let wanted = self.fresh_queue && self.step == 0 && self.config.queue_fill == QUEUE_FILLS[0];
+        let wanted = self.fresh_queue
+            && self.step == 0
+            && self.targets.has_teacher()
+            && self.config.queue_fill == QUEUE_FILLS[0];
         if !wanted {
             self.fresh_queue = false;
             return Ok(());

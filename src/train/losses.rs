@@ -16,17 +16,19 @@ pub(super) struct Losses {
     /// Each step's loss, 0-dim.
     pub unread: Vec<Tensor>,
     targets: UnreadTargets,
-    /// The embeddings and targets (B,C) of the last step.
-    last: Option<(Tensor, Tensor)>,
+    /// The embeddings (B,C) of the last step, and the teacher's where there is one.
+    last: Option<(Tensor, Option<Tensor>)>,
     collapse: Collapse,
 }
 
 impl Losses {
-    /// Keeps what a step gave; `names` says which image a row is of.
-    pub fn push(&mut self, step: Step, names: Names) -> Result<()> {
-        self.targets.push(&step.target, names)?;
+    /// Keeps what a step gave; `names` says which image a row is of, and `has_teacher` whether its target is a teacher's.
+    pub fn push(&mut self, step: Step, has_teacher: bool, names: Names) -> Result<()> {
+        if let (true, Some(target)) = (has_teacher, &step.target) {
+            self.targets.push(target, names)?;
+        }
         self.unread.push(step.loss);
-        self.last = Some((step.embedding, step.target));
+        self.last = Some((step.embedding, step.target.filter(|_| has_teacher)));
         Ok(())
     }
 }
@@ -39,7 +41,9 @@ impl Distillation {
         self.losses.targets.clear();
         if let Some((embedding, target)) = self.losses.last.take() {
             let end = self.step == self.total_steps();
-            if let Some(warning) = self.losses.collapse.look(&embedding, &target, self.step, end, &self.config)? {
+            if let Some(warning) =
+                self.losses.collapse.look(&embedding, target.as_ref(), self.step, end, &self.config)?
+            {
                 self.warnings.add(warning);
             }
         }

@@ -87,5 +87,6 @@ fn teacher_of(targets: &Targets) -> Result<Value> {
             })
         }
         Targets::Images(_) => json!({ "identity": targets.identity()? }),
+        Targets::Own { .. } => Value::Null,
     })
 }

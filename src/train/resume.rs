@@ -10,8 +10,8 @@ use super::board::Board;
 use super::distill::Distillation;
 use super::shared::{lock, with_lock};
 use crate::checkpoint::{self, Contents, Manifest, format};
-use crate::config::{BATCH_NORMS, METHODS, MethodsConfig, ProbeConfig, QUEUE_FILLS};
-use crate::distill::queue::QueueSnapshot;
+use crate::config::{BATCH_NORMS, METHODS, MethodsConfig, OPTIMISERS, ProbeConfig, QUEUE_FILLS, SmallConfig};
+use crate::distill::queue::{Queue, QueueSnapshot};
 use crate::model::weights::{HostTensor, StateDict};
 use crate::model::{Load, Network};
 use crate::{Error, ErrorKind, Result};
@@ -22,6 +22,7 @@ const STUDENT: &str = "student";
 const OPTIMISER: &str = "optimiser";
 const QUEUE: &str = "queue";
 const BEST: &str = "best";
+const SMALL_QUEUE: &str = "queue_of_small_views";
 
 /// Where and how fast a run works may change between nights, not what it computes.
 pub(super) const FREE_SETTINGS: [&str; 12] = [
@@ -45,7 +46,9 @@ fn before_the_key(key: &str) -> Value {
     match key {
         "batch_norm" => json!(BATCH_NORMS[0]),
         "method" => json!(METHODS[0]),
+        "optimiser" => json!(OPTIMISERS[0]),
         "methods" => json!(MethodsConfig::default()),
+        "small" => json!(SmallConfig::default()),
         "queue_fill" => json!(QUEUE_FILLS[1]),
         "probe" => json!(ProbeConfig { images: 0, ..ProbeConfig::default() }),
         _ => Value::Null,
@@ -120,6 +123,9 @@ impl Distillation {
             parts.insert(BEST.to_owned(), best.clone());
         }
         parts.extend(self.strategy.parts()?);
+        if let Some(queue) = &self.small_queue {
+            parts.insert(SMALL_QUEUE.to_owned(), queue.snapshot()?.to_state()?);
+        }
         Ok(parts)
     }
 
@@ -132,18 +138,29 @@ impl Distillation {
         let part = |name: &str| contents.part(name).map_err(|error| error.context(path.display()));
         let (weights, velocities) = (part(STUDENT)?, part(OPTIMISER)?);
         let snapshot = QueueSnapshot::from_state(part(QUEUE)?)?;
+        let of_small = match &self.small_queue {
+            Some(_) => Some(QueueSnapshot::from_state(part(SMALL_QUEUE)?)?),
+            None => None,
+        };
         let velocity = |name: &str| velocities.tensors.get(name).map(HostTensor::to_tensor).transpose();
         let (optimiser, strategy) = (&mut self.optimiser, &mut self.strategy);
+        let small_before = self.small_queue.as_ref().map(Queue::snapshot).transpose()?;
+        let small_queue = &mut self.small_queue;
+        let mut restore_small = |snapshot: &Option<QueueSnapshot>| match (&mut *small_queue, snapshot) {
+            (Some(queue), Some(snapshot)) => queue.restore(snapshot),
+            _ => Ok(()),
+        };
         // The optimiser checks before it writes, and so do student, queue and strategy: a misfit leaves all as it was.
         with_lock(&self.student, |student| {
             with_lock(&self.queue, |queue| {
                 let before = (queue.snapshot()?, strategy.parts()?);
                 queue.restore(&snapshot)?;
-                let restored = strategy
-                    .restore(&contents.parts)
+                let restored = restore_small(&of_small)
+                    .and_then(|()| strategy.restore(&contents.parts))
                     .and_then(|()| student.load(weights, Load::Everything))
                     .and_then(|_| optimiser.restore(manifest.optimiser_steps, velocity));
                 if restored.is_err() {
+                    restore_small(&small_before)?;
                     queue.restore(&before.0)?;
                     strategy.restore(&before.1)?;
                 }

@@ -8,11 +8,30 @@ use crate::config::Config;
 use crate::data::Dataset;
 use crate::distill::Temperatures;
 use crate::distill::strategy::{
-    BinaryContrastive, KMeans, Known, L2, Moco, OnlineClustering, Seed, SeedMoco, Strategy,
+    BinaryContrastive, KMeans, Known, L2, Moco, MocoV2, OnlineClustering, Seed, SeedMoco, SimClr, Strategy,
 };
 use crate::model::Network;
 use crate::sys::memory::reserve;
 use crate::{Error, ErrorKind, Result};
+
+/// What a method learns from, known before anything of a run is made.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Needs {
+    /// Whether it has a teacher; without one the student learns from its own views.
+    pub teacher: bool,
+    /// Whether small views may be beside the large ones.
+    pub small_views: bool,
+    /// Whether the projection of a student that has none yet gets batch norm.
+    pub normed_head: bool,
+    /// Whether a step sees all of its batch at once, so that accumulation_steps must be 1.
+    pub whole_batch: bool,
+    /// Passes over the data set in which the learning rate rises, where warmup_steps is not set; at most a tenth of the run.
+    pub warmup_epochs: u64,
+}
+
+const TAUGHT: Needs =
+    Needs { teacher: true, small_views: true, normed_head: false, whole_batch: false, warmup_epochs: 0 };
+const ALONE: Needs = Needs { teacher: false, small_views: false, ..TAUGHT };
 
 /// What a strategy is made for.
 pub(super) struct Ground<'a> {
@@ -27,23 +46,61 @@ pub(super) struct Ground<'a> {
 
 type Make = fn(&Ground<'_>) -> Result<Box<dyn Strategy>>;
 
-const TABLE: [(&str, Make); 6] = [
-    ("seed", seed),
-    ("l2", |_| Ok(Box::new(L2))),
-    ("k_means", k_means),
-    ("online_clustering", online_clustering),
-    ("binary_contrastive", binary_contrastive),
-    ("seed_moco", seed_moco),
+static TABLE: [(&str, Needs, Make); 8] = [
+    ("seed", TAUGHT, seed),
+    ("l2", TAUGHT, |_| Ok(Box::new(L2))),
+    ("k_means", TAUGHT, k_means),
+    ("online_clustering", TAUGHT, online_clustering),
+    ("binary_contrastive", TAUGHT, binary_contrastive),
+    ("seed_moco", Needs { small_views: false, ..TAUGHT }, seed_moco),
+    ("moco_v2", ALONE, moco_v2),
+    ("simclr", Needs { normed_head: true, whole_batch: true, warmup_epochs: 10, ..ALONE }, |ground| {
+        Ok(Box::new(SimClr { temperature: ground.config.temperature_student }))
+    }),
 ];
+
+fn row(method: &str) -> Result<&'static (&'static str, Needs, Make)> {
+    let row = TABLE.iter().find(|(name, ..)| *name == method);
+    row.ok_or_else(|| Error::new(ErrorKind::Config, format!("there is no method \"{method}\"")))
+}
+
+/// What the configured method needs, where the run has it: a teacher or none, all of a batch at once.
+///
+/// # Errors
+/// `InvalidArgument` where it has not.
+pub(super) fn needs(config: &Config, has_teacher: bool) -> Result<Needs> {
+    let &(method, needs, _) = row(&config.method)?;
+    let alone = || TABLE.iter().filter(|(_, needs, _)| !needs.teacher).map(|(name, ..)| *name).collect::<Vec<_>>();
+    match (needs.teacher, has_teacher) {
+        (true, false) => Err(Error::invalid(format!(
+            "method {method} learns from a teacher, and there is none: give one, or set method to one that needs none ({})",
+            alone().join(", ")
+        ))),
+        (false, true) => Err(Error::invalid(format!(
+            "method {method} learns without a teacher, but one was given: leave it out, or set another method"
+        ))),
+        _ if needs.whole_batch && config.accumulation_steps > 1 => Err(Error::invalid(format!(
+            "method {method} compares all images of a batch, but accumulation_steps is {}: set it to 1, and a smaller batch_size where \
+             memory is short",
+            config.accumulation_steps
+        ))),
+        _ if config.small.count > 0 && !needs.small_views => Err(Error::new(
+            ErrorKind::Unsupported,
+            format!(
+                "small.count is {}, but method {method} has no small views: set small.count to 0",
+                config.small.count
+            ),
+        )),
+        _ => Ok(needs),
+    }
+}
 
 /// The strategy of a run.
 ///
 /// # Errors
 /// `InvalidArgument` where the run lacks what the strategy needs; `OutOfMemory` or `Torch` from libtorch.
 pub(super) fn strategy(ground: &Ground<'_>) -> Result<Box<dyn Strategy>> {
-    let method = &ground.config.method;
-    let row = TABLE.iter().find(|(name, _)| name == method);
-    let (_, make) = row.ok_or_else(|| Error::new(ErrorKind::Config, format!("there is no method \"{method}\"")))?;
+    let (_, _, make) = row(&ground.config.method)?;
     make(ground)
 }
 
@@ -59,7 +116,9 @@ fn seed_moco(ground: &Ground<'_>) -> Result<Box<dyn Strategy>> {
     let config = ground.config;
     let moco = match config.methods.moco_weight {
         0.0 => None,
-        weight => Some(Moco::new(weight, ground.student, config.queue_capacity as i64, config.seed)?),
+        weight => {
+            Some(Moco::new(weight, config.methods.momentum, ground.student, config.queue_capacity as i64, config.seed)?)
+        }
     };
     Ok(Box::new(SeedMoco { seed: seed_of(config), moco }))
 }
@@ -107,6 +166,11 @@ fn online_clustering(ground: &Ground<'_>) -> Result<Box<dyn Strategy>> {
     )?))
 }
 
+fn moco_v2(ground: &Ground<'_>) -> Result<Box<dyn Strategy>> {
+    let config = ground.config;
+    Ok(Box::new(MocoV2::new(ground.student, config.methods.momentum, config.temperature_student)?))
+}
+
 impl Distillation {
     /// Tells the strategy what the teacher says of the images that the run learns from, where it has yet to know. A cancelled call leaves
     /// it as it is.
@@ -152,6 +216,6 @@ mod tests {
 
     #[test]
     fn every_method_has_its_row() {
-        assert_eq!(TABLE.map(|(name, _)| name), METHODS);
+        assert_eq!(TABLE.map(|(name, ..)| name), METHODS);
     }
 }

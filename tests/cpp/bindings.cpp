@@ -270,6 +270,19 @@ void teachers(const seed::Config &config, const seed::Student &student, const se
     return false;
 #endif
   };
+  for (const char *method : {"moco_v2", "simclr"}) {
+    auto alone = TAKE(seed::Config::create({{"image_width", 32},
+                                            {"image_height", 32},
+                                            {"batch_size", 4},
+                                            {"steps", 2},
+                                            {"queue_capacity", 8},
+                                            {"workers", 1},
+                                            {"device", "cpu"},
+                                            {"method", method}}));
+    auto learner = TAKE(seed::Student::create("mobilenet_v3_small", alone));
+    auto without = TAKE(seed::Trainer::create(alone, learner, dataset));
+    CHECK(TAKE(without.run()) == seed::Outcome::Finished);
+  }
   seed::Trainer trainer(nullptr);
   {
     auto teacher =

@@ -109,8 +109,8 @@ fn frames_of_both_kinds_share_a_batch() {
 #[test]
 fn frames_of_the_application_take_the_same_way() {
     let frames: Vec<_> = (0..4).map(|i| (*dataset(true, true).load(i).unwrap()).clone()).collect();
-    let own = Batch::of_frames(&frames, &config("workers"), 3, 5).unwrap();
-    let crops = Batch::of_frames(&frames, &config("device"), 3, 5).unwrap();
+    let own = Batch::of_frames(&frames, &[config("workers")], 3, 5).unwrap();
+    let crops = Batch::of_frames(&frames, &[config("device")], 3, 5).unwrap();
     let views = device_views::finish(crops.views[0].crops.as_ref().unwrap(), &config("device"), Device::Cpu).unwrap();
     let expected = Tensor::from_slice(&own.views[0].pixels).view([4, 60, 80, 3]).permute([0, 3, 1, 2]);
     let pairs = levels(&views, &config("device")).into_iter().zip(levels(&expected, &config("device")));

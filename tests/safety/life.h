@@ -75,6 +75,9 @@ static inline void leave(struct household *home) {
 /* What the student of a life learns by. */
 static const char *life_method = "seed";
 
+/* Whether that needs no teacher. */
+static inline int life_is_alone(void) { return strcmp(life_method, "moco_v2") == 0 || strcmp(life_method, "simclr") == 0; }
+
 /* The settings of a life: 4 steps, saved after each. */
 static inline seed_error *life_config(const struct files *files, seed_config **out) {
   static const struct {
@@ -105,7 +108,8 @@ static inline seed_error *life_begin(const struct files *files, struct household
   TRY("student", seed_student_new("mobilenet_v3_small", home->config, &home->student));
   TRY("queue", seed_queue_new(10, DIM, 3, &home->queue));
   TRY("trainer",
-      seed_trainer_new(home->config, home->student, home->teacher, home->queue, home->dataset, &home->trainer));
+      seed_trainer_new(home->config, home->student, life_is_alone() ? NULL : home->teacher, home->queue, home->dataset,
+                       &home->trainer));
   if (error == NULL && access(manifest, F_OK) == 0)
     TRY("resume", seed_trainer_resume(home->trainer, files->checkpoint));
   else
@@ -131,6 +135,7 @@ static inline seed_error *life_end(const struct files *files, struct household *
   TRY("neighbours", seed_neighbours(fruit->vectors, IMAGES, DIM, 2, nearest, IMAGES * 2, &length));
   TRY("bank settings", seed_config_set_int(home->config, "view_count", 1));
   TRY("bank settings", seed_config_set_string(home->config, "checkpoint_path", ""));
+  if (life_is_alone()) TRY("bank settings", seed_config_set_string(home->config, "method", "seed"));
   TRY("fill the bank",
       seed_bank_fill(files->bank, home->config, home->teacher, home->dataset, 0, NULL, NULL, NULL, NULL));
   TRY("open the bank", seed_bank_open(files->bank, home->teacher, &home->bank));

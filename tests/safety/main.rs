@@ -186,6 +186,8 @@ fn every_fault_below_is_an_error_above() {
         ("online_clustering", "memory", 6),
         ("seed_moco", "torch", 8),
         ("seed_moco", "memory", 4),
+        ("moco_v2", "torch", 6),
+        ("simclr", "torch", 4),
         ("site", "torch", 10),
         ("site", "torch_memory", 4),
         ("site", "file", 12),

@@ -12,12 +12,14 @@ namespace LibSeed
         private readonly TrainerHandle handle;
 
         /// <summary>
-        /// Makes a run that distils the teacher into the student. Without a data set the application brings its own batches
+        /// Makes a run that distils the teacher into the student by "method". Without a teacher (null) it is a method that needs none
+        /// ("moco_v2", "simclr"), by which the student becomes a teacher for another run. Without a data set the application brings its own batches
         /// by <see cref="Step"/>, and "steps" must be set; a stored teacher (<see cref="Teacher.FromBank"/>,
         /// <see cref="Teacher.FromEmbeddings"/>) knows the images of a data set only, so it needs one. Without a queue a new one of
         /// "queue_capacity" is made.
         /// </summary>
         /// <exception cref="SeedException">
+        /// <see cref="ErrorCode.InvalidArgument"/> for a method that learns from a teacher without one, or the reverse;
         /// <see cref="ErrorCode.Mismatch"/> when the widths of the embeddings or the devices differ; for a stored teacher, with the
         /// reason, when the bank is stale or not finished, or images have no row, listing their names.
         /// </exception>
@@ -25,7 +27,7 @@ namespace LibSeed
         {
             var settings = Given.Object(config, nameof(config)).Handle;
             var learner = Given.Object(student, nameof(student)).Handle;
-            var master = Given.Object(teacher, nameof(teacher)).Handle;
+            var master = teacher == null ? TeacherHandle.None : teacher.Handle;
             var images = dataset == null ? DatasetHandle.None : dataset.Handle;
             var rows = queue == null ? QueueHandle.None : queue.Handle;
             handle = SeedHandle.Make<TrainerHandle>((out IntPtr result) =>

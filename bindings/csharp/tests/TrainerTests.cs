@@ -81,6 +81,26 @@ namespace LibSeed.Tests
         }
 
         [Test]
+        public static void StudentLearnsWithoutATeacher()
+        {
+            foreach (var method in new[] { "moco_v2", "simclr" })
+            {
+                using (var config = Fixtures.SmallConfig().Set("method", method))
+                using (var student = Fixtures.NewStudent(config))
+                using (var teacher = Fixtures.NewTeacher(config))
+                using (var frames = Fixtures.Frames())
+                using (var trainer = new Trainer(config, student, null, frames))
+                {
+                    Expect.Equal(Outcome.Finished, trainer.Run());
+                    Expect.Equal(6L, trainer.StepsMade);
+                    var loss = trainer.Step(Fixtures.Striped(3), Fixtures.Striped(4));
+                    Expect.True(loss > 0 && loss < 100, "a loss, found " + loss);
+                    Expect.Fails(ErrorCode.InvalidArgument, () => new Trainer(config, student, teacher, frames));
+                }
+            }
+        }
+
+        [Test]
         public static void WidthsMustFit()
         {
             using (var config = Fixtures.SmallConfig())
@@ -90,7 +110,7 @@ namespace LibSeed.Tests
             {
                 Expect.Equal(Fixtures.Dim, teacher.Dim);
                 Expect.Fails(ErrorCode.Mismatch, () => new Trainer(config, narrow, teacher, frames));
-                Expect.Throws<ArgumentNullException>(() => new Trainer(config, narrow, null, frames));
+                Expect.Fails(ErrorCode.InvalidArgument, () => new Trainer(config, narrow, null, frames));
                 Expect.Throws<ArgumentNullException>(() => new Trainer(null, narrow, teacher, frames));
                 Expect.Throws<ArgumentNullException>(() => new Trainer(config, null, teacher, frames));
                 Expect.Fails(ErrorCode.Io, () => Teacher.Load("/no/such/file", "resnet18", config));

@@ -14,8 +14,10 @@
 pub mod binary_contrastive;
 pub mod k_means;
 pub mod l2;
+pub mod moco;
 pub mod online_clustering;
 pub mod seed_moco;
+pub mod simclr;
 pub mod spherical_k_means;
 
 use std::collections::BTreeMap;
@@ -32,8 +34,10 @@ use crate::{Error, Result};
 pub use binary_contrastive::BinaryContrastive;
 pub use k_means::KMeans;
 pub use l2::L2;
+pub use moco::MocoV2;
 pub use online_clustering::OnlineClustering;
 pub use seed_moco::{Moco, SeedMoco};
+pub use simclr::SimClr;
 
 /// The loss of a run, with what it needs and trains beside embeddings and queue.
 pub trait Strategy: Send {
@@ -43,7 +47,17 @@ pub trait Strategy: Send {
     /// # Errors
     /// `InvalidArgument` for a batch that the strategy has nothing to say of; those of libtorch.
     fn goal(&self, batch: &StepBatch<'_>, _queue: &Queue, _settings: &StepSettings) -> Result<Vec<Tensor>> {
-        Ok(vec![batch.target.shallow_clone()])
+        Ok(vec![batch.taught()?.shallow_clone()])
+    }
+
+    /// The rows (B,C) that go into the queue after the step, if any: the teacher's, unless a strategy has others.
+    fn enqueued(&self, batch: &StepBatch<'_>, _goal: &[Tensor]) -> Option<Tensor> {
+        batch.target.map(Tensor::shallow_clone)
+    }
+
+    /// Whether both views of the images go through the student at once: the rows of the first ones, then those of the second.
+    fn joins_views(&self) -> bool {
+        false
     }
 
     /// Loss of a piece of the batch, and its gradients.

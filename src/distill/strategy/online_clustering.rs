@@ -66,7 +66,7 @@ impl Strategy for OnlineClustering {
     /// q (B,P).
     fn goal(&self, batch: &StepBatch<'_>, queue: &Queue, _settings: &StepSettings) -> Result<Vec<Tensor>> {
         let known = queue.rows().f_narrow(0, 0, queue.len())?;
-        Ok(vec![assignment(batch.target, &known, &self.prototypes.f_detach()?, ITERATIONS)?])
+        Ok(vec![assignment(batch.taught()?, &known, &self.prototypes.f_detach()?, ITERATIONS)?])
     }
 
     fn loss(&self, piece: &Piece<'_>) -> Result<Learned> {
@@ -257,7 +257,7 @@ mod tests {
     fn the_queues_first_noise_takes_no_part() {
         let clusters = OnlineClustering::new(4, 16, 1, Device::Cpu).unwrap();
         let target = unit(6, 2).to_kind(Kind::Float);
-        let batch = StepBatch { views: &target, target: &target, images: None, second: None };
+        let batch = StepBatch { views: &target, target: Some(&target), images: None, second: None };
         let goal = |queue: &Queue| clusters.goal(&batch, queue, &SETTINGS).unwrap().remove(0);
         let (mut short, mut long) =
             (Queue::new(3, 16, 3, Device::Cpu).unwrap(), Queue::new(30, 16, 4, Device::Cpu).unwrap());

@@ -22,8 +22,6 @@ use crate::model::Network;
 use crate::model::weights::StateDict;
 use crate::{Error, Result};
 
-/// m, what is kept of the momentum encoder in an update.
-const MOMENTUM: f64 = 0.999;
 /// τ.
 const TEMPERATURE: f64 = 0.2;
 /// The parts of a checkpoint.
@@ -46,21 +44,21 @@ pub struct Moco {
 }
 
 impl Moco {
-    /// λ = `weight`, over a copy of `student` and a queue of `capacity` rows of noise drawn from `seed`.
+    /// λ = `weight`, over a copy of `student` that keeps `momentum` of itself at each step, and a queue of `capacity` rows of noise drawn from `seed`.
     ///
     /// # Errors
     /// `InvalidArgument` for a queue without rows; `OutOfMemory` or `Torch` from libtorch.
-    pub fn new(weight: f64, student: &Network, capacity: i64, seed: u64) -> Result<Self> {
+    pub fn new(weight: f64, momentum: f64, student: &Network, capacity: i64, seed: u64) -> Result<Self> {
         // Another noise than that of the teacher's queue, which is drawn from the same seed.
         let queue = Queue::new(capacity, student.output_dim(), !seed, student.device())?;
-        Ok(Self { weight, encoder: Momentum::new(student, MOMENTUM)?, queue })
+        Ok(Self { weight, encoder: Momentum::new(student, momentum)?, queue })
     }
 }
 
 impl Strategy for SeedMoco {
     /// t (B,C) and, of the second views, k (B,C).
     fn goal(&self, batch: &StepBatch<'_>, _queue: &Queue, settings: &StepSettings) -> Result<Vec<Tensor>> {
-        let target = batch.target.shallow_clone();
+        let target = batch.taught()?.shallow_clone();
         let Some(moco) = &self.moco else { return Ok(vec![target]) };
         let second =
             batch.second.ok_or_else(|| Error::invalid("method seed_moco takes two views of each image, found one"))?;
@@ -143,7 +141,7 @@ mod tests {
     }
 
     fn strategy(weight: f64, network: &Network) -> SeedMoco {
-        let moco = (weight > 0.0).then(|| Moco::new(weight, network, 7, 3).unwrap());
+        let moco = (weight > 0.0).then(|| Moco::new(weight, 0.999, network, 7, 3).unwrap());
         SeedMoco { seed: Seed { temperatures: Temperatures::default() }, moco }
     }
 
@@ -187,7 +185,7 @@ mod tests {
         let (views, target, queue) = (Tensor::ones([2, 3, 8, 8], (Kind::Float, Device::Cpu)), unit(2, 1), unit(3, 2));
         let mut of_teacher = Queue::new(3, 16, 3, Device::Cpu).unwrap();
         of_teacher.push(&queue).unwrap();
-        let batch = StepBatch { views: &views, target: &target, images: None, second: None };
+        let batch = StepBatch { views: &views, target: Some(&target), images: None, second: None };
         let error = own.goal(&batch, &of_teacher, &AT_REST).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
         let both = StepBatch { second: Some(&views), ..batch };

@@ -14,12 +14,15 @@ use crate::model::{Fused, Head, LoadReport, Mode, Network, unit_rows};
 pub(super) struct Frozen {
     network: Network,
     pub report: LoadReport,
-    /// The program of the last format and size, which a run asks for in every step.
-    program: Mutex<Option<(ProgramKey, Arc<Fused>)>>,
+    /// The programs of the last formats and sizes, which a run asks for in every step, at most [`PROGRAMS`], the last one last.
+    programs: Mutex<Vec<(ProgramKey, Arc<Fused>)>>,
 }
 
 /// Number format, height and width.
 type ProgramKey = (Kind, i64, i64);
+
+/// Programs that are kept: large and small views of a run, and what a session or a probe asks beside them.
+const PROGRAMS: usize = 3;
 
 /// Pixels that go through a fused teacher at once on the CPU: eight images of 224². Fixed and not tried out, so that the same
 /// run gives the same bits.
@@ -45,7 +48,7 @@ impl Frozen {
             return Err(Error::invalid("a teacher sees three channels, of grey frames too; this network takes one"));
         }
         network.freeze()?;
-        Ok(Frozen { network, report: LoadReport::default(), program: Mutex::new(None) })
+        Ok(Frozen { network, report: LoadReport::default(), programs: Mutex::default() })
     }
 
     /// The same teacher with channels-last weights; embeddings change by rounding only.
@@ -56,7 +59,7 @@ impl Frozen {
 
     /// The same teacher on another device.
     pub fn into_device(mut self, device: Device) -> Result<Frozen> {
-        self.program = Mutex::new(None);
+        self.programs = Mutex::default();
         self.network.to_device(device)?;
         Ok(self)
     }
@@ -83,16 +86,18 @@ impl Frozen {
     }
 
     fn program(&self, kind: Kind, height: i64, width: i64) -> Result<Arc<Fused>> {
-        let mut kept = self.program.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*kept {
-            Some((key, program)) if *key == (kind, height, width) => Ok(Arc::clone(program)),
-            _ => {
-                let piece = (PIECE_PIXELS / height.saturating_mul(width).max(1)).clamp(1, 32);
-                let program = Arc::new(self.fused(kind, piece, height, width)?);
-                *kept = Some(((kind, height, width), Arc::clone(&program)));
-                Ok(program)
-            }
+        let mut kept = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = (kind, height, width);
+        if let Some((_, program)) = kept.iter().find(|(key, _)| *key == wanted) {
+            return Ok(Arc::clone(program));
         }
+        let piece = (PIECE_PIXELS / height.saturating_mul(width).max(1)).clamp(1, 32);
+        let program = Arc::new(self.fused(kind, piece, height, width)?);
+        if kept.len() == PROGRAMS {
+            kept.remove(0);
+        }
+        kept.push((wanted, Arc::clone(&program)));
+        Ok(program)
     }
 
     /// Backbone features before the head, not normalised: (B, 3, H, W) → (B, feature_dim), outside autograd.
