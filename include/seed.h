@@ -2590,11 +2590,13 @@ SEED_MUST_USE seed_error *seed_embeddings_dim(const seed_embeddings *embeddings,
 void seed_embeddings_free(seed_embeddings *embeddings);
 
 /*
- Makes a run that distils `teacher` into `student`. `queue` NULL: a new one of "queue_capacity". `dataset` NULL: the
+ Makes a run that distils `teacher` into `student` by "method". `teacher` NULL: a method that needs none ("moco_v2", "simclr"), by which
+ the student becomes a teacher for another run (seed_teacher_load of its file). `queue` NULL: a new one of "queue_capacity". `dataset` NULL: the
  application brings its own batches by seed_trainer_step, and "steps" must be set; a stored teacher (seed_teacher_from_bank,
  seed_teacher_from_embeddings) knows the images of a data set only, so it needs one. The caller frees the trainer.
 
- Errors: SEED_ERROR_MISMATCH when the widths of the embeddings or the devices differ; for a stored teacher, with the reason, when
+ Errors: SEED_ERROR_INVALID_ARGUMENT for a method that learns from a teacher without one, or the reverse; SEED_ERROR_MISMATCH when the widths
+ of the embeddings or the devices differ; for a stored teacher, with the reason, when
  the bank is stale or not finished, or images have no row, listing their names.
  */
 SEED_MUST_USE seed_error *seed_trainer_new(const seed_config *config,

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use anomaly::{AnomalyConfig, MAX_CONFIDENCE};
 pub use chosen::Chosen;
 pub use finetune::FinetuneConfig;
-pub use key::{Slot, keys};
+pub use key::{Slot, keys, to_usize};
 pub use methods::{METHODS, MethodsConfig};
 pub use preset::PRESETS;
 pub use probe::ProbeConfig;
@@ -73,8 +73,8 @@ pub struct Config {
     /// has, which stay as they are: for a student that starts from weights of its own. Dropout and stochastic depth rest then, too.
     pub batch_norm: String,
     /// What the student learns of the teacher's embeddings: SEED's similarities over the queue; "l2", each embedding as it is; "k_means"
-    /// and "online_clustering", its clusters; "binary_contrastive", contrastive representation distillation; "seed_moco", SEED's and, by
-    /// a second view of each image, MoCo-v2's. Without a teacher: "moco_v2" and "simclr", which tell images apart by two views of each.
+    /// and "online_clustering", its clusters; "binary_contrastive", contrastive representation distillation; "seed_moco", SEED's and
+    /// MoCo-v2's. Without a teacher: "moco_v2" and "simclr", which tell images apart by two views of each.
     pub method: String,
     /// What the queue's first rows are: the teacher's embeddings of the data set, where a run has one, or noise as in the paper.
     pub queue_fill: String,
@@ -350,14 +350,6 @@ fn out_of_bounds(
 
 fn wrong_kind(key: &str, expected: &str, found: &str) -> Error {
     Error::new(ErrorKind::Config, format!("{key} takes {expected}, found {found}"))
-}
-
-/// A setting's number as a size.
-///
-/// # Errors
-/// `InvalidArgument` where this machine has no such sizes.
-pub fn to_usize(number: u64) -> Result<usize> {
-    usize::try_from(number).map_err(|_| Error::invalid(format!("{number} is too large")))
 }
 
 #[cfg(test)]

@@ -96,3 +96,11 @@ pub(super) fn slot(key: &str) -> Result<&'static Slot> {
         Error::new(ErrorKind::Config, format!("unknown key \"{key}\"; the nearest known key is \"{nearest}\""))
     })
 }
+
+/// A setting's number as a size.
+///
+/// # Errors
+/// `InvalidArgument` where this machine has no such sizes.
+pub fn to_usize(number: u64) -> Result<usize> {
+    usize::try_from(number).map_err(|_| Error::invalid(format!("{number} is too large")))
+}

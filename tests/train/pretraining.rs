@@ -23,11 +23,8 @@ const NONE: Targets = Targets::Own { dim: 0 };
 fn frame(image: usize) -> Frame {
     let (width, level) = (2 + image % 5, image % 2 == 1);
     let value = |x: usize, y: usize| {
-        if (if level { y } else { x } + image / 2) / width % 2 == 0 {
-            20 + (image * 7 % 80) as u8
-        } else {
-            160 + (image * 5 % 80) as u8
-        }
+        let stripe = (if level { y } else { x } + image / 2) / width;
+        if stripe.is_multiple_of(2) { 20 + (image * 7 % 80) as u8 } else { 160 + (image * 5 % 80) as u8 }
     };
     Frame::new(32, 32, 1, (0..32 * 32).map(|p| value(p % 32, p / 32)).collect()).unwrap()
 }

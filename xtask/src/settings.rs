@@ -21,7 +21,7 @@ struct Part {
     whole: &'static str,
 }
 
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 7] = [
     Part {
         title: "Runs and sessions",
         about: "",
@@ -70,11 +70,24 @@ const PARTS: [Part; 6] = [
         place: "c.anomaly.",
         whole: "anomaly",
     },
+    Part {
+        title: "Small patches",
+        about: "[distil.md](distil.md#small-patches) says what they cost and who has none.",
+        keys: "src/config/small.rs",
+        fields: "src/config/small.rs",
+        place: "c.small.",
+        whole: "small",
+    },
 ];
 
 /// Files that name constants which the list uses.
-const CONSTANTS: [&str; 5] =
-    ["src/config.rs", "src/config/methods.rs", "src/config/anomaly.rs", "src/data/augment.rs", "src/data/geometry.rs"];
+const CONSTANTS: [&str; 5] = [
+    "src/config/words.rs",
+    "src/config/methods.rs",
+    "src/config/anomaly.rs",
+    "src/data/augment.rs",
+    "src/data/geometry.rs",
+];
 
 /// Writes the page, or compares it.
 pub fn run(check: bool) -> Outcome {
