@@ -60,6 +60,11 @@ impl Network {
         Network::build(architecture, head, channels, Filling::Shapes, Device::Cpu)
     }
 
+    /// As [`blank`](Network::blank), of this network's architecture and channels.
+    pub(crate) fn blank_like(&self, head: Head, device: Device) -> Result<Network> {
+        Network::build(self.architecture, head, self.channels(), Filling::Zeros, device)
+    }
+
     /// As [`blank`](Network::blank), for images of `channels` channels.
     pub(crate) fn blank_with_channels(
         architecture: Architecture,
@@ -301,7 +306,7 @@ impl Network {
     /// An equal network that shares nothing: same values, device, memory format and `requires_grad`.
     pub fn deep_copy(&self) -> Result<Network> {
         let _guard = tch::no_grad_guard();
-        let copy = Network::blank_with_channels(self.architecture, self.head, self.channels(), self.device())?;
+        let copy = self.blank_like(self.head, self.device())?;
         for (to, from) in copy.store.entries().iter().zip(self.store.entries()) {
             // A copying conversion to the same type keeps the strides.
             let values = from.tensor.f_detach()?.f_to_dtype(from.tensor.f_kind()?, false, true)?;

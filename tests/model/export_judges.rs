@@ -16,7 +16,7 @@ use seed::model::student_file::read_about;
 use seed::model::weights::{HostTensor, read, read_metadata, write_safetensors};
 use seed::model::{Architecture, Head, Mode, Network};
 use serde_json::{Value, json};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// Sides of the frames, and images of a batch.
 const WIDTH: usize = 131;
@@ -73,7 +73,7 @@ impl Expected {
         let session = Session::new(network, view, SessionOptions { output: Output::Features, ..options() }).unwrap();
         let mut bytes = vec![0u8; batch * session.view().view_len()];
         session.preprocess(batch, |i| Ok(frames[i]), &mut bytes).unwrap();
-        let sides = [batch as i64, i64::from(view.height), i64::from(view.width), 3];
+        let sides = [batch as i64, i64::from(view.height), i64::from(view.width), network.channels()];
         let bytes = Tensor::from_slice(&bytes).view(sides);
         let given = match input {
             Input::Bytes => bytes,
@@ -172,6 +172,30 @@ fn onnx_runtime_answers_as_the_classifier_does() {
         }
         expected.write(&path);
     }
+    check(folder.path());
+}
+
+/// A file of a grey student takes one byte a pixel.
+#[test]
+fn onnx_runtime_judges_grey_frames() {
+    let folder = tempfile::tempdir().unwrap();
+    let grey = |head| Network::with_channels(Architecture::ResNet10, head, 1, 9, Device::Cpu).unwrap();
+    let pictures = judged();
+    let (network, frames) = (grey(Head::Classifier { classes: 3 }), frames(&pictures));
+    let answering = classifier(&network, Resize::Whole, 1.0, 0.9);
+    let path = folder.path().join("classifier.onnx");
+    export_classifier(&path, &answering, Input::Bytes).unwrap();
+    assert_eq!(read_about(&path).unwrap().channels, 1);
+    let mut expected = Expected::new(json!({ "classifier": parsed(answering.header()) }));
+    for batch in BATCHES {
+        expected.add_images(&network, answering.view(), &frames, batch, Input::Bytes);
+        add_verdicts(&mut expected, &answering, &frames, batch);
+    }
+    expected.write(&path);
+    let network = grey(Head::None);
+    let detector = fitted(&network, Resize::Letterbox, &config("patchcore"));
+    let path = folder.path().join("detector.onnx");
+    export_with_expected(&path, &detector, &network, &view(Resize::Letterbox), Input::Bytes);
     check(folder.path());
 }
 

@@ -1,5 +1,5 @@
 //! Networks with one channel: folded from three they are the same network on grey frames; the loop, the bank, sessions and files
-//! carry them, and the teacher sees the frame as it would in colour.
+//! carry them, the teacher sees the frame as it would in colour, and classifiers and detectors are made of them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -11,10 +11,11 @@ use seed::data::render::{render, render_frame};
 use seed::data::{Dataset, Frame, FrameView, PixelFormat, Scratch, ViewConfig, ViewParams};
 use seed::distill::bank::Bank;
 use seed::distill::views::for_teacher;
-use seed::infer::{Output, Session, SessionOptions};
+use seed::infer::{AnomalyDetector, Classifier, Output, Session, SessionOptions};
 use seed::model::student_file::{StudentHeader, load_student, save_student};
 use seed::model::weights::StateDict;
 use seed::model::{Architecture, Head, Load, Mode, Network, Teacher, fold_stem};
+use seed::train::finetune::{Labelled, Start, finetune};
 use seed::train::{CancelToken, Control, Distillation, fill_bank};
 use tch::{Device, Kind, Tensor};
 
@@ -87,6 +88,55 @@ fn a_folded_network_is_the_network_of_three_channels_on_grey_frames() {
     // A transformer has no borders: exact with ImageNet's means as well.
     let (error, _) = apart("vit_small_patch16", &view(3));
     assert!(error < 1e-4, "{error}");
+}
+
+/// Fits to grey frames and answers to two that it has not seen.
+fn fitted(network: &Network, normal: &ViewConfig, mode: &str) -> Vec<f32> {
+    let good = Dataset::in_memory();
+    for number in 0..12 {
+        good.push(&number.to_string(), &mono(&pixels(number))).unwrap();
+    }
+    let mut config = config("workers");
+    let (first, second) = (pixels(20), pixels(21));
+    let frames = [mono(&first), mono(&second)];
+    let options = SessionOptions { precision: Some(Kind::Float), ..SessionOptions::default() };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    if let "patchcore" | "stfpm" = mode {
+        config.anomaly.kind = mode.to_owned();
+        // All patches, since rounding must not choose.
+        (config.anomaly.memory_share, config.anomaly.epochs, config.anomaly.batch_size) = (1.0, 1, 4);
+        let fitted = AnomalyDetector::fit(network, normal, &config, options, &good, &mut |_, _| true).unwrap();
+        fitted.save(&path).unwrap();
+        let detector = AnomalyDetector::open(&path, options).unwrap();
+        return detector.judge(&frames, false).unwrap().iter().map(|one| one.score).collect();
+    }
+    config.finetune.mode = mode.to_owned();
+    (config.finetune.epochs, config.finetune.batch_size, config.workers) = (1, 4, 1);
+    let start = Start::student(network, &StudentHeader::new(network, normal)).unwrap();
+    let labels: Vec<i32> = (0..12).map(|number| number % 2).collect();
+    let names = ["even".to_owned(), "odd".to_owned()];
+    let labelled = Labelled { dataset: &Arc::new(good), labels: &labels, names: &names };
+    let fitted = finetune(&config, start, None, &labelled, &CancelToken::new(), |_| Control::Continue).unwrap().0;
+    fitted.save(&path).unwrap();
+    let classifier = Classifier::open(&path, options).unwrap();
+    classifier.classify(&frames).unwrap().probabilities().to_vec()
+}
+
+#[test]
+fn grey_students_become_classifiers_and_detectors() {
+    let equal = ViewConfig { mean: [0.45; 3], std: [0.2, 0.25, 0.3], ..view(3) };
+    let (three, one) = pair("resnet10", Head::None, &equal);
+    for mode in ["linear", "patchcore"] {
+        // The same features, so the same answers.
+        let (colour, grey) = (fitted(&three, &equal, mode), fitted(&one, &equal, mode));
+        let scale = colour.iter().fold(0f32, |scale, number| scale.max(number.abs()));
+        let error = colour.iter().zip(&grey).fold(0f32, |error, (a, b)| error.max((a - b).abs())) / scale;
+        assert!(error < 1e-2, "{mode}: {error}: {colour:?}, {grey:?}");
+    }
+    for mode in ["full", "stfpm"] {
+        assert!(fitted(&one, &equal, mode).iter().all(|number| number.is_finite()), "{mode}");
+    }
 }
 
 #[test]

@@ -233,7 +233,7 @@ pub(crate) fn prepare(
     view: &ViewConfig,
     options: SessionOptions,
 ) -> Result<(Session, Network, StudentHeader)> {
-    let backbone = Network::blank(network.architecture(), Head::None, Device::Cpu)?;
+    let backbone = network.blank_like(Head::None, Device::Cpu)?;
     let state = crate::model::weights::StateDict {
         tensors: network.to_state()?.into_iter().collect(),
         metadata: Default::default(),

@@ -93,8 +93,7 @@ impl Copyist {
         view: &ViewConfig,
         options: SessionOptions,
     ) -> Result<Copyist> {
-        let device = tch::Device::Cpu;
-        let network = Network::blank_with_channels(backbone.architecture(), Head::None, backbone.channels(), device)?;
+        let network = backbone.blank_like(Head::None, tch::Device::Cpu)?;
         network.load(state, Load::Everything)?;
         Copyist::new(network, view, options)
     }

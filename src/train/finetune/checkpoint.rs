@@ -25,7 +25,7 @@ use crate::config::Config;
 use crate::data::ViewConfig;
 use crate::distill::queue::QueueSnapshot;
 use crate::model::weights::{HostTensor, StateDict};
-use crate::model::{Head, Load, Network};
+use crate::model::{Head, Load};
 use crate::{Error, ErrorKind, Result};
 
 #[derive(Serialize, Deserialize)]
@@ -160,7 +160,7 @@ impl Full {
             true => None,
             false => {
                 let classes = self.bias.size()[0];
-                let kept = Network::blank(self.network.architecture(), Head::Classifier { classes }, Device::Cpu)?;
+                let kept = self.network.blank_like(Head::Classifier { classes }, Device::Cpu)?;
                 kept.load(&StateDict { tensors: best, metadata: Default::default() }, Load::Everything)?;
                 let logits = rest.remove("best_logits").map(|found| super::floats(&found.to_tensor()?)).transpose()?;
                 let score = Score { loss: scores[0], accuracy: scores[1] };

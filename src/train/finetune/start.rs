@@ -96,11 +96,11 @@ pub(super) fn state_of(network: &Network) -> Result<StateDict> {
 
 /// A network on the CPU with the backbone of `network` and another head, whose tensors are `of_head`.
 fn with_head(network: &Network, head: Head, of_head: Vec<(String, HostTensor)>) -> Result<Network> {
-    let backbone = Network::blank(network.architecture(), Head::None, tch::Device::Cpu)?;
+    let backbone = network.blank_like(Head::None, tch::Device::Cpu)?;
     backbone.load(&state_of(network)?, Load::BackboneOnly)?;
     let mut state = state_of(&backbone)?;
     state.tensors.extend(of_head);
-    let whole = Network::blank(network.architecture(), head, tch::Device::Cpu)?;
+    let whole = network.blank_like(head, tch::Device::Cpu)?;
     whole.load(&state, Load::Everything)?;
     Ok(whole)
 }
