@@ -151,12 +151,14 @@ struct ExportOptions {
   ExportOutputs outputs = ExportOutputs::Embedding;
 };
 
+/// @cond
 namespace detail {
 inline seed_export_options raw(const ExportOptions &options) {
   return {sizeof(seed_export_options), static_cast<std::int32_t>(options.format),
           static_cast<std::int32_t>(options.input), static_cast<std::int32_t>(options.outputs), 0};
 }
-}  // namespace detail
+} // namespace detail
+/// @endcond
 
 /// How a frame becomes the network's image; the SEED_RESIZE_* of seed.h.
 enum class Resize : std::int32_t {
