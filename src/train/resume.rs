@@ -9,6 +9,7 @@ use tch::Tensor;
 use super::board::Board;
 use super::distill::Distillation;
 use super::shared::{lock, with_lock};
+use super::strategies::needs;
 use crate::checkpoint::{self, Contents, Manifest, format};
 use crate::config::{BATCH_NORMS, METHODS, MethodsConfig, OPTIMISERS, ProbeConfig, QUEUE_FILLS, SmallConfig};
 use crate::distill::queue::{Queue, QueueSnapshot};
@@ -201,6 +202,16 @@ impl Distillation {
                 continue;
             }
             let stored = manifest.config.get(key).cloned().unwrap_or_else(|| before_the_key(key));
+            if key == "methods" {
+                // What other methods would need is none of this run's.
+                let needs = needs(&self.config, self.targets.has_teacher())?;
+                let defaults = before_the_key(key);
+                for name in needs.settings {
+                    let of = |all: &Value| all.get(name).unwrap_or(&defaults[name]).to_string();
+                    expect(&format!("setting {name} of method {}", self.config.method), &of(&stored), &of(value))?;
+                }
+                continue;
+            }
             expect(&format!("setting {key}"), &stored.to_string(), &value.to_string())?;
         }
         if manifest.step > self.total_steps() {

@@ -27,10 +27,12 @@ pub(super) struct Needs {
     pub whole_batch: bool,
     /// Passes over the data set in which the learning rate rises, where warmup_steps is not set; at most a tenth of the run.
     pub warmup_epochs: u64,
+    /// Fields of [`MethodsConfig`](crate::config::MethodsConfig) that shape its numbers.
+    pub settings: &'static [&'static str],
 }
 
 const TAUGHT: Needs =
-    Needs { teacher: true, small_views: true, normed_head: false, whole_batch: false, warmup_epochs: 0 };
+    Needs { teacher: true, small_views: true, normed_head: false, whole_batch: false, warmup_epochs: 0, settings: &[] };
 const ALONE: Needs = Needs { teacher: false, small_views: false, ..TAUGHT };
 
 /// What a strategy is made for.
@@ -49,11 +51,11 @@ type Make = fn(&Ground<'_>) -> Result<Box<dyn Strategy>>;
 static TABLE: [(&str, Needs, Make); 8] = [
     ("seed", TAUGHT, seed),
     ("l2", TAUGHT, |_| Ok(Box::new(L2))),
-    ("k_means", TAUGHT, k_means),
-    ("online_clustering", TAUGHT, online_clustering),
+    ("k_means", Needs { settings: &["clusters"], ..TAUGHT }, k_means),
+    ("online_clustering", Needs { settings: &["prototypes"], ..TAUGHT }, online_clustering),
     ("binary_contrastive", TAUGHT, binary_contrastive),
-    ("seed_moco", Needs { small_views: false, ..TAUGHT }, seed_moco),
-    ("moco_v2", ALONE, moco_v2),
+    ("seed_moco", Needs { small_views: false, settings: &["moco_weight", "momentum"], ..TAUGHT }, seed_moco),
+    ("moco_v2", Needs { settings: &["momentum"], ..ALONE }, moco_v2),
     ("simclr", Needs { normed_head: true, whole_batch: true, warmup_epochs: 10, ..ALONE }, |ground| {
         Ok(Box::new(SimClr { temperature: ground.config.temperature_student }))
     }),

@@ -162,6 +162,31 @@ fn a_run_goes_on_with_its_own_method_only() {
 }
 
 #[test]
+fn settings_of_other_methods_are_none_of_a_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("half");
+    let others = |method: &str, clusters, prototypes| {
+        let mut config = config(method, 4);
+        (config.methods.clusters, config.methods.prototypes) = (clusters, prototypes);
+        config
+    };
+    for (method, clusters, prototypes, goes_on) in
+        [("seed", 4, 9, true), ("k_means", 3, 9, true), ("k_means", 4, 12, false), ("online_clustering", 3, 9, false)]
+    {
+        let mut run = run_over(&others(method, 3, 12), teacher());
+        losses(&mut run, Some(2));
+        run.save(&path).unwrap();
+        let found = run_over(&others(method, clusters, prototypes), teacher()).resume(&path);
+        match found {
+            Ok(()) => assert!(goes_on, "{method} {clusters} {prototypes}"),
+            Err(error) => {
+                assert!(!goes_on && error.kind() == ErrorKind::Mismatch && error.message().contains(method), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
 fn running_statistics_of_batch_norm_stay_and_those_of_the_batch_move() {
     for (word, moves) in [("batch", true), ("running", false)] {
         let mut config = config("seed", 3);
