@@ -20,7 +20,7 @@ func TestProcessEndsDuringCalls(t *testing.T) {
 	if way := os.Getenv("SEED_LEAVE"); way != "" {
 		leave(t, way)
 	}
-	rounds := 2
+	rounds := 4
 	if text := os.Getenv("LEAVING_ROUNDS"); text != "" {
 		rounds = must[int](t)(strconv.Atoi(text))
 	}
