@@ -11,6 +11,7 @@
 
 use tch::{Kind, Tensor};
 
+use super::step::StepSettings;
 use crate::data::random::{Purpose, generator, shuffle};
 use crate::model::weights::StateDict;
 use crate::model::{Load, Mode, Network, unit_rows};
@@ -101,6 +102,17 @@ impl Momentum {
             self.encoder.forward(images, Mode::Eval)?
         };
         unit_rows(&rows.f_to_kind(Kind::Float)?)
+    }
+
+    /// The keys of a step's second views, by the statistics of batch norm that its student goes by.
+    ///
+    /// # Errors
+    /// `OutOfMemory` or `Torch` from libtorch.
+    pub fn keys_of_step(&self, images: &Tensor, settings: &StepSettings) -> Result<Tensor> {
+        match settings.running_norm {
+            true => self.keys_by_running_norm(images, settings.precision),
+            false => self.keys(images, settings.precision, settings.noise),
+        }
     }
 
     /// Its tensors, for a checkpoint.

@@ -25,6 +25,7 @@ mod pacing;
 mod pretraining;
 mod recipe;
 mod resume;
+mod runs;
 mod same_numbers;
 mod sizes;
 mod small_patches;

@@ -1,6 +1,5 @@
 //! The setting "method": what each learns, by every kind of teacher, and that a run goes on only with its own.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -13,6 +12,8 @@ use seed::model::weights;
 use seed::model::{Architecture, Head, Network, Teacher};
 use seed::train::{CancelToken, Control, Distillation, Outcome, fill_bank};
 use tch::{Device, Kind};
+
+use crate::runs::{losses, state};
 
 const DIM: i64 = 16;
 const IMAGES: usize = 24;
@@ -58,27 +59,6 @@ fn run_on(config: &Config, targets: impl Into<Targets>, dataset: Option<Arc<Data
 
 fn run_over(config: &Config, targets: impl Into<Targets>) -> Distillation {
     run_on(config, targets, Some(dataset())).unwrap()
-}
-
-fn losses(run: &mut Distillation, steps: Option<u64>) -> Vec<f64> {
-    let mut losses = Vec::new();
-    run.run(steps, &CancelToken::new(), |progress| {
-        losses.extend(Some(progress.loss).filter(|loss| loss.is_finite()));
-        Control::Continue
-    })
-    .unwrap();
-    losses
-}
-
-/// Every file of a checkpoint, but for the manifest: student, optimiser, queue and what a method keeps beside them.
-fn state(run: &Distillation, folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let path = folder.join("state");
-    run.save(&path).unwrap();
-    let files = std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    files
-        .filter(|name| name != "manifest.json")
-        .map(|name| (name.clone(), std::fs::read(path.join(name)).unwrap()))
-        .collect()
 }
 
 /// The clusters of the images, as a checkpoint of "k_means" has them.

@@ -1,7 +1,5 @@
 //! Methods without a teacher: what they learn, that they go on where they were, and what is refused.
 
-use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use seed::ErrorKind;
@@ -15,6 +13,8 @@ use seed::model::student_file::{StudentHeader, load_student, save_student};
 use seed::model::{Architecture, Head, Mode, Network, Teacher, unit_rows, weights};
 use seed::train::{CancelToken, Control, Distillation};
 use tch::{Device, Kind, Tensor};
+
+use crate::runs::{losses, state};
 
 const ALONE: [&str; 2] = ["moco_v2", "simclr"];
 const NONE: Targets = Targets::Own { dim: 0 };
@@ -52,27 +52,6 @@ fn config(method: &str, steps: u64) -> Config {
 fn run_of(config: &Config, dataset: Option<Arc<Dataset>>) -> seed::Result<Distillation> {
     let student = Network::new(Architecture::ResNet10, Head::None, 1, Device::Cpu).unwrap();
     Distillation::new(config.clone(), Arc::new(Mutex::new(student)), NONE, None, dataset)
-}
-
-fn losses(run: &mut Distillation, steps: Option<u64>) -> Vec<f64> {
-    let mut losses = Vec::new();
-    run.run(steps, &CancelToken::new(), |progress| {
-        losses.extend(Some(progress.loss).filter(|loss| loss.is_finite()));
-        Control::Continue
-    })
-    .unwrap();
-    losses
-}
-
-/// The files of a checkpoint, but for the manifest.
-fn state(run: &Distillation, folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let path = folder.join("state");
-    run.save(&path).unwrap();
-    let files = std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    files
-        .filter(|name| name != "manifest.json")
-        .map(|name| (name.clone(), std::fs::read(path.join(name)).unwrap()))
-        .collect()
 }
 
 /// Balanced recall of 10-NN: does the student tell level stripes from upright ones, whatever their width and grey?

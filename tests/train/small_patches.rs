@@ -13,6 +13,8 @@ use seed::model::{Architecture, Head, Mode, Network, Teacher, unit_rows, weights
 use seed::train::{CancelToken, Control, Distillation, fill_bank};
 use tch::{Device, Kind, Tensor};
 
+use crate::runs::losses;
+
 const DIM: i64 = 12;
 
 fn dataset() -> Arc<Dataset> {
@@ -45,16 +47,6 @@ fn teacher() -> Arc<Teacher> {
 fn run_over(config: &Config, targets: impl Into<Targets>) -> seed::Result<Distillation> {
     let student = Arc::new(Mutex::new(network(Architecture::ResNet10, 1)));
     Distillation::new(config.clone(), student, targets, None, Some(dataset()))
-}
-
-fn losses(run: &mut Distillation, steps: Option<u64>) -> Vec<f64> {
-    let mut losses = Vec::new();
-    run.run(steps, &CancelToken::new(), |progress| {
-        losses.extend(Some(progress.loss).filter(|loss| loss.is_finite()));
-        Control::Continue
-    })
-    .unwrap();
-    losses
 }
 
 fn part(run: &Distillation, folder: &Path, name: &str) -> weights::StateDict {

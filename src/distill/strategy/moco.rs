@@ -51,10 +51,7 @@ impl Strategy for MocoV2 {
     /// k (B,C).
     fn goal(&self, batch: &StepBatch<'_>, _queue: &Queue, settings: &StepSettings) -> Result<Vec<Tensor>> {
         let other = batch.second.ok_or_else(|| Error::invalid("moco_v2 compares two views of an image, found one"))?;
-        Ok(vec![match settings.running_norm {
-            true => self.encoder.keys_by_running_norm(other, settings.precision)?,
-            false => self.encoder.keys(other, settings.precision, settings.noise)?,
-        }])
+        Ok(vec![self.encoder.keys_of_step(other, settings)?])
     }
 
     fn enqueued(&self, _batch: &StepBatch<'_>, goal: &[Tensor]) -> Option<Tensor> {

@@ -1,5 +1,5 @@
 //! What a student learns of its teacher's embeddings: SEED's loss, and those that the paper compares it with (Fang et al., 2021, table
-//! of strategies). All of them over the same frozen teacher, in float32, with the gradient through the student, and through what a
+//! of strategies); and two that need no teacher. All of them in float32, with the gradient through the student, and through what a
 //! strategy trains beside it.
 //!
 //! A strategy is a file here and a row in the table of `train/strategies.rs`, which knows it by its name. [`distill`](super::step::distill)

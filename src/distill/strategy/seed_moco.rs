@@ -62,11 +62,7 @@ impl Strategy for SeedMoco {
         let Some(moco) = &self.moco else { return Ok(vec![target]) };
         let second =
             batch.second.ok_or_else(|| Error::invalid("method seed_moco takes two views of each image, found one"))?;
-        let keys = match settings.running_norm {
-            true => moco.encoder.keys_by_running_norm(second, settings.precision)?,
-            false => moco.encoder.keys(second, settings.precision, settings.noise)?,
-        };
-        Ok(vec![target, keys])
+        Ok(vec![target, moco.encoder.keys_of_step(second, settings)?])
     }
 
     fn loss(&self, piece: &Piece<'_>) -> Result<Learned> {
