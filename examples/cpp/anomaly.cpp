@@ -22,19 +22,6 @@
 
 namespace {
 
-void set(seed::Config &config, const std::string &word) {
-  const auto equals = word.find('=');
-  const std::string key = word.substr(0, equals), value = word.substr(equals + 1);
-  char *end = nullptr;
-  const double number = std::strtod(value.c_str(), &end);
-  if (value.empty() || *end != '\0')
-    config.set(key, value);
-  else if (value.find_first_of(".eE") == std::string::npos)
-    config.set(key, static_cast<std::int64_t>(number));
-  else
-    config.set(key, number);
-}
-
 // The defects of an image: 1 for each marked pixel. An image without a mask has none.
 std::vector<std::uint8_t> mask_of(const std::string &masks, const std::string &name, std::uint32_t width,
                                   std::uint32_t height) {
@@ -90,7 +77,7 @@ void run(const std::vector<std::string> &words) {
     if (words[i].find('=') == std::string::npos)
       masks = words[i];
     else
-      set(config, words[i]);
+      config.parse(words[i]);
   const std::string &folder = words[1], good_class = words[2];
 
   auto images = seed::Dataset::open_folder(folder);

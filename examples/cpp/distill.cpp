@@ -2,7 +2,7 @@
 // it. Knows seed.h only.
 //
 //   distill --images DIR --teacher FILE --out DIR [--teacher-arch mobilenet_v2] [--student-arch mobilenet_v3_small]
-//           [--labels FILE.csv] [--bank FILE] [--size N] [--epochs N] [--batch N] [--set KEY=NUMBER ...]
+//           [--labels FILE.csv] [--bank FILE] [--size N] [--epochs N] [--batch N] [--set KEY=VALUE ...]
 //
 // With --bank the teacher sees view_count views of each image (4) once and is not asked again in later epochs.
 //
@@ -60,13 +60,10 @@ struct Options {
   std::string images, teacher, out = "demo", labels, bank;
   std::string teacher_arch = "mobilenet_v2", student_arch = "mobilenet_v3_small";
   int size = 96, epochs = 16, batch = 32;
-  // Settings of seed.h by key. The paper's views suit 200 epochs of a million images; a few minutes on a few thousand call
-  // for milder ones and a small queue.
-  std::map<std::string, double> settings{{"learning_rate", 0.2},      {"queue_capacity", 1024},
-                                         {"temperature_student", 0.1}, {"temperature_teacher", 0.02},
-                                         {"warmup_steps", 20},         {"view.crop_scale_min", 0.8},
-                                         {"view.brightness", 0.1},     {"view.contrast", 0.1},
-                                         {"view.blur_probability", 0}, {"progress_every", 50}};
+  // Settings of seed.h, later ones over earlier ones. The paper's views suit 200 epochs of a million images; a few minutes
+  // on a few thousand call for milder ones and a small queue.
+  std::string settings = "learning_rate=0.2 queue_capacity=1024 temperature_student=0.1 temperature_teacher=0.02 warmup_steps=20 "
+                         "view.crop_scale_min=0.8 view.brightness=0.1 view.contrast=0.1 view.blur_probability=0 progress_every=50";
 };
 
 Options parse(int count, char **words) {
@@ -83,12 +80,9 @@ Options parse(int count, char **words) {
   for (int i = 1; i < count; i += 2) {
     std::string name = words[i];
     if (i + 1 >= count) throw std::runtime_error(name + " needs a value");
-    if (name == "--set") {
-      std::string setting = words[i + 1];
-      auto equals = setting.find('=');
-      if (equals == std::string::npos) throw std::runtime_error("--set takes KEY=NUMBER, found " + setting);
-      options.settings[setting.substr(0, equals)] = std::stod(setting.substr(equals + 1));
-    } else if (auto text = texts.find(name); text != texts.end())
+    if (name == "--set")
+      options.settings += std::string(" ") + words[i + 1];
+    else if (auto text = texts.find(name); text != texts.end())
       *text->second = words[i + 1];
     else if (auto number = numbers.find(name); number != numbers.end())
       *number->second = std::stoi(words[i + 1]);
@@ -98,7 +92,7 @@ Options parse(int count, char **words) {
   if (options.images.empty() || options.teacher.empty())
     throw std::runtime_error("usage: distill --images DIR --teacher FILE [--out DIR] [--teacher-arch NAME] "
                              "[--student-arch NAME] [--labels FILE.csv] [--bank FILE] [--size N] [--epochs N] [--batch N] "
-                             "[--set KEY=NUMBER ...]");
+                             "[--set KEY=VALUE ...]");
   return options;
 }
 
@@ -282,12 +276,7 @@ int run(const Options &options) {
   check(seed_config_set_int(config.get(), "batch_size", options.batch));
   check(seed_config_set_int(config.get(), "epochs", options.epochs));
   if (!options.bank.empty()) check(seed_config_set_int(config.get(), "view_count", 4));
-  for (const auto &[key, value] : options.settings) {
-    if (value == std::floor(value) && std::fabs(value) < 1e15)
-      check(seed_config_set_int(config.get(), key.c_str(), static_cast<int64_t>(value)));
-    else
-      check(seed_config_set_float(config.get(), key.c_str(), value));
-  }
+  check(seed_config_parse(config.get(), options.settings.c_str()));
 
   auto dataset = make<Dataset>(seed_dataset_open_folder, options.images.c_str());
   auto teacher = make<Teacher>(seed_teacher_load, options.teacher.c_str(), options.teacher_arch.c_str(),

@@ -31,18 +31,12 @@ void set(Options &options, const std::string &word) {
   const auto equals = word.find('=');
   if (equals == std::string::npos) throw std::runtime_error(word + " is no KEY=VALUE");
   const std::string key = word.substr(0, equals), value = word.substr(equals + 1);
-  char *end = nullptr;
-  const double number = std::strtod(value.c_str(), &end);
   if (key == "runs")
-    options.runs = static_cast<std::uint32_t>(number);
+    options.runs = static_cast<std::uint32_t>(std::stoul(value));
   else if (key == "test")
     options.test = value;
-  else if (value.empty() || *end != '\0')
-    options.config.set(key, value);
-  else if (value.find_first_of(".eE") == std::string::npos)
-    options.config.set(key, static_cast<std::int64_t>(number));
   else
-    options.config.set(key, number);
+    options.config.parse(word);
 }
 
 struct Images {

@@ -19,20 +19,6 @@
 
 namespace {
 
-// A setting in words: a whole number, a number or a text, whichever the key takes.
-void set(seed::Config &config, const std::string &word) {
-  const auto equals = word.find('=');
-  const std::string key = word.substr(0, equals), value = word.substr(equals + 1);
-  char *end = nullptr;
-  const double number = std::strtod(value.c_str(), &end);
-  if (value.empty() || *end != '\0')
-    config.set(key, value);
-  else if (value.find_first_of(".eE") == std::string::npos)
-    config.set(key, static_cast<std::int64_t>(number));
-  else
-    config.set(key, number);
-}
-
 struct Images {
   seed::Dataset dataset;
   std::vector<std::string> names;
@@ -100,7 +86,7 @@ void run(const std::vector<std::string> &words) {
     else if (words[i].compare(0, taught_by.size(), taught_by) == 0)
       tutor_file = words[i].substr(taught_by.size());
     else
-      set(config, words[i]);
+      config.parse(words[i]);
 
   Images images(folder);
   seed::Classifier::FitOptions options;

@@ -44,9 +44,7 @@ struct Plan {
     const auto equals = word.find('=');
     if (equals == std::string::npos) throw std::runtime_error(word + " is no KEY=VALUE");
     const std::string key = word.substr(0, equals), value = word.substr(equals + 1);
-    char *end = nullptr;
-    const double number = std::strtod(value.c_str(), &end);
-    const bool is_number = !value.empty() && *end == '\0';
+    const double number = std::strtod(value.c_str(), nullptr);
     if (key == "student")
       student = value;
     else if (key == "initial")
@@ -57,12 +55,8 @@ struct Plan {
       labels = number;
     else if (key.rfind("option.", 0) == 0)
       set_option(key.substr(7), number);
-    else if (!is_number)
-      config.set(key, value);
-    else if (value.find_first_of(".eE") == std::string::npos)
-      config.set(key, static_cast<std::int64_t>(number));
     else
-      config.set(key, number);
+      config.parse(word);
   }
 
 private:
