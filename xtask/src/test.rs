@@ -7,7 +7,7 @@ use std::fs;
 use std::process::Command;
 use std::time::Instant;
 
-use crate::{Outcome, abi, bindings, call, cargo, root, setup, tidy};
+use crate::{Outcome, abi, bindings, call, cargo, demo, root, setup, tidy};
 
 /// Areas that are no test program of tests/, and what cargo calls them.
 const OTHERS: [(&str, &[&str]); 3] = [
@@ -39,6 +39,10 @@ type Part = fn() -> Outcome;
 
 fn everything() -> Outcome {
     setup::run()?;
+    // README.md's program is tried with it. Without a network that test is left out, loudly.
+    if let Err(error) = demo::teacher() {
+        println!("{error}");
+    }
     let parts: [(&str, Part); 5] = [
         ("tidy", tidy::run),
         ("abi", abi::test),
