@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::programs::{self, expect_success, library_folder, quiet, root};
-use crate::skipped::skip;
 
 fn compile(source: &Path, cpp: bool, folder: &Path) -> PathBuf {
     programs::compile(source, &[if cpp { "-std=c++17" } else { "-std=c99" }], folder)
@@ -185,22 +184,4 @@ fn the_exported_symbols_are_those_of_the_list() {
     exported.retain(|name| !name.starts_with("seed_shim_"));
     exported.sort_unstable();
     assert_eq!(exported, listed.lines().collect::<Vec<_>>());
-}
-
-#[test]
-fn valgrind_finds_nothing_in_the_c_example() {
-    if Command::new("valgrind").arg("--version").output().is_err() {
-        return skip("valgrind is not installed");
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let program = compile(&root().join("examples/c/embed.c"), false, folder.path());
-    let output = quiet(Path::new("valgrind"))
-        .args(["--quiet", "--error-exitcode=9", "--leak-check=full", "--errors-for-leak-kinds=definite"])
-        .arg(format!("--suppressions={}", root().join("tests/capi/valgrind.supp").display()))
-        .arg(program)
-        .env("ATEN_CPU_CAPABILITY", "default") // valgrind 3.19 does not know AVX-512
-        .env("OMP_NUM_THREADS", "1")
-        .output()
-        .unwrap();
-    expect_success("the C example under valgrind", &output);
 }

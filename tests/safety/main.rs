@@ -11,13 +11,39 @@ mod skipped;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
 
 use programs::{compile, compiler, expect_success, libtorch_folder, quiet, root};
 use skipped::skip;
 
-/// One program at a time: each loads libtorch and wants the processor for itself.
-static TURN: Mutex<()> = Mutex::new(());
+/// As many programs at a time as there are cores: each computes with one thread.
+static RUNNING: (Mutex<usize>, Condvar) = (Mutex::new(0), Condvar::new());
+
+/// A program's place among those that run; given back when dropped.
+struct Turn;
+
+impl Turn {
+    fn take() -> Self {
+        let (running, changed) = &RUNNING;
+        let cores = cores();
+        let running = running.lock().unwrap_or_else(PoisonError::into_inner);
+        *changed.wait_while(running, |running| *running >= cores).unwrap_or_else(PoisonError::into_inner) += 1;
+        Self
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let (running, changed) = &RUNNING;
+        *running.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        changed.notify_one();
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
 
 /// Cases of a sweep: `sample`, or what SEED_SWEEP says; "all" is 0 for the programs.
 fn cases(sample: u32) -> String {
@@ -44,7 +70,7 @@ fn program(name: &str, flags: &[&str], folder: &Path) -> PathBuf {
 }
 
 fn run(program: &Path, arguments: &[&str]) -> String {
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = Turn::take();
     let output = quiet(program).args(arguments).env("OMP_NUM_THREADS", "1").output().unwrap();
     let text = expect_success(&format!("{} {arguments:?}", program.display()), &output);
     println!("{text}");
@@ -130,7 +156,7 @@ fn a_process_ends_by_its_own_code_while_threads_are_inside() {
 fn a_full_disk_costs_nothing_but_what_did_not_fit() {
     let folder = tempfile::tempdir().unwrap();
     let program = program("full.c", &["-std=c99"], folder.path());
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = Turn::take();
     // A file system of its own, which ends with the process: as root, or in a user's own name space.
     let script = "mkdir -p \"$1/small\" && mount -t tmpfs -o size=32m none \"$1/small\" || exit 77; exec \"$0\" \"$1\" \"$1/small\"";
     let mut output = None;
@@ -168,37 +194,45 @@ fn faults(folder: &Path) -> PathBuf {
     program("faults.c", &flags, folder)
 }
 
+/// Lives, kinds of fault and how many places a sample has; the longest first.
+const FAULTS: [(&str, &str, u32); 19] = [
+    ("distilling", "torch", 20),
+    ("distilling", "torch_memory", 10),
+    ("distilling", "file", 12),
+    ("distilling", "full", 8),
+    ("distilling", "memory", 16),
+    ("site", "torch", 10),
+    ("site", "torch_memory", 4),
+    ("site", "file", 12),
+    ("site", "full", 6),
+    ("site", "memory", 8),
+    ("binary_contrastive", "torch", 4),
+    ("k_means", "torch", 8),
+    ("k_means", "memory", 6),
+    ("online_clustering", "torch", 8),
+    ("online_clustering", "memory", 6),
+    ("seed_moco", "torch", 8),
+    ("seed_moco", "memory", 4),
+    ("moco_v2", "torch", 6),
+    ("simclr", "torch", 4),
+];
+
 #[test]
 fn every_fault_below_is_an_error_above() {
     let folder = tempfile::tempdir().unwrap();
     let program = faults(folder.path());
-    let place = folder.path().join("life");
-    for (life, kind, sample) in [
-        ("distilling", "torch", 20),
-        ("distilling", "torch_memory", 10),
-        ("distilling", "file", 12),
-        ("distilling", "full", 8),
-        ("distilling", "memory", 16),
-        ("binary_contrastive", "torch", 4),
-        ("k_means", "torch", 8),
-        ("k_means", "memory", 6),
-        ("online_clustering", "torch", 8),
-        ("online_clustering", "memory", 6),
-        ("seed_moco", "torch", 8),
-        ("seed_moco", "memory", 4),
-        ("moco_v2", "torch", 6),
-        ("simclr", "torch", 4),
-        ("site", "torch", 10),
-        ("site", "torch_memory", 4),
-        ("site", "file", 12),
-        ("site", "full", 6),
-        ("site", "memory", 8),
-    ] {
-        std::fs::create_dir_all(&place).unwrap();
-        let text = run(&program, &[place.to_str().unwrap(), life, kind, &cases(sample)]);
-        assert!(text.contains("places"), "{text}");
-        std::fs::remove_dir_all(&place).unwrap();
-    }
+    let next = AtomicUsize::new(0);
+    // Each core takes the next sweep, with a folder of its own.
+    let sweep = || {
+        while let Some((life, kind, sample)) = FAULTS.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let place = folder.path().join(format!("{life}-{kind}"));
+            std::fs::create_dir_all(&place).unwrap();
+            let text = run(&program, &[place.to_str().unwrap(), life, kind, &cases(*sample)]);
+            assert!(text.contains("places"), "{text}");
+            std::fs::remove_dir_all(&place).unwrap();
+        }
+    };
+    std::thread::scope(|scope| (0..cores()).for_each(|_| drop(scope.spawn(sweep))));
 }
 
 /// ThreadSanitizer over the handles' locks, which every call goes through; see tests/safety/boundary/main.rs.
@@ -248,7 +282,7 @@ fn the_address_sanitizer_finds_nothing() {
         ("tests/capi/station.c", vec![folder.path().to_str().unwrap()]),
     ] {
         let program = compile(&root().join(source), &flags, folder.path());
-        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = Turn::take();
         let options = "detect_leaks=0:alloc_dealloc_mismatch=1:abort_on_error=0";
         let output =
             quiet(&program).args(&arguments).env("ASAN_OPTIONS", options).env("OMP_NUM_THREADS", "1").output().unwrap();
@@ -256,8 +290,8 @@ fn the_address_sanitizer_finds_nothing() {
     }
 }
 
-/// valgrind over the programs: it sees the library's own reads, writes and leaks. The programs of misuse take minutes and
-/// run only where SEED_SWEEP asks for long sweeps.
+/// valgrind over the programs: it sees the library's own reads, writes and leaks. The doctor trains, saves, opens and embeds; the
+/// others take minutes and run only where SEED_SWEEP asks for long sweeps.
 #[test]
 fn valgrind_finds_nothing() {
     if Command::new("valgrind").arg("--version").output().is_err() {
@@ -266,10 +300,11 @@ fn valgrind_finds_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let mut programs = vec![compile(&root().join("examples/c/doctor.c"), &["-std=c99", "-ldl"], folder.path())];
     if std::env::var_os("SEED_SWEEP").is_some() {
+        programs.push(compile(&root().join("examples/c/embed.c"), &["-std=c99"], folder.path()));
         programs.extend(["misuse.c", "freed.c"].map(|name| program(name, &["-std=c99"], folder.path())));
     }
     for program in programs {
-        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = Turn::take();
         let output = quiet(Path::new("valgrind"))
             .args(["--quiet", "--error-exitcode=9", "--leak-check=full", "--show-leak-kinds=definite"])
             .arg("--errors-for-leak-kinds=definite")
