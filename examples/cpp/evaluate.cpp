@@ -9,7 +9,8 @@
 //                     finetune.labels_per_class of them
 //           transfer  a student of other images: linear, or with finetune.mode=full all layers; with test=DIR tested there
 // NETWORK   student:FILE   random:ARCHITECTURE   weights:ARCHITECTURE:FILE (published weights, such as a teacher's)
-// KEY=VALUE are settings of libseed (seed, device, finetune.…), runs=N, the number of seeds (5), and test=DIR.
+// KEY=VALUE are settings of libseed (seed, device, finetune.…; output=embedding judges embeddings instead of features), runs=N, the
+//           number of seeds (5), and test=DIR.
 
 #include "seed.hpp"
 
@@ -105,7 +106,6 @@ void judge_features(const Options &options, const seed::Student &student, const 
 }
 
 void run(Options &options) {
-  options.config.set("output", "features");
   const Images images(options.images);
   const auto student = network_of(options.network, options.config);
   if (options.protocol == "knn") {
@@ -148,6 +148,7 @@ int main(int count, char **words) {
   try {
     seed::init();
     Options options{words[1], words[2], words[3], ""};
+    options.config.set("output", "features");
     for (int i = 4; i < count; ++i) set(options, words[i]);
     run(options);
     return 0;
