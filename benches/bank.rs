@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use seed::config::Config;
+use seed::config::{Config, Precision};
 use seed::data::{Dataset, ViewConfig};
 use seed::distill::{Bank, Targets};
 use seed::eval::{Embeddings, KnnConfig, evaluate_splits};
@@ -27,7 +27,7 @@ fn main() -> Result<()> {
     let folder = argument("--data").ok_or_else(|| Error::invalid("give --data FOLDER, a folder per class"))?;
     let mut config = Config {
         device: text("--device", "cpu"),
-        precision: text("--precision", "auto"),
+        precision: Precision::parse("--precision", &text("--precision", "auto"))?,
         batch_size: number("--batch", 32),
         epochs: number("--epochs", 8),
         view_count: number("--views", 4),

@@ -9,6 +9,7 @@ mod program;
 use std::time::Instant;
 
 use program::{number, quantile, text};
+use seed::config::Precision;
 use seed::data::{FrameView, PixelFormat, Resize, ViewConfig};
 use seed::infer::{Output, Session, SessionOptions};
 use seed::model::{Architecture, Fused, Head, Network};
@@ -24,9 +25,9 @@ fn main() -> seed::Result<()> {
     // As torchvision on the other side.
     let view = ViewConfig { width: side, height: side, resize: Resize::Centre, ..ViewConfig::default() };
     let network = Network::new(Architecture::parse(&text("--network", "resnet18"))?, Head::None, 1, device)?;
-    let precision = match text("--precision", "fp32").as_str() {
-        "auto" => None,
-        name => Some(seed::device::precision(name, device)?),
+    let precision = match Precision::parse("--precision", &text("--precision", "fp32"))? {
+        Precision::Auto => None,
+        chosen => Some(seed::device::precision(chosen, device)),
     };
     let session = Session::new(
         &network,

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use program::{flag, number, pair, text};
-use seed::config::Config;
+use seed::config::{Config, Precision};
 use seed::data::{Dataset, ViewConfig};
 use seed::eval::{Embeddings, KnnConfig, evaluate_splits};
 use seed::infer::{Output, Session, SessionOptions};
@@ -26,7 +26,7 @@ fn main() -> seed::Result<()> {
     let defaults = Config::default();
     let config = Config {
         device: text("--device", "cpu"),
-        precision: text("--precision", "auto"),
+        precision: Precision::parse("--precision", &text("--precision", "auto"))?,
         batch_size: number("--batch", 32)?,
         epochs: number("--epochs", 1)?,
         steps: number("--steps", 0)?,
@@ -38,7 +38,7 @@ fn main() -> seed::Result<()> {
         ..defaults
     };
     let (batch, view) = (config.batch_size, config.view.clone());
-    let precision = seed::device::precision(&config.precision, device)?;
+    let precision = seed::device::precision(config.precision, device);
     let (student, teacher) = pair(128, device)?;
     let student = Arc::new(Mutex::new(student));
     let mut run = Distillation::new(config, Arc::clone(&student), Arc::new(teacher), None, Some(Arc::clone(&dataset)))?;

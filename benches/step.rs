@@ -8,6 +8,7 @@ mod program;
 use std::time::Instant;
 
 use program::{number, pair, quantile, text};
+use seed::config::Precision;
 use seed::distill::Temperatures;
 use seed::distill::queue::Queue;
 use seed::distill::step::{StepBatch, StepSettings, distill};
@@ -20,7 +21,7 @@ const WARM_UP: usize = 3;
 
 fn main() -> seed::Result<()> {
     let device = program::device()?;
-    let precision = seed::device::precision(&text("--precision", "auto"), device)?;
+    let precision = seed::device::precision(Precision::parse("--precision", &text("--precision", "auto"))?, device);
     let (batch, size, dim): (i64, i64, i64) = (number("--batch", 32)?, number("--size", 224)?, number("--dim", 128)?);
     let (student, teacher) = pair(dim, device)?;
     let mut queue = Queue::new(number("--queue", 65536)?, dim, 0, device)?;

@@ -17,18 +17,18 @@ mod words;
 
 use serde::{Deserialize, Serialize};
 
-pub use anomaly::{AnomalyConfig, MAX_CONFIDENCE};
+pub use anomaly::{AnomalyConfig, DetectorKind, Group, MAX_CONFIDENCE};
 pub use chosen::Chosen;
-pub use finetune::FinetuneConfig;
+pub use finetune::{Augmentation, ClassWeights, FinetuneConfig, FinetuneMode, Reject};
 pub use key::{Slot, keys, to_usize};
-pub use methods::{METHODS, MethodsConfig};
+pub use methods::{MethodName, MethodsConfig};
 pub use preset::PRESETS;
 pub use probe::ProbeConfig;
 pub use rate::Rate;
 pub use small::SmallConfig;
-pub use words::{BATCH_NORMS, OPTIMISERS, QUEUE_FILLS};
+pub use words::{BatchNorm, Optimiser, OutputName, Precision, QueueFill};
 
-use crate::data::{Resize, ViewConfig};
+use crate::data::ViewConfig;
 use crate::error::{Error, ErrorKind, Result};
 use key::slot;
 
@@ -41,9 +41,9 @@ pub struct Config {
     /// "auto", "cpu" or "cuda:N".
     pub device: String,
     /// Number format of both networks' forward passes; loss and weights are float32 always. "auto": bf16 where the device computes in it.
-    pub precision: String,
+    pub precision: Precision,
     /// What a session gives: "embedding" (unit rows, as distilled) or "features" (the backbone's, before the head).
-    pub output: String,
+    pub output: OutputName,
     /// Images a step, B.
     pub batch_size: u64,
     /// Pieces that a step's batch goes through the networks in, to save memory; batch norm sees a piece at a time.
@@ -64,20 +64,20 @@ pub struct Config {
     /// L2 penalty of SGD.
     pub weight_decay: f64,
     /// "sgd", or "lars": SGD whose step of each tensor is as long as the tensor itself allows, for large batches.
-    pub optimiser: String,
+    pub optimiser: Optimiser,
     /// Steps of linear rise of the learning rate.
     pub warmup_steps: u64,
     /// Rows of the queue, K.
     pub queue_capacity: u64,
     /// What batch norm divides by while the student is distilled: the statistics of the step's "batch", or the "running" ones that it
     /// has, which stay as they are: for a student that starts from weights of its own. Dropout and stochastic depth rest then, too.
-    pub batch_norm: String,
+    pub batch_norm: BatchNorm,
     /// What the student learns of the teacher's embeddings: SEED's similarities over the queue; "l2", each embedding as it is; "k_means"
     /// and "online_clustering", its clusters; "binary_contrastive", contrastive representation distillation; "seed_moco", SEED's and
     /// MoCo-v2's. Without a teacher: "moco_v2" and "simclr", which tell images apart by two views of each.
-    pub method: String,
+    pub method: MethodName,
     /// What the queue's first rows are: the teacher's embeddings of the data set, where a run has one, or noise as in the paper.
-    pub queue_fill: String,
+    pub queue_fill: QueueFill,
     /// τ_S, which divides the student's similarities; τ of "binary_contrastive", "moco_v2" and "simclr".
     pub temperature_student: f64,
     /// τ_T, which divides the teacher's similarities: the smaller, the fewer neighbours count.
@@ -126,8 +126,8 @@ impl Default for Config {
         Self {
             seed: 0,
             device: "auto".to_owned(),
-            precision: "auto".to_owned(),
-            output: "embedding".to_owned(),
+            precision: Precision::Auto,
+            output: OutputName::Embedding,
             batch_size: 256,
             accumulation_steps: 1,
             clip_norm: 0.0,
@@ -137,12 +137,12 @@ impl Default for Config {
             learning_rate: 0.03,
             momentum: 0.9,
             weight_decay: 1e-4,
-            optimiser: OPTIMISERS[0].to_owned(),
+            optimiser: Optimiser::Sgd,
             warmup_steps: 0,
             queue_capacity: 65_536,
-            batch_norm: BATCH_NORMS[0].to_owned(),
-            method: METHODS[0].to_owned(),
-            queue_fill: QUEUE_FILLS[0].to_owned(),
+            batch_norm: BatchNorm::Batch,
+            method: MethodName::Seed,
+            queue_fill: QueueFill::Dataset,
             temperature_student: 0.2,
             temperature_teacher: 0.01,
             embedding_dim: 0,
@@ -194,9 +194,7 @@ impl Config {
                 *field(self) = *number.as_ref().ok_or_else(|| out_of_bounds(key, value, low, high))?;
             }
             Slot::Float(..) => self.set_float(key, value as f64)?,
-            Slot::Word(..) | Slot::Resize(_) | Slot::Text(_) => {
-                return Err(wrong_kind(key, "text", "a whole number"));
-            }
+            Slot::Word(_) | Slot::Text(_) => return Err(wrong_kind(key, "text", "a whole number")),
         }
         self.chosen.insert(key);
         Ok(())
@@ -217,7 +215,7 @@ impl Config {
                 false => return Err(out_of_bounds(key, value, low, high)),
             },
             Slot::Int(..) | Slot::Side(..) => return Err(wrong_kind(key, "a whole number", &value.to_string())),
-            Slot::Word(..) | Slot::Resize(_) | Slot::Text(_) => return Err(wrong_kind(key, "text", "a number")),
+            Slot::Word(_) | Slot::Text(_) => return Err(wrong_kind(key, "text", "a number")),
         }
         self.chosen.insert(key);
         Ok(())
@@ -227,14 +225,7 @@ impl Config {
     pub fn set_string(&mut self, key: &str, value: &str) -> Result<()> {
         match slot(key)? {
             Slot::Text(field) => value.clone_into(field(self)),
-            Slot::Resize(field) => *field(self) = Resize::parse(value)?,
-            Slot::Word(field, words) if words.contains(&value) => value.clone_into(field(self)),
-            Slot::Word(_, words) => {
-                return Err(Error::new(
-                    ErrorKind::Config,
-                    format!("{key} is \"{value}\", expected one of {}", words.join(", ")),
-                ));
-            }
+            Slot::Word(field) => field(self).set(key, value)?,
             Slot::Int(..) | Slot::Side(..) | Slot::Float(..) => return Err(wrong_kind(key, "a number", "text")),
         }
         self.chosen.insert(key);
@@ -269,8 +260,8 @@ impl Config {
             Slot::Int(field, ..) => Value::Int(i64::try_from(*field(&mut copy)).unwrap_or(i64::MAX)),
             Slot::Side(field, ..) => Value::Int(i64::from(*field(&mut copy))),
             Slot::Float(field, ..) => Value::Float(*field(&mut copy)),
-            Slot::Resize(field) => Value::Text(field(&mut copy).word().to_owned()),
-            Slot::Word(field, _) | Slot::Text(field) => Value::Text(field(&mut copy).clone()),
+            Slot::Word(field) => Value::Text(field(&mut copy).word().to_owned()),
+            Slot::Text(field) => Value::Text(field(&mut copy).clone()),
         })
     }
 

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use once_cell::sync::OnceCell;
 use tch::{Cuda, Device, Kind};
 
+use crate::config::Precision;
 use crate::{Error, ErrorKind, Result, torch};
 
 static READY: OnceCell<()> = OnceCell::new();
@@ -116,15 +117,12 @@ pub fn parse(name: &str) -> Result<Device> {
     Ok(Device::Cuda(index))
 }
 
-/// The number format of the networks' forward passes: "fp32", "bf16", or "auto" (bfloat16 where `device` computes in it,
-/// else float32). Loss and master weights are float32 always.
-pub fn precision(name: &str, device: Device) -> Result<Kind> {
-    match name {
-        "fp32" => Ok(Kind::Float),
-        "bf16" => Ok(Kind::BFloat16),
-        "auto" if has_bfloat16(device) => Ok(Kind::BFloat16),
-        "auto" => Ok(Kind::Float),
-        _ => Err(Error::invalid(format!("precision is \"{name}\", expected \"auto\", \"fp32\" or \"bf16\""))),
+/// The number format of the networks' forward passes on `device`. Loss and master weights are float32 always.
+pub fn precision(chosen: Precision, device: Device) -> Kind {
+    match chosen {
+        Precision::Bf16 => Kind::BFloat16,
+        Precision::Auto if has_bfloat16(device) => Kind::BFloat16,
+        Precision::Fp32 | Precision::Auto => Kind::Float,
     }
 }
 
@@ -148,6 +146,5 @@ mod tests {
         assert_eq!(parse("gpu").unwrap_err().kind(), ErrorKind::InvalidArgument);
         assert_eq!(parse("cuda:-1").unwrap_err().kind(), ErrorKind::InvalidArgument);
         assert_eq!(parse("cuda:4096").unwrap_err().kind(), ErrorKind::Device);
-        assert_eq!(precision("fp16", Device::Cpu).unwrap_err().kind(), ErrorKind::InvalidArgument);
     }
 }

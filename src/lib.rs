@@ -4,6 +4,7 @@
 compile_error!("libseed catches panics at its C border: build it with panic = \"unwind\"");
 
 pub mod checkpoint;
+pub mod choice;
 pub mod config;
 pub mod data;
 pub mod device;

@@ -3,6 +3,31 @@
 use serde::{Deserialize, Serialize};
 
 use super::Slot;
+use crate::choice::choice;
+
+choice! {
+    /// What a detector compares a part with.
+    #[derive(Default)]
+    pub enum DetectorKind {
+        /// A memory of good parts' patches.
+        #[default]
+        PatchCore = "patchcore",
+        /// A second network that has learned the feature maps of good parts.
+        Stfpm = "stfpm",
+    }
+}
+
+choice! {
+    /// What is held out together.
+    pub enum Group {
+        /// Each image by itself.
+        Image = "image",
+        /// The images whose names are the same up to the last /.
+        Folder = "folder",
+        /// Images that follow each other.
+        Block = "block",
+    }
+}
 
 /// How a detector is made of good parts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -10,7 +35,7 @@ use super::Slot;
 pub struct AnomalyConfig {
     /// "patchcore": a memory of good parts' patches. "stfpm": a second network learns the feature maps of good parts, and where it
     /// fails is a defect (Wang et al., 2021).
-    pub kind: String,
+    pub kind: DetectorKind,
     /// Names of the feature maps that are compared, with commas between them; empty: those of strides 8 and 16, for stfpm also
     /// those of stride 4.
     pub layers: String,
@@ -28,7 +53,7 @@ pub struct AnomalyConfig {
     pub held_out: f64,
     /// What is held out together, since its images resemble each other: "image", each by itself; "folder", the images whose names
     /// are the same up to the last /; "block", `block_size` images that follow each other.
-    pub group: String,
+    pub group: Group,
     /// Images of a block.
     pub block_size: u64,
     /// Share of good parts that may be called bad.
@@ -53,7 +78,7 @@ pub const MAX_CONFIDENCE: f64 = 0.999_999;
 impl Default for AnomalyConfig {
     fn default() -> Self {
         Self {
-            kind: "patchcore".to_owned(),
+            kind: DetectorKind::PatchCore,
             layers: String::new(),
             memory_share: 0.01,
             memory_min: 1000,
@@ -61,7 +86,7 @@ impl Default for AnomalyConfig {
             pool_max: 100_000,
             neighbours: 9,
             held_out: 0.2,
-            group: "image".to_owned(),
+            group: Group::Image,
             block_size: 32,
             false_alarm_rate: 0.01,
             confidence: 0.0,
@@ -76,7 +101,7 @@ impl Default for AnomalyConfig {
 
 /// Every key of this part.
 pub const KEYS: &[(&str, Slot)] = &[
-    ("anomaly.kind", Slot::Word(|c| &mut c.anomaly.kind, &["patchcore", "stfpm"])),
+    ("anomaly.kind", Slot::Word(|c| &mut c.anomaly.kind)),
     ("anomaly.layers", Slot::Text(|c| &mut c.anomaly.layers)),
     ("anomaly.memory_share", Slot::Float(|c| &mut c.anomaly.memory_share, 1e-6, 1.0)),
     ("anomaly.memory_min", Slot::Int(|c| &mut c.anomaly.memory_min, 0, 1 << 24)),
@@ -84,7 +109,7 @@ pub const KEYS: &[(&str, Slot)] = &[
     ("anomaly.pool_max", Slot::Int(|c| &mut c.anomaly.pool_max, 1, 1 << 28)),
     ("anomaly.neighbours", Slot::Int(|c| &mut c.anomaly.neighbours, 1, 1024)),
     ("anomaly.held_out", Slot::Float(|c| &mut c.anomaly.held_out, 0.0, 0.9)),
-    ("anomaly.group", Slot::Word(|c| &mut c.anomaly.group, &["image", "folder", "block"])),
+    ("anomaly.group", Slot::Word(|c| &mut c.anomaly.group)),
     ("anomaly.block_size", Slot::Int(|c| &mut c.anomaly.block_size, 1, 1 << 28)),
     ("anomaly.false_alarm_rate", Slot::Float(|c| &mut c.anomaly.false_alarm_rate, 1e-6, 1.0)),
     ("anomaly.confidence", Slot::Float(|c| &mut c.anomaly.confidence, 0.0, MAX_CONFIDENCE)),

@@ -1,8 +1,7 @@
 //! The table of keys: every setting by its name, with its place in a [`Config`] and its bounds.
 
-use super::{BATCH_NORMS, Config, METHODS, OPTIMISERS, QUEUE_FILLS, anomaly, finetune, methods, probe, small};
-use crate::data::Resize;
-use crate::data::augment::VIEW_DEVICES;
+use super::{Config, anomaly, finetune, methods, probe, small};
+use crate::choice::Choice;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The place of one setting in a [`Config`], with its bounds.
@@ -13,10 +12,8 @@ pub enum Slot {
     Side(fn(&mut Config) -> &mut u32, u32, u32),
     /// A number within bounds.
     Float(fn(&mut Config) -> &mut f64, f64, f64),
-    /// One of some words.
-    Word(fn(&mut Config) -> &mut String, &'static [&'static str]),
-    /// How a frame becomes the network's input, by its word.
-    Resize(fn(&mut Config) -> &mut Resize),
+    /// One of a few words.
+    Word(fn(&mut Config) -> &mut dyn Choice),
     /// Any text.
     Text(fn(&mut Config) -> &mut String),
 }
@@ -25,8 +22,8 @@ pub enum Slot {
 const KEYS: &[(&str, Slot)] = &[
     ("seed", Slot::Int(|c| &mut c.seed, 0, i64::MAX as u64)),
     ("device", Slot::Text(|c| &mut c.device)),
-    ("precision", Slot::Word(|c| &mut c.precision, &["auto", "fp32", "bf16"])),
-    ("output", Slot::Word(|c| &mut c.output, &["embedding", "features"])),
+    ("precision", Slot::Word(|c| &mut c.precision)),
+    ("output", Slot::Word(|c| &mut c.output)),
     ("batch_size", Slot::Int(|c| &mut c.batch_size, 1, 65_536)),
     ("accumulation_steps", Slot::Int(|c| &mut c.accumulation_steps, 1, 65_536)),
     ("clip_norm", Slot::Float(|c| &mut c.clip_norm, 0.0, 1e9)),
@@ -36,12 +33,12 @@ const KEYS: &[(&str, Slot)] = &[
     ("learning_rate", Slot::Float(|c| &mut c.learning_rate, 0.0, 1000.0)),
     ("momentum", Slot::Float(|c| &mut c.momentum, 0.0, 0.9999)),
     ("weight_decay", Slot::Float(|c| &mut c.weight_decay, 0.0, 1.0)),
-    ("optimiser", Slot::Word(|c| &mut c.optimiser, &OPTIMISERS)),
+    ("optimiser", Slot::Word(|c| &mut c.optimiser)),
     ("warmup_steps", Slot::Int(|c| &mut c.warmup_steps, 0, 1 << 40)),
     ("queue_capacity", Slot::Int(|c| &mut c.queue_capacity, 1, 1 << 28)),
-    ("batch_norm", Slot::Word(|c| &mut c.batch_norm, &BATCH_NORMS)),
-    ("method", Slot::Word(|c| &mut c.method, &METHODS)),
-    ("queue.fill", Slot::Word(|c| &mut c.queue_fill, &QUEUE_FILLS)),
+    ("batch_norm", Slot::Word(|c| &mut c.batch_norm)),
+    ("method", Slot::Word(|c| &mut c.method)),
+    ("queue.fill", Slot::Word(|c| &mut c.queue_fill)),
     ("temperature_student", Slot::Float(|c| &mut c.temperature_student, 1e-6, 100.0)),
     ("temperature_teacher", Slot::Float(|c| &mut c.temperature_teacher, 1e-6, 100.0)),
     ("embedding_dim", Slot::Int(|c| &mut c.embedding_dim, 0, 65_536)),
@@ -57,7 +54,7 @@ const KEYS: &[(&str, Slot)] = &[
     ("image_width", Slot::Side(|c| &mut c.view.width, 8, 4096)),
     ("image_height", Slot::Side(|c| &mut c.view.height, 8, 4096)),
     ("image_channels", Slot::Side(|c| &mut c.view.channels, 1, 3)),
-    ("resize", Slot::Resize(|c| &mut c.view.resize)),
+    ("resize", Slot::Word(|c| &mut c.view.resize)),
     ("view.crop_scale_min", Slot::Float(|c| &mut c.view.crop_scale_min, 1e-4, 1.0)),
     ("view.crop_scale_max", Slot::Float(|c| &mut c.view.crop_scale_max, 1e-4, 1.0)),
     ("view.crop_ratio_min", Slot::Float(|c| &mut c.view.crop_ratio_min, 0.01, 100.0)),
@@ -72,7 +69,7 @@ const KEYS: &[(&str, Slot)] = &[
     ("view.blur_sigma_min", Slot::Float(|c| &mut c.view.blur_sigma_min, 0.01, 100.0)),
     ("view.blur_sigma_max", Slot::Float(|c| &mut c.view.blur_sigma_max, 0.01, 100.0)),
     ("view.flip_probability", Slot::Float(|c| &mut c.view.flip_probability, 0.0, 1.0)),
-    ("view.device", Slot::Word(|c| &mut c.view.device, &VIEW_DEVICES)),
+    ("view.device", Slot::Word(|c| &mut c.view.device)),
     ("mean.r", Slot::Float(|c| &mut c.view.mean[0], -10.0, 10.0)),
     ("mean.g", Slot::Float(|c| &mut c.view.mean[1], -10.0, 10.0)),
     ("mean.b", Slot::Float(|c| &mut c.view.mean[2], -10.0, 10.0)),

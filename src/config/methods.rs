@@ -3,10 +3,29 @@
 use serde::{Deserialize, Serialize};
 
 use super::Slot;
+use crate::choice::choice;
 
-/// The methods: SEED's similarities over the queue, what the paper compares it with, and two that need no teacher.
-pub const METHODS: [&str; 8] =
-    ["seed", "l2", "k_means", "online_clustering", "binary_contrastive", "seed_moco", "moco_v2", "simclr"];
+choice! {
+    /// What a run learns by: SEED's similarities over the queue, what the paper compares it with, and two that need no teacher.
+    pub enum MethodName {
+        /// SEED's similarities over the queue.
+        Seed = "seed",
+        /// Each embedding as it is.
+        L2 = "l2",
+        /// The teacher's clusters.
+        KMeans = "k_means",
+        /// Clusters that move with the student.
+        OnlineClustering = "online_clustering",
+        /// Contrastive representation distillation.
+        BinaryContrastive = "binary_contrastive",
+        /// SEED's and MoCo-v2's.
+        SeedMoco = "seed_moco",
+        /// Momentum contrast, without a teacher.
+        MocoV2 = "moco_v2",
+        /// Two views of each image against all others of the batch, without a teacher.
+        SimClr = "simclr",
+    }
+}
 
 /// What single methods need beside the settings that all have.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -27,7 +27,7 @@ impl Config {
     /// Sets a key of any kind to what `text` says.
     fn set_text(&mut self, key: &str, text: &str) -> Result<()> {
         match slot(key)? {
-            Slot::Word(..) | Slot::Resize(_) | Slot::Text(_) => self.set_string(key, text),
+            Slot::Word(_) | Slot::Text(_) => self.set_string(key, text),
             Slot::Int(..) | Slot::Side(..) | Slot::Float(..) => match (text.parse::<i128>(), text.parse::<f64>()) {
                 (Ok(whole), _) => self.set_whole(key, whole),
                 (_, Ok(float)) => self.set_float(key, float),

@@ -1,10 +1,55 @@
-//! The words of settings that are one of a few.
+//! The settings of runs and sessions that are one of a few words.
 
-/// What changes the weights.
-pub const OPTIMISERS: [&str; 2] = ["sgd", "lars"];
+use crate::choice::choice;
 
-/// Statistics of batch norm in training.
-pub const BATCH_NORMS: [&str; 2] = ["batch", "running"];
+choice! {
+    /// Number format of the networks' forward passes.
+    pub enum Precision {
+        /// bfloat16 where the device computes in it, else float32.
+        Auto = "auto",
+        /// float32.
+        Fp32 = "fp32",
+        /// bfloat16.
+        Bf16 = "bf16",
+    }
+}
 
-/// "dataset": the teacher's embeddings of the data set, where a run has one. "noise": unit vectors at random, as in the paper.
-pub const QUEUE_FILLS: [&str; 2] = ["dataset", "noise"];
+choice! {
+    /// What a session gives.
+    pub enum OutputName {
+        /// Unit rows, as distilled.
+        Embedding = "embedding",
+        /// The backbone's features, before the head.
+        Features = "features",
+    }
+}
+
+choice! {
+    /// What changes the weights.
+    pub enum Optimiser {
+        /// SGD with momentum.
+        Sgd = "sgd",
+        /// SGD whose step of each tensor is as long as the tensor itself allows.
+        Lars = "lars",
+    }
+}
+
+choice! {
+    /// What batch norm divides by in training.
+    pub enum BatchNorm {
+        /// The statistics of the step's batch.
+        Batch = "batch",
+        /// The running statistics, which stay as they are.
+        Running = "running",
+    }
+}
+
+choice! {
+    /// What the queue's first rows are.
+    pub enum QueueFill {
+        /// The teacher's embeddings of the data set, where a run has one.
+        Dataset = "dataset",
+        /// Unit vectors at random, as in the paper.
+        Noise = "noise",
+    }
+}

@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use super::geometry::Resize;
 use super::random::{below, between, shuffle, unit};
+use crate::choice::choice;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Version of what [`ViewParams::sample`] and [`super::render`](mod@super::render) make of the same settings and randomness.
@@ -80,12 +81,18 @@ pub struct ViewConfig {
     /// Divides red, green and blue afterwards.
     pub std: [f64; 3],
     /// Where the views of a training step are made, by the loader's threads whole, or there only cropped and resized, and the rest in batch on the run's device.
-    pub device: String,
+    pub device: ViewDevice,
 }
 
-/// "workers": the loader's threads make whole views. "device": they only crop and resize; colours, blur, flip and
-/// normalisation are done in batch on the device of the run.
-pub const VIEW_DEVICES: [&str; 2] = ["workers", "device"];
+choice! {
+    /// Where the views of a training step are made.
+    pub enum ViewDevice {
+        /// The loader's threads make whole views.
+        Workers = "workers",
+        /// They only crop and resize; colours, blur, flip and normalisation are done in batch on the device of the run.
+        Device = "device",
+    }
+}
 
 impl Default for ViewConfig {
     fn default() -> Self {
@@ -93,7 +100,7 @@ impl Default for ViewConfig {
             width: 224,
             height: 224,
             channels: 3,
-            resize: Resize::default(),
+            resize: Resize::Whole,
             crop_scale_min: 0.2,
             crop_scale_max: 1.0,
             crop_ratio_min: 3.0 / 4.0,
@@ -110,7 +117,7 @@ impl Default for ViewConfig {
             flip_probability: 0.5,
             mean: [0.485, 0.456, 0.406],
             std: [0.229, 0.224, 0.225],
-            device: VIEW_DEVICES[0].to_owned(),
+            device: ViewDevice::Workers,
         }
     }
 }
@@ -118,7 +125,7 @@ impl Default for ViewConfig {
 impl ViewConfig {
     /// Whether the loader leaves the views to the device.
     pub fn on_device(&self) -> bool {
-        self.device == VIEW_DEVICES[1]
+        self.device == ViewDevice::Device
     }
 
     /// Numbers of a view, `height · width · channels`.
@@ -172,13 +179,6 @@ impl ViewConfig {
         for (mean, std) in self.mean.into_iter().zip(self.std) {
             within("mean", mean, -1e3, 1e3)?;
             within("std", std, 1e-6, 1e3)?;
-        }
-        if !VIEW_DEVICES.contains(&self.device.as_str()) {
-            let words = VIEW_DEVICES.join(", ");
-            return Err(Error::new(
-                ErrorKind::Config,
-                format!("device is \"{}\", expected one of {words}", self.device),
-            ));
         }
         Ok(())
     }

@@ -21,48 +21,24 @@
 //! assert_eq!(placement.to_view([100.0, 100.0]), [32.0, 48.0]);
 //! ```
 
-use serde::{Deserialize, Serialize};
+use crate::choice::choice;
 
-use crate::error::{Error, ErrorKind, Result};
-
-/// How a frame becomes the network's input. Files that do not say it were made by [`Centre`](Resize::Centre).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Resize {
-    /// All of the frame, each side resized to the view's: nothing is lost, the aspect ratio is.
-    #[default]
-    Whole,
-    /// All of the frame with its aspect ratio, in the middle of the view; the rest is the mean colour, rounded to a level.
-    Letterbox,
-    /// The shorter side is resized to size · 256/224 and the middle cut out, as ImageNet's protocol has it. What lies near a
-    /// border is not seen.
-    Centre,
+choice! {
+    /// How a frame becomes the network's input. Files that do not say it were made by [`Centre`](Resize::Centre).
+    #[derive(Default)]
+    pub enum Resize {
+        /// All of the frame, each side resized to the view's: nothing is lost, the aspect ratio is.
+        #[default]
+        Whole = "whole",
+        /// All of the frame with its aspect ratio, in the middle of the view; the rest is the mean colour, rounded to a level.
+        Letterbox = "letterbox",
+        /// The shorter side is resized to size · 256/224 and the middle cut out, as ImageNet's protocol has it. What lies near a
+        /// border is not seen.
+        Centre = "centre",
+    }
 }
 
 impl Resize {
-    /// The words of the setting.
-    pub const WORDS: [&'static str; 3] = ["whole", "letterbox", "centre"];
-
-    /// The word of the setting.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Whole => "whole",
-            Self::Letterbox => "letterbox",
-            Self::Centre => "centre",
-        }
-    }
-
-    /// The reverse of [`word`](Resize::word).
-    ///
-    /// # Errors
-    /// `Config` for another word; lists those that there are.
-    pub fn parse(word: &str) -> Result<Self> {
-        [Self::Whole, Self::Letterbox, Self::Centre].into_iter().find(|resize| resize.word() == word).ok_or_else(|| {
-            let words = Self::WORDS.join(", ");
-            Error::new(ErrorKind::Config, format!("resize is \"{word}\", expected one of {words}"))
-        })
-    }
-
     /// What a file means that does not say it.
     pub(crate) fn unsaid() -> Self {
         Self::Centre
@@ -173,10 +149,10 @@ mod tests {
 
     #[test]
     fn words_go_there_and_back() {
-        for word in Resize::WORDS {
-            assert_eq!(Resize::parse(word).unwrap().word(), word);
-            assert_eq!(serde_json::to_value(Resize::parse(word).unwrap()).unwrap(), word);
+        for &resize in Resize::ALL {
+            assert_eq!(Resize::parse("resize", resize.word()).unwrap(), resize);
+            assert_eq!(serde_json::to_value(resize).unwrap(), resize.word());
         }
-        assert!(Resize::parse("center").unwrap_err().message().contains("whole, letterbox, centre"));
+        assert!(Resize::parse("resize", "center").unwrap_err().message().contains("whole, letterbox, centre"));
     }
 }

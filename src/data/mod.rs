@@ -41,7 +41,7 @@ mod source;
 mod stored;
 mod tiff;
 
-pub use augment::{ViewConfig, ViewParams};
+pub use augment::{ViewConfig, ViewDevice, ViewParams};
 pub use batch::{Batch, Crops, Views};
 pub use dataset::{Dataset, Skipped};
 pub(crate) use encode::encode_jpeg;

@@ -54,7 +54,7 @@ impl DriftInput {
             let side = text.parse().ok().filter(|side| (1..=MAX_VIEW_SIDE).contains(side));
             side.ok_or_else(|| Error::format(path, format!("{key} is {text:?}, expected 1 to {MAX_VIEW_SIDE}")))
         };
-        let resize = Resize::parse(word).map_err(|error| Error::format(path, error))?;
+        let resize = Resize::parse("resize", word).map_err(|error| Error::format(path, error))?;
         Ok(Some(Self { width: side("width")?, height: side("height")?, channels: side("channels")?, resize }))
     }
 }

@@ -18,7 +18,7 @@ use super::student::seed_student;
 use super::teacher::{seed_teacher, seeing};
 use crate::config::Config;
 use crate::data::Dataset;
-use crate::infer::{Output, Session, SessionOptions};
+use crate::infer::{Session, SessionOptions};
 use crate::train::pace::counted;
 use crate::train::shared::with_lock;
 use crate::{Error, Result, torch};
@@ -55,7 +55,7 @@ pub type seed_count_callback =
     Option<unsafe extern "C-unwind" fn(done: usize, total: usize, user_data: *mut c_void) -> i32>;
 
 fn make(config: &Config, build: impl FnOnce(SessionOptions) -> Result<Session>) -> Result<SessionInner> {
-    let session = RwLock::new(Arc::new(build(SessionOptions::of(config, Output::parse(&config.output)?)?)?));
+    let session = RwLock::new(Arc::new(build(SessionOptions::of(config, config.output.into())?)?));
     Ok(SessionInner { session, workers: usize::try_from(config.workers).unwrap_or(0) })
 }
 

@@ -2,9 +2,9 @@
 
 use tch::{Device, Kind};
 
-use crate::config::{Config, Rate};
+use crate::config::{Config, OutputName, Precision, Rate};
 use crate::device;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// What a session gives for a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,16 +17,11 @@ pub enum Output {
     Logits,
 }
 
-impl Output {
-    /// "features" or "embedding".
-    ///
-    /// # Errors
-    /// `InvalidArgument` for another name.
-    pub fn parse(name: &str) -> Result<Self> {
+impl From<OutputName> for Output {
+    fn from(name: OutputName) -> Self {
         match name {
-            "features" => Ok(Self::Features),
-            "embedding" => Ok(Self::Embedding),
-            _ => Err(Error::invalid(format!("output is {name:?}, expected \"embedding\" or \"features\""))),
+            OutputName::Embedding => Self::Embedding,
+            OutputName::Features => Self::Features,
         }
     }
 }
@@ -52,9 +47,9 @@ impl SessionOptions {
     /// `InvalidArgument` or `Device` for a device that is not there.
     pub fn of(config: &Config, output: Output) -> Result<Self> {
         let device = device::parse(&config.device)?;
-        let precision = match config.precision.as_str() {
-            "auto" => None,
-            chosen => Some(device::precision(chosen, device)?),
+        let precision = match config.precision {
+            Precision::Auto => None,
+            chosen => Some(device::precision(chosen, device)),
         };
         Ok(Self { device, precision, output, rate: config.into() })
     }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use tch::{Device, Kind, Tensor};
 
 use super::Output;
+use crate::config::Precision;
 use crate::data::random::{Purpose, generator};
 use crate::error::{Error, ErrorKind, Result};
 use crate::finite::Names;
@@ -151,7 +152,7 @@ fn rows(program: &Fused, images: &Tensor, output: Output) -> Result<Tensor> {
 /// bfloat16 where device and network bear it.
 fn bearable(build: &impl Fn(Kind, i64) -> Result<Fused>, output: Output, height: i64, width: i64) -> Result<Kind> {
     let exact = build(Kind::Float, CALIBRATION)?;
-    if device::precision("auto", exact.device())? == Kind::Float {
+    if device::precision(Precision::Auto, exact.device()) == Kind::Float {
         return Ok(Kind::Float);
     }
     let rough = build(Kind::BFloat16, CALIBRATION)?;

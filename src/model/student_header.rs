@@ -164,7 +164,7 @@ pub(super) fn read_header(path: &Path, metadata: &BTreeMap<String, String>, form
             Some(other) => return Err(Error::format(path, format!("channels is {other:?}, expected 3 or 1"))),
         },
         resize: match metadata.get("resize") {
-            Some(word) => Resize::parse(word).map_err(|error| Error::format(path, error))?,
+            Some(word) => Resize::parse("resize", word).map_err(|error| Error::format(path, error))?,
             None => Resize::unsaid(),
         },
         mean: json_value(path, "mean", text("mean")?)?,

@@ -24,7 +24,7 @@ use super::head;
 use super::measure::Cost;
 use super::page;
 use super::plan::{Plan, Wish};
-use crate::config::Config;
+use crate::config::{Config, QueueFill};
 use crate::data::Dataset;
 use crate::distill::Targets;
 use crate::distill::bank::Bank;
@@ -362,7 +362,7 @@ fn trial(
     config.tensorboard_folder.clear();
     config.probe.images = 0;
     config.steps = 1 << 40;
-    config.queue_fill = "noise".to_owned();
+    config.queue_fill = QueueFill::Noise;
     let copy = Arc::new(Mutex::new(with_lock(student, |student| student.deep_copy())?));
     let dataset = Some(Arc::clone(&request.dataset));
     let mut run = Distillation::new(config, copy, targets.clone(), None, dataset)?;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use crate::config::to_usize;
-use crate::config::{BATCH_NORMS, Config};
+use crate::config::{BatchNorm, Config};
 use crate::data::{Dataset, Loader};
 use crate::distill::Temperatures;
 use crate::distill::queue::Queue;
@@ -62,7 +62,7 @@ pub(super) fn cost(
     seconds: f64,
 ) -> Result<Cost> {
     let device = device::parse(&config.device)?;
-    let precision = device::precision(&config.precision, device)?;
+    let precision = device::precision(config.precision, device);
     let batch = config.batch_size.min(65_536) as i64;
     let (height, width) = (i64::from(config.view.height), i64::from(config.view.width));
     let images = |channels: i64| -> Result<Tensor> {
@@ -90,7 +90,7 @@ pub(super) fn cost(
             precision,
             learning_rate: 1e-6,
             noise: number as u64,
-            running_norm: config.batch_norm == BATCH_NORMS[1],
+            running_norm: config.batch_norm == BatchNorm::Running,
             pieces: config.accumulation_steps,
             clip_norm: config.clip_norm,
         };

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::measure::{Cost, cost};
-use crate::config::{Config, Value};
+use crate::config::{Config, Precision, Value};
 use crate::data::Dataset;
 use crate::distill::bank::format::predicted_bytes;
 use crate::model::{Architecture, Head, Network, Teacher};
@@ -142,20 +142,22 @@ impl Draft<'_> {
     fn measured(&mut self, config: &Config, measure: &dyn Fn(&Config) -> Result<Cost>) -> Result<Cost> {
         let first = measure(config)?;
         let device = device::parse(&config.device)?;
-        let open = !self.given.chosen.contains("precision") && config.precision == "auto" && device == tch::Device::Cpu;
+        let open = !self.given.chosen.contains("precision")
+            && config.precision == Precision::Auto
+            && device == tch::Device::Cpu;
         if std::mem::replace(&mut self.one_precision, true)
             || !open
-            || device::precision("auto", device)? == tch::Kind::Float
+            || device::precision(Precision::Auto, device) == tch::Kind::Float
         {
             return Ok(first);
         }
         let mut other = config.clone();
-        other.put("precision", &Value::Text("fp32".to_owned()))?;
+        other.precision = Precision::Fp32;
         let second = measure(&other)?;
         // Over a bank the teacher computes once for several passes.
         let of = |cost: &Cost| cost.student + cost.teacher / VIEWS.1 as f64;
-        let (taken, cost) = if of(&second) < of(&first) { ("fp32", second) } else { ("bf16", first) };
-        self.config.put("precision", &Value::Text(taken.to_owned()))?;
+        let (taken, cost) = if of(&second) < of(&first) { (Precision::Fp32, second) } else { (Precision::Bf16, first) };
+        self.config.precision = taken;
         self.reasons.push(format!(
             "{taken}: a step takes {:.2} ms an image in bfloat16, {:.2} ms in float32",
             first.student * 1e3,

@@ -70,7 +70,7 @@ pub fn fill_bank(
         ));
     }
     let device = device::parse(&config.device)?;
-    let precision = device::precision(&config.precision, device)?;
+    let precision = device::precision(config.precision, device);
     if teacher.device() != device {
         return Err(Error::mismatch(format!(
             "the bank is to be filled on {device:?}, but the teacher is on {:?}; make it with the same \"device\"",

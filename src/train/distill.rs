@@ -18,7 +18,7 @@ use super::record::Record;
 use super::run::{At, Course, Method, Outcome, run};
 use super::shared::{SharedNetwork, SharedQueue, lock, with_lock};
 use super::strategies::{Ground, needs, strategy};
-use crate::config::{BATCH_NORMS, Config, OPTIMISERS, to_usize};
+use crate::config::{BatchNorm, Config, Optimiser, to_usize};
 use crate::data::{Batch, Dataset, Frame, Loader, Sampling, ViewConfig};
 use crate::distill::queue::Queue;
 use crate::distill::step::{Small, StepBatch, StepSettings, distill};
@@ -84,7 +84,7 @@ impl Distillation {
             check_bank(bank, &config, dataset.as_deref())?;
         }
         let device = device::parse(&config.device)?;
-        let precision = device::precision(&config.precision, device)?;
+        let precision = device::precision(config.precision, device);
         // The probe compares with a teacher.
         let probed = dataset.as_deref().filter(|_| needs.teacher);
         let probe = probed.and_then(|dataset| ProbeImages::choose(&config, dataset.len()));
@@ -113,9 +113,9 @@ impl Distillation {
                 Ground { config: &config, images: dataset.as_ref().map(|dataset| dataset.len()), learned, student };
             let strategy = strategy(&ground)?;
             let parameters = student.parameters().into_iter().chain(strategy.parameters()).collect();
-            let optimiser = match config.optimiser == OPTIMISERS[1] {
-                true => Sgd::lars(parameters, config.momentum, config.weight_decay)?,
-                false => Sgd::new(parameters, config.momentum, config.weight_decay)?,
+            let optimiser = match config.optimiser {
+                Optimiser::Lars => Sgd::lars(parameters, config.momentum, config.weight_decay)?,
+                Optimiser::Sgd => Sgd::new(parameters, config.momentum, config.weight_decay)?,
             };
             Ok((optimiser, strategy))
         })?;
@@ -338,7 +338,7 @@ impl Distillation {
             precision: self.precision,
             learning_rate: at.learning_rate,
             noise: at.noise,
-            running_norm: self.config.batch_norm == BATCH_NORMS[1],
+            running_norm: self.config.batch_norm == BatchNorm::Running,
             pieces,
             clip_norm: self.config.clip_norm,
         };

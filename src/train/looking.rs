@@ -11,7 +11,7 @@ use super::distill::Distillation;
 use super::pace::Pace;
 use super::probe::{Look, Looks, PIECE, Probe, ProbeImages, learned_images, read};
 use super::shared::with_lock;
-use crate::config::QUEUE_FILLS;
+use crate::config::QueueFill;
 use crate::config::to_usize;
 use crate::data::Dataset;
 use crate::data::random::{Purpose, generator, shuffle};
@@ -193,7 +193,7 @@ impl Distillation {
         let wanted = self.fresh_queue
             && self.step == 0
             && self.targets.has_teacher()
-            && self.config.queue_fill == QUEUE_FILLS[0];
+            && self.config.queue_fill == QueueFill::Dataset;
         if !wanted {
             self.fresh_queue = false;
             return Ok(());

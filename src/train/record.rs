@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::distill::Distillation;
 use super::resume::FREE_SETTINGS;
+use crate::config::MethodName;
 use crate::distill::Targets;
 use crate::model::provenance::SharedProvenance;
 use crate::{Error, ErrorKind, Result};
@@ -45,9 +46,9 @@ impl Distillation {
             Value::Object(all) => all.into_iter().filter(|(key, _)| !FREE_SETTINGS.contains(&key.as_str())).collect(),
             _ => Map::new(),
         };
-        let method = match self.config.method.as_str() {
-            "seed" => "SEED",
-            other => other,
+        let method = match self.config.method {
+            MethodName::Seed => "SEED",
+            other => other.word(),
         };
         let mut about = json!({
             "method": method,

@@ -11,7 +11,7 @@ use super::distill::Distillation;
 use super::shared::{lock, with_lock};
 use super::strategies::needs;
 use crate::checkpoint::{self, Contents, Manifest, format};
-use crate::config::{BATCH_NORMS, METHODS, MethodsConfig, OPTIMISERS, ProbeConfig, QUEUE_FILLS, SmallConfig};
+use crate::config::{BatchNorm, MethodName, MethodsConfig, Optimiser, ProbeConfig, QueueFill, SmallConfig};
 use crate::distill::queue::{Queue, QueueSnapshot};
 use crate::model::weights::{HostTensor, StateDict};
 use crate::model::{Load, Network};
@@ -45,12 +45,12 @@ pub(super) const FREE_SETTINGS: [&str; 12] = [
 /// What a setting was before there was a key for it, so that older checkpoints stay the same runs.
 fn before_the_key(key: &str) -> Value {
     match key {
-        "batch_norm" => json!(BATCH_NORMS[0]),
-        "method" => json!(METHODS[0]),
-        "optimiser" => json!(OPTIMISERS[0]),
+        "batch_norm" => json!(BatchNorm::Batch),
+        "method" => json!(MethodName::Seed),
+        "optimiser" => json!(Optimiser::Sgd),
         "methods" => json!(MethodsConfig::default()),
         "small" => json!(SmallConfig::default()),
-        "queue_fill" => json!(QUEUE_FILLS[1]),
+        "queue_fill" => json!(QueueFill::Noise),
         "probe" => json!(ProbeConfig { images: 0, ..ProbeConfig::default() }),
         _ => Value::Null,
     }
@@ -93,7 +93,7 @@ impl Distillation {
                 library: env!("CARGO_PKG_VERSION").to_owned(),
                 step: self.step,
                 optimiser_steps: self.optimiser.steps(),
-                method: self.config.method.clone(),
+                method: self.config.method.word().to_owned(),
                 architecture: student.architecture().name().to_owned(),
                 config: serde_json::to_value(&self.config)
                     .map_err(|error| Error::new(ErrorKind::Internal, format!("the configuration: {error}")))?,
@@ -191,7 +191,7 @@ impl Distillation {
             }
             Err(Error::mismatch(format!("the checkpoint's {what} is \"{found}\", but this run's is \"{expected}\"")))
         };
-        expect("method", &manifest.method, &self.config.method)?;
+        expect("method", &manifest.method, self.config.method.word())?;
         expect("student architecture", &manifest.architecture, lock(&self.student)?.architecture().name())?;
         expect("teacher", &manifest.teacher, &self.targets.identity()?)?;
         expect("data set", &manifest.dataset, &self.dataset.as_ref().map_or(String::new(), |d| d.identity()))?;

@@ -1,10 +1,10 @@
 //! Which strategy the setting "method" means: the one place that knows strategies by their names. A new one is a file in `distill/strategy`,
-//! a name in [`METHODS`](crate::config::METHODS) and a row here.
+//! a name in [`MethodName`] and a row here.
 
 use super::distill::Distillation;
 use super::pace::Pace;
 use super::probe::{host_rows, learned_images};
-use crate::config::Config;
+use crate::config::{Config, MethodName};
 use crate::data::Dataset;
 use crate::distill::Temperatures;
 use crate::distill::strategy::{
@@ -48,22 +48,22 @@ pub(super) struct Ground<'a> {
 
 type Make = fn(&Ground<'_>) -> Result<Box<dyn Strategy>>;
 
-static TABLE: [(&str, Needs, Make); 8] = [
-    ("seed", TAUGHT, seed),
-    ("l2", TAUGHT, |_| Ok(Box::new(L2))),
-    ("k_means", Needs { settings: &["clusters"], ..TAUGHT }, k_means),
-    ("online_clustering", Needs { settings: &["prototypes"], ..TAUGHT }, online_clustering),
-    ("binary_contrastive", TAUGHT, binary_contrastive),
-    ("seed_moco", Needs { small_views: false, settings: &["moco_weight", "momentum"], ..TAUGHT }, seed_moco),
-    ("moco_v2", Needs { settings: &["momentum"], ..ALONE }, moco_v2),
-    ("simclr", Needs { normed_head: true, whole_batch: true, warmup_epochs: 10, ..ALONE }, |ground| {
-        Ok(Box::new(SimClr { temperature: ground.config.temperature_student }))
-    }),
-];
-
-fn row(method: &str) -> Result<&'static (&'static str, Needs, Make)> {
-    let row = TABLE.iter().find(|(name, ..)| *name == method);
-    row.ok_or_else(|| Error::new(ErrorKind::Config, format!("there is no method \"{method}\"")))
+/// What each method needs, and how its strategy is made.
+fn row(method: MethodName) -> (Needs, Make) {
+    match method {
+        MethodName::Seed => (TAUGHT, seed),
+        MethodName::L2 => (TAUGHT, |_| Ok(Box::new(L2))),
+        MethodName::KMeans => (Needs { settings: &["clusters"], ..TAUGHT }, k_means),
+        MethodName::OnlineClustering => (Needs { settings: &["prototypes"], ..TAUGHT }, online_clustering),
+        MethodName::BinaryContrastive => (TAUGHT, binary_contrastive),
+        MethodName::SeedMoco => {
+            (Needs { small_views: false, settings: &["moco_weight", "momentum"], ..TAUGHT }, seed_moco)
+        }
+        MethodName::MocoV2 => (Needs { settings: &["momentum"], ..ALONE }, moco_v2),
+        MethodName::SimClr => (Needs { normed_head: true, whole_batch: true, warmup_epochs: 10, ..ALONE }, |ground| {
+            Ok(Box::new(SimClr { temperature: ground.config.temperature_student }))
+        }),
+    }
 }
 
 /// What the configured method needs, where the run has it: a teacher or none, all of a batch at once.
@@ -71,8 +71,12 @@ fn row(method: &str) -> Result<&'static (&'static str, Needs, Make)> {
 /// # Errors
 /// `InvalidArgument` where it has not.
 pub(super) fn needs(config: &Config, has_teacher: bool) -> Result<Needs> {
-    let &(method, needs, _) = row(&config.method)?;
-    let alone = || TABLE.iter().filter(|(_, needs, _)| !needs.teacher).map(|(name, ..)| *name).collect::<Vec<_>>();
+    let method = config.method;
+    let (needs, _) = row(method);
+    let alone = || {
+        let methods = MethodName::ALL.iter().filter(|&&method| !row(method).0.teacher);
+        methods.map(|method| method.word()).collect::<Vec<_>>()
+    };
     match (needs.teacher, has_teacher) {
         (true, false) => Err(Error::invalid(format!(
             "method {method} learns from a teacher, and there is none: give one, or set method to one that needs none ({})",
@@ -102,7 +106,7 @@ pub(super) fn needs(config: &Config, has_teacher: bool) -> Result<Needs> {
 /// # Errors
 /// `InvalidArgument` where the run lacks what the strategy needs; `OutOfMemory` or `Torch` from libtorch.
 pub(super) fn strategy(ground: &Ground<'_>) -> Result<Box<dyn Strategy>> {
-    let (_, _, make) = row(&ground.config.method)?;
+    let (_, make) = row(ground.config.method);
     make(ground)
 }
 
@@ -208,16 +212,5 @@ impl Distillation {
     /// Passes on what the strategy has to say.
     pub(super) fn warn_of_strategy(&self) {
         self.strategy.warnings().into_iter().for_each(|warning| self.warnings.add(warning));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::METHODS;
-
-    #[test]
-    fn every_method_has_its_row() {
-        assert_eq!(TABLE.map(|(name, ..)| name), METHODS);
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use base64::Engine;
 use seed::ErrorKind;
-use seed::config::{Config, Value as Setting};
+use seed::config::{Config, Precision, Value as Setting};
 use seed::data::augment::Crop;
 use seed::data::random::{Purpose, generator};
 use seed::data::render::{frame_levels, render, render_frame};
@@ -38,7 +38,7 @@ fn the_geometries_are_pillows() {
         let frame = &golden["frames"][case["frame"].as_str().unwrap()];
         let [width, height, channels] = ["width", "height", "channels"].map(|key| number(&frame[key]));
         let frame = Frame::new(width, height, channels as u8, bytes(&frame["pixels"])).unwrap();
-        let resize = Resize::parse(case["resize"].as_str().unwrap()).unwrap();
+        let resize = Resize::parse("resize", case["resize"].as_str().unwrap()).unwrap();
         let view = view(number(&case["width"]), number(&case["height"]), resize);
         let mut found = vec![0u8; view.view_len()];
         frame_levels(&frame, &view, &mut found, &mut scratch).unwrap();
@@ -161,7 +161,7 @@ fn a_defect_at_any_border_changes_embedding_class_and_score() {
                 let good_one = pixels[0].iter().map(|level| level + number).collect();
                 good.push_frame(&number.to_string(), Frame::new(width, height, 1, good_one).unwrap()).unwrap();
             }
-            let mut config = Config { device: "cpu".into(), precision: "fp32".into(), ..Config::default() };
+            let mut config = Config { device: "cpu".into(), precision: Precision::Fp32, ..Config::default() };
             config.anomaly.memory_share = 0.2;
             let detector = AnomalyDetector::fit(&student, &view, &config, options, &good, &mut |_, _| true).unwrap();
             assert_eq!(detector.settings().resize, resize);
@@ -255,7 +255,7 @@ fn detectors_of_earlier_versions_judge_whole_frames() {
         let good_one = pixels[0].iter().map(|level| level + number).collect();
         good.push_frame(&number.to_string(), Frame::new(120, 80, 1, good_one).unwrap()).unwrap();
     }
-    let mut config = Config { device: "cpu".into(), precision: "fp32".into(), ..Config::default() };
+    let mut config = Config { device: "cpu".into(), precision: Precision::Fp32, ..Config::default() };
     config.anomaly.memory_share = 0.2;
     let options = SessionOptions::default();
     let frame = FrameView::new(&pixels[1], 120, 80, 120, PixelFormat::Mono8).unwrap();

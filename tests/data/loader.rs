@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use seed::ErrorKind;
 use seed::data::random::permutation;
 use seed::data::{
-    Batch, Dataset, EncodedImage, EncodedImages, FrameView, Loader, PixelFormat, Sampling, ViewConfig, Views,
+    Batch, Dataset, EncodedImage, EncodedImages, FrameView, Loader, PixelFormat, Sampling, ViewConfig, ViewDevice,
+    Views,
 };
 
 /// `len` different grey frames; frame i is level i·10 but for a corner.
@@ -275,8 +276,8 @@ fn an_image_may_have_several_views_each_by_its_recipe() {
     let dataset = pushed(5);
     let small = ViewConfig { width: 6, height: 8, crop_scale_max: 0.3, ..config() };
     let recipes = [config(), config(), small.clone()];
-    for device in ["workers", "device"] {
-        let on = |recipe: &ViewConfig| ViewConfig { device: device.to_owned(), ..recipe.clone() };
+    for &device in ViewDevice::ALL {
+        let on = |recipe: &ViewConfig| ViewConfig { device, ..recipe.clone() };
         let several = |workers| {
             let recipes = recipes.iter().map(on).collect();
             let sampling = Sampling { recipes, seed: 4, repeated: 0, kept: None };

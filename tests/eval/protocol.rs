@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use seed::config::Config;
+use seed::config::{Config, FinetuneMode, Precision};
 use seed::data::{Dataset, Frame, ViewConfig};
 use seed::eval::Embeddings;
 use seed::infer::{Output, Session, SessionOptions};
@@ -52,8 +52,8 @@ fn start() -> Start {
 }
 
 fn config(mode: &str) -> Config {
-    let mut config = Config { device: "cpu".into(), precision: "fp32".into(), workers: 1, ..Config::default() };
-    config.finetune.mode = mode.to_owned();
+    let mut config = Config { device: "cpu".into(), precision: Precision::Fp32, workers: 1, ..Config::default() };
+    config.set_string("finetune.mode", mode).unwrap();
     config.finetune.epochs = 2;
     config.finetune.batch_size = 8;
     config
@@ -132,7 +132,7 @@ fn a_linear_transfer_is_the_linear_probe_of_the_features() {
     let found = transfer(&config, &start(), classed, test, 2, &CancelToken::new(), go_on).unwrap();
     let share = found.accuracy.mean * 18.0 * 2.0;
     assert!((share - share.round()).abs() < 1e-9 && found.accuracy.mean > 0.6, "{found:?}");
-    config.finetune.mode = "full".to_owned();
+    config.finetune.mode = FinetuneMode::Full;
     let tuned = transfer(&config, &start(), classed, test, 1, &CancelToken::new(), go_on).unwrap();
     assert!(tuned.accuracy.mean > 0.6, "{tuned:?}");
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use seed::ErrorKind;
-use seed::config::Config;
+use seed::config::{Config, Group, Precision};
 use seed::data::{Dataset, Frame, FrameView, PixelFormat, ViewConfig};
 use seed::infer::anomaly::{Anomaly, AnomalyDetector};
 use seed::infer::{Classifier, Output, Session, SessionOptions};
@@ -54,7 +54,7 @@ fn view() -> ViewConfig {
 }
 
 fn config() -> Config {
-    let mut config = Config { device: "cpu".into(), precision: "fp32".into(), ..Config::default() };
+    let mut config = Config { device: "cpu".into(), precision: Precision::Fp32, ..Config::default() };
     (config.anomaly.memory_share, config.anomaly.memory_min) = (0.05, 0);
     config.anomaly.held_out = 0.5;
     config.anomaly.false_alarm_rate = 0.1;
@@ -165,7 +165,7 @@ fn frames_of_one_part_are_held_out_together() {
     config.anomaly.memory_share = 0.2;
     config.anomaly.held_out = 0.34;
     let apart = fitted(&config, &good).unwrap();
-    config.anomaly.group = "folder".into();
+    config.anomaly.group = Group::Folder;
     let together = fitted(&config, &good).unwrap();
     let (of_images, of_parts) = (apart.held_out(), together.held_out());
     assert_eq!((of_images.scores().len(), of_images.sizes().len()), (41, 41));
@@ -263,7 +263,8 @@ fn few_parts_still_give_alarms_and_a_warning() {
     ] {
         let mut few = config();
         (few.anomaly.held_out, few.anomaly.memory_min) = (held_out, 1000);
-        (few.anomaly.group, few.anomaly.block_size) = (group.to_owned(), 4);
+        few.set_string("anomaly.group", group).unwrap();
+        few.anomaly.block_size = 4;
         few.anomaly.false_alarm_rate = 0.01;
         let good = dataset((0..count).map(|number| part(number / if group == "block" { 4 } else { 1 }, false)));
         let detector =

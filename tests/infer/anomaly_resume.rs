@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
 use crate::alone;
-use seed::config::Config;
+use seed::config::{Config, DetectorKind, Precision};
 use seed::data::random::{Purpose, between, generator};
 use seed::data::{Dataset, Frame, ViewConfig};
 use seed::infer::{AnomalyDetector, SessionOptions};
@@ -31,8 +31,8 @@ fn good() -> Dataset {
 }
 
 fn config(checkpoint: &Path) -> Config {
-    let mut config = Config { device: "cpu".into(), precision: "fp32".into(), ..Config::default() };
-    config.anomaly.kind = "stfpm".into();
+    let mut config = Config { device: "cpu".into(), precision: Precision::Fp32, ..Config::default() };
+    config.anomaly.kind = DetectorKind::Stfpm;
     config.anomaly.layers = "layer1, layer2".into();
     config.anomaly.held_out = 0.25;
     config.anomaly.epochs = EPOCHS;

@@ -1,7 +1,7 @@
 //! The detector whose second network learns the maps of good parts: its formulas against torch, what it finds, its file.
 
 use seed::ErrorKind;
-use seed::config::Config;
+use seed::config::{Config, DetectorKind, Precision};
 use seed::data::{Dataset, Frame, FrameView, PixelFormat, ViewConfig};
 use seed::infer::anomaly::Anomaly;
 use seed::infer::anomaly::stfpm::{heat, loss};
@@ -113,8 +113,8 @@ fn dataset(numbers: std::ops::Range<usize>) -> Dataset {
 }
 
 fn config() -> Config {
-    let mut config = Config { device: "cpu".into(), precision: "fp32".into(), ..Config::default() };
-    config.anomaly.kind = "stfpm".to_owned();
+    let mut config = Config { device: "cpu".into(), precision: Precision::Fp32, ..Config::default() };
+    config.anomaly.kind = DetectorKind::Stfpm;
     config.anomaly.layers = "layer1, layer2".to_owned();
     config.anomaly.held_out = 0.4;
     config.anomaly.false_alarm_rate = 0.1;
@@ -144,7 +144,7 @@ fn a_defect_is_an_alarm_stands_where_it_is_and_the_file_says_the_same() {
     };
     let detector = fit(&config(), &dataset(0..30), &mut told).unwrap();
     assert_eq!((done, all), (18 * 8 + 12, 18 * 8 + 12), "images times passes, and those that were held out");
-    assert_eq!((detector.settings().kind.as_str(), detector.settings().images), ("stfpm", 18));
+    assert_eq!((detector.settings().kind.word(), detector.settings().images), ("stfpm", 18));
     assert_eq!((detector.held_out().scores().len(), detector.memory_size()), (12, (0, 0)));
     let alarms = (100..120).filter(|&number| judge(&detector, &part(number)).alarm).count();
     assert!(alarms <= 6, "{alarms} of 20 unseen good parts are alarms, 2 are to be expected");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use seed::ErrorKind;
-use seed::config::Config;
+use seed::config::{Config, DetectorKind, Precision};
 use seed::data::{Dataset, Frame, FrameView, PixelFormat, ViewConfig};
 use seed::infer::{AnomalyDetector, Classifier, ClassifierHeader, Output, Session, SessionOptions};
 use seed::model::{Architecture, Head, Network};
@@ -83,7 +83,7 @@ fn classifiers_refuse_and_tell_what_was_not_held_out() {
 
 #[test]
 fn detectors_refuse_to_learn_and_to_judge() {
-    let mut config = Config { device: "cpu".into(), precision: "fp32".into(), ..Config::default() };
+    let mut config = Config { device: "cpu".into(), precision: Precision::Fp32, ..Config::default() };
     let fit = |config: &Config, network: &Network| {
         AnomalyDetector::fit(network, &view(), config, SessionOptions::default(), &dataset(), &mut |_, _| true)
     };
@@ -91,7 +91,7 @@ fn detectors_refuse_to_learn_and_to_judge() {
     config.anomaly.held_out = 0.0;
     // The first that is learned, whichever that is.
     check(fit(&config, &bad), "image ");
-    (config.anomaly.kind, config.anomaly.epochs) = ("stfpm".to_owned(), 1);
+    (config.anomaly.kind, config.anomaly.epochs) = (DetectorKind::Stfpm, 1);
     check(fit(&config, &bad), "image ");
     let detector = fit(&config, &Network::new(Architecture::ResNet10, Head::None, 1, Device::Cpu).unwrap()).unwrap();
     assert!(detector.threshold().score.is_finite() && detector.threshold().rate.is_nan());

@@ -143,7 +143,7 @@ fn bfloat16_stays_near() {
 fn auto_takes_bfloat16_only_where_embeddings_bear_it() {
     let auto = SessionOptions { precision: None, ..SessionOptions::default() };
     let chosen = session(auto);
-    let bfloat16 = seed::device::precision("auto", Device::Cpu).unwrap() == Kind::BFloat16;
+    let bfloat16 = seed::device::precision(seed::config::Precision::Auto, Device::Cpu) == Kind::BFloat16;
     assert!(bfloat16 || chosen.precision() == Kind::Float, "no bfloat16 where the CPU does not compute in it");
     assert!(chosen.describe().starts_with("cpu, "), "{}", chosen.describe());
     // Features that nearly cancel: the last layer's output is a small difference of large numbers, which bfloat16 loses.

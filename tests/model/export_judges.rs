@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::export_onnx::checker;
 use crate::pictures::{levels, normalised, trained};
 use seed::ErrorKind;
-use seed::config::Config;
+use seed::config::{Config, Precision};
 use seed::data::{Dataset, Frame, FrameView, PixelFormat, Resize, ViewConfig};
 use seed::export::{Input, export_classifier, export_detector};
 use seed::infer::{AnomalyDetector, Classifier, ClassifierHeader, Output, Session, SessionOptions};
@@ -232,8 +232,8 @@ fn a_classifiers_file_says_everything_and_is_whole_or_absent() {
 }
 
 fn config(kind: &str) -> Config {
-    let mut config = Config { device: "cpu".into(), precision: "fp32".into(), ..Config::default() };
-    config.anomaly.kind = kind.to_owned();
+    let mut config = Config { device: "cpu".into(), precision: Precision::Fp32, ..Config::default() };
+    config.set_string("anomaly.kind", kind).unwrap();
     (config.anomaly.memory_share, config.anomaly.memory_min) = (0.2, 0);
     (config.anomaly.held_out, config.anomaly.false_alarm_rate) = (0.4, 0.2);
     (config.anomaly.epochs, config.anomaly.batch_size) = (2, 4);

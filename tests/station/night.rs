@@ -85,7 +85,7 @@ fn a_cancel_in_any_stage_gives_the_same_student_in_the_end() {
 
     let mut plant = whole;
     plant.folder = place.path().join("interrupted");
-    plant.config.finetune.mode = "linear".into();
+    plant.config.finetune.mode = seed::config::FinetuneMode::Linear;
     // At the first report of each stage, then in its midst.
     let stages = [NightStage::Distil, NightStage::Finetune, NightStage::Evaluate, NightStage::Swap, NightStage::Report];
     let mut seen = Vec::new();

@@ -22,7 +22,7 @@ const NAMES: [&str; 3] = ["live/student.safetensors", "live/classifier.safetenso
 fn plant(place: &Path, store: Store, folder: &str) -> Plant {
     let mut plant = Plant::with_store(place, store);
     plant.folder = place.join(folder);
-    plant.config.finetune.mode = "full".into();
+    plant.config.finetune.mode = seed::config::FinetuneMode::Full;
     plant.config.finetune.epochs = 4;
     plant.config.finetune.batch_size = 8;
     plant.config.checkpoint_every = 2;

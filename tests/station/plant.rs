@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use seed::config::Config;
+use seed::config::{Config, Precision};
 use seed::data::{FrameView, PixelFormat, ViewConfig};
 use seed::eval::FidelityConfig;
 use seed::gate::GateConfig;
@@ -92,7 +92,7 @@ impl Plant {
     pub fn with_store(place: &Path, store: Store) -> Self {
         let config = Config {
             device: "cpu".into(),
-            precision: "fp32".into(),
+            precision: Precision::Fp32,
             workers: 1,
             batch_size: 16,
             steps: 12,

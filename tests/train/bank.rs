@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::alone;
-use seed::config::Config;
+use seed::config::{Config, Precision, QueueFill};
 use seed::data::{Dataset, FrameView, PixelFormat, Slot};
 use seed::distill::bank::{Bank, predicted_bytes};
 use seed::distill::{Targets, queue::QueueSnapshot};
@@ -43,13 +43,13 @@ fn config() -> Config {
         steps: 14, // 5.6 epochs: the views come round again
         view_count: VIEWS,
         queue_capacity: 48,
-        queue_fill: "noise".to_owned(),
+        queue_fill: QueueFill::Noise,
         embedding_dim: DIM as u64,
         progress_every: 1,
         ..Config::default()
     };
     config.device = "cpu".to_owned();
-    config.precision = "fp32".to_owned();
+    config.precision = Precision::Fp32;
     config.view.width = 32;
     config.view.height = 32;
     config
@@ -270,7 +270,7 @@ fn a_stale_bank_is_refused_with_the_reason() {
         assert!(error.kind() == ErrorKind::Mismatch && error.message().contains(reason), "{error}");
     };
     refused(&config(), &other, "its teacher is");
-    refused(&Config { precision: "bf16".to_owned(), ..config() }, &teacher(), "fp32, expected bf16");
+    refused(&Config { precision: Precision::Bf16, ..config() }, &teacher(), "fp32, expected bf16");
     refused(&Config { seed: 1, ..config() }, &teacher(), "seed");
     assert!(fill(&path, &Config { view_count: 0, ..config() }, None).unwrap_err().message().contains("set view_count"));
     assert!(std::fs::read(&path).unwrap() == whole, "a refused bank stays as it is");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::golden::golden;
 use seed::ErrorKind;
-use seed::config::Config;
+use seed::config::{Config, FinetuneMode, Precision};
 use seed::data::{Dataset, Frame, Resize, ViewConfig};
 use seed::infer::Classifier;
 use seed::model::student_file::StudentHeader;
@@ -65,8 +65,8 @@ fn start(seed: u64, size: u32) -> Start {
 }
 
 fn config() -> Config {
-    let mut config = Config { device: "cpu".into(), precision: "fp32".into(), workers: 1, ..Config::default() };
-    config.finetune.mode = "full".to_owned();
+    let mut config = Config { device: "cpu".into(), precision: Precision::Fp32, workers: 1, ..Config::default() };
+    config.finetune.mode = FinetuneMode::Full;
     config.finetune.epochs = 6;
     config.finetune.batch_size = 8;
     config.finetune.held_out = 0.0;
@@ -92,8 +92,10 @@ const NAMES: [&str; 2] = ["across", "along"];
 #[test]
 fn a_student_learns_the_teachers_answers_to_images_without_a_label() {
     let (dataset, labels, truth) = images(24, 24);
-    let linear =
-        Config { finetune: seed::config::FinetuneConfig { mode: "linear".into(), ..config().finetune }, ..config() };
+    let linear = Config {
+        finetune: seed::config::FinetuneConfig { mode: FinetuneMode::Linear, ..config().finetune },
+        ..config()
+    };
     let teacher = Arc::new(fit(&linear, start(5, 32), (&dataset, &labels), NAMES, None).unwrap());
     // The student is told one label a class, and these the wrong way round, which weigh nothing.
     let (_, mut few, _) = images(24, 1);
@@ -135,7 +137,7 @@ fn a_student_learns_the_teachers_answers_to_images_without_a_label() {
 fn a_teachers_classifier_that_does_not_fit_is_refused() {
     let (dataset, labels, _) = images(6, 6);
     let mut linear = config();
-    linear.finetune.mode = "linear".to_owned();
+    linear.finetune.mode = FinetuneMode::Linear;
     let teacher = |size: u32, names: [&str; 2]| {
         Some(Arc::new(fit(&linear, start(5, size), (&dataset, &labels), names, None).unwrap()))
     };

@@ -11,7 +11,7 @@ use crate::alone;
 use crate::programs;
 use crate::skipped::skip;
 use crate::small_disk::SmallDisk;
-use seed::config::Config;
+use seed::config::{Config, FinetuneMode, Precision};
 use seed::data::{Dataset, FrameView, PixelFormat};
 use seed::events::EventFile;
 use seed::model::student_file::StudentHeader;
@@ -40,7 +40,7 @@ fn trainer(folder: &Path, tensorboard: &str) -> Distillation {
         checkpoint_path: folder.join("checkpoint").to_str().unwrap().into(),
         tensorboard_folder: tensorboard.into(),
         device: "cpu".into(),
-        precision: "fp32".into(),
+        precision: Precision::Fp32,
         ..Config::default()
     };
     (config.view.width, config.view.height) = (32, 32);
@@ -174,13 +174,13 @@ fn fine_tune(
     }
     let mut config = Config {
         device: "cpu".into(),
-        precision: "fp32".into(),
+        precision: Precision::Fp32,
         workers: 1,
         tensorboard_folder: board.to_str().unwrap().into(),
         ..Config::default()
     };
     (config.view.width, config.view.height) = (32, 32);
-    config.finetune.mode = "full".into();
+    config.finetune.mode = FinetuneMode::Full;
     (config.finetune.epochs, config.finetune.batch_size, config.finetune.patience) = (4, 3, 0);
     config.finetune.held_out = held_out;
     config.finetune.checkpoint_path = folder.join("run.safetensors").to_str().unwrap().into();

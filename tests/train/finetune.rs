@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use seed::config::Config;
+use seed::config::{Config, Precision, Reject};
 use seed::data::{Dataset, Frame, FrameView, PixelFormat, ViewConfig};
 use seed::infer::classifier::{CalibratedBy, Calibration};
 use seed::infer::{AnomalyDetector, Classifier, Output, Session, SessionOptions};
@@ -72,8 +72,8 @@ fn start() -> Start {
 }
 
 fn config(mode: &str) -> Config {
-    let mut config = Config { device: "cpu".into(), precision: "fp32".into(), workers: 1, ..Config::default() };
-    config.finetune.mode = mode.to_owned();
+    let mut config = Config { device: "cpu".into(), precision: Precision::Fp32, workers: 1, ..Config::default() };
+    config.set_string("finetune.mode", mode).unwrap();
     config.finetune.epochs = 3;
     config.finetune.batch_size = 8;
     config.finetune.held_out = 0.25;
@@ -151,7 +151,7 @@ fn unsure_answers_are_those_below_the_threshold() {
     for i in 0..verdicts.len() {
         assert_eq!(verdicts.unsure(i), verdicts.probability(i) < header.threshold);
     }
-    config.finetune.reject = "none".to_owned();
+    config.finetune.reject = Reject::None;
     let (classifier, _) = fit(&config, start(), &[20, 20, 20]).unwrap();
     assert_eq!(classifier.header().threshold, 0.0);
 }
@@ -194,7 +194,7 @@ fn what_cannot_be_calibrated_says_so_and_nothing_is_sure() {
     }
     // Who wants answers all the same gets them.
     let mut all = config("linear");
-    all.finetune.reject = "none".to_owned();
+    all.finetune.reject = Reject::None;
     let (classifier, _) = fit(&all, start(), &[1, 1]).unwrap();
     assert_eq!((by(&classifier).by, classifier.header().threshold), (CalibratedBy::None, 0.0));
     assert!(classifier.header().notes()[0].contains("no answer is unsure"));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use seed::ErrorKind;
-use seed::config::Config;
+use seed::config::{Config, QueueFill};
 use seed::data::random::{Purpose, generator};
 use seed::data::render::{render, render_frame};
 use seed::data::{Dataset, Frame, FrameView, PixelFormat, Scratch, ViewConfig, ViewParams};
@@ -103,7 +103,7 @@ fn fitted(network: &Network, normal: &ViewConfig, mode: &str) -> Vec<f32> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
     if let "patchcore" | "stfpm" = mode {
-        config.anomaly.kind = mode.to_owned();
+        config.set_string("anomaly.kind", mode).unwrap();
         // All patches, since rounding must not choose.
         (config.anomaly.memory_share, config.anomaly.epochs, config.anomaly.batch_size) = (1.0, 1, 4);
         let fitted = AnomalyDetector::fit(network, normal, &config, options, &good, &mut |_, _| true).unwrap();
@@ -111,7 +111,7 @@ fn fitted(network: &Network, normal: &ViewConfig, mode: &str) -> Vec<f32> {
         let detector = AnomalyDetector::open(&path, options).unwrap();
         return detector.judge(&frames, false).unwrap().iter().map(|one| one.score).collect();
     }
-    config.finetune.mode = mode.to_owned();
+    config.set_string("finetune.mode", mode).unwrap();
     (config.finetune.epochs, config.finetune.batch_size, config.workers) = (1, 4, 1);
     let start = Start::student(network, &StudentHeader::new(network, normal)).unwrap();
     let labels: Vec<i32> = (0..12).map(|number| number % 2).collect();
@@ -228,7 +228,7 @@ fn config(device: &str) -> Config {
         steps: 4,
         view_count: 1,
         queue_capacity: 12,
-        queue_fill: "noise".to_owned(),
+        queue_fill: QueueFill::Noise,
         embedding_dim: DIM as u64,
         progress_every: 1,
         accumulation_steps: 2,

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use seed::config::Config;
+use seed::config::{Config, Precision};
 use seed::data::{Dataset, Frame};
 use seed::distill::bank::Bank;
 use seed::model::provenance::Provenance;
@@ -28,7 +28,7 @@ fn dataset() -> Arc<Dataset> {
 fn config() -> Config {
     let mut config = Config {
         device: "cpu".into(),
-        precision: "fp32".into(),
+        precision: Precision::Fp32,
         batch_size: 8,
         steps: 4,
         view_count: 2,

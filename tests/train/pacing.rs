@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use seed::config::Config;
+use seed::config::{Config, Precision, QueueFill};
 use seed::data::{Dataset, Frame, ViewConfig};
 use seed::infer::{AnomalyDetector, Session, SessionOptions};
 use seed::model::{Application, ApplicationOptions, Architecture, BatchFormat, Head, Network, Teacher};
@@ -32,8 +32,8 @@ fn config() -> Config {
         embedding_dim: DIM as u64,
         progress_every: 1,
         device: "cpu".to_owned(),
-        precision: "fp32".to_owned(),
-        queue_fill: "noise".to_owned(),
+        precision: Precision::Fp32,
+        queue_fill: QueueFill::Noise,
         ..Config::default()
     };
     (config.view.width, config.view.height, config.probe.images) = (32, 32, 0);
@@ -146,7 +146,7 @@ fn good_parts_are_learned_in_the_background_with_the_same_result() {
         let mut files = Vec::new();
         for (nice, duty_cycle) in [(0, 1.0), (7, 0.7)] {
             let mut config = Config { nice, duty_cycle, ..config() };
-            config.anomaly.kind = kind.to_owned();
+            config.set_string("anomaly.kind", kind).unwrap();
             config.anomaly.layers = "layer1".to_owned();
             (config.anomaly.epochs, config.anomaly.batch_size, config.anomaly.held_out) = (2, 4, 0.25);
             let mut told = |_: usize, _: usize| {

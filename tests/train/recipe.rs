@@ -140,7 +140,7 @@ fn a_student_with_the_teachers_weights_begins_as_its_teacher() {
     // By a head at random a third of the neighbours would be the teacher's.
     let looks = distilled.looks.unwrap();
     assert!(looks.start.agreement > 0.9 && looks.last.agreement >= looks.start.agreement, "{looks:?}");
-    assert_eq!(distilled.config.batch_norm, "running");
+    assert_eq!(distilled.config.batch_norm, seed::config::BatchNorm::Running);
 }
 
 #[test]

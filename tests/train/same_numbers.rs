@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use seed::config::Config;
+use seed::config::{Config, Precision};
 use seed::data::{Dataset, Frame, ViewConfig};
 use seed::distill::{Bank, ImageEmbeddings, ImageTargets, Targets};
 use seed::infer::{AnomalyDetector, SessionOptions};
@@ -50,7 +50,7 @@ fn config() -> Config {
         queue_capacity: 16,
         embedding_dim: DIM as u64,
         device: "cpu".to_owned(),
-        precision: "fp32".to_owned(),
+        precision: Precision::Fp32,
         workers: 2,
         ..Config::default()
     };
@@ -141,7 +141,7 @@ fn banked(folder: &Path, channels: i64) -> (Config, Arc<Bank>) {
 
 fn finetuned(mode: &str) -> String {
     let mut config = Config { nice: 0, ..config() };
-    config.finetune.mode = mode.to_owned();
+    config.set_string("finetune.mode", mode).unwrap();
     (config.finetune.epochs, config.finetune.batch_size, config.finetune.held_out) = (3, 8, 0.25);
     let dataset = dataset();
     let labels: Vec<i32> = (0..IMAGES as i32).map(|image| image % 2).collect();
@@ -156,7 +156,7 @@ fn finetuned(mode: &str) -> String {
 
 fn detector(kind: &str) -> String {
     let mut config = config();
-    config.anomaly.kind = kind.to_owned();
+    config.set_string("anomaly.kind", kind).unwrap();
     config.anomaly.layers = "layer1, layer2".to_owned();
     (config.anomaly.epochs, config.anomaly.batch_size, config.anomaly.held_out) = (3, 8, 0.25);
     config.anomaly.false_alarm_rate = 0.3;

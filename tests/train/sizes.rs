@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use seed::ErrorKind;
-use seed::config::Config;
+use seed::config::{Config, Precision, QueueFill};
 use seed::data::{Dataset, FrameView, PixelFormat};
 use seed::distill::bank::Bank;
 use seed::infer::{Output, Session, SessionOptions};
@@ -33,13 +33,13 @@ fn config(dim: i64, height: u32, width: u32) -> Config {
         steps: 4,
         view_count: 1,
         queue_capacity: 12,
-        queue_fill: "noise".to_owned(),
+        queue_fill: QueueFill::Noise,
         embedding_dim: dim as u64,
         progress_every: 1,
         ..Config::default()
     };
     config.device = "cpu".to_owned();
-    config.precision = "fp32".to_owned();
+    config.precision = Precision::Fp32;
     config.view.height = height;
     config.view.width = width;
     config

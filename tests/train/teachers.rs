@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use seed::config::Config;
+use seed::config::{Config, Precision, QueueFill};
 use seed::data::{Dataset, FrameView, PixelFormat};
 use seed::distill::{Bank, ImageEmbeddings, ImageTargets, Targets};
 use seed::infer::{Output, Session, SessionOptions};
@@ -38,11 +38,11 @@ fn config() -> Config {
         steps: 6,
         queue_capacity: 8,
         embedding_dim: DIM as u64,
-        queue_fill: "noise".into(),
+        queue_fill: QueueFill::Noise,
         ..Config::default()
     };
     config.device = "cpu".to_owned();
-    config.precision = "fp32".to_owned();
+    config.precision = Precision::Fp32;
     config.progress_every = 1;
     (config.view.width, config.view.height) = (SIDE, SIDE);
     config

@@ -4,19 +4,20 @@ use std::path::Path;
 
 /// The modules that each module may name as `crate::…`, lowest first. A module may always name itself; ffi names all, and
 /// nothing names ffi.
-const ALLOWED: [(&str, &[&str]); 24] = [
+const ALLOWED: [(&str, &[&str]); 25] = [
     ("error", &[]),
+    ("choice", &["error"]),
     ("sys", &["error"]),
     ("finite", &["error"]),
     ("shutdown", &[]),
     ("warnings", &[]),
     ("events", &["error"]),
     ("torch", &["error", "shutdown", "sys"]),
-    ("device", &["error", "sys", "torch"]),
+    ("device", &["error", "sys", "torch", "config"]),
     ("machine", &["error", "sys", "torch", "device"]),
-    ("data", &["error", "shutdown", "warnings", "sys"]),
+    ("data", &["error", "choice", "shutdown", "warnings", "sys"]),
     ("store", &["error", "shutdown", "sys", "data"]),
-    ("config", &["error", "sys", "data"]),
+    ("config", &["error", "choice", "sys", "data"]),
     ("model", &["error", "finite", "warnings", "sys", "torch", "device", "data"]),
     ("optim", &["error", "sys", "torch"]),
     ("distill", &["error", "sys", "finite", "warnings", "torch", "data", "model", "optim"]),

@@ -80,10 +80,11 @@ const PARTS: [Part; 7] = [
     },
 ];
 
-/// Files that name constants which the list uses.
-const CONSTANTS: [&str; 5] = [
+/// Files of the constants and choices that the list uses.
+const CONSTANTS: [&str; 6] = [
     "src/config/words.rs",
     "src/config/methods.rs",
+    "src/config/finetune.rs",
     "src/config/anomaly.rs",
     "src/data/augment.rs",
     "src/data/geometry.rs",
@@ -129,13 +130,14 @@ fn page(read: &dyn Fn(&str) -> Outcome<String>) -> Outcome<String> {
         for row in keys.lines().filter_map(|line| Row::of(line, part.place)) {
             let field = row.field.split('[').next().unwrap_or(row.field);
             let lacks = |what: &str| format!("{}: {field} of the key {} has no {what}", part.fields, row.key);
-            let sentence = sentences.get(field).ok_or_else(|| lacks("sentence"))?;
+            let (kind, sentence) = sentences.get(field).ok_or_else(|| lacks("sentence"))?;
             let default = defaults.get(field).ok_or_else(|| lacks("default"))?;
             let default = element(default, row.field).ok_or_else(|| lacks("such element"))?;
             let default =
                 value(&default, &constants).ok_or_else(|| lacks(&format!("default that I can read: {default}")))?;
-            let values =
-                row.values(&constants).ok_or_else(|| lacks(&format!("bounds that I can read: {}", row.bounds)))?;
+            let values = row
+                .values(kind, &constants)
+                .ok_or_else(|| lacks(&format!("bounds that I can read: {}", row.bounds)))?;
             let stands_for = if part.whole.is_empty() { field } else { part.whole };
             let is_free = free.iter().any(|name| name == stands_for);
             let mark = if is_free { "free" } else { "" };
@@ -166,14 +168,11 @@ impl<'a> Row<'a> {
         (!field.contains('.')).then_some(Self { key, kind, field, bounds })
     }
 
-    fn values(&self, constants: &str) -> Option<String> {
+    /// `kind` is the field's type.
+    fn values(&self, kind: &str, constants: &str) -> Option<String> {
         match self.kind {
             "Text" => Some("text".to_owned()),
-            "Resize" => Some(quoted(&constant_words("WORDS", constants)?)),
-            "Word" => match self.bounds.trim_start_matches('&') {
-                list if list.starts_with('[') => Some(quoted(&words(list))),
-                name => Some(quoted(&constant_words(name, constants)?)),
-            },
+            "Word" => Some(quoted(&words(choices(kind, constants)?))),
             _ => {
                 let (low, high) = self.bounds.split_once(", ")?;
                 Some(format!("{} to {}", value(low, constants)?, value(high, constants)?))
@@ -182,17 +181,18 @@ impl<'a> Row<'a> {
     }
 }
 
-/// The sentence of each public field, by its name.
-fn sentences(source: &str) -> BTreeMap<String, String> {
+/// The type and the sentence of each public field, by its name.
+fn sentences(source: &str) -> BTreeMap<String, (String, String)> {
     let mut found = BTreeMap::new();
     let mut sentence = String::new();
     for line in source.lines().map(str::trim) {
         if let Some(words) = line.strip_prefix("/// ") {
             sentence += if sentence.is_empty() { "" } else { " " };
             sentence += words;
-        } else if let Some((name, _)) = line.strip_prefix("pub ").and_then(|rest| rest.split_once(": ")) {
+        } else if let Some((name, kind)) = line.strip_prefix("pub ").and_then(|rest| rest.split_once(": ")) {
             if !sentence.is_empty() {
-                found.entry(name.to_owned()).or_insert_with(|| std::mem::take(&mut sentence));
+                let kind = kind.trim_end_matches(',').to_owned();
+                found.entry(name.to_owned()).or_insert_with(|| (kind, std::mem::take(&mut sentence)));
             }
         } else if !line.starts_with("#[") {
             sentence.clear();
@@ -235,14 +235,12 @@ fn value(source: &str, constants: &str) -> Option<String> {
     if source == "String::new()" {
         return Some("none".to_owned());
     }
-    if source == "Resize::default()" {
-        return Some("whole".to_owned());
-    }
     if let Some(text) = source.strip_prefix('"') {
         return text.split('"').next().map(str::to_owned);
     }
-    if let Some(name) = source.strip_suffix("[0].to_owned()") {
-        return constant_words(name, constants)?.into_iter().next();
+    if let Some((kind, chosen)) = source.split_once("::").filter(|(kind, _)| *kind != "i64") {
+        let rest = choices(kind, constants)?.split_once(&format!(" {chosen} = "))?.1;
+        return words(rest).into_iter().next();
     }
     if source == "i64::MAX as u64" {
         return Some("2⁶³ − 1".to_owned());
@@ -264,9 +262,9 @@ fn value(source: &str, constants: &str) -> Option<String> {
     Some(number.strip_suffix(".0").unwrap_or(&number).replace('-', "−").replace("e−", "e-"))
 }
 
-fn constant_words(name: &str, constants: &str) -> Option<Vec<String>> {
-    let rest = constants.split_once(&format!("const {name}: ["))?.1;
-    Some(words(rest.split_once("= [")?.1.split(']').next()?))
+/// The lines of the enum `name` that say its words.
+fn choices<'a>(name: &str, constants: &'a str) -> Option<&'a str> {
+    constants.split_once(&format!("pub enum {name} {{"))?.1.split("    }\n").next()
 }
 
 /// The quoted words of a list.

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::held_out::HeldOut;
-use crate::config::MAX_CONFIDENCE;
+use crate::config::{DetectorKind, MAX_CONFIDENCE};
 use crate::data::Resize;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Network;
@@ -33,9 +33,9 @@ pub(super) const STUDENT: &str = "student.";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// "patchcore" or "stfpm"; absent: patchcore, as earlier versions wrote.
-    #[serde(default = "patchcore", skip_serializing_if = "is_patchcore")]
-    pub kind: String,
+    /// What was learned; absent: patchcore, as earlier versions wrote.
+    #[serde(default, skip_serializing_if = "is_patchcore")]
+    pub kind: DetectorKind,
     /// The feature maps that patches are made of, the largest first.
     pub layers: Vec<String>,
     /// b of the image score.
@@ -71,12 +71,8 @@ fn is_whole(resize: &Resize) -> bool {
     *resize == Resize::Whole
 }
 
-fn patchcore() -> String {
-    "patchcore".to_owned()
-}
-
-fn is_patchcore(kind: &str) -> bool {
-    kind == "patchcore"
+fn is_patchcore(kind: &DetectorKind) -> bool {
+    *kind == DetectorKind::PatchCore
 }
 
 fn is_zero(value: &f64) -> bool {
@@ -146,9 +142,6 @@ pub(super) fn load(path: &Path) -> Result<Contents> {
             return Err(wrong(format!("{key} is {value}, expected {low} to {high}")));
         }
     }
-    if !["patchcore", "stfpm"].contains(&settings.kind.as_str()) {
-        return Err(wrong(format!("kind is {:?}, expected patchcore or stfpm", settings.kind)));
-    }
     if settings.layers.is_empty() || settings.layers.len() > 64 {
         return Err(wrong(format!("there are {} layers, expected 1 to 64", settings.layers.len())));
     }
@@ -168,7 +161,7 @@ pub(super) fn load(path: &Path) -> Result<Contents> {
         }
         Ok(Some(tensor))
     };
-    let memory = if settings.kind == "patchcore" { take("memory", 2, Kind::Float)? } else { None };
+    let memory = if settings.kind == DetectorKind::PatchCore { take("memory", 2, Kind::Float)? } else { None };
     let scores = match take(HELD_OUT, 1, Kind::Float)? {
         Some(scores) => super::floats(&scores)?,
         None => Vec::new(),
@@ -187,9 +180,11 @@ pub(super) fn load(path: &Path) -> Result<Contents> {
         }
         None => HeldOut::single(scores)?,
     };
-    let learned = match settings.kind.as_str() {
-        "stfpm" => Learned::Student(of_student(&mut extra.tensors)),
-        _ => Learned::Memory(memory.ok_or_else(|| wrong(format!("the tensor {PREFIX}memory is missing")))?),
+    let learned = match settings.kind {
+        DetectorKind::Stfpm => Learned::Student(of_student(&mut extra.tensors)),
+        DetectorKind::PatchCore => {
+            Learned::Memory(memory.ok_or_else(|| wrong(format!("the tensor {PREFIX}memory is missing")))?)
+        }
     };
     if let Learned::Student(StateDict { tensors, .. }) = &learned
         && tensors.is_empty()

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::AnomalyConfig;
+use crate::config::{AnomalyConfig, Group};
 use crate::data::Dataset;
 use crate::data::random::{Purpose, generator, shuffle};
 use crate::error::Result;
@@ -124,8 +124,8 @@ impl Split {
 /// The group of each image, numbered by first occurrence.
 fn groups(good: &Dataset, settings: &AnomalyConfig) -> Result<Vec<usize>> {
     let count = good.len();
-    match settings.group.as_str() {
-        "folder" => {
+    match settings.group {
+        Group::Folder => {
             let mut known: BTreeMap<String, usize> = BTreeMap::new();
             let mut of = room(count, "groups of good parts")?;
             for image in 0..count {
@@ -136,11 +136,11 @@ fn groups(good: &Dataset, settings: &AnomalyConfig) -> Result<Vec<usize>> {
             }
             Ok(of)
         }
-        "block" => {
+        Group::Block => {
             let size = usize::try_from(settings.block_size).unwrap_or(usize::MAX);
             collected((0..count).map(|image| image / size.max(1)), "groups of good parts")
         }
-        _ => collected(0..count, "groups of good parts"),
+        Group::Image => collected(0..count, "groups of good parts"),
     }
 }
 
@@ -162,7 +162,7 @@ mod tests {
         // Frames of 40 parts come one after the other from four cameras.
         let names: Vec<String> = (0..160).map(|i| format!("line/part-{}/{i}.png", i % 40)).collect();
         let good = dataset(&names);
-        let settings = AnomalyConfig { group: "folder".into(), held_out: 0.25, ..AnomalyConfig::default() };
+        let settings = AnomalyConfig { group: Group::Folder, held_out: 0.25, ..AnomalyConfig::default() };
         let split = Split::new(&good, &settings, 3, 0).unwrap();
         assert_eq!((split.groups, split.held.len(), split.learned.len()), (40, 40, 120));
         let part = |&image: &usize| image % 40;
@@ -173,19 +173,19 @@ mod tests {
         all.sort_unstable();
         assert_eq!(all, (0..160).collect::<Vec<_>>());
 
-        let blocks = AnomalyConfig { group: "block".into(), block_size: 40, held_out: 0.25, ..settings.clone() };
+        let blocks = AnomalyConfig { group: Group::Block, block_size: 40, held_out: 0.25, ..settings.clone() };
         let mut held = Split::new(&good, &blocks, 3, 0).unwrap().held;
         held.sort_unstable();
         assert!(held.len() == 40 && held[0].is_multiple_of(40) && held[39] == held[0] + 39, "{held:?}");
 
-        let own = AnomalyConfig { group: "image".into(), ..settings };
+        let own = AnomalyConfig { group: Group::Image, ..settings };
         let draws: Vec<Vec<usize>> = (0..2).map(|seed| Split::new(&good, &own, seed, 0).unwrap().held).collect();
         assert!(draws[0].len() == 40 && draws[0] != draws[1]);
     }
 
     #[test]
     fn one_group_is_learned() {
-        let settings = AnomalyConfig { group: "folder".into(), ..AnomalyConfig::default() };
+        let settings = AnomalyConfig { group: Group::Folder, ..AnomalyConfig::default() };
         let split = Split::new(&dataset(&["a.png".into(), "b.png".into()]), &settings, 0, 0).unwrap();
         assert_eq!((split.groups, split.held.len(), split.learned.len()), (1, 0, 2));
         assert_eq!(Split::new(&dataset(&[]), &settings, 0, 0).unwrap().groups, 0);

@@ -16,7 +16,7 @@ use self::pool::pool;
 use super::cancel::CancelToken;
 use super::pace::counted;
 use crate::checkpoint::pass;
-use crate::config::Config;
+use crate::config::{Config, DetectorKind, Group};
 use crate::data::{Dataset, Resize, ViewConfig};
 use crate::error::{Error, Result};
 use crate::infer::anomaly::held_out::Split;
@@ -131,7 +131,7 @@ fn learn(
     progress: &mut dyn FnMut(usize, usize) -> bool,
 ) -> Result<AnomalyDetector> {
     let settings = &config.anomaly;
-    let stfpm = settings.kind == "stfpm";
+    let stfpm = settings.kind == DetectorKind::Stfpm;
     let names = match settings.layers.is_empty() {
         true => session
             .stages()
@@ -150,7 +150,7 @@ fn learn(
     }
 
     let split = Split::new(good, settings, config.seed, 0)?;
-    if settings.group != "image" && settings.held_out > 0.0 && split.groups < 2 {
+    if settings.group != Group::Image && settings.held_out > 0.0 && split.groups < 2 {
         return Err(Error::invalid(format!(
             "the {} images are one {}, so none can be held out; expected 2 at least by anomaly.group, or anomaly.held_out 0",
             good.len(),
@@ -195,7 +195,7 @@ fn learn(
         }
     };
     let settings = Settings {
-        kind: settings.kind.clone(),
+        kind: settings.kind,
         layers: names,
         neighbours: u32::try_from(settings.neighbours).unwrap_or(u32::MAX),
         blur_sigma: settings.blur_sigma,

@@ -21,7 +21,7 @@ use super::progress::FinetuneProgress;
 use super::start::{Start, with_classifier};
 use super::{Run, Score, floats};
 use crate::checkpoint::pass;
-use crate::config::{Config, to_usize};
+use crate::config::{Augmentation, ClassWeights, Config, to_usize};
 use crate::data::{Batch, Dataset, Loader, ViewConfig};
 use crate::distill::views::upload;
 use crate::model::{Mode, Network};
@@ -100,7 +100,7 @@ impl Full {
         let subset = |part: &Part| -> Result<(Arc<Dataset>, Vec<usize>)> {
             Ok((Arc::new(run.images.dataset.subset(&part.images)?), part.truth.clone()))
         };
-        let of_class = class_weights(&train.truth, run.classes(), settings.class_weights == "balanced");
+        let of_class = class_weights(&train.truth, run.classes(), settings.class_weights == ClassWeights::Balanced);
         let mut weights: Vec<f32> = train.truth.iter().map(|&class| of_class[class] as f32).collect();
         let tutor = match &run.teachers.classifier {
             Some(classifier) => Some(Tutor::new(classifier, run.images.names, &view, run.device)?),
@@ -132,7 +132,7 @@ impl Full {
             of_backbone: Sgd::new(network.parameters(), config.momentum, settings.weight_decay)?,
             of_head: Sgd::new(head, config.momentum, settings.weight_decay)?,
             weights,
-            precision: device::precision(&config.precision, run.device)?,
+            precision: device::precision(config.precision, run.device),
             augmented: augmented(&view, config),
             best: None,
             best_score: score,
@@ -348,7 +348,7 @@ impl Full {
 fn augmented(view: &ViewConfig, config: &Config) -> ViewConfig {
     let &ViewConfig { width, height, resize, mean, std, .. } = view;
     let own = ViewConfig { width, height, resize, mean, std, ..config.view.clone() };
-    if config.finetune.augmentation == "views" {
+    if config.finetune.augmentation == Augmentation::Views {
         return own;
     }
     ViewConfig {

@@ -45,7 +45,7 @@ use super::cancel::CancelToken;
 use super::pace::paced;
 use super::progress::Control;
 use super::run::Outcome;
-use crate::config::Config;
+use crate::config::{Config, FinetuneMode, Reject};
 use crate::data::{Dataset, ViewConfig};
 use crate::eval::calibration::{fit_temperature, negative_log_likelihood, probabilities};
 use crate::eval::judgement::{answers, judge};
@@ -120,7 +120,7 @@ pub fn finetune_with(
     mut observe: impl FnMut(&FinetuneProgress) -> Control,
 ) -> Result<(Classifier, Outcome)> {
     config.validate()?;
-    if teachers.classifier.is_some() && config.finetune.mode != "full" {
+    if teachers.classifier.is_some() && config.finetune.mode != FinetuneMode::Full {
         return Err(Error::invalid(
             "finetune.mode is linear, expected full: a teacher's logits are distilled by all layers",
         ));
@@ -247,7 +247,7 @@ impl<'a> Run<'a> {
             )));
         }
         let few = settings.held_out > 0.0 && held_out.truth.len() < FEWEST_HELD_OUT;
-        let all_layers = settings.mode == "full";
+        let all_layers = settings.mode == FinetuneMode::Full;
         let fitted = match few {
             true => self.fit_few(&train, &held_out, known.as_ref(), report)?,
             false => self.fit_linear(&train, &held_out, None, known.as_ref(), report)?,
@@ -311,7 +311,7 @@ impl<'a> Run<'a> {
         header.training = training;
         if calibration.by == CalibratedBy::None {
             // Who wants all answers whatever they are worth says so.
-            if settings.held_out > 0.0 && settings.reject != "none" {
+            if settings.held_out > 0.0 && settings.reject != Reject::None {
                 header.threshold = NOTHING_IS_SURE;
             }
         } else {
@@ -319,14 +319,14 @@ impl<'a> Run<'a> {
             let answers = answers(&probabilities(&logits, self.classes(), header.temperature), self.classes());
             let confidence: Vec<f64> = answers.iter().map(|&(_, confidence)| confidence).collect();
             let correct: Vec<bool> = answers.iter().zip(&truth).map(|((class, _), truth)| class == truth).collect();
-            let threshold = match settings.reject.as_str() {
-                "coverage" => of_coverage(&confidence, settings.reject_level),
-                "risk" => of_risk(&confidence, &correct, settings.reject_level),
-                _ => 0.0,
+            let threshold = match settings.reject {
+                Reject::Coverage => of_coverage(&confidence, settings.reject_level),
+                Reject::Risk => of_risk(&confidence, &correct, settings.reject_level),
+                Reject::None => 0.0,
             };
             // Whatever share is to be answered: an answer that is as likely wrong as right is not sure.
-            header.threshold = match settings.reject.as_str() {
-                "none" => 0.0,
+            header.threshold = match settings.reject {
+                Reject::None => 0.0,
                 _ => shown_right(&confidence, &correct, threshold).map_or(NOTHING_IS_SURE, not_below),
             };
             let threshold = f64::from(header.threshold);

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::features::Part;
 use super::linear::{Linear, Problem, Scale, class_weights};
 use super::{Evidence, FEWEST_TO_CALIBRATE, FinetuneProgress, Run, Score, Stage, cross, floats};
-use crate::config::FinetuneConfig;
+use crate::config::{ClassWeights, FinetuneConfig};
 use crate::train::progress::Control;
 use crate::{Error, ErrorKind, Result};
 
@@ -35,7 +35,7 @@ impl Run<'_> {
         report: &mut dyn FnMut(FinetuneProgress) -> Control,
     ) -> Result<Fitted> {
         let settings = &self.config.finetune;
-        let weights = class_weights(&train.truth, self.classes(), settings.class_weights == "balanced");
+        let weights = class_weights(&train.truth, self.classes(), settings.class_weights == ClassWeights::Balanced);
         let scale = Scale::of(&train.features)?;
         let problem = Problem::new(&scale.apply(&train.features)?, &train.truth, &weights, settings.label_smoothing)?;
         let penalties = match given {
@@ -90,7 +90,7 @@ impl Run<'_> {
             features: &all.features,
             truth: &all.truth,
             classes: self.classes(),
-            balanced: settings.class_weights == "balanced",
+            balanced: settings.class_weights == ClassWeights::Balanced,
             smoothing: settings.label_smoothing,
         };
         let tried = penalties(settings, true);

@@ -14,8 +14,7 @@ use super::features::CHUNK;
 use super::probe::{Collected, ProbeScores, Scores, class_count, probe_once};
 use super::split::split;
 use super::{Labelled, Start, finetune};
-use crate::config::to_usize;
-use crate::config::{Config, FinetuneConfig};
+use crate::config::{Config, FinetuneConfig, FinetuneMode, to_usize};
 use crate::data::Dataset;
 use crate::eval::Embeddings;
 use crate::eval::judgement::Judgement;
@@ -52,7 +51,7 @@ pub fn semi_supervised(
     cancel: &CancelToken,
     observe: &mut dyn FnMut(usize, usize) -> Control,
 ) -> Result<ProbeScores> {
-    let full = FinetuneConfig { mode: "full".to_owned(), ..config.finetune.clone() };
+    let full = FinetuneConfig { mode: FinetuneMode::Full, ..config.finetune.clone() };
     Protocol::new(&Config { finetune: full, ..config.clone() }, images, None, splits, cancel)?
         .fine_tuned(start, observe)
 }
@@ -74,9 +73,9 @@ pub fn transfer(
     observe: &mut dyn FnMut(usize, usize) -> Control,
 ) -> Result<ProbeScores> {
     let protocol = Protocol::new(config, images, test, splits, cancel)?;
-    match config.finetune.mode.as_str() {
-        "full" => protocol.fine_tuned(start, observe),
-        _ => protocol.linear(start, observe),
+    match config.finetune.mode {
+        FinetuneMode::Full => protocol.fine_tuned(start, observe),
+        FinetuneMode::Linear => protocol.linear(start, observe),
     }
 }
 
