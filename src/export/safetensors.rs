@@ -37,7 +37,7 @@ pub(super) fn write(path: &Path, network: &Network, head: bool, mut texts: BTree
 
 /// The name in torchvision's network, and whether it belongs to the head.
 fn theirs(architecture: Architecture, name: &str) -> (String, bool) {
-    let key = architecture.classifier_key();
+    let key = architecture.family().classifier_key;
     match name.strip_prefix("projection.") {
         Some(rest) => (format!("{key}.{rest}"), true),
         None => (name.to_owned(), name.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'))),

@@ -75,14 +75,9 @@ pub(super) fn projection(config: &Config) -> Head {
 pub struct seed_student(pub(super) Guarded<StudentInner>);
 handle!(seed_student, StudentInner, |student| &student.warnings);
 
-/// Makes a student with random weights, drawn from the configuration's "seed": `architecture` is
-/// - "resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", or SwAV's "resnet50w2", "resnet50w4";
-/// - "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0", "efficientnet_b1";
-/// - as SEED trained them "seed_mobilenet_v3_large", "tf_efficientnet_b0", "tf_efficientnet_b1";
-/// - TensorFlow's "tf_efficientnet_lite0";
-/// - narrow with "_w0.25", "_w0.5" or "_w0.75" behind a ResNet up to 50 or a MobileNet: "resnet18_w0.5";
-/// - "vit_small_patch16" and so on: "small", "base" or "large", "patch8", "patch16" (DINO), "patch14_dinov2" or
-///   "patch14_reg4_dinov2"; image width and height must be multiples of the patch.
+/// Makes a student with random weights, drawn from the configuration's "seed". `architecture` is a name that seed_architecture_name gives
+/// (docs/models.md has them all): "resnet18", narrow "resnet18_w0.5", "mobilenet_v3_large", "vit_small_patch16" and so on. Image width and
+/// height must be multiples of a Vision Transformer's patch.
 ///
 /// "embedding_dim", "projection_hidden", "device", image size, channels, mean and std come from `config`. With "embedding_dim" 0 (the
 /// default) the student gets a projection head of the teacher's width when its first trainer is made; until then it has none,

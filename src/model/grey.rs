@@ -14,8 +14,8 @@
 
 use tch::{Kind, Tensor};
 
+use super::Network;
 use super::weights::{HostTensor, StateDict};
-use super::{Architecture, Network};
 use crate::data::ViewConfig;
 use crate::error::{Error, Result};
 
@@ -25,7 +25,7 @@ use crate::error::{Error, Result};
 /// # Errors
 /// `Config` where `view` is out of bounds; `Mismatch` where the first layer's norm or bias is missing or misshapen.
 pub fn fold_stem(network: &Network, mut state: StateDict, view: &ViewConfig) -> Result<StateDict> {
-    let (weight_key, shift_key, sign) = stem_keys(network.architecture());
+    let (weight_key, shift_key, sign) = network.architecture().family().stem;
     let three = |tensor: &HostTensor| matches!(*tensor.shape.as_slice(), [_, 3, _, _]);
     let Some(weight) = state.tensors.get(weight_key).filter(|weight| network.channels() == 1 && three(weight)) else {
         return Ok(state);
@@ -52,13 +52,4 @@ pub fn fold_stem(network: &Network, mut state: StateDict, view: &ViewConfig) -> 
     state.tensors.insert(shift_key.to_owned(), host(new)?);
     log::info!("{weight_key} of three channels was folded to one for a grey network");
     Ok(state)
-}
-
-/// The first layer's weight, what takes its constant, and with which sign.
-fn stem_keys(architecture: Architecture) -> (&'static str, &'static str, f64) {
-    match architecture {
-        Architecture::ViT(_) => ("patch_embed.proj.weight", "patch_embed.proj.bias", 1.0),
-        resnet if resnet.is_resnet() => ("conv1.weight", "bn1.running_mean", -1.0),
-        _ => ("features.0.0.weight", "features.0.1.running_mean", -1.0),
-    }
 }

@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use super::layers::{Activation, Linear, LinearInitial};
+use super::layers::{Activation, Linear};
 use super::noise::RandomDrop;
 use super::params::Path;
 use super::projection::Projection;
@@ -81,15 +81,11 @@ impl HeadLayers {
         Ok(match head {
             Head::None => HeadLayers::None,
             Head::Classifier { classes } => {
-                let initial = match architecture {
-                    resnet if resnet.is_resnet() => LinearInitial::Torch,
-                    Architecture::ViT(_) => LinearInitial::Transformer,
-                    efficient if efficient.is_efficientnet() => LinearInitial::EfficientNet,
-                    _ => LinearInitial::MobileNet,
-                };
-                let dropout = RandomDrop::elements(root, architecture.classifier_dropout());
-                let mut path = root.at(architecture.classifier_key());
-                HeadLayers::Classifier(dropout, Linear::new(&mut path, features, classes, initial)?)
+                let family = architecture.family();
+                let dropout = RandomDrop::elements(root, family.classifier_dropout);
+                let mut path = root.at(family.classifier_key);
+                let linear = Linear::new(&mut path, features, classes, family.classifier_initial)?;
+                HeadLayers::Classifier(dropout, linear)
             }
             Head::NormedProjection { hidden, dim } => {
                 HeadLayers::Projection(Projection::new(root, features, hidden, dim, true)?)

@@ -119,7 +119,7 @@ fn head_of(architecture: Architecture, name: &str) -> Option<HeadKind> {
     let below = |module: &str| name.strip_prefix(module).is_some_and(|rest| rest.starts_with('.'));
     if below("projection") {
         Some(HeadKind::Projection)
-    } else if below(architecture.classifier_key()) {
+    } else if below(architecture.family().classifier_key) {
         Some(HeadKind::Classifier)
     } else {
         None

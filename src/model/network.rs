@@ -2,15 +2,9 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::efficientnet::{self, EfficientNet};
 use super::head::{Head, HeadLayers};
 use super::load::{self, Load, LoadReport};
-use super::mobilenet_v2::MobileNetV2;
-use super::mobilenet_v3::{self, MobileNetV3, Size};
-use super::narrow::Narrow;
-use super::params::{Entry, Filling, Path, Role, Store};
-use super::resnet::{BlockKind, ResNet};
-use super::vit::VisionTransformer;
+use super::params::{Entry, Filling, Role, Store};
 use super::weights::{HostTensor, StateDict};
 use super::{Architecture, Backbone, Mode};
 use crate::error::{Error, Result};
@@ -89,7 +83,7 @@ impl Network {
         let head = head.resolved(features)?;
         let mut store = Store::new(filling, channels, device);
         let mut root = store.root();
-        let backbone = backbone(&mut root, architecture)?;
+        let backbone = architecture.build(&mut root)?;
         let head_layers = HeadLayers::new(&mut root, architecture, head)?;
         Ok(Network { architecture, head, backbone, head_layers, store })
     }
@@ -315,50 +309,6 @@ impl Network {
         }
         Ok(copy)
     }
-}
-
-/// The layers of an architecture up to its features.
-fn backbone(root: &mut Path<'_>, architecture: Architecture) -> Result<Box<dyn Backbone>> {
-    use BlockKind::{Basic, Bottleneck};
-    use mobilenet_v3::Origin::Torchvision;
-    let resnet = |root: &mut Path<'_>, kind, depths, stem| ResNet::new(root, kind, depths, stem).map(boxed);
-    match architecture {
-        Architecture::ResNet10 => resnet(root, Basic, [1, 1, 1, 1], 64),
-        Architecture::ResNet18 => resnet(root, Basic, [2, 2, 2, 2], 64),
-        Architecture::ResNet34 => resnet(root, Basic, [3, 4, 6, 3], 64),
-        Architecture::ResNet50 => resnet(root, Bottleneck, [3, 4, 6, 3], 64),
-        Architecture::ResNet101 => resnet(root, Bottleneck, [3, 4, 23, 3], 64),
-        Architecture::ResNet152 => resnet(root, Bottleneck, [3, 8, 36, 3], 64),
-        Architecture::ResNet50W2 => resnet(root, Bottleneck, [3, 4, 6, 3], 128),
-        Architecture::ResNet50W4 => resnet(root, Bottleneck, [3, 4, 6, 3], 256),
-        Architecture::MobileNetV2 => MobileNetV2::new(root, 1.0).map(boxed),
-        Architecture::MobileNetV3Small => MobileNetV3::new(root, Size::Small, 1.0, Torchvision).map(boxed),
-        Architecture::MobileNetV3Large => MobileNetV3::new(root, Size::Large, 1.0, Torchvision).map(boxed),
-        Architecture::SeedMobileNetV3Large => {
-            MobileNetV3::new(root, Size::Large, 1.0, mobilenet_v3::Origin::Seed).map(boxed)
-        }
-        Architecture::EfficientNetB0 => EfficientNet::new(root, 1.0, efficientnet::Origin::Torchvision).map(boxed),
-        Architecture::EfficientNetB1 => EfficientNet::new(root, 1.1, efficientnet::Origin::Torchvision).map(boxed),
-        Architecture::TfEfficientNetB0 => EfficientNet::new(root, 1.0, efficientnet::Origin::TensorFlow).map(boxed),
-        Architecture::TfEfficientNetB1 => EfficientNet::new(root, 1.1, efficientnet::Origin::TensorFlow).map(boxed),
-        Architecture::TfEfficientNetLite0 => {
-            EfficientNet::new(root, 1.0, efficientnet::Origin::TensorFlowLite).map(boxed)
-        }
-        Architecture::Narrow(network, width) => match network {
-            Narrow::ResNet10 => resnet(root, Basic, [1, 1, 1, 1], width.of(64)),
-            Narrow::ResNet18 => resnet(root, Basic, [2, 2, 2, 2], width.of(64)),
-            Narrow::ResNet34 => resnet(root, Basic, [3, 4, 6, 3], width.of(64)),
-            Narrow::ResNet50 => resnet(root, Bottleneck, [3, 4, 6, 3], width.of(64)),
-            Narrow::MobileNetV2 => MobileNetV2::new(root, width.factor()).map(boxed),
-            Narrow::MobileNetV3Small => MobileNetV3::new(root, Size::Small, width.factor(), Torchvision).map(boxed),
-            Narrow::MobileNetV3Large => MobileNetV3::new(root, Size::Large, width.factor(), Torchvision).map(boxed),
-        },
-        Architecture::ViT(vit) => VisionTransformer::new(root, vit).map(boxed),
-    }
-}
-
-fn boxed(backbone: impl Backbone + 'static) -> Box<dyn Backbone> {
-    Box::new(backbone)
 }
 
 /// Refuses what is not a non-empty floating-point (B, channels, H, W) on `device`.

@@ -139,7 +139,7 @@ fn check_head(path: &Path, header: &StudentHeader, state: &StateDict) -> Result<
     let weights = match header.head {
         Head::None => Vec::new(),
         Head::Classifier { classes } => {
-            vec![(format!("{}.weight", header.architecture.classifier_key()), [classes, features])]
+            vec![(format!("{}.weight", header.architecture.family().classifier_key), [classes, features])]
         }
         Head::Projection { hidden, dim } => vec![
             ("projection.0.weight".to_owned(), [hidden, features]),

@@ -103,7 +103,7 @@ pub(super) fn best(outline: &Outline, shapes: &Shapes<'_>, side: Side) -> Option
 }
 
 fn is_classifier(outline: &Outline, target: &Target) -> bool {
-    let rest = target.name.strip_prefix(outline.architecture.classifier_key());
+    let rest = target.name.strip_prefix(outline.architecture.family().classifier_key);
     rest.is_some_and(|rest| matches!(rest, ".weight" | ".bias"))
 }
 
@@ -161,7 +161,7 @@ fn head(outline: &Outline, fit: &Fit, shapes: &Shapes<'_>) -> Head {
     if let Some(head) = projection(&layers.collect(), outline.architecture.feature_dim()) {
         return head;
     }
-    let key = format!("{}.weight", outline.architecture.classifier_key());
+    let key = format!("{}.weight", outline.architecture.family().classifier_key);
     let weight = below().find(|(rest, _)| fit.layout.target(outline, rest).is_some_and(|target| target.name == key));
     match weight {
         Some((_, &[classes, _])) => i64::try_from(classes).map_or(Head::None, |classes| Head::Classifier { classes }),

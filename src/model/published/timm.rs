@@ -27,7 +27,7 @@ pub(super) fn target(outline: &Outline, name: &str) -> Option<Target> {
         ("conv_head", Family::MobileNetV3) => "classifier.0".to_owned(),
         ("conv_head", _) => format!("features.{last}.0"),
         ("bn2", _) => format!("features.{last}.1"),
-        ("classifier", _) => outline.architecture.classifier_key().to_owned(),
+        ("classifier", _) => outline.architecture.family().classifier_key.to_owned(),
         _ => {
             let mut parts = module.strip_prefix("blocks.")?.splitn(3, '.');
             let (stage, number) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);

@@ -86,7 +86,7 @@ impl Start {
 
 /// torchvision's names of the classifier's weight and bias.
 fn classifier_keys(network: &Network) -> (String, String) {
-    let key = network.architecture().classifier_key();
+    let key = network.architecture().family().classifier_key;
     (format!("{key}.weight"), format!("{key}.bias"))
 }
 

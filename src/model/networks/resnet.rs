@@ -1,5 +1,5 @@
 //! ResNets (He et al. 2016), torchvision's v1.5: a bottleneck's stride sits in its 3×3; also w times as wide, w = 2 and 4
-//! (SwAV) or less than 1 ([`narrow`](super::narrow)).
+//! (SwAV) or less than 1 ([`narrow`](crate::model::narrow)).
 //!
 //! ```text
 //! (B,3,H,W) → 7×7/2 → 3×3 max/2 → layer1..4 (64w, 128w, 256w, 512w planes; /1, /2, /2, /2) → mean → (B, 512w or 2048w)
@@ -9,15 +9,15 @@
 
 use tch::Tensor;
 
-use super::layers::{Activation, ConvBnAct, ConvShape, NormConfig, global_average};
-use super::params::Path;
-use super::{Backbone, Mode};
 use crate::error::Result;
+use crate::model::layers::{Activation, ConvBnAct, ConvShape, NormConfig, global_average};
+use crate::model::params::Path;
+use crate::model::{Backbone, Mode};
 use crate::torch::fused::{Builder, IMAGES, Value};
 
 /// Which residual branch the blocks have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum BlockKind {
+pub(super) enum BlockKind {
     /// 3×3, 3×3.
     Basic,
     /// 1×1, 3×3, 1×1 to four times the planes.
@@ -98,34 +98,33 @@ impl Block {
 }
 
 /// A ResNet without its classifier.
-pub(crate) struct ResNet {
+pub(super) struct ResNet {
     stem: ConvBnAct,
     blocks: Vec<Block>,
     /// For each of the four stages the number of blocks up to its end, and its channels.
     ends: [(usize, i64); 4],
 }
 
-impl ResNet {
-    /// `depths` is the number of blocks in each of the four stages; `stem` the channels of the first layer, usually 64, to
-    /// which all others are in proportion.
-    pub fn new(path: &mut Path<'_>, kind: BlockKind, depths: [usize; 4], stem: i64) -> Result<ResNet> {
-        let shape = ConvShape::dense(path.image_channels(), stem, 7, 2);
-        let stem_layer = ConvBnAct::new(path, ("conv1", "bn1"), shape, NormConfig::TORCH, Activation::Relu)?;
-        let mut blocks = Vec::new();
-        let mut ends = [(0, 0); 4];
-        let mut input = stem;
-        for (stage, depth) in depths.into_iter().enumerate() {
-            let planes = stem << stage;
-            let mut path = path.at(format!("layer{}", stage + 1));
-            for number in 0..depth {
-                let stride = if number == 0 && stage > 0 { 2 } else { 1 };
-                blocks.push(Block::new(&mut path.at(number), kind, input, planes, stride)?);
-                input = planes * kind.expansion();
-            }
-            ends[stage] = (blocks.len(), input);
+/// `depths` is the number of blocks in each of the four stages; `stem` the channels of the first layer, usually 64 and always whole, to
+/// which all others are in proportion.
+pub(super) fn resnet(path: &mut Path<'_>, kind: BlockKind, depths: [usize; 4], stem: f64) -> Result<ResNet> {
+    let stem = stem as i64;
+    let shape = ConvShape::dense(path.image_channels(), stem, 7, 2);
+    let stem_layer = ConvBnAct::new(path, ("conv1", "bn1"), shape, NormConfig::TORCH, Activation::Relu)?;
+    let mut blocks = Vec::new();
+    let mut ends = [(0, 0); 4];
+    let mut input = stem;
+    for (stage, depth) in depths.into_iter().enumerate() {
+        let planes = stem << stage;
+        let mut path = path.at(format!("layer{}", stage + 1));
+        for number in 0..depth {
+            let stride = if number == 0 && stage > 0 { 2 } else { 1 };
+            blocks.push(Block::new(&mut path.at(number), kind, input, planes, stride)?);
+            input = planes * kind.expansion();
         }
-        Ok(ResNet { stem: stem_layer, blocks, ends })
+        ends[stage] = (blocks.len(), input);
     }
+    Ok(ResNet { stem: stem_layer, blocks, ends })
 }
 
 impl Backbone for ResNet {
