@@ -44,7 +44,6 @@ pub mod report;
 pub mod report_images;
 pub mod report_time;
 pub mod session;
-pub mod station;
 pub mod store;
 pub mod stored;
 pub mod student;

@@ -12,11 +12,11 @@ use super::error::seed_error;
 use super::handle::with;
 use super::pointers::{array, check_out, fill_text, put, text};
 use super::session::seed_session;
-use super::station::OfSession;
 use super::store::{check_size, seed_store};
 use super::student::seed_student;
 use super::teacher::{seed_teacher, seeing};
-use crate::night::{Line, Night, NightOptions, NightOutcome, NightProgress, NightStage, Station, describe, restore};
+use crate::infer::LiveSession;
+use crate::night::{Line, Night, NightOptions, NightOutcome, NightProgress, NightStage, describe, restore};
 use crate::{Error, Result, torch};
 
 /// The student learns; done and total count steps.
@@ -211,17 +211,24 @@ pub unsafe extern "C" fn seed_night_run(
         let options = read_options(options)?;
         let cancel = token(cancel)?;
         let folder = Path::new(text("folder", folder)?);
-        let mut station = OfSession::of(session, &config)?;
+        let line = line(session)?;
         let night = Night { config: &config, store: &store, teacher, folder, first, options: &options };
         let asked = Asked::default();
         let mut observe = |progress: &NightProgress| {
             asked.control(callback.map(|call| move || call(&seed_night_progress::from(progress), user_data)))
         };
-        let station = station.as_mut().map(|station| station as &mut dyn Station);
-        let outcome = asked.result(torch::caught(|| night.run(station, &cancel, &mut observe)))?;
+        let outcome = asked.result(torch::caught(|| night.run(line.as_deref(), &cancel, &mut observe)))?;
         put(result, seed_night_result::of(&outcome));
         Ok(())
     })
+}
+
+/// What a session runs, which may be exchanged even while its handle is freed; NULL is none.
+fn line(session: *const seed_session) -> Result<Option<Arc<LiveSession>>> {
+    match session.is_null() {
+        true => Ok(None),
+        false => with(session, |session| Ok(Some(Arc::clone(&session.live)))),
+    }
 }
 
 /// Exchanges the live student of `folder`, with its classifier, and the one before; `session` (may be NULL) gets the one that is
@@ -239,8 +246,7 @@ pub unsafe extern "C" fn seed_night_restore(
     catch(|| unsafe {
         let folder = Path::new(text("folder", folder)?);
         let config = with(config, |config| Ok(config.clone()))?;
-        let mut station = OfSession::of(session, &config)?;
-        restore(folder, station.as_mut().map(|station| station as &mut dyn Station))
+        restore(folder, &config, line(session)?.as_deref())
     })
 }
 

@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_void};
 use std::path::Path;
 use std::ptr::NonNull;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use super::border::catch;
 use super::callback::Asked;
@@ -18,7 +18,7 @@ use super::student::seed_student;
 use super::teacher::{seed_teacher, seeing};
 use crate::config::Config;
 use crate::data::Dataset;
-use crate::infer::{Session, SessionOptions};
+use crate::infer::{LiveSession, Session, SessionOptions};
 use crate::train::pace::counted;
 use crate::train::shared::with_lock;
 use crate::{Error, Result, torch};
@@ -30,20 +30,14 @@ handle!(seed_session, SessionInner);
 
 /// A session that can be exchanged, with the number of threads that prepare its images.
 pub struct SessionInner {
-    session: RwLock<Arc<Session>>,
+    pub(super) live: Arc<LiveSession>,
     workers: usize,
 }
 
 impl SessionInner {
     /// What runs now. A call takes it once and keeps it to its end.
     pub(super) fn current(&self) -> Arc<Session> {
-        // Nothing that may panic runs under the lock.
-        Arc::clone(&self.session.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Runs another one from the next call on.
-    pub(super) fn replace(&self, session: Session) {
-        *self.session.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(session);
+        self.live.current()
     }
 }
 
@@ -55,8 +49,8 @@ pub type seed_count_callback =
     Option<unsafe extern "C-unwind" fn(done: usize, total: usize, user_data: *mut c_void) -> i32>;
 
 fn make(config: &Config, build: impl FnOnce(SessionOptions) -> Result<Session>) -> Result<SessionInner> {
-    let session = RwLock::new(Arc::new(build(SessionOptions::of(config, config.output.into())?)?));
-    Ok(SessionInner { session, workers: usize::try_from(config.workers).unwrap_or(0) })
+    let live = Arc::new(LiveSession::new(build(SessionOptions::of(config, config.output.into())?)?));
+    Ok(SessionInner { live, workers: usize::try_from(config.workers).unwrap_or(0) })
 }
 
 /// Opens a student file. Input size, resize, mean and std are the file's; "device", "precision", "output" and "workers" come from
@@ -258,30 +252,7 @@ pub unsafe extern "C" fn seed_session_swap(
     session: *const seed_session,
     other: *const seed_session,
 ) -> *mut seed_error {
-    catch(|| {
-        with(session, |a| {
-            with(other, |b| {
-                if std::ptr::eq(a, b) {
-                    return Ok(());
-                }
-                // Always in the order of their addresses, so that two exchanges cannot wait for each other.
-                let (first, second) = if std::ptr::from_ref(a) < std::ptr::from_ref(b) { (a, b) } else { (b, a) };
-                let mut first = first.session.write().unwrap_or_else(PoisonError::into_inner);
-                let mut second = second.session.write().unwrap_or_else(PoisonError::into_inner);
-                if (first.dim(), first.output()) != (second.dim(), second.output()) {
-                    return Err(Error::mismatch(format!(
-                        "one session gives {} numbers ({:?}), the other {} ({:?})",
-                        first.dim(),
-                        first.output(),
-                        second.dim(),
-                        second.output()
-                    )));
-                }
-                std::mem::swap(&mut *first, &mut *second);
-                Ok(())
-            })
-        })
-    })
+    catch(|| with(session, |a| with(other, |b| a.live.exchange(&b.live))))
 }
 
 /// Vectors of all images of a data set, in order, by the rule of seed_session_embed. A broken image gives zeros and is

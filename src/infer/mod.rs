@@ -10,6 +10,7 @@ mod options;
 mod plan;
 mod rows;
 mod session;
+mod swap;
 mod tensor;
 
 pub use anomaly::AnomalyDetector;
@@ -19,3 +20,4 @@ pub use plan::BEARABLE;
 pub(crate) use plan::calibration_images;
 pub use rows::DatasetRows;
 pub use session::Session;
+pub use swap::LiveSession;

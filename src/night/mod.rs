@@ -49,13 +49,13 @@ pub use options::NightOptions;
 pub use progress::{NightProgress, NightStage};
 pub use restore::restore;
 pub use state::describe;
-pub use swap::Station;
 
 use self::chosen::Frames;
 use self::folder::Folder;
 use self::lock::lock_folder;
 use self::state::{Begun, State};
 use crate::config::Config;
+use crate::infer::LiveSession;
 use crate::model::student_file::{StudentHeader, load_student};
 use crate::model::{Network, Teacher};
 use crate::store::Store;
@@ -113,7 +113,7 @@ enum Stage {
 }
 
 impl Night<'_> {
-    /// Runs a night, or goes on with the one that was interrupted. `station` is put the new student into, where it passes.
+    /// Runs a night, or goes on with the one that was interrupted. `line` runs the new student, where that passes.
     /// `observe` is called on this thread.
     ///
     /// # Errors
@@ -122,7 +122,7 @@ impl Night<'_> {
     /// of the stages. After any of them the same call goes on.
     pub fn run(
         &self,
-        mut station: Option<&mut dyn Station>,
+        line: Option<&LiveSession>,
         cancel: &CancelToken,
         observe: &mut dyn FnMut(&NightProgress) -> Control,
     ) -> Result<NightOutcome> {
@@ -133,9 +133,9 @@ impl Night<'_> {
         folder.remove_leftovers();
         let mut state = State::of(&folder, self)?;
         self.settle_student(&folder)?;
-        if let Some(station) = &mut station {
+        if let Some(line) = line {
             // Better now than at the end of the night.
-            station.prepare(&folder.live().student())?;
+            line.successor(&folder.live().student(), self.config)?;
         }
         let settings = self.settings()?;
         self.drop_what_cannot_go_on(&folder, &mut state, &settings)?;
@@ -152,7 +152,7 @@ impl Night<'_> {
             }
             (frames, _) => frames?,
         };
-        self.go_on(&folder, &mut state, &frames, station, cancel, observe)
+        self.go_on(&folder, &mut state, &frames, line, cancel, observe)
     }
 
     fn go_on(
@@ -160,7 +160,7 @@ impl Night<'_> {
         folder: &Folder,
         state: &mut State,
         frames: &Frames,
-        mut station: Option<&mut dyn Station>,
+        line: Option<&LiveSession>,
         cancel: &CancelToken,
         observe: &mut dyn FnMut(&NightProgress) -> Control,
     ) -> Result<NightOutcome> {
@@ -180,14 +180,12 @@ impl Night<'_> {
                 NightStage::Distil => distil::run(&work, observe)?,
                 NightStage::Finetune => label::run(&work, observe)?,
                 NightStage::Evaluate => evaluate::run(&work, observe)?,
-                NightStage::Swap => {
-                    swap::run(&work, station.as_deref_mut().map(|station| station as &mut dyn Station))?
-                }
+                NightStage::Swap => swap::run(&work, line)?,
                 NightStage::Report => {
-                    let line = report::run(&work, station.is_some())?;
-                    state.end(folder, &begun, line.frames_seen)?;
+                    let told = report::run(&work, line.is_some())?;
+                    state.end(folder, &begun, told.frames_seen)?;
                     folder.remove_work();
-                    return Ok(if line.live { NightOutcome::Live(line) } else { NightOutcome::Kept(line) });
+                    return Ok(if told.live { NightOutcome::Live(told) } else { NightOutcome::Kept(told) });
                 }
             };
             match done {

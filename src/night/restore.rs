@@ -6,18 +6,19 @@ use super::files::exchange;
 use super::folder::Folder;
 use super::lock::lock_folder;
 use super::state::State;
-use super::swap::Station;
+use crate::config::Config;
+use crate::infer::LiveSession;
 use crate::sys::disk::sync;
 use crate::{Error, Result};
 
-/// Exchanges the live student, with its classifier, and the one before, in the folder and in the `station`; the same call again
+/// Exchanges the live student, with its classifier, and the one before, in the folder and on the `line`, which computes as `config` says; the same call again
 /// exchanges them back. A night under way is dropped: it started from a student that is not live any more. Its frames are new
 /// again.
 ///
 /// # Errors
-/// `InvalidArgument` where the folder has no previous student, `Busy` while a night runs there, those of the station's
-/// `prepare`; nothing was changed then.
-pub fn restore(path: &Path, mut station: Option<&mut dyn Station>) -> Result<()> {
+/// `InvalidArgument` where the folder has no previous student, `Busy` while a night runs there, those of
+/// [`LiveSession::successor`]; nothing was changed then.
+pub fn restore(path: &Path, config: &Config, line: Option<&LiveSession>) -> Result<()> {
     std::fs::metadata(path).map_err(|error| Error::io("open", path, &error))?;
     let folder = Folder::known(path);
     if State::read(&folder)?.is_none() {
@@ -33,12 +34,10 @@ pub fn restore(path: &Path, mut station: Option<&mut dyn Station>) -> Result<()>
             path.display()
         )));
     }
-    if let Some(station) = &mut station {
-        station.prepare(&previous.student())?;
-    }
+    let next = line.map(|line| line.successor(&previous.student(), config)).transpose()?;
     exchange(live.path(), previous.path())?;
-    if let Some(station) = &mut station {
-        station.go_live();
+    if let (Some(line), Some(next)) = (line, next) {
+        line.replace(next);
     }
     sync(folder.path())?;
     if let Some(mut state) = state.filter(|state| state.begun.is_some()) {

@@ -7,8 +7,6 @@
 //!
 //! Students are told apart by their hashes, so whichever of these steps was the last, the next call sees what is left to do.
 
-use std::path::Path;
-
 use serde::{Deserialize, Serialize};
 
 use super::evaluation::Evaluation;
@@ -16,23 +14,12 @@ use super::files::{exchange, link_or_copy, read_json, remove_file, write_json};
 use super::folder::{Folder, Place};
 use super::state::Begun;
 use super::{Stage, Work};
+use crate::infer::LiveSession;
 use crate::model::Network;
 use crate::model::student_file::{StudentHeader, save_student};
 use crate::sys::disk::sync;
 use crate::sys::hash;
 use crate::{Error, ErrorKind, Result};
-
-/// What runs on the line, a session say. It is told twice, so that nothing that can fail comes after the files were exchanged.
-pub trait Station {
-    /// Makes ready what is in the file of a student, and refuses what does not fit.
-    ///
-    /// # Errors
-    /// Whatever keeps it from running this student.
-    fn prepare(&mut self, student: &Path) -> Result<()>;
-
-    /// Runs what was prepared last.
-    fn go_live(&mut self);
-}
 
 /// Which night made a student, in the file `about.json`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,7 +48,7 @@ pub(super) fn night_of(place: &Place) -> Result<Option<u64>> {
     Ok(about(place)?.map(|about| about.night))
 }
 
-pub(super) fn run(work: &Work<'_>, station: Option<&mut dyn Station>) -> Result<Stage> {
+pub(super) fn run(work: &Work<'_>, line: Option<&LiveSession>) -> Result<Stage> {
     let evaluation = Evaluation::settled(work)?;
     if !evaluation.passes() {
         return Ok(Stage::Done);
@@ -70,10 +57,8 @@ pub(super) fn run(work: &Work<'_>, station: Option<&mut dyn Station>) -> Result<
     let (live, candidate) = (folder.live(), folder.candidate());
     let exchanged = live.student_hash()? == evaluation.student;
     let next = if exchanged { &live } else { &candidate };
-    let mut station = station;
-    if let Some(station) = &mut station {
-        station.prepare(&next.student())?;
-    }
+    // Nothing that can fail may come after the files were exchanged.
+    let prepared = line.map(|line| line.successor(&next.student(), work.night.config)).transpose()?;
     if !exchanged {
         if evaluation.classifier_left_out.is_some() {
             remove_file(&candidate.classifier())?;
@@ -82,8 +67,8 @@ pub(super) fn run(work: &Work<'_>, station: Option<&mut dyn Station>) -> Result<
         exchange(candidate.path(), live.path())?;
         sync(folder.path()).and_then(|()| sync(&folder.work()))?;
     }
-    if let Some(station) = &mut station {
-        station.go_live();
+    if let (Some(line), Some(prepared)) = (line, prepared) {
+        line.replace(prepared);
     }
     keep_previous(folder, from)?;
     Ok(Stage::Done)

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::plant::{Line, Plant, first, open_store, push, teacher};
+use crate::plant::{DIM, Plant, first, line, open_store, push, runs, teacher};
 use seed::ErrorKind;
 use seed::night::{NightOutcome, NightStage, describe, last_night, restore};
 use seed::train::Control;
@@ -35,14 +35,14 @@ fn two_nights_build_on_each_other() {
     plant.config.steps = 30;
     let board = place.path().join("board");
     plant.config.tensorboard_folder = board.to_str().unwrap().to_owned();
-    let mut line = Line::default();
-    let one = live(plant.run_with(Some(&mut line), &mut |_| Control::Continue).unwrap());
+    let line = line(DIM);
+    let one = live(plant.run_with(Some(&line), &mut |_| Control::Continue).unwrap());
     let kl = one.kl.unwrap();
     assert!(kl.new.value < kl.old.value, "{kl:?}");
     assert_eq!((one.night, one.new_frames, one.older_frames, one.swapped.as_str()), (1, 90, 0, "session and files"));
     assert!(one.learned_frames + one.compared_frames <= 90 && one.labelled_frames > 8, "{one:?}");
     assert!(one.reference_frames >= 9 && one.classifier_recall.unwrap().new.is_some(), "{one:?}");
-    assert_eq!(line.live, [plant.folder.join("night/candidate/student.safetensors")]);
+    assert!(runs(&line, &plant.folder.join("live/student.safetensors")));
     assert!(matches!(plant.run().unwrap(), NightOutcome::NothingNew(reason) if reason.starts_with("0 new frames")));
     assert_eq!(describes(&plant)["previous"]["night"], 0);
     let student = plant.file("live/student.safetensors");
@@ -130,15 +130,16 @@ fn a_bad_student_is_refused_and_the_old_one_stays() {
     let mut plant = Plant::new(place.path());
     plant.options.gate.kl_margin = 0.0;
     plant.options.gate.overlap_margin = 0.0;
-    let mut line = Line::default();
+    let line = line(DIM);
+    let before_all = line.current();
     // A rate that leaves rubbish, and one at which the loss is not a number.
     for (night, rate) in [(1, 60.0), (2, 1000.0)] {
         plant.config.learning_rate = rate;
         plant.config.weight_decay = if night == 2 { 1.0 } else { 1e-4 };
         let before = (night > 1).then(|| plant.file("live/student.safetensors"));
-        let said = kept(plant.run_with(Some(&mut line), &mut |_| Control::Continue).unwrap());
+        let said = kept(plant.run_with(Some(&line), &mut |_| Control::Continue).unwrap());
         assert!(!said.reason.is_empty() && said.swapped == "none", "{said:?}");
-        assert!(line.live.is_empty() && !plant.folder.join("previous").exists());
+        assert!(std::sync::Arc::ptr_eq(&line.current(), &before_all) && !plant.folder.join("previous").exists());
         if let Some(before) = before {
             assert!(plant.file("live/student.safetensors") == before);
             assert!(said.reason.contains("diverged"), "{said:?}");
@@ -149,7 +150,7 @@ fn a_bad_student_is_refused_and_the_old_one_stays() {
     }
     let page = String::from_utf8(plant.file("report.html")).unwrap();
     assert!(page.contains("The old student stays live"));
-    assert_eq!(restore(&plant.folder, None).unwrap_err().kind(), ErrorKind::InvalidArgument);
+    assert_eq!(restore(&plant.folder, &plant.config, None).unwrap_err().kind(), ErrorKind::InvalidArgument);
 }
 
 #[test]
@@ -166,19 +167,19 @@ fn the_way_back_and_forth() {
         _ => Control::Continue,
     };
     assert_eq!(plant.run_with(None, &mut { stop }).unwrap(), NightOutcome::Cancelled);
-    let mut refusing = Line { refuse: true, ..Line::default() };
-    assert!(restore(&plant.folder, Some(&mut refusing)).is_err());
+    let refused = restore(&plant.folder, &plant.config, Some(&line(DIM + 1))).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Mismatch);
     assert!(plant.file("live/student.safetensors") == new, "refused, and nothing was changed");
-    let mut line = Line::default();
-    restore(&plant.folder, Some(&mut line)).unwrap();
-    assert_eq!(line.live, [plant.folder.join("previous/student.safetensors")]);
+    let line = line(DIM);
+    restore(&plant.folder, &plant.config, Some(&line)).unwrap();
+    assert!(runs(&line, &plant.folder.join("live/student.safetensors")));
     assert!(plant.file("live/student.safetensors") == old && plant.file("previous/student.safetensors") == new);
     let said = describes(&plant);
     assert_eq!(
         (&said["live"]["night"], &said["previous"]["night"], &said["begun"]),
         (&0.into(), &1.into(), &Value::Null)
     );
-    restore(&plant.folder, None).unwrap();
+    restore(&plant.folder, &plant.config, None).unwrap();
     assert!(plant.file("live/student.safetensors") == new);
     // The frames of the dropped night are new still.
     assert_eq!(live(plant.run().unwrap()).new_frames, 40);
@@ -222,9 +223,9 @@ fn an_exchange_that_was_cut_short_is_completed() {
         if steps > 2 {
             std::fs::remove_dir_all(&candidate).unwrap();
         }
-        let mut line = Line::default();
-        let said = live(plant.run_with(Some(&mut line), &mut |_| Control::Continue).unwrap());
-        assert_eq!((said.night, line.live.len()), (2, 1), "{steps}");
+        let line = line(DIM);
+        let said = live(plant.run_with(Some(&line), &mut |_| Control::Continue).unwrap());
+        assert!(said.night == 2 && runs(&line, &plant.folder.join("live/student.safetensors")), "{steps}");
         assert!(plant.file("live/student.safetensors") == two, "{steps}");
         assert!(plant.file("previous/student.safetensors") == one, "{steps}");
         assert_eq!(describes(&plant)["live"]["night"], 2, "{steps}");
@@ -372,11 +373,11 @@ fn what_does_not_fit_is_refused_with_the_reason() {
     let (kind, message) = run(&night).unwrap_err();
     assert!(kind == ErrorKind::InvalidArgument && message.contains("no student yet"), "{message}");
     // Begun by one, wanted by a second.
-    let folder = plant.folder.clone();
+    let (folder, config) = (plant.folder.clone(), plant.config.clone());
     let mut inner = None;
     plant
         .run_with(None, &mut |_| {
-            inner.get_or_insert_with(|| restore(&folder, None).unwrap_err().kind());
+            inner.get_or_insert_with(|| restore(&folder, &config, None).unwrap_err().kind());
             Control::Stop
         })
         .unwrap();
@@ -389,9 +390,9 @@ fn what_does_not_fit_is_refused_with_the_reason() {
     let error = plant.run().unwrap_err();
     assert!(error.kind() == ErrorKind::Mismatch && error.message().contains("48"), "{error}");
     plant.config.view.width = 32;
-    let mut line = Line { refuse: true, ..Line::default() };
-    let error = plant.run_with(Some(&mut line), &mut |_| Control::Continue).unwrap_err();
-    assert_eq!(error.message(), "the line takes nothing", "before hours of work");
+    let error = plant.run_with(Some(&line(DIM + 1)), &mut |_| Control::Continue).unwrap_err();
+    let words = "the session gives 129 numbers, the student in";
+    assert!(error.kind() == ErrorKind::Mismatch && error.message().starts_with(words), "before hours of work: {error}");
     for (held_out, replay) in [(0.0, 0.5), (0.3, f64::NAN), (0.3, 1.0)] {
         let before = plant.options.clone();
         (plant.options.held_out, plant.options.replay) = (held_out, replay);

@@ -8,10 +8,10 @@ use seed::config::{Config, Precision};
 use seed::data::{FrameView, PixelFormat, ViewConfig};
 use seed::eval::FidelityConfig;
 use seed::gate::GateConfig;
-use seed::infer::{Session, SessionOptions};
+use seed::infer::{LiveSession, Session, SessionOptions};
 use seed::model::student_file::StudentHeader;
 use seed::model::{Architecture, Head, Network, Teacher};
-use seed::night::{Night, NightOptions, NightOutcome, NightProgress, Station};
+use seed::night::{Night, NightOptions, NightOutcome, NightProgress};
 use seed::store::{Entry, Store, StoreOptions};
 use seed::train::{CancelToken, Control};
 use seed::{Result, torch};
@@ -133,10 +133,10 @@ impl Plant {
 
     pub fn run_with(
         &self,
-        station: Option<&mut dyn Station>,
+        line: Option<&LiveSession>,
         observe: &mut dyn FnMut(&NightProgress) -> Control,
     ) -> Result<NightOutcome> {
-        torch::caught(|| self.night().run(station, &self.cancel, observe))
+        torch::caught(|| self.night().run(line, &self.cancel, observe))
     }
 
     pub fn run(&self) -> Result<NightOutcome> {
@@ -149,26 +149,19 @@ impl Plant {
     }
 }
 
-/// A session that is exchanged as the line's would be.
-#[derive(Default)]
-pub struct Line {
-    pub prepared: Option<(PathBuf, Session)>,
-    pub live: Vec<PathBuf>,
-    pub refuse: bool,
+/// What runs on the line before the first night, a student that no night made; its vectors have `dim` numbers.
+pub fn line(dim: i64) -> LiveSession {
+    let architecture = Architecture::parse("resnet10_w0.25").unwrap();
+    let network = Network::new(architecture, Head::Projection { hidden: 16, dim }, 77, Device::Cpu).unwrap();
+    LiveSession::new(Session::new(&network, &view(), SessionOptions::default()).unwrap())
 }
 
-impl Station for Line {
-    fn prepare(&mut self, student: &Path) -> Result<()> {
-        if self.refuse {
-            return Err(seed::Error::mismatch("the line takes nothing"));
-        }
-        self.prepared = Some((student.to_owned(), Session::open(student, SessionOptions::default())?));
-        Ok(())
-    }
-
-    fn go_live(&mut self) {
-        let (path, session) = self.prepared.take().expect("prepared before it goes live");
-        assert_eq!(session.dim(), DIM as usize);
-        self.live.push(path);
-    }
+/// Whether the line gives the vectors of the student in `path`.
+pub fn runs(line: &LiveSession, path: &Path) -> bool {
+    let pixels = picture(4);
+    let frames = [FrameView::new(&pixels, 40, 40, 40, PixelFormat::Mono8).unwrap()];
+    let of_file = Session::open(path, SessionOptions::default()).unwrap();
+    let pairs = line.current().embed(&frames).unwrap().into_iter().zip(of_file.embed(&frames).unwrap());
+    // Unit vectors; each session tries out by itself how it computes fastest.
+    pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) < 1e-4
 }
