@@ -2274,17 +2274,6 @@ SEED_MUST_USE seed_error *seed_teacher_load_torchscript(const char *path,
                                           seed_teacher **out);
 
 /*
- Makes a teacher of `bank`: a run over it has the loss of the run with the teacher in the loop, to float16 rounding, and no network
- of the teacher is needed. seed_trainer_new wants a finished bank that holds the views that its configuration asks for
- ("view_count", "seed" and the settings of the views) of its data set, which is not NULL then. seed_trainer_step is refused. The
- teacher holds the bank, also after seed_bank_free. The caller frees it.
-
- Errors: SEED_ERROR_INVALID_ARGUMENT; whether the bank fits a run is judged by seed_trainer_new.
- */
-SEED_MUST_USE seed_error *seed_teacher_from_bank(const seed_bank *bank,
-                                   seed_teacher **out);
-
-/*
  Makes a teacher of `embeddings`: every view of an image has one target, the image's own row. Rows are found by the names of the
  images (seed_dataset_name) where the embeddings have names, else row i is image i's, when seed_trainer_new is given the data set,
  which is not NULL then. An image may lack a row, or have one of zeros, only where it cannot be read. seed_trainer_step is refused.
@@ -2362,14 +2351,9 @@ SEED_MUST_USE seed_error *seed_teacher_from_callback(seed_teacher_callback callb
                                        seed_teacher **out);
 
 /*
- Makes a student with random weights, drawn from the configuration's "seed": `architecture` is
- - "resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", or SwAV's "resnet50w2", "resnet50w4";
- - "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0", "efficientnet_b1";
- - as SEED trained them "seed_mobilenet_v3_large", "tf_efficientnet_b0", "tf_efficientnet_b1";
- - TensorFlow's "tf_efficientnet_lite0";
- - narrow with "_w0.25", "_w0.5" or "_w0.75" behind a ResNet up to 50 or a MobileNet: "resnet18_w0.5";
- - "vit_small_patch16" and so on: "small", "base" or "large", "patch8", "patch16" (DINO), "patch14_dinov2" or
-   "patch14_reg4_dinov2"; image width and height must be multiples of the patch.
+ Makes a student with random weights, drawn from the configuration's "seed". `architecture` is a name that seed_architecture_name gives
+ (docs/models.md has them all): "resnet18", narrow "resnet18_w0.5", "mobilenet_v3_large", "vit_small_patch16" and so on. Image width and
+ height must be multiples of a Vision Transformer's patch.
 
  "embedding_dim", "projection_hidden", "device", image size, channels, mean and std come from `config`. With "embedding_dim" 0 (the
  default) the student gets a projection head of the teacher's width when its first trainer is made; until then it has none,
@@ -2827,6 +2811,17 @@ SEED_MUST_USE seed_error *seed_bank_views(const seed_bank *bank, int64_t *out);
  the size; too small a buffer is left alone; `*length` receives the bytes needed, the NUL included.
  */
 SEED_MUST_USE seed_error *seed_bank_header(const seed_bank *bank, char *buffer, size_t capacity, size_t *length);
+
+/*
+ Makes a teacher of `bank`: a run over it has the loss of the run with the teacher in the loop, to float16 rounding, and no network
+ of the teacher is needed. seed_trainer_new wants a finished bank that holds the views that its configuration asks for
+ ("view_count", "seed" and the settings of the views) of its data set, which is not NULL then. seed_trainer_step is refused. The
+ teacher holds the bank, also after seed_bank_free. The caller frees it.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT; whether the bank fits a run is judged by seed_trainer_new.
+ */
+SEED_MUST_USE seed_error *seed_teacher_from_bank(const seed_bank *bank,
+                                   seed_teacher **out);
 
 /*
  Releases a bank. NULL is fine.

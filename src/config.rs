@@ -6,6 +6,7 @@
 mod anomaly;
 mod chosen;
 mod finetune;
+mod free;
 mod key;
 mod methods;
 mod pairs;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 pub use anomaly::{AnomalyConfig, DetectorKind, Group, MAX_CONFIDENCE};
 pub use chosen::Chosen;
 pub use finetune::{Augmentation, ClassWeights, FinetuneConfig, FinetuneMode, Reject};
+pub use free::FREE_SETTINGS;
 pub use key::{Slot, keys, to_usize};
 pub use methods::{MethodName, MethodsConfig};
 pub use preset::PRESETS;

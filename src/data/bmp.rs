@@ -4,7 +4,7 @@
 //! of 5-5-5 or 5-6-5, 24 bits, 32 bits with masks of whole bytes. A level of 5 or 6 bits becomes `level · 255 / 31` or `/ 63`, rounded
 //! down, as in PIL. Everything else is refused by name. Only the pixels are allocated, and of runs one byte for each pixel.
 
-use super::decode::{Decoded, MAX_BYTES, grey_if_all_are};
+use super::decoded::{Decoded, MAX_BYTES, grey_if_all_are};
 use super::frame::MAX_SIDE;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::memory::{filled, room};

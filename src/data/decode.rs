@@ -19,14 +19,13 @@ use std::path::Path;
 use image::codecs::png::PngDecoder;
 use image::{ColorType, ImageDecoder, Limits};
 
+pub use super::decoded::{Decoded, MAX_BYTES};
+use super::decoded::{grey_if_all_are, pick};
 use super::frame::{Frame, MAX_SIDE};
 use super::outline::{HEADERS, beside_of_png};
 use super::{bmp, jpeg, tiff};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::memory::{filled, room, spare};
-
-/// The most bytes that a decoded image may take, in the depth it is stored with.
-pub const MAX_BYTES: u64 = 1 << 30;
 
 /// The longest file that is read.
 pub const MAX_FILE_BYTES: u64 = 1 << 30;
@@ -63,18 +62,6 @@ fn open_regular(path: &Path) -> Result<std::fs::File> {
         return Err(Error::format(path, "not a regular file"));
     }
     std::fs::File::open(path).map_err(failed)
-}
-
-/// An image and what its file keeps it as.
-pub struct Decoded {
-    /// The pixels.
-    pub frame: Frame,
-    /// "jpeg", "png", "bmp" or "tiff".
-    pub encoding: &'static str,
-    /// 1 where the file keeps grey, else 3.
-    pub channels: u8,
-    /// 8, or 16 where the file keeps more bits a sample.
-    pub bits: u8,
 }
 
 /// The image in `bytes`; `name` stands in error messages.
@@ -184,21 +171,4 @@ fn frame_of(width: u32, height: u32, colour: ColorType, samples: Vec<u8>) -> Res
         other => return Err(Error::new(ErrorKind::Format, format!("pixel type {other:?} is not read"))),
     };
     grey_if_all_are(width, height, channels, pixels)
-}
-
-/// The frame, with one channel where every pixel is grey.
-pub(super) fn grey_if_all_are(width: u32, height: u32, channels: u8, pixels: Vec<u8>) -> Result<Frame> {
-    if channels == 3 && pixels.chunks_exact(3).all(|rgb| rgb[0] == rgb[1] && rgb[1] == rgb[2]) {
-        return Frame::new(width, height, 1, pick(&pixels, 3, 1, |[grey]: [u8; 1]| grey)?);
-    }
-    Frame::new(width, height, channels, pixels)
-}
-
-/// The first `to` of every `from` samples of `SIZE` bytes, each turned into a byte.
-fn pick<const SIZE: usize>(samples: &[u8], from: usize, to: usize, byte: impl Fn([u8; SIZE]) -> u8) -> Result<Vec<u8>> {
-    let mut picked = room(samples.len() / SIZE / from * to, "a frame")?;
-    for pixel in samples.as_chunks::<SIZE>().0.chunks_exact(from) {
-        picked.extend(pixel[..to].iter().map(|&sample| byte(sample)));
-    }
-    Ok(picked)
 }

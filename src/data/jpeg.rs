@@ -13,7 +13,7 @@ use std::ffi::{c_char, c_int, c_long, c_ulong};
 // Its static library is what the shim calls.
 use mozjpeg_sys as _;
 
-use super::decode::{MAX_BYTES, grey_if_all_are};
+use super::decoded::{MAX_BYTES, grey_if_all_are};
 use super::frame::{Frame, MAX_SIDE};
 use super::outline::coefficients_of_jpeg;
 use crate::error::{Error, ErrorKind, Result};

@@ -22,6 +22,7 @@ mod cache;
 mod colour;
 pub mod dataset;
 pub mod decode;
+mod decoded;
 pub mod encode;
 mod folder;
 pub mod frame;

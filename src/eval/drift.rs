@@ -22,7 +22,7 @@ use tch::{Kind, Tensor};
 
 use super::Embeddings;
 use super::bootstrap::quantile;
-use super::drift_file::DriftInput;
+use super::drift_input::DriftInput;
 use crate::data::ViewConfig;
 use crate::data::random::{Purpose, below, generator};
 use crate::error::{Error, Result};

@@ -12,7 +12,7 @@ use super::dataset::seed_dataset;
 use super::error::seed_error;
 use super::handle::{Guarded, free, handle, with};
 use super::pointers::{check_optional, check_out, fill_text, put, put_new, text};
-use super::teacher::{seed_teacher, seeing};
+use super::teacher::{Source, seed_teacher, seeing};
 use super::trainer::outcome_code;
 use crate::distill::bank::{Bank, predicted_bytes};
 use crate::train::{BankProgress, fill_bank};
@@ -208,6 +208,20 @@ pub unsafe extern "C" fn seed_bank_header(
         })?;
         fill_text(&json, buffer, capacity, length)
     })
+}
+
+/// Makes a teacher of `bank`: a run over it has the loss of the run with the teacher in the loop, to float16 rounding, and no network
+/// of the teacher is needed. seed_trainer_new wants a finished bank that holds the views that its configuration asks for
+/// ("view_count", "seed" and the settings of the views) of its data set, which is not NULL then. seed_trainer_step is refused. The
+/// teacher holds the bank, also after seed_bank_free. The caller frees it.
+///
+/// Errors: SEED_ERROR_INVALID_ARGUMENT; whether the bank fits a run is judged by seed_trainer_new.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_teacher_from_bank(
+    bank: *const seed_bank,
+    out: *mut *mut seed_teacher,
+) -> *mut seed_error {
+    catch(|| unsafe { put_new(out, || with(bank, |bank| Ok(Source::Bank(Arc::clone(bank))))) })
 }
 
 /// Releases a bank. NULL is fine.

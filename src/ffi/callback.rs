@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
 
-use super::session::seed_count_callback;
+use super::cancel::seed_count_callback;
 use crate::train::{CancelToken, Control};
 use crate::{Error, ErrorKind, Result, shutdown, torch};
 

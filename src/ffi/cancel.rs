@@ -1,5 +1,7 @@
 //! `seed_cancel_token`: ends or pauses a long call from any thread.
 
+use std::ffi::c_void;
+
 use super::border::catch;
 use super::error::seed_error;
 use super::handle::{Guarded, free, handle, with};
@@ -10,6 +12,10 @@ use crate::train::CancelToken;
 /// Ends or pauses long calls at their next step. One token may serve several calls.
 pub struct seed_cancel_token(Guarded<CancelToken>);
 handle!(seed_cancel_token, CancelToken);
+
+/// Receives how many images of how many are done, on the thread that called; a return other than 0 cancels.
+pub type seed_count_callback =
+    Option<unsafe extern "C-unwind" fn(done: usize, total: usize, user_data: *mut c_void) -> i32>;
 
 /// The token of a call; NULL is one that never asks for anything.
 pub(super) fn token(token: *const seed_cancel_token) -> Result<CancelToken> {

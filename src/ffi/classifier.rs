@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::border::catch;
 use super::callback::Asked;
-use super::cancel::{seed_cancel_token, token};
+use super::cancel::{seed_cancel_token, seed_count_callback, token};
 use super::config::seed_config;
 use super::dataset::seed_dataset;
 use super::error::seed_error;
@@ -15,7 +15,6 @@ use super::export::seed_export_options;
 use super::handle::{Guarded, free, handle, warnings, with};
 use super::image::{Images, seed_image};
 use super::pointers::{self, check_out, fill, fill_text, put, put_new, text};
-use super::session::seed_count_callback;
 use crate::export::export_classifier;
 use crate::infer::{Classifier, Output, SessionOptions, Verdicts};
 use crate::train::pace::counted;

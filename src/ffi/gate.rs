@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use super::border::catch;
 use super::callback::Asked;
+use super::cancel::seed_count_callback;
 use super::dataset::seed_dataset;
 use super::error::seed_error;
 use super::eval::vectors;
 use super::handle::with;
 use super::pointers::{array, check_out, put};
-use super::session::{seed_count_callback, seed_session};
+use super::session::seed_session;
 use super::store::check_size;
 use crate::data::Dataset;
 use crate::eval::{Fidelity, FidelityConfig, Interval, fidelity};

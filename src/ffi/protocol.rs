@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use super::border::catch;
 use super::callback::Asked;
-use super::cancel::{seed_cancel_token, token};
+use super::cancel::{seed_cancel_token, seed_count_callback, token};
 use super::config::seed_config;
 use super::dataset::seed_dataset;
 use super::error::seed_error;
 use super::handle::with;
 use super::pointers;
 use super::probe::{Places, seed_linear_result};
-use super::session::seed_count_callback;
 use super::student::seed_student;
 use crate::Result;
 use crate::config::Config;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::border::catch;
 use super::callback::Asked;
-use super::cancel::{seed_cancel_token, token};
+use super::cancel::{seed_cancel_token, seed_count_callback, token};
 use super::config::seed_config;
 use super::dataset::seed_dataset;
 use super::error::seed_error;
@@ -43,10 +43,6 @@ impl SessionInner {
 
 /// Images that go through the network at once.
 const CHUNK: usize = 32;
-
-/// Receives how many images of how many are done, on the thread that called; a return other than 0 cancels.
-pub type seed_count_callback =
-    Option<unsafe extern "C-unwind" fn(done: usize, total: usize, user_data: *mut c_void) -> i32>;
 
 fn make(config: &Config, build: impl FnOnce(SessionOptions) -> Result<Session>) -> Result<SessionInner> {
     let live = Arc::new(LiveSession::new(build(SessionOptions::of(config, config.output.into())?)?));

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use super::border::catch;
 use super::callback::Asked;
+use super::cancel::seed_count_callback;
 use super::dataset::seed_dataset;
 use super::error::seed_error;
 use super::handle::with;
 use super::image::{fill_image, seed_image};
 use super::pointers::{array, check_out, fill, fill_text, put, put_new, text};
-use super::session::seed_count_callback;
 use super::store::{SEED_STORE_BMP, SEED_STORE_JPEG, SEED_STORE_PNG, SEED_STORE_TIFF, check_size, seed_store};
 use crate::store::{Filter, Labelled, check, repair};
 use crate::train::CancelToken;

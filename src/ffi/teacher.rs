@@ -4,7 +4,6 @@ use std::ffi::c_char;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::bank::seed_bank;
 use super::border::catch;
 use super::config::seed_config;
 use super::embeddings::seed_embeddings;
@@ -182,20 +181,6 @@ pub unsafe extern "C" fn seed_teacher_load_torchscript(
             Ok(Source::Live(Arc::new(teacher)))
         })
     })
-}
-
-/// Makes a teacher of `bank`: a run over it has the loss of the run with the teacher in the loop, to float16 rounding, and no network
-/// of the teacher is needed. seed_trainer_new wants a finished bank that holds the views that its configuration asks for
-/// ("view_count", "seed" and the settings of the views) of its data set, which is not NULL then. seed_trainer_step is refused. The
-/// teacher holds the bank, also after seed_bank_free. The caller frees it.
-///
-/// Errors: SEED_ERROR_INVALID_ARGUMENT; whether the bank fits a run is judged by seed_trainer_new.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn seed_teacher_from_bank(
-    bank: *const seed_bank,
-    out: *mut *mut seed_teacher,
-) -> *mut seed_error {
-    catch(|| unsafe { put_new(out, || with(bank, |bank| Ok(Source::Bank(Arc::clone(bank))))) })
 }
 
 /// Makes a teacher of `embeddings`: every view of an image has one target, the image's own row. Rows are found by the names of the

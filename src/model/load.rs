@@ -9,7 +9,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::names::nearest;
 use super::params::{Entry, Role};
-use super::published::square_grid;
+use super::vit::square_grid;
 use super::weights::{HostTensor, HostType, StateDict};
 use super::{Architecture, Head, Network};
 use crate::error::{Error, Result};

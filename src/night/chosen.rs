@@ -16,15 +16,12 @@ use serde::{Deserialize, Serialize};
 
 use super::files::{read_json, write_json};
 use super::folder::Folder;
-use super::options::NightOptions;
+use super::options::{FEWEST, NightOptions};
 use crate::data::random::{Purpose, generator, unit};
 use crate::data::{Dataset, EncodedImage};
 use crate::store::{Filter, Labelled, Store};
 use crate::sys::memory::{collected, gathered, reserve, spare};
 use crate::{Error, ErrorKind, Result};
-
-/// Held-out frames without which students cannot be compared: one more than the neighbours of a small sample.
-pub(super) const FEWEST: usize = 12;
 
 /// For messages.
 const FRAMES: &str = "the frames of a night";

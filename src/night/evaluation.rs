@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::Work;
+use super::about::night_of;
 use super::distil::DIVERGED;
 use super::files::read_json;
 use super::folder::Folder;
-use super::swap::night_of;
 use crate::data::EncodedImage;
 use crate::eval::{Fidelity, Judgement};
 use crate::gate::Criterion;

@@ -21,6 +21,7 @@
 //! from its last pass, the others from their beginning. On the CPU the student is then the same, bit for bit. `live` and
 //! `previous` are exchanged by single system calls, student and classifier together.
 
+mod about;
 mod charts;
 mod chosen;
 mod classifiers;

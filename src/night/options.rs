@@ -3,6 +3,9 @@
 use crate::gate::GateConfig;
 use crate::{Error, Result};
 
+/// Held-out frames without which students cannot be compared: one more than the neighbours of a small sample.
+pub(super) const FEWEST: usize = 12;
+
 /// Shares and limits of a night.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NightOptions {
@@ -48,7 +51,7 @@ impl NightOptions {
         }
         for (name, count, low) in [
             ("min_new_frames", self.min_new_frames, 1),
-            ("max_compared", self.max_compared, super::chosen::FEWEST as u64),
+            ("max_compared", self.max_compared, FEWEST as u64),
             ("min_labels", self.min_labels, 2),
             ("queue", self.queue, 1),
         ] {

@@ -5,10 +5,10 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::about::About;
 use super::files::{read_json, write_json};
 use super::folder::{Folder, Place};
 use super::progress::NightStage;
-use super::swap::About;
 use super::{Night, history};
 use crate::{Error, Result};
 

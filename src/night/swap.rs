@@ -7,10 +7,9 @@
 //!
 //! Students are told apart by their hashes, so whichever of these steps was the last, the next call sees what is left to do.
 
-use serde::{Deserialize, Serialize};
-
+use super::about::{About, about, night_of};
 use super::evaluation::Evaluation;
-use super::files::{exchange, link_or_copy, read_json, remove_file, write_json};
+use super::files::{exchange, link_or_copy, remove_file, write_json};
 use super::folder::{Folder, Place};
 use super::state::Begun;
 use super::{Stage, Work};
@@ -20,33 +19,6 @@ use crate::model::student_file::{StudentHeader, save_student};
 use crate::sys::disk::sync;
 use crate::sys::hash;
 use crate::{Error, ErrorKind, Result};
-
-/// Which night made a student, in the file `about.json`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct About {
-    /// 0: it is the one that the first night started from.
-    pub night: u64,
-    /// The night that made the classifier beside it, where there is one: an earlier one, where a night had too few labels.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub classifier: Option<u64>,
-}
-
-/// What is known about a place; none where it has no such file or one that says nothing.
-fn about(place: &Place) -> Result<Option<About>> {
-    match read_json(&place.about()) {
-        Err(error) if error.kind() == ErrorKind::Format => {
-            log::warn!("it is not known which night made {}: {error}", place.path().display());
-            Ok(None)
-        }
-        found => found,
-    }
-}
-
-/// The night that made the student of a place, if that is known.
-pub(super) fn night_of(place: &Place) -> Result<Option<u64>> {
-    Ok(about(place)?.map(|about| about.night))
-}
 
 pub(super) fn run(work: &Work<'_>, line: Option<&LiveSession>) -> Result<Stage> {
     let evaluation = Evaluation::settled(work)?;

@@ -13,7 +13,7 @@
 //!
 //! `work` is removed at the end.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -24,13 +24,13 @@ use super::head;
 use super::measure::Cost;
 use super::page;
 use super::plan::{Plan, Wish};
+use super::request::Request;
 use crate::config::{Config, QueueFill};
-use crate::data::Dataset;
 use crate::distill::Targets;
 use crate::distill::bank::Bank;
 use crate::model::provenance::{Provenance, SharedProvenance};
 use crate::model::student_file::{StudentHeader, save_student};
-use crate::model::{Architecture, Head, Network, Teacher, start_from};
+use crate::model::{Head, Network, start_from};
 use crate::sys::disk::write_whole;
 use crate::sys::file_lock::{Attempt, FileLock};
 use crate::train::probe::{Looks, learned_images};
@@ -38,24 +38,6 @@ use crate::train::shared::{SharedNetwork, with_lock};
 use crate::train::{CancelToken, Control, Distillation, Outcome, fill_bank};
 use crate::warnings::Warnings;
 use crate::{Error, ErrorKind, Result, device};
-
-/// What is asked for.
-pub struct Request {
-    /// The frames, without labels. Classes of folders are used to judge the student, never to train it.
-    pub dataset: Arc<Dataset>,
-    /// Who is learned from.
-    pub teacher: Arc<Teacher>,
-    /// The student's backbone.
-    pub architecture: Architecture,
-    /// Weights that the student starts from; none: at random.
-    pub weights: Option<PathBuf>,
-    /// Time for everything.
-    pub seconds: f64,
-    /// Where the results go; made where it is not there.
-    pub folder: PathBuf,
-    /// What the caller has set is kept; the plan decides on everything else.
-    pub config: Config,
-}
 
 /// What a call is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use tch::{Kind, Tensor};
 
-use super::distil::Request;
+use super::request::Request;
 use crate::config::Config;
 use crate::data::random::{Purpose, generator, shuffle};
 use crate::distill::Targets;

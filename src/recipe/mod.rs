@@ -10,6 +10,8 @@ mod head;
 mod measure;
 mod page;
 mod plan;
+mod request;
 
-pub use distil::{Distilled, Progress, Request, Stage, distil};
+pub use distil::{Distilled, Progress, Stage, distil};
 pub use plan::{Plan, Wish};
+pub use request::Request;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tch::{Kind, Tensor};
 
-use super::distil::Request;
 use super::plan::Plan;
+use super::request::Request;
 use crate::config::Config;
 use crate::data::Dataset;
 use crate::data::labels::FolderLabels;

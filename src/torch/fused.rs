@@ -7,6 +7,7 @@ use tch::{Kind, Tensor};
 use torch_sys::C_tensor;
 
 use super::check;
+pub use super::graph::{ConvGeometry, IMAGES, Value};
 use super::graph::{Graph, Operation};
 use crate::{Error, Result};
 
@@ -98,31 +99,6 @@ unsafe extern "C" {
         count: usize,
         results: *mut *mut C_tensor,
     ) -> *mut c_char;
-}
-
-/// What an operation of a program gives; [`IMAGES`] is what the program is run on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Value(i32);
-
-impl Value {
-    /// 0 for the images, then in the order of the operations.
-    pub fn number(self) -> i32 {
-        self.0
-    }
-}
-
-/// The batch of images, (B, 3, H, W).
-pub const IMAGES: Value = Value(0);
-
-/// Stride, padding and groups of a convolution.
-#[derive(Debug, Clone, Copy)]
-pub struct ConvGeometry {
-    /// Step in both directions, in pixels.
-    pub stride: i64,
-    /// Zeros around the map, in pixels.
-    pub padding: i64,
-    /// Groups of channels.
-    pub groups: i64,
 }
 
 /// A feature map inside a network.

@@ -5,8 +5,32 @@
 
 use tch::Tensor;
 
-use super::fused::{ConvGeometry, IMAGES, Value};
 use crate::{Error, ErrorKind, Result};
+
+/// What an operation of a program gives; [`IMAGES`] is what the program is run on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Value(pub(super) i32);
+
+impl Value {
+    /// 0 for the images, then in the order of the operations.
+    pub fn number(self) -> i32 {
+        self.0
+    }
+}
+
+/// The batch of images, (B, 3, H, W).
+pub const IMAGES: Value = Value(0);
+
+/// Stride, padding and groups of a convolution.
+#[derive(Debug, Clone, Copy)]
+pub struct ConvGeometry {
+    /// Step in both directions, in pixels.
+    pub stride: i64,
+    /// Zeros around the map, in pixels.
+    pub padding: i64,
+    /// Groups of channels.
+    pub groups: i64,
+}
 
 /// One operation. Activations are the numbers of `model::layers::Activation`.
 #[derive(Debug)]

@@ -10,8 +10,7 @@
 use serde_json::{Map, Value, json};
 
 use super::distill::Distillation;
-use super::resume::FREE_SETTINGS;
-use crate::config::MethodName;
+use crate::config::{FREE_SETTINGS, MethodName};
 use crate::distill::Targets;
 use crate::model::provenance::SharedProvenance;
 use crate::{Error, ErrorKind, Result};

@@ -11,7 +11,9 @@ use super::distill::Distillation;
 use super::shared::{lock, with_lock};
 use super::strategies::needs;
 use crate::checkpoint::{self, Contents, Manifest, format};
-use crate::config::{BatchNorm, MethodName, MethodsConfig, Optimiser, ProbeConfig, QueueFill, SmallConfig};
+use crate::config::{
+    BatchNorm, FREE_SETTINGS, MethodName, MethodsConfig, Optimiser, ProbeConfig, QueueFill, SmallConfig,
+};
 use crate::distill::queue::{Queue, QueueSnapshot};
 use crate::model::weights::{HostTensor, StateDict};
 use crate::model::{Load, Network};
@@ -24,23 +26,6 @@ const OPTIMISER: &str = "optimiser";
 const QUEUE: &str = "queue";
 const BEST: &str = "best";
 const SMALL_QUEUE: &str = "queue_of_small_views";
-
-/// Where and how fast a run works may change between nights, not what it computes.
-pub(super) const FREE_SETTINGS: [&str; 12] = [
-    "device",
-    "workers",
-    "cache_mib",
-    "checkpoint_every",
-    "checkpoint_path",
-    "progress_every",
-    "tensorboard_folder",
-    "duty_cycle",
-    "nice",
-    "finetune",
-    "anomaly",
-    // Student and teacher are compared by what they are.
-    "embedding_dim",
-];
 
 /// What a setting was before there was a key for it, so that older checkpoints stay the same runs.
 fn before_the_key(key: &str) -> Value {

@@ -5,6 +5,7 @@ mod asan;
 mod bench;
 mod bindings;
 mod bundle;
+mod circles;
 mod demo;
 mod dist;
 mod fetch;

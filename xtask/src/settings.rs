@@ -118,7 +118,7 @@ fn page(read: &dyn Fn(&str) -> Outcome<String>) -> Outcome<String> {
     for file in CONSTANTS {
         constants += &read(file)?;
     }
-    let free = words(between(&read("src/train/resume.rs")?, "FREE_SETTINGS: [&str; ", "];", "the free settings")?);
+    let free = words(between(&read("src/config/free.rs")?, "FREE_SETTINGS: [&str; ", "];", "the free settings")?);
     for part in &PARTS {
         let (keys, fields) = (read(part.keys)?, read(part.fields)?);
         let (sentences, defaults) = (sentences(&fields), defaults(&fields)?);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::{Outcome, call, cargo, header, imports, root, settings};
+use crate::{Outcome, call, cargo, circles, header, imports, root, settings};
 
 /// More lines than this are more than one concept.
 const LONGEST_FILE: usize = 420;
@@ -14,6 +14,7 @@ const NAMELESS: [&str; 5] = ["utils.rs", "util.rs", "common.rs", "manager.rs", "
 pub fn run() -> Outcome {
     let src = root().join("src");
     let mut wrong = Vec::new();
+    let mut sources = Vec::new();
     for file in rust_files(&src)? {
         let source = fs::read_to_string(&file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
         let short = file.strip_prefix(&src).unwrap_or(&file);
@@ -26,7 +27,9 @@ pub fn run() -> Outcome {
         if short.file_name().is_some_and(|name| NAMELESS.iter().any(|nameless| name == *nameless)) {
             wrong.push(format!("{}: name it by what it is about", short.display()));
         }
+        sources.push((short.display().to_string(), source));
     }
+    wrong.extend(circles::violations(&sources));
     if !wrong.is_empty() {
         return Err(wrong.join("\n"));
     }
@@ -34,7 +37,7 @@ pub fn run() -> Outcome {
     settings::run(true)?;
     call(cargo().args(["fmt", "--all", "--check"]))?;
     call(cargo().args(["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
-    println!("tidy: imports, sizes, names, header, settings, fmt and clippy are in order");
+    println!("tidy: imports, circles, sizes, names, header, settings, fmt and clippy are in order");
     Ok(())
 }
 

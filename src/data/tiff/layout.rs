@@ -2,7 +2,7 @@
 
 use super::compression::Compression;
 use super::directory::{Directory, Values, damaged, unsupported};
-use crate::data::decode::MAX_BYTES;
+use crate::data::decoded::MAX_BYTES;
 use crate::data::frame::MAX_SIDE;
 use crate::error::{Error, ErrorKind, Result};
 

@@ -21,7 +21,7 @@ use self::compression::Compression;
 use self::directory::{Directory, damaged};
 use self::layout::{Layout, Photometric};
 use self::samples::{Reader, add_up, divided, four_to_three, look_up, of_inks, turned};
-use super::decode::{Decoded, grey_if_all_are};
+use super::decoded::{Decoded, grey_if_all_are};
 use super::jpeg::{self, Colours};
 use crate::error::Result;
 use crate::sys::memory::{filled, reserve, room};

@@ -6,8 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::fit::Shapes;
-use super::outline::Family;
+use super::outline::{Family, Shapes};
 use crate::model::Head;
 use crate::model::weights::{HostTensor, HostType};
 

@@ -7,15 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::beside::{Beside, beside, projection};
-use super::layout::{Layout, Target};
-use super::outline::{Outline, is_counter};
-use super::positions;
+use super::layout::Layout;
+use super::outline::{Outline, Shapes, is_counter};
+use super::target::Target;
 use crate::error::Result;
+use crate::model::vit::square_grid;
 use crate::model::weights::Side;
 use crate::model::{Architecture, Head, Network};
-
-/// Names and shapes of a file's tensors.
-pub(crate) type Shapes<'a> = BTreeMap<&'a str, &'a [usize]>;
 
 /// Parts of a name that may be a prefix. Real ones have up to four (`model.module.module.module.`).
 const DEEPEST_PREFIX: usize = 8;
@@ -138,7 +136,7 @@ pub(super) fn fits(target: &Target, found: &[usize], expected: &[usize]) -> bool
         && let (&[1, count, width], &[1, _, wanted]) = (found, expected)
     {
         // Positions of any square grid; see positions.rs.
-        return width == wanted && positions::grid(count).is_some();
+        return width == wanted && square_grid(count).is_some();
     }
     found == expected || matrix(found) == matrix(expected)
 }

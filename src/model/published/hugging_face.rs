@@ -17,7 +17,7 @@
 //! transformers 5 holds a ViT under other names in memory (`layers.I.attention.q_proj`) than it writes to safetensors; both are
 //! read, since torch.save writes those in memory.
 
-use super::layout::{Target, whole};
+use super::target::{Target, whole};
 
 /// torchvision's name of a ResNet's tensor.
 pub(super) fn resnet(name: &str) -> Option<Target> {

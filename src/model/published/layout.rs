@@ -13,6 +13,7 @@
 //! | SEED | its MobileNetV3, EfficientNets | `features.I.conv.J`; `_blocks.N._expand_conv` | `seed.rs` |
 
 use super::outline::{Family, Outline};
+use super::target::{Target, whole};
 use super::{hugging_face, mobilenet_v2, seed, timm, transformer};
 
 /// Whose names a file has.
@@ -34,19 +35,6 @@ pub enum Layout {
     FlatMobileNetV2,
     /// SEED's own MobileNetV3 and EfficientNets.
     Seed,
-}
-
-/// What becomes of a tensor: the whole of one of ours, or a third of it.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Target {
-    pub name: String,
-    /// 0, 1 or 2 where query, key and value are one tensor here and three there.
-    pub third: Option<usize>,
-}
-
-/// The whole of `name`.
-pub(super) fn whole(name: impl Into<String>) -> Option<Target> {
-    Some(Target { name: name.into(), third: None })
 }
 
 impl Layout {

@@ -8,7 +8,7 @@
 //!
 //! The indices left out are activations, which have no weights. All other names are the same.
 
-use super::layout::{Target, whole};
+use super::target::{Target, whole};
 
 /// torchvision's name of a tensor.
 pub(super) fn target(name: &str) -> Option<Target> {

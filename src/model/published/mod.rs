@@ -28,6 +28,7 @@ mod mobilenet_v2;
 mod outline;
 mod positions;
 mod seed;
+mod target;
 mod timm;
 mod transformer;
 mod values;
@@ -43,8 +44,8 @@ use super::{Architecture, Head, Load, Network};
 use crate::error::{Error, ErrorKind, Result};
 use crate::warnings::Warnings;
 
-pub(crate) use self::fit::{Shapes, every_best};
-pub(crate) use self::positions::grid as square_grid;
+pub(crate) use self::fit::every_best;
+pub(crate) use self::outline::Shapes;
 
 /// Weights under our names, and what was done to get there.
 #[derive(Debug)]
@@ -162,7 +163,7 @@ fn named(outline: &Outline, fit: &Fit, tensors: BTreeMap<String, HostTensor>) ->
                 ours.insert(format!("projection.{layer}"), tensor);
             }
             (_, Some(Beside::Aside)) if !known => aside.push(name),
-            (Some(layout::Target { name: ours, third: Some(third) }), _) => {
+            (Some(target::Target { name: ours, third: Some(third) }), _) => {
                 thirds.insert((ours, third), (rest.to_owned(), tensor));
             }
             (Some(target), _) => {

@@ -6,6 +6,9 @@ use tch::Tensor;
 
 use crate::model::{Architecture, Network};
 
+/// Names and shapes of a file's tensors.
+pub(crate) type Shapes<'a> = BTreeMap<&'a str, &'a [usize]>;
+
 /// Networks that are built alike, so that other projects' names are turned into ours by one rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {

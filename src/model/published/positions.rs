@@ -15,21 +15,14 @@ use tch::Kind;
 
 use crate::error::Result;
 use crate::model::Architecture;
-use crate::model::vit::resample;
+use crate::model::vit::{resample, square_grid};
 use crate::model::weights::{HostTensor, Side};
-
-/// Side of the square grid that `count` positions are of: with the class token's, 1 + G², or without it, G². No number is both.
-pub(crate) fn grid(count: usize) -> Option<usize> {
-    let side = |count: usize| Some(count.isqrt()).filter(|&side| side > 0 && side.pow(2) == count);
-    // One position alone would be a grid of one patch without the class token's; no network has it.
-    side(count.checked_sub(1)?).or_else(|| side(count).filter(|&side| side > 1))
-}
 
 /// timm's models with `no_embed_class` add positions to the patches only, (1, G², D); ours have the class position first,
 /// (1, 1+G², D), which is zero then.
 pub(super) fn with_class_position(positions: HostTensor) -> Result<HostTensor> {
     let &[1, count, width] = positions.shape.as_slice() else { return Ok(positions) };
-    if grid(count).is_none_or(|side| side.pow(2) != count) {
+    if square_grid(count).is_none_or(|side| side.pow(2) != count) {
         return Ok(positions);
     }
     positions.check()?;
@@ -50,7 +43,7 @@ pub(super) fn settle(
     };
     // Of another width, or not square: the check that follows says so.
     let &[1, count, width] = positions.shape.as_slice() else { return Ok(architecture) };
-    let (Some(found), Ok(width)) = (grid(count), i64::try_from(width)) else { return Ok(architecture) };
+    let (Some(found), Ok(width)) = (square_grid(count), i64::try_from(width)) else { return Ok(architecture) };
     let (found, own) = (found as i64, vit.grid());
     if width != vit.width() || found == own {
         return Ok(architecture);
@@ -80,10 +73,10 @@ mod tests {
     #[test]
     fn squares_are_found_with_the_class_position_and_without() {
         for (count, side) in [(2, 1), (4, 2), (5, 2), (196, 14), (197, 14), (577, 24), (1369, 37), (1370, 37)] {
-            assert_eq!(grid(count), Some(side), "{count}");
+            assert_eq!(square_grid(count), Some(side), "{count}");
         }
         for count in [0, 1, 3, 198, 578, usize::MAX] {
-            assert_eq!(grid(count), None, "{count}");
+            assert_eq!(square_grid(count), None, "{count}");
         }
     }
 

@@ -16,7 +16,7 @@
 //! In the first EfficientNet block, which does not widen, K counts from 0 at the depthwise convolution. Lite0, which ports of the same
 //! origin publish under these names, has no gate, so its last convolution is `block.2`.
 
-use super::layout::{Target, whole};
+use super::target::{Target, whole};
 use crate::model::Architecture;
 
 /// torchvision's name of a tensor in SEED's layout; names that are the same stay. `None` for networks that SEED has no layout of.

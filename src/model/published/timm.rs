@@ -9,8 +9,8 @@
 //!
 //! The networks called `tf_…` have the same names and shapes, but pad as TensorFlow does; nothing in a file tells them apart.
 
-use super::layout::{Target, whole};
 use super::outline::{Family, Outline};
+use super::target::{Target, whole};
 
 /// Blocks of each stage, where torchvision counts them through.
 const MOBILENET_V2: &[usize] = &[1, 2, 3, 4, 3, 3, 1];

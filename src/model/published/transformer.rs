@@ -1,6 +1,6 @@
 //! Vision transformers whose names nearly are DINO's: timm's, and DINOv2's training checkpoints.
 
-use super::layout::{Target, whole};
+use super::target::{Target, whole};
 
 /// timm calls the registers `reg_token`.
 pub(super) fn timm(name: &str) -> Option<Target> {

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use tch::{Kind, Tensor};
 
 use super::fit::fits;
-use super::layout::{Layout, Target};
+use super::layout::Layout;
 use super::outline::{Family, Outline};
 use super::positions::with_class_position;
+use super::target::Target;
 use crate::error::Result;
 use crate::model::weights::HostTensor;
 

@@ -27,7 +27,7 @@ use tch::Tensor;
 
 use block::{Block, LayerNorm};
 
-pub(crate) use positions::resample;
+pub(crate) use positions::{resample, square_grid};
 pub use shape::{ViT, ViTKind, ViTSize};
 
 use super::params::{Initial, Path};

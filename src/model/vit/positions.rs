@@ -15,6 +15,13 @@ use tch::{Kind, Tensor};
 
 use crate::error::Result;
 
+/// Side of the square grid that `count` positions are of: with the class token's, 1 + G², or without it, G². No number is both.
+pub(crate) fn square_grid(count: usize) -> Option<usize> {
+    let side = |count: usize| Some(count.isqrt()).filter(|&side| side > 0 && side.pow(2) == count);
+    // One position alone would be a grid of one patch without the class token's; no network has it.
+    side(count.checked_sub(1)?).or_else(|| side(count).filter(|&side| side > 1))
+}
+
 /// (1, G, G, D) → (1, rows, columns, D).
 pub(crate) fn resample(table: &Tensor, rows: i64, columns: i64, antialias: bool) -> Result<Tensor> {
     if table.size()[1..3] == [rows, columns] {

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use super::fault::Checked;
 use super::globals::Element;
-use super::rebuild::TensorRef;
+use super::heap::TensorRef;
+use super::outline::TensorOutline;
 use super::{FileFormat, Side, format_of, layout, open, safetensors, shards, torch_legacy, torch_zip};
 use crate::error::Result;
 
@@ -27,15 +28,6 @@ pub struct StateOutline {
     pub under: String,
     /// By the file's own names.
     pub tensors: BTreeMap<String, TensorOutline>,
-}
-
-/// A tensor without its bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TensorOutline {
-    /// Element type as torch calls it; also one that is not read.
-    pub dtype: String,
-    /// Length of each dimension.
-    pub shape: Vec<usize>,
 }
 
 /// Reads what a file holds. The checks are those of [`read`](super::read), but for the tensors' own bytes.

@@ -10,10 +10,10 @@ use std::rc::Rc;
 
 use super::fault::{Checked, Fault, zeroed};
 use super::globals::Element;
+use super::heap::TensorRef;
 use super::heap::{Heap, Value};
 use super::host::{HostTensor, HostType};
 use super::limits::tensor_budget;
-use super::rebuild::TensorRef;
 
 /// A torch checkpoint whose objects are read and whose storages are found but not read.
 #[derive(Debug)]

@@ -3,8 +3,7 @@
 
 use std::rc::Rc;
 
-use super::globals::Callable;
-use super::rebuild::{StorageRef, TensorRef};
+use super::globals::{Callable, Element};
 
 /// Number of a node in its heap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +33,35 @@ pub(super) enum Node {
     Tensor(Box<TensorRef>),
     /// Something that is not understood, by name. Calling or filling it has no effect.
     Opaque(Rc<str>),
+}
+
+/// A storage by its key in the file.
+#[derive(Clone, Debug)]
+pub(super) struct StorageRef {
+    pub element: Element,
+    pub key: Rc<str>,
+    /// Elements of the whole storage in the file.
+    pub whole: u64,
+    /// First element of the view that this is of the whole.
+    pub begin: u64,
+    /// Elements of the view.
+    pub count: u64,
+}
+
+/// A tensor as a strided window on a storage.
+#[derive(Clone, Debug)]
+pub(super) struct TensorRef {
+    pub key: Rc<str>,
+    pub element: Element,
+    pub shape: Vec<usize>,
+    /// In elements, one for each dimension.
+    pub strides: Vec<usize>,
+    /// Bytes before the first element, from the beginning of the whole storage.
+    pub begin: u64,
+    /// Bytes from the first to behind the last element that the window touches.
+    pub span: u64,
+    /// Π shape.
+    pub count: usize,
 }
 
 /// The objects of one pickle.

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 
 use super::Side;
 use super::fault::{Checked, Fault};
+use super::heap::TensorRef;
 use super::heap::{Heap, Node, Value};
 use super::limits::{MAX_LAYOUT_DEPTH, MAX_METADATA_TEXT, MAX_NAME};
-use super::rebuild::TensorRef;
 
 /// Keys of moving averages of the weights. They come first, since they are what training scripts evaluate and publish: timm's loader
 /// prefers them as well (`use_ema=True`).

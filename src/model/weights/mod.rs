@@ -18,6 +18,7 @@ mod heap;
 mod host;
 mod layout;
 pub mod limits;
+mod outline;
 mod pickle;
 mod rebuild;
 mod safetensors;
@@ -33,11 +34,12 @@ use std::path::Path;
 
 use self::fault::{Checked, Fault};
 use self::gather::{Checkpoint, Gather};
-use self::rebuild::TensorRef;
+use self::heap::TensorRef;
 
 pub use self::about::{SCRIPT_EXTRA, read_metadata};
-pub use self::contents::{Contents, StateOutline, TensorOutline, contents};
+pub use self::contents::{Contents, StateOutline, contents};
 pub use self::host::{HostTensor, HostType, StateDict, check_finite};
+pub use self::outline::TensorOutline;
 pub use self::safetensors::{write_borrowed, write_safetensors};
 
 use crate::error::{Error, Result};

@@ -15,9 +15,9 @@ use std::rc::Rc;
 
 use super::fault::{Checked, Fault};
 use super::globals::resolve;
+use super::heap::StorageRef;
 use super::heap::{Heap, Node, Value};
 use super::limits::{MAX_GLOBAL_NAME, MAX_PICKLE_BYTES};
-use super::rebuild::StorageRef;
 
 /// What a pickle held.
 #[derive(Debug)]

@@ -6,37 +6,8 @@ use std::rc::Rc;
 
 use super::fault::{Checked, Fault};
 use super::globals::Element;
-use super::heap::{Heap, Node, Value};
+use super::heap::{Heap, Node, StorageRef, TensorRef, Value};
 use super::limits::{MAX_NAME, MAX_RANK};
-
-/// A storage by its key in the file.
-#[derive(Clone, Debug)]
-pub(super) struct StorageRef {
-    pub element: Element,
-    pub key: Rc<str>,
-    /// Elements of the whole storage in the file.
-    pub whole: u64,
-    /// First element of the view that this is of the whole.
-    pub begin: u64,
-    /// Elements of the view.
-    pub count: u64,
-}
-
-/// A tensor as a strided window on a storage.
-#[derive(Clone, Debug)]
-pub(super) struct TensorRef {
-    pub key: Rc<str>,
-    pub element: Element,
-    pub shape: Vec<usize>,
-    /// In elements, one for each dimension.
-    pub strides: Vec<usize>,
-    /// Bytes before the first element, from the beginning of the whole storage.
-    pub begin: u64,
-    /// Bytes from the first to behind the last element that the window touches.
-    pub span: u64,
-    /// Π shape.
-    pub count: usize,
-}
 
 /// Performs `_rebuild_tensor*`: arguments (storage, offset, shape, strides, …); `dtype` for an untyped storage.
 pub(super) fn tensor(heap: &Heap, arguments: &[Value], dtype: Option<Element>) -> Checked<TensorRef> {

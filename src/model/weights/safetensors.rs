@@ -14,10 +14,10 @@ use std::path::Path;
 use ::safetensors::tensor::{Dtype, TensorInfo};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 
-use super::contents::TensorOutline;
 use super::fault::{Checked, Fault, zeroed};
 use super::host::{HostTensor, HostType, StateDict};
 use super::limits::{MAX_NAME, MAX_SAFETENSORS_HEADER};
+use super::outline::TensorOutline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::disk;
 

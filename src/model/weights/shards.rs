@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::contents::TensorOutline;
 use super::host::{HostTensor, StateDict};
 use super::limits::{MAX_INDEX, MAX_SHARDS};
+use super::outline::TensorOutline;
 use super::{open, safetensors};
 use crate::error::{Error, Result};
 

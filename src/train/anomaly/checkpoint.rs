@@ -5,18 +5,15 @@
 //! | `network.NAME` | the network as it learns |
 //! | `velocity.NAME` | of its optimiser |
 //!
-//! The metadata key `anomaly_training` says which run it is of ([`Learner::identify`]) and how far it is. On the CPU a resumed run
+//! The metadata key `anomaly_training` says which run it is of ([`Learner::identify`](super::stfpm::Learner::identify)) and how far it is. On the CPU a resumed run
 //! is the same run, bit for bit.
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::stfpm::Learner;
-use crate::checkpoint::pass::{self, Identity, Tensors};
-use crate::config::Config;
-use crate::data::{Dataset, Resize, ViewConfig};
-use crate::error::{Error, ErrorKind, Result};
+use crate::checkpoint::pass::{self, Tensors};
+use crate::error::{Error, Result};
 use crate::model::weights::{HostTensor, StateDict};
 use crate::model::{Load, Network};
 use crate::optim::Sgd;
@@ -111,33 +108,5 @@ impl Position {
             .map_err(|error| error.context(path.display()))?;
         *self = found;
         Ok(())
-    }
-}
-
-impl Learner<'_> {
-    /// What decides the numbers of a run: the settings that training sees, the images, which of them are learned, and the backbone.
-    pub(super) fn identify(&self, config: &Config, good: &Dataset, learned: &[usize]) -> Result<String> {
-        let settings = &config.anomaly;
-        let layers: Vec<&str> = self.stages.iter().map(|stage| stage.name.as_str()).collect();
-        let rates = (settings.epochs, settings.batch_size, settings.learning_rate);
-        // Earlier versions learned whole frames and did not say so, and the centre crop is what is not written: the two change
-        // places, so that whole frames are still the same run.
-        let resize = match self.view.resize {
-            Resize::Whole => Resize::Centre,
-            Resize::Centre => Resize::Whole,
-            Resize::Letterbox => Resize::Letterbox,
-        };
-        let view = ViewConfig { resize, ..self.view.clone() };
-        let settings = serde_json::to_string(&(layers, rates, config.seed, &config.precision, view))
-            .map_err(|error| Error::new(ErrorKind::Internal, format!("the settings: {error}")))?;
-        let mut identity = Identity::default();
-        identity.part(settings.as_bytes());
-        identity.part(good.identity().as_bytes());
-        learned.iter().for_each(|&image| identity.part(&(image as u64).to_le_bytes()));
-        for (name, tensor) in self.network.to_state()? {
-            identity.part(name.as_bytes());
-            identity.part(&tensor.bytes);
-        }
-        Ok(identity.finish())
     }
 }

@@ -9,6 +9,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::data::random::{Purpose, generator};
 use crate::error::{Error, ErrorKind, Result};
+use crate::infer::anomaly::nearest;
 use crate::sys::memory::collected;
 
 /// Numbers that patches are projected to.
@@ -48,7 +49,7 @@ pub(super) fn k_centres(
     // The squared distance of each row to what is chosen.
     let mut nearest = match known {
         Some(known) => {
-            let (distances, _) = super::nearest::nearest(&rows, known)?;
+            let (distances, _) = nearest::nearest(&rows, known)?;
             distances.f_mul(&distances)?
         }
         None => {
@@ -105,7 +106,7 @@ mod tests {
 
     fn spread(rows: &Tensor, chosen: &[i64]) -> f64 {
         let centres = rows.index_select(0, &Tensor::from_slice(chosen));
-        super::super::nearest::nearest(rows, &centres).unwrap().0.max().double_value(&[])
+        super::nearest::nearest(rows, &centres).unwrap().0.max().double_value(&[])
     }
 
     #[test]

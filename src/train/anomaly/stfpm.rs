@@ -9,10 +9,10 @@ use tch::{Kind, Tensor};
 
 use super::checkpoint::Position;
 use super::pool::nothing_learned;
-use crate::checkpoint::pass;
+use crate::checkpoint::pass::{self, Identity};
 use crate::config::Config;
 use crate::data::random::{Purpose, generator, shuffle};
-use crate::data::{Dataset, ViewConfig};
+use crate::data::{Dataset, Resize, ViewConfig};
 use crate::error::{Error, ErrorKind, Result};
 use crate::infer::anomaly::images::{each_chunk, sound_images, stopped};
 use crate::infer::anomaly::stfpm::{Copyist, loss};
@@ -110,6 +110,32 @@ impl Learner<'_> {
         }
         learning.network.freeze()?;
         Ok((Copyist::new(learning.network, self.view, self.options)?, learning.position.sound))
+    }
+
+    /// What decides the numbers of a run: the settings that training sees, the images, which of them are learned, and the backbone.
+    pub(super) fn identify(&self, config: &Config, good: &Dataset, learned: &[usize]) -> Result<String> {
+        let settings = &config.anomaly;
+        let layers: Vec<&str> = self.stages.iter().map(|stage| stage.name.as_str()).collect();
+        let rates = (settings.epochs, settings.batch_size, settings.learning_rate);
+        // Earlier versions learned whole frames and did not say so, and the centre crop is what is not written: the two change
+        // places, so that whole frames are still the same run.
+        let resize = match self.view.resize {
+            Resize::Whole => Resize::Centre,
+            Resize::Centre => Resize::Whole,
+            Resize::Letterbox => Resize::Letterbox,
+        };
+        let view = ViewConfig { resize, ..self.view.clone() };
+        let settings = serde_json::to_string(&(layers, rates, config.seed, &config.precision, view))
+            .map_err(|error| Error::new(ErrorKind::Internal, format!("the settings: {error}")))?;
+        let mut identity = Identity::default();
+        identity.part(settings.as_bytes());
+        identity.part(good.identity().as_bytes());
+        learned.iter().for_each(|&image| identity.part(&(image as u64).to_le_bytes()));
+        for (name, tensor) in self.network.to_state()? {
+            identity.part(name.as_bytes());
+            identity.part(&tensor.bytes);
+        }
+        Ok(identity.finish())
     }
 
     /// What a step changes: what lies behind the last map has no gradient and is left as it is.

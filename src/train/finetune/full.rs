@@ -16,21 +16,16 @@ use super::anchor::Anchor;
 use super::features::Part;
 use super::linear::{Linear, class_weights, smoothed_targets};
 use super::logits::{Tutor, logit_loss};
-use super::passes::Passes;
-use super::progress::FinetuneProgress;
 use super::start::{Start, with_classifier};
 use super::{Run, Score, floats};
-use crate::checkpoint::pass;
 use crate::config::{Augmentation, ClassWeights, Config, to_usize};
 use crate::data::{Batch, Dataset, Loader, ViewConfig};
 use crate::distill::views::upload;
 use crate::model::{Mode, Network};
-use crate::optim::{Cosine, Sgd};
+use crate::optim::Sgd;
 use crate::torch::Autocast;
 use crate::train::board::Board;
-use crate::train::pace::Pace;
-use crate::train::progress::Control;
-use crate::train::run::{At, Course, Outcome, run as train};
+use crate::train::run::At;
 use crate::{Error, ErrorKind, Result, device};
 
 /// Images that are judged at once.
@@ -79,9 +74,9 @@ pub(super) struct Full {
     /// Of each image to learn from: its class's, 0 where it has no label.
     weights: Vec<f32>,
     pub(super) view: ViewConfig,
-    augmented: ViewConfig,
+    pub(super) augmented: ViewConfig,
     /// Images and classes; those without a label, which only a tutor knows an answer to, stand last with class 0.
-    train: (Arc<Dataset>, Vec<usize>),
+    pub(super) train: (Arc<Dataset>, Vec<usize>),
     held_out: (Arc<Dataset>, Vec<usize>),
 }
 
@@ -155,62 +150,9 @@ impl Full {
         Ok(full)
     }
 
-    pub fn run(mut self, run: &mut Run<'_>, report: &mut dyn FnMut(FinetuneProgress) -> Control) -> Result<Done> {
-        let (config, settings) = (run.config, &run.config.finetune);
-        let images = self.train.1.len() as u64;
-        let batch = settings.batch_size.min(images).max(2);
-        let steps = images.div_ceil(batch); // of one pass
-        let total = settings.epochs.saturating_mul(steps);
-        let schedule = Cosine { base: settings.learning_rate, warmup: 0, total };
-        let first = self.epoch * steps;
-        let images = to_usize(batch)?;
-        let mut loader = Loader::views(
-            Arc::clone(&self.train.0),
-            self.augmented.clone(),
-            config.seed,
-            images,
-            first..total,
-            to_usize(config.workers)?,
-        )?;
-        let board = self.open_board(config, first)?;
-        let (report_every, save_every) = (0, 0);
-        let course = Course {
-            first,
-            end: total,
-            total,
-            of_pass: steps,
-            images,
-            report_every,
-            save_every,
-            schedule,
-            seed: config.seed,
-        };
-        let pace = Pace::new(config, run.device, run.stop.cancel);
-        let mut passes = Passes {
-            full: &mut self,
-            config,
-            board,
-            losses: Vec::new(),
-            loss: f64::NAN,
-            rate: f64::NAN,
-            done: first,
-            total,
-        };
-        let began = run.began;
-        let mut told = |mut progress: FinetuneProgress| {
-            progress.elapsed_seconds = began.elapsed().as_secs_f64();
-            report(progress)
-        };
-        run.stop.asked |= train(&mut passes, &mut loader, &course, &pace, &mut told)? == Outcome::Cancelled;
-        if !run.stop.asked {
-            pass::forget(Path::new(&settings.checkpoint_path));
-        }
-        Ok(Done { epochs: self.epoch, best_epoch: self.best_epoch, diverged: self.diverged, best: self.best })
-    }
-
     /// An event file in a folder of its own, since the steps of a distillation count from 1 as well. Step 0 is the linear
     /// classifier.
-    fn open_board(&self, config: &Config, first: u64) -> Result<Board> {
+    pub(super) fn open_board(&self, config: &Config, first: u64) -> Result<Board> {
         let mut board = Board::default();
         if config.tensorboard_folder.is_empty() {
             return Ok(board);

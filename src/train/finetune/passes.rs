@@ -1,15 +1,22 @@
 //! The full mode as a method of the loop.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use tch::Tensor;
 
-use super::full::Full;
+use super::Run;
+use super::full::{Done, Full};
 use super::progress::{FinetuneProgress, Stage};
 use crate::Result;
-use crate::config::Config;
-use crate::data::Batch;
+use crate::checkpoint::pass;
+use crate::config::{Config, to_usize};
+use crate::data::{Batch, Loader};
+use crate::optim::Cosine;
 use crate::train::board::Board;
-use crate::train::progress::Lap;
-use crate::train::run::{At, Method, Verdict};
+use crate::train::pace::Pace;
+use crate::train::progress::{Control, Lap};
+use crate::train::run::{At, Course, Method, Outcome, Verdict, run as train};
 
 /// What it has between two passes.
 pub(super) struct Passes<'a> {
@@ -25,6 +32,62 @@ pub(super) struct Passes<'a> {
     /// Steps made, and of the whole run.
     pub done: u64,
     pub total: u64,
+}
+
+impl Full {
+    /// Makes the passes that are left, and keeps the best.
+    pub fn run(mut self, run: &mut Run<'_>, report: &mut dyn FnMut(FinetuneProgress) -> Control) -> Result<Done> {
+        let (config, settings) = (run.config, &run.config.finetune);
+        let images = self.train.1.len() as u64;
+        let batch = settings.batch_size.min(images).max(2);
+        let steps = images.div_ceil(batch); // of one pass
+        let total = settings.epochs.saturating_mul(steps);
+        let schedule = Cosine { base: settings.learning_rate, warmup: 0, total };
+        let first = self.epoch * steps;
+        let images = to_usize(batch)?;
+        let mut loader = Loader::views(
+            Arc::clone(&self.train.0),
+            self.augmented.clone(),
+            config.seed,
+            images,
+            first..total,
+            to_usize(config.workers)?,
+        )?;
+        let board = self.open_board(config, first)?;
+        let (report_every, save_every) = (0, 0);
+        let course = Course {
+            first,
+            end: total,
+            total,
+            of_pass: steps,
+            images,
+            report_every,
+            save_every,
+            schedule,
+            seed: config.seed,
+        };
+        let pace = Pace::new(config, run.device, run.stop.cancel);
+        let mut passes = Passes {
+            full: &mut self,
+            config,
+            board,
+            losses: Vec::new(),
+            loss: f64::NAN,
+            rate: f64::NAN,
+            done: first,
+            total,
+        };
+        let began = run.began;
+        let mut told = |mut progress: FinetuneProgress| {
+            progress.elapsed_seconds = began.elapsed().as_secs_f64();
+            report(progress)
+        };
+        run.stop.asked |= train(&mut passes, &mut loader, &course, &pace, &mut told)? == Outcome::Cancelled;
+        if !run.stop.asked {
+            pass::forget(Path::new(&settings.checkpoint_path));
+        }
+        Ok(Done { epochs: self.epoch, best_epoch: self.best_epoch, diverged: self.diverged, best: self.best })
+    }
 }
 
 impl Method for Passes<'_> {
