@@ -13,7 +13,7 @@ use super::handle::{Guarded, free, handle, with};
 use super::pointers::{answer_size, array, check_out, product, put, put_new, text};
 use crate::distill::Queue;
 use crate::train::shared::{SharedQueue, lock, with_lock};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, Result, torch};
 
 /// A first-in-first-out queue of K unit rows of width C. Trainers hold what they use. All functions may be called from
 /// several threads at once; they wait for a step that is using the queue.
@@ -169,17 +169,8 @@ pub unsafe extern "C" fn seed_queue_nearest(
     catch(|| unsafe {
         let pushed = with(queue, |queue| {
             with_lock(queue, |queue| {
-                let rows = queue.rows().f_narrow(0, 0, queue.len())?.f_to_device(Device::Cpu)?.f_contiguous()?;
-                let mut numbers = Vec::new();
-                numbers.try_reserve_exact(rows.numel()).map_err(|_| {
-                    Error::new(
-                        ErrorKind::OutOfMemory,
-                        format!("cannot allocate {} numbers for the queue", rows.numel()),
-                    )
-                })?;
-                numbers.resize(rows.numel(), 0f32);
-                rows.f_copy_data(&mut numbers, rows.numel())?;
-                Ok((numbers, queue.width() as usize))
+                let rows = queue.rows().f_narrow(0, 0, queue.len())?;
+                Ok((torch::numbers(&rows, "the queue")?, queue.width() as usize))
             })
         });
         let (rows, width) = pushed?;

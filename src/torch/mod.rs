@@ -12,9 +12,11 @@ pub mod statics;
 use std::ffi::{CStr, c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
+use tch::kind::Element;
 use tch::{Device, Kind, Tensor};
 use torch_sys::C_tensor;
 
+use crate::sys::memory::filled;
 use crate::{Error, ErrorKind, Result, shutdown};
 
 /// The libtorch that this build's headers belong to.
@@ -142,6 +144,18 @@ pub fn channels_last(tensor: &Tensor) -> Result<Tensor> {
     // SAFETY: `tensor` lives through the call; the shim allocates the tensor that `from_ptr` takes over.
     check(unsafe { seed_shim_channels_last(tensor.as_ptr(), &mut output) })?;
     Ok(unsafe { Tensor::from_ptr(output) })
+}
+
+/// The numbers of `tensor`, row after row, on the host; `what` they are stands in the error where memory cannot be had.
+///
+/// # Errors
+/// `OutOfMemory`, or `Torch` from libtorch.
+pub fn numbers<T: Element + Default + Clone>(tensor: &Tensor, what: &str) -> Result<Vec<T>> {
+    let flat = tensor.f_to_device(Device::Cpu)?.f_to_kind(T::KIND)?.f_contiguous()?;
+    let mut numbers = filled(T::default(), flat.numel(), what)?;
+    let count = numbers.len();
+    flat.f_copy_data(&mut numbers, count)?;
+    Ok(numbers)
 }
 
 /// A tensor that has a shape but no numbers, on torch's device "meta": what is computed from it has shapes only too. Do not

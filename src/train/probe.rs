@@ -303,12 +303,7 @@ fn embed(student: &Network, images: &Tensor, precision: Kind) -> Result<Tensor> 
 
 /// Rows (B,C) as numbers on the host, and C.
 pub(crate) fn host_rows(rows: &Tensor) -> Result<(Vec<f32>, usize)> {
-    let rows = rows.f_to_kind(Kind::Float)?.f_to_device(Device::Cpu)?.f_contiguous()?;
-    let dim = rows.size()[1] as usize;
-    let mut numbers = filled(0f32, rows.numel(), "embeddings")?;
-    let count = numbers.len();
-    rows.f_copy_data(&mut numbers, count)?;
-    Ok((numbers, dim))
+    Ok((torch::numbers(rows, "embeddings")?, rows.size()[1] as usize))
 }
 
 /// The mean of cos(i, j) over i ≠ j of P unit rows: (‖Σ rows‖² − P) / (P·(P − 1)).

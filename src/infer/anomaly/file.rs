@@ -21,7 +21,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::Network;
 use crate::model::student_file::{DETECTOR as KEY, Holds, StudentHeader, load_with, save_with};
 use crate::model::weights::{HostTensor, StateDict};
-use crate::sys::memory::{collected, filled};
+use crate::sys::memory::collected;
+use crate::torch::numbers;
 
 const PREFIX: &str = "anomaly.";
 const HELD_OUT: &str = "held_out";
@@ -163,14 +164,12 @@ pub(super) fn load(path: &Path) -> Result<Contents> {
     };
     let memory = if settings.kind == DetectorKind::PatchCore { take("memory", 2, Kind::Float)? } else { None };
     let scores = match take(HELD_OUT, 1, Kind::Float)? {
-        Some(scores) => super::floats(&scores)?,
+        Some(scores) => numbers(&scores, "scores")?,
         None => Vec::new(),
     };
     let held_out = match take(GROUPS, 1, Kind::Int64)? {
         Some(tensor) => {
-            let mut sizes = filled(0i64, tensor.numel(), "groups of held-out parts")?;
-            let count = sizes.len();
-            tensor.f_copy_data(&mut sizes, count)?;
+            let sizes: Vec<i64> = numbers(&tensor, "groups of held-out parts")?;
             // A negative one is larger than any number of scores.
             let sizes = collected(sizes.into_iter().map(|size| size as usize), "groups of held-out parts")?;
             let all = scores.len();

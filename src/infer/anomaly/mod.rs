@@ -27,7 +27,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use serde_json::Value;
-use tch::{Device, Tensor};
+use tch::Device;
 
 pub use file::Settings;
 pub use held_out::HeldOut;
@@ -44,7 +44,7 @@ use crate::error::{Error, Result};
 use crate::model::student_file::StudentHeader;
 use crate::model::weights::HostTensor;
 use crate::model::{Head, Load, Network, Stage};
-use crate::sys::memory::filled;
+use crate::torch::numbers;
 use crate::warnings::Warnings;
 
 /// A detector ready for frames.
@@ -156,7 +156,7 @@ impl AnomalyDetector {
             let scores = memory.scores(&self.session, &self.stages, &images, size, &place)?;
             for ((score, map), size) in scores.into_iter().zip(sizes) {
                 let map = match map {
-                    Some(map) => floats(&score::in_frame(&map, size, self.session.view.resize)?)?,
+                    Some(map) => numbers(&score::in_frame(&map, size, self.session.view.resize)?, "scores")?,
                     None => Vec::new(),
                 };
                 judged.push(Anomaly { score, alarm: score > memory.threshold.score, map });
@@ -256,12 +256,4 @@ pub(crate) fn stages(session: &Session, names: &[String]) -> Result<Vec<Stage>> 
     // The first map's size is that of all patches.
     stages.sort_by_key(|stage| stage.stride);
     Ok(stages)
-}
-
-fn floats(tensor: &Tensor) -> Result<Vec<f32>> {
-    let flat = tensor.f_to_device(Device::Cpu)?.f_contiguous()?;
-    let mut values = filled(0f32, flat.numel(), "scores")?;
-    let count = values.len();
-    flat.f_copy_data(&mut values, count)?;
-    Ok(values)
 }

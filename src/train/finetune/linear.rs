@@ -11,9 +11,9 @@
 
 use tch::{Kind, Tensor};
 
-use crate::Result;
 use crate::optim::lbfgs::{Limits, minimise};
 use crate::sys::memory::{collected, filled};
+use crate::{Result, torch};
 
 /// Images to learn from.
 pub struct Problem {
@@ -167,11 +167,7 @@ fn layer(point: &[f64], classes: i64, dim: i64) -> Result<Linear> {
 
 /// The elements of a tensor, row by row.
 pub(super) fn numbers(tensor: &Tensor) -> Result<Vec<f64>> {
-    let flat = tensor.f_to_device(tch::Device::Cpu)?.f_to_kind(Kind::Double)?.f_contiguous()?;
-    let mut values = filled(0.0, flat.numel(), "numbers of a classifier")?;
-    let count = values.len();
-    flat.f_copy_data(&mut values, count)?;
-    Ok(values)
+    torch::numbers(tensor, "numbers of a classifier")
 }
 
 #[cfg(test)]
