@@ -73,6 +73,11 @@ impl Error {
         Self::new(ErrorKind::Mismatch, message)
     }
 
+    /// A fault of the library itself, such as settings of its own that are no JSON: in `what`, and why.
+    pub fn internal(what: &str, reason: impl std::fmt::Display) -> Self {
+        Self::new(ErrorKind::Internal, format!("{what}: {reason}"))
+    }
+
     /// An operating-system error while doing `what` ("read", "create", …) to `path`: `Io`, or `OutOfMemory` where the system
     /// has none.
     pub fn io(what: &str, path: impl Into<PathBuf>, source: &std::io::Error) -> Self {

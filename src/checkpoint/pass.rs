@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use tch::Tensor;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::model::weights::{self, HostTensor, StateDict, write_safetensors};
 use crate::sys::hash;
 use crate::sys::memory::push;
@@ -89,8 +89,7 @@ impl Tensors {
 /// # Errors
 /// `Io`; what stood there is as it was then.
 pub fn save<P: Position>(path: &Path, position: &P, tensors: &Tensors) -> Result<()> {
-    let text = serde_json::to_string(position)
-        .map_err(|error| Error::new(ErrorKind::Internal, format!("the position: {error}")))?;
+    let text = serde_json::to_string(position).map_err(|error| Error::internal("the position", error))?;
     write_safetensors(path, &tensors.0, &BTreeMap::from([(P::KEY.to_owned(), text)]))
 }
 

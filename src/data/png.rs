@@ -79,7 +79,7 @@ pub(super) fn encode(pixels: &[u8], width: u32, height: u32, format: PixelFormat
 }
 
 fn failed(error: &io::Error) -> Error {
-    Error::new(ErrorKind::Internal, format!("cannot encode as PNG: {error}"))
+    Error::internal("cannot encode as PNG", error)
 }
 
 fn copy_row(row: &[u8], swapped: bool, own: &mut [u8]) {

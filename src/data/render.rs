@@ -14,7 +14,7 @@ use super::frame::Frame;
 use super::geometry::Placement;
 use super::scale::ScaledFrame;
 use super::{blur, colour};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::sys::memory::{MARGIN, reserve, spare};
 
 /// Bytes of weights for each pixel of a side: two of 8 bytes, the same as integers, and places.
@@ -274,7 +274,7 @@ impl Scratch {
         region: [f64; 4],
         [to_w, to_h]: [u32; 2],
     ) -> Result<usize> {
-        let failed = |error: &dyn std::fmt::Display| Error::new(ErrorKind::Internal, format!("resize: {error}"));
+        let failed = |error: &dyn std::fmt::Display| Error::internal("resize", error);
         let bytes = to_w as usize * to_h as usize * P::size();
         let more = bytes.saturating_sub(self.image.len());
         reserve(&mut self.image, more, "a view")?;

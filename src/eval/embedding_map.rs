@@ -24,7 +24,7 @@ use tch::{Kind, Tensor};
 use super::Embeddings;
 use super::neighbours::nearest;
 use crate::data::random::{Purpose, generator, shuffle};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::sys::memory::spare;
 
 /// The most points of a map: the report holds one line for each, and its reader sees no more.
@@ -218,7 +218,7 @@ fn neighbourhood(rows: &Embeddings<'_>, plane: &[[f64; 2]], perplexity: f64) -> 
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(1)
         .build()
-        .map_err(|error| Error::new(ErrorKind::Internal, format!("cannot start a thread for t-SNE: {error}")))?;
+        .map_err(|error| Error::internal("cannot start a thread for t-SNE", error))?;
     let points = pool.install(|| {
         tSNE::<f64, [f64; 2], 2>::new(plane)
             .perplexity(perplexity)

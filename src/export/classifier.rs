@@ -64,8 +64,7 @@ pub fn export_classifier(path: &Path, classifier: &Classifier, input: Input) -> 
     }
     let mut texts = header.texts(EXPORT_FORMAT)?;
     texts.extend(use_texts(&header, input, &OUTPUTS));
-    let text = serde_json::to_string(about)
-        .map_err(|error| Error::new(ErrorKind::Internal, format!("the classifier's header: {error}")))?;
+    let text = serde_json::to_string(about).map_err(|error| Error::internal("the classifier's header", error))?;
     texts.insert(CLASSIFIER.to_owned(), text);
     let _no_grad = tch::no_grad_guard();
     Comparison::new(&network, &header, &Options { input, ..Options::default() }, 1)?.check_finite()?;

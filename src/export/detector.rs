@@ -16,7 +16,7 @@ use super::onnx::Writer;
 use super::onnx_proto::{BOOL, FLOAT, Graph, ValueInfo};
 use super::{Input, onnx_file, use_texts};
 use crate::data::Resize;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::infer::anomaly::AnomalyDetector;
 use crate::infer::anomaly::memory::{Known, Memory};
 use crate::infer::anomaly::score::enlarging;
@@ -47,8 +47,8 @@ pub fn export_detector(path: &Path, detector: &AnomalyDetector, input: Input) ->
     let (network, header) = (detector.network()?, detector.header());
     let mut texts = header.texts(EXPORT_FORMAT)?;
     texts.extend(use_texts(header, input, &OUTPUTS));
-    let settings = serde_json::to_string(&memory.settings)
-        .map_err(|error| Error::new(ErrorKind::Internal, format!("the detector's settings: {error}")))?;
+    let settings =
+        serde_json::to_string(&memory.settings).map_err(|error| Error::internal("the detector's settings", error))?;
     let finite = |value: f64| if value.is_finite() { json!(value) } else { json!(null) };
     let threshold = memory.threshold;
     let map = match header.resize {

@@ -33,7 +33,7 @@ use super::rows::DatasetRows;
 use super::session::Session;
 use crate::config::Rate;
 use crate::data::{Dataset, FrameView, ViewConfig};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::eval::calibration::probabilities;
 use crate::eval::judgement::{Judgement, answers, judge};
 use crate::model::student_file::{CLASSIFIER as KEY, Holds, StudentHeader, load_with, save_with};
@@ -160,8 +160,8 @@ impl Classifier {
     /// # Errors
     /// `Io`; what stood at `path` is as it was then.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let text = serde_json::to_string(&self.header)
-            .map_err(|error| Error::new(ErrorKind::Internal, format!("the classifier's header: {error}")))?;
+        let text =
+            serde_json::to_string(&self.header).map_err(|error| Error::internal("the classifier's header", error))?;
         let metadata = BTreeMap::from([(KEY.to_owned(), text)]);
         save_with(path, &self.lock(), &self.student, StateDict { metadata, ..StateDict::default() })
     }

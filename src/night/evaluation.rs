@@ -100,8 +100,7 @@ impl Evaluation {
 
     /// The same where its file can be read again: JSON knows no NaN.
     pub fn or_unfit(self) -> Result<Self> {
-        let text = serde_json::to_string(&self)
-            .map_err(|error| Error::new(ErrorKind::Internal, format!("the evaluation: {error}")))?;
+        let text = serde_json::to_string(&self).map_err(|error| Error::internal("the evaluation", error))?;
         Ok(match serde_json::from_str::<Self>(&text) {
             Ok(_) => self,
             Err(_) => Self::unfit("a figure of the comparison is no finite number".to_owned()),

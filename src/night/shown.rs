@@ -95,8 +95,8 @@ impl ShownFrames {
     }
 
     pub fn save(&self, folder: &Folder) -> Result<()> {
-        let frames = serde_json::to_string(&self.frames)
-            .map_err(|error| Error::new(ErrorKind::Internal, format!("the frames of the report: {error}")))?;
+        let frames =
+            serde_json::to_string(&self.frames).map_err(|error| Error::internal("the frames of the report", error))?;
         let mut bytes = room(self.rows.len() * 4, "embeddings of the report")?;
         self.rows.iter().for_each(|value| bytes.extend_from_slice(&value.to_le_bytes()));
         let rows = HostTensor::new(HostType::F32, vec![self.frames.len(), self.dim], bytes)?;

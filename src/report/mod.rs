@@ -253,8 +253,7 @@ impl Report {
         let missing = || Error::new(ErrorKind::OutOfMemory, "no memory for the text of a report; write it to a file");
         let mut text = Written::default();
         self.write_html(&mut text).map_err(|_| missing())?;
-        String::from_utf8(text.into_bytes())
-            .map_err(|error| Error::new(ErrorKind::Internal, format!("the report's text: {error}")))
+        String::from_utf8(text.into_bytes()).map_err(|error| Error::internal("the report's text", error))
     }
 
     fn write_html(&self, out: &mut dyn Write) -> io::Result<()> {

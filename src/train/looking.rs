@@ -19,7 +19,7 @@ use crate::distill::Targets;
 use crate::distill::views::for_teacher;
 use crate::model::weights::StateDict;
 use crate::model::{Load, Network, Teacher};
-use crate::{Error, ErrorKind, Result, torch};
+use crate::{Error, Result, torch};
 
 /// At most so many frames fill a queue before the first step: with many more the first step would be long in coming, and the run's own
 /// batches replace what is left of the noise.
@@ -67,7 +67,7 @@ impl Looking {
 
     /// What was found, for a checkpoint's manifest.
     pub fn to_value(&self) -> Result<Value> {
-        serde_json::to_value(self.looks).map_err(|error| Error::new(ErrorKind::Internal, format!("the probe: {error}")))
+        serde_json::to_value(self.looks).map_err(|error| Error::internal("the probe", error))
     }
 
     /// Goes on from a checkpoint in `path`, which may have none of this.

@@ -13,7 +13,7 @@ use super::distill::Distillation;
 use crate::config::{FREE_SETTINGS, MethodName};
 use crate::distill::Targets;
 use crate::model::provenance::SharedProvenance;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, Result};
 
 /// Where a run notes what it did.
 pub(super) struct Record {
@@ -39,8 +39,8 @@ impl Distillation {
             None => teacher_of(&self.targets)?,
         };
         let loss = loss.or(record.loss);
-        let settings = serde_json::to_value(&self.config)
-            .map_err(|error| Error::new(ErrorKind::Internal, format!("the configuration: {error}")))?;
+        let settings =
+            serde_json::to_value(&self.config).map_err(|error| Error::internal("the configuration", error))?;
         let settings: Map<String, Value> = match settings {
             Value::Object(all) => all.into_iter().filter(|(key, _)| !FREE_SETTINGS.contains(&key.as_str())).collect(),
             _ => Map::new(),

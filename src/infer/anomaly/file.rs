@@ -17,7 +17,7 @@ use tch::{Kind, Tensor};
 use super::held_out::HeldOut;
 use crate::config::{DetectorKind, MAX_CONFIDENCE};
 use crate::data::Resize;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::model::Network;
 use crate::model::student_file::{DETECTOR as KEY, Holds, StudentHeader, load_with, save_with};
 use crate::model::weights::{HostTensor, StateDict};
@@ -105,8 +105,7 @@ pub(super) fn save(
     learned: Vec<(String, HostTensor)>,
     held_out: &HeldOut,
 ) -> Result<()> {
-    let text = serde_json::to_string(settings)
-        .map_err(|error| Error::new(ErrorKind::Internal, format!("the detector's settings: {error}")))?;
+    let text = serde_json::to_string(settings).map_err(|error| Error::internal("the detector's settings", error))?;
     let mut tensors: BTreeMap<String, HostTensor> =
         learned.into_iter().map(|(name, tensor)| (format!("{PREFIX}{name}"), tensor)).collect();
     let (scores, sizes) = (held_out.scores(), held_out.sizes());

@@ -126,7 +126,7 @@ impl Learner<'_> {
         };
         let view = ViewConfig { resize, ..self.view.clone() };
         let settings = serde_json::to_string(&(layers, rates, config.seed, &config.precision, view))
-            .map_err(|error| Error::new(ErrorKind::Internal, format!("the settings: {error}")))?;
+            .map_err(|error| Error::internal("the settings", error))?;
         let mut identity = Identity::default();
         identity.part(settings.as_bytes());
         identity.part(good.identity().as_bytes());

@@ -26,7 +26,7 @@ use crate::data::ViewConfig;
 use crate::distill::queue::QueueSnapshot;
 use crate::model::weights::{HostTensor, StateDict};
 use crate::model::{Head, Load};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, Result};
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -66,7 +66,7 @@ impl Full {
         // The geometry is the student's, whatever the configuration says.
         let view = ViewConfig { resize: self.view.resize, ..config.view.clone() };
         let settings = serde_json::to_string(&(settings, view, config.seed, config.momentum))
-            .map_err(|error| Error::new(ErrorKind::Internal, format!("the settings: {error}")))?;
+            .map_err(|error| Error::internal("the settings", error))?;
         let mut identity = Identity::default();
         let mut part = |bytes: &[u8]| identity.part(bytes);
         part(settings.as_bytes());
