@@ -188,6 +188,90 @@ struct DLManagedTensorVersioned;
 #define SEED_PIXEL_PLANAR_F32 7
 
 /*
+ Two bytes of grey a pixel in the machine's byte order, 0 to 1023 in the low bits. A larger value is SEED_ERROR_INVALID_ARGUMENT here and
+ in all formats of 10, 12 and 14 bits: samples in the upper bits are SEED_PIXEL_MONO16.
+ */
+#define SEED_PIXEL_MONO10 8
+
+/*
+ Two bytes of grey a pixel in the machine's byte order, 0 to 4095 in the low bits.
+ */
+#define SEED_PIXEL_MONO12 9
+
+/*
+ Two bytes of grey a pixel in the machine's byte order, 0 to 16383 in the low bits.
+ */
+#define SEED_PIXEL_MONO14 10
+
+/*
+ Four pixels of grey in five bytes, the lowest bit first: Mono10p of GenICam's PFNC. Each row begins with a byte of its own and has
+ (width·10 + 7)/8 bytes, rounded down.
+ */
+#define SEED_PIXEL_MONO10P 11
+
+/*
+ Two pixels of grey in three bytes, the lowest bit first: Mono12p of GenICam's PFNC. A row has (width·12 + 7)/8 bytes.
+ */
+#define SEED_PIXEL_MONO12P 12
+
+/*
+ Two pixels of grey in three bytes: Mono12Packed of GigE Vision, the upper 8 bits of each in the first and the third byte, the lower 4 of
+ both in the second, the first pixel's in its lower half. A row has (width·12 + 7)/8 bytes.
+ */
+#define SEED_PIXEL_MONO12PACKED 13
+
+/*
+ A mosaic of one byte a pixel whose first row is red, green, red, …, the second green, blue, …; made to colours by bilinear
+ interpolation, the frame mirrored at its outermost pixels. At least 2 × 2 pixels.
+ */
+#define SEED_PIXEL_BAYER_RG8 14
+
+/*
+ The same whose first row is green, red, …
+ */
+#define SEED_PIXEL_BAYER_GR8 15
+
+/*
+ The same whose first row is green, blue, …
+ */
+#define SEED_PIXEL_BAYER_GB8 16
+
+/*
+ The same whose first row is blue, green, …
+ */
+#define SEED_PIXEL_BAYER_BG8 17
+
+/*
+ SEED_PIXEL_BAYER_RG8 of two bytes a pixel as in SEED_PIXEL_MONO12.
+ */
+#define SEED_PIXEL_BAYER_RG12 18
+
+/*
+ SEED_PIXEL_BAYER_GR8 of two bytes a pixel as in SEED_PIXEL_MONO12.
+ */
+#define SEED_PIXEL_BAYER_GR12 19
+
+/*
+ SEED_PIXEL_BAYER_GB8 of two bytes a pixel as in SEED_PIXEL_MONO12.
+ */
+#define SEED_PIXEL_BAYER_GB12 20
+
+/*
+ SEED_PIXEL_BAYER_BG8 of two bytes a pixel as in SEED_PIXEL_MONO12.
+ */
+#define SEED_PIXEL_BAYER_BG12 21
+
+/*
+ Red, green, blue of two bytes each in the machine's byte order, full range 0 to 65535.
+ */
+#define SEED_PIXEL_RGB16 22
+
+/*
+ One float of grey a pixel, any finite number; NaN and infinity are SEED_ERROR_INVALID_ARGUMENT. The full range is 0 to 1.
+ */
+#define SEED_PIXEL_MONO_F32 23
+
+/*
  The pixels are in main memory.
  */
 #define SEED_DEVICE_CPU 0
@@ -358,7 +442,7 @@ struct DLManagedTensorVersioned;
 #define SEED_STORE_KEEP_NOVEL 3
 
 /*
- Lossless PNG, 16 bits of grey included.
+ Lossless PNG of 8 to 16 bits a sample; an sBIT chunk says how many of 16 are real.
  */
 #define SEED_STORE_PNG 1
 
@@ -1295,7 +1379,7 @@ typedef struct {
    */
   uint32_t channels;
   /*
-   8 or 16 bits a sample, as it is stored.
+   8 to 16 bits a sample, as it is stored.
    */
   uint32_t bits;
   /*
@@ -2061,7 +2145,8 @@ SEED_MUST_USE seed_error *seed_image_decode(const uint8_t *bytes,
                               size_t *needed);
 
 /*
- Encodes an image as a PNG file, every bit kept (16 bits of SEED_PIXEL_MONO16 too; alpha is dropped, float becomes 8 bits): the
+ Encodes an image as a PNG file, every bit kept (alpha is dropped, a float becomes 8 bits by the range 0 to 1, a mosaic colours). Samples
+ of 10 to 14 bits lie in the upper bits of 16, and an sBIT chunk says how many they are; libseed reads them back as they were. The
  file's bytes into `buffer` by the rule of seed_neighbours. Each call encodes.
  */
 SEED_MUST_USE seed_error *seed_image_encode(const seed_image *image,
@@ -2116,10 +2201,13 @@ SEED_MUST_USE seed_error *seed_dataset_open_files(const char *const *paths, size
 SEED_MUST_USE seed_error *seed_dataset_new(seed_dataset **out);
 
 /*
- Copies an image into the data set under `name` (UTF-8; NULL: its number). `*index` (may be NULL) receives its number.
+ Copies an image into the data set, with all bits of its samples, under `name` (UTF-8; NULL: its number). `*index` (may be NULL) receives its number.
  Works on every data set, one of a folder too.
  */
-SEED_MUST_USE seed_error *seed_dataset_push(const seed_dataset *dataset, const seed_image *image, const char *name, size_t *index);
+SEED_MUST_USE seed_error *seed_dataset_push(const seed_dataset *dataset,
+                              const seed_image *image,
+                              const char *name,
+                              size_t *index);
 
 /*
  Decodes the JPEG, PNG, BMP or TIFF in `bytes` and pushes it, as seed_dataset_push. The pixels are kept, not the file.
@@ -2143,6 +2231,32 @@ SEED_MUST_USE seed_error *seed_dataset_pixels(const seed_dataset *dataset,
                                 uint8_t *buffer,
                                 size_t capacity,
                                 size_t *length);
+
+/*
+ Says which samples of the data set's images become which of the 256 levels that networks see: by "range", "range.low", "range.high",
+ "range.low_percentile", "range.high_percentile" and "range.gamma" of `config`, whose meaning docs/c.md and docs/settings.md tell. It holds
+ for all images, those that are pushed later included, and for whoever asks: trainers, banks, seed_session_embed_dataset,
+ seed_dataset_pixels. A student, classifier or detector that learns from the data set keeps the range and sees frames by it.
+ "dataset" reads every image now, measures the percentiles over all of them and is "fixed" from then on; seed_dataset_range tells low
+ and high. Without this call images are seen by the range of whoever asks: a session's, or the configuration's.
+
+ Set it before trainers and banks are made: it is part of what the data set is. Frames that were decoded before are forgotten.
+
+ Errors: SEED_ERROR_CONFIG where low is not below high; of "dataset" SEED_ERROR_INVALID_ARGUMENT where there is no image, images have
+ different bits or there is one sample only between the percentiles, and SEED_ERROR_IO or SEED_ERROR_FORMAT where no image can be read.
+ The data set is as it was then.
+ */
+SEED_MUST_USE seed_error *seed_dataset_set_range(const seed_dataset *dataset,
+                                   const seed_config *config);
+
+/*
+ The range that was set, as pairs that seed_config_parse takes, "range=fixed range.low=96 range.high=3871 range.gamma=1" say, by the rule of
+ seed_config_get_string; empty where none was set.
+ */
+SEED_MUST_USE seed_error *seed_dataset_range(const seed_dataset *dataset,
+                               char *buffer,
+                               size_t capacity,
+                               size_t *length);
 
 /*
  The number of images, broken ones included.
@@ -2830,7 +2944,8 @@ void seed_bank_free(seed_bank *bank);
 
 /*
  Opens a student file. Input size, resize, mean and std are the file's; "device", "precision", "output" and "workers" come from
- `config`. "precision" "auto" is bfloat16 where the device computes in it and vectors keep a cosine of .999 to float32 on
+ `config`. So does the range where one of its keys ("range", "range.low", …) was set; else, and with
+ "dataset", it is the file's. "precision" "auto" is bfloat16 where the device computes in it and vectors keep a cosine of .999 to float32 on
  calibration images; seed_session_embed says what that does to equal images. Opening tries out the fastest way to compute, some tens of forward passes. The caller frees the
  session.
  */
@@ -2840,14 +2955,14 @@ SEED_MUST_USE seed_error *seed_session_open(const char *path,
 
 /*
  Makes a session of a student's weights as they are now; the student may go on learning. Input size, resize, mean and std are
- the student's.
+ the student's, and so is the range unless `config` sets one.
  */
 SEED_MUST_USE seed_error *seed_session_from_student(const seed_student *student,
                                       const seed_config *config,
                                       seed_session **out);
 
 /*
- Makes a session of a teacher. Image size, "resize", mean and std come from `config`.
+ Makes a session of a teacher. Image size, "resize", range, mean and std come from `config`.
 
  Errors: SEED_ERROR_UNSUPPORTED for a stored teacher.
  */
@@ -2899,7 +3014,7 @@ SEED_MUST_USE seed_error *seed_session_preprocess(const seed_session *session,
 
 /*
  Vectors of a batch of images in a DLPack tensor, which may be on a GPU: bytes (B, H, W, C) with C 1 or 3 (red, green, blue)
- of any size, which are resized and normalised as other images are; or float32, float16 or bfloat16 (B, 3, height,
+ of any size, which are levels already (no range is applied), and are resized and normalised as other images are; or float32, float16 or bfloat16 (B, 3, height,
  width) of the session's size, normalised already. `*out` receives a tensor (B, D) of float32 on the session's device,
  complete when the call returns; release it by its deleter.
 
@@ -3374,6 +3489,17 @@ SEED_MUST_USE seed_error *seed_model_architecture(const seed_model *model,
                                     size_t *length);
 
 /*
+ Which samples of a frame become which of 256 levels before the network sees them, as pairs that seed_config_parse takes, by the rule of
+ seed_config_get_string: "range=full range.gamma=1", or "range=fixed range.low=96 range.high=3871 range.gamma=1". A student's,
+ classifier's or detector's is the one of the data set that it learned from; whoever runs an exported file applies it before the
+ frame is resized.
+ */
+SEED_MUST_USE seed_error *seed_model_range(const seed_model *model,
+                             char *buffer,
+                             size_t capacity,
+                             size_t *length);
+
+/*
  Where the network comes from, a JSON object, by the rule of seed_config_get_string: "library", "distillation" (teacher, images,
  steps, loss, settings) and what the application set by seed_student_set_provenance. "{}" where nothing is known.
  */
@@ -3453,7 +3579,8 @@ SEED_MUST_USE seed_error *seed_store_set_session(const seed_store *store, const 
  no room, or the reservoir passes it over; seed_store_stats_now counts both.
 
  Errors: SEED_ERROR_INVALID_ARGUMENT for an image that is not sound or larger than queue_bytes, and where novel frames are kept and
- there is neither an embedding nor a session; SEED_ERROR_MISMATCH for an embedding of another width.
+ there is neither an embedding nor a session; SEED_ERROR_MISMATCH for an embedding of another width; SEED_ERROR_UNSUPPORTED for
+ SEED_PIXEL_MONO_F32.
  */
 SEED_MUST_USE seed_error *seed_store_push(const seed_store *store,
                             const seed_image *image,

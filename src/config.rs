@@ -12,6 +12,7 @@ mod methods;
 mod pairs;
 mod preset;
 mod probe;
+mod range;
 mod rate;
 mod small;
 mod words;
@@ -325,7 +326,7 @@ impl Config {
         if self.view.channels == 2 {
             return Err(Error::new(ErrorKind::Config, "image_channels is 2, expected 3 or 1"));
         }
-        Ok(())
+        self.view.range.check()
     }
 }
 

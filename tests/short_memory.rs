@@ -163,7 +163,7 @@ fn encoders_end_well() {
     for (width, height, format) in
         [(1500, 1100, PixelFormat::Rgb8), (1600, 1200, PixelFormat::Mono8), (900, 800, PixelFormat::Mono16)]
     {
-        let stride = width as usize * format.bytes_per_pixel();
+        let stride = format.row_bytes(width) as usize;
         // Noise does not shrink: the encoder makes a second try then, and has both in memory.
         let noise: Vec<u8> = (0..stride as u32 * height).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
         for (what, bytes) in [("noise", &noise), ("a picture", &pixels(stride as u32, height, 1))] {

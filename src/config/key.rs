@@ -1,6 +1,6 @@
 //! The table of keys: every setting by its name, with its place in a [`Config`] and its bounds.
 
-use super::{Config, anomaly, finetune, methods, probe, small};
+use super::{Config, anomaly, finetune, methods, probe, range, small};
 use crate::choice::Choice;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -80,7 +80,13 @@ const KEYS: &[(&str, Slot)] = &[
 
 /// Every key that can be set, with its place.
 pub fn keys() -> impl Iterator<Item = &'static (&'static str, Slot)> {
-    KEYS.iter().chain(finetune::KEYS).chain(anomaly::KEYS).chain(probe::KEYS).chain(methods::KEYS).chain(small::KEYS)
+    KEYS.iter()
+        .chain(range::KEYS)
+        .chain(finetune::KEYS)
+        .chain(anomaly::KEYS)
+        .chain(probe::KEYS)
+        .chain(methods::KEYS)
+        .chain(small::KEYS)
 }
 
 /// The place of `key`; an unknown one is refused, with the nearest known one.

@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use super::geometry::Resize;
 use super::random::{below, between, shuffle, unit};
+use super::range::Range;
 use crate::choice::choice;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -48,6 +49,9 @@ pub struct ViewConfig {
     /// How a whole frame becomes the network's input, and by that what the ratio of a crop is relative to.
     #[serde(default = "Resize::unsaid", skip_serializing_if = "Resize::is_unsaid")]
     pub resize: Resize,
+    /// Which samples of a frame become which levels, where the data set that it is from does not say it.
+    #[serde(skip_serializing_if = "Range::is_full")]
+    pub range: Range,
     /// Smallest share of the frame's area that a crop covers.
     pub crop_scale_min: f64,
     /// Largest share of the frame's area that a crop covers.
@@ -101,6 +105,7 @@ impl Default for ViewConfig {
             height: 224,
             channels: 3,
             resize: Resize::Whole,
+            range: Range::FULL,
             crop_scale_min: 0.2,
             crop_scale_max: 1.0,
             crop_ratio_min: 3.0 / 4.0,
@@ -162,6 +167,7 @@ impl ViewConfig {
         if self.channels != 3 && self.channels != 1 {
             return Err(Error::new(ErrorKind::Config, format!("channels is {}, expected 1 or 3", self.channels)));
         }
+        self.range.check()?;
         within("crop_scale_max", self.crop_scale_max, 1e-6, 1.0)?;
         within("crop_scale_min", self.crop_scale_min, 1e-6, self.crop_scale_max)?;
         within("crop_ratio_max", self.crop_ratio_max, 0.01, 100.0)?;

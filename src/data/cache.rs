@@ -1,20 +1,23 @@
-//! Decoded frames of files, kept while a byte budget lasts.
+//! Decoded frames of files, and frames whose samples a range has made levels, kept while a byte budget lasts.
 //!
 //! Nothing is thrown out for something newer: an epoch visits every image once in random order, so an older frame is as
 //! likely to be needed as a newer one.
 
 use std::collections::BTreeMap;
 
+use super::range::Key;
 use super::scale::ScaledFrame;
 use super::stored::Stored;
 
 /// Decoded frames of files are kept up to this many bytes: 5,461 frames of 256×256 in colour.
 pub const DEFAULT_CACHE_BYTES: usize = 1 << 30;
 
+/// The number of an image, the scale that was asked for, and the range by which its samples became levels.
+pub(super) type Place = (usize, u32, Key);
+
 /// The frames of one data set.
 pub(super) struct Cache {
-    /// By the number of the image and the scale that was asked for.
-    frames: BTreeMap<(usize, u32), ScaledFrame>,
+    frames: BTreeMap<Place, ScaledFrame>,
     /// What each image's file was found to be, so that a cached frame needs no look into the file.
     files: BTreeMap<usize, Stored>,
     bytes: usize,
@@ -38,17 +41,23 @@ impl Cache {
         self.files.insert(i, stored);
     }
 
-    /// The frame of an image and scale, where it was kept.
-    pub fn frame(&self, key: (usize, u32)) -> Option<ScaledFrame> {
+    /// The frame of an image, scale and range, where it was kept.
+    pub fn frame(&self, key: Place) -> Option<ScaledFrame> {
         self.frames.get(&key).cloned()
     }
 
     /// Keeps a frame while the budget lasts.
-    pub fn keep(&mut self, key: (usize, u32), frame: &ScaledFrame) {
+    pub fn keep(&mut self, key: Place, frame: &ScaledFrame) {
         let bytes = frame.frame.pixels().len();
         if bytes <= self.budget.saturating_sub(self.bytes) && self.frames.insert(key, frame.clone()).is_none() {
             self.bytes += bytes;
         }
+    }
+
+    /// Drops all frames.
+    pub fn forget(&mut self) {
+        self.frames.clear();
+        self.bytes = 0;
     }
 
     /// Sets the budget in bytes; frames above it are dropped at once.

@@ -1,6 +1,8 @@
 //! Images by number: files of a folder or a list, images of a store, and frames pushed from memory, in one growing list.
 //!
-//! Files are decoded when asked for, and decoded frames are kept while a byte budget lasts ([`DEFAULT_CACHE_BYTES`]).
+//! Files are decoded when asked for, and decoded frames are kept while a byte budget lasts ([`DEFAULT_CACHE_BYTES`]). What has more than 8
+//! bits a sample keeps them until it is asked for; by which [`Range`] they become levels then is the data set's to say
+//! ([`Dataset::set_range`]), or where it does not, of whoever asks.
 //!
 //! An image that cannot be used is recorded by name and reason, and is an error; who iterates decides what takes its place.
 //! What could not be read (a disk that is away) is asked for again at every call, and its record goes when it is back. Damaged
@@ -12,16 +14,16 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use sha2::{Digest, Sha256};
 
-use super::broken::{Broken, BrokenImage, Whole};
+use super::broken::{Broken, Whole};
 use super::cache::Cache;
 use super::folder::images_below;
 use super::frame::{CLAMPED, Frame, FrameView};
 use super::lock;
 use super::name::{NAMES, enough_for_names, escaped};
-use super::scale::{Reading, ScaledFrame};
-use super::source::{EncodedImage, EncodedImages, Source, Stamp, absolute};
-use super::stored::{Stored, read_scaled};
-use crate::error::{Error, ErrorKind, Result};
+use super::range::Range;
+use super::raw::RawFrame;
+use super::source::{EncodedImage, EncodedImages, Source, absolute};
+use crate::error::{Error, Result};
 use crate::sys::memory::{copied, filled, push, room};
 use crate::warnings::Warnings;
 
@@ -31,18 +33,20 @@ pub use super::cache::DEFAULT_CACHE_BYTES;
 /// An ordered list of images, shared between threads as `Arc<Dataset>`; frames may be pushed while others load.
 pub struct Dataset {
     images: RwLock<Vec<Image>>,
-    cache: Mutex<Cache>,
-    broken: Arc<Mutex<Broken>>,
+    pub(super) cache: Mutex<Cache>,
+    /// Which samples become which levels, where that was said.
+    pub(super) range: Mutex<Option<Range>>,
+    pub(super) broken: Arc<Mutex<Broken>>,
     /// The data set that this one is a part of, which is told what is broken.
-    whole: Option<Arc<Whole>>,
+    pub(super) whole: Option<Arc<Whole>>,
     warnings: Warnings,
 }
 
-struct Image {
+pub(super) struct Image {
     name: String,
-    source: Source,
+    pub source: Source,
     /// Bytes of the file when it was last looked at, [`UNKNOWN`] before: what [`Dataset::identity`] says of a file that is away.
-    bytes: AtomicU64,
+    pub bytes: AtomicU64,
 }
 
 /// No file has this many bytes.
@@ -126,10 +130,10 @@ impl Dataset {
     fn of_images(images: Vec<Image>, broken: Broken) -> Self {
         let broken = Arc::new(Mutex::new(broken));
         let (images, cache) = (RwLock::new(images), Mutex::new(Cache::default()));
-        Self { images, cache, broken, whole: None, warnings: Warnings::default() }
+        Self { images, cache, range: Mutex::default(), broken, whole: None, warnings: Warnings::default() }
     }
 
-    /// The images `numbers` of this one, in that order, as a data set of its own: names and files are the same, pushed
+    /// The images `numbers` of this one, in that order, as a data set of its own: names, files and range are the same, pushed
     /// frames are shared. What is found to be broken there is recorded there and here.
     ///
     /// # Errors
@@ -146,7 +150,8 @@ impl Dataset {
             numbers: copied(numbers, NAMES)?,
             above: self.whole.as_ref().map(Arc::clone),
         };
-        Ok(Self { whole: Some(Arc::new(whole)), ..Self::of_images(chosen, Broken::default()) })
+        let range = Mutex::new(self.range());
+        Ok(Self { range, whole: Some(Arc::new(whole)), ..Self::of_images(chosen, Broken::default()) })
     }
 
     /// Appends a copy of `frame` and gives its number. Loaders that already run keep the length they started with.
@@ -154,11 +159,22 @@ impl Dataset {
     /// # Errors
     /// As [`FrameView::to_frame`], with the name in front.
     pub fn push(&self, name: &str, frame: &FrameView) -> Result<usize> {
-        let copy = frame.to_frame().map_err(|error| error.context(name))?;
+        let copy = RawFrame::copy_of(frame, Vec::new()).map_err(|error| error.context(name))?;
         if frame.is_clamped() {
             self.warnings.add(CLAMPED);
         }
-        self.push_frame(name, copy)
+        self.push_raw(name, copy)
+    }
+
+    /// Appends `frame` in its depth and gives its number, as [`Dataset::push`].
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub fn push_raw(&self, name: &str, frame: RawFrame) -> Result<usize> {
+        match frame.bits() {
+            8 => self.push_frame(name, frame.into_frame(&Range::FULL)?),
+            _ => self.push_source(name, Source::Deep(Arc::new(frame))),
+        }
     }
 
     /// Appends `frame` and gives its number, as [`Dataset::push`].
@@ -166,10 +182,13 @@ impl Dataset {
     /// # Errors
     /// `OutOfMemory`.
     pub fn push_frame(&self, name: &str, frame: Frame) -> Result<usize> {
-        let frame = Arc::new(frame);
+        self.push_source(name, Source::Memory(Arc::new(frame)))
+    }
+
+    fn push_source(&self, name: &str, source: Source) -> Result<usize> {
         let mut images = self.images.write().unwrap_or_else(PoisonError::into_inner);
         enough_for_names(images.len())?;
-        push(&mut images, Image::new(name.to_owned(), Source::Memory(frame)), NAMES)?;
+        push(&mut images, Image::new(name.to_owned(), source), NAMES)?;
         Ok(images.len() - 1)
     }
 
@@ -197,61 +216,8 @@ impl Dataset {
         self.name(i).map_or_else(|_| format!("image {i}"), |name| format!("image {name}"))
     }
 
-    /// The pixels of image `i` at their full size, decoded or from the cache.
-    ///
-    /// # Errors
-    /// `InvalidArgument` where there is no image `i`; `Io` where it cannot be read now; `Format` where it is damaged, now or
-    /// when it was last read, unless its file has changed since; `OutOfMemory`, which does not count as broken.
-    pub fn load(&self, i: usize) -> Result<Arc<Frame>> {
-        Ok(self.load_scaled(i, |_, _| Reading::WHOLE)?.frame)
-    }
-
-    /// As [`Dataset::load`], but a JPEG of 1 or 3 components is read as `choose` says of its width and height. What
-    /// cannot be decoded smaller comes at its full size. `choose` must depend on its arguments alone.
-    ///
-    /// # Errors
-    /// Those of [`Dataset::load`].
-    pub fn load_scaled(&self, i: usize, choose: impl Fn(u32, u32) -> Reading) -> Result<ScaledFrame> {
-        let source = self.image(i, |image| image.source.clone())?;
-        if let Source::Memory(frame) = source {
-            return Ok(ScaledFrame::whole(frame));
-        }
-        let reading = |stored: Stored| match stored {
-            Stored::Scalable(header) => choose(header.width, header.height),
-            Stored::Whole => Reading::WHOLE,
-        };
-        let known = lock(&self.cache).file(i);
-        let key = known.map(|stored| (i, reading(stored).scale));
-        if let Some(frame) = key.and_then(|key| lock(&self.cache).frame(key)) {
-            return Ok(frame);
-        }
-        if let Some(error) = self.still_broken(i, &source) {
-            return Err(error);
-        }
-        // Before reading: a file that is written meanwhile has another one afterwards.
-        let stamp = source.stamp();
-        // Decoded without a lock held: two threads may decode the same image, none waits for another.
-        match source.read(&self.name(i)?).and_then(|(place, bytes)| read_scaled(&place, &bytes, reading)) {
-            Ok((stored, reading, frame)) => {
-                let mut cache = lock(&self.cache);
-                cache.learn(i, stored);
-                if reading.keep {
-                    cache.keep((i, reading.scale), &frame);
-                }
-                drop(cache);
-                self.found_sound(i, stamp)?;
-                Ok(frame)
-            }
-            Err(error) => {
-                if error.kind() != ErrorKind::OutOfMemory {
-                    self.record(i, &error, stamp)?;
-                }
-                Err(error)
-            }
-        }
-    }
-
-    /// Sets the budget of decoded frames, in bytes; frames above it are dropped at once. Pushed frames do not count.
+    /// Sets the budget of decoded frames, in bytes; frames above it are dropped at once. Pushed frames do not count, but the levels of those
+    /// that have more than 8 bits.
     pub fn set_cache_bytes(&self, bytes: usize) {
         lock(&self.cache).limit(bytes);
     }
@@ -307,8 +273,8 @@ impl Dataset {
     }
 
     /// Which images these are: SHA-256, in hexadecimal, over the number of images and each one's name and size in bytes
-    /// of the file, number and size in bytes of a store's image, or the size and pixels of a pushed frame. Checkpoints and banks
-    /// compare it before they are used. The content of files is not read, so a file that was changed without changing its size
+    /// of the file, number and size in bytes of a store's image, or the size and samples of a pushed frame, and over the range that was
+    /// set, but for the full one. Checkpoints and banks compare it before they are used. The content of files is not read, so a file that was changed without changing its size
     /// is not noticed. A file that is away counts with the size that it was last seen with.
     pub fn identity(&self) -> String {
         let images = self.images.read().unwrap_or_else(PoisonError::into_inner);
@@ -330,53 +296,27 @@ impl Dataset {
                     }
                     hash.update(frame.pixels());
                 }
+                Source::Deep(frame) => {
+                    let channels = u32::from(frame.channels());
+                    for number in [frame.width(), frame.height(), channels, u32::from(frame.bits())] {
+                        word(&mut hash, u64::from(number));
+                    }
+                    hash.update(frame.bytes());
+                }
             }
+        }
+        if let Some(range) = self.range().filter(|range| !range.is_full()) {
+            hash.update(range.pairs());
         }
         crate::sys::hash::text(hash)
     }
 
-    fn image<T>(&self, i: usize, look: impl FnOnce(&Image) -> T) -> Result<T> {
+    pub(super) fn image<T>(&self, i: usize, look: impl FnOnce(&Image) -> T) -> Result<T> {
         let images = self.images.read().unwrap_or_else(PoisonError::into_inner);
         let image = images.get(i).ok_or_else(|| {
             Error::invalid(format!("there is no image {i}, the data set holds {} (numbered from 0)", images.len()))
         })?;
         Ok(look(image))
-    }
-
-    /// The error of a damaged image whose file is as it was; none for what is to be read.
-    fn still_broken(&self, i: usize, source: &Source) -> Option<Error> {
-        let known = lock(&self.broken).images.get(&i).cloned()?;
-        let same = known.kind != ErrorKind::Io && known.stamp == source.stamp();
-        same.then(|| Error::new(known.kind, known.skipped.reason))
-    }
-
-    fn record(&self, i: usize, error: &Error, stamp: Option<Stamp>) -> Result<()> {
-        let name = self.name(i)?;
-        let skipped = Skipped { name, reason: error.message().to_owned() };
-        let image = BrokenImage { skipped, kind: error.kind(), stamp };
-        let known = lock(&self.broken).images.insert(i, image.clone());
-        if known.is_none_or(|known| known.skipped.reason != image.skipped.reason) {
-            log::warn!("skipping {}: {error}", image.skipped.name);
-        }
-        if let Some(whole) = &self.whole {
-            whole.tell(i, |broken, number| _ = broken.images.insert(number, image.clone()));
-        }
-        Ok(())
-    }
-
-    /// Image `i` could be read from a file of this stamp.
-    fn found_sound(&self, i: usize, stamp: Option<Stamp>) -> Result<()> {
-        if let Some(stamp) = stamp {
-            self.image(i, |image| image.bytes.store(stamp.bytes, Ordering::Relaxed))?;
-        }
-        let known = lock(&self.broken).images.remove(&i);
-        if let Some(known) = known {
-            log::info!("{} can be read again", known.skipped.name);
-        }
-        if let Some(whole) = &self.whole {
-            whole.tell(i, |broken, number| _ = broken.images.remove(&number));
-        }
-        Ok(())
     }
 }
 

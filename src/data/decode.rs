@@ -1,9 +1,11 @@
-//! JPEG, PNG, BMP and TIFF files → [`Frame`] of (H, W, C) bytes.
+//! JPEG, PNG, BMP and TIFF files → [`RawFrame`] in the depth they are kept in, or [`Frame`] of (H, W, C) bytes.
 //!
 //! The kind of file is told by its content, never by its name. Each kind has one decoder: [`super::jpeg`],
 //! [`super::tiff`], [`super::bmp`], and for PNG the crate `image`. The values are PIL's (`Image.convert("RGB")`), and what cannot be read with these
-//! values is refused with a reason that names the feature; tests/data/formats.rs holds a matrix of files to it. Samples of more than 8
-//! bits keep their upper 8, which for 16 bits is `>> 8`; samples of float are refused. Alpha is dropped. EXIF orientation of JPEG and
+//! values is refused with a reason that names the feature; tests/data/formats.rs holds a matrix of files to it. Grey of
+//! 12 and 16 bits and colour of 16 stay as deep in a [`RawFrame`]; the functions that give a [`Frame`] take the upper 8 bits, as the full
+//! range does. The `sBIT` chunk of a PNG is followed: where it says that 12 of 16 bits are real, samples are the upper 12. Samples of
+//! float are refused. Alpha is dropped. EXIF orientation of JPEG and
 //! PNG is ignored, as torchvision's `ImageFolder` does; the orientation tag of a TIFF is applied, as PIL does. Of several pages the
 //! first is read. An image whose every pixel is grey comes out with C = 1, whatever it is stored as: its views are the same and cost less.
 //!
@@ -20,10 +22,12 @@ use image::codecs::png::PngDecoder;
 use image::{ColorType, ImageDecoder, Limits};
 
 pub use super::decoded::{Decoded, MAX_BYTES};
-use super::decoded::{grey_if_all_are, pick};
+use super::decoded::{deep_grey_if_all_are, grey_if_all_are, pick, pick_words};
 use super::frame::{Frame, MAX_SIDE};
 use super::outline::{HEADERS, beside_of_png};
-use super::{bmp, jpeg, tiff};
+use super::range::Range;
+use super::raw::RawFrame;
+use super::{bmp, jpeg, png, tiff};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::memory::{filled, room, spare};
 
@@ -64,12 +68,12 @@ fn open_regular(path: &Path) -> Result<std::fs::File> {
     std::fs::File::open(path).map_err(failed)
 }
 
-/// The image in `bytes`; `name` stands in error messages.
+/// The image in `bytes` with 8 bits a sample, by the full range; `name` stands in error messages.
 ///
 /// # Errors
 /// `Format` where the bytes are not a sound image, `OutOfMemory` where it does not fit.
 pub fn decode_bytes(name: &str, bytes: &[u8]) -> Result<Frame> {
-    decode_described(name, bytes).map(|decoded| decoded.frame)
+    decode_described(name, bytes)?.frame.into_frame(&Range::FULL)
 }
 
 /// As [`decode_bytes`], with what the file keeps.
@@ -95,7 +99,7 @@ fn decode(bytes: &[u8]) -> Result<Decoded> {
     if jpeg::is_jpeg(bytes) {
         let header = jpeg::header(bytes)?;
         let channels = if header.components == 1 { 1 } else { 3 };
-        return Ok(Decoded { frame: jpeg::decode(bytes, header, 1)?, encoding: "jpeg", channels, bits: 8 });
+        return Ok(Decoded { frame: jpeg::decode(bytes, header, 1)?.into(), encoding: "jpeg", channels, bits: 8 });
     }
     if tiff::is_tiff(bytes) {
         return tiff::decode(bytes);
@@ -128,8 +132,10 @@ fn decode_png(bytes: &[u8]) -> Result<Decoded> {
     spare((beside + ROWS * u64::from(width)) as usize, "decoding an image")?;
     decoder.read_image(&mut samples).map_err(|error| refused(&error))?;
     let channels = if colour.has_color() { 3 } else { 1 };
-    let bits = if colour.bytes_per_pixel() > colour.channel_count() { 16 } else { 8 };
-    Ok(Decoded { frame: frame_of(width, height, colour, samples)?, encoding: "png", channels, bits })
+    let real = png::significant_bits(bytes, channels.into());
+    let frame = frame_of(width, height, colour, samples, real)?;
+    let bits = frame.bits();
+    Ok(Decoded { frame, encoding: "png", channels, bits })
 }
 
 /// Bytes that the decoder of PNG takes for each pixel of a row, as tests/short_memory.rs holds it to.
@@ -155,20 +161,32 @@ fn reason(error: &image::ImageError) -> String {
     }
 }
 
-/// Reduces any pixel type to 8 bits and 1 or 3 channels. Samples of more than a byte are in the machine's order.
-fn frame_of(width: u32, height: u32, colour: ColorType, samples: Vec<u8>) -> Result<Frame> {
+/// Reduces any pixel type to 1 or 3 channels, the `real` upper bits of samples of 16. Samples of more than a byte are in the machine's
+/// order.
+fn frame_of(width: u32, height: u32, colour: ColorType, samples: Vec<u8>, real: Option<u8>) -> Result<RawFrame> {
     let same = |[sample]: [u8; 1]| sample;
-    let high = |sample: [u8; 2]| (u16::from_ne_bytes(sample) >> 8) as u8;
+    let real = real.filter(|bits| (9..16).contains(bits)).unwrap_or(16);
+    let deep = |channels: u8, samples| deep_frame(width, height, channels, real, samples);
     let (channels, pixels) = match colour {
         ColorType::L8 => (1, samples),
         ColorType::Rgb8 => (3, samples),
         ColorType::La8 => (1, pick(&samples, 2, 1, same)?),
         ColorType::Rgba8 => (3, pick(&samples, 4, 3, same)?),
-        ColorType::L16 => (1, pick(&samples, 1, 1, high)?),
-        ColorType::La16 => (1, pick(&samples, 2, 1, high)?),
-        ColorType::Rgb16 => (3, pick(&samples, 3, 3, high)?),
-        ColorType::Rgba16 => (3, pick(&samples, 4, 3, high)?),
+        ColorType::L16 => return deep(1, samples),
+        ColorType::La16 => return deep(1, pick_words(&samples, 2, 1)?),
+        ColorType::Rgb16 => return deep(3, samples),
+        ColorType::Rgba16 => return deep(3, pick_words(&samples, 4, 3)?),
         other => return Err(Error::new(ErrorKind::Format, format!("pixel type {other:?} is not read"))),
     };
-    grey_if_all_are(width, height, channels, pixels)
+    Ok(grey_if_all_are(width, height, channels, pixels)?.into())
+}
+
+/// The frame of samples of two bytes, of which the upper `bits` are real; with one channel where every pixel is grey.
+fn deep_frame(width: u32, height: u32, channels: u8, bits: u8, mut samples: Vec<u8>) -> Result<RawFrame> {
+    if bits < 16 {
+        for sample in samples.as_chunks_mut::<2>().0 {
+            *sample = (u16::from_ne_bytes(*sample) >> (16 - bits)).to_ne_bytes();
+        }
+    }
+    deep_grey_if_all_are(width, height, channels, bits, samples)
 }

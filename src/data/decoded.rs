@@ -1,6 +1,7 @@
 //! An image as the decoders give it.
 
 use super::frame::Frame;
+use super::raw::RawFrame;
 use crate::error::Result;
 use crate::sys::memory::room;
 
@@ -9,13 +10,13 @@ pub const MAX_BYTES: u64 = 1 << 30;
 
 /// An image and what its file keeps it as.
 pub struct Decoded {
-    /// The pixels.
-    pub frame: Frame,
+    /// The pixels, in the file's depth.
+    pub frame: RawFrame,
     /// "jpeg", "png", "bmp" or "tiff".
     pub encoding: &'static str,
     /// 1 where the file keeps grey, else 3.
     pub channels: u8,
-    /// 8, or 16 where the file keeps more bits a sample.
+    /// 8, or 9 to 16 where the file keeps more bits a sample.
     pub bits: u8,
 }
 
@@ -25,6 +26,20 @@ pub(super) fn grey_if_all_are(width: u32, height: u32, channels: u8, pixels: Vec
         return Frame::new(width, height, 1, pick(&pixels, 3, 1, |[grey]: [u8; 1]| grey)?);
     }
     Frame::new(width, height, channels, pixels)
+}
+
+/// The frame of samples of two bytes, in the machine's order, with one channel where every pixel is grey.
+pub(super) fn deep_grey_if_all_are(
+    width: u32,
+    height: u32,
+    channels: u8,
+    bits: u8,
+    samples: Vec<u8>,
+) -> Result<RawFrame> {
+    if channels == 3 && samples.as_chunks::<6>().0.iter().all(|rgb| rgb[..2] == rgb[2..4] && rgb[2..4] == rgb[4..]) {
+        return Ok(RawFrame::of_words(width, height, 1, bits, pick_words(&samples, 3, 1)?));
+    }
+    Ok(RawFrame::of_words(width, height, channels, bits, samples))
 }
 
 /// The first `to` of every `from` samples of `SIZE` bytes, each turned into a byte.
@@ -38,5 +53,12 @@ pub(super) fn pick<const SIZE: usize>(
     for pixel in samples.as_chunks::<SIZE>().0.chunks_exact(from) {
         picked.extend(pixel[..to].iter().map(|&sample| byte(sample)));
     }
+    Ok(picked)
+}
+
+/// The first `to` of every `from` samples of two bytes.
+pub(super) fn pick_words(samples: &[u8], from: usize, to: usize) -> Result<Vec<u8>> {
+    let mut picked = room(samples.len() / from * to, "a frame")?;
+    samples.chunks_exact(2 * from).for_each(|pixel| picked.extend_from_slice(&pixel[..2 * to]));
     Ok(picked)
 }

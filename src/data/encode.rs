@@ -1,7 +1,7 @@
-//! Frames → PNG or JPEG files in memory, and [`RawFrame`], a copy of a frame in the depth it came with.
+//! Frames → PNG or JPEG files in memory.
 //!
 //! ```text
-//! FrameView → RawFrame: (H, W) u8 | (H, W) u16 | (H, W, 3) u8 → PNG, every bit kept | JPEG, 8 bits
+//! RawFrame: (H, W, C) u8 | u16 | f32 → PNG, every bit of whole numbers kept | JPEG, the upper 8 bits
 //! ```
 //!
 //! ```
@@ -12,15 +12,15 @@
 //! # Ok::<(), seed::Error>(())
 //! ```
 
-use super::frame::{FrameView, PixelFormat};
+use super::range::Range;
+use super::raw::RawFrame;
 use super::{jpeg, png};
 use crate::error::{Error, Result};
-use crate::sys::memory::reserve;
 
 /// How a frame is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
-    /// Lossless, 16 bits of grey included.
+    /// Lossless but for floats. Samples of 9 to 15 bits lie in the upper bits of 16, and an `sBIT` chunk says how many they are.
     Png,
     /// Baseline JPEG of 8 bits; colour is subsampled 4:2:0.
     Jpeg {
@@ -29,90 +29,25 @@ pub enum Encoding {
     },
 }
 
-/// An owned copy of a frame without padding: grey of 8 or 16 bits, or red, green, blue of 8 bits.
-#[derive(Clone, PartialEq, Eq)]
-pub struct RawFrame {
-    width: u32,
-    height: u32,
-    /// `Mono8`, `Mono16` or `Rgb8`.
-    format: PixelFormat,
-    bytes: Vec<u8>,
-}
-
 impl RawFrame {
-    /// A copy of `view` in the memory of `buffer`, which grows where it must. Alpha is dropped, and planar float becomes 8 bits.
-    ///
-    /// # Errors
-    /// As [`FrameView::to_frame`].
-    pub fn copy_of(view: &FrameView<'_>, buffer: Vec<u8>) -> Result<Self> {
-        let (width, height) = (view.width, view.height);
-        if view.format == PixelFormat::Mono16 {
-            // Two bytes of grey are copied as the bytes of an image twice as wide: no bit may be lost.
-            let sides = FrameView::new(view.bytes, width, height, view.stride, view.format)?;
-            let mut bytes = buffer;
-            bytes.clear();
-            let row = width as usize * 2;
-            reserve(&mut bytes, row * height as usize, "a frame")?;
-            for y in 0..height as usize {
-                bytes.extend_from_slice(&sides.bytes[y * sides.stride..][..row]);
-            }
-            return Ok(Self { width, height, format: PixelFormat::Mono16, bytes });
-        }
-        let frame = view.to_frame_in(buffer)?;
-        let format = if frame.channels() == 1 { PixelFormat::Mono8 } else { PixelFormat::Rgb8 };
-        Ok(Self { width, height, format, bytes: frame.into_pixels() })
-    }
-
-    /// Pixels in a row.
-    pub fn width(&self) -> u32 {
-        self.width
-    }
-
-    /// Rows.
-    pub fn height(&self) -> u32 {
-        self.height
-    }
-
-    /// `Mono8`, `Mono16` or `Rgb8`.
-    pub fn format(&self) -> PixelFormat {
-        self.format
-    }
-
-    /// The pixels, row after row.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// The memory, given up.
-    pub fn into_bytes(self) -> Vec<u8> {
-        self.bytes
-    }
-
-    /// A view of the pixels.
-    pub fn view(&self) -> FrameView<'_> {
-        let stride = self.width as usize * self.format.bytes_per_pixel();
-        let (bytes, width, height) = (self.bytes.as_slice(), self.width, self.height);
-        FrameView { bytes, width, height, stride, format: self.format }
-    }
-
-    /// The file's bytes.
+    /// The file's bytes. Floats become 8 bits by the full range, 0 to 1.
     ///
     /// # Errors
     /// `InvalidArgument` for a quality out of 1..=100, `OutOfMemory`.
     pub fn encode(&self, encoding: Encoding) -> Result<Vec<u8>> {
+        let reduced;
+        let frame = match (encoding, self.bits()) {
+            (Encoding::Png, 0..=16) | (_, 8) => self,
+            _ => {
+                reduced = RawFrame::from(self.to_frame(&Range::FULL)?);
+                &reduced
+            }
+        };
+        let (width, height) = (frame.width(), frame.height());
         match encoding {
-            Encoding::Png => png::encode(&self.bytes, self.width, self.height, self.format),
+            Encoding::Png => png::encode(frame.bytes(), width, height, frame.format(), frame.bits()),
             Encoding::Jpeg { quality: quality @ 1..=100 } => {
-                let reduced;
-                let (pixels, channels) = match self.format {
-                    PixelFormat::Mono16 => {
-                        reduced = self.view().to_frame()?.into_pixels();
-                        (&reduced, 1)
-                    }
-                    PixelFormat::Mono8 => (&self.bytes, 1),
-                    _ => (&self.bytes, 3),
-                };
-                jpeg::encode(pixels, self.width, self.height, channels, quality)
+                jpeg::encode(frame.bytes(), width, height, frame.channels(), quality)
             }
             Encoding::Jpeg { quality } => Err(Error::invalid(format!("JPEG quality is {quality}, expected 1 to 100"))),
         }
@@ -127,16 +62,11 @@ pub(crate) fn encode_jpeg(pixels: &[u8], width: u32, height: u32, channels: u8, 
     jpeg::encode(pixels, width, height, channels, quality)
 }
 
-impl std::fmt::Debug for RawFrame {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "RawFrame({}×{} {:?})", self.width, self.height, self.format)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::data::decode::decode_bytes;
+    use crate::data::{FrameView, PixelFormat};
 
     fn noise(length: usize) -> Vec<u8> {
         (0..length as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect()

@@ -1,8 +1,11 @@
 //! Frames: [`FrameView`] borrows what a camera or application holds, [`Frame`] owns (H, W, C) bytes, C = 1 or 3.
 //!
-//! A view says where pixel (x, y) lies: `bytes[y·stride + x·bpp ..]`, with `bpp` bytes a pixel; for the planar format
-//! `bytes[(p·height + y)·stride + 4·x ..]` for plane p. Everything is checked against the length of the buffer, with
-//! checked arithmetic, before a pixel is read.
+//! A view says where row y begins: `bytes[y·stride ..]`; plane p of the planar format has its own at `bytes[(p·height + y)·stride ..]`.
+//! How pixels lie in a row is the [`PixelFormat`]'s matter. Everything is checked against the length of the buffer, with checked
+//! arithmetic, before a pixel is read.
+//!
+//! A [`Frame`] has 8 bits a sample, which is what networks see. What has more keeps them in a [`RawFrame`](super::RawFrame) until a
+//! [`Range`](super::Range) says which of its samples become which levels; the functions here take the full one.
 //!
 //! ```
 //! use seed::data::{FrameView, PixelFormat};
@@ -13,68 +16,13 @@
 //! # Ok::<(), seed::Error>(())
 //! ```
 
+use super::demosaic::demosaic;
+use super::pixel_format::PixelFormat;
 use crate::error::{Error, Result};
 use crate::sys::memory::reserve;
 
 /// The longest side of an image that is accepted, in pixels.
 pub const MAX_SIDE: u32 = 32_768;
-
-/// How the bytes of a [`FrameView`] are to be read. The values are those of the C ABI and never renumbered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(i32)]
-pub enum PixelFormat {
-    /// One byte a pixel.
-    Mono8 = 1,
-    /// Two bytes a pixel, native byte order, full range 0..=65535; reduced to 8 bits by `>> 8`.
-    Mono16 = 2,
-    /// Red, green, blue.
-    Rgb8 = 3,
-    /// Blue, green, red.
-    Bgr8 = 4,
-    /// Red, green, blue, alpha; alpha is dropped.
-    Rgba8 = 5,
-    /// Blue, green, red, alpha; alpha is dropped.
-    Bgra8 = 6,
-    /// Three planes, red, green and blue, of native `f32` in [0, 1]. Values outside are clamped ([`FrameView::is_clamped`] tells);
-    /// NaN is refused.
-    PlanarF32 = 7,
-}
-
-impl PixelFormat {
-    const ALL: [PixelFormat; 7] =
-        [Self::Mono8, Self::Mono16, Self::Rgb8, Self::Bgr8, Self::Rgba8, Self::Bgra8, Self::PlanarF32];
-
-    /// The format with the C ABI's number `code`.
-    pub fn from_code(code: i32) -> Result<Self> {
-        Self::ALL.into_iter().find(|format| *format as i32 == code).ok_or_else(|| {
-            Error::invalid(format!("unknown pixel format {code}, expected 1 (mono8) to 7 (planar float)"))
-        })
-    }
-
-    /// Bytes from one pixel of a row to the next.
-    pub fn bytes_per_pixel(self) -> usize {
-        match self {
-            Self::Mono8 => 1,
-            Self::Mono16 => 2,
-            Self::Rgb8 | Self::Bgr8 => 3,
-            Self::Rgba8 | Self::Bgra8 | Self::PlanarF32 => 4,
-        }
-    }
-
-    /// Bytes a pixel takes in a [`RawFrame`](super::RawFrame).
-    pub(crate) fn copied_bytes(self) -> usize {
-        match self {
-            Self::Mono8 => 1,
-            Self::Mono16 => 2,
-            _ => 3,
-        }
-    }
-
-    /// Planes that follow one another in the buffer.
-    fn planes(self) -> usize {
-        if self == Self::PlanarF32 { 3 } else { 1 }
-    }
-}
 
 /// A borrowed image in any [`PixelFormat`].
 #[derive(Debug, Clone, Copy)]
@@ -85,35 +33,46 @@ pub struct FrameView<'a> {
     pub width: u32,
     /// Rows.
     pub height: u32,
-    /// Bytes from one row to the next, at least `width · bytes_per_pixel`.
+    /// Bytes from one row to the next, at least [`PixelFormat::row_bytes`].
     pub stride: usize,
     /// How to read the bytes.
     pub format: PixelFormat,
+    /// Significant bits of a sample, the format's or fewer in the formats of 16: no sample is larger than they allow.
+    pub bits: u8,
 }
 
 impl<'a> FrameView<'a> {
-    /// A view whose every pixel lies inside `bytes`.
+    /// A view whose every pixel lies inside `bytes`, its samples of as many bits as the format has.
     ///
     /// # Errors
     /// `InvalidArgument` where a side is 0 or above [`MAX_SIDE`], the stride is shorter than a row or the buffer is
     /// too short; says what was expected and what was found.
     pub fn new(bytes: &'a [u8], width: u32, height: u32, stride: usize, format: PixelFormat) -> Result<Self> {
-        let view = Self { bytes, width, height, stride, format };
+        let view = Self { bytes, width, height, stride, format, bits: format.bits() };
         view.check()?;
         Ok(view)
     }
 
-    fn check(&self) -> Result<()> {
-        let Self { bytes, width, height, stride, format } = *self;
+    pub(super) fn check(&self) -> Result<()> {
+        let Self { bytes, width, height, stride, format, bits } = *self;
         check_sides(width, height)?;
-        let row = width as usize * format.bytes_per_pixel();
+        let row = self.row_bytes();
         if stride < row {
             return Err(Error::invalid(format!(
-                "frame stride is {stride} bytes, expected at least {row} ({width} pixels of {} bytes, {format:?})",
-                format.bytes_per_pixel()
+                "frame stride is {stride} bytes, expected at least {row} ({width} pixels of {format:?})"
             )));
         }
-        let rows = height as usize * format.planes();
+        let fits = match format {
+            PixelFormat::Mono16 | PixelFormat::Rgb16 => (9..=16).contains(&bits),
+            _ => bits == format.bits(),
+        };
+        if !fits {
+            return Err(Error::invalid(format!(
+                "a frame in {format:?} has {bits} bits a sample, expected {}",
+                format.bits()
+            )));
+        }
+        let rows = height as usize * format.planes() as usize;
         let needed = stride.checked_mul(rows - 1).and_then(|before| before.checked_add(row));
         match needed {
             Some(needed) if needed <= bytes.len() => Ok(()),
@@ -129,31 +88,29 @@ impl<'a> FrameView<'a> {
     /// Whether planar floats lie outside [0, 1] by more than half a level, so that a copy clamps them: an image in 0 to 255 becomes
     /// white. Interpolation that swings a little over is no fault. Frames of bytes never do.
     pub fn is_clamped(&self) -> bool {
-        let outside = |bytes: &[u8]| !(-HALF_LEVEL..=1.0 + HALF_LEVEL).contains(&float_of(bytes));
-        self.format == PixelFormat::PlanarF32 && self.check().is_ok() && self.float_rows().flatten().any(outside)
+        self.format == PixelFormat::PlanarF32 && self.check().is_ok() && self.float_rows().flatten().any(is_outside)
     }
 
     /// The rows of all planes, each as its numbers' bytes; `check` has passed.
-    fn float_rows(&self) -> impl Iterator<Item = std::slice::ChunksExact<'a, u8>> {
+    pub(super) fn float_rows(&self) -> impl Iterator<Item = std::slice::ChunksExact<'a, u8>> {
         let (bytes, stride, row) = (self.bytes, self.stride, self.width as usize * 4);
-        (0..self.height as usize * 3).map(move |y| bytes[y * stride..][..row].chunks_exact(4))
+        let rows = self.height as usize * self.format.planes() as usize;
+        (0..rows).map(move |y| bytes[y * stride..][..row].chunks_exact(4))
     }
 
-    /// A copy as interleaved 8-bit rows without padding: 1 channel for the mono formats, else red, green, blue.
-    ///
-    /// # Errors
-    /// As [`FrameView::new`] (the fields are public, so they are checked again), `InvalidArgument` for a planar float that is NaN, and
-    /// `OutOfMemory`.
-    pub fn to_frame(&self) -> Result<Frame> {
-        self.to_frame_in(Vec::new())
+    /// Bytes of a row; `check_sides` has passed.
+    pub(super) fn row_bytes(&self) -> usize {
+        // At most MAX_SIDE · 6.
+        self.format.row_bytes(self.width) as usize
     }
 
-    /// As [`to_frame`](FrameView::to_frame), in the memory of `buffer`, which grows where it must.
-    ///
-    /// # Errors
-    /// As `to_frame`.
-    pub fn to_frame_in(&self, buffer: Vec<u8>) -> Result<Frame> {
-        self.check()?;
+    /// Row `y`, of `height · planes`; `check` has passed.
+    pub(super) fn row(&self, y: usize) -> &'a [u8] {
+        &self.bytes[y * self.stride..][..self.row_bytes()]
+    }
+
+    /// The pixels of a format of 8 bits, or of planar floats.
+    pub(super) fn bytes_in(&self, buffer: Vec<u8>) -> Result<Vec<u8>> {
         if self.format == PixelFormat::PlanarF32
             && let Some((y, x)) = self
                 .float_rows()
@@ -163,43 +120,53 @@ impl<'a> FrameView<'a> {
             let (plane, y) = (["red", "green", "blue"][y / self.height as usize], y % self.height as usize);
             return Err(Error::invalid(format!("the {plane} of pixel ({x}, {y}) is NaN, expected a number in [0, 1]")));
         }
-        let channels = if matches!(self.format, PixelFormat::Mono8 | PixelFormat::Mono16) { 1 } else { 3 };
         let (width, height) = (self.width as usize, self.height as usize);
         let mut pixels = buffer;
         pixels.clear();
-        reserve(&mut pixels, width * height * channels, "a frame")?;
-        let row_bytes = width * self.format.bytes_per_pixel();
+        reserve(&mut pixels, width * height * usize::from(self.format.channels()), "a frame")?;
+        if let Some(red) = self.format.red() {
+            let row = |y: usize| self.row(y).as_chunks::<1>().0;
+            demosaic((width, height), red, row, |[byte]| byte.into(), |number| [number as u8], &mut pixels)?;
+            return Ok(pixels);
+        }
         // check() proved that rows 0..height·planes lie inside the buffer.
-        let row = |y: usize| &self.bytes[y * self.stride..][..row_bytes];
         for y in 0..height {
             match self.format {
-                PixelFormat::Mono8 | PixelFormat::Rgb8 => pixels.extend_from_slice(row(y)),
-                PixelFormat::Mono16 => pixels
-                    .extend(row(y).chunks_exact(2).map(|pixel| (u16::from_ne_bytes([pixel[0], pixel[1]]) >> 8) as u8)),
                 PixelFormat::Bgr8 => {
-                    pixels.extend(row(y).chunks_exact(3).flat_map(|pixel| [pixel[2], pixel[1], pixel[0]]));
+                    pixels.extend(self.row(y).chunks_exact(3).flat_map(|pixel| [pixel[2], pixel[1], pixel[0]]));
                 }
                 PixelFormat::Rgba8 => {
-                    pixels.extend(row(y).chunks_exact(4).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]));
+                    pixels.extend(self.row(y).chunks_exact(4).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]));
                 }
                 PixelFormat::Bgra8 => {
-                    pixels.extend(row(y).chunks_exact(4).flat_map(|pixel| [pixel[2], pixel[1], pixel[0]]));
+                    pixels.extend(self.row(y).chunks_exact(4).flat_map(|pixel| [pixel[2], pixel[1], pixel[0]]));
                 }
                 PixelFormat::PlanarF32 => {
-                    let [red, green, blue] = [row(y), row(height + y), row(2 * height + y)].map(|r| r.chunks_exact(4));
+                    let planes = [y, height + y, 2 * height + y];
+                    let [red, green, blue] = planes.map(|y| self.row(y).chunks_exact(4));
                     pixels.extend(red.zip(green).zip(blue).flat_map(|((r, g), b)| [r, g, b].map(byte_of_f32)));
                 }
+                _ => pixels.extend_from_slice(self.row(y)),
             }
         }
-        Frame::new(self.width, self.height, channels as u8, pixels)
+        Ok(pixels)
     }
 }
 
 /// What a caller is told of frames that are clamped.
 pub const CLAMPED: &str = "planar floats outside [0, 1] were clamped to it, so such pixels are black or white; divide levels of 0 to 255 by 255";
 
+/// What a caller is told of grey floats that the full range clamps.
+pub const CLAMPED_BY_FULL: &str = "grey floats outside [0, 1] were clamped to it by the range \"full\", so such pixels are black or white; \
+                                   set \"range\" to what the numbers are";
+
 /// Half of a level of 255.
 const HALF_LEVEL: f32 = 0.5 / 255.0;
+
+/// Whether a float lies outside of [0, 1] by more than half a level.
+pub(super) fn is_outside(bytes: &[u8]) -> bool {
+    !(-HALF_LEVEL..=1.0 + HALF_LEVEL).contains(&float_of(bytes))
+}
 
 fn float_of(bytes: &[u8]) -> f32 {
     f32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])

@@ -54,8 +54,8 @@ pub struct Loader {
 /// Which views of which images the batches of a run hold.
 #[derive(Debug, Clone)]
 pub struct Sampling {
-    /// One for each view of an image, up to [`MAX_VIEWS`]; all of them are made of one reading of its frame. They are made by the
-    /// workers or on the device as the first one says.
+    /// One for each view of an image, up to [`MAX_VIEWS`]; all of them are made of one reading of its frame, whose samples become levels as
+    /// the first one says unless the data set does. They are made by the workers or on the device as the first one says.
     pub recipes: Vec<ViewConfig>,
     /// Of the run.
     pub seed: u64,
@@ -184,7 +184,7 @@ impl Loader {
                 let readings = readings.map(|(recipe, params)| Reading::of_view(recipe, width, height, params.crop));
                 readings.min_by_key(|reading| reading.scale).unwrap_or(Reading::WHOLE)
             };
-            let (index, frame) = failed.next_sound(&dataset, (slot.index, pass), len, choose)?;
+            let (index, frame) = failed.next_sound((&dataset, &recipes[0].range), (slot.index, pass), len, choose)?;
             let params = params(frame.width, frame.height);
             Ok((index, frame, params))
         };
@@ -225,7 +225,7 @@ impl Loader {
         let draw = move |Asked { slot, .. }: Asked, views: &mut [Vec<f32>], scratch: &mut Scratch| {
             let choose = |width: u32, height: u32| Reading::of_frame(&config, width, height);
             let view = &mut views[0];
-            let broken = match dataset.load_scaled(slot.index, choose) {
+            let broken = match dataset.load_scaled(slot.index, &config.range, choose) {
                 Ok(frame) => {
                     render_frame_scaled(&frame, &config, view, scratch)?;
                     false
@@ -328,7 +328,7 @@ impl Failed {
     /// The first image that can be used in `pass`, from `start` on and around.
     fn next_sound(
         &self,
-        dataset: &Dataset,
+        (dataset, range): (&Dataset, &super::Range),
         (start, pass): (usize, u64),
         len: usize,
         choose: impl Fn(u32, u32) -> Reading,
@@ -337,7 +337,7 @@ impl Failed {
             if lock(&self.0).get(&index) == Some(&pass) {
                 continue;
             }
-            match dataset.load_scaled(index, &choose) {
+            match dataset.load_scaled(index, range, &choose) {
                 Ok(frame) => return Ok((index, frame)),
                 Err(error) if error.kind() == ErrorKind::OutOfMemory => return Err(error),
                 Err(_) => _ = lock(&self.0).insert(index, pass),

@@ -5,6 +5,8 @@
 //!                  decode, jpeg, scale    augment, geometry, render     loader, batch
 //! ```
 //!
+//! What has more than 8 bits a sample, pushed or in a file, keeps them in a [`RawFrame`] until a [`Range`] makes a [`Frame`] of it.
+//!
 //! A large JPEG's frame may come smaller than it is stored ([`scale`]). Where the device finishes the views, the batch
 //! holds their crops as bytes instead ([`Crops`]).
 //!
@@ -23,19 +25,27 @@ mod colour;
 pub mod dataset;
 pub mod decode;
 mod decoded;
+mod demosaic;
 pub mod encode;
 mod folder;
 pub mod frame;
 pub mod geometry;
 mod jpeg;
 pub mod labels;
+mod levels;
+mod load;
 pub mod loader;
 mod name;
 mod order;
 mod outline;
+mod percentiles;
+pub mod pixel_format;
 mod png;
 mod prefetch;
 pub mod random;
+pub mod range;
+mod ranged;
+pub mod raw;
 pub mod render;
 pub mod scale;
 mod source;
@@ -45,11 +55,14 @@ mod tiff;
 pub use augment::{ViewConfig, ViewDevice, ViewParams};
 pub use batch::{Batch, Crops, Views};
 pub use dataset::{Dataset, Skipped};
+pub use encode::Encoding;
 pub(crate) use encode::encode_jpeg;
-pub use encode::{Encoding, RawFrame};
-pub use frame::{Frame, FrameView, PixelFormat};
+pub use frame::{Frame, FrameView};
 pub use geometry::{Placement, Resize};
 pub use loader::{Loader, Sampling, Slot};
+pub use pixel_format::PixelFormat;
+pub use range::{Range, RangeKind};
+pub use raw::RawFrame;
 pub use render::Scratch;
 pub use scale::ScaledFrame;
 pub(crate) use source::absolute;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::decode::read_file;
 use super::frame::Frame;
+use super::raw::RawFrame;
 use crate::error::{ErrorKind, Result};
 
 /// `path` from the root on, by the process's directory of now; links stay. A path that has no directory to begin at stays as it is,
@@ -42,6 +43,8 @@ pub struct EncodedImage {
 pub(super) enum Source {
     File(PathBuf),
     Memory(Arc<Frame>),
+    /// A pushed frame of more than 8 bits.
+    Deep(Arc<RawFrame>),
     /// Image `key` of a store, `bytes` long when the data set was made.
     Encoded {
         from: Arc<dyn EncodedImages>,
@@ -90,7 +93,7 @@ impl Source {
             Self::File(path) => Ok((path.clone(), read_file(path)?)),
             Self::Encoded { from, key, .. } => Ok((PathBuf::from(name), from.read(*key)?)),
             // Frames in memory are never read.
-            Self::Memory(_) => Ok((PathBuf::from(name), Vec::new())),
+            Self::Memory(_) | Self::Deep(_) => Ok((PathBuf::from(name), Vec::new())),
         }
     }
 }

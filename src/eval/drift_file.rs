@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::PoisonError;
 
 use safetensors::{Dtype, SafeTensors};
+use serde_json::json;
 
 use super::Embeddings;
 use super::drift::{DriftReference, MAX_REFERENCE};
@@ -31,10 +32,15 @@ impl DriftReference {
     /// `Io`.
     pub fn save(&self, path: &Path) -> Result<()> {
         let (rows, dim, length) = (self.len(), self.dim(), self.rows().len() * 4);
-        let input = self.input().map_or_else(String::new, |DriftInput { width, height, channels, resize }| {
+        let input = self.input().map_or_else(String::new, |DriftInput { width, height, channels, resize, range }| {
             let resize = resize.word();
+            let range = match range.is_full() {
+                true => String::new(),
+                // A text whose JSON stands in a JSON text.
+                false => format!(",\"range\":{}", json!(json!(range).to_string())),
+            };
             format!(
-                ",\"width\":\"{width}\",\"height\":\"{height}\",\"channels\":\"{channels}\",\"resize\":\"{resize}\""
+                ",\"width\":\"{width}\",\"height\":\"{height}\",\"channels\":\"{channels}\",\"resize\":\"{resize}\"{range}"
             )
         });
         let mut header = format!(

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use crate::data::augment::MAX_VIEW_SIDE;
-use crate::data::{Resize, ViewConfig};
+use crate::data::{Range, Resize, ViewConfig};
 use crate::error::{Error, Result};
 
 /// How the frames of a reference became the network's input. Embeddings of another kind cannot be compared with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DriftInput {
     /// Pixels in a row of the network's images.
     pub width: u32,
@@ -18,13 +18,15 @@ pub struct DriftInput {
     pub channels: u32,
     /// How a frame becomes an image.
     pub resize: Resize,
+    /// Which samples of a frame become which levels.
+    pub range: Range,
 }
 
 impl DriftInput {
     /// What `view` makes.
     pub fn of(view: &ViewConfig) -> Self {
-        let &ViewConfig { width, height, channels, resize, .. } = view;
-        Self { width, height, channels, resize }
+        let &ViewConfig { width, height, channels, resize, range, .. } = view;
+        Self { width, height, channels, resize, range }
     }
 
     /// Of a file's metadata; None where it says nothing.
@@ -36,12 +38,18 @@ impl DriftInput {
             side.ok_or_else(|| Error::format(path, format!("{key} is {text:?}, expected 1 to {MAX_VIEW_SIDE}")))
         };
         let resize = Resize::parse("resize", word).map_err(|error| Error::format(path, error))?;
-        Ok(Some(Self { width: side("width")?, height: side("height")?, channels: side("channels")?, resize }))
+        let range = match metadata.get("range") {
+            Some(text) => serde_json::from_str(text).map_err(|error| Error::format(path, format!("range: {error}")))?,
+            None => Range::FULL,
+        };
+        let (width, height, channels) = (side("width")?, side("height")?, side("channels")?);
+        Ok(Some(Self { width, height, channels, resize, range }))
     }
 }
 
 impl std::fmt::Display for DriftInput {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}×{}×{} by resize \"{}\"", self.width, self.height, self.channels, self.resize.word())
+        let range = if self.range.is_full() { String::new() } else { format!(", {}", self.range.pairs()) };
+        write!(f, "{}×{}×{} by resize \"{}\"{range}", self.width, self.height, self.channels, self.resize.word())
     }
 }

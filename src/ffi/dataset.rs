@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::border::catch;
+use super::config::seed_config;
 use super::error::seed_error;
 use super::handle::{Guarded, free, handle, warnings, with};
 use super::image::{fill_image, seed_image};
 use super::pointers::{array, check_optional, check_out, fill, fill_text, put, put_new, text};
 use crate::Error;
 use crate::data::Dataset;
-use crate::data::decode::decode_bytes;
+use crate::data::decode::decode_described;
 
 /// Images without labels. Trainers and sessions hold what they use, so it may be freed in any order. All functions may be
 /// called from several threads at once, pushing while a trainer reads included.
@@ -57,7 +58,7 @@ pub unsafe extern "C" fn seed_dataset_new(out: *mut *mut seed_dataset) -> *mut s
     catch(|| unsafe { put_new(out, || Ok(Arc::new(Dataset::in_memory()))) })
 }
 
-/// Copies an image into the data set under `name` (UTF-8; NULL: its number). `*index` (may be NULL) receives its number.
+/// Copies an image into the data set, with all bits of its samples, under `name` (UTF-8; NULL: its number). `*index` (may be NULL) receives its number.
 /// Works on every data set, one of a folder too.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_dataset_push(
@@ -106,7 +107,7 @@ pub unsafe extern "C" fn seed_dataset_push_encoded(
             } else {
                 text("name", name)?
             };
-            dataset.push_frame(name, decode_bytes(name, bytes)?)
+            dataset.push_raw(name, decode_described(name, bytes)?.frame)
         })?;
         if !index.is_null() {
             put(index, number);
@@ -130,6 +131,44 @@ pub unsafe extern "C" fn seed_dataset_pixels(
     catch(|| unsafe {
         let frame = with(dataset, |dataset| dataset.load(index))?;
         fill_image(&frame, image, buffer, capacity, length)
+    })
+}
+
+/// Says which samples of the data set's images become which of the 256 levels that networks see: by "range", "range.low", "range.high",
+/// "range.low_percentile", "range.high_percentile" and "range.gamma" of `config`, whose meaning docs/c.md and docs/settings.md tell. It holds
+/// for all images, those that are pushed later included, and for whoever asks: trainers, banks, seed_session_embed_dataset,
+/// seed_dataset_pixels. A student, classifier or detector that learns from the data set keeps the range and sees frames by it.
+/// "dataset" reads every image now, measures the percentiles over all of them and is "fixed" from then on; seed_dataset_range tells low
+/// and high. Without this call images are seen by the range of whoever asks: a session's, or the configuration's.
+///
+/// Set it before trainers and banks are made: it is part of what the data set is. Frames that were decoded before are forgotten.
+///
+/// Errors: SEED_ERROR_CONFIG where low is not below high; of "dataset" SEED_ERROR_INVALID_ARGUMENT where there is no image, images have
+/// different bits or there is one sample only between the percentiles, and SEED_ERROR_IO or SEED_ERROR_FORMAT where no image can be read.
+/// The data set is as it was then.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_dataset_set_range(
+    dataset: *const seed_dataset,
+    config: *const seed_config,
+) -> *mut seed_error {
+    catch(|| {
+        let range = with(config, |config| Ok(config.view.range))?;
+        with(dataset, |dataset| dataset.set_range(range).map(|_| ()))
+    })
+}
+
+/// The range that was set, as pairs that seed_config_parse takes, "range=fixed range.low=96 range.high=3871 range.gamma=1" say, by the rule of
+/// seed_config_get_string; empty where none was set.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_dataset_range(
+    dataset: *const seed_dataset,
+    buffer: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        let range = with(dataset, |dataset| Ok(dataset.range()))?;
+        fill_text(&range.map_or_else(String::new, |range| range.pairs()), buffer, capacity, length)
     })
 }
 

@@ -27,6 +27,42 @@ pub const SEED_PIXEL_BGRA8: i32 = 6;
 /// Three planes of float, red, green, blue, each height·row_stride bytes, values 0 to 1. Values outside are clamped, of which the
 /// …_warnings of the object that took the image tell; NaN is SEED_ERROR_INVALID_ARGUMENT.
 pub const SEED_PIXEL_PLANAR_F32: i32 = 7;
+/// Two bytes of grey a pixel in the machine's byte order, 0 to 1023 in the low bits. A larger value is SEED_ERROR_INVALID_ARGUMENT here and
+/// in all formats of 10, 12 and 14 bits: samples in the upper bits are SEED_PIXEL_MONO16.
+pub const SEED_PIXEL_MONO10: i32 = 8;
+/// Two bytes of grey a pixel in the machine's byte order, 0 to 4095 in the low bits.
+pub const SEED_PIXEL_MONO12: i32 = 9;
+/// Two bytes of grey a pixel in the machine's byte order, 0 to 16383 in the low bits.
+pub const SEED_PIXEL_MONO14: i32 = 10;
+/// Four pixels of grey in five bytes, the lowest bit first: Mono10p of GenICam's PFNC. Each row begins with a byte of its own and has
+/// (width·10 + 7)/8 bytes, rounded down.
+pub const SEED_PIXEL_MONO10P: i32 = 11;
+/// Two pixels of grey in three bytes, the lowest bit first: Mono12p of GenICam's PFNC. A row has (width·12 + 7)/8 bytes.
+pub const SEED_PIXEL_MONO12P: i32 = 12;
+/// Two pixels of grey in three bytes: Mono12Packed of GigE Vision, the upper 8 bits of each in the first and the third byte, the lower 4 of
+/// both in the second, the first pixel's in its lower half. A row has (width·12 + 7)/8 bytes.
+pub const SEED_PIXEL_MONO12PACKED: i32 = 13;
+/// A mosaic of one byte a pixel whose first row is red, green, red, …, the second green, blue, …; made to colours by bilinear
+/// interpolation, the frame mirrored at its outermost pixels. At least 2 × 2 pixels.
+pub const SEED_PIXEL_BAYER_RG8: i32 = 14;
+/// The same whose first row is green, red, …
+pub const SEED_PIXEL_BAYER_GR8: i32 = 15;
+/// The same whose first row is green, blue, …
+pub const SEED_PIXEL_BAYER_GB8: i32 = 16;
+/// The same whose first row is blue, green, …
+pub const SEED_PIXEL_BAYER_BG8: i32 = 17;
+/// SEED_PIXEL_BAYER_RG8 of two bytes a pixel as in SEED_PIXEL_MONO12.
+pub const SEED_PIXEL_BAYER_RG12: i32 = 18;
+/// SEED_PIXEL_BAYER_GR8 of two bytes a pixel as in SEED_PIXEL_MONO12.
+pub const SEED_PIXEL_BAYER_GR12: i32 = 19;
+/// SEED_PIXEL_BAYER_GB8 of two bytes a pixel as in SEED_PIXEL_MONO12.
+pub const SEED_PIXEL_BAYER_GB12: i32 = 20;
+/// SEED_PIXEL_BAYER_BG8 of two bytes a pixel as in SEED_PIXEL_MONO12.
+pub const SEED_PIXEL_BAYER_BG12: i32 = 21;
+/// Red, green, blue of two bytes each in the machine's byte order, full range 0 to 65535.
+pub const SEED_PIXEL_RGB16: i32 = 22;
+/// One float of grey a pixel, any finite number; NaN and infinity are SEED_ERROR_INVALID_ARGUMENT. The full range is 0 to 1.
+pub const SEED_PIXEL_MONO_F32: i32 = 23;
 
 /// The pixels are in main memory.
 pub const SEED_DEVICE_CPU: i32 = 0;
@@ -71,18 +107,10 @@ impl seed_image {
                 format!("seed_image.device is {}, only SEED_DEVICE_CPU (0) is supported in this version", self.device),
             ));
         }
-        let (format, pixel_bytes, planes) = match self.format {
-            SEED_PIXEL_MONO8 => (PixelFormat::Mono8, 1, 1),
-            SEED_PIXEL_MONO16 => (PixelFormat::Mono16, 2, 1),
-            SEED_PIXEL_RGB8 => (PixelFormat::Rgb8, 3, 1),
-            SEED_PIXEL_BGR8 => (PixelFormat::Bgr8, 3, 1),
-            SEED_PIXEL_RGBA8 => (PixelFormat::Rgba8, 4, 1),
-            SEED_PIXEL_BGRA8 => (PixelFormat::Bgra8, 4, 1),
-            SEED_PIXEL_PLANAR_F32 => (PixelFormat::PlanarF32, 4, 3),
-            other => {
-                return Err(Error::invalid(format!("seed_image.format is {other}, expected SEED_PIXEL_* (1 to 7)")));
-            }
-        };
+        let format = PixelFormat::from_code(self.format).map_err(|_| {
+            let last = PixelFormat::ALL.len();
+            Error::invalid(format!("seed_image.format is {}, expected SEED_PIXEL_* (1 to {last})", self.format))
+        })?;
         if self.width == 0 || self.height == 0 {
             return Err(Error::invalid(format!(
                 "the image is {} × {} pixels, expected at least 1 × 1",
@@ -90,8 +118,8 @@ impl seed_image {
             )));
         }
         // The last row need not be padded to the stride, so only its pixels are claimed.
-        let rows = u64::from(self.height) * planes - 1;
-        let last = u64::from(self.width) * pixel_bytes;
+        let rows = u64::from(self.height) * u64::from(format.planes()) - 1;
+        let last = format.row_bytes(self.width);
         let bytes = rows
             .checked_mul(self.row_stride as u64)
             .and_then(|bytes| bytes.checked_add(last))
@@ -128,7 +156,8 @@ pub unsafe extern "C" fn seed_image_decode(
     })
 }
 
-/// Encodes an image as a PNG file, every bit kept (16 bits of SEED_PIXEL_MONO16 too; alpha is dropped, float becomes 8 bits): the
+/// Encodes an image as a PNG file, every bit kept (alpha is dropped, a float becomes 8 bits by the range 0 to 1, a mosaic colours). Samples
+/// of 10 to 14 bits lie in the upper bits of 16, and an sBIT chunk says how many they are; libseed reads them back as they were. The
 /// file's bytes into `buffer` by the rule of seed_neighbours. Each call encodes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_image_encode(

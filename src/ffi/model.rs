@@ -241,6 +241,23 @@ pub unsafe extern "C" fn seed_model_architecture(
     })
 }
 
+/// Which samples of a frame become which of 256 levels before the network sees them, as pairs that seed_config_parse takes, by the rule of
+/// seed_config_get_string: "range=full range.gamma=1", or "range=fixed range.low=96 range.high=3871 range.gamma=1". A student's,
+/// classifier's or detector's is the one of the data set that it learned from; whoever runs an exported file applies it before the
+/// frame is resized.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_model_range(
+    model: *const seed_model,
+    buffer: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        let range = with(model, |model| Ok(model.range.pairs()))?;
+        fill_text(&range, buffer, capacity, length)
+    })
+}
+
 /// Where the network comes from, a JSON object, by the rule of seed_config_get_string: "library", "distillation" (teacher, images,
 /// steps, loss, settings) and what the application set by seed_student_set_provenance. "{}" where nothing is known.
 #[unsafe(no_mangle)]

@@ -50,7 +50,8 @@ fn make(config: &Config, build: impl FnOnce(SessionOptions) -> Result<Session>) 
 }
 
 /// Opens a student file. Input size, resize, mean and std are the file's; "device", "precision", "output" and "workers" come from
-/// `config`. "precision" "auto" is bfloat16 where the device computes in it and vectors keep a cosine of .999 to float32 on
+/// `config`. So does the range where one of its keys ("range", "range.low", …) was set; else, and with
+/// "dataset", it is the file's. "precision" "auto" is bfloat16 where the device computes in it and vectors keep a cosine of .999 to float32 on
 /// calibration images; seed_session_embed says what that does to equal images. Opening tries out the fastest way to compute, some tens of forward passes. The caller frees the
 /// session.
 #[unsafe(no_mangle)]
@@ -67,7 +68,7 @@ pub unsafe extern "C" fn seed_session_open(
 }
 
 /// Makes a session of a student's weights as they are now; the student may go on learning. Input size, resize, mean and std are
-/// the student's.
+/// the student's, and so is the range unless `config` sets one.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_session_from_student(
     student: *const seed_student,
@@ -87,7 +88,7 @@ pub unsafe extern "C" fn seed_session_from_student(
     })
 }
 
-/// Makes a session of a teacher. Image size, "resize", mean and std come from `config`.
+/// Makes a session of a teacher. Image size, "resize", range, mean and std come from `config`.
 ///
 /// Errors: SEED_ERROR_UNSUPPORTED for a stored teacher.
 #[unsafe(no_mangle)]
@@ -208,7 +209,7 @@ pub struct DLManagedTensorVersioned {
 }
 
 /// Vectors of a batch of images in a DLPack tensor, which may be on a GPU: bytes (B, H, W, C) with C 1 or 3 (red, green, blue)
-/// of any size, which are resized and normalised as other images are; or float32, float16 or bfloat16 (B, 3, height,
+/// of any size, which are levels already (no range is applied), and are resized and normalised as other images are; or float32, float16 or bfloat16 (B, 3, height,
 /// width) of the session's size, normalised already. `*out` receives a tensor (B, D) of float32 on the session's device,
 /// complete when the call returns; release it by its deleter.
 ///

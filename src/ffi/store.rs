@@ -22,7 +22,7 @@ pub const SEED_STORE_KEEP_RESERVOIR: i32 = 2;
 /// Frames that are far from their nearest stored neighbour by the cosine of their embeddings stay.
 pub const SEED_STORE_KEEP_NOVEL: i32 = 3;
 
-/// Lossless PNG, 16 bits of grey included.
+/// Lossless PNG of 8 to 16 bits a sample; an sBIT chunk says how many of 16 are real.
 pub const SEED_STORE_PNG: i32 = 1;
 /// JPEG of 8 bits.
 pub const SEED_STORE_JPEG: i32 = 2;
@@ -212,7 +212,8 @@ pub unsafe extern "C" fn seed_store_set_session(
 /// no room, or the reservoir passes it over; seed_store_stats_now counts both.
 ///
 /// Errors: SEED_ERROR_INVALID_ARGUMENT for an image that is not sound or larger than queue_bytes, and where novel frames are kept and
-/// there is neither an embedding nor a session; SEED_ERROR_MISMATCH for an embedding of another width.
+/// there is neither an embedding nor a session; SEED_ERROR_MISMATCH for an embedding of another width; SEED_ERROR_UNSUPPORTED for
+/// SEED_PIXEL_MONO_F32.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_store_push(
     store: *const seed_store,

@@ -75,7 +75,7 @@ pub struct seed_store_record {
     pub height: u32,
     /// 1 or 3.
     pub channels: u32,
-    /// 8 or 16 bits a sample, as it is stored.
+    /// 8 to 16 bits a sample, as it is stored.
     pub bits: u32,
     /// CRC-32 of the encoded image.
     pub crc32: u32,

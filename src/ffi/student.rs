@@ -2,7 +2,7 @@
 
 use std::ffi::c_char;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::json;
 
@@ -12,7 +12,7 @@ use super::error::seed_error;
 use super::handle::{Guarded, free, handle, warnings, with, with_mut};
 use super::pointers::{check_out, fill_text, put, put_new, text};
 use crate::config::Config;
-use crate::data::ViewConfig;
+use crate::data::{Range, ViewConfig};
 use crate::model::provenance::{Provenance, SharedProvenance};
 use crate::model::student_file::{StudentHeader, load_student, save_student};
 use crate::model::{Architecture, Head, Mode, Network, start_from};
@@ -24,6 +24,8 @@ use crate::{Error, Result, device};
 pub struct StudentInner {
     pub(super) network: SharedNetwork,
     header: StudentHeader,
+    /// Of the frames that the last run was made for; the header's own is that of the beginning only.
+    range: Mutex<Range>,
     /// Runs write to it, so the header's own is that of the beginning only.
     pub(super) provenance: SharedProvenance,
     /// What the last seed_student_load_weights did, as JSON; empty before.
@@ -34,19 +36,21 @@ pub struct StudentInner {
 impl StudentInner {
     fn new(network: Network, header: StudentHeader) -> Self {
         let provenance = Arc::new(Provenance::of_value(header.provenance.clone()));
-        let network = Arc::new(Mutex::new(network));
-        Self { network, header, provenance, initial: String::new(), warnings: Warnings::default() }
+        let (network, range) = (Arc::new(Mutex::new(network)), Mutex::new(header.range));
+        Self { network, header, range, provenance, initial: String::new(), warnings: Warnings::default() }
     }
 
     /// A student that a run has made, whose images are made as `view` says.
     pub(super) fn shared(network: SharedNetwork, provenance: SharedProvenance, view: &ViewConfig) -> Result<Self> {
         let header = StudentHeader::new(&*lock(&network)?, view);
-        Ok(Self { network, header, provenance, initial: String::new(), warnings: Warnings::default() })
+        let range = Mutex::new(header.range);
+        Ok(Self { network, header, range, provenance, initial: String::new(), warnings: Warnings::default() })
     }
 
     /// The header as it is now; a run may have given `network` its head.
     pub(super) fn header_of(&self, network: &Network) -> StudentHeader {
-        StudentHeader { head: network.head(), provenance: self.provenance.to_value(), ..self.header.clone() }
+        let (head, provenance) = (network.head(), self.provenance.to_value());
+        StudentHeader { head, provenance, range: self.range(), ..self.header.clone() }
     }
 
     /// As [`header_of`](StudentInner::header_of), for a caller that holds no lock.
@@ -56,7 +60,16 @@ impl StudentInner {
 
     /// How images are made.
     pub(super) fn view(&self) -> ViewConfig {
-        self.header.view()
+        ViewConfig { range: self.range(), ..self.header.view() }
+    }
+
+    fn range(&self) -> Range {
+        *self.range.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on the student is one for frames that are seen by this range.
+    pub(super) fn learns_by(&self, range: Range) {
+        *self.range.lock().unwrap_or_else(PoisonError::into_inner) = range;
     }
 }
 

@@ -16,6 +16,7 @@ use super::pointers::{check_optional, check_out, fill_text, put, put_new, text};
 use super::queue::seed_queue;
 use super::student::seed_student;
 use super::teacher::seed_teacher;
+use crate::data::FrameView;
 use crate::data::frame::CLAMPED;
 use crate::distill::Targets;
 use crate::train::probe::Looks;
@@ -130,7 +131,7 @@ pub unsafe extern "C" fn seed_trainer_new(
     // SAFETY: passed on from the C caller, as in every function of this file.
     catch(|| unsafe {
         let config = with(config, |config| Ok(config.clone()))?;
-        let (student, provenance) =
+        let (network, provenance) =
             with(student, |student| Ok((Arc::clone(&student.network), Arc::clone(&student.provenance))))?;
         let teacher = if teacher.is_null() { None } else { Some(with(teacher, |teacher| Ok(teacher.clone()))?) };
         let queue = if queue.is_null() { None } else { Some(with(queue, |queue| Ok(Arc::clone(queue)))?) };
@@ -140,7 +141,11 @@ pub unsafe extern "C" fn seed_trainer_new(
                 Some(teacher) => teacher.targets(dataset.as_deref())?,
                 None => Targets::Own { dim: 0 },
             };
-            Ok(Distillation::new(config, student, targets, queue, dataset)?.recorded_in(provenance))
+            let run = Distillation::new(config, network, targets, queue, dataset)?.recorded_in(provenance);
+            with(student, |student| {
+                student.learns_by(run.range());
+                Ok(run)
+            })
         })
     })
 }
@@ -188,8 +193,10 @@ pub unsafe extern "C" fn seed_trainer_step(
     catch(|| unsafe {
         check_optional("loss", loss)?;
         let views = views(images, count)?;
-        let frames = views.iter().map(|view| view.to_frame()).collect::<crate::Result<Vec<_>>>()?;
         let value = with_mut(trainer, |trainer| {
+            let range = trainer.range();
+            let frame = |view: &FrameView<'_>| view.to_frame_by(&range, Vec::new(), &mut Vec::new());
+            let frames = views.iter().map(frame).collect::<crate::Result<Vec<_>>>()?;
             if views.iter().any(|view| view.is_clamped()) {
                 trainer.warnings().add(CLAMPED);
             }

@@ -23,8 +23,8 @@ use serde::{Deserialize, Serialize};
 use latency::Side;
 pub use trial::{Finding, Trial};
 
+use crate::data::Dataset;
 use crate::data::random::permutation;
-use crate::data::{Dataset, FrameView, PixelFormat};
 use crate::error::{Error, ErrorKind, Result};
 use crate::eval::bootstrap::{Interval, mean_interval, strata_interval};
 use crate::eval::fidelity::FidelityRows;
@@ -238,7 +238,7 @@ fn time_both(
     config: &GateConfig,
     go_on: &mut dyn FnMut() -> bool,
 ) -> Result<(Criterion, bool)> {
-    let sound = (0..frames.len()).filter_map(|i| frames.load(i).ok());
+    let sound = (0..frames.len()).filter_map(|i| frames.load_raw(i).ok());
     let shown: Vec<_> = sound.take(config.latency_frames).collect();
     if shown.is_empty() {
         let difference = Interval { value: 0.0, low: 0.0, high: 0.0 };
@@ -250,9 +250,7 @@ fn time_both(
             return Err(Error::new(ErrorKind::Cancelled, "the comparison was ended"));
         }
         let (frame, session) = (&shown[number % shown.len()], if side == Side::Old { old } else { new });
-        let (width, height, channels) = (frame.width(), frame.height(), usize::from(frame.channels()));
-        let format = if channels == 1 { PixelFormat::Mono8 } else { PixelFormat::Rgb8 };
-        let view = FrameView::new(frame.pixels(), width, height, width as usize * channels, format)?;
+        let view = frame.view();
         let began = Instant::now();
         session.embed_into(&[view], &mut rows)?;
         Ok(began.elapsed().as_secs_f64() * 1e3)

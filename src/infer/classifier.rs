@@ -127,7 +127,7 @@ impl Classifier {
         header.check(classes)?;
         let session = Session::new(&network, view, SessionOptions { output: Output::Logits, ..options })?;
         network.to_device(Device::Cpu)?;
-        let student = StudentHeader::new(&network, view);
+        let student = StudentHeader::new(&network, session.view());
         header.warnings().into_iter().for_each(|warning| session.warnings.add(warning));
         Ok(Self { session, network: Mutex::new(network), student, header })
     }

@@ -63,7 +63,7 @@ impl Session {
         let mut views = vec![0f32; frames.len() * length];
         for (number, (frame, view)) in frames.iter().zip(views.chunks_exact_mut(length)).enumerate() {
             self.note_frame(frame);
-            let frame = frame.to_frame().map_err(|error| error.context(format!("frame {number}")))?;
+            let frame = self.levels_of(frame).map_err(|error| error.context(format!("frame {number}")))?;
             render_frame(&frame, &self.view, view, &mut scratch)?;
         }
         self.sound_maps(&images_of(&views, &self.view)?, &stages, &|row| format!("frame {row}"))

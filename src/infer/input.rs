@@ -38,7 +38,7 @@ impl Session {
         let mut scratch = Scratch::new();
         for (number, view) in levels.chunks_exact_mut(length).enumerate() {
             let drawn =
-                frame(number).and_then(|frame| frame_levels(&frame.to_frame()?, self.view(), view, &mut scratch));
+                frame(number).and_then(|frame| frame_levels(&self.levels_of(&frame)?, self.view(), view, &mut scratch));
             drawn.map_err(|error| error.context(format!("frame {number}")))?;
         }
         out.copy_from_slice(&levels);

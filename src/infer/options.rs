@@ -3,6 +3,7 @@
 use tch::{Device, Kind};
 
 use crate::config::{Config, OutputName, Precision, Rate};
+use crate::data::Range;
 use crate::device;
 use crate::error::Result;
 
@@ -38,26 +39,29 @@ pub struct SessionOptions {
     pub output: Output,
     /// What calls over whole data sets leave to others.
     pub rate: Rate,
+    /// Which samples of a frame become which levels; None: as the network's file says.
+    pub range: Option<Range>,
 }
 
 impl SessionOptions {
-    /// Device, precision and rate as `config` has them.
+    /// Device, precision, rate and, where it was set, range as `config` has them.
     ///
     /// # Errors
-    /// `InvalidArgument` or `Device` for a device that is not there.
+    /// `InvalidArgument` or `Device` for a device that is not there, `Config` for a range that is not sound.
     pub fn of(config: &Config, output: Output) -> Result<Self> {
         let device = device::parse(&config.device)?;
         let precision = match config.precision {
             Precision::Auto => None,
             chosen => Some(device::precision(chosen, device)),
         };
-        Ok(Self { device, precision, output, rate: config.into() })
+        Ok(Self { device, precision, output, rate: config.into(), range: config.chosen_range()? })
     }
 }
 
 impl Default for SessionOptions {
     /// Embeddings in float32 on the CPU.
     fn default() -> Self {
-        Self { device: Device::Cpu, precision: Some(Kind::Float), output: Output::Embedding, rate: Rate::default() }
+        let (precision, rate) = (Some(Kind::Float), Rate::default());
+        Self { device: Device::Cpu, precision, output: Output::Embedding, rate, range: None }
     }
 }

@@ -5,14 +5,18 @@ use std::sync::Arc;
 
 use super::Session;
 use super::session::reserve;
-use crate::data::frame::CLAMPED;
-use crate::data::{Dataset, FrameView, Loader, Resize};
+use crate::data::frame::{CLAMPED, CLAMPED_BY_FULL};
+use crate::data::{Dataset, Frame, FrameView, Loader, Resize};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Share of a frame below which it counts as cut.
 const SEEN: f64 = 0.95;
 /// What a caller is told of frames that are cut.
 const CUT: &str = "more than 5 % of a frame lies outside of what the session sees (resize is \"centre\"): what is near a border changes nothing";
+
+/// What a caller is told where a data set has another range than the session.
+const OTHER_RANGE: &str = "the data set has a range of its own, which is another than the session's: its frames are seen by its own, frames \
+                           that are given to the session itself by the session's";
 
 /// What a session gives of a data set.
 pub struct DatasetRows {
@@ -23,10 +27,28 @@ pub struct DatasetRows {
 }
 
 impl Session {
+    /// Keeps a warning where a data set's own range is another than the session's.
+    fn note_range(&self, dataset: &Dataset) {
+        if dataset.range().is_some_and(|range| range != self.view.range) {
+            self.warnings.add(OTHER_RANGE);
+        }
+    }
+
+    /// The frame of 8 bits that the session sees.
+    ///
+    /// # Errors
+    /// Those of [`FrameView::to_frame_by`].
+    pub(crate) fn levels_of(&self, frame: &FrameView<'_>) -> Result<Frame> {
+        frame.to_frame_by(&self.view.range, Vec::new(), &mut Vec::new())
+    }
+
     /// Keeps a warning of what is done to a frame that its owner may not expect.
     pub(super) fn note_frame(&self, frame: &FrameView<'_>) {
         if frame.is_clamped() {
             self.warnings.add(CLAMPED);
+        }
+        if frame.is_clamped_by(&self.view.range) {
+            self.warnings.add(CLAMPED_BY_FULL);
         }
         let [_, _, width, height] =
             self.view.resize.placement((frame.width, frame.height), (self.view.width, self.view.height)).source;
@@ -69,6 +91,7 @@ impl Session {
         // What level 0 of each channel is normalised to.
         let (mean, std) = self.view.normal();
         let black: Vec<f32> = mean.iter().zip(&std).map(|(mean, std)| -(*mean as f32) / *std as f32).collect();
+        self.note_range(dataset);
         if self.view.resize == Resize::Centre {
             // Of every frame.
             self.warnings.add(CUT);

@@ -48,8 +48,8 @@ use crate::warnings::Warnings;
 const DRAWN_BY_ONE: usize = 4;
 
 thread_local! {
-    /// What drawing a view needs, kept from call to call.
-    static SCRATCH: RefCell<(Scratch, Vec<u8>)> = RefCell::default();
+    /// What drawing a view needs, kept from call to call: beside the scratch, memory for levels and for samples of more than 8 bits.
+    static SCRATCH: RefCell<(Scratch, Vec<u8>, Vec<u8>)> = RefCell::default();
 }
 
 /// An immutable network ready for frames.
@@ -65,7 +65,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session of a copy of `network` as it is now. Of `view`, the size, geometry, mean and deviation are used; the network
+    /// A session of a copy of `network` as it is now. Of `view`, the size, geometry, range, mean and deviation are used; the network
     /// says whether views are grey. Tries out which way
     /// of computing is the fastest, which takes some tens of forward passes.
     ///
@@ -82,7 +82,8 @@ impl Session {
             moved = copy;
             &moved
         };
-        let view = &ViewConfig { channels: if network.channels() == 1 { 1 } else { 3 }, ..view.clone() };
+        let channels = if network.channels() == 1 { 1 } else { 3 };
+        let view = &ViewConfig { channels, range: options.range.unwrap_or(view.range), ..view.clone() };
         let (height, width) = check(view, options.output, network.head())?;
         let build = |kind, piece| Fused::new(network, kind, piece, height, width);
         let plan = Plan::choose(build, options.precision, options.output, (height, width))?;
@@ -100,7 +101,7 @@ impl Session {
     /// # Errors
     /// As [`Session::new`]; `Unsupported` for the features of a teacher that is no network of ours.
     pub fn of_teacher(teacher: &Teacher, view: &ViewConfig, options: SessionOptions) -> Result<Self> {
-        let view = &ViewConfig { channels: 3, ..view.clone() };
+        let view = &ViewConfig { channels: 3, range: options.range.unwrap_or(view.range), ..view.clone() };
         if let Some(embedder) = teacher.embedder() {
             if options.output != Output::Embedding {
                 let reason =
@@ -108,6 +109,7 @@ impl Session {
                 return Err(Error::new(ErrorKind::Unsupported, reason));
             }
             let description = Description::of_teacher(teacher, view)?;
+            view.range.check_measured()?;
             return Ok(Self::of(Plan::Embedder(Arc::clone(embedder)), view, options, embedder.dim(), description));
         }
         let (height, width) = check(view, options.output, teacher.head()?)?;
@@ -290,8 +292,8 @@ impl Session {
         let draw_one = |number: usize, view: &mut [f32]| -> Result<()> {
             let drawn = frame(first + number).and_then(|frame| {
                 self.note_frame(&frame);
-                SCRATCH.with_borrow_mut(|(scratch, pixels)| {
-                    let frame = frame.to_frame_in(std::mem::take(pixels))?;
+                SCRATCH.with_borrow_mut(|(scratch, pixels, samples)| {
+                    let frame = frame.to_frame_by(&self.view.range, std::mem::take(pixels), samples)?;
                     let result = render_frame(&frame, &self.view, view, scratch);
                     *pixels = frame.into_pixels();
                     result
@@ -360,6 +362,7 @@ impl std::fmt::Debug for Session {
 /// Height and width of the images, where a session of such a network can be.
 fn check(view: &ViewConfig, output: Output, head: Head) -> Result<(i64, i64)> {
     view.check()?;
+    view.range.check_measured()?;
     if output == Output::Embedding && matches!(head, Head::Classifier { .. }) {
         return Err(Error::invalid("a network with a classifier has no embedding; ask for its features"));
     }

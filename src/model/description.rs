@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::cost::count;
 use super::{Architecture, Head, Mode, Network, Teacher};
-use crate::data::{Resize, ViewConfig};
+use crate::data::{Range, Resize, ViewConfig};
 use crate::error::{ErrorKind, Result};
 
 /// The figures of a network for images of one size.
@@ -41,6 +41,8 @@ pub struct Description {
     pub channels: u32,
     /// How a frame becomes an image.
     pub resize: Resize,
+    /// Which samples of a frame become which levels.
+    pub range: Range,
     /// Subtracted from red, green and blue in [0, 1].
     pub mean: [f64; 3],
     /// Divides red, green and blue afterwards.
@@ -77,6 +79,7 @@ impl Description {
             height: view.height,
             channels: view.channels,
             resize: view.resize,
+            range: view.range,
             mean: view.mean,
             std: view.std,
             provenance,
@@ -105,6 +108,7 @@ impl Description {
             height: view.height,
             channels: 3,
             resize: view.resize,
+            range: view.range,
             mean: view.mean,
             std: view.std,
             provenance: json!({}),

@@ -8,6 +8,7 @@
 //! | `width`, `height` | size of the views in pixels |
 //! | `channels` | `1` for grey views; absent: 3 |
 //! | `resize` | `whole` or `letterbox`: how a frame becomes a view; absent: the centre crop (`Resize::Centre`) |
+//! | `range` | JSON: `{"kind":"fixed","low":120.0,"high":3900.0,"gamma":1.0}` or `{"kind":"frame","low_percentile":…,"high_percentile":…,"gamma":1.0}`: which samples become which levels; absent: the full range |
 //! | `mean`, `std` | JSON: three numbers each, red, green, blue in [0, 1] |
 //! | `provenance` | JSON object: where it comes from (library version, teacher, settings, scores) |
 //!
@@ -250,6 +251,14 @@ mod tests {
             ("channels", Some("2"), ErrorKind::Format, "channels is \"2\", expected 3 or 1"),
             ("channels", Some("1"), ErrorKind::Mismatch, "features.0.0.weight (expected [16, 1, 3, 3]"),
             ("resize", Some("stretch"), ErrorKind::Format, "resize is \"stretch\", expected one of whole, letterbox"),
+            ("range", Some("{\"kind\":\"fixed\",\"low\":5,\"high\":5,\"gamma\":1}"), ErrorKind::Format, "low < high"),
+            ("range", Some("{\"kind\":\"half\",\"gamma\":1}"), ErrorKind::Format, "range is"),
+            (
+                "range",
+                Some("{\"kind\":\"dataset\",\"low_percentile\":1,\"high_percentile\":99,\"gamma\":1}"),
+                ErrorKind::Format,
+                "is to be measured first",
+            ),
             ("height", Some("4294967296"), ErrorKind::Format, "height is"),
             ("width", Some(&long), ErrorKind::Format, "width is"),
             ("mean", Some("[0.1,0.2]"), ErrorKind::Format, "mean is"),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::provenance::provenance_text;
 use super::{Architecture, Head, Mode, Network};
-use crate::data::{Resize, ViewConfig};
+use crate::data::{Range, Resize, ViewConfig};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What `format` must say.
@@ -35,6 +35,8 @@ pub struct StudentHeader {
     pub channels: u32,
     /// How a frame becomes a view.
     pub resize: Resize,
+    /// Which samples of a frame become which levels; never one that is to be measured.
+    pub range: Range,
     /// Subtracted from red, green and blue in [0, 1].
     pub mean: [f64; 3],
     /// Divides red, green and blue afterwards.
@@ -53,6 +55,7 @@ impl StudentHeader {
             height: view.height,
             channels: if network.channels() == 1 { 1 } else { 3 },
             resize: view.resize,
+            range: view.range,
             mean: view.mean,
             std: view.std,
             provenance: json!({ "library": concat!("libseed ", env!("CARGO_PKG_VERSION")) }),
@@ -77,10 +80,22 @@ impl StudentHeader {
             ("std", json_text(&self.std)?),
             ("provenance", provenance_text(&self.provenance)?),
         ];
-        // Not written for three, which is what earlier versions of this library read; so the centre crop, which they made.
+        self.range.check_measured()?;
+        // Not written for three, which is what earlier versions of this library read; so the centre crop, which they made, and the full
+        // range.
         let channels = (self.channels == 1).then(|| ("channels", "1".to_owned()));
         let resize = (!self.resize.is_unsaid()).then(|| ("resize", self.resize.word().to_owned()));
-        Ok(texts.into_iter().chain(channels).chain(resize).map(|(key, text)| (key.to_owned(), text)).collect())
+        let range = match self.range.is_full() {
+            true => None,
+            false => Some(("range", json_text(&self.range)?)),
+        };
+        Ok(texts
+            .into_iter()
+            .chain(channels)
+            .chain(resize)
+            .chain(range)
+            .map(|(key, text)| (key.to_owned(), text))
+            .collect())
     }
 
     /// Refuses a size that the network cannot take, saying what would fit: a Vision Transformer sees whole patches.
@@ -88,10 +103,10 @@ impl StudentHeader {
         self.architecture.check_size(1, i64::from(self.height), i64::from(self.width), Mode::Eval)
     }
 
-    /// Size, geometry and normalisation as a view configuration; the augmentations are the default ones.
+    /// Size, geometry, range and normalisation as a view configuration; the augmentations are the default ones.
     pub fn view(&self) -> ViewConfig {
-        let Self { width, height, channels, resize, mean, std, .. } = *self;
-        ViewConfig { width, height, channels, resize, mean, std, ..ViewConfig::default() }
+        let Self { width, height, channels, resize, range, mean, std, .. } = *self;
+        ViewConfig { width, height, channels, resize, range, mean, std, ..ViewConfig::default() }
     }
 }
 
@@ -167,11 +182,21 @@ pub(super) fn read_header(path: &Path, metadata: &BTreeMap<String, String>, form
             Some(word) => Resize::parse("resize", word).map_err(|error| Error::format(path, error))?,
             None => Resize::unsaid(),
         },
+        range: match metadata.get("range") {
+            Some(text) => json_value(path, "range", text)?,
+            None => Range::FULL,
+        },
         mean: json_value(path, "mean", text("mean")?)?,
         std: json_value(path, "std", text("std")?)?,
         provenance: json_value(path, "provenance", text("provenance")?)?,
     };
-    header.view().check().and_then(|()| header.check_size()).map_err(|error| Error::format(path, error))?;
+    let range = || header.range.check_measured();
+    header
+        .view()
+        .check()
+        .and_then(|()| header.check_size())
+        .and_then(|()| range())
+        .map_err(|error| Error::format(path, error))?;
     Ok(header)
 }
 

@@ -223,11 +223,11 @@ impl Night<'_> {
         }
         let (theirs, view) = (header.view(), &self.config.view);
         let of = |view: &crate::data::ViewConfig| {
-            (view.width, view.height, view.channels, view.resize.word(), view.mean, view.std)
+            (view.width, view.height, view.channels, view.resize.word(), view.range.pairs(), view.mean, view.std)
         };
         if of(&theirs) != of(view) {
             return Err(Error::mismatch(format!(
-                "the student takes views of (width, height, channels, resize, mean, std) {:?}, the configuration says {:?}",
+                "the student takes views of (width, height, channels, resize, range, mean, std) {:?}, the configuration says {:?}",
                 of(&theirs),
                 of(view)
             )));

@@ -191,6 +191,7 @@ pub fn distil(
         Some(plan) => (plan, true),
         None => (Plan::new(&request.config, &request.dataset, &request.teacher, &request.wish())?, false),
     };
+    plan.config.view = request.dataset.seen_by(&plan.config.view)?;
     plan.config.checkpoint_path = work.join("checkpoint").to_string_lossy().into_owned();
     let judged = page::Judged::new(request, &plan)?;
     let before = judged.rows_of(&student)?;

@@ -61,7 +61,7 @@ use self::retention::{PRIORITIES, Retention};
 use self::writer::{Counters, Reserve, Writer};
 use crate::data::decode::{MAX_FILE_BYTES, decode_bytes};
 use crate::data::random::{Purpose, below, generator};
-use crate::data::{Dataset, EncodedImage, EncodedImages, Frame, FrameView, RawFrame, absolute};
+use crate::data::{Dataset, EncodedImage, EncodedImages, Frame, FrameView, PixelFormat, RawFrame, absolute};
 use crate::error::{Error, ErrorKind, Result};
 use crate::shutdown;
 use crate::sys::file_lock::FileLock;
@@ -193,9 +193,15 @@ impl Store {
     /// `InvalidArgument` for an unsound frame or entry, a frame larger than the queue, one without an embedding where novel ones
     /// are kept; `Mismatch` for an embedding of another width; `OutOfMemory`.
     pub fn push(&self, view: &FrameView<'_>, entry: Entry, wait: Duration) -> Result<Option<i64>> {
-        let view = FrameView::new(view.bytes, view.width, view.height, view.stride, view.format)?;
-        let bytes = view.width as usize * view.height as usize * view.format.copied_bytes();
-        self.offer(bytes, entry, wait, |buffer| Ok(Pixels::Raw(RawFrame::copy_of(&view, buffer)?)))
+        let kept = view.format.kept_as();
+        if kept == PixelFormat::MonoF32 {
+            let reason = "a store keeps samples of 8 to 16 bits, not floats: push whole numbers in a format of 16 bits";
+            return Err(Error::new(ErrorKind::Unsupported, reason));
+        }
+        // At most 2^64; a frame too large is found as it is copied.
+        let bytes = kept.row_bytes(view.width).saturating_mul(view.height.into());
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        self.offer(bytes, entry, wait, |buffer| Ok(Pixels::Raw(RawFrame::copy_of(view, buffer)?)))
     }
 
     /// As [`push`](Store::push), for a JPEG, PNG, BMP or TIFF, which is stored as it is. The writer decodes it, and one that is not

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::queue::{Pixels, Pushed};
 use super::record::{Entry, make_unit};
 use crate::data::decode::{Decoded, decode_described};
-use crate::data::{Encoding, Frame, FrameView, PixelFormat};
+use crate::data::{Encoding, FrameView, RawFrame};
 use crate::error::{Error, ErrorKind, Result};
 use crate::shutdown;
 
@@ -93,7 +93,7 @@ pub(super) fn prepare(
         }
     }
     let memory = |shown: Option<Shown>| match shown {
-        Some(Shown::Raw(raw)) => Some(raw.into_bytes()),
+        Some(Shown::Pushed(raw)) => Some(raw.into_bytes()),
         _ => None,
     };
     found.into_iter().map(|(id, prepared, shown, spare)| (id, prepared, spare.or(memory(shown)))).collect()
@@ -101,19 +101,15 @@ pub(super) fn prepare(
 
 /// A frame whose embedding is still to be made.
 enum Shown {
-    Raw(crate::data::RawFrame),
-    Decoded(Frame),
+    /// In memory that the queue uses again.
+    Pushed(RawFrame),
+    Decoded(RawFrame),
 }
 
 impl Shown {
     fn view(&self) -> FrameView<'_> {
         match self {
-            Self::Raw(raw) => raw.view(),
-            Self::Decoded(frame) => {
-                let format = if frame.channels() == 1 { PixelFormat::Mono8 } else { PixelFormat::Rgb8 };
-                let stride = frame.width() as usize * usize::from(frame.channels());
-                FrameView { bytes: frame.pixels(), width: frame.width(), height: frame.height(), stride, format }
-            }
+            Self::Pushed(raw) | Self::Decoded(raw) => raw.view(),
         }
     }
 }
@@ -141,15 +137,11 @@ fn one(pushed: Pushed, encoding: Encoding, embeds: bool) -> One {
     };
     match pixels {
         Pixels::Raw(raw) => {
-            let (channels, depth) = match raw.format() {
-                PixelFormat::Mono8 => (1, 8),
-                PixelFormat::Mono16 => (1, 16),
-                _ => (3, 8),
-            };
-            let (bits, name) = if encoding == Encoding::Png { (depth, "png") } else { (8, "jpeg") };
+            let channels = raw.channels().into();
+            let (bits, name) = if encoding == Encoding::Png { (raw.bits().into(), "png") } else { (8, "jpeg") };
             let kind = Kind { width: raw.width(), height: raw.height(), channels, bits, encoding: name };
             match patient(|| raw.encode(encoding)) {
-                Ok(file) if wanted => (id, Ok(finish(file, kind, entry)), Some(Shown::Raw(raw)), None),
+                Ok(file) if wanted => (id, Ok(finish(file, kind, entry)), Some(Shown::Pushed(raw)), None),
                 Ok(file) => (id, Ok(finish(file, kind, entry)), None, Some(raw.into_bytes())),
                 Err(error) => (id, Err(error), None, Some(raw.into_bytes())),
             }

@@ -93,7 +93,7 @@ pub struct Record {
     pub height: u32,
     /// 1 or 3.
     pub channels: u32,
-    /// 8 or 16 bits a sample, as it is stored.
+    /// 8 to 16 bits a sample, as it is stored.
     pub bits: u32,
     /// "png", "jpeg", "bmp" or "tiff".
     pub encoding: String,

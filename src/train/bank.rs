@@ -170,7 +170,7 @@ fn header(config: &Config, precision: Kind, teacher: &Teacher, dataset: &Dataset
             identity: teacher.identity()?,
             precision: teacher.number_format(precision).to_owned(),
         },
-        views: bank_views(config, dataset),
+        views: bank_views(config, dataset)?,
     })
 }
 
@@ -181,13 +181,14 @@ pub(super) fn check_bank(bank: &Bank, config: &Config, dataset: Option<&Dataset>
             "a run over a bank needs the data set that the bank was filled from, to show the student its views",
         )
     })?;
-    bank.check_views(&bank_views(config, dataset))
+    bank.check_views(&bank_views(config, dataset)?)
 }
 
 /// The views that a bank for this configuration and data set holds.
-fn bank_views(config: &Config, dataset: &Dataset) -> BankViews {
+fn bank_views(config: &Config, dataset: &Dataset) -> Result<BankViews> {
     let images = dataset.len() as u64;
-    BankViews::new(config.view.clone(), config.view_count, config.seed, images, dataset.identity())
+    let view = dataset.seen_by(&config.view)?;
+    Ok(BankViews::new(view, config.view_count, config.seed, images, dataset.identity()))
 }
 
 /// Embeddings of `images` (B,C,H,W) with the channels of `view`, at most `piece` at a time, as B·C

@@ -9,6 +9,7 @@ use super::bank::check_bank;
 use super::board::Board;
 use super::cancel::CancelToken;
 use super::checks::{check_images, check_small, check_student, total_steps};
+use super::depth::seeing;
 use super::looking::Looking;
 use super::losses::Losses;
 use super::pace::{Pace, paced};
@@ -75,6 +76,7 @@ impl Distillation {
     ) -> Result<Self> {
         let mut targets = targets.into();
         config.validate()?;
+        let config = seeing(config, dataset.as_deref())?;
         let needs = needs(&config, targets.has_teacher())?;
         check_small(&targets, &config)?;
         if let Targets::Images(images) = &targets {

@@ -7,6 +7,7 @@ pub mod board;
 pub mod cancel;
 mod checks;
 mod collapse;
+mod depth;
 pub mod distill;
 pub mod finetune;
 mod looking;

@@ -260,7 +260,7 @@ pub(crate) fn read(dataset: &Dataset, images: &[usize], view: &ViewConfig) -> Re
         .par_chunks_exact_mut(length)
         .zip(images)
         .map_init(Scratch::new, |scratch, (out, &image)| {
-            match dataset.load_scaled(image, |width, height| Reading::of_frame(view, width, height)) {
+            match dataset.load_scaled(image, &view.range, |width, height| Reading::of_frame(view, width, height)) {
                 Ok(frame) => render_frame_scaled(&frame, view, out, scratch).map(|()| true),
                 Err(error) if error.kind() == ErrorKind::OutOfMemory => Err(error),
                 Err(_) => Ok(false),

@@ -38,6 +38,11 @@ fn basics_hold_in_c99_and_cpp17() {
 }
 
 #[test]
+fn deep_frames_hold_in_c99_and_cpp17() {
+    holds_in_c99_and_cpp17("depth.c");
+}
+
+#[test]
 fn a_station_s_needs_hold_in_c99_and_cpp17() {
     holds_in_c99_and_cpp17("station.c");
 }

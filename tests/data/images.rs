@@ -229,11 +229,11 @@ fn impossible_frames_say_what_was_expected() {
     assert!(refused(100, 5, 5, usize::MAX / 2, PixelFormat::Mono8).contains("address space"));
     assert!(refused(71, 2, 3, 8, PixelFormat::PlanarF32).contains("expected at least 72"));
     // The fields are public; a view made around new() is checked when read.
-    let forged = FrameView { bytes: &[0; 3], width: 9, height: 9, stride: 9, format: PixelFormat::Mono8 };
+    let forged = FrameView { bytes: &[0; 3], width: 9, height: 9, stride: 9, format: PixelFormat::Mono8, bits: 8 };
     assert!(forged.to_frame().is_err());
     assert!(Frame::new(2, 2, 2, vec![0; 8]).is_err() && Frame::new(2, 2, 3, vec![0; 11]).is_err());
     assert_eq!(PixelFormat::from_code(7).unwrap(), PixelFormat::PlanarF32);
-    assert!(PixelFormat::from_code(0).is_err() && PixelFormat::from_code(8).is_err());
+    assert!(PixelFormat::from_code(0).is_err() && PixelFormat::from_code(24).is_err());
 }
 
 fn folder(files: &[(&str, Vec<u8>)]) -> tempfile::TempDir {

@@ -7,7 +7,7 @@ use crate::written;
 use image::{DynamicImage, Rgb, RgbImage};
 use seed::data::decode::decode_file;
 use seed::data::scale::Reading;
-use seed::data::{Batch, Dataset, FrameView, Loader, PixelFormat, Resize, ViewConfig};
+use seed::data::{Batch, Dataset, FrameView, Loader, PixelFormat, Range, Resize, ViewConfig};
 
 /// A camera's frame: shading, stripes of many widths, edges and a little noise.
 fn picture(width: u32, height: u32, shift: u32) -> RgbImage {
@@ -122,7 +122,7 @@ fn load_gives_whole_frames_and_scaled_ones_say_what_they_are() {
             [(1605, 1203, 3), (1201, 1607, 3), (1399, 1001, 1)].into_iter().enumerate()
         {
             let scaled = dataset
-                .load_scaled(i, |w, h| {
+                .load_scaled(i, &Range::FULL, |w, h| {
                     assert_eq!((w, h), (width, height));
                     Reading { scale, keep: true }
                 })
@@ -138,7 +138,7 @@ fn load_gives_whole_frames_and_scaled_ones_say_what_they_are() {
     let png = folder.path().join("d.png");
     picture(900, 900, 1).save(&png).unwrap();
     let dataset = Dataset::from_files(vec![png]).unwrap();
-    assert_eq!(dataset.load_scaled(0, |_, _| Reading { scale: 8, keep: true }).unwrap().scale, 1);
+    assert_eq!(dataset.load_scaled(0, &Range::FULL, |_, _| Reading { scale: 8, keep: true }).unwrap().scale, 1);
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn what_is_broken_does_not_depend_on_the_scale() {
         }
         std::fs::write(&path, bytes).unwrap();
         let fresh = || Dataset::from_files(vec![path.clone()]).unwrap();
-        let scaled = fresh().load_scaled(0, quarter);
+        let scaled = fresh().load_scaled(0, &Range::FULL, quarter);
         let expected = decode_file(&path);
         assert_eq!(fresh().load(0).is_ok(), expected.is_ok(), "step {step}: {expected:?}");
         assert_eq!(scaled.is_ok(), expected.is_ok(), "step {step}: {scaled:?} and {expected:?}");

@@ -10,5 +10,6 @@ mod one_thread;
 mod anomaly;
 mod anomaly_resume;
 mod anomaly_stfpm;
+mod depth;
 mod not_finite;
 mod session;

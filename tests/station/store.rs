@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::skipped::skip;
-use seed::data::{Encoding, FrameView, PixelFormat};
+use seed::data::{Encoding, FrameView, PixelFormat, Range, RawFrame};
 use seed::store::{Entry, Filter, Keep, Labelled, Store, StoreOptions, check, repair};
 use seed::{Error, ErrorKind};
 
@@ -93,6 +93,53 @@ fn every_format_and_depth_is_kept() {
     // A padded frame that ends with its last pixel, not with its last stride.
     assert!(store.push(&FrameView { bytes: &bytes[..5], ..view(&bytes) }, Entry::default(), NOW).is_err());
     assert_eq!(store.stats().unwrap().stored, 4);
+}
+
+#[test]
+fn samples_of_every_depth_come_back_with_their_bits() {
+    let (_folder, path) = folder();
+    let store = Store::open(&path, &StoreOptions::default()).unwrap();
+    let words = |most: u16| -> Vec<u8> {
+        (0..6 * 4 * 3u32)
+            .flat_map(|i| ((i.wrapping_mul(2_654_435_761) % u32::from(most)) as u16).to_ne_bytes())
+            .collect()
+    };
+    let cases = [
+        (PixelFormat::Mono10, 10, words(1024)),
+        (PixelFormat::Mono12, 12, words(4096)),
+        (PixelFormat::Mono14, 14, words(16384)),
+        (PixelFormat::Mono16, 16, words(65535)),
+        (PixelFormat::Mono10p, 10, words(65535)),
+        (PixelFormat::Mono12p, 12, words(65535)),
+        (PixelFormat::Mono12Packed, 12, words(65535)),
+        (PixelFormat::BayerGb12, 12, words(4096)),
+        (PixelFormat::BayerRg8, 8, words(65535)),
+        (PixelFormat::Rgb16, 16, words(65535)),
+    ];
+    let range = Range::fixed(100.0, 900.0);
+    for (format, bits, bytes) in &cases {
+        let stride = format.row_bytes(6) as usize;
+        let view = FrameView::new(bytes, 6, 4, stride, *format).unwrap();
+        let pushed = RawFrame::copy_of(&view, Vec::new()).unwrap();
+        let id = store.push(&view, Entry::default(), NOW).unwrap().unwrap();
+        store.flush().unwrap();
+        let record = store.record(id).unwrap();
+        assert_eq!((record.bits, record.channels), (*bits, u32::from(pushed.channels())), "{format:?}");
+        let dataset = store.dataset(Some(&[id])).unwrap();
+        let back = dataset.load_raw(0).unwrap();
+        assert_eq!((*back).clone(), pushed, "{format:?}");
+        assert_eq!(*dataset.load_by(0, &range).unwrap(), pushed.to_frame(&range).unwrap(), "{format:?}");
+        // A file that is pushed as it is keeps them, too.
+        let again = store.push_encoded(&store.encoded(id).unwrap(), Entry::default(), NOW).unwrap().unwrap();
+        store.flush().unwrap();
+        assert_eq!(store.record(again).unwrap().bits, *bits, "{format:?}");
+    }
+    let floats: Vec<u8> = [0.5f32; 4].iter().flat_map(|number| number.to_ne_bytes()).collect();
+    let view = FrameView::new(&floats, 2, 2, 8, PixelFormat::MonoF32).unwrap();
+    let refused = store.push(&view, Entry::default(), NOW).unwrap_err();
+    assert!(refused.kind() == ErrorKind::Unsupported && refused.message().contains("not floats"), "{refused}");
+    let count = store.stats().unwrap().pushed;
+    assert_eq!(count, 2 * cases.len() as u64);
 }
 
 #[test]

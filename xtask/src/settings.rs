@@ -21,7 +21,7 @@ struct Part {
     whole: &'static str,
 }
 
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 8] = [
     Part {
         title: "Runs and sessions",
         about: "",
@@ -36,6 +36,14 @@ const PARTS: [Part; 7] = [
         keys: "src/config/key.rs",
         fields: "src/data/augment.rs",
         place: "c.view.",
+        whole: "view",
+    },
+    Part {
+        title: "Depth",
+        about: "[abi.md](abi.md#cameras-with-more-than-8-bits) has the whole of it.",
+        keys: "src/config/range.rs",
+        fields: "src/data/range.rs",
+        place: "c.view.range.",
         whole: "view",
     },
     Part {
@@ -81,13 +89,14 @@ const PARTS: [Part; 7] = [
 ];
 
 /// Files of the constants and choices that the list uses.
-const CONSTANTS: [&str; 6] = [
+const CONSTANTS: [&str; 7] = [
     "src/config/words.rs",
     "src/config/methods.rs",
     "src/config/finetune.rs",
     "src/config/anomaly.rs",
     "src/data/augment.rs",
     "src/data/geometry.rs",
+    "src/data/range.rs",
 ];
 
 /// Writes the page, or compares it.

@@ -6,7 +6,7 @@
 //!
 //! Read: strips and tiles, samples together or in planes, none, PackBits, LZW, deflate and JPEG compression, predictor 2; grey of 1, 2, 4,
 //! 8, 12 and 16 bits, palettes, RGB and CMYK of 8 and 16 bits, YCbCr in JPEG, alpha (dropped, and divided out where it was multiplied
-//! in), the orientation. Everything else is refused by name. Of several pages the first is read.
+//! in), the orientation. Grey and RGB of more than 8 bits stay so; of CMYK and of RGB with alpha multiplied in the upper 8 are read. Everything else is refused by name. Of several pages the first is read.
 //!
 //! All memory is reserved: the pixels, and one strip or tile at a time.
 
@@ -21,7 +21,7 @@ use self::compression::Compression;
 use self::directory::{Directory, damaged};
 use self::layout::{Layout, Photometric};
 use self::samples::{Reader, add_up, divided, four_to_three, look_up, of_inks, turned};
-use super::decoded::{Decoded, grey_if_all_are};
+use super::decoded::{Decoded, deep_grey_if_all_are, grey_if_all_are};
 use super::jpeg::{self, Colours};
 use crate::error::Result;
 use crate::sys::memory::{filled, reserve, room};
@@ -40,7 +40,16 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded> {
         Photometric::Rgb { premultiplied: false } | Photometric::YCbCr => 3,
         Photometric::Rgb { premultiplied: true } | Photometric::Cmyk => 4,
     };
-    let mut pixels = read(&directory, &layout, kept)?;
+    let reader = Reader::new(&layout, directory.little);
+    let (width, height) = (layout.width, layout.height);
+    if layout.bits > 8 && kept != 4 {
+        let samples = read(&directory, &layout, kept, |row, i| reader.deep(row, i).to_ne_bytes())?;
+        let (samples, width, height) = turned(samples, width, height, 2 * kept, layout.orientation)?;
+        let (channels, bits) = (kept as u8, layout.bits as u8);
+        let frame = deep_grey_if_all_are(width, height, channels, bits, samples)?;
+        return Ok(Decoded { frame, encoding: "tiff", channels, bits });
+    }
+    let mut pixels = read(&directory, &layout, kept, |row, i| [reader.at(row, i)])?;
     match layout.photometric {
         Photometric::Palette => pixels = look_up(&pixels, &palette)?,
         Photometric::Cmyk => four_to_three(&mut pixels, of_inks),
@@ -48,19 +57,23 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded> {
         _ => {}
     }
     let channels = if matches!(layout.photometric, Photometric::Grey { .. }) { 1 } else { 3 };
-    let (pixels, width, height) =
-        turned(pixels, layout.width, layout.height, usize::from(channels), layout.orientation)?;
-    let frame = grey_if_all_are(width, height, channels, pixels)?;
+    let (pixels, width, height) = turned(pixels, width, height, usize::from(channels), layout.orientation)?;
+    let frame = grey_if_all_are(width, height, channels, pixels)?.into();
     Ok(Decoded { frame, encoding: "tiff", channels, bits: if layout.bits > 8 { 16 } else { 8 } })
 }
 
-/// (H, W, `kept`) bytes: the first `kept` samples of every pixel.
-fn read(directory: &Directory<'_>, layout: &Layout<'_>, kept: usize) -> Result<Vec<u8>> {
+/// (H, W, `kept`) samples of `N` bytes: the first `kept` of every pixel, which `at` finds in a row.
+fn read<const N: usize>(
+    directory: &Directory<'_>,
+    layout: &Layout<'_>,
+    kept: usize,
+    at: impl Fn(&[u8], usize) -> [u8; N],
+) -> Result<Vec<u8>> {
     let (width, height) = (layout.width as usize, layout.height as usize);
     let (piece_w, piece_h) = (layout.piece.0 as usize, layout.piece.1 as usize);
     let (together, row_bytes) = (layout.together() as usize, layout.row_bytes());
     let reader = Reader::new(layout, directory.little);
-    let mut pixels = filled(0u8, width * height * kept, "a frame")?;
+    let mut pixels = filled(0u8, width * height * kept * N, "a frame")?;
     let mut piece = Piece::default();
     // Planes behind the colours are alpha and the like.
     for plane in 0..layout.planes().min(kept as u32) {
@@ -74,18 +87,18 @@ fn read(directory: &Directory<'_>, layout: &Layout<'_>, kept: usize) -> Result<V
                 let found = piece.samples(stored, directory, layout, rows)?;
                 for y in 0..rows {
                     let from = &found[y * row_bytes..][..row_bytes];
-                    let place = &mut pixels[((top + y) * width + left) * kept..][..columns * kept];
-                    if layout.planar {
-                        for (x, pixel) in place.chunks_exact_mut(kept).enumerate() {
-                            pixel[plane as usize] = reader.at(from, x);
-                        }
-                    } else if together == kept && reader.is_plain() {
+                    let place = &mut pixels[((top + y) * width + left) * kept * N..][..columns * kept * N];
+                    if together == kept && reader.is_plain() && !layout.planar {
                         place.copy_from_slice(&from[..columns * kept]);
-                    } else {
-                        for (x, pixel) in place.chunks_exact_mut(kept).enumerate() {
-                            for (i, sample) in pixel.iter_mut().enumerate() {
-                                *sample = reader.at(from, x * together + i);
-                            }
+                        continue;
+                    }
+                    for (x, pixel) in place.as_chunks_mut::<N>().0.chunks_exact_mut(kept).enumerate() {
+                        if layout.planar {
+                            pixel[plane as usize] = at(from, x);
+                            continue;
+                        }
+                        for (i, sample) in pixel.iter_mut().enumerate() {
+                            *sample = at(from, x * together + i);
                         }
                     }
                 }

@@ -50,7 +50,18 @@ impl Reader {
         self.bits == 8 && !self.inverted
     }
 
-    /// Sample `i` of a row.
+    /// Sample `i` of a row of 12 or 16 bits, all of them.
+    pub fn deep(&self, row: &[u8], i: usize) -> u16 {
+        let byte = |at: usize| u16::from(row[at]);
+        match (self.bits, self.little) {
+            (12, _) if i.is_multiple_of(2) => byte(i / 2 * 3) << 4 | byte(i / 2 * 3 + 1) >> 4,
+            (12, _) => (byte(i / 2 * 3 + 1) & 15) << 8 | byte(i / 2 * 3 + 2),
+            (_, true) => u16::from_le_bytes([row[2 * i], row[2 * i + 1]]),
+            (_, false) => u16::from_be_bytes([row[2 * i], row[2 * i + 1]]),
+        }
+    }
+
+    /// Sample `i` of a row, of 12 or 16 bits the upper 8.
     pub fn at(&self, row: &[u8], i: usize) -> u8 {
         let level = match self.bits {
             8 => row[i],

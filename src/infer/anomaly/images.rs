@@ -44,7 +44,8 @@ pub(crate) fn sound_images(
     dataset: &Dataset,
     chunk: &[usize],
 ) -> Result<Option<(Tensor, Vec<usize>)>> {
-    let loaded: Vec<Result<Arc<Frame>>> = chunk.par_iter().map(|&image| dataset.load(image)).collect();
+    let loaded: Vec<Result<Arc<Frame>>> =
+        chunk.par_iter().map(|&image| dataset.load_by(image, &session.view.range)).collect();
     let (mut frames, mut numbers) = (Vec::with_capacity(loaded.len()), Vec::with_capacity(loaded.len()));
     for (&number, frame) in chunk.iter().zip(loaded) {
         match frame {

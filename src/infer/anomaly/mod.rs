@@ -147,7 +147,7 @@ impl AnomalyDetector {
             let own: Vec<Frame> = chunk
                 .iter()
                 .enumerate()
-                .map(|(i, frame)| frame.to_frame().map_err(|error| error.context(place(i))))
+                .map(|(i, frame)| self.session.levels_of(frame).map_err(|error| error.context(place(i))))
                 .collect::<Result<_>>()?;
             let own: Vec<&Frame> = own.iter().collect();
             let sizes: Vec<(i64, i64)> = own.iter().map(|f| (i64::from(f.height()), i64::from(f.width()))).collect();
@@ -240,7 +240,7 @@ pub(crate) fn prepare(
     };
     backbone.load(&state, Load::BackboneOnly)?;
     let session = Session::new(&backbone, view, SessionOptions { output: Output::Features, ..options })?;
-    let student = StudentHeader::new(&backbone, view);
+    let student = StudentHeader::new(&backbone, session.view());
     Ok((session, backbone, student))
 }
 

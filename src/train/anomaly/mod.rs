@@ -27,7 +27,7 @@ use crate::model::Network;
 use crate::model::student_file::StudentHeader;
 
 impl AnomalyDetector {
-    /// Learns good parts: the backbone of `network`, whose images are made by size, geometry, mean and deviation of `view`, and the
+    /// Learns good parts: the backbone of `network`, whose images are made by size, geometry, range, mean and deviation of `view`, and the
     /// images of `good`, by the settings "anomaly.…" and "seed" of `config`. `progress` is told how many images of how many are
     /// done, and stops it by returning false. Broken images are left out.
     ///
@@ -59,6 +59,9 @@ impl AnomalyDetector {
         progress: &mut dyn FnMut(usize, usize) -> bool,
     ) -> Result<Self> {
         config.validate()?;
+        // The range of what is learned is the detector's from now on.
+        let view = &good.seen_by(&ViewConfig { range: options.range.unwrap_or(view.range), ..view.clone() })?;
+        let options = SessionOptions { range: None, ..options };
         let prepared = prepare(network, view, options)?;
         let work = |progress: &mut dyn FnMut(usize, usize) -> bool| {
             learn(prepared, view, config, options, good, cancel, progress)
@@ -85,6 +88,13 @@ impl AnomalyDetector {
 
     fn enlarge(&self, good: &Dataset, config: &Config, progress: &mut dyn FnMut(usize, usize) -> bool) -> Result<()> {
         let _one = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(range) = good.range().filter(|range| *range != self.session.view().range) {
+            return Err(Error::mismatch(format!(
+                "the data set's range is \"{}\", the detector's \"{}\": its memory is of the latter",
+                range.pairs(),
+                self.session.view().range.pairs()
+            )));
+        }
         let before = self.current();
         let Known::Patches(known) = &before.known else {
             return Err(Error::new(

@@ -288,8 +288,8 @@ impl Full {
 /// The views that are learned from. Those of distillation hide too much of an image to judge it by: a scratch at the border
 /// is outside most crops.
 fn augmented(view: &ViewConfig, config: &Config) -> ViewConfig {
-    let &ViewConfig { width, height, resize, mean, std, .. } = view;
-    let own = ViewConfig { width, height, resize, mean, std, ..config.view.clone() };
+    let &ViewConfig { width, height, resize, range, mean, std, .. } = view;
+    let own = ViewConfig { width, height, resize, range, mean, std, ..config.view.clone() };
     if config.finetune.augmentation == Augmentation::Views {
         return own;
     }

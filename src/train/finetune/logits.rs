@@ -57,11 +57,13 @@ impl Tutor {
                 "the teacher's classifier knows {known:?}, the run {names:?}: both need the same classes in the same order"
             )));
         }
-        let told = |view: &ViewConfig| (view.width, view.height, view.channels, view.resize, view.mean, view.std);
+        let told =
+            |view: &ViewConfig| (view.width, view.height, view.channels, view.resize, view.range, view.mean, view.std);
         if told(classifier.view()) != told(view) {
             let say = |view: &ViewConfig| {
-                let ViewConfig { width, height, channels, resize, mean, std, .. } = view;
-                format!("{width}×{height}×{channels}, resize \"{}\", mean {mean:?}, std {std:?}", resize.word())
+                let ViewConfig { width, height, channels, resize, range, mean, std, .. } = view;
+                let (resize, range) = (resize.word(), range.pairs());
+                format!("{width}×{height}×{channels}, resize \"{resize}\", \"{range}\", mean {mean:?}, std {std:?}")
             };
             return Err(Error::mismatch(format!(
                 "the teacher's classifier takes images of {}, the student of {}: fit the former on images as the student's",

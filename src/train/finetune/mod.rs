@@ -113,13 +113,19 @@ pub fn finetune(
 /// images are not those of the run.
 pub fn finetune_with(
     config: &Config,
-    start: Start,
+    mut start: Start,
     teachers: Teachers,
     images: &Labelled<'_>,
     cancel: &CancelToken,
     mut observe: impl FnMut(&FinetuneProgress) -> Control,
 ) -> Result<(Classifier, Outcome)> {
     config.validate()?;
+    // The range of what is learned is the classifier's from now on.
+    let range = config.chosen_range()?.unwrap_or(start.view.range);
+    start.view = images.dataset.seen_by(&ViewConfig { range, ..start.view })?;
+    let mut own = config.clone();
+    own.view.range = start.view.range;
+    let config = &own;
     if teachers.classifier.is_some() && config.finetune.mode != FinetuneMode::Full {
         return Err(Error::invalid(
             "finetune.mode is linear, expected full: a teacher's logits are distilled by all layers",
