@@ -98,6 +98,22 @@ enum class PixelFormat : std::int32_t {
   Rgba8 = SEED_PIXEL_RGBA8,
   Bgra8 = SEED_PIXEL_BGRA8,
   PlanarF32 = SEED_PIXEL_PLANAR_F32,
+  Mono10 = SEED_PIXEL_MONO10,
+  Mono12 = SEED_PIXEL_MONO12,
+  Mono14 = SEED_PIXEL_MONO14,
+  Mono10p = SEED_PIXEL_MONO10P,
+  Mono12p = SEED_PIXEL_MONO12P,
+  Mono12Packed = SEED_PIXEL_MONO12PACKED,
+  BayerRg8 = SEED_PIXEL_BAYER_RG8,
+  BayerGr8 = SEED_PIXEL_BAYER_GR8,
+  BayerGb8 = SEED_PIXEL_BAYER_GB8,
+  BayerBg8 = SEED_PIXEL_BAYER_BG8,
+  BayerRg12 = SEED_PIXEL_BAYER_RG12,
+  BayerGr12 = SEED_PIXEL_BAYER_GR12,
+  BayerGb12 = SEED_PIXEL_BAYER_GB12,
+  BayerBg12 = SEED_PIXEL_BAYER_BG12,
+  Rgb16 = SEED_PIXEL_RGB16,
+  MonoF32 = SEED_PIXEL_MONO_F32,
 };
 
 /// How an engine is shown batches; the SEED_BATCH_* of seed.h.
@@ -637,12 +653,13 @@ struct IsMatrix<M, std::void_t<decltype(static_cast<const void *>(std::declval<c
                                decltype(static_cast<int>(std::declval<const M &>().dims)),
                                decltype(static_cast<int>(std::declval<const M &>().type()))>> : std::true_type {};
 
-// The format that OpenCV's type number means, or 0. The number is the depth (0: 8 bits, 2: 16 bits) and, from bit 3 on,
+// The format that OpenCV's type number means, or 0. The number is the depth (0: 8 bits, 2: 16 bits, 5: float) and, from bit 3 on,
 // the number of channels less one; colours are in OpenCV's order, blue first.
 constexpr std::int32_t matrix_format(int type) noexcept {
-  constexpr int bits8 = 0, bits16 = 2;
+  constexpr int bits8 = 0, bits16 = 2, float32 = 5;
   const int depth = type & 7, channels = ((type >> 3) & 511) + 1;
   if (depth == bits16) return channels == 1 ? SEED_PIXEL_MONO16 : 0;
+  if (depth == float32) return channels == 1 ? SEED_PIXEL_MONO_F32 : 0;
   if (depth != bits8) return 0;
   return channels == 1 ? SEED_PIXEL_MONO8 : channels == 3 ? SEED_PIXEL_BGR8 : channels == 4 ? SEED_PIXEL_BGRA8 : 0;
 }
@@ -656,17 +673,20 @@ struct ImageView : seed_image {
   ImageView(const void *pixels, std::uint32_t columns, std::uint32_t rows, PixelFormat pixel_format,
             std::size_t stride = 0) noexcept
       : seed_image{} {
-    constexpr std::size_t bytes[] = {0, 1, 2, 3, 3, 4, 4, 4};
+    // By format, of a row's pixel; rows of packed formats begin with a byte of their own.
+    constexpr std::size_t bits[] = {0,  8,  16, 24, 24, 32, 32, 32, 16, 16, 16, 10,
+                                    12, 12, 8,  8,  8,  8,  16, 16, 16, 16, 48, 32};
+    constexpr auto known = static_cast<std::int32_t>(sizeof bits / sizeof *bits);
     struct_size = sizeof(seed_image);
     data = pixels;
     width = columns;
     height = rows;
     format = static_cast<std::int32_t>(pixel_format);
-    row_stride = stride == 0 && format >= 1 && format <= 7 ? columns * bytes[format] : stride;
+    row_stride = stride == 0 && format >= 1 && format < known ? (columns * bits[format] + 7) / 8 : stride;
     device = SEED_DEVICE_CPU;
   }
 
-  /// A cv::Mat, or whatever looks like one: CV_8UC1, CV_8UC3 (blue first), CV_8UC4 and CV_16UC1, with any step. Another
+  /// A cv::Mat, or whatever looks like one: CV_8UC1, CV_8UC3 (blue first), CV_8UC4, CV_16UC1 and CV_32FC1, with any step. Another
   /// type throws ErrorCode::Unsupported; without exceptions the call that gets the view answers with an error.
   template <class Matrix, class = std::enable_if_t<detail::IsMatrix<Matrix>::value>>
   ImageView(const Matrix &matrix) : seed_image{} {
@@ -682,7 +702,7 @@ struct ImageView : seed_image {
       detail::fail<void>(ErrorCode::Unsupported,
                          "a matrix of " + std::to_string(matrix.dims) + " dimensions and OpenCV type " +
                              std::to_string(matrix.type()) +
-                             " is no image, expected 2 and CV_8UC1, CV_8UC3, CV_8UC4 or CV_16UC1");
+                             " is no image, expected 2 and CV_8UC1, CV_8UC3, CV_8UC4, CV_16UC1 or CV_32FC1");
 #endif
   }
 };
@@ -1026,6 +1046,20 @@ public:
   Returned<Picture> pixels(std::size_t index) const {
     return detail::picture([&](seed_image *image, std::uint8_t *buffer, std::size_t capacity, std::size_t *length) {
       return seed_dataset_pixels(get(), index, image, buffer, capacity, length);
+    });
+  }
+
+  /// Says which samples of the images become which of 256 levels, by "range" and its keys in `config`. "dataset" measures percentiles over
+  /// all images now. What learns from the data set sees frames by it from then on.
+  Returned<void> set_range(const Config &config) const {
+    return detail::settle(seed_dataset_set_range(get(), config.get()));
+  }
+
+  /// The range that was set as pairs that Config::parse takes, "range=fixed range.low=96 range.high=3871 range.gamma=1" say; empty where
+  /// none was.
+  Returned<std::string> range() const {
+    return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_dataset_range(get(), buffer, capacity, length);
     });
   }
 
@@ -1798,6 +1832,13 @@ public:
   Returned<std::string> architecture() const {
     return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
       return seed_model_architecture(get(), buffer, capacity, length);
+    });
+  }
+
+  /// Which samples of a frame become which of 256 levels, as pairs that Config::parse takes.
+  Returned<std::string> range() const {
+    return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_model_range(get(), buffer, capacity, length);
     });
   }
 

@@ -145,6 +145,35 @@ func (d *Dataset) Pixels(index int) (Frame, error) {
 	})
 }
 
+// SetRange says which samples of the images become which of 256 levels, by "range" and its keys in config. "dataset" measures percentiles
+// over all images now. What learns from the data set sees frames by it from then on.
+//
+// Errors: [ErrConfig] where low is not below high; of "dataset" [ErrInvalidArgument] where there is no image, images have different bits or
+// there is one sample only between the percentiles.
+func (d *Dataset) SetRange(config *Config) error {
+	object, err := d.inner().acquire()
+	if err != nil {
+		return err
+	}
+	defer d.handle.release()
+	return with(config.inner(), func(settings *C.seed_config) *C.seed_error {
+		return C.seed_dataset_set_range(object, settings)
+	})
+}
+
+// Range is the range that was set, as pairs that [Config.Parse] takes, "range=fixed range.low=96 range.high=3871 range.gamma=1" say; empty
+// where none was.
+func (d *Dataset) Range() (string, error) {
+	object, err := d.inner().acquire()
+	if err != nil {
+		return "", err
+	}
+	defer d.handle.release()
+	return fillText(func(buffer *C.char, capacity C.size_t, length *C.size_t) *C.seed_error {
+		return C.seed_dataset_range(object, buffer, capacity, length)
+	})
+}
+
 // Count is the number of images, broken ones included.
 func (d *Dataset) Count() (int, error) {
 	var count C.size_t

@@ -29,21 +29,59 @@ const (
 	BGRA8 PixelFormat = C.SEED_PIXEL_BGRA8
 	// PlanarFloat32 is three planes of float32, red, green, blue, each Height·Stride bytes, values 0 to 1.
 	PlanarFloat32 PixelFormat = C.SEED_PIXEL_PLANAR_F32
+	// Mono10 is two bytes of grey a pixel in the machine's byte order, 0 to 1023 in the low bits; larger values are refused.
+	Mono10 PixelFormat = C.SEED_PIXEL_MONO10
+	// Mono12 is the same of 0 to 4095.
+	Mono12 PixelFormat = C.SEED_PIXEL_MONO12
+	// Mono14 is the same of 0 to 16383.
+	Mono14 PixelFormat = C.SEED_PIXEL_MONO14
+	// Mono10p is four pixels of grey in five bytes, GenICam's; each row begins with a byte of its own.
+	Mono10p PixelFormat = C.SEED_PIXEL_MONO10P
+	// Mono12p is two pixels of grey in three bytes, GenICam's.
+	Mono12p PixelFormat = C.SEED_PIXEL_MONO12P
+	// Mono12Packed is two pixels of grey in three bytes, GigE Vision's.
+	Mono12Packed PixelFormat = C.SEED_PIXEL_MONO12PACKED
+	// BayerRG8 is a mosaic of one byte a pixel whose first row is red, green, …
+	BayerRG8 PixelFormat = C.SEED_PIXEL_BAYER_RG8
+	// BayerGR8 is one whose first row is green, red, …
+	BayerGR8 PixelFormat = C.SEED_PIXEL_BAYER_GR8
+	// BayerGB8 is one whose first row is green, blue, …
+	BayerGB8 PixelFormat = C.SEED_PIXEL_BAYER_GB8
+	// BayerBG8 is one whose first row is blue, green, …
+	BayerBG8 PixelFormat = C.SEED_PIXEL_BAYER_BG8
+	// BayerRG12 is BayerRG8 of two bytes a pixel as in Mono12.
+	BayerRG12 PixelFormat = C.SEED_PIXEL_BAYER_RG12
+	// BayerGR12 is BayerGR8 of two bytes a pixel as in Mono12.
+	BayerGR12 PixelFormat = C.SEED_PIXEL_BAYER_GR12
+	// BayerGB12 is BayerGB8 of two bytes a pixel as in Mono12.
+	BayerGB12 PixelFormat = C.SEED_PIXEL_BAYER_GB12
+	// BayerBG12 is BayerBG8 of two bytes a pixel as in Mono12.
+	BayerBG12 PixelFormat = C.SEED_PIXEL_BAYER_BG12
+	// RGB16 is red, green, blue of two bytes each in the machine's byte order, full range 0 to 65535.
+	RGB16 PixelFormat = C.SEED_PIXEL_RGB16
+	// MonoFloat32 is one float32 of grey a pixel, any finite number.
+	MonoFloat32 PixelFormat = C.SEED_PIXEL_MONO_F32
 )
 
-// layout gives the bytes of a pixel in a row and the number of planes; false for an unknown format.
-func (f PixelFormat) layout() (pixelBytes, planes uint64, known bool) {
+// layout gives the bits of a pixel in a row and the number of planes; false for an unknown format.
+func (f PixelFormat) layout() (pixelBits, planes uint64, known bool) {
 	switch f {
-	case Mono8:
-		return 1, 1, true
-	case Mono16:
-		return 2, 1, true
+	case Mono8, BayerRG8, BayerGR8, BayerGB8, BayerBG8:
+		return 8, 1, true
+	case Mono10p:
+		return 10, 1, true
+	case Mono12p, Mono12Packed:
+		return 12, 1, true
+	case Mono10, Mono12, Mono14, Mono16, BayerRG12, BayerGR12, BayerGB12, BayerBG12:
+		return 16, 1, true
 	case RGB8, BGR8:
-		return 3, 1, true
-	case RGBA8, BGRA8:
-		return 4, 1, true
+		return 24, 1, true
+	case RGBA8, BGRA8, MonoFloat32:
+		return 32, 1, true
 	case PlanarFloat32:
-		return 4, 3, true
+		return 32, 3, true
+	case RGB16:
+		return 48, 1, true
 	}
 	return 0, 0, false
 }
@@ -68,6 +106,11 @@ func Mono16Frame(values []uint16, width, height int) Frame {
 	return Frame{Pix: bytesOf(values), Width: width, Height: height, Format: Mono16}
 }
 
+// FloatFrame is a frame of Width·Height grey values, any finite numbers, row after row, in the memory of values.
+func FloatFrame(values []float32, width, height int) Frame {
+	return Frame{Pix: bytesOf(values), Width: width, Height: height, Format: MonoFloat32}
+}
+
 // PlanarFrame is a frame of three planes, red, green, blue, of Width·Height values of 0 to 1 each, in the memory of values.
 func PlanarFrame(values []float32, width, height int) Frame {
 	return Frame{Pix: bytesOf(values), Width: width, Height: height, Format: PlanarFloat32}
@@ -83,14 +126,14 @@ func bytesOf[T uint16 | float32](values []T) []byte {
 // view is the frame as C sees it. C cannot know how long Pix is, so that is checked here; the rest is checked there.
 func (f Frame) view() (C.seed_image, error) {
 	var image C.seed_image
-	pixelBytes, planes, known := f.Format.layout()
+	pixelBits, planes, known := f.Format.layout()
 	if !known {
 		return image, invalid("the frame's format is %d, expected one of this package's PixelFormats", int32(f.Format))
 	}
 	if f.Width < 1 || f.Height < 1 || uint64(f.Width) > math.MaxUint32 || uint64(f.Height) > math.MaxUint32 {
 		return image, invalid("the frame has %d × %d pixels, expected at least 1 × 1 and below 2^32", f.Width, f.Height)
 	}
-	row := uint64(f.Width) * pixelBytes
+	row := (uint64(f.Width)*pixelBits + 7) / 8
 	stride := uint64(f.Stride)
 	if f.Stride == 0 {
 		stride = row

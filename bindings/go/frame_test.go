@@ -1,6 +1,7 @@
 package seed_test
 
 import (
+	"image"
 	"math"
 	"runtime"
 	"syscall"
@@ -9,9 +10,12 @@ import (
 	seed "libseed/bindings/go"
 )
 
-var formats = map[seed.PixelFormat]struct{ pixelBytes, planes int }{
-	seed.Mono8: {1, 1}, seed.Mono16: {2, 1}, seed.RGB8: {3, 1}, seed.BGR8: {3, 1}, seed.RGBA8: {4, 1}, seed.BGRA8: {4, 1},
-	seed.PlanarFloat32: {4, 3},
+var formats = map[seed.PixelFormat]struct{ pixelBits, planes int }{
+	seed.Mono8: {8, 1}, seed.Mono16: {16, 1}, seed.RGB8: {24, 1}, seed.BGR8: {24, 1}, seed.RGBA8: {32, 1}, seed.BGRA8: {32, 1},
+	seed.PlanarFloat32: {32, 3}, seed.Mono10: {16, 1}, seed.Mono12: {16, 1}, seed.Mono14: {16, 1}, seed.Mono10p: {10, 1},
+	seed.Mono12p: {12, 1}, seed.Mono12Packed: {12, 1}, seed.BayerRG8: {8, 1}, seed.BayerGR8: {8, 1}, seed.BayerGB8: {8, 1},
+	seed.BayerBG8: {8, 1}, seed.BayerRG12: {16, 1}, seed.BayerGR12: {16, 1}, seed.BayerGB12: {16, 1}, seed.BayerBG12: {16, 1},
+	seed.RGB16: {48, 1}, seed.MonoFloat32: {32, 1},
 }
 
 func TestFramesOfAllFormats(t *testing.T) {
@@ -19,11 +23,13 @@ func TestFramesOfAllFormats(t *testing.T) {
 	defer images.Close()
 	for format, layout := range formats {
 		for _, padding := range []int{0, 7} {
-			stride := 20*layout.pixelBytes + padding
+			// Of 21 pixels, rows of packed formats end within a byte.
+			row := (21*layout.pixelBits + 7) / 8
+			stride := row + padding
 			// The last row is not padded.
 			frame := seed.Frame{
-				Pix:   make([]byte, (10*layout.planes-1)*stride+20*layout.pixelBytes),
-				Width: 20, Height: 10, Stride: stride, Format: format,
+				Pix:   make([]byte, (10*layout.planes-1)*stride+row),
+				Width: 21, Height: 10, Stride: stride, Format: format,
 			}
 			must[int](t)(images.PushFrame(frame, ""))
 			frame.Pix = frame.Pix[:len(frame.Pix)-1]
@@ -102,5 +108,63 @@ func TestFramesOutsideOfGo(t *testing.T) {
 	<-done
 	if vectors.Count() != 10 || vectors.Cosine(0, 9) < .99999 {
 		t.Errorf("%d vectors", vectors.Count())
+	}
+}
+
+// A ramp of 12 bits: what each format shows of it, and how many levels a range makes of it.
+func TestDeepFrames(t *testing.T) {
+	const width, height = 64, 64
+	ramp := make([]uint16, width*height)
+	floats := make([]float32, width*height)
+	var packed []byte
+	for i := range ramp {
+		ramp[i], floats[i] = uint16(i), float32(i)
+		if i%2 == 1 {
+			before := i - 1
+			packed = append(packed, byte(before), byte(before>>8)|byte(i&15)<<4, byte(i>>4))
+		}
+	}
+	twelve := seed.Mono16Frame(ramp, width, height)
+	twelve.Format = seed.Mono12
+	images := must[*seed.Dataset](t)(seed.NewDataset())
+	defer images.Close()
+	must[int](t)(images.PushFrame(twelve, "low bits"))
+	must[int](t)(images.PushFrame(seed.Frame{Pix: packed, Width: width, Height: height, Format: seed.Mono12p}, "packed"))
+	levels := func(index int) map[byte]bool {
+		seen := map[byte]bool{}
+		for _, level := range must[seed.Frame](t)(images.Pixels(index)).Pix {
+			seen[level] = true
+		}
+		return seen
+	}
+	if found := len(levels(0)); found != 256 {
+		t.Errorf("%d levels by the upper 8 of 12 bits", found)
+	}
+	if must[string](t)(images.Range()) != "" {
+		t.Error("a range that nobody set")
+	}
+	config := must[*seed.Config](t)(seed.NewConfig())
+	defer config.Close()
+	ok(t, config.Parse("range=dataset range.low_percentile=25 range.high_percentile=50"))
+	ok(t, images.SetRange(config))
+	if found := must[string](t)(images.Range()); found != "range=fixed range.low=1023 range.high=2047 range.gamma=1" {
+		t.Errorf("the range is %q", found)
+	}
+	first, second := must[seed.Frame](t)(images.Pixels(0)), must[seed.Frame](t)(images.Pixels(1))
+	if string(first.Pix) != string(second.Pix) || first.Pix[1023] != 0 || first.Pix[1535] != 128 || first.Pix[2047] != 255 {
+		t.Errorf("levels %d, %d, %d", first.Pix[1023], first.Pix[1535], first.Pix[2047])
+	}
+	fails(t, seed.ErrConfig, config.Parse("range=fixed range.low=7"))
+	ok(t, config.SetString("range", "fixed"))
+	fails(t, seed.ErrConfig, images.SetRange(config))
+	_, err := images.PushFrame(seed.FloatFrame([]float32{1, float32(math.NaN())}, 2, 1), "")
+	fails(t, seed.ErrInvalidArgument, err)
+	must[int](t)(images.PushFrame(seed.FloatFrame(floats, width, height), ""))
+	if found := must[seed.Frame](t)(images.Pixels(2)); string(found.Pix) != string(first.Pix) {
+		t.Error("floats of the same numbers have other levels")
+	}
+	picture := must[image.Image](t)(twelve.Image())
+	if grey, _, _, _ := picture.At(63, 63).RGBA(); grey != 4095<<4 {
+		t.Errorf("the last pixel is %d", grey)
 	}
 }

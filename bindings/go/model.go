@@ -210,6 +210,18 @@ func (m *Model) Architecture() (string, error) {
 	})
 }
 
+// Range says which samples of a frame become which of 256 levels, as pairs that [Config.Parse] takes.
+func (m *Model) Range() (string, error) {
+	object, err := m.inner().acquire()
+	if err != nil {
+		return "", err
+	}
+	defer m.handle.release()
+	return fillText(func(buffer *C.char, capacity C.size_t, length *C.size_t) *C.seed_error {
+		return C.seed_model_range(object, buffer, capacity, length)
+	})
+}
+
 // Provenance is where the network comes from, a JSON object: "library", "distillation" (teacher, images, steps, loss,
 // settings) and what the application set by [Student.SetProvenance]. "{}" where nothing is known.
 func (m *Model) Provenance() (string, error) {

@@ -1,13 +1,16 @@
 package seed
 
 import (
+	"bytes"
 	"encoding/binary"
 	"image"
+	"image/png"
 	"math"
 )
 
 // Image copies the frame's pixels into an image: an image.Gray of [Mono8], an image.Gray16 of [Mono16], an image.NRGBA
-// without transparency of the others.
+// without transparency of the other formats of 8 bits and of planes. Of the rest it is the image of the frame's PNG file, whose samples
+// lie in the upper bits of 16; a float becomes 8 bits.
 //
 // Errors: [ErrInvalidArgument] for frames that Embed would refuse too.
 func (f Frame) Image() (image.Image, error) {
@@ -37,6 +40,13 @@ func (f Frame) Image() (image.Image, error) {
 		}
 		return grey, nil
 	}
+	if f.Format > PlanarFloat32 {
+		file, err := f.PNG()
+		if err != nil {
+			return nil, err
+		}
+		return png.Decode(bytes.NewReader(file))
+	}
 	colours := image.NewNRGBA(bounds)
 	for y := range f.Height {
 		for x := range f.Width {
@@ -47,7 +57,7 @@ func (f Frame) Image() (image.Image, error) {
 	return colours, nil
 }
 
-// colour is the colour of a pixel of a frame that is neither Mono8 nor Mono16.
+// colour is the colour of a pixel of a frame in RGB8, BGR8, RGBA8, BGRA8 or PlanarFloat32.
 func (f Frame) colour(x, y, stride int) (red, green, blue byte) {
 	switch f.Format {
 	case RGB8:

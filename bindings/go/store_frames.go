@@ -39,7 +39,7 @@ type StoreRecord struct {
 	Height int
 	// Channels is 1 or 3.
 	Channels int
-	// Bits is 8 or 16 a sample, as it is stored.
+	// Bits is 8 to 16 a sample, as it is stored.
 	Bits int
 	// CRC32 is that of the encoded image.
 	CRC32 uint32

@@ -10,6 +10,7 @@
 #include <cmath>
 #include <cstdio>
 #include <memory>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -35,7 +36,7 @@ struct Matrix {
         rows(height), cols(width), data(memory.data()), step{static_cast<std::size_t>(width) * pixel + gap},
         number(type_number) {}
 };
-constexpr int cv_8uc1 = 0, cv_16uc1 = 2, cv_32fc1 = 5, cv_8uc2 = 8, cv_8uc3 = 16, cv_16uc3 = 18, cv_8uc4 = 24;
+constexpr int cv_8uc1 = 0, cv_16uc1 = 2, cv_32fc1 = 5, cv_64fc1 = 6, cv_8uc2 = 8, cv_8uc3 = 16, cv_16uc3 = 18, cv_8uc4 = 24;
 
 // A matrix in a GPU's memory: no `dims`. It must not be taken for one in main memory.
 struct FarMatrix {
@@ -150,12 +151,40 @@ void empty_objects() {
   FAILS(ErrorCode::InvalidArgument, report.add_paragraph("text"));
 }
 
+// A ramp of 12 bits has 16 levels by the upper 8 of 16 bits, and 256 by a range.
+void ranges() {
+  std::vector<std::uint16_t> ramp(64 * 64);
+  for (std::size_t i = 0; i < ramp.size(); ++i) ramp[i] = static_cast<std::uint16_t>(i);
+  auto dataset = TAKE(seed::Dataset::create());
+  TAKE(dataset.push(seed::ImageView(ramp.data(), 64, 64, seed::PixelFormat::Mono16)));
+  const auto levels = [&] {
+    const auto picture = TAKE(dataset.pixels(0));
+    return std::set<std::uint8_t>(picture.pixels.begin(), picture.pixels.end()).size();
+  };
+  CHECK(levels() == 16 && TAKE(dataset.range()).empty());
+  auto config = TAKE(seed::Config::create());
+  TAKE(config.parse("range=dataset range.low_percentile=0 range.high_percentile=100"));
+  TAKE(dataset.set_range(config));
+  CHECK(levels() == 256);
+  CHECK(TAKE(dataset.range()) == "range=fixed range.low=0 range.high=4095 range.gamma=1");
+  TAKE(config.set("range", "fixed"));
+  FAILS(ErrorCode::Config, dataset.set_range(config));
+  CHECK(levels() == 256);
+  const auto model = TAKE(seed::Model::of_architecture("resnet18", TAKE(seed::Config::create())));
+  CHECK(TAKE(model.range()) == "range=full range.gamma=1");
+}
+
 void images() {
   auto dataset = TAKE(seed::Dataset::create());
   auto grey = stripes(20, 10, 3);
   seed::ImageView packed(grey.data(), 20, 10, seed::PixelFormat::Mono8);
   CHECK(packed.row_stride == 20 && packed.struct_size == sizeof(seed_image));
   CHECK(seed::ImageView(grey.data(), 3, 3, seed::PixelFormat::PlanarF32).row_stride == 12);
+  CHECK(seed::ImageView(grey.data(), 5, 3, seed::PixelFormat::Mono10p).row_stride == 7);
+  CHECK(seed::ImageView(grey.data(), 5, 3, seed::PixelFormat::Mono12Packed).row_stride == 8);
+  CHECK(seed::ImageView(grey.data(), 5, 3, seed::PixelFormat::Rgb16).row_stride == 30);
+  CHECK(seed::ImageView(grey.data(), 5, 3, seed::PixelFormat::MonoF32).row_stride == 20);
+  CHECK(seed::ImageView(grey.data(), 5, 3, static_cast<seed::PixelFormat>(24)).row_stride == 0);
   CHECK(TAKE(dataset.push(packed)) == 0);
   CHECK(TAKE(dataset.push(seed::ImageView(grey.data(), 10, 10, seed::PixelFormat::Mono8, 20), "left half")) == 1);
   CHECK(TAKE(dataset.name(1)) == "left half" && TAKE(dataset.name(0)) == "0");
@@ -172,7 +201,8 @@ void images() {
   } types[] = {{cv_8uc1, 1, SEED_PIXEL_MONO8},
                {cv_16uc1, 2, SEED_PIXEL_MONO16},
                {cv_8uc3, 3, SEED_PIXEL_BGR8},
-               {cv_8uc4, 4, SEED_PIXEL_BGRA8}};
+               {cv_8uc4, 4, SEED_PIXEL_BGRA8},
+               {cv_32fc1, 4, SEED_PIXEL_MONO_F32}};
   for (const auto &type : types) {
     Matrix matrix(6, 5, type.type, type.bytes, 16);
     seed::ImageView view = matrix;
@@ -180,11 +210,11 @@ void images() {
     CHECK(view.row_stride == 5 * type.bytes + 16 && view.data == matrix.data);
     TAKE(dataset.push(matrix));
   }
-  CHECK(TAKE(dataset.count()) == 6 && TAKE(dataset.skipped_count()) == 0);
+  CHECK(TAKE(dataset.count()) == 7 && TAKE(dataset.skipped_count()) == 0);
   Matrix empty(1, 1, cv_8uc1, 1);
   empty.rows = empty.cols = -1; // as OpenCV has it for more than two dimensions
   FAILS(ErrorCode::InvalidArgument, dataset.push(empty));
-  for (int type : {cv_32fc1, cv_8uc2, cv_16uc3}) {
+  for (int type : {cv_64fc1, cv_8uc2, cv_16uc3}) {
     Matrix matrix(6, 5, type, 8);
 #ifdef SEED_NO_EXCEPTIONS
     FAILS(ErrorCode::InvalidArgument, dataset.push(matrix)); // a constructor cannot return the better answer
@@ -1132,6 +1162,7 @@ int main(int count, char **words) {
   config();
   empty_objects();
   images();
+  ranges();
   queue();
   judging();
   training(words[1]);

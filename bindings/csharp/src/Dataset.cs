@@ -152,6 +152,24 @@ namespace LibSeed
         }
 
         /// <summary>
+        /// Says which samples of the images become which of 256 levels, by "range" and its keys in the configuration. "dataset"
+        /// measures percentiles over all images now. What learns from the data set sees frames by it from then on.
+        /// </summary>
+        /// <exception cref="SeedException">
+        /// <see cref="ErrorCode.Config"/> where low is not below high; of "dataset" <see cref="ErrorCode.InvalidArgument"/> where
+        /// there is no image, images have different bits or there is one sample only between the percentiles.
+        /// </exception>
+        public void SetRange(Config config) =>
+            SeedError.Check(Native.seed_dataset_set_range(Handle, Given.Object(config, nameof(config)).Handle));
+
+        /// <summary>
+        /// The range that was set, as pairs that <see cref="Config.Parse"/> takes, "range=fixed range.low=96 range.high=3871
+        /// range.gamma=1" say; empty where none was.
+        /// </summary>
+        public string Range => Filling.Text((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
+            Native.seed_dataset_range(Handle, buffer, capacity, out length));
+
+        /// <summary>
         /// The name of an image: its path relative to the folder with '/', or what it was pushed under.
         /// </summary>
         public string Name(int index)

@@ -19,6 +19,40 @@ namespace LibSeed
         Bgra8 = 6,
         /// <summary>Three planes of float, red, green, blue, each height·stride bytes, values 0 to 1.</summary>
         PlanarF32 = 7,
+        /// <summary>
+        /// Two bytes of grey a pixel in the machine's byte order, 0 to 1023 in the low bits; larger values are refused.
+        /// </summary>
+        Mono10 = 8,
+        /// <summary>The same of 0 to 4095.</summary>
+        Mono12 = 9,
+        /// <summary>The same of 0 to 16383.</summary>
+        Mono14 = 10,
+        /// <summary>Four pixels of grey in five bytes, GenICam's; each row begins with a byte of its own.</summary>
+        Mono10p = 11,
+        /// <summary>Two pixels of grey in three bytes, GenICam's.</summary>
+        Mono12p = 12,
+        /// <summary>Two pixels of grey in three bytes, GigE Vision's.</summary>
+        Mono12Packed = 13,
+        /// <summary>A mosaic of one byte a pixel whose first row is red, green, …</summary>
+        BayerRg8 = 14,
+        /// <summary>A mosaic of one byte a pixel whose first row is green, red, …</summary>
+        BayerGr8 = 15,
+        /// <summary>A mosaic of one byte a pixel whose first row is green, blue, …</summary>
+        BayerGb8 = 16,
+        /// <summary>A mosaic of one byte a pixel whose first row is blue, green, …</summary>
+        BayerBg8 = 17,
+        /// <summary><see cref="BayerRg8"/> of two bytes a pixel as in <see cref="Mono12"/>.</summary>
+        BayerRg12 = 18,
+        /// <summary><see cref="BayerGr8"/> of two bytes a pixel as in <see cref="Mono12"/>.</summary>
+        BayerGr12 = 19,
+        /// <summary><see cref="BayerGb8"/> of two bytes a pixel as in <see cref="Mono12"/>.</summary>
+        BayerGb12 = 20,
+        /// <summary><see cref="BayerBg8"/> of two bytes a pixel as in <see cref="Mono12"/>.</summary>
+        BayerBg12 = 21,
+        /// <summary>Red, green, blue of two bytes each in the machine's byte order, full range 0 to 65535.</summary>
+        Rgb16 = 22,
+        /// <summary>One float of grey a pixel, any finite number.</summary>
+        MonoF32 = 23,
     }
 
     /// <summary>
@@ -93,6 +127,12 @@ namespace LibSeed
             return new Image(Given.Object(pixels, nameof(pixels)), pixels.Length, 2, width, height, PixelFormat.Mono16, 0, 0);
         }
 
+        /// <summary>Views an array of grey values, any finite numbers, row after row.</summary>
+        public static Image MonoFloat(float[] pixels, int width, int height)
+        {
+            return new Image(Given.Object(pixels, nameof(pixels)), pixels.Length, 4, width, height, PixelFormat.MonoF32, 0, 0);
+        }
+
         /// <summary>Views an array of three planes, red, green, blue, of width·height values of 0 to 1 each.</summary>
         public static Image Planar(float[] pixels, int width, int height)
         {
@@ -107,26 +147,48 @@ namespace LibSeed
         // Gives the stride. Fewer than 0 bytes: it is not known how many there are.
         internal static int Check(long bytes, int width, int height, PixelFormat format, int stride, int offset)
         {
-            long pixelBytes, planes = 1;
+            long pixelBits, planes = 1;
             switch (format)
             {
                 case PixelFormat.Mono8:
-                    pixelBytes = 1;
+                case PixelFormat.BayerRg8:
+                case PixelFormat.BayerGr8:
+                case PixelFormat.BayerGb8:
+                case PixelFormat.BayerBg8:
+                    pixelBits = 8;
                     break;
+                case PixelFormat.Mono10p:
+                    pixelBits = 10;
+                    break;
+                case PixelFormat.Mono12p:
+                case PixelFormat.Mono12Packed:
+                    pixelBits = 12;
+                    break;
+                case PixelFormat.Mono10:
+                case PixelFormat.Mono12:
+                case PixelFormat.Mono14:
                 case PixelFormat.Mono16:
-                    pixelBytes = 2;
+                case PixelFormat.BayerRg12:
+                case PixelFormat.BayerGr12:
+                case PixelFormat.BayerGb12:
+                case PixelFormat.BayerBg12:
+                    pixelBits = 16;
                     break;
                 case PixelFormat.Rgb8:
                 case PixelFormat.Bgr8:
-                    pixelBytes = 3;
+                    pixelBits = 24;
                     break;
                 case PixelFormat.Rgba8:
                 case PixelFormat.Bgra8:
-                    pixelBytes = 4;
+                case PixelFormat.MonoF32:
+                    pixelBits = 32;
                     break;
                 case PixelFormat.PlanarF32:
-                    pixelBytes = 4;
+                    pixelBits = 32;
                     planes = 3;
+                    break;
+                case PixelFormat.Rgb16:
+                    pixelBits = 48;
                     break;
                 default:
                     throw new ArgumentOutOfRangeException(nameof(format), format, "expected one of PixelFormat");
@@ -135,7 +197,7 @@ namespace LibSeed
             {
                 throw new ArgumentException("the image has " + width + " × " + height + " pixels, expected at least 1 × 1");
             }
-            var row = width * pixelBytes;
+            var row = (width * pixelBits + 7) / 8;
             var step = stride == 0 ? row : stride;
             if (step < row || step > int.MaxValue)
             {

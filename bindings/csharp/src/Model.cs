@@ -77,6 +77,12 @@ namespace LibSeed
             Native.seed_model_architecture(Handle, buffer, capacity, out length));
 
         /// <summary>
+        /// Which samples of a frame become which of 256 levels, as pairs that <see cref="Config.Parse"/> takes.
+        /// </summary>
+        public string Range => Filling.Text((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
+            Native.seed_model_range(Handle, buffer, capacity, out length));
+
+        /// <summary>
         /// Where the network comes from, a JSON object: "library", "distillation" (teacher, images, steps, loss, settings) and
         /// what the application set by <see cref="Student.SetProvenance"/>. "{}" where nothing is known.
         /// </summary>

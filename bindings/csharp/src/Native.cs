@@ -106,6 +106,11 @@ namespace LibSeed
         internal static extern IntPtr seed_dataset_pixels(DatasetHandle dataset, UIntPtr index, ref ImageLayout image,
             IntPtr buffer, UIntPtr capacity, out UIntPtr length);
         [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_dataset_set_range(DatasetHandle dataset, ConfigHandle config);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_dataset_range(DatasetHandle dataset, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_dataset_count(DatasetHandle dataset, out UIntPtr result);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_dataset_name(DatasetHandle dataset, UIntPtr index, IntPtr buffer,
@@ -204,6 +209,9 @@ namespace LibSeed
         internal static extern IntPtr seed_model_get_info(ModelHandle model, ref ModelInfoLayout info);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_model_architecture(ModelHandle model, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_model_range(ModelHandle model, IntPtr buffer, UIntPtr capacity,
             out UIntPtr length);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_model_provenance(ModelHandle model, IntPtr buffer, UIntPtr capacity,

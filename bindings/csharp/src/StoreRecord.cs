@@ -40,7 +40,7 @@ namespace LibSeed
         /// <summary>1 or 3.</summary>
         public int Channels { get; }
 
-        /// <summary>8 or 16 bits a sample, as it is stored.</summary>
+        /// <summary>8 to 16 bits a sample, as it is stored.</summary>
         public int Bits { get; }
 
         /// <summary>CRC-32 of the encoded image.</summary>

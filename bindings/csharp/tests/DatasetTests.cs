@@ -58,6 +58,43 @@ namespace LibSeed.Tests
             }
         }
 
+        // A ramp of 12 bits has 16 levels by the upper 8 of 16 bits, and 256 by a range.
+        [Test]
+        public static void DeepFramesHaveARange()
+        {
+            var ramp = Enumerable.Range(0, 64 * 64).Select(i => (ushort)i).ToArray();
+            var packed = Enumerable.Range(0, 32 * 64).SelectMany(i => new[]
+            {
+                (byte)(2 * i), (byte)((2 * i >> 8) | (2 * i + 1) << 4), (byte)((2 * i + 1) >> 4),
+            }).ToArray();
+            using (var frames = new Dataset())
+            using (var config = new Config())
+            {
+                frames.Push(Image.Mono16(ramp, 64, 64));
+                frames.Push(new Image(packed, 64, 64, PixelFormat.Mono12p));
+                Expect.Equal(16, frames.Pixels(0).Pixels.Distinct().Count());
+                Expect.Equal(256, frames.Pixels(1).Pixels.Distinct().Count());
+                Expect.Equal("", frames.Range);
+                config.Parse("range=fixed range.low=0 range.high=4095");
+                frames.SetRange(config);
+                Expect.Equal("range=fixed range.low=0 range.high=4095 range.gamma=1", frames.Range);
+                Expect.Equal(256, frames.Pixels(0).Pixels.Distinct().Count());
+                Expect.True(frames.Pixels(0).Pixels.SequenceEqual(frames.Pixels(1).Pixels), "the same samples");
+                // 16 bits and 12 have no percentiles in common.
+                config.Parse("range=dataset");
+                Expect.Fails(ErrorCode.InvalidArgument, () => frames.SetRange(config));
+                Expect.Equal("range=fixed range.low=0 range.high=4095 range.gamma=1", frames.Range);
+                Expect.Throws<ArgumentNullException>(() => frames.SetRange(null));
+                Expect.Fails(ErrorCode.InvalidArgument, () => frames.Push(Image.MonoFloat(new[] { float.NaN }, 1, 1)));
+                Expect.Equal(2, frames.Push(Image.MonoFloat(ramp.Select(value => (float)value).ToArray(), 64, 64)));
+                Expect.True(frames.Pixels(0).Pixels.SequenceEqual(frames.Pixels(2).Pixels), "the same numbers as floats");
+                using (var model = Model.Of("resnet18", new Config()))
+                {
+                    Expect.Equal("range=full range.gamma=1", model.Range);
+                }
+            }
+        }
+
         [Test]
         public static void FramesArePushed()
         {

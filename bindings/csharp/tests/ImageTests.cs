@@ -98,6 +98,14 @@ namespace LibSeed.Tests
             // The last row need not be padded.
             Expect.Equal(30, new Image(pixels, 10, 4, PixelFormat.Mono8, 30).Stride);
             Expect.Equal(5, new Image(pixels, 5, 20, PixelFormat.Mono8).Stride);
+            // Rows of packed formats begin with a byte of their own.
+            Expect.Equal(7, new Image(pixels, 5, 14, PixelFormat.Mono10p).Stride);
+            Expect.Equal(8, new Image(pixels, 5, 12, PixelFormat.Mono12Packed).Stride);
+            Expect.Equal(30, new Image(pixels, 5, 3, PixelFormat.Rgb16).Stride);
+            refused(5, 15, PixelFormat.Mono10p, 0, 0);
+            refused(5, 13, PixelFormat.Mono12p, 0, 0);
+            refused(5, 4, PixelFormat.Rgb16, 0, 0);
+            refused(5, 11, PixelFormat.BayerRg12, 0, 0);
             Expect.Throws<ArgumentNullException>(() => new Image(null, 1, 1, PixelFormat.Mono8).ToString());
             Expect.Throws<ArgumentException>(() => Image.Mono16(new ushort[8], 3, 3).ToString());
             Expect.Throws<ArgumentException>(() => Fixtures.TellingSession.Embed(default(Image)));
