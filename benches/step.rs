@@ -38,9 +38,10 @@ fn main() -> seed::Result<()> {
             running_norm: false,
             pieces: 1,
             clip_norm: 0.0,
+            epoch: None,
         };
         let target = teacher.embed_fused(&images, precision)?;
-        let batch = StepBatch { views: &images, target: Some(&target), images: None, second: None };
+        let batch = StepBatch { views: &images, target: Some(&target), images: None, second: None, small: &[] };
         let mut seed = Seed { temperatures: Temperatures::default() };
         let step = distill(&batch, None, &student, &mut queue, &mut optimiser, &mut seed, &settings)?;
         step.loss.f_double_value(&[])?; // waits for the device

@@ -77,11 +77,12 @@ pub struct Config {
     pub batch_norm: BatchNorm,
     /// What the student learns of the teacher's embeddings: SEED's similarities over the queue; "l2", each embedding as it is; "k_means"
     /// and "online_clustering", its clusters; "binary_contrastive", contrastive representation distillation; "seed_moco", SEED's and
-    /// MoCo-v2's. Without a teacher: "moco_v2" and "simclr", which tell images apart by two views of each.
+    /// MoCo-v2's. Without a teacher: "moco_v2" and "simclr", which tell images apart by two views of each,
+    /// and "swav", which predicts the prototypes of one view from the others.
     pub method: MethodName,
     /// What the queue's first rows are: the teacher's embeddings of the data set, where a run has one, or noise as in the paper.
     pub queue_fill: QueueFill,
-    /// τ_S, which divides the student's similarities; τ of "binary_contrastive", "moco_v2" and "simclr".
+    /// τ_S, which divides the student's similarities; τ of "binary_contrastive", "moco_v2", "simclr" and "swav".
     pub temperature_student: f64,
     /// τ_T, which divides the teacher's similarities: the smaller, the fewer neighbours count.
     pub temperature_teacher: f64,

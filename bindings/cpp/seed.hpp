@@ -913,7 +913,8 @@ public:
   /// "steps=200 learning_rate=0.1"; a value that holds one of these is put in double quotes. All are set or, on an error, none.
   Returned<void> parse(const std::string &pairs) { return detail::settle(seed_config_parse(get(), pairs.c_str())); }
 
-  /// Sets the values of the preset `name`, whatever they were: "paper", "site" or "site_from_weights". See docs/distil.md.
+  /// Sets the values of the preset `name`, whatever they were: "paper", "site", "site_from_weights", "moco_v2", "simclr" or
+  /// "swav". See docs/distil.md.
   Returned<void> preset(const std::string &name) { return detail::settle(seed_config_preset(get(), name.c_str())); }
 
   /// Measures both networks and fits the settings to a run of `seconds`; what was set by its key is kept. `from_weights`: the
@@ -1532,7 +1533,8 @@ public:
     return make(config, student, &teacher, nullptr, &dataset);
   }
 
-  /// Without a teacher: `student` learns from its own views of the images, by a method that needs none ("moco_v2", "simclr").
+  /// Without a teacher: `student` learns from its own views of the images, by a method that needs none ("moco_v2", "simclr",
+  /// "swav").
   static Returned<Trainer> create(const Config &config, const Student &student, const Dataset &dataset) {
     return make(config, student, nullptr, nullptr, &dataset);
   }

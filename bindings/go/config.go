@@ -90,8 +90,8 @@ func (c *Config) Parse(pairs string) error {
 	})
 }
 
-// Preset sets the values of a preset, whatever they were: "paper", "site" or "site_from_weights". docs/distil.md has them. What is set
-// afterwards counts.
+// Preset sets the values of a preset, whatever they were: "paper", "site", "site_from_weights", "moco_v2", "simclr" or
+// "swav". docs/distil.md has them. What is set afterwards counts.
 //
 // Errors: [ErrConfig] for another name, listing them.
 func (c *Config) Preset(name string) error {

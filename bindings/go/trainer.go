@@ -40,7 +40,7 @@ type Trainer struct {
 }
 
 // NewTrainer makes a run that distils teacher into student by "method". A nil teacher: a method that needs none ("moco_v2",
-// "simclr"), by which the student becomes a teacher for another run. A nil queue: a new one of "queue_capacity". A nil dataset: the
+// "simclr", "swav"), by which the student becomes a teacher for another run. A nil queue: a new one of "queue_capacity". A nil dataset: the
 // application brings its own batches by Step, and "steps" must be set; a stored teacher ([TeacherFromBank],
 // [TeacherFromEmbeddings]) knows the images of a data set only, so it needs one.
 //

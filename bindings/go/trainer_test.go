@@ -174,7 +174,7 @@ func TestStudentLearnsWithoutATeacher(t *testing.T) {
 	t.Cleanup(func() { images.Close() })
 	_, err := seed.NewTrainer(config, newStudent(t, config), nil, nil, images)
 	fails(t, seed.ErrInvalidArgument, err)
-	for _, method := range []string{"moco_v2", "simclr"} {
+	for _, method := range []string{"moco_v2", "simclr", "swav"} {
 		ok(t, config.SetString("method", method))
 		student := newStudent(t, config)
 		trainer := must[*seed.Trainer](t)(seed.NewTrainer(config, student, nil, nil, images))

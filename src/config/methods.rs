@@ -6,7 +6,7 @@ use super::Slot;
 use crate::choice::choice;
 
 choice! {
-    /// What a run learns by: SEED's similarities over the queue, what the paper compares it with, and two that need no teacher.
+    /// What a run learns by: SEED's similarities over the queue, what the paper compares it with, and three that need no teacher.
     pub enum MethodName {
         /// SEED's similarities over the queue.
         Seed = "seed",
@@ -24,6 +24,8 @@ choice! {
         MocoV2 = "moco_v2",
         /// Two views of each image against all others of the batch, without a teacher.
         SimClr = "simclr",
+        /// The prototypes of one view predicted from the others, without a teacher.
+        SwAv = "swav",
     }
 }
 
@@ -39,11 +41,30 @@ pub struct MethodsConfig {
     pub moco_weight: f64,
     /// Share of itself that the momentum encoder of "moco_v2" and "seed_moco" keeps at each step.
     pub momentum: f64,
+    /// Prototypes of "swav". 0: one for each ten images that the run learns from, at least 8 and at most the 3000 of the paper.
+    pub swav_prototypes: u64,
+    /// Rows of the queue that each of the two large views of "swav" has, so that a small batch is shared out among many prototypes. 0: no
+    /// queue.
+    pub swav_queue: u64,
+    /// The pass over the images, counted from 0, from which on "swav" uses its queues, once they are full. A run without a data set uses
+    /// them as soon as they are full.
+    pub swav_queue_epoch: u64,
+    /// Passes over the images in which the prototypes of "swav" stay as they are. None in a run without a data set.
+    pub swav_frozen_epochs: u64,
 }
 
 impl Default for MethodsConfig {
     fn default() -> Self {
-        Self { clusters: 0, prototypes: 512, moco_weight: 1.0, momentum: 0.999 }
+        Self {
+            clusters: 0,
+            prototypes: 512,
+            moco_weight: 1.0,
+            momentum: 0.999,
+            swav_prototypes: 0,
+            swav_queue: 3840,
+            swav_queue_epoch: 15,
+            swav_frozen_epochs: 1,
+        }
     }
 }
 
@@ -52,4 +73,8 @@ pub(super) const KEYS: &[(&str, Slot)] = &[
     ("moco_v2.momentum", Slot::Float(|c| &mut c.methods.momentum, 0.0, 1.0)),
     ("online_clustering.prototypes", Slot::Int(|c| &mut c.methods.prototypes, 1, 65_536)),
     ("seed_moco.weight", Slot::Float(|c| &mut c.methods.moco_weight, 0.0, 1000.0)),
+    ("swav.frozen_epochs", Slot::Int(|c| &mut c.methods.swav_frozen_epochs, 0, 1_000_000)),
+    ("swav.prototypes", Slot::Int(|c| &mut c.methods.swav_prototypes, 0, 65_536)),
+    ("swav.queue", Slot::Int(|c| &mut c.methods.swav_queue, 0, 1 << 24)),
+    ("swav.queue_epoch", Slot::Int(|c| &mut c.methods.swav_queue_epoch, 0, 1_000_000)),
 ];

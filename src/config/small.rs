@@ -1,5 +1,5 @@
 //! Small patches: further, smaller views of each image (multi-crop), which both networks see (Fang et al., 2021, §4.4; the scales are those of
-//! SwAV, Caron et al., 2020).
+//! SwAV, Caron et al., 2020); of the method "swav" those beside its two large views.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use crate::data::ViewConfig;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SmallConfig {
-    /// Small views of each image in a batch, beside its large one. 0: none.
+    /// Small views of each image in a batch, beside its large ones. 0: none.
     pub count: u64,
     /// Their shorter side in pixels; the other one is as much longer as that of the large views is.
     pub size: u32,

@@ -35,6 +35,8 @@ pub struct StepSettings {
     pub pieces: u64,
     /// Highest L2 norm of the gradient over all parameters; 0: no limit.
     pub clip_norm: f64,
+    /// The pass over the data set that the step belongs to, from 0; none without a data set.
+    pub epoch: Option<u64>,
 }
 
 /// What a step learns from, all of it on the student's device.
@@ -48,9 +50,21 @@ pub struct StepBatch<'a> {
     pub images: Option<&'a [usize]>,
     /// Another view of each image, as `views`, where the strategy [wants](Strategy::wants_second_views) them.
     pub second: Option<&'a Tensor>,
+    /// Small views of each image, each (B,3,h,w), where the strategy [joins](Strategy::joins_views) all views.
+    pub small: &'a [Tensor],
 }
 
 impl StepBatch<'_> {
+    /// The large views, those of the first kind before the second, and the small ones, where there are some.
+    fn by_size(&self) -> Result<Vec<Tensor>> {
+        let large: Vec<_> = std::iter::once(self.views).chain(self.second).collect();
+        let mut sizes = vec![Tensor::f_cat(&large, 0)?];
+        if !self.small.is_empty() {
+            sizes.push(Tensor::f_cat(self.small, 0)?);
+        }
+        Ok(sizes)
+    }
+
     /// t, for a strategy that learns from a teacher.
     ///
     /// # Errors
@@ -61,7 +75,7 @@ impl StepBatch<'_> {
     }
 }
 
-/// The small views of a batch's images.
+/// The small views of a batch's images, which have a loss of their own each.
 pub struct Small<'a> {
     /// One for each small view of an image, of the same images in the same order.
     pub views: Vec<StepBatch<'a>>,
@@ -74,7 +88,7 @@ pub struct Small<'a> {
 pub struct Step {
     /// L, 0-dim.
     pub loss: Tensor,
-    /// s, (B,C), as it was before the update.
+    /// s, (B,C), as it was before the update; of joined views (V·B,C).
     pub embedding: Tensor,
     /// What goes into the queue, (B,C): t, or what stands for it; none where there is no such thing.
     pub target: Option<Tensor>,
@@ -110,7 +124,7 @@ pub fn distill(
             let _norm = optimiser.clip_gradients(settings.clip_norm)?; // unread, so that nothing waits
         }
         optimiser.step(settings.learning_rate)?;
-        strategy.updated(student, &goal)?;
+        strategy.updated(student, &goal, &out.embedding)?;
         Ok(out)
     });
     let step = result.inspect_err(|_| {
@@ -143,25 +157,27 @@ fn accumulate(
         let _no_grad = tch::no_grad_guard();
         strategy.goal(batch, queue, settings)?
     };
-    let joined = match (strategy.joins_views(), batch.second) {
-        (true, Some(second)) => Some(Tensor::f_cat(&[batch.views, second], 0)?),
-        _ => None,
-    };
-    let views = joined.as_ref().unwrap_or(batch.views);
-    let rows = views.size()[0];
     let target = strategy.enqueued(batch, &goal);
+    if strategy.joins_views() {
+        let views = batch.by_size()?;
+        let (loss, embedding) = forward_backward(&views, &goal, student, queue, strategy, settings, weight)?;
+        return Ok((Step { loss, embedding, target }, goal));
+    }
+    let views = batch.views;
+    let rows = views.size()[0];
     let pieces = settings.pieces.max(strategy.pieces(rows));
     let length = (rows as u64).div_ceil(pieces.max(1)).max(1) as i64;
     if length >= rows {
+        let views = std::slice::from_ref(views);
         let (loss, embedding) = forward_backward(views, &goal, student, queue, strategy, settings, weight)?;
         return Ok((Step { loss, embedding, target }, goal));
     }
     let (mut losses, mut embeddings) = (Vec::new(), Vec::new());
     for (number, start) in (0..rows).step_by(length as usize).enumerate() {
         let of_piece = |rows_of: &Tensor| rows_of.f_narrow(0, start, length.min(rows - start));
-        let views = of_piece(views)?;
+        let views = [of_piece(views)?];
         let of_goal = goal.iter().map(of_piece).collect::<std::result::Result<Vec<_>, _>>()?;
-        let share = weight * views.size()[0] as f64 / rows as f64;
+        let share = weight * views[0].size()[0] as f64 / rows as f64;
         let noise = settings.noise.wrapping_add((number as u64).wrapping_mul(0xd1b5_4a32_d192_ed03));
         let settings = StepSettings { noise, ..*settings };
         let (loss, embedding) = forward_backward(&views, &of_goal, student, queue, strategy, &settings, share)?;
@@ -172,9 +188,10 @@ fn accumulate(
     Ok((Step { loss, embedding, target }, goal))
 }
 
-/// One forward and backward pass; loss and gradient are multiplied by `share`. Gives the loss and s (b,C), without a gradient.
+/// One forward and backward pass of `views`, one tensor for each size; loss and gradient are multiplied by `share`. Gives the loss and s
+/// (b,C), without a gradient.
 fn forward_backward(
-    views: &Tensor,
+    views: &[Tensor],
     goal: &[Tensor],
     student: &Network,
     queue: &Queue,
@@ -182,18 +199,23 @@ fn forward_backward(
     settings: &StepSettings,
     share: f64,
 ) -> Result<(Tensor, Tensor)> {
-    let mode = match settings.running_norm {
+    let mode = |number: u64| match settings.running_norm {
         true => Mode::Eval,
-        false => Mode::Train { noise: settings.noise },
+        false => Mode::Train { noise: settings.noise.wrapping_add(number.wrapping_mul(0x9e6c_63d0_876a_3f35)) },
     };
     let (features, output) = {
-        let _autocast = Autocast::enter(views.device(), settings.precision)?;
-        let features = student.features(views, mode)?;
-        let output = student.head_forward(features.shallow_clone(), mode)?;
+        let _autocast = Autocast::enter(student.device(), settings.precision)?;
+        let of_sizes = views.iter().zip(0u64..).map(|(views, number)| student.features(views, mode(number)));
+        let mut of_sizes = of_sizes.collect::<Result<Vec<_>>>()?;
+        let features = match of_sizes.len() {
+            1 => of_sizes.remove(0),
+            _ => Tensor::f_cat(&of_sizes, 0)?,
+        };
+        let output = student.head_forward(features.shallow_clone(), mode(0))?;
         (features, output)
     };
     let embedding = unit_rows(&output.f_to_kind(Kind::Float)?)?; // s, (b,C)
-    let piece = Piece { features: &features, embedding: &embedding, goal, queue: queue.rows() };
+    let piece = Piece { features: &features, embedding: &embedding, goal, queue: queue.rows(), epoch: settings.epoch };
     let mut learned = strategy.loss(&piece)?;
     if share != 1.0 {
         learned = learned.times(share)?;
@@ -229,9 +251,10 @@ mod tests {
             running_norm: false,
             pieces,
             clip_norm,
+            epoch: None,
         };
         let target = Teacher::new(network(2)).unwrap().embed(&images).unwrap();
-        let batch = StepBatch { views: &images, target: Some(&target), images: None, second: None };
+        let batch = StepBatch { views: &images, target: Some(&target), images: None, second: None, small: &[] };
         let mut seed = Seed { temperatures: Temperatures::default() };
         let loss = distill(&batch, None, &student, &mut queue, &mut optimiser, &mut seed, &settings).unwrap().loss;
         // lr 1 and no weight decay: the change is the gradient.

@@ -14,8 +14,8 @@ use crate::model::Architecture;
 use crate::recipe::{Plan, Wish};
 
 /// Sets what the preset `name` says, whatever it was: "paper" for comparisons with the paper, "site" for a student from random weights
-/// on some thousand frames, "site_from_weights" for one that starts from weights of its own. docs/distil.md has the values. What is set
-/// afterwards counts.
+/// on some thousand frames, "site_from_weights" for one that starts from weights of its own; "moco_v2", "simclr" and "swav" for these
+/// methods, which have no teacher, at their published sizes. docs/distil.md has the values. What is set afterwards counts.
 ///
 /// Errors: SEED_ERROR_CONFIG for another name, listing them.
 #[unsafe(no_mangle)]

@@ -111,8 +111,8 @@ pub type seed_progress_callback =
 pub struct seed_trainer(Guarded<Distillation>);
 handle!(seed_trainer, Distillation, |run| run.warnings());
 
-/// Makes a run that distils `teacher` into `student` by "method". `teacher` NULL: a method that needs none ("moco_v2", "simclr"), by which
-/// the student becomes a teacher for another run (seed_teacher_load of its file). `queue` NULL: a new one of "queue_capacity". `dataset` NULL: the
+/// Makes a run that distils `teacher` into `student` by "method". `teacher` NULL: a method that needs none ("moco_v2", "simclr",
+/// "swav"), by which the student becomes a teacher for another run (seed_teacher_load of its file). `queue` NULL: a new one of "queue_capacity". `dataset` NULL: the
 /// application brings its own batches by seed_trainer_step, and "steps" must be set; a stored teacher (seed_teacher_from_bank,
 /// seed_teacher_from_embeddings) knows the images of a data set only, so it needs one. The caller frees the trainer.
 ///

@@ -93,11 +93,12 @@ pub(super) fn cost(
             running_norm: config.batch_norm == BatchNorm::Running,
             pieces: config.accumulation_steps,
             clip_norm: config.clip_norm,
+            epoch: None,
         };
         let mut seed = Seed {
             temperatures: Temperatures { student: config.temperature_student, teacher: config.temperature_teacher },
         };
-        let shown = StepBatch { views: &views, target: Some(&targets), images: None, second: None };
+        let shown = StepBatch { views: &views, target: Some(&targets), images: None, second: None, small: &[] };
         let _step = distill(&shown, None, student, &mut queue, &mut optimiser, &mut seed, &settings)?;
         wait(device)
     };

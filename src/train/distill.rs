@@ -20,10 +20,9 @@ use super::run::{At, Course, Method, Outcome, run};
 use super::shared::{SharedNetwork, SharedQueue, lock, with_lock};
 use super::strategies::{Ground, needs, strategy};
 use crate::config::{BatchNorm, Config, Optimiser, to_usize};
-use crate::data::{Batch, Dataset, Frame, Loader, Sampling, ViewConfig};
+use crate::data::{Batch, Dataset, Frame, Loader, Sampling};
 use crate::distill::queue::Queue;
 use crate::distill::step::{Small, StepBatch, StepSettings, distill};
-use crate::distill::views::upload;
 use crate::distill::{Asking, Strategy, Targets};
 use crate::finite::Names;
 use crate::model::Head;
@@ -129,6 +128,7 @@ impl Distillation {
         };
         let small_queue = match config.small.count {
             0 => None,
+            _ if strategy.joins_views() => None,
             // Other noise than the large views'.
             _ => Some(Queue::new(to_i64(config.queue_capacity)?, width, config.seed.wrapping_add(1), device)?),
         };
@@ -153,9 +153,7 @@ impl Distillation {
             steps => steps,
         };
         let schedule = Cosine { base, warmup, total };
-        let record = None;
-        let step = 0;
-        Ok(Self {
+        let run = Self {
             config,
             device,
             precision,
@@ -167,14 +165,16 @@ impl Distillation {
             dataset,
             strategy,
             schedule,
-            step,
+            step: 0,
             losses: Losses::default(),
-            record,
+            record: None,
             board: Board::default(),
             fresh_queue,
             looking: Looking::new(probe),
             warnings: Warnings::default(),
-        })
+        };
+        run.warn_of_strategy();
+        Ok(run)
     }
 
     /// Steps made, resumed ones included.
@@ -275,11 +275,10 @@ impl Distillation {
 
     /// How far the run is, without what a step measures.
     fn before(&self) -> Progress {
-        let images = self.dataset.as_ref().map_or(0, |dataset| dataset.len());
         Progress {
             step: self.step,
             total_steps: self.total_steps(),
-            epoch: self.step.saturating_mul(self.config.batch_size) / self.looking.learns_from(images).max(1) as u64,
+            epoch: self.epoch(),
             loss: f64::NAN,
             learning_rate: self.schedule.learning_rate(self.step),
             images_per_second: 0.0,
@@ -289,6 +288,12 @@ impl Distillation {
             skipped_images: self.dataset.as_ref().map_or(0, |dataset| dataset.skipped().len() as u64),
             looks: self.looks(),
         }
+    }
+
+    /// The pass over the data set that the next step belongs to, from 0.
+    fn epoch(&self) -> u64 {
+        let images = self.dataset.as_ref().map_or(0, |dataset| dataset.len());
+        self.step.saturating_mul(self.config.batch_size) / self.looking.learns_from(images).max(1) as u64
     }
 
     /// One step on the application's own frames, of any sizes: one view of each is made as in [`Distillation::run`], with
@@ -307,20 +312,6 @@ impl Distillation {
         let learning_rate = self.schedule.learning_rate(self.step - 1);
         self.board.show(self.step, &[("train/loss", loss), ("train/learning_rate", learning_rate)]);
         Ok(loss)
-    }
-
-    /// What the views of an image are drawn from, one of a batch after the other: the large ones, then the small ones.
-    fn recipes(&self) -> Result<Vec<ViewConfig>> {
-        let large = if self.strategy.wants_second_views() { 2 } else { 1 };
-        let mut recipes = vec![self.config.view.clone(); large];
-        recipes.resize(large + to_usize(self.config.small.count)?, self.config.small.view(&self.config.view));
-        Ok(recipes)
-    }
-
-    /// The views of a batch, each (B,C,H,W), channels-last, on the run's device.
-    fn upload(&self, batch: &Batch) -> Result<Vec<Tensor>> {
-        let recipes = self.recipes()?;
-        batch.views.iter().zip(&recipes).map(|(views, recipe)| upload(views, recipe, self.device)).collect()
     }
 
     /// One step on `images`, the views of one batch, each (B,C,H,W), normalised float32 on the run's device. They are `batch` of the data
@@ -343,22 +334,21 @@ impl Distillation {
             running_norm: self.config.batch_norm == BatchNorm::Running,
             pieces,
             clip_norm: self.config.clip_norm,
+            epoch: self.dataset.as_ref().map(|_| self.epoch()),
         };
         let student = lock(&self.student)?;
         let mut queue = lock(&self.queue)?;
         let numbers = batch.map(|batch| batch.indices.as_slice());
-        let small = self.small_queue.as_mut().map(|queue| {
-            let views = small.iter().zip(&of_small).map(|(views, target)| StepBatch {
-                views,
-                target: target.as_ref(),
-                images: numbers,
-                second: None,
-            });
+        let strategy = &mut *self.strategy;
+        let joined = if strategy.joins_views() { small } else { &[] };
+        let shown = StepBatch { views, target: target.as_ref(), images: numbers, second: large.get(1), small: joined };
+        let beside = self.small_queue.as_mut().map(|queue| {
+            let views = small.iter().zip(&of_small);
+            let views =
+                views.map(|(views, target)| StepBatch { views, target: target.as_ref(), second: None, ..shown });
             Small { views: views.collect(), queue }
         });
-        let strategy = &mut *self.strategy;
-        let shown = StepBatch { views, target: target.as_ref(), images: numbers, second: large.get(1) };
-        let step = distill(&shown, small, &student, &mut queue, &mut self.optimiser, strategy, &settings)?;
+        let step = distill(&shown, beside, &student, &mut queue, &mut self.optimiser, strategy, &settings)?;
         self.step += 1;
         self.losses.push(step, target.is_some(), names)
     }

@@ -20,6 +20,7 @@ mod resume;
 pub mod run;
 pub mod shared;
 mod strategies;
+mod views;
 
 pub use background::in_background;
 pub use bank::{BankProgress, fill_bank};

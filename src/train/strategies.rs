@@ -8,7 +8,8 @@ use crate::config::{Config, MethodName};
 use crate::data::Dataset;
 use crate::distill::Temperatures;
 use crate::distill::strategy::{
-    BinaryContrastive, KMeans, Known, L2, Moco, MocoV2, OnlineClustering, Seed, SeedMoco, SimClr, Strategy,
+    BinaryContrastive, KMeans, Known, L2, Moco, MocoV2, OnlineClustering, Seed, SeedMoco, SimClr, Strategy, SwAv,
+    SwAvSettings,
 };
 use crate::model::Network;
 use crate::sys::memory::reserve;
@@ -34,6 +35,13 @@ pub(super) struct Needs {
 const TAUGHT: Needs =
     Needs { teacher: true, small_views: true, normed_head: false, whole_batch: false, warmup_epochs: 0, settings: &[] };
 const ALONE: Needs = Needs { teacher: false, small_views: false, ..TAUGHT };
+const SWAV: Needs = Needs {
+    small_views: true,
+    normed_head: true,
+    whole_batch: true,
+    settings: &["swav_prototypes", "swav_queue", "swav_queue_epoch", "swav_frozen_epochs"],
+    ..ALONE
+};
 
 /// What a strategy is made for.
 pub(super) struct Ground<'a> {
@@ -45,6 +53,10 @@ pub(super) struct Ground<'a> {
     /// On the run's device, with the width of the embeddings.
     pub student: &'a Network,
 }
+
+/// Prototypes of "swav" where swav.prototypes is 0: one for each ten images, within these bounds.
+const FEWEST_PROTOTYPES: u64 = 8;
+const MOST_PROTOTYPES: u64 = 3000;
 
 type Make = fn(&Ground<'_>) -> Result<Box<dyn Strategy>>;
 
@@ -63,6 +75,7 @@ fn row(method: MethodName) -> (Needs, Make) {
         MethodName::SimClr => (Needs { normed_head: true, whole_batch: true, warmup_epochs: 10, ..ALONE }, |ground| {
             Ok(Box::new(SimClr { temperature: ground.config.temperature_student }))
         }),
+        MethodName::SwAv => (SWAV, swav),
     }
 }
 
@@ -86,7 +99,7 @@ pub(super) fn needs(config: &Config, has_teacher: bool) -> Result<Needs> {
             "method {method} learns without a teacher, but one was given: leave it out, or set another method"
         ))),
         _ if needs.whole_batch && config.accumulation_steps > 1 => Err(Error::invalid(format!(
-            "method {method} compares all images of a batch, but accumulation_steps is {}: set it to 1, and a smaller batch_size where \
+            "method {method} compares all images of a batch with each other, but accumulation_steps is {}: set it to 1, and a smaller batch_size where \
              memory is short",
             config.accumulation_steps
         ))),
@@ -175,6 +188,27 @@ fn online_clustering(ground: &Ground<'_>) -> Result<Box<dyn Strategy>> {
 fn moco_v2(ground: &Ground<'_>) -> Result<Box<dyn Strategy>> {
     let config = ground.config;
     Ok(Box::new(MocoV2::new(ground.student, config.methods.momentum, config.temperature_student)?))
+}
+
+fn swav(ground: &Ground<'_>) -> Result<Box<dyn Strategy>> {
+    let (config, learned) = (ground.config, ground.learned as u64);
+    let prototypes = match (config.methods.swav_prototypes, learned) {
+        (0, 0) => MOST_PROTOTYPES,
+        (0, _) => (learned / 10).clamp(FEWEST_PROTOTYPES, MOST_PROTOTYPES),
+        (count, _) => count,
+    };
+    let settings = SwAvSettings {
+        prototypes: prototypes as i64,
+        temperature: config.temperature_student,
+        small: config.small.count as i64,
+        queue: config.methods.swav_queue as i64,
+        queue_epoch: config.methods.swav_queue_epoch,
+        frozen_epochs: config.methods.swav_frozen_epochs,
+        // The caller's number may be too large, our own is not.
+        images: if config.methods.swav_prototypes == 0 { 0 } else { learned as i64 },
+        seed: config.seed,
+    };
+    Ok(Box::new(SwAv::new(settings, ground.student)?))
 }
 
 impl Distillation {

@@ -300,7 +300,7 @@ void teachers(const seed::Config &config, const seed::Student &student, const se
     return false;
 #endif
   };
-  for (const char *method : {"moco_v2", "simclr"}) {
+  for (const char *method : {"moco_v2", "simclr", "swav"}) {
     auto alone = TAKE(seed::Config::create({{"image_width", 32},
                                             {"image_height", 32},
                                             {"batch_size", 4},

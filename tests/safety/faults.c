@@ -195,6 +195,7 @@ static const struct life {
     {"seed_moco", distil_prepare, distil_with_fault, distil_again, distil_clear, ALL_AFTER, "seed_moco"},
     {"moco_v2", distil_prepare, distil_with_fault, distil_again, distil_clear, ALL_AFTER, "moco_v2"},
     {"simclr", distil_prepare, distil_with_fault, distil_again, distil_clear, ALL_AFTER, "simclr"},
+    {"swav", distil_prepare, distil_with_fault, distil_again, distil_clear, ALL_AFTER, "swav"},
     {"site", site_prepare, site_with_fault, nothing_more, site_clear, WRITES_AFTER, "seed"}};
 
 /* A life with a fault at `place`. Where its threads come to fewer operations of the class this time, the first one fails. */

@@ -76,7 +76,9 @@ static inline void leave(struct household *home) {
 static const char *life_method = "seed";
 
 /* Whether that needs no teacher. */
-static inline int life_is_alone(void) { return strcmp(life_method, "moco_v2") == 0 || strcmp(life_method, "simclr") == 0; }
+static inline int life_is_alone(void) {
+  return strcmp(life_method, "moco_v2") == 0 || strcmp(life_method, "simclr") == 0 || strcmp(life_method, "swav") == 0;
+}
 
 /* The settings of a life: 4 steps, saved after each. */
 static inline seed_error *life_config(const struct files *files, seed_config **out) {
@@ -86,7 +88,8 @@ static inline seed_error *life_config(const struct files *files, seed_config **o
   } numbers[] = {{"image_width", 32},    {"image_height", 32},       {"batch_size", 3},    {"steps", 4},
                  {"queue_capacity", 10}, {"embedding_dim", DIM},     {"workers", 1},       {"projection_hidden", 32},
                  {"progress_every", 1},  {"checkpoint_every", 1},    {"view_count", 0},    {"seed", 7},
-                 {"k_means.clusters", 2}, {"online_clustering.prototypes", 4}};
+                 {"k_means.clusters", 2}, {"online_clustering.prototypes", 4},
+                 {"swav.prototypes", 4}, {"swav.queue", 4},       {"swav.queue_epoch", 0}, {"swav.frozen_epochs", 0}};
   seed_error *error = seed_config_new(out);
   unsigned i;
   for (i = 0; error == NULL && i < sizeof numbers / sizeof *numbers; ++i)

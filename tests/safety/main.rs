@@ -195,7 +195,7 @@ fn faults(folder: &Path) -> PathBuf {
 }
 
 /// Lives, kinds of fault and how many places a sample has; the longest first.
-const FAULTS: [(&str, &str, u32); 19] = [
+const FAULTS: [(&str, &str, u32); 20] = [
     ("distilling", "torch", 20),
     ("distilling", "torch_memory", 10),
     ("distilling", "file", 12),
@@ -215,6 +215,7 @@ const FAULTS: [(&str, &str, u32); 19] = [
     ("seed_moco", "memory", 4),
     ("moco_v2", "torch", 6),
     ("simclr", "torch", 4),
+    ("swav", "torch", 6),
 ];
 
 #[test]

@@ -16,7 +16,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::runs::{losses, state};
 
-const ALONE: [&str; 2] = ["moco_v2", "simclr"];
+const ALONE: [&str; 3] = ["moco_v2", "simclr", "swav"];
 const NONE: Targets = Targets::Own { dim: 0 };
 
 /// Stripes, upright in even images and level in odd ones, of several widths and levels.
@@ -46,6 +46,10 @@ fn config(method: &str, steps: u64) -> Config {
     config.set_string("device", "cpu").unwrap();
     config.set_string("precision", "fp32").unwrap();
     (config.steps, config.progress_every, config.workers) = (steps, 1, 1);
+    if method == "swav" {
+        (config.small.count, config.small.size) = (2, 16);
+        (config.methods.swav_queue, config.methods.swav_queue_epoch) = (24, 1);
+    }
     config
 }
 
@@ -77,7 +81,7 @@ fn recall(student: &Network, dataset: &Dataset) -> f64 {
 fn a_student_learns_from_its_own_views() {
     for method in ALONE {
         let mut config = config(method, 90);
-        config.learning_rate = if method == "simclr" { 8.0 } else { 0.6 };
+        config.learning_rate = if method == "moco_v2" { 0.6 } else { 8.0 };
         // Which way stripes run is what is to be learned, so nothing may turn or crop it away.
         config.view.crop_scale_min = 0.5;
         let images = dataset(96);
@@ -97,7 +101,7 @@ fn a_student_learns_from_its_own_views() {
 }
 
 #[test]
-fn a_run_goes_on_bit_for_bit_with_its_momentum_encoder() {
+fn a_run_goes_on_bit_for_bit_with_all_that_its_method_keeps() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("half");
     for method in ALONE {
@@ -112,13 +116,65 @@ fn a_run_goes_on_bit_for_bit_with_its_momentum_encoder() {
         losses(&mut resumed, None);
         assert!(state(&resumed, folder.path()) == state(&whole, folder.path()), "{method}");
     }
-    // Without its encoder a checkpoint of MoCo is none.
-    let mut moco = run_of(&config("moco_v2", 6), Some(dataset(20))).unwrap();
-    moco.save(&path).unwrap();
-    std::fs::remove_file(path.join("momentum_encoder.safetensors")).unwrap();
-    let before = state(&moco, folder.path());
-    assert!(moco.resume(&path).is_err());
-    assert!(state(&moco, folder.path()) == before);
+    // A checkpoint without a part of its method is none.
+    for (method, part) in [
+        ("moco_v2", "momentum_encoder"),
+        ("swav", "prototypes"),
+        ("swav", "queue_of_first_views"),
+        ("swav", "queue_of_second_views"),
+    ] {
+        let mut run = run_of(&config(method, 6), Some(dataset(20))).unwrap();
+        run.save(&path).unwrap();
+        std::fs::remove_file(path.join(format!("{part}.safetensors"))).unwrap();
+        let before = state(&run, folder.path());
+        assert!(run.resume(&path).is_err(), "{part}");
+        assert!(state(&run, folder.path()) == before, "{part}");
+    }
+    // What its method is set to is part of a run.
+    let mut swav = run_of(&config("swav", 6), Some(dataset(20))).unwrap();
+    swav.save(&path).unwrap();
+    for change in ["swav.prototypes=9", "swav.queue=25", "swav.queue_epoch=2", "swav.frozen_epochs=0", "small.count=1"]
+    {
+        let mut other = config("swav", 6);
+        other.parse(change).unwrap();
+        let error = run_of(&other, Some(dataset(20))).unwrap().resume(&path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Mismatch, "{change}: {error}");
+    }
+    losses(&mut swav, Some(1));
+}
+
+#[test]
+fn the_prototypes_of_swav_wait_for_a_pass_and_its_queues_hold_the_large_views() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = run_of(&config("swav", 6), Some(dataset(48))).unwrap();
+    let part = |run: &Distillation, name: &str, tensor: &str| {
+        run.save(&folder.path().join("state")).unwrap();
+        let part = weights::read(&folder.path().join(format!("state/{name}.safetensors"))).unwrap();
+        part.tensors[tensor].to_tensor().unwrap()
+    };
+    let moved = |a: &Tensor, b: &Tensor| (a - b).abs().max().double_value(&[]);
+    let first = part(&run, "prototypes", "weight");
+    assert_eq!(first.size(), [8, 128], "one for each ten images, but eight at least");
+    losses(&mut run, Some(3));
+    let after_a_pass = part(&run, "prototypes", "weight");
+    assert!(moved(&after_a_pass, &first) < 1e-6, "48 images are three steps");
+    losses(&mut run, Some(1));
+    let then = part(&run, "prototypes", "weight");
+    assert!(moved(&then, &after_a_pass) > 1e-5);
+    let lengths = then.square().sum_dim_intlist([1i64].as_slice(), false, Kind::Float);
+    assert!((lengths - 1.0).abs().max().double_value(&[]) < 1e-5);
+    let queues = ["queue_of_first_views", "queue_of_second_views"].map(|name| part(&run, name, "queue"));
+    assert!(queues.iter().all(|queue| queue.size() == [24, 128]) && moved(&queues[0], &queues[1]) > 1e-3);
+    assert!(!folder.path().join("state/queue_of_small_views.safetensors").exists());
+    assert_eq!(run.queue().lock().unwrap().len(), 0, "the run's own queue has no part in it");
+
+    let mut many = config("swav", 2);
+    many.methods.swav_prototypes = 100;
+    let run = run_of(&many, Some(dataset(48))).unwrap();
+    assert!(run.warnings().list()[0].contains("swav.prototypes is 100"), "{:?}", run.warnings().list());
+    // Large views alone.
+    many.small.count = 0;
+    assert_eq!(losses(&mut run_of(&many, Some(dataset(48))).unwrap(), None).len(), 2);
 }
 
 #[test]
@@ -157,7 +213,7 @@ fn heads_are_those_of_the_method_and_the_student_teaches_another_run() {
         {
             let student = run.student().lock().unwrap();
             assert_eq!(student.output_dim(), 128);
-            assert_eq!(matches!(student.head(), Head::NormedProjection { .. }), method == "simclr");
+            assert_eq!(matches!(student.head(), Head::NormedProjection { .. }), method != "moco_v2");
             save_student(&path, &student, &StudentHeader::new(&student, &config(method, 3).view)).unwrap();
         }
         let teacher = Arc::new(Teacher::new(load_student(&path).unwrap().0).unwrap());
@@ -180,7 +236,7 @@ fn what_does_not_fit_is_refused_and_nothing_is_lost() {
     let mut seed = config("moco_v2", 2);
     seed.set_string("method", "seed").unwrap();
     let error = run_of(&seed, Some(dataset(8))).err().unwrap();
-    assert!(error.kind() == ErrorKind::InvalidArgument && error.message().contains("moco_v2, simclr"), "{error}");
+    assert!(error.kind() == ErrorKind::InvalidArgument && error.message().contains("moco_v2, simclr, swav"), "{error}");
     let teacher = || {
         let head = Head::Projection { hidden: 0, dim: 16 };
         Arc::new(Teacher::new(Network::new(Architecture::ResNet10, head, 2, Device::Cpu).unwrap()).unwrap())
@@ -192,9 +248,11 @@ fn what_does_not_fit_is_refused_and_nothing_is_lost() {
         let error = run.err().unwrap();
         assert!(error.kind() == ErrorKind::InvalidArgument && error.message().contains("without a teacher"), "{error}");
     }
-    let pieces = Config { accumulation_steps: 2, ..config("simclr", 2) };
-    let error = run_of(&pieces, Some(dataset(8))).err().unwrap();
-    assert!(error.message().contains("accumulation_steps is 2"), "{error}");
+    for method in ["simclr", "swav"] {
+        let pieces = Config { accumulation_steps: 2, ..config(method, 2) };
+        let error = run_of(&pieces, Some(dataset(8))).err().unwrap();
+        assert!(error.message().contains("accumulation_steps is 2"), "{error}");
+    }
     // MoCo's batch may go through in pieces.
     let pieces = Config { accumulation_steps: 2, ..config("moco_v2", 2) };
     assert_eq!(losses(&mut run_of(&pieces, Some(dataset(8))).unwrap(), None).len(), 2);
@@ -204,7 +262,8 @@ fn what_does_not_fit_is_refused_and_nothing_is_lost() {
         for images in [1, 20] {
             let equal = Dataset::in_memory();
             (0..images).for_each(|i| _ = equal.push_frame(&i.to_string(), frame(3)).unwrap());
-            let few = Config { queue_capacity: 3, ..config(method, 3) };
+            let mut few = Config { queue_capacity: 3, ..config(method, 3) };
+            few.methods.swav_queue = 3;
             let found = losses(&mut run_of(&few, Some(Arc::new(equal))).unwrap(), None);
             assert!(found.len() == 3 && found.iter().all(|loss| loss.is_finite()), "{method}: {found:?}");
         }
@@ -213,7 +272,7 @@ fn what_does_not_fit_is_refused_and_nothing_is_lost() {
         let frames: Vec<Frame> = (0..6).map(frame).collect();
         assert!(run.step_on(&frames).unwrap().is_finite());
         let before = state(&run, folder.path());
-        if method == "simclr" {
+        if method != "moco_v2" {
             let error = run.step_on(&frames[..1]).unwrap_err();
             assert!(error.kind() == ErrorKind::InvalidArgument && error.message().contains("two images"), "{error}");
             assert!(run.step() == 1 && state(&run, folder.path()) == before);

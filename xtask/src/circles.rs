@@ -29,6 +29,7 @@ const EXCEPTIONS: [(&[&str], &str); 3] = [
             "distill/strategy/online_clustering",
             "distill/strategy/seed_moco",
             "distill/strategy/simclr",
+            "distill/strategy/swav",
         ],
         "a step runs a strategy, and a strategy is given the step's batch",
     ),

@@ -75,8 +75,8 @@ namespace LibSeed
         }
 
         /// <summary>
-        /// Sets the values of a preset, whatever they were: "paper", "site" or "site_from_weights". docs/distil.md has them. What is
-        /// set afterwards counts. Returns this object.
+        /// Sets the values of a preset, whatever they were: "paper", "site", "site_from_weights", "moco_v2", "simclr" or
+        /// "swav". docs/distil.md has them. What is set afterwards counts. Returns this object.
         /// </summary>
         /// <exception cref="SeedException"><see cref="ErrorCode.Config"/> for another name, listing them.</exception>
         public Config Preset(string name)

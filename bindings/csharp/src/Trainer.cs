@@ -13,7 +13,7 @@ namespace LibSeed
 
         /// <summary>
         /// Makes a run that distils the teacher into the student by "method". Without a teacher (null) it is a method that needs none
-        /// ("moco_v2", "simclr"), by which the student becomes a teacher for another run. Without a data set the application brings its own batches
+        /// ("moco_v2", "simclr", "swav"), by which the student becomes a teacher for another run. Without a data set the application brings its own batches
         /// by <see cref="Step"/>, and "steps" must be set; a stored teacher (<see cref="Teacher.FromBank"/>,
         /// <see cref="Teacher.FromEmbeddings"/>) knows the images of a data set only, so it needs one. Without a queue a new one of
         /// "queue_capacity" is made.

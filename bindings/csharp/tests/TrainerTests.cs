@@ -83,7 +83,7 @@ namespace LibSeed.Tests
         [Test]
         public static void StudentLearnsWithoutATeacher()
         {
-            foreach (var method in new[] { "moco_v2", "simclr" })
+            foreach (var method in new[] { "moco_v2", "simclr", "swav" })
             {
                 using (var config = Fixtures.SmallConfig().Set("method", method))
                 using (var student = Fixtures.NewStudent(config))

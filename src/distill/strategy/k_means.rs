@@ -277,7 +277,11 @@ mod tests {
     fn goal(strategy: &KMeans, images: Option<&[usize]>) -> Result<Vec<Tensor>> {
         let target = random(images.map_or(1, <[usize]>::len) as i64, 1);
         let queue = Queue::new(3, 16, 3, Device::Cpu)?;
-        strategy.goal(&StepBatch { views: &target, target: Some(&target), images, second: None }, &queue, &SETTINGS)
+        strategy.goal(
+            &StepBatch { views: &target, target: Some(&target), images, second: None, small: &[] },
+            &queue,
+            &SETTINGS,
+        )
     }
 
     #[test]

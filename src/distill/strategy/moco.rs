@@ -64,7 +64,7 @@ impl Strategy for MocoV2 {
     }
 
     /// The copy follows before it gives the next keys.
-    fn updated(&mut self, student: &Network, _goal: &[Tensor]) -> Result<()> {
+    fn updated(&mut self, student: &Network, _goal: &[Tensor], _embedding: &Tensor) -> Result<()> {
         self.encoder.follow(student)
     }
 

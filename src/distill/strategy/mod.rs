@@ -1,5 +1,5 @@
 //! What a student learns of its teacher's embeddings: SEED's loss, and those that the paper compares it with (Fang et al., 2021, table
-//! of strategies); and two that need no teacher. All of them in float32, with the gradient through the student, and through what a
+//! of strategies); and three that need no teacher. All of them in float32, with the gradient through the student, and through what a
 //! strategy trains beside it.
 //!
 //! A strategy is a file here and a row in the table of `train/strategies.rs`, which knows it by its name. [`distill`](super::step::distill)
@@ -16,9 +16,11 @@ pub mod k_means;
 pub mod l2;
 pub mod moco;
 pub mod online_clustering;
+pub mod prototypes;
 pub mod seed_moco;
 pub mod simclr;
 pub mod spherical_k_means;
+pub mod swav;
 
 use std::collections::BTreeMap;
 
@@ -36,8 +38,10 @@ pub use k_means::KMeans;
 pub use l2::L2;
 pub use moco::MocoV2;
 pub use online_clustering::OnlineClustering;
+pub use prototypes::Prototypes;
 pub use seed_moco::{Moco, SeedMoco};
 pub use simclr::SimClr;
+pub use swav::{SwAv, SwAvSettings};
 
 /// The loss of a run, with what it needs and trains beside embeddings and queue.
 pub trait Strategy: Send {
@@ -55,7 +59,8 @@ pub trait Strategy: Send {
         batch.target.map(Tensor::shallow_clone)
     }
 
-    /// Whether both views of the images go through the student at once: the rows of the first ones, then those of the second.
+    /// Whether all views of the images belong to one loss: the rows of the first ones, then those of the second and of the
+    /// [small](StepBatch::small) ones, one after another. Views of one size go through the backbone at once, all of them through the head.
     fn joins_views(&self) -> bool {
         false
     }
@@ -71,11 +76,11 @@ pub trait Strategy: Send {
         Vec::new()
     }
 
-    /// After the optimiser's step, which learned `goal`.
+    /// After the optimiser's step, which learned `goal`; `embedding` has all rows of the batch as they were before it, without a gradient.
     ///
     /// # Errors
     /// Those of libtorch.
-    fn updated(&mut self, _student: &Network, _goal: &[Tensor]) -> Result<()> {
+    fn updated(&mut self, _student: &Network, _goal: &[Tensor], _embedding: &Tensor) -> Result<()> {
         Ok(())
     }
 
@@ -135,6 +140,8 @@ pub struct Piece<'a> {
     pub goal: &'a [Tensor],
     /// D (K,C).
     pub queue: &'a Tensor,
+    /// As in [`StepSettings`].
+    pub epoch: Option<u64>,
 }
 
 impl Piece<'_> {
@@ -252,5 +259,6 @@ pub(super) mod tests {
         running_norm: false,
         pieces: 1,
         clip_norm: 0.0,
+        epoch: None,
     };
 }

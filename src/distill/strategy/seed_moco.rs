@@ -75,7 +75,7 @@ impl Strategy for SeedMoco {
         Ok(Learned::of(loss, piece.embedding))
     }
 
-    fn updated(&mut self, student: &Network, goal: &[Tensor]) -> Result<()> {
+    fn updated(&mut self, student: &Network, goal: &[Tensor], _embedding: &Tensor) -> Result<()> {
         if let (Some(moco), [_, keys]) = (&mut self.moco, goal) {
             moco.encoder.follow(student)?;
             moco.queue.push(keys)?;
@@ -161,7 +161,7 @@ mod tests {
         let leaf = raw.to_kind(Kind::Float).set_requires_grad(true);
         let s = unit_rows(&leaf).unwrap();
         let of = |strategy: &SeedMoco, goal: &[Tensor]| {
-            strategy.loss(&Piece { features: &s, embedding: &s, goal, queue: &queue }).unwrap()
+            strategy.loss(&Piece { features: &s, embedding: &s, goal, queue: &queue, epoch: None }).unwrap()
         };
         let found = of(&own, &[t.shallow_clone(), k.shallow_clone()]);
         found.backward().unwrap();
@@ -181,7 +181,7 @@ mod tests {
         let (views, target, queue) = (Tensor::ones([2, 3, 8, 8], (Kind::Float, Device::Cpu)), unit(2, 1), unit(3, 2));
         let mut of_teacher = Queue::new(3, 16, 3, Device::Cpu).unwrap();
         of_teacher.push(&queue).unwrap();
-        let batch = StepBatch { views: &views, target: Some(&target), images: None, second: None };
+        let batch = StepBatch { views: &views, target: Some(&target), images: None, second: None, small: &[] };
         let error = own.goal(&batch, &of_teacher, &AT_REST).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
         let both = StepBatch { second: Some(&views), ..batch };
@@ -189,7 +189,7 @@ mod tests {
         assert!(apart(&goal[0], &target) == 0.0);
         let lengths = goal[1].norm_scalaropt_dim(2.0, [1i64].as_slice(), false);
         assert!(apart(&lengths, &lengths.ones_like()) < 1e-6);
-        own.updated(&student(2), &goal).unwrap();
+        own.updated(&student(2), &goal, &target).unwrap();
         let moco = own.moco.as_ref().unwrap();
         assert!(apart(&moco.queue.rows().narrow(0, 0, 2), &goal[1]) == 0.0 && moco.queue.len() == 2);
         let after = own.goal(&both, &of_teacher, &AT_REST).unwrap();
@@ -201,7 +201,7 @@ mod tests {
         let views = Tensor::ones([2, 3, 8, 8], (Kind::Float, Device::Cpu));
         let mut first = strategy(1.0, &student(1));
         let keys = unit(2, 5);
-        first.updated(&student(2), &[keys.shallow_clone(), keys.shallow_clone()]).unwrap();
+        first.updated(&student(2), &[keys.shallow_clone(), keys.shallow_clone()], &keys).unwrap();
         let parts = first.parts().unwrap();
         let mut second = strategy(1.0, &student(3));
         let state = |of: &SeedMoco| {
