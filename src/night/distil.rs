@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use super::folder::Folder;
 use super::progress::{NightProgress, NightStage};
-use super::{Stage, Work, chosen};
+use super::{Stage, Work, chosen, queue};
 use crate::config::Config;
 use crate::data::Dataset;
 use crate::model::Network;
@@ -29,11 +29,12 @@ pub(super) fn run(work: &Work<'_>, observe: &mut dyn FnMut(&NightProgress) -> Co
     let batch = config.batch_size;
     let provenance = Arc::new(Provenance::of_value(header.provenance.clone()));
     let shared = Arc::new(Mutex::new(network));
+    let queue = queue::take(work, &config)?;
     let mut run = Distillation::new(
         config,
         Arc::clone(&shared),
         Arc::clone(&work.night.teacher),
-        None,
+        queue,
         Some(Arc::clone(&dataset)),
     )?
     .recorded_in(Arc::clone(&provenance));

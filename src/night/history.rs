@@ -41,6 +41,12 @@ pub struct Line {
     pub compared_frames: u64,
     /// Labelled frames that were judged.
     pub reference_frames: u64,
+    /// Rows of an earlier night's queue that the distillation began with; 0: none, it was filled as that of any run.
+    #[serde(default)]
+    pub queue_rows: u64,
+    /// Why an earlier night's queue was not taken; empty where it was or there was none.
+    #[serde(default)]
+    pub queue_left_out: String,
     /// Loss of the distillation at its end.
     pub loss: Option<f64>,
     /// KL to the teacher on the held-out frames.

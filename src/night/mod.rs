@@ -12,6 +12,7 @@
 //! | `live/` | `student.safetensors`, `classifier.safetensors` where there is one, `about.json` |
 //! | `previous/` | what was live before |
 //! | `night/` | work under way: the night's frames, checkpoints, the candidate, its evaluation; gone when the night is done |
+//! | `queue.safetensors` | the queue that the last night's distillation ended with, which the next one begins with |
 //! | `history.jsonl` | one line for each night that was done |
 //! | `report.html` | the last night's report |
 //! | `night.lock` | held while a process works here |
@@ -35,6 +36,7 @@ mod label;
 mod lock;
 mod options;
 mod progress;
+mod queue;
 mod report;
 mod restore;
 mod shown;
@@ -184,6 +186,7 @@ impl Night<'_> {
                 NightStage::Swap => swap::run(&work, line)?,
                 NightStage::Report => {
                     let told = report::run(&work, line.is_some())?;
+                    queue::keep(folder)?;
                     state.end(folder, &begun, told.frames_seen)?;
                     folder.remove_work();
                     return Ok(if told.live { NightOutcome::Live(told) } else { NightOutcome::Kept(told) });

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::evaluation::{Evaluation, Gate, Nearest};
 use super::history::{self, Line, OldNew, Pair, Values};
 use super::shown::ShownFrames;
-use super::{Work, charts, chosen};
+use super::{Work, charts, chosen, queue};
 use crate::data::{EncodedImage, Frame};
 use crate::eval::{Judgement, MapConfig, embedding_map};
 use crate::gate::Criterion;
@@ -22,7 +22,7 @@ const ON_THE_MAP: usize = 500;
 /// Writes both; `has_station`: a session was there to be exchanged.
 pub(super) fn run(work: &Work<'_>, has_station: bool) -> Result<Line> {
     let evaluation = Evaluation::settled(work)?;
-    let line = line(work, &evaluation, has_station);
+    let line = line(work, &evaluation, has_station)?;
     let nights = history::add(work.folder, &line)?;
     let page = || page(work, &evaluation, &line, &nights);
     let page = match work.night.config.nice {
@@ -34,7 +34,7 @@ pub(super) fn run(work: &Work<'_>, has_station: bool) -> Result<Line> {
     Ok(line)
 }
 
-fn line(work: &Work<'_>, evaluation: &Evaluation, has_station: bool) -> Line {
+fn line(work: &Work<'_>, evaluation: &Evaluation, has_station: bool) -> Result<Line> {
     let (begun, frames, gate) = (work.begun, work.frames, evaluation.gate.as_ref());
     let live = evaluation.passes();
     let ended = history::now_us();
@@ -46,7 +46,8 @@ fn line(work: &Work<'_>, evaluation: &Evaluation, has_station: bool) -> Line {
         (true, true) => "session and files",
         (true, false) => "files",
     };
-    Line {
+    let carried = queue::carried(work.folder)?;
+    Ok(Line {
         night: begun.number,
         ended: history::date(ended),
         seconds: (ended - begun.began_us) as f64 / 1e6,
@@ -60,6 +61,8 @@ fn line(work: &Work<'_>, evaluation: &Evaluation, has_station: bool) -> Line {
         labelled_frames: frames.labelled.0.len() as u64,
         compared_frames: gate.map_or(0, |gate| gate.frames as u64),
         reference_frames: gate.map_or(0, |gate| gate.reference as u64),
+        queue_rows: carried.rows,
+        queue_left_out: carried.left_out,
         loss: loss(work, live),
         kl: gate.map(|gate| Pair { old: gate.old.kl, new: gate.new.kl }),
         overlap: gate.map(|gate| Pair { old: gate.old.overlap, new: gate.new.overlap }),
@@ -69,7 +72,7 @@ fn line(work: &Work<'_>, evaluation: &Evaluation, has_station: bool) -> Line {
         chance: chance(work, evaluation),
         classifier_left_out: evaluation.classifier_left_out.clone().unwrap_or_default(),
         latency_ms: gate.map(|gate| values(gate.latency)),
-    }
+    })
 }
 
 /// Of the reference, where there is one.
@@ -110,6 +113,9 @@ fn page(work: &Work<'_>, evaluation: &Evaluation, line: &Line, nights: &[Line]) 
     page.paragraph(&format!("{outcome}{why} Done {}, after {:.0} s.", line.ended, line.seconds));
     if !line.classifier_left_out.is_empty() {
         page.paragraph(&format!("{}.", capital(&line.classifier_left_out)));
+    }
+    if !line.queue_left_out.is_empty() {
+        page.paragraph(&format!("The queue of the last night was left out and filled anew: {}.", line.queue_left_out));
     }
     page.figures(&figures(line));
     if let Some(gate) = &evaluation.gate {
@@ -183,6 +189,10 @@ fn figures(line: &Line) -> Vec<Figure> {
         line.learned_frames.to_string(),
         format!("{} of them older ones; {} new in the store", line.older_frames, line.new_frames),
     )];
+    if line.queue_rows > 0 {
+        let note = "embeddings that the last night ended with, which tonight's distillation began with";
+        figures.push(figure("rows of the last queue", line.queue_rows.to_string(), note.to_owned()));
+    }
     if let Some(overlap) = line.overlap {
         figures.push(figure(
             "overlap with the teacher",

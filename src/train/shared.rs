@@ -1,6 +1,9 @@
 //! What trainer, sessions and the application share, and the locks on it.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
+
+use tch::Device;
 
 use crate::distill::queue::Queue;
 use crate::model::Network;
@@ -10,6 +13,14 @@ use crate::{Error, ErrorKind, Result, torch};
 pub type SharedNetwork = Arc<Mutex<Network>>;
 /// A queue that trainer and application share.
 pub type SharedQueue = Arc<Mutex<Queue>>;
+
+/// The queue in the file `path`, on `device`.
+///
+/// # Errors
+/// Those of [`Queue::load`].
+pub fn load_queue(path: &Path, device: Device) -> Result<SharedQueue> {
+    Ok(Arc::new(Mutex::new(Queue::load(path, device)?)))
+}
 
 /// Runs `body` alone on what is shared. tch's own panics become errors before the lock is let go ([`torch::caught`]), so that they
 /// leave it usable.

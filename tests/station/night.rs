@@ -4,9 +4,11 @@ use std::path::Path;
 
 use crate::plant::{DIM, Plant, first, line, open_store, push, runs, teacher};
 use seed::ErrorKind;
+use seed::distill::queue::Queue;
 use seed::night::{NightOutcome, NightStage, describe, last_night, restore};
 use seed::train::Control;
 use serde_json::Value;
+use tch::{Device, Kind};
 
 fn describes(plant: &Plant) -> Value {
     serde_json::from_str(&describe(&plant.folder).unwrap()).unwrap()
@@ -405,4 +407,68 @@ fn what_does_not_fit_is_refused_with_the_reason() {
     std::fs::write(&state, "{\"format\": \"libseed.night.1\"}").unwrap();
     assert_eq!(plant.run().unwrap_err().kind(), ErrorKind::Format);
     assert!(describe(place.path()).is_err() && first().1.width == 32);
+}
+
+#[test]
+fn a_night_begins_with_the_queue_that_the_last_one_ended_with() {
+    let place = tempfile::tempdir().unwrap();
+    let mut plant = Plant::new(place.path());
+    // Of a batch of 8 and a queue of 64, one step changes an eighth.
+    (plant.config.batch_size, plant.config.queue_capacity) = (8, 64);
+    let one = live(plant.run().unwrap());
+    assert_eq!((one.queue_rows, one.queue_left_out.as_str()), (0, ""), "there was none");
+    let first = queue_of(&plant.folder.join("queue.safetensors"));
+    assert_eq!((first.len(), first.capacity(), first.width()), (64, 64, DIM));
+
+    push(&plant.store, 90..130, 0);
+    let stop = |progress: &seed::night::NightProgress| match (progress.stage, progress.done) {
+        (NightStage::Distil, 1..) => Control::Stop,
+        _ => Control::Continue,
+    };
+    assert_eq!(plant.run_with(None, &mut { stop }).unwrap(), NightOutcome::Cancelled);
+    // One step of eight: the other rows are those of the first night, at their places.
+    let now = queue_of(&plant.folder.join("night/checkpoint/queue.safetensors"));
+    let same = (first.rows() - now.rows()).abs().amax([1i64].as_slice(), false).eq(0.0);
+    assert_eq!(same.sum(Kind::Int64).int64_value(&[]), 56);
+    assert!(queue_of(&plant.folder.join("queue.safetensors")).rows() == first.rows(), "a night under way leaves it");
+    // Interrupted or not, the student is the same.
+    let kept_folder = place.path().join("kept");
+    copy(&plant.folder, &kept_folder);
+    let two = live(plant.run().unwrap());
+    assert_eq!((two.night, two.queue_rows, two.queue_left_out.as_str()), (2, 64, ""));
+    assert!(String::from_utf8(plant.file("report.html")).unwrap().contains("rows of the last queue"));
+    let (student, second) = (plant.file("live/student.safetensors"), plant.file("queue.safetensors"));
+    std::fs::remove_dir_all(&plant.folder).unwrap();
+    copy(&kept_folder, &plant.folder);
+    std::fs::remove_dir_all(plant.folder.join("night/checkpoint")).unwrap();
+    live(plant.run().unwrap());
+    assert!(plant.file("live/student.safetensors") == student && plant.file("queue.safetensors") == second);
+
+    // What does not fit or is damaged is left out, and the report says so.
+    push(&plant.store, 130..170, 0);
+    plant.config.queue_capacity = 32;
+    let three = live(plant.run().unwrap());
+    assert!(three.queue_rows == 0 && three.queue_left_out.contains("64 rows of 128 numbers"), "{three:?}");
+    assert!(String::from_utf8(plant.file("report.html")).unwrap().contains("left out and filled anew"));
+    push(&plant.store, 170..210, 0);
+    std::fs::write(plant.folder.join("queue.safetensors"), "no queue").unwrap();
+    let four = live(plant.run().unwrap());
+    assert!(four.queue_rows == 0 && four.queue_left_out.contains("queue.safetensors"), "{four:?}");
+    assert_eq!(queue_of(&plant.folder.join("queue.safetensors")).capacity(), 32);
+
+    // A night that diverges keeps the queue for the next one.
+    let before = plant.file("queue.safetensors");
+    push(&plant.store, 210..250, 0);
+    let calm = plant.config.clone();
+    (plant.config.learning_rate, plant.config.weight_decay, plant.config.checkpoint_every) = (1000.0, 1.0, 1000);
+    let five = kept(plant.run().unwrap());
+    assert!(five.reason.contains("diverged") && five.queue_rows == 32, "{five:?}");
+    assert!(plant.file("queue.safetensors") == before);
+    plant.config = calm;
+    push(&plant.store, 250..290, 0);
+    assert_eq!(live(plant.run().unwrap()).queue_rows, 32);
+}
+
+fn queue_of(path: &Path) -> Queue {
+    Queue::load(path, Device::Cpu).unwrap()
 }
