@@ -1453,7 +1453,8 @@ public:
     std::uint64_t total = 0;    ///< Views times images.
   };
 
-  /// Bytes of the file of a bank of `views` views of `images` images, with embeddings of `dim` numbers.
+  /// Bytes of the file of a bank of `views` views of `images` images, with `dim` numbers each: the width of the teacher's embedding, times
+  /// 1 + "small.count" where small views stand beside the large ones.
   static Returned<std::uint64_t> predict_size(std::uint64_t images, std::uint64_t views, std::uint64_t dim) {
     return detail::number<std::uint64_t>(
         [&](std::uint64_t *out) { return seed_bank_predict_size(images, views, dim, out); });

@@ -45,10 +45,11 @@ func bankProgressFrom(c *C.seed_bank_progress) BankProgress {
 	}
 }
 
-// PredictBankSize is the size in bytes of the file of a bank of views of images, with embeddings of dim numbers: about
-// images·views·(2·dim + 4).
+// PredictBankSize is the size in bytes of the file of a bank of views of images, with dim numbers each: about
+// images·views·(2·dim + 4). dim is the width of the teacher's embedding, times 1 + "small.count" where small views stand beside the
+// large ones.
 //
-// Errors: [ErrInvalidArgument] for 0, above 2^32 − 1 images, 10^6 views or 65536 numbers, or a size above 63 bits.
+// Errors: [ErrInvalidArgument] for 0, above 2^32 − 1 images, 10^6 views or 2^22 numbers, or a size above 63 bits.
 func PredictBankSize(images, views, dim uint64) (uint64, error) {
 	if err := Init(); err != nil {
 		return 0, err

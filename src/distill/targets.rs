@@ -65,6 +65,7 @@ impl Targets {
         &self,
         views: &Tensor,
         batch: Option<&Batch>,
+        number: usize,
         view: &ViewConfig,
         asking: &Asking<'_>,
     ) -> Result<Tensor> {
@@ -77,7 +78,7 @@ impl Targets {
             Targets::Teacher(teacher) => return asking.rows(teacher, &for_teacher(views, view)?),
             Targets::Bank(bank) => {
                 let batch = batch.ok_or_else(no_batch)?;
-                bank.targets(&batch.slots, &batch.indices)?
+                bank.targets(&batch.slots, &batch.indices, number)?
             }
             Targets::Images(images) => images.targets(&batch.ok_or_else(no_batch)?.indices)?,
             Targets::Own { .. } => return Err(no_teacher()),
@@ -99,7 +100,7 @@ impl Targets {
                 let mut views = Vec::new();
                 for view in 0..bank.header().views.count {
                     let slots: Vec<Slot> = numbers.iter().map(|&index| Slot { view, index }).collect();
-                    views.push(bank.targets(&slots, numbers)?.f_to_kind(Kind::Float)?);
+                    views.push(bank.targets(&slots, numbers, 0)?.f_to_kind(Kind::Float)?);
                 }
                 Tensor::f_stack(&views, 0)?.f_mean_dim([0i64].as_slice(), false, Kind::Float)?
             }

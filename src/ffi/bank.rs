@@ -65,10 +65,10 @@ impl From<&BankProgress> for seed_bank_progress {
 pub type seed_bank_callback =
     Option<unsafe extern "C-unwind" fn(progress: *const seed_bank_progress, user_data: *mut c_void) -> i32>;
 
-/// Writes to `*bytes` the size of the file of a bank of `views` views of `images` images, with embeddings of `dim` numbers:
-/// about images·views·(2·dim + 4).
+/// Writes to `*bytes` the size of the file of a bank of `views` views of `images` images, `dim` numbers each: about
+/// images·views·(2·dim + 4). `dim` is the width of the teacher's embedding, times 1 + "small.count" where small views stand beside the large ones.
 ///
-/// Errors: SEED_ERROR_INVALID_ARGUMENT for 0, above 2^32 - 1 images, 10^6 views or 65536 numbers, or a size above 63 bits.
+/// Errors: SEED_ERROR_INVALID_ARGUMENT for 0, above 2^32 - 1 images, 10^6 views or 2^22 numbers, or a size above 63 bits.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_bank_predict_size(images: u64, views: u64, dim: u64, bytes: *mut u64) -> *mut seed_error {
     // SAFETY: passed on from the C caller, as in every function of this file.
@@ -79,7 +79,7 @@ pub unsafe extern "C" fn seed_bank_predict_size(images: u64, views: u64, dim: u6
     })
 }
 
-/// Fills the bank in the file `path`: "view_count" views of every image of `dataset`, seen by `teacher`. Begins a new file or
+/// Fills the bank in the file `path`: "view_count" views of every image of `dataset`, and "small.count" small ones beside each, seen by `teacher`. Begins a new file or
 /// goes on with the one that is there, to its end or for at least `max_rows` more rows (0: no limit), and writes one of
 /// SEED_OUTCOME_* to `*outcome`. `callback`, `user_data`, `cancel` and `outcome` may be NULL. The whole file is reserved at
 /// the start. kill -9 at any moment costs a few seconds of work: the next call goes on from the last rows that are sound.

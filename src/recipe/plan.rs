@@ -279,7 +279,8 @@ impl Draft<'_> {
         let over_a_bank = (seconds / (images as f64 * cost.of_image(false, device))).floor() as u64;
         let mut views = (over_a_bank / VIEWS.1).clamp(1, VIEWS.0);
         let dim = teacher.embedding_dim().unsigned_abs();
-        while views > 1 && predicted_bytes(images, views, dim).map_or(true, |bytes| bytes > BANK) {
+        let row = dim.saturating_mul(1 + self.config.small.count);
+        while views > 1 && predicted_bytes(images, views, row).map_or(true, |bytes| bytes > BANK) {
             views -= 1;
         }
         // Where the teacher is cheap beside the student, or there is hardly time for more than one pass, fresh views cost nothing.

@@ -1,4 +1,4 @@
-//! Filling a teacher bank: every view of every image → teacher → float16 rows on the disk.
+//! Filling a teacher bank: every view of every image, and the small ones beside it → teacher → float16 rows on the disk.
 //!
 //! The teacher computes exactly as in the loop of an online run: the same views, the same precision, at most
 //! `batch_size / accumulation_steps` images at a time.
@@ -17,13 +17,13 @@ use crate::config::Config;
 use crate::config::to_usize;
 use crate::data::loader::Loader;
 use crate::data::{Batch, Dataset, ViewConfig};
-use crate::distill::bank::format::{BLOCK_ROWS, FORMAT};
-use crate::distill::bank::{Bank, BankTeacher, BankViews, BankWriter, Header, bad_row};
+use crate::distill::bank::format::BLOCK_ROWS;
+use crate::distill::bank::{Bank, BankTeacher, BankViews, BankWriter, Header, SmallViews, bad_row};
 use crate::distill::views::{for_teacher, upload};
 use crate::finite::{self, Names};
 use crate::model::Teacher;
 use crate::optim::Cosine;
-use crate::sys::memory::filled;
+use crate::sys::memory::{filled, room};
 use crate::{Error, Result, device};
 
 /// One report of the filling.
@@ -45,7 +45,7 @@ pub struct BankProgress {
     pub skipped_images: u64,
 }
 
-/// Fills the bank at `path` with `view_count` views of every image, from the start or from where an earlier call ended, for
+/// Fills the bank at `path` with `view_count` views of every image and `small.count` small ones beside each of them, from the start or from where an earlier call ended, for
 /// at least `max_rows` more rows (None: to the end; a piece ends with a whole chunk of `batch_size` rows, rounded up to
 /// 64). `observe` is called every `progress_every` chunks and at the end, on this thread. Filled in pieces or in one go, on
 /// the CPU the file is the same, byte for byte.
@@ -91,9 +91,11 @@ pub fn fill_bank(
         writer.rewind(first * chunk)?;
     }
     let end = chunks.min(first.saturating_add(max_rows.map_or(u64::MAX, |rows| rows.div_ceil(chunk))));
+    let mut recipes = vec![config.view.clone()];
+    recipes.resize(1 + to_usize(config.small.count)?, config.small.view(&config.view));
     let mut loader = Loader::every_view(
         Arc::clone(dataset),
-        vec![config.view.clone()],
+        recipes.clone(),
         config.seed,
         config.view_count,
         to_usize(chunk)?,
@@ -112,7 +114,7 @@ pub fn fill_bank(
         seed: config.seed,
     };
     let pace = Pace::new(config, device, cancel);
-    let mut filling = Filling { writer, teacher, dataset, config, device, precision, piece };
+    let mut filling = Filling { writer, teacher, dataset, recipes, device, precision, piece };
     let filled =
         paced(config, |report| run(&mut filling, &mut loader, &course, &pace, report), |progress| observe(&progress));
     // What is finished is kept; the error that stopped the work is the one to tell.
@@ -126,7 +128,8 @@ struct Filling<'a> {
     writer: BankWriter,
     teacher: &'a Teacher,
     dataset: &'a Dataset,
-    config: &'a Config,
+    /// What the views of an image are drawn from: the large one, then the small ones.
+    recipes: Vec<ViewConfig>,
     device: Device,
     precision: Kind,
     piece: i64,
@@ -137,10 +140,13 @@ impl Method for Filling<'_> {
     type Report = BankProgress;
 
     fn step(&mut self, batch: &Batch, _: At) -> Result<()> {
-        let images = upload(&batch.views[0], &self.config.view, self.device)?; // (B,C,H,W), channels-last
         let names = |row: usize| self.dataset.title(batch.indices[row]);
-        let halves = embed(self.teacher, &images, &self.config.view, self.precision, self.piece, &names)?;
-        self.writer.append(&halves, &batch.indices)
+        let of_views = batch.views.iter().zip(&self.recipes).map(|(views, recipe)| {
+            let images = upload(views, recipe, self.device)?; // (B,C,H,W), channels-last
+            embed(self.teacher, &images, recipe, self.precision, self.piece, &names)
+        });
+        let rows = beside_each_other(of_views.collect::<Result<_>>()?, batch.indices.len())?;
+        self.writer.append(&rows, &batch.indices)
     }
 
     fn report(&mut self, lap: &Lap) -> Result<BankProgress> {
@@ -161,8 +167,9 @@ impl Method for Filling<'_> {
 }
 
 fn header(config: &Config, precision: Kind, teacher: &Teacher, dataset: &Dataset) -> Result<Header> {
+    let views = bank_views(config, dataset)?;
     Ok(Header {
-        format: FORMAT.to_owned(),
+        format: Header::format_of(&views).to_owned(),
         library: env!("CARGO_PKG_VERSION").to_owned(),
         dim: teacher.embedding_dim().unsigned_abs(),
         teacher: BankTeacher {
@@ -170,7 +177,7 @@ fn header(config: &Config, precision: Kind, teacher: &Teacher, dataset: &Dataset
             identity: teacher.identity()?,
             precision: teacher.number_format(precision).to_owned(),
         },
-        views: bank_views(config, dataset)?,
+        views,
     })
 }
 
@@ -188,7 +195,22 @@ pub(super) fn check_bank(bank: &Bank, config: &Config, dataset: Option<&Dataset>
 fn bank_views(config: &Config, dataset: &Dataset) -> Result<BankViews> {
     let images = dataset.len() as u64;
     let view = dataset.seen_by(&config.view)?;
-    Ok(BankViews::new(view, config.view_count, config.seed, images, dataset.identity()))
+    let small = SmallViews { count: config.small.count, settings: config.small.view(&view) };
+    let views = BankViews::new(view, config.view_count, config.seed, images, dataset.identity());
+    Ok(BankViews { small: Some(small).filter(|small| small.count > 0), ..views })
+}
+
+/// The embeddings of each kind of view, all of `rows` rows, as rows that have those of one image one after another.
+fn beside_each_other(mut of_views: Vec<Vec<u8>>, rows: usize) -> Result<Vec<u8>> {
+    if of_views.len() == 1 {
+        return Ok(of_views.remove(0));
+    }
+    let width = of_views[0].len() / rows.max(1);
+    let mut all = room(of_views.len().saturating_mul(width).saturating_mul(rows), "rows of the bank")?;
+    for row in 0..rows {
+        of_views.iter().for_each(|halves| all.extend_from_slice(&halves[row * width..][..width]));
+    }
+    Ok(all)
 }
 
 /// Embeddings of `images` (B,C,H,W) with the channels of `view`, at most `piece` at a time, as B·C

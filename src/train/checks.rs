@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::data::Dataset;
 use crate::distill::{ImageTargets, Targets};
 use crate::model::{Mode, Network};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, Result};
 
 /// Whether `student` learns from `targets` on `device`, from images as `config` has them.
 pub(super) fn check_student(student: &Network, targets: &Targets, config: &Config, device: Device) -> Result<()> {
@@ -47,19 +47,6 @@ pub(super) fn check_student(student: &Network, targets: &Targets, config: &Confi
         }
     }
     Ok(())
-}
-
-/// Whether the run's targets know small views, where it has some.
-pub(super) fn check_small(targets: &Targets, config: &Config) -> Result<()> {
-    let why = match targets {
-        _ if config.small.count == 0 => return Ok(()),
-        Targets::Bank(_) => "a bank holds the large view of each image only: give the run the teacher itself",
-        Targets::Teacher(_) | Targets::Images(_) | Targets::Own { .. } => return Ok(()),
-    };
-    Err(Error::new(
-        ErrorKind::Unsupported,
-        format!("small.count is {}, but {why}, or set small.count to 0", config.small.count),
-    ))
 }
 
 fn check_widths(student: &Network, targets: &Targets) -> Result<()> {

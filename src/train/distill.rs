@@ -8,7 +8,7 @@ use tch::{Device, Kind, Tensor};
 use super::bank::check_bank;
 use super::board::Board;
 use super::cancel::CancelToken;
-use super::checks::{check_images, check_small, check_student, total_steps};
+use super::checks::{check_images, check_student, total_steps};
 use super::depth::seeing;
 use super::looking::Looking;
 use super::losses::Losses;
@@ -77,7 +77,6 @@ impl Distillation {
         config.validate()?;
         let config = seeing(config, dataset.as_deref())?;
         let needs = needs(&config, targets.has_teacher())?;
-        check_small(&targets, &config)?;
         if let Targets::Images(images) = &targets {
             check_images(images, dataset.as_deref())?;
         }
@@ -321,12 +320,12 @@ impl Distillation {
         let views = large.first().ok_or_else(|| Error::invalid("a batch has no views"))?;
         let pieces = self.config.accumulation_steps;
         let asking = Asking { precision: self.precision, pieces, names };
-        let of_teacher = |views: &Tensor| match self.targets.has_teacher() {
-            true => self.targets.of_step(views, batch, &self.config.view, &asking).map(Some),
+        let of_teacher = |(number, views): (usize, &Tensor)| match self.targets.has_teacher() {
+            true => self.targets.of_step(views, batch, number, &self.config.view, &asking).map(Some),
             false => Ok(None),
         };
-        let target = of_teacher(views)?;
-        let of_small = small.iter().map(of_teacher).collect::<Result<Vec<_>>>()?;
+        let target = of_teacher((0, views))?;
+        let of_small = (1..).zip(small).map(of_teacher).collect::<Result<Vec<_>>>()?;
         let settings = StepSettings {
             precision: self.precision,
             learning_rate: at.learning_rate,

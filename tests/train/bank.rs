@@ -295,12 +295,12 @@ fn every_damaged_byte_that_counts_is_noticed() {
     bytes[rows_at + 70 * (2 * DIM as usize + 4)] ^= 1; // in block 1
     std::fs::write(&path, bytes).unwrap();
     let bank = open(&path);
-    assert_eq!(bank.targets(&[Slot { view: 0, index: 3 }], &[3]).unwrap().size(), [1, DIM]);
-    let error = bank.targets(&[Slot { view: 2, index: 1 }], &[1]).unwrap_err();
+    assert_eq!(bank.targets(&[Slot { view: 0, index: 3 }], &[3], 0).unwrap().size(), [1, DIM]);
+    let error = bank.targets(&[Slot { view: 2, index: 1 }], &[1], 0).unwrap_err();
     assert!(error.message().contains("rows 64 to 127"), "{error}");
     // A file that shrinks while it is mapped is an error and not a signal.
     std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(9000).unwrap();
-    assert!(bank.targets(&[Slot { view: 0, index: 3 }], &[3]).unwrap_err().message().contains("9000 now"));
+    assert!(bank.targets(&[Slot { view: 0, index: 3 }], &[3], 0).unwrap_err().message().contains("9000 now"));
 }
 
 #[test]

@@ -64,8 +64,8 @@ namespace LibSeed
             Native.seed_bank_header(Handle, buffer, capacity, out length));
 
         /// <summary>
-        /// The bytes of a bank of so many images and views with embeddings of <paramref name="dim"/> numbers: about
-        /// images·views·(2·dim + 4).
+        /// The bytes of a bank of so many images and views with <paramref name="dim"/> numbers each: about images·views·(2·dim + 4).
+        /// That is the width of the teacher's embedding, times 1 + "small.count" where small views stand beside the large ones.
         /// </summary>
         public static long PredictSize(long images, long views, long dim)
         {

@@ -11,7 +11,10 @@
 //! | 16 | 8176 | JSON ([`Header`]), then zeros |
 //! | 8192 | 4096 | the mark: number of finished blocks (8 bytes), CRC-32 of those 8 bytes (4), zeros |
 //! | 12288 | ⌈V·N/64⌉·4, to a whole page | CRC-32 of each block: of its number (8 bytes) and its rows |
-//! | after it | V·N·(2·C + 4) | row v·N + i: the embedding of view v of image i as C float16, then the number of the image that was shown (4 bytes): i, or the sound image that took a broken one's place |
+//! | after it | V·N·(2·C·(1 + m) + 4) | row v·N + i: the embedding of view v of image i as C float16, those of the m small views beside it, then the number of the image that was shown (4 bytes): i, or the sound image that took a broken one's place |
+//!
+//! A bank without small views, m = 0, is a file of the first version ([`FORMAT`]), byte for byte; one with them is of the second
+//! ([`FORMAT_WITH_SMALL`]), which readers of the first refuse.
 
 use std::path::Path;
 
@@ -20,10 +23,13 @@ use serde_json::Value;
 
 use crate::data::ViewConfig;
 use crate::data::augment::VIEW_VERSION;
+use crate::data::batch::MAX_VIEWS;
 use crate::error::{Error, ErrorKind, Result};
 
-/// The format's name and version; a reader refuses others.
+/// The format's name and version of a bank of large views; a reader refuses others.
 pub const FORMAT: &str = "libseed.bank.1";
+/// The same of a bank that has small views beside the large ones.
+pub const FORMAT_WITH_SMALL: &str = "libseed.bank.2";
 /// Rows that share a checksum and are finished together.
 pub const BLOCK_ROWS: u64 = 64;
 
@@ -60,13 +66,26 @@ pub struct BankViews {
     pub version: u32,
     /// What they were drawn from.
     pub settings: ViewConfig,
+    /// The small views beside each of them, where there are some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub small: Option<SmallViews>,
+}
+
+/// The small views of each image that stand beside its large one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SmallViews {
+    /// m, at least 1.
+    pub count: u64,
+    /// What they were drawn from.
+    pub settings: ViewConfig,
 }
 
 /// The JSON at the head of a bank.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Header {
-    /// [`FORMAT`].
+    /// [`FORMAT`] or [`FORMAT_WITH_SMALL`].
     pub format: String,
     /// Version of the library that made the bank.
     pub library: String,
@@ -88,20 +107,26 @@ pub(super) struct Layout {
     pub total: u64,
 }
 
-/// Size in bytes of a bank of `views` views of `images` images, embeddings `dim` wide: what its file will have.
+/// Widest embedding.
+const WIDEST: u64 = 65_536;
+
+/// Size in bytes of a bank of `views` views of `images` images, `dim` numbers a row: what its file will have. A row has the embedding of the
+/// large view and those of the small ones beside it, so `dim` is C·(1 + m).
 ///
 /// # Errors
-/// `InvalidArgument` where a number is 0 or out of bounds (2³² − 1 images, 10⁶ views, width 65,536) or the size exceeds 63
-/// bits.
+/// `InvalidArgument` where a number is 0 or out of bounds (2³² − 1 images, 10⁶ views, 2²² numbers: 64 views of width 65,536) or the size
+/// exceeds 63 bits.
 pub fn predicted_bytes(images: u64, views: u64, dim: u64) -> Result<u64> {
     Ok(Layout::new(images, views, dim)?.total)
 }
 
 impl Layout {
     pub fn new(images: u64, views: u64, dim: u64) -> Result<Self> {
-        for (name, number, limit) in
-            [("images", images, u64::from(u32::MAX)), ("views", views, 1_000_000), ("numbers a row", dim, 65_536)]
-        {
+        for (name, number, limit) in [
+            ("images", images, u64::from(u32::MAX)),
+            ("views", views, 1_000_000),
+            ("numbers a row", dim, WIDEST * MAX_VIEWS as u64),
+        ] {
             if !(1..=limit).contains(&number) {
                 return Err(Error::invalid(format!("a bank of {number} {name}: expected 1 to {limit}")));
             }
@@ -167,7 +192,16 @@ pub(super) fn read_mark(bytes: [u8; 16], layout: &Layout) -> Option<u64> {
 impl Header {
     /// Sizes and offsets of this bank's file.
     pub(super) fn layout(&self) -> Result<Layout> {
-        Layout::new(self.views.images, self.views.count, self.dim)
+        let small = self.views.small_count();
+        if self.dim > WIDEST || small >= MAX_VIEWS as u64 || self.views.small.as_ref().is_some_and(|of| of.count == 0) {
+            return Err(Error::invalid(format!("a bank of {small} small views, embeddings {} wide", self.dim)));
+        }
+        Layout::new(self.views.images, self.views.count, self.dim * (1 + small))
+    }
+
+    /// What a bank of such views calls its format.
+    pub(crate) fn format_of(views: &BankViews) -> &'static str {
+        if views.small.is_some() { FORMAT_WITH_SMALL } else { FORMAT }
     }
 
     /// The first page of the file.
@@ -199,13 +233,17 @@ impl Header {
         let value: Value =
             serde_json::from_slice(json).map_err(|error| Error::format(path, format!("no JSON: {error}")))?;
         let format = value.get("format").and_then(Value::as_str).unwrap_or("none");
-        if format != FORMAT {
+        if ![FORMAT, FORMAT_WITH_SMALL].contains(&format) {
             return Err(Error::mismatch(format!(
-                "{}: the format is \"{format}\", expected \"{FORMAT}\"",
+                "{}: the format is \"{format}\", expected \"{FORMAT}\" or \"{FORMAT_WITH_SMALL}\"",
                 path.display()
             )));
         }
         let header: Self = serde_json::from_value(value).map_err(|error| Error::format(path, error))?;
+        let expected = Self::format_of(&header.views);
+        if header.format != expected {
+            return Err(Error::format(path, format!("a header of \"{expected}\" calls itself \"{}\"", header.format)));
+        }
         header.layout().map_err(|error| Error::format(path, error.message()))?;
         Ok(header)
     }
@@ -241,7 +279,12 @@ impl BankTeacher {
 impl BankViews {
     /// The views of a run or a bank to be filled, as this library draws them.
     pub fn new(settings: ViewConfig, count: u64, seed: u64, images: u64, dataset: String) -> Self {
-        Self { images, count, seed, dataset, version: VIEW_VERSION, settings }
+        Self { images, count, seed, dataset, version: VIEW_VERSION, settings, small: None }
+    }
+
+    /// m.
+    pub fn small_count(&self) -> u64 {
+        self.small.as_ref().map_or(0, |small| small.count)
     }
 
     /// # Errors
@@ -270,22 +313,37 @@ impl BankViews {
                 self.version, wanted.version
             )));
         }
-        // Both went through JSON once, so that equal settings are equal numbers.
-        let internal = |error: serde_json::Error| Error::new(ErrorKind::Internal, error.to_string());
-        let found = serde_json::to_value(&self.settings).map_err(internal)?;
-        let text = serde_json::to_string(&wanted.settings).map_err(internal)?;
-        let expected: Value = serde_json::from_str(&text).map_err(internal)?;
-        // A setting that is not written has its usual value, on either side.
-        let keys = found.as_object().into_iter().chain(expected.as_object()).flat_map(|settings| settings.keys());
-        for key in keys {
-            let value = expected.get(key).unwrap_or(&Value::Null);
-            if found.get(key).unwrap_or(&Value::Null) != value {
-                let found = found.get(key).unwrap_or(&Value::Null);
-                return Err(stale(format!("its views were drawn with {key} {found}, the setting is {value}")));
-            }
+        same_settings("views", &self.settings, &wanted.settings)?;
+        if self.small_count() != wanted.small_count() {
+            let (found, expected) = (self.small_count(), wanted.small_count());
+            return Err(stale(format!(
+                "it holds {found} small views beside each view, \"small.count\" is {expected}; set small.count to {found} or fill a new bank"
+            )));
         }
-        Ok(())
+        match (&self.small, &wanted.small) {
+            (Some(own), Some(wanted)) => same_settings("small views", &own.settings, &wanted.settings),
+            _ => Ok(()),
+        }
     }
+}
+
+/// Whether `views` are drawn from the same settings.
+fn same_settings(views: &str, own: &ViewConfig, wanted: &ViewConfig) -> Result<()> {
+    // Both went through JSON once, so that equal settings are equal numbers.
+    let internal = |error: serde_json::Error| Error::new(ErrorKind::Internal, error.to_string());
+    let found = serde_json::to_value(own).map_err(internal)?;
+    let text = serde_json::to_string(wanted).map_err(internal)?;
+    let expected: Value = serde_json::from_str(&text).map_err(internal)?;
+    // A setting that is not written has its usual value, on either side.
+    let keys = found.as_object().into_iter().chain(expected.as_object()).flat_map(|settings| settings.keys());
+    for key in keys {
+        let value = expected.get(key).unwrap_or(&Value::Null);
+        if found.get(key).unwrap_or(&Value::Null) != value {
+            let found = found.get(key).unwrap_or(&Value::Null);
+            return Err(stale(format!("its {views} were drawn with {key} {found}, the setting is {value}")));
+        }
+    }
+    Ok(())
 }
 
 fn stale(reason: String) -> Error {
@@ -301,11 +359,14 @@ mod tests {
         // 200 views of ImageNet, 128 wide: 65.6 GB of embeddings.
         let bytes = predicted_bytes(1_281_167, 200, 128).unwrap();
         assert!((66.5e9..66.8e9).contains(&(bytes as f64)), "{bytes}");
-        for (images, views, dim) in [(0, 1, 1), (1, 0, 1), (1, 1, 0), (1 << 32, 1, 1), (1, u64::MAX, 1), (1, 1, 65_537)]
+        for (images, views, dim) in
+            [(0, 1, 1), (1, 0, 1), (1, 1, 0), (1 << 32, 1, 1), (1, u64::MAX, 1), (1, 1, (1 << 22) + 1)]
         {
             assert!(predicted_bytes(images, views, dim).is_err());
         }
         assert!(predicted_bytes(u64::from(u32::MAX), 1_000_000, 65_536).is_err());
+        let (one, seven) = (predicted_bytes(64, 1, 128).unwrap(), predicted_bytes(64, 1, 7 * 128).unwrap());
+        assert_eq!(seven - one, 64 * 6 * 128 * 2, "six small views beside each large one");
     }
 
     #[test]

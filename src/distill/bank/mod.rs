@@ -1,7 +1,7 @@
 //! The teacher bank: the teacher's embeddings of V views of each of N images, made once and reused by every epoch.
 //!
 //! ```text
-//! row v·N + i = t(view v of image i) in float16      epoch e reads view e mod V
+//! row v·N + i = t(view v of image i), t(each small view beside it), in float16      epoch e reads view e mod V
 //! ```
 //!
 //! A view is a function of (seed, view, image), so the student can be shown the very view whose embedding is stored, and
@@ -30,7 +30,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::finite;
 use crate::sys::memory::{filled, room};
 
-pub use self::format::{BankTeacher, BankViews, Header, predicted_bytes};
+pub use self::format::{BankTeacher, BankViews, Header, SmallViews, predicted_bytes};
 pub use self::writer::BankWriter;
 
 /// A bank that is open for reading; shared between threads as `Arc<Bank>`.
@@ -136,17 +136,23 @@ impl Bank {
         (0..self.blocks).try_for_each(|block| self.check_block(block))
     }
 
-    /// The embeddings of `slots`, (B, C) float16 on the CPU; `shown` says which images the loader showed there.
+    /// The embeddings of view `number` among those of each of `slots`, 0 the large one and j the j-th small one, (B, C) float16 on the
+    /// CPU; `shown` says which images the loader showed there.
     ///
     /// # Errors
-    /// `InvalidArgument` for a slot outside the bank; `Mismatch` where another image was shown when the bank was filled;
+    /// `InvalidArgument` for a slot or a view outside the bank; `Mismatch` where another image was shown when the bank was filled;
     /// `Format` for a damaged block or a file that has changed its length; `Io`.
-    pub fn targets(&self, slots: &[Slot], shown: &[usize]) -> Result<Tensor> {
+    pub fn targets(&self, slots: &[Slot], shown: &[usize], number: usize) -> Result<Tensor> {
         let length = self.file.metadata().map_err(|error| Error::io("read", &self.path, &error))?.len();
         if length != self.layout.total {
             return Err(self.damaged(format!("it had {} bytes when opened and has {length} now", self.layout.total)));
         }
-        let width = self.layout.row_bytes as usize - 4;
+        let small = self.header.views.small_count();
+        if number as u64 > small {
+            return Err(Error::invalid(format!("small view {number} is not in the bank, which has {small} of them")));
+        }
+        let all = self.layout.row_bytes as usize - 4;
+        let width = all / (1 + small as usize); // in bytes
         let mut halves = room(slots.len().saturating_mul(width), "a batch of targets")?;
         for (slot, &shown) in slots.iter().zip(shown) {
             let views = &self.header.views;
@@ -161,8 +167,8 @@ impl Bank {
                 })?;
             self.check_block(row / BLOCK_ROWS)?;
             let start = self.layout.row_at(row) as usize;
-            let bytes = self.map.get(start..start + width + 4).ok_or_else(|| self.damaged("a row is missing"))?;
-            let (embedding, image) = bytes.split_at(width);
+            let bytes = self.map.get(start..start + all + 4).ok_or_else(|| self.damaged("a row is missing"))?;
+            let (embeddings, image) = bytes.split_at(all);
             let stored = image.first_chunk().map_or(u32::MAX, |image| u32::from_le_bytes(*image));
             if stored as usize != shown {
                 return Err(Error::mismatch(format!(
@@ -172,7 +178,7 @@ impl Bank {
                     slot.index
                 )));
             }
-            halves.extend_from_slice(embedding);
+            halves.extend_from_slice(&embeddings[number * width..][..width]);
         }
         Ok(Tensor::f_from_data_size(&halves, &[slots.len() as i64, (width / 2) as i64], Kind::Half)?)
     }
