@@ -86,6 +86,9 @@ pub struct Config {
     pub temperature_student: f64,
     /// τ_T, which divides the teacher's similarities: the smaller, the fewer neighbours count.
     pub temperature_teacher: f64,
+    /// Dropout of the features before the projection of a student that is an EfficientNet or a MobileNetV3, as SEED's released code has it with
+    /// 0.2; other students have none.
+    pub head_dropout: f64,
     /// Width of the embedding, C. 0: the teacher's; the student then has no projection head until its run is made.
     pub embedding_dim: u64,
     /// Hidden width of the student's projection head; 0: the width of its features.
@@ -149,6 +152,7 @@ impl Default for Config {
             queue_fill: QueueFill::Dataset,
             temperature_student: 0.2,
             temperature_teacher: 0.01,
+            head_dropout: 0.0,
             embedding_dim: 0,
             projection_hidden: 0,
             workers: 0,

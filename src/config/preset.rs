@@ -26,7 +26,8 @@ enum Set {
 
 use Set::{Float, Int, Word};
 
-/// Fang et al., 2021, §4.1; views of MoCo-v2 (Chen et al., 2020); frames as ImageNet's protocol has them.
+/// Fang et al., 2021, §4.1; views of MoCo-v2 (Chen et al., 2020), whose blur is PIL's; frames as ImageNet's protocol has them; dropout before the
+/// projection of EfficientNets and MobileNetV3 as in SEED's released code.
 const PAPER: &[(&str, Set)] = &[
     ("image_width", Int(224)),
     ("image_height", Int(224)),
@@ -55,7 +56,9 @@ const PAPER: &[(&str, Set)] = &[
     ("view.hue", Float(0.1)),
     ("view.grey_probability", Float(0.2)),
     ("view.blur_probability", Float(0.5)),
+    ("view.blur_reach", Float(1.0)),
     ("view.flip_probability", Float(0.5)),
+    ("student.head_dropout", Float(0.2)),
     ("small.count", Int(0)),
     ("probe.keep_best", Int(0)),
 ];
@@ -89,14 +92,17 @@ const SITE: &[(&str, Set)] = &[
     ("view.hue", Float(0.1)),
     ("view.grey_probability", Float(0.2)),
     ("view.blur_probability", Float(0.0)),
+    ("view.blur_reach", Float(0.05)),
     ("view.flip_probability", Float(0.5)),
+    ("student.head_dropout", Float(0.0)),
     ("small.count", Int(0)),
     ("probe.keep_best", Int(1)),
 ];
 
 /// What differs from [`PAPER`], whose views and rates are MoCo-v2's (Chen et al., "Improved baselines with momentum contrastive learning",
 /// 2020; its released code).
-const MOCO: &[(&str, Set)] = &[("method", Word("moco_v2")), ("moco_v2.momentum", Float(0.999))];
+const MOCO: &[(&str, Set)] =
+    &[("method", Word("moco_v2")), ("moco_v2.momentum", Float(0.999)), ("student.head_dropout", Float(0.0))];
 
 /// The same for SimCLR (Chen et al., "A simple framework for contrastive learning of visual representations", ICML 2020, appendix B): the
 /// learning rate is per 256 images, and rises over ten epochs where "warmup_steps" is not set.
@@ -111,6 +117,8 @@ const SIMCLR: &[(&str, Set)] = &[
     ("view.contrast", Float(0.8)),
     ("view.saturation", Float(0.8)),
     ("view.hue", Float(0.2)),
+    ("view.blur_reach", Float(0.05)),
+    ("student.head_dropout", Float(0.0)),
 ];
 
 /// The same for SwAV (Caron et al., "Unsupervised learning of visual features by contrasting cluster assignments", NeurIPS 2020, appendix A,
@@ -127,6 +135,7 @@ const SWAV: &[(&str, Set)] = &[
     ("view.contrast", Float(0.8)),
     ("view.saturation", Float(0.8)),
     ("view.hue", Float(0.2)),
+    ("student.head_dropout", Float(0.0)),
     ("small.count", Int(6)),
     ("small.size", Int(96)),
     ("small.crop_scale_min", Float(0.05)),

@@ -78,6 +78,10 @@ pub struct ViewConfig {
     pub blur_sigma_min: f64,
     /// Largest σ of the blur, in pixels of the view.
     pub blur_sigma_max: f64,
+    /// How far the blur reaches at most, as a share of the view's side: 0.05 is the usual kernel of torchvision (23 pixels at 224); with 1 it
+    /// reaches as far as σ asks for, as PIL's does, at small sides too.
+    #[serde(skip_serializing_if = "is_usual_reach")]
+    pub blur_reach: f64,
     /// How often left and right are swapped.
     pub flip_probability: f64,
     /// Subtracted from red, green and blue in [0, 1].
@@ -96,6 +100,12 @@ choice! {
         /// They only crop and resize; colours, blur, flip and normalisation are done in batch on the device of the run.
         Device = "device",
     }
+}
+
+const USUAL_REACH: f64 = 0.05;
+
+fn is_usual_reach(reach: &f64) -> bool {
+    *reach == USUAL_REACH
 }
 
 impl Default for ViewConfig {
@@ -119,6 +129,7 @@ impl Default for ViewConfig {
             blur_probability: 0.5,
             blur_sigma_min: 0.1,
             blur_sigma_max: 2.0,
+            blur_reach: USUAL_REACH,
             flip_probability: 0.5,
             mean: [0.485, 0.456, 0.406],
             std: [0.229, 0.224, 0.225],
@@ -181,6 +192,7 @@ impl ViewConfig {
         within("blur_probability", self.blur_probability, 0.0, 1.0)?;
         within("blur_sigma_max", self.blur_sigma_max, 0.01, 100.0)?;
         within("blur_sigma_min", self.blur_sigma_min, 0.01, self.blur_sigma_max)?;
+        within("blur_reach", self.blur_reach, 0.0, 1.0)?;
         within("flip_probability", self.flip_probability, 0.0, 1.0)?;
         for (mean, std) in self.mean.into_iter().zip(self.std) {
             within("mean", mean, -1e3, 1e3)?;

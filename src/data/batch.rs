@@ -152,10 +152,10 @@ pub(super) fn of_view(seed: u64, slot: Slot, number: usize) -> ChaCha8Rng {
 }
 
 impl Crops {
-    /// Half kernels of each blurred view's blur along a side of `side` pixels: (place in the batch, weights of offsets
+    /// Half kernels of each blurred view's blur along a side of `side` pixels, by [`ViewConfig::blur_reach`]: (place in the batch, weights of offsets
     /// 0, 1, …), as the workers' blur takes them.
-    pub fn half_kernels(&self, side: u32) -> Vec<(usize, Vec<f32>)> {
-        let kernel = |sigma: f64| super::blur::half_kernel(sigma, side);
+    pub fn half_kernels(&self, side: u32, reach: f64) -> Vec<(usize, Vec<f32>)> {
+        let kernel = |sigma: f64| super::blur::half_kernel(sigma, side, reach);
         let blurred = self.params.iter().enumerate();
         blurred.filter_map(|(place, params)| params.blur_sigma.map(|sigma| (place, kernel(sigma)))).collect()
     }

@@ -1,12 +1,12 @@
 //! Gaussian blur of (H, W, C) bytes, separable, with mirrored borders, as torchvision's `GaussianBlur`.
 //!
 //! ```text
-//! out[y, x] = Σ_j Σ_k w_j w_k · in[y + j, x + k],   w_k ∝ exp(−k² / 2σ²),   |k| ≤ int(.05 · side)
+//! out[y, x] = Σ_j Σ_k w_j w_k · in[y + j, x + k],   w_k ∝ exp(−k² / 2σ²),   |k| ≤ int(r · side)
 //! ```
 //!
 //! MoCo-v2 itself blurs with PIL's `ImageFilter.GaussianBlur(radius=σ)`, which approximates the Gaussian by box filters
 //! and has no limit on |k|. torchvision's is a true Gaussian and needs a kernel size; `2·int(.05·side) + 1` is the
-//! usual one (SimCLR's tenth of the side: 23 at 224). Measured on 60 images at 224² (surface defects and CIFAR-10), the
+//! usual one (SimCLR's tenth of the side: 23 at 224), which r = .05 gives; at small sides it cuts a wide Gaussian off, and r = 1 does not. Measured on 60 images at 224² (surface defects and CIFAR-10), the
 //! two differ by 0 to .42 levels on average over σ = .1, .5, 1, 1.5 and 2, and by up to 29 levels in single pixels.
 
 /// Weights below this share of the kernel's sum are left out from its ends: each is worth a two-hundredth of a level.
@@ -15,12 +15,13 @@ const NEGLIGIBLE: f32 = 2e-5;
 /// Adding 2²³ leaves the nearest whole number (ties to even) in the low bits of an `f32`; exact for 0..=255.
 const ROUND: f32 = 8_388_608.0;
 
-/// Blurs `image` (height, width, channels) in place. `spare` and `row` are scratch and keep their memory.
+/// Blurs `image` (height, width, channels) in place; `reach` is r. `spare` and `row` are scratch and keep their memory.
 pub(super) fn blur(
     image: &mut Vec<u8>,
     width: usize,
     channels: usize,
     sigma: f64,
+    reach: f64,
     spare: &mut Vec<u8>,
     row: &mut Rows,
 ) {
@@ -29,8 +30,8 @@ pub(super) fn blur(
         return;
     }
     let height = image.len() / bytes;
-    kernel(&mut row.across, sigma, width / 20);
-    kernel(&mut row.down, sigma, height / 20);
+    kernel(&mut row.across, sigma, pixels(reach, width));
+    kernel(&mut row.down, sigma, pixels(reach, height));
     let border = (row.across.len() - 1) * channels;
     row.padded.resize(border + bytes + border, 0.0);
     row.sum.resize(bytes, 0.0);
@@ -81,10 +82,15 @@ pub(super) struct Rows {
 }
 
 /// Weights of offsets 0, 1, … of the kernel that [`blur`] takes along a side of `side` pixels; all of it sums to 1.
-pub(super) fn half_kernel(sigma: f64, side: u32) -> Vec<f32> {
+pub(super) fn half_kernel(sigma: f64, side: u32, reach: f64) -> Vec<f32> {
     let mut weights = Vec::new();
-    kernel(&mut weights, sigma, side as usize / 20);
+    kernel(&mut weights, sigma, pixels(reach, side as usize));
     weights
+}
+
+/// The largest offset along a side of `side` pixels: mirrored borders have all but one of them.
+fn pixels(reach: f64, side: usize) -> usize {
+    ((reach * side as f64) as usize).min(side.saturating_sub(1))
 }
 
 /// Weights of offsets 0, 1, … `reach`, fewer where the tail is negligible; the whole kernel, both sides, sums to 1.
@@ -114,16 +120,30 @@ mod tests {
     fn a_level_area_stays_level_and_a_tiny_sigma_changes_nothing() {
         let (mut spare, mut rows) = (Vec::new(), Rows::default());
         let mut level = vec![255u8; 40 * 60 * 3];
-        blur(&mut level, 60, 3, 1.7, &mut spare, &mut rows);
+        blur(&mut level, 60, 3, 1.7, 0.05, &mut spare, &mut rows);
         assert!(level.iter().all(|&v| v == 255));
         let before: Vec<u8> = (0..40 * 60).map(|i| (i * 37 % 256) as u8).collect();
         let mut after = before.clone();
-        blur(&mut after, 60, 1, 0.1, &mut spare, &mut rows);
+        blur(&mut after, 60, 1, 0.1, 0.05, &mut spare, &mut rows);
         assert_eq!(before, after);
         // Too small for any neighbour to count.
         let mut dot = vec![9u8];
-        blur(&mut dot, 1, 1, 2.0, &mut spare, &mut rows);
+        blur(&mut dot, 1, 1, 2.0, 0.05, &mut spare, &mut rows);
         assert_eq!(dot, [9]);
+        // No neighbour is asked for that mirrored borders do not have.
+        for side in 1..9 {
+            let mut small = vec![77u8; side * 3];
+            blur(&mut small, side, 1, 2.0, 1.0, &mut spare, &mut rows);
+            assert!(small.iter().all(|&v| v == 77));
+        }
+    }
+
+    #[test]
+    fn the_usual_reach_is_a_twentieth_of_the_side() {
+        for side in 1..5000 {
+            assert_eq!(pixels(0.05, side), side / 20);
+        }
+        assert_eq!((pixels(1.0, 32), pixels(1.0, 1), pixels(0.5, 32)), (31, 0, 16));
     }
 
     #[test]

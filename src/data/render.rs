@@ -93,7 +93,7 @@ fn view_of(
     }
     if let Some(sigma) = params.blur_sigma {
         let Scratch { image, spare, rows, .. } = scratch;
-        blur::blur(image, config.width as usize, channels, sigma, spare, rows);
+        blur::blur(image, config.width as usize, channels, sigma, config.blur_reach, spare, rows);
     }
     normalise(&scratch.image, channels, params.flip, config, out);
     Ok(())

@@ -170,7 +170,7 @@ fn remove_colours(images: &mut Tensor, params: &[ViewParams]) -> Result<()> {
 
 /// Blurs each view that has a σ: a band matrix over the rows, then one over the columns.
 fn blur(images: &mut Tensor, crops: &Crops, config: &ViewConfig) -> Result<()> {
-    let down = crops.half_kernels(config.height);
+    let down = crops.half_kernels(config.height, config.blur_reach);
     if down.is_empty() {
         return Ok(());
     }
@@ -180,7 +180,7 @@ fn blur(images: &mut Tensor, crops: &Crops, config: &ViewConfig) -> Result<()> {
     let chosen = images.f_index_select(0, &members)?; // (n,C,H,W)
     let (n, c, h, w) = chosen.size4()?;
     let down = band_matrices(&down, h, device)?.f_unsqueeze(1)?; // (n,1,H,H)
-    let across = band_matrices(&crops.half_kernels(config.width), w, device)?; // (n,W,W)
+    let across = band_matrices(&crops.half_kernels(config.width, config.blur_reach), w, device)?; // (n,W,W)
     let rows = down.f_matmul(&chosen)?.f_reshape([n, c * h, w])?;
     let blurred = rows.f_bmm(&across.f_transpose(1, 2)?)?.f_round()?.f_reshape([n, c, h, w])?;
     let _ = images.f_index_copy_(0, &members, &blurred)?;

@@ -71,7 +71,8 @@ impl Head {
 pub(crate) enum HeadLayers {
     None,
     Classifier(RandomDrop, Linear),
-    Projection(Projection),
+    /// With dropout before it, none until it is set.
+    Projection(RandomDrop, Projection),
 }
 
 impl HeadLayers {
@@ -87,13 +88,30 @@ impl HeadLayers {
                 let linear = Linear::new(&mut path, features, classes, family.classifier_initial)?;
                 HeadLayers::Classifier(dropout, linear)
             }
-            Head::NormedProjection { hidden, dim } => {
-                HeadLayers::Projection(Projection::new(root, features, hidden, dim, true)?)
-            }
-            Head::Projection { hidden, dim } => {
-                HeadLayers::Projection(Projection::new(root, features, hidden, dim, false)?)
-            }
+            Head::NormedProjection { hidden, dim } => HeadLayers::Projection(
+                RandomDrop::elements(root, 0.0),
+                Projection::new(root, features, hidden, dim, true)?,
+            ),
+            Head::Projection { hidden, dim } => HeadLayers::Projection(
+                RandomDrop::elements(root, 0.0),
+                Projection::new(root, features, hidden, dim, false)?,
+            ),
         })
+    }
+
+    /// Drops `probability` of the features before a projection while it trains; other heads stay as they are.
+    pub fn set_dropout(&mut self, probability: f64) {
+        if let HeadLayers::Projection(dropout, _) = self {
+            dropout.set_probability(probability);
+        }
+    }
+
+    /// What [`set_dropout`](HeadLayers::set_dropout) set.
+    pub fn dropout(&self) -> f64 {
+        match self {
+            HeadLayers::Projection(dropout, _) => dropout.probability(),
+            _ => 0.0,
+        }
     }
 
     /// (B, feature_dim) → (B, output_dim).
@@ -101,7 +119,7 @@ impl HeadLayers {
         match self {
             HeadLayers::None => Ok(features),
             HeadLayers::Classifier(dropout, linear) => linear.forward(&dropout.forward(features, mode)?),
-            HeadLayers::Projection(projection) => projection.forward(&features, mode),
+            HeadLayers::Projection(dropout, projection) => projection.forward(&dropout.forward(features, mode)?, mode),
         }
     }
 
@@ -110,7 +128,7 @@ impl HeadLayers {
         match self {
             HeadLayers::None => Ok(features),
             HeadLayers::Classifier(_, linear) => linear.lower(builder, features, Activation::Identity),
-            HeadLayers::Projection(projection) => projection.lower(builder, features),
+            HeadLayers::Projection(_, projection) => projection.lower(builder, features),
         }
     }
 }

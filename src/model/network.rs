@@ -134,6 +134,12 @@ impl Network {
         self.head_layers.forward(features, mode)
     }
 
+    /// Drops `probability` of the features before a projection while it trains, from now on: 0 in a new network and behind a new head. It is no
+    /// part of the network's state.
+    pub fn set_head_dropout(&mut self, probability: f64) {
+        self.head_layers.set_dropout(probability);
+    }
+
     /// Appends the network in eval mode to a program: the values of its features and of its output.
     pub(crate) fn lower(&self, builder: &mut Builder) -> Result<(Value, Value)> {
         let features = self.backbone.lower(builder)?;
@@ -297,10 +303,11 @@ impl Network {
         Ok(())
     }
 
-    /// An equal network that shares nothing: same values, device, memory format and `requires_grad`.
+    /// An equal network that shares nothing: same values, device, memory format, `requires_grad` and dropout of the head.
     pub fn deep_copy(&self) -> Result<Network> {
         let _guard = tch::no_grad_guard();
-        let copy = self.blank_like(self.head, self.device())?;
+        let mut copy = self.blank_like(self.head, self.device())?;
+        copy.set_head_dropout(self.head_layers.dropout());
         for (to, from) in copy.store.entries().iter().zip(self.store.entries()) {
             // A copying conversion to the same type keeps the strides.
             let values = from.tensor.f_detach()?.f_to_dtype(from.tensor.f_kind()?, false, true)?;

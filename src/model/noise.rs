@@ -40,6 +40,16 @@ impl RandomDrop {
         RandomDrop { probability, layer: path.noise_layer(), grain: Grain::Row }
     }
 
+    /// Drops this share from now on.
+    pub fn set_probability(&mut self, probability: f64) {
+        self.probability = probability;
+    }
+
+    /// The share that is dropped.
+    pub fn probability(&self) -> f64 {
+        self.probability
+    }
+
     /// `x` is (B, …); the result has its shape and type.
     pub fn forward(&self, x: Tensor, mode: Mode) -> Result<Tensor> {
         let Mode::Train { noise } = mode else { return Ok(x) };

@@ -109,6 +109,8 @@ impl Distillation {
             }
             check_student(student, &targets, &config, device)?;
             student.to_channels_last()?;
+            let drops = student.architecture().family().drops_before_projection;
+            student.set_head_dropout(if drops { config.head_dropout } else { 0.0 });
             let ground =
                 Ground { config: &config, images: dataset.as_ref().map(|dataset| dataset.len()), learned, student };
             let strategy = strategy(&ground)?;

@@ -36,6 +36,7 @@ fn before_the_key(key: &str) -> Value {
         "methods" => json!(MethodsConfig::default()),
         "small" => json!(SmallConfig::default()),
         "queue_fill" => json!(QueueFill::Noise),
+        "head_dropout" => json!(0.0),
         "probe" => json!(ProbeConfig { images: 0, ..ProbeConfig::default() }),
         _ => Value::Null,
     }

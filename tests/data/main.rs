@@ -9,6 +9,7 @@ mod shared;
 #[path = "../common/written.rs"]
 mod written;
 
+mod blur;
 mod depth;
 mod device_views;
 mod formats;

@@ -19,6 +19,7 @@ mod events;
 mod finetune;
 mod finetune_linear;
 mod grey;
+mod head_dropout;
 mod methods;
 mod not_finite;
 mod pacing;

@@ -32,6 +32,8 @@ pub(crate) struct Family {
     pub classifier_initial: LinearInitial,
     /// Probability with which features are dropped before it while training.
     pub classifier_dropout: f64,
+    /// Whether SEED's released code drops features before the projection of such a student.
+    pub drops_before_projection: bool,
     /// The first layer's weight, the tensor that takes its constant where three channels are folded to one, and with which sign.
     pub stem: (&'static str, &'static str, f64),
 }
@@ -43,30 +45,35 @@ static RESNET: Family = Family {
     classifier_key: "fc",
     classifier_initial: LinearInitial::Torch,
     classifier_dropout: 0.0,
+    drops_before_projection: false,
     stem: ("conv1.weight", "bn1.running_mean", -1.0),
 };
 static MOBILENET_V2: Family = Family {
     classifier_key: "classifier.1",
     classifier_initial: LinearInitial::MobileNet,
     classifier_dropout: 0.2,
+    drops_before_projection: false,
     stem: FEATURES,
 };
 static MOBILENET_V3: Family = Family {
     classifier_key: "classifier.3",
     classifier_initial: LinearInitial::MobileNet,
     classifier_dropout: 0.2,
+    drops_before_projection: true,
     stem: FEATURES,
 };
 static EFFICIENTNET: Family = Family {
     classifier_key: "classifier.1",
     classifier_initial: LinearInitial::EfficientNet,
     classifier_dropout: 0.2,
+    drops_before_projection: true,
     stem: FEATURES,
 };
 static TRANSFORMER: Family = Family {
     classifier_key: "head",
     classifier_initial: LinearInitial::Transformer,
     classifier_dropout: 0.0,
+    drops_before_projection: false,
     stem: ("patch_embed.proj.weight", "patch_embed.proj.bias", 1.0),
 };
 
