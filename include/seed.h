@@ -2688,8 +2688,8 @@ SEED_MUST_USE seed_error *seed_embeddings_dim(const seed_embeddings *embeddings,
 void seed_embeddings_free(seed_embeddings *embeddings);
 
 /*
- Makes a run that distils `teacher` into `student` by "method". `teacher` NULL: a method that needs none ("moco_v2", "simclr"), by which
- the student becomes a teacher for another run (seed_teacher_load of its file). `queue` NULL: a new one of "queue_capacity". `dataset` NULL: the
+ Makes a run that distils `teacher` into `student` by "method". `teacher` NULL: a method that needs none ("moco_v2", "simclr",
+ "swav"), by which the student becomes a teacher for another run (seed_teacher_load of its file). `queue` NULL: a new one of "queue_capacity". `dataset` NULL: the
  application brings its own batches by seed_trainer_step, and "steps" must be set; a stored teacher (seed_teacher_from_bank,
  seed_teacher_from_embeddings) knows the images of a data set only, so it needs one. The caller frees the trainer.
 
@@ -2760,8 +2760,8 @@ void seed_trainer_free(seed_trainer *trainer);
 
 /*
  Sets what the preset `name` says, whatever it was: "paper" for comparisons with the paper, "site" for a student from random weights
- on some thousand frames, "site_from_weights" for one that starts from weights of its own. docs/distil.md has the values. What is set
- afterwards counts.
+ on some thousand frames, "site_from_weights" for one that starts from weights of its own; "moco_v2", "simclr" and "swav" for these
+ methods, which have no teacher, at their published sizes. docs/distil.md has the values. What is set afterwards counts.
 
  Errors: SEED_ERROR_CONFIG for another name, listing them.
  */
@@ -2848,10 +2848,10 @@ SEED_MUST_USE seed_error *seed_distilled_settings(const seed_distilled *distille
 void seed_distilled_free(seed_distilled *distilled);
 
 /*
- Writes to `*bytes` the size of the file of a bank of `views` views of `images` images, with embeddings of `dim` numbers:
- about images·views·(2·dim + 4).
+ Writes to `*bytes` the size of the file of a bank of `views` views of `images` images, `dim` numbers each: about
+ images·views·(2·dim + 4). `dim` is the width of the teacher's embedding, times 1 + "small.count" where small views stand beside the large ones.
 
- Errors: SEED_ERROR_INVALID_ARGUMENT for 0, above 2^32 - 1 images, 10^6 views or 65536 numbers, or a size above 63 bits.
+ Errors: SEED_ERROR_INVALID_ARGUMENT for 0, above 2^32 - 1 images, 10^6 views or 2^22 numbers, or a size above 63 bits.
  */
 SEED_MUST_USE seed_error *seed_bank_predict_size(uint64_t images,
                                    uint64_t views,
@@ -2859,7 +2859,7 @@ SEED_MUST_USE seed_error *seed_bank_predict_size(uint64_t images,
                                    uint64_t *bytes);
 
 /*
- Fills the bank in the file `path`: "view_count" views of every image of `dataset`, seen by `teacher`. Begins a new file or
+ Fills the bank in the file `path`: "view_count" views of every image of `dataset`, and "small.count" small ones beside each, seen by `teacher`. Begins a new file or
  goes on with the one that is there, to its end or for at least `max_rows` more rows (0: no limit), and writes one of
  SEED_OUTCOME_* to `*outcome`. `callback`, `user_data`, `cancel` and `outcome` may be NULL. The whole file is reserved at
  the start. kill -9 at any moment costs a few seconds of work: the next call goes on from the last rows that are sound.
@@ -3755,6 +3755,26 @@ SEED_MUST_USE seed_error *seed_knn_evaluate(const float *embeddings,
                               uint32_t splits,
                               uint64_t seed,
                               seed_knn_result *result);
+
+/*
+ The classes that weighted kNN gives `query_count` vectors by `gallery_count` others, all of `dim` floats: of the `k` nearest of the gallery by
+ cosine each votes exp(similarity/temperature) for its class, a number from 0 in `gallery_labels`. query_count numbers into `buffer`, equal
+ votes to the smaller one. NULL asks for the size; too small a buffer is left alone; `*length` receives the numbers needed. The usual
+ protocols on ImageNet: k 10, or k 200 with a temperature of .07, the training images as the gallery.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT for a label below 0, k above the gallery, a temperature that is not above 0.
+ */
+SEED_MUST_USE seed_error *seed_knn_classify(const float *queries,
+                              size_t query_count,
+                              const float *gallery,
+                              const int64_t *gallery_labels,
+                              size_t gallery_count,
+                              size_t dim,
+                              size_t k,
+                              double temperature,
+                              int64_t *buffer,
+                              size_t capacity,
+                              size_t *length);
 
 /*
  The `k` nearest of each of `count` vectors of `dim` floats by cosine, itself left out, nearest first: count·k numbers

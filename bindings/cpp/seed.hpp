@@ -2495,6 +2495,27 @@ inline Returned<KnnResult> knn(Rows embeddings, Span<const std::int64_t> labels,
   return detail::settle(error, result);
 }
 
+/// The classes that weighted kNN gives `queries` by the `k` nearest of `gallery` by cosine, each of which votes
+/// exp(similarity/temperature); `labels` are the gallery's class numbers from 0.
+inline Returned<std::vector<std::int64_t>> knn_classify(Rows queries, Rows gallery, Span<const std::int64_t> labels,
+                                                        std::size_t k = 10, double temperature = .07) {
+  using Classes = std::vector<std::int64_t>;
+  for (const auto &[name, rows] : {std::pair("queries", queries), std::pair("gallery", gallery)})
+    if (detail::ragged(rows)) return detail::fail<Classes>(ErrorCode::InvalidArgument, detail::raggedness(name, rows));
+  if (queries.dim != gallery.dim)
+    return detail::fail<Classes>(ErrorCode::InvalidArgument, "queries are " + std::to_string(queries.dim) +
+                                                                 " wide, the gallery is " + std::to_string(gallery.dim));
+  if (labels.size() != gallery.count())
+    return detail::fail<Classes>(ErrorCode::InvalidArgument, std::to_string(labels.size()) + " labels for " +
+                                                                 std::to_string(gallery.count()) + " vectors");
+  Classes result;
+  seed_error *error = detail::fill(result, [&](std::int64_t *buffer, std::size_t capacity, std::size_t *length) {
+    return seed_knn_classify(queries.values.data(), queries.count(), gallery.values.data(), labels.data(),
+                             gallery.count(), queries.dim, k, temperature, buffer, capacity, length);
+  });
+  return detail::settle(error, std::move(result));
+}
+
 /// What seed::linear, seed::semi_supervised and seed::transfer found.
 struct LinearResult {
   double accuracy_mean = 0;             ///< Share of test images with the right class, mean over the splits.

@@ -57,6 +57,25 @@ func TestNeighbours(t *testing.T) {
 	fails(t, seed.ErrInvalidArgument, err)
 }
 
+func TestKNNClassify(t *testing.T) {
+	gallery := seed.Embeddings{Values: []float32{1, 0, 0, 1, .9, .1}, Dim: 2}
+	queries := seed.Embeddings{Values: []float32{.1, .5, 3, 1}, Dim: 2}
+	labels := []int64{4, 9, 9}
+	for _, k := range []int{1, 3} {
+		found := must[[]int64](t)(seed.KNNClassify(queries, gallery, labels, k, 1))
+		if !slices.Equal(found, []int64{9, 9}) {
+			t.Errorf("k %d: %v", k, found)
+		}
+	}
+	for _, k := range []int{-1, 0, 4} {
+		fails(t, seed.ErrInvalidArgument, second(seed.KNNClassify(queries, gallery, labels, k, .07)))
+	}
+	fails(t, seed.ErrInvalidArgument, second(seed.KNNClassify(queries, gallery, labels, 1, 0)))
+	fails(t, seed.ErrInvalidArgument, second(seed.KNNClassify(queries, gallery, []int64{4, -1, 9}, 1, .07)))
+	fails(t, seed.ErrInvalidArgument, second(seed.KNNClassify(queries, gallery, labels[1:], 1, .07)))
+	fails(t, seed.ErrInvalidArgument, second(seed.KNNClassify(seed.Embeddings{Values: queries.Values, Dim: 4}, gallery, labels, 1, .07)))
+}
+
 func TestNeighboursIn(t *testing.T) {
 	gallery := seed.Embeddings{Values: []float32{1, 0, 0, 2, -1, 0}, Dim: 2}
 	nearest := must[seed.Nearest](t)(seed.NeighboursIn(seed.Embeddings{Values: []float32{.1, .5, -3, .1}, Dim: 2}, gallery, 3))

@@ -66,3 +66,39 @@ func KNN(embeddings Embeddings, labels []int64, options KNNOptions) (KNNResult, 
 		BalancedRecallDeviation: float64(result.balanced_recall_deviation),
 	}, nil
 }
+
+// KNNClassify gives each query the class with the most votes of its k nearest vectors of a gallery by cosine, of which each votes
+// exp(similarity/temperature); labels holds the gallery's class numbers from 0. The usual protocols on ImageNet are k 10, and k 200
+// with a temperature of .07, with the training images as the gallery.
+//
+// Errors: [ErrInvalidArgument] unless 1 ≤ k ≤ gallery.Count(), for a label below 0, another number of labels, other widths or a
+// temperature that is not above 0.
+func KNNClassify(queries, gallery Embeddings, labels []int64, k int, temperature float64) ([]int64, error) {
+	if err := queries.check("queries"); err != nil {
+		return nil, err
+	}
+	if err := gallery.check("the gallery's embeddings"); err != nil {
+		return nil, err
+	}
+	if queries.Dim != gallery.Dim {
+		return nil, invalid("queries are %d wide, the gallery is %d", queries.Dim, gallery.Dim)
+	}
+	if len(labels) != gallery.Count() {
+		return nil, invalid("%d labels, expected one for each of %d embeddings", len(labels), gallery.Count())
+	}
+	if k < 1 {
+		return nil, invalid("k is %d, expected at least 1", k)
+	}
+	if err := Init(); err != nil {
+		return nil, err
+	}
+	classes := make([]int64, queries.Count())
+	var length C.size_t
+	err := check(C.seed_knn_classify(floats(queries.Values), C.size_t(queries.Count()), floats(gallery.Values),
+		(*C.int64_t)(unsafe.Pointer(unsafe.SliceData(labels))), C.size_t(gallery.Count()), C.size_t(queries.Dim), C.size_t(k),
+		C.double(temperature), (*C.int64_t)(unsafe.Pointer(unsafe.SliceData(classes))), C.size_t(len(classes)), &length))
+	if err != nil {
+		return nil, err
+	}
+	return classes, nil
+}

@@ -140,7 +140,7 @@ pub fn leave_one_out(embeddings: &Embeddings<'_>, labels: &[i64], k: usize, temp
     vote(&nearest(embeddings, k)?, labels, temperature)
 }
 
-fn check_temperature(temperature: f64) -> Result<()> {
+pub(crate) fn check_temperature(temperature: f64) -> Result<()> {
     if temperature > 0.0 && temperature.is_finite() {
         return Ok(());
     }

@@ -3,6 +3,7 @@
 use super::border::catch;
 use super::error::seed_error;
 use super::pointers::{answer_size, array, check_out, product, put};
+use crate::eval::knn::{check_temperature, classify};
 use crate::eval::neighbours::check_k;
 use crate::eval::{
     Embeddings, Heat, KnnConfig, agreement, auroc, evaluate_splits, nearest, nearest_to, region_overlap,
@@ -64,6 +65,42 @@ pub unsafe extern "C" fn seed_knn_evaluate(
                 balanced_recall_deviation: scores.balanced_recall.deviation,
             },
         );
+        Ok(())
+    })
+}
+
+/// The classes that weighted kNN gives `query_count` vectors by `gallery_count` others, all of `dim` floats: of the `k` nearest of the gallery by
+/// cosine each votes exp(similarity/temperature) for its class, a number from 0 in `gallery_labels`. query_count numbers into `buffer`, equal
+/// votes to the smaller one. NULL asks for the size; too small a buffer is left alone; `*length` receives the numbers needed. The usual
+/// protocols on ImageNet: k 10, or k 200 with a temperature of .07, the training images as the gallery.
+///
+/// Errors: SEED_ERROR_INVALID_ARGUMENT for a label below 0, k above the gallery, a temperature that is not above 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_knn_classify(
+    queries: *const f32,
+    query_count: usize,
+    gallery: *const f32,
+    gallery_labels: *const i64,
+    gallery_count: usize,
+    dim: usize,
+    k: usize,
+    temperature: f64,
+    buffer: *mut i64,
+    capacity: usize,
+    length: *mut usize,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        // Before the size is answered, as in seed_neighbours.
+        check_k(k, gallery_count, "embeddings to choose from")?;
+        check_temperature(temperature)?;
+        if !answer_size(product("the result", query_count, 1)?, buffer, capacity, length)? {
+            return Ok(());
+        }
+        let queries = vectors("queries", queries, query_count, dim)?;
+        let labels = array("gallery_labels", gallery_labels, gallery_count)?;
+        let gallery = vectors("gallery", gallery, gallery_count, dim)?;
+        let found = classify(&gallery, labels, &queries, k, temperature)?;
+        std::ptr::copy_nonoverlapping(found.as_ptr(), buffer, found.len().min(query_count));
         Ok(())
     })
 }

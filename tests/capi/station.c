@@ -169,6 +169,19 @@ static void queue(void) {
   seed_queue_free(copy);
   seed_queue_free(made);
 
+  {
+    static const int64_t labels[] = {4, 9, 4}, bad[] = {4, -1, 4};
+    int64_t classes[3] = {-7, -7, -7};
+    OK(seed_knn_classify(rows, 3, rows, labels, 3, 3, 1, .07, NULL, 0, &length));
+    CHECK(length == 3);
+    FAILS(SEED_ERROR_BUFFER_TOO_SMALL, seed_knn_classify(rows, 3, rows, labels, 3, 3, 1, .07, classes, 2, &length));
+    CHECK(classes[0] == -7);
+    OK(seed_knn_classify(rows, 3, rows, labels, 3, 3, 1, .07, classes, 3, &length));
+    CHECK(classes[0] == 4 && classes[1] == 9 && classes[2] == 4);
+    FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_knn_classify(rows, 3, rows, labels, 3, 3, 4, .07, NULL, 0, &length));
+    FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_knn_classify(rows, 3, rows, labels, 3, 3, 1, 0, NULL, 0, &length));
+    FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_knn_classify(rows, 3, rows, bad, 3, 3, 1, .07, classes, 3, &length));
+  }
   OK(seed_neighbours_in(rows, 2, rows, 3, 3, 1, places, cosines, 4, &length));
   CHECK(length == 2 && places[0] == 0 && places[1] == 1);
   FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_neighbours_in(rows, 1, rows, 3, 3, 4, places, NULL, 4, &length));

@@ -296,6 +296,7 @@ const GOOD: &[(&str, &str, &str)] = &[
     ("*", "test_label_count", "IMAGES + 1"),
     ("*", "class_count", "2"),
     ("*", "queue_count", "20"),
+    ("*", "temperature", ".07"),
     ("*", "temperature_student", ".2"),
     ("*", "temperature_teacher", ".01"),
     ("*", "label_fraction", ".5"),

@@ -253,12 +253,17 @@ void judging() {
   seed::Rows rows{vectors, 2};
   CHECK(rows.count() == 12 && rows[3].size() == 2 && rows[3][0] == 1);
   CHECK(TAKE(seed::knn(rows, labels, 3)).accuracy_mean == 1);
+  CHECK(TAKE(seed::knn_classify(rows, rows, labels, 3)) == labels);
+  FAILS(ErrorCode::InvalidArgument, seed::knn_classify(rows, rows, labels, 13));
+  FAILS(ErrorCode::InvalidArgument, seed::knn_classify(rows, rows, labels, 3, 0));
+  FAILS(ErrorCode::InvalidArgument, seed::knn_classify(rows, {vectors, 3}, labels, 3));
   auto nearest = TAKE(seed::neighbours(rows, 2));
   CHECK(nearest.size() == 24);
   for (std::size_t i = 0; i < nearest.size(); ++i) CHECK(nearest[i] % 2 == i / 2 % 2 && nearest[i] != i / 2);
   CHECK(TAKE(seed::agreement(rows, rows, 3)) == 1);
   labels.pop_back();
   FAILS(ErrorCode::InvalidArgument, seed::knn(rows, labels, 3));
+  FAILS(ErrorCode::InvalidArgument, seed::knn_classify(rows, rows, labels, 3));
   FAILS(ErrorCode::InvalidArgument, seed::neighbours({vectors, 5}, 2));
   FAILS(ErrorCode::InvalidArgument, seed::neighbours(rows, 12));
   FAILS(ErrorCode::InvalidArgument, seed::agreement(rows, {vectors, 3}, 3));

@@ -60,6 +60,44 @@ namespace LibSeed
         }
 
         /// <summary>
+        /// The classes that weighted kNN gives the queries: of the <paramref name="k"/> nearest of the gallery by cosine each votes
+        /// exp(similarity/temperature). <paramref name="labels"/> are the gallery's class numbers from 0.
+        /// </summary>
+        public static unsafe long[] KnnClassify(Embeddings queries, Embeddings gallery, long[] labels, int k = 10,
+            double temperature = .07)
+        {
+            Given.Object(queries, nameof(queries));
+            Given.Object(gallery, nameof(gallery));
+            if (queries.Dim != gallery.Dim)
+            {
+                throw new ArgumentException("queries are " + queries.Dim + " wide, the gallery is " + gallery.Dim);
+            }
+            if (Given.Object(labels, nameof(labels)).Length != gallery.Count)
+            {
+                throw new ArgumentException(labels.Length + " labels, expected one for each of " + gallery.Count +
+                    " embeddings", nameof(labels));
+            }
+            var near = Size.Of(k, nameof(k));
+            Library.Initialize();
+            var found = new long[queries.Count];
+            using (InFlight.Begin())
+            fixed (float* asked = queries.Values)
+            {
+                fixed (float* known = gallery.Values)
+                {
+                    fixed (long* classes = labels, answers = found)
+                    {
+                        UIntPtr length;
+                        SeedError.Check(Native.seed_knn_classify(asked, (UIntPtr)(uint)queries.Count, known, classes,
+                            (UIntPtr)(uint)gallery.Count, (UIntPtr)(uint)queries.Dim, near, temperature, answers,
+                            (UIntPtr)(uint)found.Length, out length));
+                    }
+                }
+            }
+            return found;
+        }
+
+        /// <summary>
         /// The <paramref name="k"/> nearest of each vector by cosine, itself left out, nearest first: for each a list of k
         /// rows.
         /// </summary>

@@ -482,6 +482,11 @@ namespace LibSeed
             UIntPtr k, uint splits, ulong seed, ref KnnLayout result);
 
         [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_knn_classify(float* queries, UIntPtr queryCount, float* gallery,
+            long* galleryLabels, UIntPtr galleryCount, UIntPtr dim, UIntPtr k, double temperature, long* buffer,
+            UIntPtr capacity, out UIntPtr length);
+
+        [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_neighbours(float* embeddings, UIntPtr count, UIntPtr dim, UIntPtr k,
             IntPtr buffer, UIntPtr capacity, out UIntPtr length);
 

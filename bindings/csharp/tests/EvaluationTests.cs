@@ -61,6 +61,23 @@ namespace LibSeed.Tests
         }
 
         [Test]
+        public static void KnnClassifiesByAGallery()
+        {
+            var gallery = new Embeddings(new float[] { 1, 0, 0, 1, .9f, .1f }, 2);
+            var queries = new Embeddings(new float[] { .1f, .5f, 3, 1 }, 2);
+            var labels = new long[] { 4, 9, 9 };
+            Expect.True(Evaluation.KnnClassify(queries, gallery, labels, 1).SequenceEqual(new long[] { 9, 9 }), "the nearest alone");
+            // The second query's neighbours have cosines of .949 and .981, then .316.
+            Expect.True(Evaluation.KnnClassify(queries, gallery, labels, 3, 1).SequenceEqual(new long[] { 9, 9 }), "all vote");
+            Expect.Fails(ErrorCode.InvalidArgument, () => Evaluation.KnnClassify(queries, gallery, labels, 4));
+            Expect.Fails(ErrorCode.InvalidArgument, () => Evaluation.KnnClassify(queries, gallery, labels, 1, 0));
+            Expect.Fails(ErrorCode.InvalidArgument, () => Evaluation.KnnClassify(queries, gallery, new long[] { 4, -1, 9 }, 1));
+            Expect.Throws<ArgumentException>(() => Evaluation.KnnClassify(queries, gallery, new long[2], 1));
+            Expect.Throws<ArgumentException>(() => Evaluation.KnnClassify(new Embeddings(new float[3], 3), gallery, labels, 1));
+            Expect.Throws<ArgumentNullException>(() => Evaluation.KnnClassify(queries, null, labels, 1));
+        }
+
+        [Test]
         public static void AgreementIsAShare()
         {
             var rows = Clusters(20);

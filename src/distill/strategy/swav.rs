@@ -337,7 +337,6 @@ mod tests {
         let equal = unit(1, 5).to_kind(Kind::Float).expand([4 * 3, 16], false).contiguous();
         let found = own.loss(&piece(&equal, &equal, Some(2))).unwrap();
         assert!(found.gradients.iter().all(|(_, g)| g.isfinite().all().int64_value(&[]) == 1));
-        let q = Tensor::ones([3, 5], (Kind::Float, Device::Cpu)) / 5.0;
         let log_p = (equal.narrow(0, 0, 1).matmul(&own.prototypes.rows().detach().tr()) / TEMPERATURE)
             .log_softmax(1, None::<Kind>);
         assert!((found.value.double_value(&[]) + log_p.mean(None).double_value(&[])).abs() < 1e-5, "a uniform q");
