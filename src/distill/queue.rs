@@ -195,7 +195,7 @@ impl QueueSnapshot {
         if size.len() != 2 || rows.kind() != Kind::Float {
             return Err(Error::mismatch(format!("the queue is {:?} {size:?}, expected Float (K,C)", rows.kind())));
         }
-        size_of_rows(size[0], size[1])?;
+        size_of_rows(size[0], size[1]).map_err(|error| Error::mismatch(error.message()))?;
         if rows.f_isfinite()?.f_all()?.f_int64_value(&[])? == 0 {
             return Err(Error::mismatch("the queue holds numbers that are not finite"));
         }
@@ -288,5 +288,9 @@ mod tests {
         assert!(queue.push(&Tensor::ones([2, 4], (Kind::Float, Device::Cpu))).is_err());
         assert!(queue.similarities(&Tensor::ones([2, 4], (Kind::Float, Device::Cpu))).is_err());
         assert_eq!(queue.similarities(&rows(1..3)).unwrap().size(), [2, 5]);
+        let mut file = queue.snapshot().unwrap().to_state().unwrap();
+        let nothing = Tensor::zeros([0, 3], (Kind::Float, Device::Cpu));
+        file.tensors.insert("queue".to_owned(), HostTensor::from_tensor(&nothing).unwrap());
+        assert_eq!(QueueSnapshot::from_state(&file).err().unwrap().kind(), crate::ErrorKind::Mismatch);
     }
 }

@@ -75,12 +75,18 @@ fn fitting(path: &Path, work: &Work<'_>, config: &Config) -> Result<(Option<Shar
     Ok((Some(queue).filter(|_| rows > 0), rows))
 }
 
-/// What the night's distillation began with.
+/// What the night's distillation began with; nothing is known where the note is damaged.
 ///
 /// # Errors
-/// `Io`; `Format` where the note is damaged.
+/// `Io`.
 pub(super) fn carried(folder: &Folder) -> Result<Carried> {
-    Ok(read_json(&note(folder))?.unwrap_or_default())
+    match read_json(&note(folder)) {
+        Err(error) if error.kind() == ErrorKind::Format => {
+            log::warn!("it is not known which queue the night began with: {error}");
+            Ok(Carried::default())
+        }
+        found => Ok(found?.unwrap_or_default()),
+    }
 }
 
 /// Keeps the queue of the night's run for the next night. Without one, as after a run that diverged before its first checkpoint, that of an
@@ -96,4 +102,22 @@ pub(super) fn keep(folder: &Folder) -> Result<()> {
     let path = kept(folder);
     std::fs::rename(&made, &path).map_err(|error| Error::io("rename to", &path, &error))?;
     sync(folder.path())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_note_keeps_no_night_from_its_end() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::make(place.path()).unwrap();
+        folder.make_work().unwrap();
+        assert_eq!(carried(&folder).unwrap(), Carried::default());
+        let known = Carried { rows: 7, left_out: String::new() };
+        write_json(&note(&folder), &known).unwrap();
+        assert_eq!(carried(&folder).unwrap(), known);
+        std::fs::write(note(&folder), "").unwrap();
+        assert_eq!(carried(&folder).unwrap(), Carried::default());
+    }
 }
