@@ -109,8 +109,6 @@ impl Distillation {
             }
             check_student(student, &targets, &config, device)?;
             student.to_channels_last()?;
-            let drops = student.architecture().family().drops_before_projection;
-            student.set_head_dropout(if drops { config.head_dropout } else { 0.0 });
             let ground =
                 Ground { config: &config, images: dataset.as_ref().map(|dataset| dataset.len()), learned, student };
             let strategy = strategy(&ground)?;
@@ -337,7 +335,10 @@ impl Distillation {
             clip_norm: self.config.clip_norm,
             epoch: self.dataset.as_ref().map(|_| self.epoch()),
         };
-        let student = lock(&self.student)?;
+        let mut student = lock(&self.student)?;
+        // At each step, since another run of the same student may drop another share.
+        let drops = student.architecture().family().drops_before_projection;
+        student.set_head_dropout(if drops { self.config.head_dropout } else { 0.0 });
         let mut queue = lock(&self.queue)?;
         let numbers = batch.map(|batch| batch.indices.as_slice());
         let strategy = &mut *self.strategy;

@@ -14,6 +14,11 @@ use crate::runs::{losses, state};
 const HEAD: Head = Head::Projection { hidden: 0, dim: 16 };
 
 fn run_of(architecture: Architecture, dropout: f64) -> Distillation {
+    let student = Network::new(architecture, HEAD, 1, Device::Cpu).unwrap();
+    run_with(&Arc::new(Mutex::new(student)), dropout)
+}
+
+fn run_with(student: &Arc<Mutex<Network>>, dropout: f64) -> Distillation {
     let dataset = Dataset::in_memory();
     for image in 0..9usize {
         let pixels = (0..32 * 32).map(|i| (i * (image + 3) % 239) as u8).collect();
@@ -24,10 +29,9 @@ fn run_of(architecture: Architecture, dropout: f64) -> Distillation {
     config.set_string("precision", "fp32").unwrap();
     config.set_float("student.head_dropout", dropout).unwrap();
     (config.view.width, config.view.height, config.workers) = (32, 32, 1);
-    let student = Network::new(architecture, HEAD, 1, Device::Cpu).unwrap();
     let teacher = Network::new(Architecture::ResNet10, HEAD, 2, Device::Cpu).unwrap();
     let teacher = Arc::new(Teacher::new(teacher).unwrap());
-    Distillation::new(config, Arc::new(Mutex::new(student)), teacher, None, Some(Arc::new(dataset))).unwrap()
+    Distillation::new(config, Arc::clone(student), teacher, None, Some(Arc::new(dataset))).unwrap()
 }
 
 #[test]
@@ -77,4 +81,13 @@ fn a_run_with_it_goes_on_bit_for_bit_and_only_as_one() {
     assert!(state(&resumed, folder.path()) == state(&whole, folder.path()));
     let error = run_of(Architecture::MobileNetV3Small, 0.0).resume(&path).unwrap_err();
     assert!(error.kind() == ErrorKind::Mismatch && error.message().contains("head_dropout"), "{error}");
+}
+
+#[test]
+fn another_run_of_the_same_student_changes_nothing() {
+    let alone = losses(&mut run_of(Architecture::MobileNetV3Small, 0.2), Some(2));
+    let student = Arc::new(Mutex::new(Network::new(Architecture::MobileNetV3Small, HEAD, 1, Device::Cpu).unwrap()));
+    let mut run = run_with(&student, 0.2);
+    let _other = run_with(&student, 0.0);
+    assert_eq!(losses(&mut run, Some(2)), alone);
 }
