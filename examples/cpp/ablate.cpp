@@ -203,12 +203,15 @@ struct Trained {
   double steps = 0, seconds = 0;
 };
 
-// A run that goes on from its checkpoint where there is one. Its file, when it is there, is the finished student.
+// A run that goes on from its checkpoint where there is one; the student's file is there when it has finished.
 Trained train(const Options &options, const std::string &name, seed::Config &config, const seed::Teacher *teacher,
               const Images &images) {
   const fs::path folder = fs::path(options.out) / name, file = folder / "student.safetensors", checkpoint = folder / "checkpoint",
-                 length = folder / "steps";
+                 length = folder / "steps", done = folder / "done", gone = folder / "gone";
   fs::create_directories(folder);
+  fs::remove_all(gone);
+  if (double steps = 0, seconds = 0; std::ifstream(done) >> steps >> seconds && fs::exists(file))
+    return {seed::Student::load(file.string(), config), steps, seconds};
   if (options.seconds > 0) {
     std::int64_t steps = 0;
     if (std::ifstream kept(length); !(kept >> steps)) {
@@ -230,10 +233,14 @@ Trained train(const Options &options, const std::string &name, seed::Config &con
   });
   const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
   student.save(file.string());
-  fs::remove_all(checkpoint);
   // Of a run that went on, the time of the whole by that of its last part.
   const auto all = static_cast<double>(begun.total_steps), made = static_cast<double>(begun.total_steps - begun.step);
-  return {std::move(student), all, made > 0 ? taken.count() * all / made : 0};
+  const double seconds = made > 0 ? taken.count() * all / made : 0;
+  std::ofstream(done) << all << " " << seconds << "\n";
+  // Aside in one step, so that no half of it is gone on with.
+  if (fs::exists(checkpoint)) fs::rename(checkpoint, gone);
+  fs::remove_all(gone);
+  return {std::move(student), all, seconds};
 }
 
 // A teacher of published weights, or one that is trained on the images first, and what it says of each of them.
