@@ -447,7 +447,8 @@ struct DLManagedTensorVersioned;
 #define SEED_STORE_PNG 1
 
 /*
- JPEG of 8 bits.
+ JPEG: the upper 8 bits of each sample, so a range in samples of more bits does not fit what is stored; a frame of more than 8 bits is a
+ warning in the log.
  */
 #define SEED_STORE_JPEG 2
 
@@ -2469,7 +2470,7 @@ SEED_MUST_USE seed_error *seed_teacher_from_callback(seed_teacher_callback callb
  (docs/models.md has them all): "resnet18", narrow "resnet18_w0.5", "mobilenet_v3_large", "vit_small_patch16" and so on. Image width and
  height must be multiples of a Vision Transformer's patch.
 
- "embedding_dim", "projection_hidden", "device", image size, channels, mean and std come from `config`. With "embedding_dim" 0 (the
+ "embedding_dim", "projection_hidden", "device", image size, channels, "resize", range, mean and std come from `config`. With "embedding_dim" 0 (the
  default) the student gets a projection head of the teacher's width when its first trainer is made; until then it has none,
  and its embedding is its features. With
  "image_channels" 1 the network takes one grey channel; teachers still see three. The caller frees it.
@@ -2929,7 +2930,7 @@ SEED_MUST_USE seed_error *seed_bank_header(const seed_bank *bank, char *buffer, 
 /*
  Makes a teacher of `bank`: a run over it has the loss of the run with the teacher in the loop, to float16 rounding, and no network
  of the teacher is needed. seed_trainer_new wants a finished bank that holds the views that its configuration asks for
- ("view_count", "seed" and the settings of the views) of its data set, which is not NULL then. seed_trainer_step is refused. The
+ ("view_count", "seed", "small.count" and the settings of the views) of its data set, which is not NULL then. seed_trainer_step is refused. The
  teacher holds the bank, also after seed_bank_free. The caller frees it.
 
  Errors: SEED_ERROR_INVALID_ARGUMENT; whether the bank fits a run is judged by seed_trainer_new.

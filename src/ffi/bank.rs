@@ -212,7 +212,7 @@ pub unsafe extern "C" fn seed_bank_header(
 
 /// Makes a teacher of `bank`: a run over it has the loss of the run with the teacher in the loop, to float16 rounding, and no network
 /// of the teacher is needed. seed_trainer_new wants a finished bank that holds the views that its configuration asks for
-/// ("view_count", "seed" and the settings of the views) of its data set, which is not NULL then. seed_trainer_step is refused. The
+/// ("view_count", "seed", "small.count" and the settings of the views) of its data set, which is not NULL then. seed_trainer_step is refused. The
 /// teacher holds the bank, also after seed_bank_free. The caller frees it.
 ///
 /// Errors: SEED_ERROR_INVALID_ARGUMENT; whether the bank fits a run is judged by seed_trainer_new.

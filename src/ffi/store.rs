@@ -24,7 +24,8 @@ pub const SEED_STORE_KEEP_NOVEL: i32 = 3;
 
 /// Lossless PNG of 8 to 16 bits a sample; an sBIT chunk says how many of 16 are real.
 pub const SEED_STORE_PNG: i32 = 1;
-/// JPEG of 8 bits.
+/// JPEG: the upper 8 bits of each sample, so a range in samples of more bits does not fit what is stored; a frame of more than 8 bits is a
+/// warning in the log.
 pub const SEED_STORE_JPEG: i32 = 2;
 /// BMP, of images that were pushed encoded.
 pub const SEED_STORE_BMP: i32 = 3;

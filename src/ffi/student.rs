@@ -92,7 +92,7 @@ handle!(seed_student, StudentInner, |student| &student.warnings);
 /// (docs/models.md has them all): "resnet18", narrow "resnet18_w0.5", "mobilenet_v3_large", "vit_small_patch16" and so on. Image width and
 /// height must be multiples of a Vision Transformer's patch.
 ///
-/// "embedding_dim", "projection_hidden", "device", image size, channels, mean and std come from `config`. With "embedding_dim" 0 (the
+/// "embedding_dim", "projection_hidden", "device", image size, channels, "resize", range, mean and std come from `config`. With "embedding_dim" 0 (the
 /// default) the student gets a projection head of the teacher's width when its first trainer is made; until then it has none,
 /// and its embedding is its features. With
 /// "image_channels" 1 the network takes one grey channel; teachers still see three. The caller frees it.

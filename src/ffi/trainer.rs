@@ -16,8 +16,8 @@ use super::pointers::{check_optional, check_out, fill_text, put, put_new, text};
 use super::queue::seed_queue;
 use super::student::seed_student;
 use super::teacher::seed_teacher;
-use crate::data::FrameView;
-use crate::data::frame::CLAMPED;
+use crate::data::frame::{CLAMPED, CLAMPED_BY_FULL};
+use crate::data::{FrameView, RangeKind};
 use crate::distill::Targets;
 use crate::train::probe::Looks;
 use crate::train::{Distillation, Outcome, Progress};
@@ -130,9 +130,13 @@ pub unsafe extern "C" fn seed_trainer_new(
 ) -> *mut seed_error {
     // SAFETY: passed on from the C caller, as in every function of this file.
     catch(|| unsafe {
-        let config = with(config, |config| Ok(config.clone()))?;
+        let mut config = with(config, |config| Ok(config.clone()))?;
         let (network, provenance) =
             with(student, |student| Ok((Arc::clone(&student.network), Arc::clone(&student.provenance))))?;
+        if config.view.range.kind != RangeKind::Dataset && config.chosen_range()?.is_none() {
+            // A student that was taught to see frames by a range goes on seeing them by it, unless the data set has another.
+            config.view.range = with(student, |student| Ok(student.view().range))?;
+        }
         let teacher = if teacher.is_null() { None } else { Some(with(teacher, |teacher| Ok(teacher.clone()))?) };
         let queue = if queue.is_null() { None } else { Some(with(queue, |queue| Ok(Arc::clone(queue)))?) };
         let dataset = if dataset.is_null() { None } else { Some(with(dataset, |dataset| Ok(Arc::clone(dataset)))?) };
@@ -199,6 +203,9 @@ pub unsafe extern "C" fn seed_trainer_step(
             let frames = views.iter().map(frame).collect::<crate::Result<Vec<_>>>()?;
             if views.iter().any(|view| view.is_clamped()) {
                 trainer.warnings().add(CLAMPED);
+            }
+            if views.iter().any(|view| view.is_clamped_by(&range)) {
+                trainer.warnings().add(CLAMPED_BY_FULL);
             }
             trainer.step_on(&frames)
         })?;

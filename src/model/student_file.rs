@@ -8,7 +8,7 @@
 //! | `width`, `height` | size of the views in pixels |
 //! | `channels` | `1` for grey views; absent: 3 |
 //! | `resize` | `whole` or `letterbox`: how a frame becomes a view; absent: the centre crop (`Resize::Centre`) |
-//! | `range` | JSON: `{"kind":"fixed","low":120.0,"high":3900.0,"gamma":1.0}` or `{"kind":"frame","low_percentile":…,"high_percentile":…,"gamma":1.0}`: which samples become which levels; absent: the full range |
+//! | `range` | JSON: `{"kind":"fixed","low":120.0,"high":3900.0,"gamma":1.0}` or `{"kind":"frame","low_percentile":…,"high_percentile":…,"gamma":1.0}` or `{"kind":"full","gamma":0.5}`: which samples become which levels; absent: the full range |
 //! | `mean`, `std` | JSON: three numbers each, red, green, blue in [0, 1] |
 //! | `provenance` | JSON object: where it comes from (library version, teacher, settings, scores) |
 //!

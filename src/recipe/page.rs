@@ -241,7 +241,7 @@ impl<'a> Judged<'a> {
         let dataset: &Dataset = &self.request.dataset;
         let picture = |place: usize| -> Result<Thumbnail> {
             let image = self.images[place];
-            Thumbnail::new(image as u64, &*dataset.load(image)?, &dataset.name(image)?)
+            Thumbnail::new(image as u64, &*dataset.load_by(image, &self.config.view.range)?, &dataset.name(image)?)
         };
         let pictures =
             |indices: &[u32]| indices.iter().map(|&place| picture(place as usize)).collect::<Result<Vec<_>>>();

@@ -80,6 +80,8 @@ impl Plan {
     /// `InvalidArgument` for a time out of bounds or an empty data set; those of the networks.
     pub fn new(config: &Config, dataset: &Arc<Dataset>, teacher: &Teacher, wish: &Wish) -> Result<Self> {
         wish.check(dataset)?;
+        // A range that was not measured yet would make every frame unreadable.
+        dataset.seen_by(&config.view)?;
         let mut draft = Draft { given: config, config: config.clone(), reasons: Vec::new(), one_precision: false };
         draft.preset(if wish.from_weights { "site_from_weights" } else { "site" })?;
         let device = device::parse(&config.device)?;

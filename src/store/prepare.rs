@@ -1,6 +1,7 @@
 //! From what was pushed to what is stored: encoded, checked, and embedded where a network is there to do it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::queue::{Pixels, Pushed};
@@ -125,6 +126,9 @@ fn patient<T>(attempt: impl Fn() -> Result<T>) -> Result<T> {
     attempt()
 }
 
+/// Whether it was said that depth is lost.
+static DEPTH_LOST: AtomicBool = AtomicBool::new(false);
+
 type One = (i64, Result<Prepared>, Option<Shown>, Option<Vec<u8>>);
 
 fn one(pushed: Pushed, encoding: Encoding, embeds: bool) -> One {
@@ -138,6 +142,13 @@ fn one(pushed: Pushed, encoding: Encoding, embeds: bool) -> One {
     match pixels {
         Pixels::Raw(raw) => {
             let channels = raw.channels().into();
+            if raw.bits() > 8 && encoding != Encoding::Png && !DEPTH_LOST.swap(true, Ordering::Relaxed) {
+                log::warn!(
+                    "a store of JPEG keeps the upper 8 of a frame's {} bits, so a range in the frame's own samples does not fit it: \
+                     take SEED_STORE_PNG",
+                    raw.bits()
+                );
+            }
             let (bits, name) = if encoding == Encoding::Png { (raw.bits().into(), "png") } else { (8, "jpeg") };
             let kind = Kind { width: raw.width(), height: raw.height(), channels, bits, encoding: name };
             match patient(|| raw.encode(encoding)) {

@@ -214,6 +214,31 @@ int main(int count, char **words) {
   OK(seed_session_warnings(plain, NULL, 0, &length));
   CHECK(length > 20);
 
+  /* A student that has a range keeps it over images and a configuration that say nothing of one, and takes another one that is said. */
+  {
+    seed_dataset *silent = NULL;
+    OK(seed_dataset_new(&silent));
+    OK(seed_dataset_push(silent, &deep, NULL, NULL));
+    OK(seed_dataset_push(silent, &deep, NULL, NULL));
+    for (i = 0; i < 2; ++i) {
+      seed_config *next = NULL;
+      seed_trainer_free(trainer);
+      trainer = NULL;
+      OK(seed_config_new(&next));
+      OK(seed_config_parse(next, "device=cpu precision=fp32 method=moco_v2 batch_size=2 steps=1 queue_capacity=4"));
+      OK(seed_config_parse(next, "image_width=32 image_height=32"));
+      if (i == 1) OK(seed_config_parse(next, "range=frame"));
+      OK(seed_trainer_new(next, student, NULL, NULL, silent, &trainer));
+      model = NULL;
+      OK(seed_model_from_student(student, &model));
+      OK(seed_model_range(model, text, sizeof text, &length));
+      CHECK((strcmp(text, range) == 0) == (i == 0));
+      seed_model_free(model);
+      seed_config_free(next);
+    }
+    seed_dataset_free(silent);
+  }
+
   seed_session_free(session);
   seed_session_free(plain);
   seed_trainer_free(trainer);

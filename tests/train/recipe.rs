@@ -172,6 +172,11 @@ fn a_plan_keeps_what_the_caller_has_set() {
     assert!(plan.config.epochs > 1 && !plan.reasons.is_empty());
     let more = Plan::new(&given, &dataset, &teacher, &Wish { seconds: 80.0, ..wish }).unwrap();
     assert!(more.config.epochs > plan.config.epochs, "{} {}", more.config.epochs, plan.config.epochs);
+    // A range that was not measured is told as that, not as frames that cannot be read.
+    let mut unmeasured = given.clone();
+    unmeasured.set_string("range", "dataset").unwrap();
+    let error = Plan::new(&unmeasured, &dataset, &teacher, &wish).unwrap_err();
+    assert!(error.kind() == seed::ErrorKind::InvalidArgument && error.message().contains("measured"), "{error}");
     for seconds in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         assert!(Plan::new(&given, &dataset, &teacher, &Wish { seconds, ..wish }).is_err());
     }
