@@ -62,19 +62,6 @@ static void config_keys(seed_config *config) {
   seed_config_free(copy);
 }
 
-static seed_image image_of(const void *data, uint32_t width, uint32_t height, size_t stride, int32_t format) {
-  seed_image image;
-  memset(&image, 0, sizeof image);
-  image.struct_size = sizeof image;
-  image.data = data;
-  image.width = width;
-  image.height = height;
-  image.row_stride = stride;
-  image.format = format;
-  image.device = SEED_DEVICE_CPU;
-  return image;
-}
-
 static void frames(seed_dataset *dataset) {
   static uint8_t pixels[3 * 40 * 200];
   static const struct {
@@ -87,7 +74,7 @@ static void frames(seed_dataset *dataset) {
   char name[32];
   for (i = 0; i < sizeof pixels; ++i) pixels[i] = (uint8_t)(i * 7 % 251 & 0x3f);
   for (i = 0; i < sizeof formats / sizeof *formats; ++i) {
-    image = image_of(pixels, 40, 40, 200, formats[i].format); /* rows with padding */
+    image = frame_of(pixels, 40, 40, 200, formats[i].format); /* rows with padding */
     OK(seed_dataset_push(dataset, &image, i == 0 ? "first" : NULL, &index));
     CHECK(index == i);
     image.row_stride = 40 * formats[i].bytes - 1; /* a row does not fit */
@@ -98,18 +85,18 @@ static void frames(seed_dataset *dataset) {
   OK(seed_dataset_name(dataset, 0, name, sizeof name, &length));
   CHECK(strcmp(name, "first") == 0);
   FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_dataset_name(dataset, 7, name, sizeof name, &length));
-  image = image_of(pixels, 40, 40, 200, 77);
+  image = frame_of(pixels, 40, 40, 200, 77);
   FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_dataset_push(dataset, &image, NULL, NULL));
-  image = image_of(pixels, 0, 40, 200, SEED_PIXEL_MONO8);
+  image = frame_of(pixels, 0, 40, 200, SEED_PIXEL_MONO8);
   FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_dataset_push(dataset, &image, NULL, NULL));
-  image = image_of(pixels, 0xffffffffu, 0xffffffffu, (size_t)-1, SEED_PIXEL_RGB8);
+  image = frame_of(pixels, 0xffffffffu, 0xffffffffu, (size_t)-1, SEED_PIXEL_RGB8);
   FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_dataset_push(dataset, &image, NULL, NULL));
-  image = image_of(NULL, 40, 40, 200, SEED_PIXEL_MONO8);
+  image = frame_of(NULL, 40, 40, 200, SEED_PIXEL_MONO8);
   FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_dataset_push(dataset, &image, NULL, NULL));
-  image = image_of(pixels, 40, 40, 200, SEED_PIXEL_MONO8);
+  image = frame_of(pixels, 40, 40, 200, SEED_PIXEL_MONO8);
   image.struct_size = 3;
   FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_dataset_push(dataset, &image, NULL, NULL));
-  image = image_of(pixels, 40, 40, 200, SEED_PIXEL_MONO8);
+  image = frame_of(pixels, 40, 40, 200, SEED_PIXEL_MONO8);
   image.device = 1;
   FAILS(SEED_ERROR_UNSUPPORTED, seed_dataset_push(dataset, &image, NULL, NULL));
 }
@@ -291,7 +278,7 @@ static void training(seed_config *config, seed_dataset *dataset, const char *fol
   FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_trainer_save(trainer, folder));
   {
     static uint8_t grey[24 * 20];
-    seed_image image = image_of(grey, 24, 20, 24, SEED_PIXEL_MONO8);
+    seed_image image = frame_of(grey, 24, 20, 24, SEED_PIXEL_MONO8);
     seed_image pair[2];
     pair[0] = image;
     pair[1] = image;
@@ -344,7 +331,7 @@ static void training(seed_config *config, seed_dataset *dataset, const char *fol
     CHECK(skipped == 2);
     {
       static uint8_t grey[24 * 20];
-      seed_image image = image_of(grey, 24, 20, 24, SEED_PIXEL_MONO8);
+      seed_image image = frame_of(grey, 24, 20, 24, SEED_PIXEL_MONO8);
       OK(seed_dataset_push(absent, &image, NULL, NULL));
       OK(seed_session_embed_dataset(session, absent, NULL, NULL, NULL, vectors, length, &rows));
       OK(seed_session_embed(session, &image, 1, row, 16, &count));

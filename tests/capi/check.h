@@ -30,3 +30,16 @@ static void expect(seed_error *error, int32_t code, int line) {
   }
   seed_error_free(error);
 }
+
+static inline seed_image frame_of(const void *data, uint32_t width, uint32_t height, size_t stride, int32_t format) {
+  seed_image image;
+  memset(&image, 0, sizeof image);
+  image.struct_size = sizeof image;
+  image.data = data;
+  image.width = width;
+  image.height = height;
+  image.row_stride = stride;
+  image.format = format;
+  image.device = SEED_DEVICE_CPU;
+  return image;
+}

@@ -6,19 +6,6 @@
 
 enum { SIDE = 64, PIXELS = SIDE * SIDE, WIDTH = 16 };
 
-static seed_image image_of(const void *data, uint32_t width, uint32_t height, size_t stride, int32_t format) {
-  seed_image image;
-  memset(&image, 0, sizeof image);
-  image.struct_size = sizeof image;
-  image.data = data;
-  image.width = width;
-  image.height = height;
-  image.row_stride = stride;
-  image.format = format;
-  image.device = SEED_DEVICE_CPU;
-  return image;
-}
-
 /* Each format takes a frame of its least row and refuses a shorter one. */
 static void formats(void) {
   static const struct {
@@ -41,25 +28,25 @@ static void formats(void) {
   size_t i, length = 0, index = 0;
   OK(seed_dataset_new(&dataset));
   for (i = 0; i < sizeof all / sizeof *all; ++i) {
-    image = image_of(zeros, 5, 4, all[i].row, all[i].format);
+    image = frame_of(zeros, 5, 4, all[i].row, all[i].format);
     OK(seed_dataset_push(dataset, &image, NULL, NULL));
     image.row_stride = all[i].row - 1;
     FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_dataset_push(dataset, &image, NULL, NULL));
     image.row_stride = (size_t)-1;
     FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_dataset_push(dataset, &image, NULL, NULL));
-    image = image_of(NULL, 5, 4, all[i].row, all[i].format);
+    image = frame_of(NULL, 5, 4, all[i].row, all[i].format);
     FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_dataset_push(dataset, &image, NULL, NULL));
-    image = image_of(zeros, 0xffffffffu, 0xffffffffu, (size_t)-1, all[i].format);
+    image = frame_of(zeros, 0xffffffffu, 0xffffffffu, (size_t)-1, all[i].format);
     FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_dataset_push(dataset, &image, NULL, NULL));
   }
-  image = image_of(zeros, 5, 4, 30, SEED_PIXEL_MONO_F32 + 1);
+  image = frame_of(zeros, 5, 4, 30, SEED_PIXEL_MONO_F32 + 1);
   FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_dataset_push(dataset, &image, NULL, NULL));
-  image = image_of(large, 2, 1, 4, SEED_PIXEL_MONO12);
+  image = frame_of(large, 2, 1, 4, SEED_PIXEL_MONO12);
   FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_dataset_push(dataset, &image, NULL, NULL));
-  image = image_of(bad, 2, 1, 8, SEED_PIXEL_MONO_F32);
+  image = frame_of(bad, 2, 1, 8, SEED_PIXEL_MONO_F32);
   FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_dataset_push(dataset, &image, NULL, NULL));
   for (i = 0; i < 2; ++i) {
-    image = image_of(i == 0 ? packed : gige, 2, 1, 3, i == 0 ? SEED_PIXEL_MONO12P : SEED_PIXEL_MONO12PACKED);
+    image = frame_of(i == 0 ? packed : gige, 2, 1, 3, i == 0 ? SEED_PIXEL_MONO12P : SEED_PIXEL_MONO12PACKED);
     OK(seed_dataset_push(dataset, &image, NULL, &index));
     OK(seed_dataset_pixels(dataset, index, NULL, levels, 2, &length));
     CHECK(length == 2 && levels[0] == 0xAB && levels[1] == 0x12);
@@ -83,7 +70,7 @@ static void kept(const uint16_t *ramp, const char *folder) {
   seed_store *store = NULL;
   seed_dataset *dataset = NULL;
   seed_config *config = NULL;
-  seed_image image = image_of(ramp, SIDE, SIDE, 2 * SIDE, SEED_PIXEL_MONO12);
+  seed_image image = frame_of(ramp, SIDE, SIDE, 2 * SIDE, SEED_PIXEL_MONO12);
   static uint8_t levels[PIXELS];
   const float floats[4] = {0, 1, 2, 3};
   int64_t id = 0;
@@ -91,7 +78,7 @@ static void kept(const uint16_t *ramp, const char *folder) {
   sprintf(path, "%s/frames.store", folder);
   OK(seed_store_open(path, NULL, &store));
   OK(seed_store_push(store, &image, NULL, 1000, &id));
-  image = image_of(floats, 2, 2, 8, SEED_PIXEL_MONO_F32);
+  image = frame_of(floats, 2, 2, 8, SEED_PIXEL_MONO_F32);
   FAILS(SEED_ERROR_UNSUPPORTED, seed_store_push(store, &image, NULL, 1000, &id));
   OK(seed_store_flush(store));
   OK(seed_dataset_open_store(store, NULL, 0, &dataset));
@@ -127,7 +114,7 @@ int main(int count, char **words) {
   formats();
   for (i = 0; i < PIXELS; ++i) ramp[i] = (uint16_t)i;
   kept(ramp, words[1]);
-  deep = image_of(ramp, SIDE, SIDE, 2 * SIDE, SEED_PIXEL_MONO16); /* 12 bits that lie low in 16 */
+  deep = frame_of(ramp, SIDE, SIDE, 2 * SIDE, SEED_PIXEL_MONO16); /* 12 bits that lie low in 16 */
 
   OK(seed_config_new(&config));
   OK(seed_config_parse(config, "image_width=32 image_height=32 batch_size=2 steps=2 queue_capacity=8 embedding_dim=16 "
@@ -190,7 +177,7 @@ int main(int count, char **words) {
   OK(seed_session_open(path, full, &session));
   OK(seed_config_parse(full, "range=full"));
   OK(seed_session_open(path, full, &plain));
-  flat = image_of(levels, SIDE, SIDE, SIDE, SEED_PIXEL_MONO8);
+  flat = frame_of(levels, SIDE, SIDE, SIDE, SEED_PIXEL_MONO8);
   OK(seed_session_embed(session, &deep, 1, of_deep, WIDTH, &length));
   OK(seed_session_embed(plain, &flat, 1, of_flat, WIDTH, &length));
   for (i = 0; i < WIDTH; ++i) CHECK(fabsf(of_deep[i] - of_flat[i]) < 1e-5f);
