@@ -2235,7 +2235,7 @@ SEED_MUST_USE seed_error *seed_dataset_pixels(const seed_dataset *dataset,
 
 /*
  Says which samples of the data set's images become which of the 256 levels that networks see: by "range", "range.low", "range.high",
- "range.low_percentile", "range.high_percentile" and "range.gamma" of `config`, whose meaning docs/c.md and docs/settings.md tell. It holds
+ "range.low_percentile", "range.high_percentile" and "range.gamma" of `config`, whose meaning docs/abi.md and docs/settings.md tell. It holds
  for all images, those that are pushed later included, and for whoever asks: trainers, banks, seed_session_embed_dataset,
  seed_dataset_pixels. A student, classifier or detector that learns from the data set keeps the range and sees frames by it.
  "dataset" reads every image now, measures the percentiles over all of them and is "fixed" from then on; seed_dataset_range tells low
@@ -2692,7 +2692,8 @@ void seed_embeddings_free(seed_embeddings *embeddings);
  Makes a run that distils `teacher` into `student` by "method". `teacher` NULL: a method that needs none ("moco_v2", "simclr",
  "swav"), by which the student becomes a teacher for another run (seed_teacher_load of its file). `queue` NULL: a new one of "queue_capacity". `dataset` NULL: the
  application brings its own batches by seed_trainer_step, and "steps" must be set; a stored teacher (seed_teacher_from_bank,
- seed_teacher_from_embeddings) knows the images of a data set only, so it needs one. The caller frees the trainer.
+ seed_teacher_from_embeddings) knows the images of a data set only, so it needs one. A student that has a range keeps it where neither the data set nor `config` says one.
+ The caller frees the trainer.
 
  Errors: SEED_ERROR_INVALID_ARGUMENT for a method that learns from a teacher without one, or the reverse; SEED_ERROR_MISMATCH when the widths
  of the embeddings or the devices differ; for a stored teacher, with the reason, when

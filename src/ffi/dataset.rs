@@ -135,7 +135,7 @@ pub unsafe extern "C" fn seed_dataset_pixels(
 }
 
 /// Says which samples of the data set's images become which of the 256 levels that networks see: by "range", "range.low", "range.high",
-/// "range.low_percentile", "range.high_percentile" and "range.gamma" of `config`, whose meaning docs/c.md and docs/settings.md tell. It holds
+/// "range.low_percentile", "range.high_percentile" and "range.gamma" of `config`, whose meaning docs/abi.md and docs/settings.md tell. It holds
 /// for all images, those that are pushed later included, and for whoever asks: trainers, banks, seed_session_embed_dataset,
 /// seed_dataset_pixels. A student, classifier or detector that learns from the data set keeps the range and sees frames by it.
 /// "dataset" reads every image now, measures the percentiles over all of them and is "fixed" from then on; seed_dataset_range tells low

@@ -114,7 +114,8 @@ handle!(seed_trainer, Distillation, |run| run.warnings());
 /// Makes a run that distils `teacher` into `student` by "method". `teacher` NULL: a method that needs none ("moco_v2", "simclr",
 /// "swav"), by which the student becomes a teacher for another run (seed_teacher_load of its file). `queue` NULL: a new one of "queue_capacity". `dataset` NULL: the
 /// application brings its own batches by seed_trainer_step, and "steps" must be set; a stored teacher (seed_teacher_from_bank,
-/// seed_teacher_from_embeddings) knows the images of a data set only, so it needs one. The caller frees the trainer.
+/// seed_teacher_from_embeddings) knows the images of a data set only, so it needs one. A student that has a range keeps it where neither the data set nor `config` says one.
+/// The caller frees the trainer.
 ///
 /// Errors: SEED_ERROR_INVALID_ARGUMENT for a method that learns from a teacher without one, or the reverse; SEED_ERROR_MISMATCH when the widths
 /// of the embeddings or the devices differ; for a stored teacher, with the reason, when
@@ -131,11 +132,12 @@ pub unsafe extern "C" fn seed_trainer_new(
     // SAFETY: passed on from the C caller, as in every function of this file.
     catch(|| unsafe {
         let mut config = with(config, |config| Ok(config.clone()))?;
-        let (network, provenance) =
-            with(student, |student| Ok((Arc::clone(&student.network), Arc::clone(&student.provenance))))?;
+        let (network, provenance, range) = with(student, |student| {
+            Ok((Arc::clone(&student.network), Arc::clone(&student.provenance), student.view().range))
+        })?;
         if config.view.range.kind != RangeKind::Dataset && config.chosen_range()?.is_none() {
             // A student that was taught to see frames by a range goes on seeing them by it, unless the data set has another.
-            config.view.range = with(student, |student| Ok(student.view().range))?;
+            config.view.range = range;
         }
         let teacher = if teacher.is_null() { None } else { Some(with(teacher, |teacher| Ok(teacher.clone()))?) };
         let queue = if queue.is_null() { None } else { Some(with(queue, |queue| Ok(Arc::clone(queue)))?) };
