@@ -11,8 +11,9 @@ use program::{number, pair, quantile, text};
 use seed::config::Precision;
 use seed::distill::Temperatures;
 use seed::distill::queue::Queue;
-use seed::distill::step::{StepBatch, StepSettings, distill};
+use seed::distill::step::distill;
 use seed::distill::strategy::Seed;
+use seed::distill::{StepBatch, StepSettings};
 use seed::optim::Sgd;
 use tch::{Kind, Tensor};
 

@@ -2,6 +2,7 @@
 //! that spares the teacher, or embeddings that were made elsewhere.
 
 pub mod bank;
+pub mod batch;
 pub mod contrast;
 pub mod device_views;
 pub mod image_targets;
@@ -16,6 +17,7 @@ mod unread;
 pub mod views;
 
 pub use bank::Bank;
+pub use batch::{StepBatch, StepSettings};
 pub use image_targets::{ImageEmbeddings, ImageTargets};
 pub use loss::{Temperatures, seed_loss};
 pub use queue::Queue;

@@ -11,7 +11,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::step::StepSettings;
+use super::batch::StepSettings;
 use crate::data::random::{Purpose, generator, shuffle};
 use crate::model::weights::StateDict;
 use crate::model::{Load, Mode, Network, unit_rows};

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 type Module = Vec<String>;
 
 /// Circles that stand: the files of each, and why.
-const EXCEPTIONS: [(&[&str], &str); 3] = [
+const EXCEPTIONS: [(&[&str], &str); 2] = [
     (
         &["ffi/border", "ffi/error", "ffi/handle", "ffi/init"],
         "an error is a handle, and a handle's failure is an error",
@@ -18,20 +18,6 @@ const EXCEPTIONS: [(&[&str], &str); 3] = [
     (
         &["train/distill", "train/looking", "train/losses", "train/record", "train/strategies"],
         "parts of one run: each file has a part's state and what the run does with it",
-    ),
-    (
-        &[
-            "distill/momentum",
-            "distill/step",
-            "distill/strategy",
-            "distill/strategy/k_means",
-            "distill/strategy/moco",
-            "distill/strategy/online_clustering",
-            "distill/strategy/seed_moco",
-            "distill/strategy/simclr",
-            "distill/strategy/swav",
-        ],
-        "a step runs a strategy, and a strategy is given the step's batch",
     ),
 ];
 

@@ -11,10 +11,10 @@ use std::collections::BTreeMap;
 use tch::Tensor;
 
 use super::{Learned, Piece, Strategy, part_of};
+use crate::distill::batch::{StepBatch, StepSettings};
 use crate::distill::contrast::info_nce_loss;
 use crate::distill::momentum::{Momentum, pieces};
 use crate::distill::queue::Queue;
-use crate::distill::step::{StepBatch, StepSettings};
 use crate::model::Network;
 use crate::model::weights::StateDict;
 use crate::{Error, Result};

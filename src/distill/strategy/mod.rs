@@ -26,9 +26,9 @@ use std::collections::BTreeMap;
 
 use tch::Tensor;
 
+use super::batch::{StepBatch, StepSettings};
 use super::loss::{Loss, Temperatures, seed_loss};
 use super::queue::Queue;
-use super::step::{StepBatch, StepSettings};
 use crate::model::Network;
 use crate::model::weights::{HostTensor, StateDict};
 use crate::{Error, Result};

@@ -15,8 +15,8 @@ use tch::{Device, Tensor};
 use super::prototypes::{Prototypes, assignment, clustering_loss};
 use super::{Learned, Piece, Strategy};
 use crate::Result;
+use crate::distill::batch::{StepBatch, StepSettings};
 use crate::distill::queue::Queue;
-use crate::distill::step::{StepBatch, StepSettings};
 use crate::model::Network;
 use crate::model::weights::StateDict;
 

@@ -13,11 +13,11 @@ use std::collections::BTreeMap;
 use tch::Tensor;
 
 use super::{Learned, Piece, Seed, Strategy, part_of};
+use crate::distill::batch::{StepBatch, StepSettings};
 use crate::distill::contrast::info_nce_loss;
 use crate::distill::loss::seed_loss;
 use crate::distill::momentum::{Momentum, pieces};
 use crate::distill::queue::{Queue, QueueSnapshot};
-use crate::distill::step::{StepBatch, StepSettings};
 use crate::model::Network;
 use crate::model::weights::StateDict;
 use crate::{Error, Result};

@@ -8,9 +8,9 @@
 use tch::Tensor;
 
 use super::{Learned, Piece, Strategy};
+use crate::distill::batch::{StepBatch, StepSettings};
 use crate::distill::contrast::nt_xent_loss;
 use crate::distill::queue::Queue;
-use crate::distill::step::{StepBatch, StepSettings};
 use crate::{Error, Result};
 
 /// The loss.

@@ -17,8 +17,8 @@ use tch::Tensor;
 
 use super::prototypes::{Prototypes, assignment, clustering_loss};
 use super::{Learned, Piece, Strategy, part_of};
+use crate::distill::batch::{StepBatch, StepSettings};
 use crate::distill::queue::{Queue, QueueSnapshot};
-use crate::distill::step::{StepBatch, StepSettings};
 use crate::model::Network;
 use crate::model::weights::StateDict;
 use crate::{Error, Result};
