@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use seed::config::{Config, Precision};
-use seed::data::{Dataset, ViewConfig};
+use seed::data::{Dataset, Input};
 use seed::distill::{Bank, Targets};
 use seed::eval::{Embeddings, KnnConfig, evaluate_splits};
 use seed::infer::{Output, Session, SessionOptions};
@@ -36,7 +36,7 @@ fn main() -> Result<()> {
         embedding_dim: number("--dim", 128),
         ..Config::default()
     };
-    (config.view.width, config.view.height) = (number("--size", 224) as u32, number("--size", 224) as u32);
+    (config.view.input.width, config.view.input.height) = (number("--size", 224) as u32, number("--size", 224) as u32);
     let device = seed::device::parse(&config.device)?;
     let head = Head::Projection { hidden: 0, dim: config.embedding_dim as i64 };
     let architecture = Architecture::parse(&text("--teacher", "resnet50"))?;
@@ -53,7 +53,7 @@ fn main() -> Result<()> {
         let student = Network::new(Architecture::parse(&text("--student", "resnet18"))?, head, 1, device)?;
         let student = Arc::new(Mutex::new(student));
         let config = Config { epochs, ..config.clone() };
-        let view = config.view.clone();
+        let input = config.view.input;
         let mut run = Distillation::new(config, Arc::clone(&student), targets, None, Some(Arc::clone(&dataset)))?;
         let start = Instant::now();
         let mut loss = f64::NAN;
@@ -62,7 +62,7 @@ fn main() -> Result<()> {
             Control::Continue
         })?;
         let seconds = start.elapsed().as_secs_f64();
-        Ok((seconds, loss, knn(&student, &view, &dataset, &labels)?))
+        Ok((seconds, loss, knn(&student, &input, &dataset, &labels)?))
     };
 
     // Frames are decoded and kernels chosen once before the clock counts.
@@ -89,7 +89,7 @@ fn main() -> Result<()> {
 }
 
 /// Balanced recall of kNN on the student's features, over the standard splits.
-fn knn(student: &Mutex<Network>, view: &ViewConfig, dataset: &Arc<Dataset>, labels: &[i64]) -> Result<f64> {
+fn knn(student: &Mutex<Network>, view: &Input, dataset: &Arc<Dataset>, labels: &[i64]) -> Result<f64> {
     let student = seed::train::shared::lock(student)?;
     let options = SessionOptions { device: student.device(), output: Output::Features, ..SessionOptions::default() };
     let session = Session::new(&student, view, options)?;

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use program::{number, quantile, text};
 use seed::config::Precision;
-use seed::data::{FrameView, PixelFormat, Resize, ViewConfig};
+use seed::data::{FrameView, Input, PixelFormat, Resize};
 use seed::infer::{Output, Session, SessionOptions};
 use seed::model::{Architecture, Fused, Head, Network};
 use seed::torch::channels_last;
@@ -23,7 +23,7 @@ fn main() -> seed::Result<()> {
     let device = program::device()?;
     let (side, batch) = (number("--size", 224u32)?, number("--batch", 32usize)?);
     // As torchvision on the other side.
-    let view = ViewConfig { width: side, height: side, resize: Resize::Centre, ..ViewConfig::default() };
+    let view = Input { width: side, height: side, resize: Resize::Centre, ..Input::default() };
     let network = Network::new(Architecture::parse(&text("--network", "resnet18"))?, Head::None, 1, device)?;
     let precision = match Precision::parse("--precision", &text("--precision", "fp32"))? {
         Precision::Auto => None,

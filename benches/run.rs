@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use program::{flag, number, pair, text};
 use seed::config::{Config, Precision};
-use seed::data::{Dataset, ViewConfig};
+use seed::data::{Dataset, Input};
 use seed::eval::{Embeddings, KnnConfig, evaluate_splits};
 use seed::infer::{Output, Session, SessionOptions};
 use seed::train::shared::{SharedNetwork, lock};
@@ -34,10 +34,10 @@ fn main() -> seed::Result<()> {
         workers: number("--workers", 0)?,
         cache_mib: number("--cache_mib", defaults.cache_mib)?,
         progress_every: 1 << 30,
-        view: ViewConfig { width: size, height: size, ..ViewConfig::default() },
+        view: Input { width: size, height: size, ..Input::default() }.into(),
         ..defaults
     };
-    let (batch, view) = (config.batch_size, config.view.clone());
+    let (batch, input) = (config.batch_size, config.view.input);
     let precision = seed::device::precision(config.precision, device);
     let (student, teacher) = pair(128, device)?;
     let student = Arc::new(Mutex::new(student));
@@ -51,7 +51,7 @@ fn main() -> seed::Result<()> {
     })?;
     let images_per_s = (run.step() * batch) as f64 / start.elapsed().as_secs_f64();
     let peak = program::peak_mib()?;
-    let knn = if flag("--no_knn") { String::new() } else { knn(&dataset, &student, &view, device, precision)? };
+    let knn = if flag("--no_knn") { String::new() } else { knn(&dataset, &student, &input, device, precision)? };
     println!(
         "{{\"images_per_s\": {images_per_s:.3}, \"peak_mib\": {peak:.1}, \"loss\": {loss:.4}, \
          \"waiting_share\": {waiting:.3}{knn}}}"
@@ -63,13 +63,13 @@ fn main() -> seed::Result<()> {
 fn knn(
     dataset: &Arc<Dataset>,
     student: &SharedNetwork,
-    view: &ViewConfig,
+    input: &Input,
     device: Device,
     precision: Kind,
 ) -> seed::Result<String> {
     let options =
         SessionOptions { device, precision: Some(precision), output: Output::Features, ..SessionOptions::default() };
-    let session = Session::new(&*lock(student)?, view, options)?;
+    let session = Session::new(&*lock(student)?, input, options)?;
     let rows = session.embed_dataset(dataset, 64, 0, &mut |_, _| true)?;
     let mut classes = Vec::new();
     let mut labels = Vec::new();

@@ -9,18 +9,18 @@ use std::time::Instant;
 use program::{number, text};
 use seed::data::random::{Purpose, generator, permutation};
 use seed::data::render::render;
-use seed::data::{Dataset, Scratch, ViewConfig, ViewParams};
+use seed::data::{Dataset, Input, Scratch, ViewConfig, ViewParams};
 
 /// Views before the clock counts.
 const WARM_UP: usize = 20;
 
 fn main() -> seed::Result<()> {
     let size = number("--size", 224)?;
-    let config = ViewConfig { width: size, height: size, ..ViewConfig::default() };
+    let config = ViewConfig::from(Input { width: size, height: size, ..Input::default() });
     let dataset = Dataset::from_folder(&PathBuf::from(text("--data", "")))?;
     dataset.set_cache_bytes(0);
     let order = permutation(0, 0, dataset.len());
-    let mut view = vec![0f32; config.view_len()];
+    let mut view = vec![0f32; config.input.view_len()];
     let mut scratch = Scratch::new();
     let count = number("--views", 1000usize)?.max(1);
     let mut start = Instant::now();

@@ -328,10 +328,10 @@ impl Config {
                 ));
             }
         }
-        if self.view.channels == 2 {
+        if self.view.input.channels == 2 {
             return Err(Error::new(ErrorKind::Config, "image_channels is 2, expected 3 or 1"));
         }
-        self.view.range.check()
+        self.view.input.range.check()
     }
 }
 

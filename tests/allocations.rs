@@ -6,7 +6,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use seed::data::{FrameView, PixelFormat, ViewConfig};
+use seed::data::{FrameView, Input, PixelFormat};
 use seed::infer::{Session, SessionOptions};
 use seed::model::{Architecture, Head, Network};
 
@@ -45,7 +45,7 @@ static COUNTING: Counting = Counting;
 #[test]
 fn a_warm_session_allocates_no_buffer() {
     let network = Network::new(Architecture::MobileNetV3Small, Head::None, 3, tch::Device::Cpu).unwrap();
-    let view = ViewConfig { width: 64, height: 64, ..ViewConfig::default() };
+    let view = Input { width: 64, height: 64, ..Input::default() };
     let session = Session::new(&network, &view, SessionOptions::default()).unwrap();
     let pixels: Vec<u8> = (0..90 * 70 * 3).map(|i| (i * 7 % 253) as u8).collect();
     let formats = [(PixelFormat::Mono8, 90), (PixelFormat::Rgb8, 270), (PixelFormat::Bgr8, 270)];

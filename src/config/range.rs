@@ -6,12 +6,12 @@ use crate::data::{Range, RangeKind};
 use crate::error::Result;
 
 pub(super) const KEYS: &[(&str, Slot)] = &[
-    ("range", Slot::Word(|c| &mut c.view.range.kind)),
-    ("range.low", Slot::Float(|c| &mut c.view.range.low, -3.5e38, 3.5e38)),
-    ("range.high", Slot::Float(|c| &mut c.view.range.high, -3.5e38, 3.5e38)),
-    ("range.low_percentile", Slot::Float(|c| &mut c.view.range.low_percentile, 0.0, 100.0)),
-    ("range.high_percentile", Slot::Float(|c| &mut c.view.range.high_percentile, 0.0, 100.0)),
-    ("range.gamma", Slot::Float(|c| &mut c.view.range.gamma, 0.01, 100.0)),
+    ("range", Slot::Word(|c| &mut c.view.input.range.kind)),
+    ("range.low", Slot::Float(|c| &mut c.view.input.range.low, -3.5e38, 3.5e38)),
+    ("range.high", Slot::Float(|c| &mut c.view.input.range.high, -3.5e38, 3.5e38)),
+    ("range.low_percentile", Slot::Float(|c| &mut c.view.input.range.low_percentile, 0.0, 100.0)),
+    ("range.high_percentile", Slot::Float(|c| &mut c.view.input.range.high_percentile, 0.0, 100.0)),
+    ("range.gamma", Slot::Float(|c| &mut c.view.input.range.gamma, 0.01, 100.0)),
 ];
 
 impl Config {
@@ -20,7 +20,7 @@ impl Config {
     /// # Errors
     /// `Config` where it is not sound.
     pub fn chosen_range(&self) -> Result<Option<Range>> {
-        let range = self.view.range;
+        let range = self.view.input.range;
         range.check()?;
         let chosen = range.kind != RangeKind::Dataset && KEYS.iter().any(|(key, _)| self.chosen.contains(key));
         Ok(chosen.then_some(range))

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Slot;
-use crate::data::ViewConfig;
+use crate::data::{Input, ViewConfig};
 
 /// How many small views an image has in each batch, and what they show.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,11 +29,10 @@ impl Default for SmallConfig {
 impl SmallConfig {
     /// What small views are drawn from where `view` is what large ones are.
     pub fn view(&self, view: &ViewConfig) -> ViewConfig {
-        let shorter = view.width.min(view.height).max(1);
+        let shorter = view.input.width.min(view.input.height).max(1);
         let side = |side: u32| ((u64::from(side) * u64::from(self.size)) / u64::from(shorter)).clamp(1, 4096) as u32;
         ViewConfig {
-            width: side(view.width),
-            height: side(view.height),
+            input: Input { width: side(view.input.width), height: side(view.input.height), ..view.input },
             crop_scale_min: self.crop_scale_min,
             crop_scale_max: self.crop_scale_max,
             ..view.clone()

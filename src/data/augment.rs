@@ -23,35 +23,22 @@ use rand_core::RngCore;
 use serde::{Deserialize, Serialize};
 
 use super::geometry::Resize;
+use super::input::{Input, within};
 use super::random::{below, between, shuffle, unit};
-use super::range::Range;
 use crate::choice::choice;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 
 /// Version of what [`ViewParams::sample`] and [`super::render`](mod@super::render) make of the same settings and randomness.
 /// Raise it with every change that moves a pixel: stored embeddings of the old views are stale then.
 pub const VIEW_VERSION: u32 = 2;
 
-/// The largest side of a view, in pixels.
-pub const MAX_VIEW_SIDE: u32 = 4_096;
-
 /// What views are drawn from. `Default` is MoCo-v2's at 224² with ImageNet's mean and deviation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ViewConfig {
-    /// Pixels in a row of a view.
-    pub width: u32,
-    /// Rows of a view.
-    pub height: u32,
-    /// Numbers of a pixel: 3, or 1 for the grey views of a network with one channel.
-    #[serde(skip_serializing_if = "is_three")]
-    pub channels: u32,
-    /// How a whole frame becomes the network's input, and by that what the ratio of a crop is relative to.
-    #[serde(default = "Resize::unsaid", skip_serializing_if = "Resize::is_unsaid")]
-    pub resize: Resize,
-    /// Which samples of a frame become which levels, where the data set that it is from does not say it.
-    #[serde(skip_serializing_if = "Range::is_full")]
-    pub range: Range,
+    /// What any image is made by, these views as well.
+    #[serde(flatten)]
+    pub input: Input,
     /// Smallest share of the frame's area that a crop covers.
     pub crop_scale_min: f64,
     /// Largest share of the frame's area that a crop covers.
@@ -84,10 +71,6 @@ pub struct ViewConfig {
     pub blur_reach: f64,
     /// How often left and right are swapped.
     pub flip_probability: f64,
-    /// Subtracted from red, green and blue in [0, 1].
-    pub mean: [f64; 3],
-    /// Divides red, green and blue afterwards.
-    pub std: [f64; 3],
     /// Where the views of a training step are made, by the loader's threads whole, or there only cropped and resized, and the rest in batch on the run's device.
     pub device: ViewDevice,
 }
@@ -111,11 +94,7 @@ fn is_usual_reach(reach: &f64) -> bool {
 impl Default for ViewConfig {
     fn default() -> Self {
         Self {
-            width: 224,
-            height: 224,
-            channels: 3,
-            resize: Resize::Whole,
-            range: Range::FULL,
+            input: Input::default(),
             crop_scale_min: 0.2,
             crop_scale_max: 1.0,
             crop_ratio_min: 3.0 / 4.0,
@@ -131,10 +110,15 @@ impl Default for ViewConfig {
             blur_sigma_max: 2.0,
             blur_reach: USUAL_REACH,
             flip_probability: 0.5,
-            mean: [0.485, 0.456, 0.406],
-            std: [0.229, 0.224, 0.225],
             device: ViewDevice::Workers,
         }
+    }
+}
+
+/// The usual random views for a network of that input.
+impl From<Input> for ViewConfig {
+    fn from(input: Input) -> Self {
+        Self { input, ..Self::default() }
     }
 }
 
@@ -144,41 +128,10 @@ impl ViewConfig {
         self.device == ViewDevice::Device
     }
 
-    /// Numbers of a view, `height · width · channels`.
-    pub fn view_len(&self) -> usize {
-        self.width as usize * self.height as usize * self.channels as usize
-    }
-
-    /// Mean and deviation of a grey view: the averages of the three colours'.
-    pub fn grey_normal(&self) -> (f64, f64) {
-        let average = |[red, green, blue]: [f64; 3]| (red + green + blue) / 3.0;
-        (average(self.mean), average(self.std))
-    }
-
-    /// Mean and deviation of each of the view's channels.
-    pub fn normal(&self) -> (Vec<f64>, Vec<f64>) {
-        match self.channels {
-            1 => (vec![self.grey_normal().0], vec![self.grey_normal().1]),
-            _ => (self.mean.to_vec(), self.std.to_vec()),
-        }
-    }
-
-    /// What makes a colour of a grey view's number x, so that the grey frame is normalised as a colour one: x·scale + shift,
-    /// scale = s/s_c and shift = (m − m_c)/s_c with [`grey_normal`](ViewConfig::grey_normal)'s m and s.
-    pub fn colours_of_grey(&self) -> [(f64, f64); 3] {
-        let (mean, std) = self.grey_normal();
-        std::array::from_fn(|c| (std / self.std[c], (mean - self.mean[c]) / self.std[c]))
-    }
-
     /// # Errors
     /// `Config` where a value is out of bounds or not a number; says the key, the value and the bounds.
     pub fn check(&self) -> Result<()> {
-        within("width", f64::from(self.width), 1.0, f64::from(MAX_VIEW_SIDE))?;
-        within("height", f64::from(self.height), 1.0, f64::from(MAX_VIEW_SIDE))?;
-        if self.channels != 3 && self.channels != 1 {
-            return Err(Error::new(ErrorKind::Config, format!("channels is {}, expected 1 or 3", self.channels)));
-        }
-        self.range.check()?;
+        self.input.check()?;
         within("crop_scale_max", self.crop_scale_max, 1e-6, 1.0)?;
         within("crop_scale_min", self.crop_scale_min, 1e-6, self.crop_scale_max)?;
         within("crop_ratio_max", self.crop_ratio_max, 0.01, 100.0)?;
@@ -194,25 +147,8 @@ impl ViewConfig {
         within("blur_sigma_min", self.blur_sigma_min, 0.01, self.blur_sigma_max)?;
         within("blur_reach", self.blur_reach, 0.0, 1.0)?;
         within("flip_probability", self.flip_probability, 0.0, 1.0)?;
-        for (mean, std) in self.mean.into_iter().zip(self.std) {
-            within("mean", mean, -1e3, 1e3)?;
-            within("std", std, 1e-6, 1e3)?;
-        }
         Ok(())
     }
-}
-
-/// Three channels are not written, so that what was saved before there were others is still the same settings.
-fn is_three(channels: &u32) -> bool {
-    *channels == 3
-}
-
-fn within(key: &str, value: f64, low: f64, high: f64) -> Result<()> {
-    // Written so that NaN fails.
-    if value >= low && value <= high {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::Config, format!("{key} is {value}, expected {low} to {high}")))
 }
 
 /// A rectangle of whole pixels inside a frame.
@@ -309,7 +245,7 @@ fn sample_jitter(config: &ViewConfig, rng: &mut impl RngCore) -> Jitter {
 /// ratio is what a crop's is relative to: the crop of scale 1 and ratio 1 is the frame as a session sees it, and objects are as
 /// wide in views as there. For square frames nothing changes.
 fn ratios(config: &ViewConfig, frame_w: u32, frame_h: u32) -> (f64, f64) {
-    let own = match config.resize {
+    let own = match config.input.resize {
         Resize::Whole => f64::from(frame_w) / f64::from(frame_h),
         Resize::Letterbox | Resize::Centre => 1.0,
     };

@@ -97,7 +97,7 @@ impl Views {
         params: impl Fn(usize, &Frame) -> ViewParams,
         scratch: &mut Scratch,
     ) -> Result<Self> {
-        let (width, height, view_len) = (recipe.width, recipe.height, recipe.view_len());
+        let (width, height, view_len) = (recipe.input.width, recipe.input.height, recipe.input.view_len());
         if recipe.on_device() {
             let mut levels = filled(0u8, frames.len().saturating_mul(view_len), "a batch")?;
             let mut drawn = Vec::with_capacity(frames.len());

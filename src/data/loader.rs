@@ -32,6 +32,7 @@ use std::time::{Duration, Instant};
 use super::augment::{ViewConfig, ViewParams};
 use super::batch::{Batch, Cropped, MAX_VIEWS, Views, of_view};
 use super::dataset::Dataset;
+use super::input::Input;
 use super::lock;
 use super::order::Order;
 use super::prefetch::{Asked, Filled, Plan, Prefetch};
@@ -165,8 +166,9 @@ impl Loader {
                 steps.end
             )));
         }
-        let plan = Plan { steps, batch, view_lens: recipes.iter().map(ViewConfig::view_len).collect(), order };
-        let sides = recipes.iter().map(|recipe| (recipe.width, recipe.height)).collect();
+        let plan =
+            Plan { steps, batch, view_lens: recipes.iter().map(|recipe| recipe.input.view_len()).collect(), order };
+        let sides = recipes.iter().map(|recipe| (recipe.input.width, recipe.input.height)).collect();
         let (on_device, cropping) = (recipes[0].on_device(), recipes.clone());
         let failed = Failed::default();
         let find = move |Asked { slot, pass }: Asked| -> Result<(usize, ScaledFrame, Vec<ViewParams>)> {
@@ -184,7 +186,8 @@ impl Loader {
                 let readings = readings.map(|(recipe, params)| Reading::of_view(recipe, width, height, params.crop));
                 readings.min_by_key(|reading| reading.scale).unwrap_or(Reading::WHOLE)
             };
-            let (index, frame) = failed.next_sound((&dataset, &recipes[0].range), (slot.index, pass), len, choose)?;
+            let (index, frame) =
+                failed.next_sound((&dataset, &recipes[0].input.range), (slot.index, pass), len, choose)?;
             let params = params(frame.width, frame.height);
             Ok((index, frame, params))
         };
@@ -217,17 +220,18 @@ impl Loader {
     ///
     /// # Errors
     /// As [`Loader::views`], but broken images are none.
-    pub fn frames(dataset: Arc<Dataset>, config: ViewConfig, batch: usize, workers: usize) -> Result<Self> {
-        let len = check(&dataset, std::slice::from_ref(&config), batch)?;
+    pub fn frames(dataset: Arc<Dataset>, input: Input, batch: usize, workers: usize) -> Result<Self> {
+        let recipe = ViewConfig::from(input);
+        let len = check(&dataset, std::slice::from_ref(&recipe), batch)?;
         let steps = 0..len.div_ceil(batch) as u64;
-        let plan = Plan { steps, batch, view_lens: vec![config.view_len()], order: Order::Once { len, views: 1 } };
-        let sides = vec![(config.width, config.height)];
+        let plan = Plan { steps, batch, view_lens: vec![input.view_len()], order: Order::Once { len, views: 1 } };
+        let sides = vec![(input.width, input.height)];
         let draw = move |Asked { slot, .. }: Asked, views: &mut [Vec<f32>], scratch: &mut Scratch| {
-            let choose = |width: u32, height: u32| Reading::of_frame(&config, width, height);
+            let choose = |width: u32, height: u32| Reading::of_frame(&input, width, height);
             let view = &mut views[0];
-            let broken = match dataset.load_scaled(slot.index, &config.range, choose) {
+            let broken = match dataset.load_scaled(slot.index, &input.range, choose) {
                 Ok(frame) => {
-                    render_frame_scaled(&frame, &config, view, scratch)?;
+                    render_frame_scaled(&frame, &input, view, scratch)?;
                     false
                 }
                 Err(error) if error.kind() == ErrorKind::OutOfMemory => return Err(error),
@@ -312,7 +316,7 @@ fn check(dataset: &Dataset, recipes: &[ViewConfig], batch: usize) -> Result<usiz
     if dataset.is_empty() {
         return Err(Error::invalid("the data set is empty, expected at least one image"));
     }
-    let numbers = recipes.iter().fold(0usize, |sum, recipe| sum.saturating_add(recipe.view_len()));
+    let numbers = recipes.iter().fold(0usize, |sum, recipe| sum.saturating_add(recipe.input.view_len()));
     if batch == 0 || batch.checked_mul(numbers).is_none() {
         return Err(Error::invalid(format!("the batch is {batch} images, expected 1 or more that fit in memory")));
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::augment::ViewConfig;
 use super::dataset::Dataset;
+use super::input::Input;
 use super::lock;
 use super::percentiles::percentiles;
 use super::range::{Range, RangeKind};
@@ -36,14 +36,14 @@ impl Dataset {
         *lock(&self.range)
     }
 
-    /// How whoever makes images by `view` sees these: by the data set's range where it has one, else by the view's.
+    /// How whoever makes images by `input` sees these: by the data set's range where it has one, else by its own.
     ///
     /// # Errors
     /// `InvalidArgument` where that is one of the kind "dataset", which only [`set_range`](Dataset::set_range) measures.
-    pub fn seen_by(&self, view: &ViewConfig) -> Result<ViewConfig> {
-        let view = ViewConfig { range: self.range().unwrap_or(view.range), ..view.clone() };
-        view.range.check_measured()?;
-        Ok(view)
+    pub fn seen_by(&self, input: &Input) -> Result<Input> {
+        let input = Input { range: self.range().unwrap_or(input.range), ..*input };
+        input.range.check_measured()?;
+        Ok(input)
     }
 
     fn measured(&self, range: &Range) -> Result<Range> {

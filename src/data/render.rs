@@ -12,6 +12,7 @@ use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resize
 use super::augment::{Crop, ViewConfig, ViewParams};
 use super::frame::Frame;
 use super::geometry::Placement;
+use super::input::Input;
 use super::scale::ScaledFrame;
 use super::{blur, colour};
 use crate::error::{Error, Result};
@@ -34,7 +35,7 @@ pub struct Scratch {
 /// Writes the view `params` of `frame` into `out`, (H, W, channels) normalised, H, W and channels from `config`.
 ///
 /// # Errors
-/// `InvalidArgument` where `out` is not [`view_len`](ViewConfig::view_len) long or the crop is not inside the frame.
+/// `InvalidArgument` where `out` is not [`view_len`](Input::view_len) long or the crop is not inside the frame.
 pub fn render(
     frame: &Frame,
     params: &ViewParams,
@@ -68,8 +69,8 @@ pub(super) fn crop_scaled(
     out: &mut [u8],
     scratch: &mut Scratch,
 ) -> Result<usize> {
-    let channels = scratch.crop(&Pixels::of(frame), crop, config)?;
-    let channels = scratch.drop_colours(channels, config);
+    let channels = scratch.crop(&Pixels::of(frame), crop, &config.input)?;
+    let channels = scratch.drop_colours(channels, &config.input);
     out[..scratch.image.len()].copy_from_slice(&scratch.image);
     Ok(channels)
 }
@@ -81,9 +82,10 @@ fn view_of(
     out: &mut [f32],
     scratch: &mut Scratch,
 ) -> Result<()> {
-    check_output(config, out.len())?;
-    let channels = scratch.crop(pixels, params.crop, config)?;
-    let mut channels = scratch.drop_colours(channels, config);
+    let input = &config.input;
+    check_output(input, out.len())?;
+    let channels = scratch.crop(pixels, params.crop, input)?;
+    let mut channels = scratch.drop_colours(channels, input);
     if let Some(jitter) = &params.jitter {
         colour::jitter(&mut scratch.image, channels, jitter);
     }
@@ -93,38 +95,33 @@ fn view_of(
     }
     if let Some(sigma) = params.blur_sigma {
         let Scratch { image, spare, rows, .. } = scratch;
-        blur::blur(image, config.width as usize, channels, sigma, config.blur_reach, spare, rows);
+        blur::blur(image, input.width as usize, channels, sigma, config.blur_reach, spare, rows);
     }
-    normalise(&scratch.image, channels, params.flip, config, out);
+    normalise(&scratch.image, channels, params.flip, input, out);
     Ok(())
 }
 
 /// Writes `frame` as a session sees it into `out`, (H, W, channels) normalised: by the geometry that
-/// [`ViewConfig::resize`] names, nothing drawn at random.
+/// [`Input::resize`] names, nothing drawn at random.
 ///
 /// # Errors
-/// `InvalidArgument` where `out` is not [`view_len`](ViewConfig::view_len) long.
-pub fn render_frame(frame: &Frame, config: &ViewConfig, out: &mut [f32], scratch: &mut Scratch) -> Result<()> {
-    frame_of(&Pixels::whole(frame), config, out, scratch)
+/// `InvalidArgument` where `out` is not [`view_len`](Input::view_len) long.
+pub fn render_frame(frame: &Frame, input: &Input, out: &mut [f32], scratch: &mut Scratch) -> Result<()> {
+    frame_of(&Pixels::whole(frame), input, out, scratch)
 }
 
 /// As [`render_frame`], of a frame that may have been decoded smaller.
 ///
 /// # Errors
 /// Those of [`render_frame`].
-pub fn render_frame_scaled(
-    frame: &ScaledFrame,
-    config: &ViewConfig,
-    out: &mut [f32],
-    scratch: &mut Scratch,
-) -> Result<()> {
-    frame_of(&Pixels::of(frame), config, out, scratch)
+pub fn render_frame_scaled(frame: &ScaledFrame, input: &Input, out: &mut [f32], scratch: &mut Scratch) -> Result<()> {
+    frame_of(&Pixels::of(frame), input, out, scratch)
 }
 
-fn frame_of(pixels: &Pixels<'_>, config: &ViewConfig, out: &mut [f32], scratch: &mut Scratch) -> Result<()> {
-    check_output(config, out.len())?;
-    let channels = scratch.place(pixels, config)?;
-    normalise(&scratch.image, channels, false, config, out);
+fn frame_of(pixels: &Pixels<'_>, input: &Input, out: &mut [f32], scratch: &mut Scratch) -> Result<()> {
+    check_output(input, out.len())?;
+    let channels = scratch.place(pixels, input)?;
+    normalise(&scratch.image, channels, false, input, out);
     Ok(())
 }
 
@@ -133,33 +130,33 @@ fn frame_of(pixels: &Pixels<'_>, config: &ViewConfig, out: &mut [f32], scratch: 
 ///
 /// # Errors
 /// Those of [`render_frame`].
-pub fn frame_levels(frame: &Frame, config: &ViewConfig, out: &mut [u8], scratch: &mut Scratch) -> Result<()> {
-    check_output(config, out.len())?;
-    let channels = scratch.place(&Pixels::whole(frame), config)?;
+pub fn frame_levels(frame: &Frame, input: &Input, out: &mut [u8], scratch: &mut Scratch) -> Result<()> {
+    check_output(input, out.len())?;
+    let channels = scratch.place(&Pixels::whole(frame), input)?;
     if scratch.image.len() == out.len() {
         out.copy_from_slice(&scratch.image);
         return Ok(());
     }
     // A grey frame in a view of colours.
-    debug_assert_eq!((channels, config.channels), (1, 3));
+    debug_assert_eq!((channels, input.channels), (1, 3));
     out.chunks_exact_mut(3).zip(&scratch.image).for_each(|(colours, &level)| colours.fill(level));
     Ok(())
 }
 
 /// The levels that stand for "nothing" beside a letterboxed frame: the means, which normalise to 0 but for half a level. Whole
 /// levels, so that views stay what bytes can hold: an exported network and an application's teacher take bytes.
-pub(crate) fn padding(config: &ViewConfig) -> Vec<u8> {
-    config.normal().0.iter().map(|mean| (mean * 255.0).round().clamp(0.0, 255.0) as u8).collect()
+pub(crate) fn padding(input: &Input) -> Vec<u8> {
+    input.normal().0.iter().map(|mean| (mean * 255.0).round().clamp(0.0, 255.0) as u8).collect()
 }
 
-fn check_output(config: &ViewConfig, length: usize) -> Result<()> {
-    if config.width == 0 || config.height == 0 || length != config.view_len() {
+fn check_output(input: &Input, length: usize) -> Result<()> {
+    if input.width == 0 || input.height == 0 || length != input.view_len() {
         return Err(Error::invalid(format!(
             "view buffer holds {length} numbers, expected {} for {}×{}×{}",
-            config.view_len(),
-            config.width,
-            config.height,
-            config.channels
+            input.view_len(),
+            input.width,
+            input.height,
+            input.channels
         )));
     }
     Ok(())
@@ -190,7 +187,7 @@ impl Scratch {
     }
 
     /// Fills `self.image` with the (H, W, C) bytes of a crop, and gives C.
-    fn crop(&mut self, pixels: &Pixels<'_>, crop: Crop, config: &ViewConfig) -> Result<usize> {
+    fn crop(&mut self, pixels: &Pixels<'_>, crop: Crop, input: &Input) -> Result<usize> {
         let Crop { left, top, width, height } = crop;
         let inside =
             |start: u32, length: u32, side: u32| length > 0 && start.checked_add(length).is_some_and(|end| end <= side);
@@ -212,26 +209,26 @@ impl Scratch {
             height: (top + height).div_ceil(scale) - cut_top,
         };
         let region = [left % scale, top % scale, width, height].map(|edge| f64::from(edge) / f64::from(scale));
-        self.resize_any(pixels.frame, Some(cut), region, [config.width, config.height])
+        self.resize_any(pixels.frame, Some(cut), region, [input.width, input.height])
     }
 
     /// Fills `self.image` with the (H, W, C) bytes of a frame as a session sees it, and gives C.
-    fn place(&mut self, pixels: &Pixels<'_>, config: &ViewConfig) -> Result<usize> {
-        let view = (config.width, config.height);
-        let Placement { source, target } = config.resize.placement((pixels.width, pixels.height), view);
+    fn place(&mut self, pixels: &Pixels<'_>, input: &Input) -> Result<usize> {
+        let view = (input.width, input.height);
+        let Placement { source, target } = input.resize.placement((pixels.width, pixels.height), view);
         let [left, top, width, height] = target;
         let region = source.map(|edge| edge / f64::from(pixels.scale));
         let channels = self.resize_any(pixels.frame, None, region, [width, height])?;
-        let channels = self.drop_colours(channels, config);
+        let channels = self.drop_colours(channels, input);
         if (width, height) == view {
             return Ok(channels);
         }
         // The padding has the view's colours, so a grey frame gets them, too.
-        let padding = padding(config);
-        let (wide, view_w) = (padding.len(), config.width as usize);
-        let more = config.view_len().saturating_sub(self.spare.len());
+        let padding = padding(input);
+        let (wide, view_w) = (padding.len(), input.width as usize);
+        let more = input.view_len().saturating_sub(self.spare.len());
         reserve(&mut self.spare, more, "a view")?;
-        self.spare.resize(config.view_len(), 0);
+        self.spare.resize(input.view_len(), 0);
         self.spare.chunks_exact_mut(wide).for_each(|pixel| pixel.copy_from_slice(&padding));
         let rows = self.spare.chunks_exact_mut(view_w * wide).skip(top as usize);
         for (to, from) in rows.zip(self.image.chunks_exact(width as usize * channels)) {
@@ -249,8 +246,8 @@ impl Scratch {
     }
 
     /// Makes one channel of the image's `channels` where the view is grey; gives how many it has now.
-    fn drop_colours(&mut self, channels: usize, config: &ViewConfig) -> usize {
-        if channels == 3 && config.channels == 1 {
+    fn drop_colours(&mut self, channels: usize, input: &Input) -> usize {
+        if channels == 3 && input.channels == 1 {
             colour::to_grey(&mut self.image);
             return 1;
         }
@@ -306,15 +303,15 @@ impl Scratch {
 
 /// Bytes (H, W, C) → numbers (H, W, channels), mirrored where `flip`. A table of all 256 levels gives torchvision's own
 /// roundings.
-fn normalise(image: &[u8], channels: usize, flip: bool, config: &ViewConfig, out: &mut [f32]) {
+fn normalise(image: &[u8], channels: usize, flip: bool, input: &Input, out: &mut [f32]) {
     let levels = |mean: f64, std: f64| -> [f32; 256] {
         let (mean, std) = (mean as f32, std as f32);
         std::array::from_fn(|level| (level as f32 / 255.0 - mean) / std)
     };
-    if config.channels == 1 {
-        let (mean, std) = config.grey_normal();
+    if input.channels == 1 {
+        let (mean, std) = input.grey_normal();
         let table = levels(mean, std);
-        let width = config.width as usize;
+        let width = input.width as usize;
         for (to, from) in out.chunks_exact_mut(width).zip(image.chunks_exact(width)) {
             for (x, to) in to.iter_mut().enumerate() {
                 *to = table[usize::from(from[if flip { width - 1 - x } else { x }])];
@@ -322,13 +319,13 @@ fn normalise(image: &[u8], channels: usize, flip: bool, config: &ViewConfig, out
         }
         return;
     }
-    let table: [[f32; 256]; 3] = std::array::from_fn(|c| levels(config.mean[c], config.std[c]));
+    let table: [[f32; 256]; 3] = std::array::from_fn(|c| levels(input.mean[c], input.std[c]));
     let write = |to: &mut [f32], from: &[u8]| {
         for c in 0..3 {
             to[c] = table[c][usize::from(from[if channels == 3 { c } else { 0 }])];
         }
     };
-    let width = config.width as usize;
+    let width = input.width as usize;
     for (to, from) in out.chunks_exact_mut(width * 3).zip(image.chunks_exact(width * channels)) {
         let to = to.chunks_exact_mut(3);
         let from = from.chunks_exact(channels);

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use super::augment::{Crop, ViewConfig, smallest_crop};
 use super::frame::Frame;
 use super::geometry::Placement;
+use super::input::Input;
 use super::jpeg::SCALES;
 
 /// A scaled crop stays at least this many times the view's sides. PIL's `Image.resize(reducing_gap=2.0)`: "the result
@@ -56,7 +57,7 @@ impl Reading {
     /// the mean ask for are not kept: they would push several times their number of more useful ones out of the budget.
     pub fn of_view(config: &ViewConfig, frame_w: u32, frame_h: u32, crop: Crop) -> Self {
         let (smallest_w, smallest_h) = smallest_crop(config, frame_w, frame_h);
-        let view = [config.width, config.height];
+        let view = [config.input.width, config.input.height];
         let shared = allowed([smallest_w, smallest_h].map(f64::from), view);
         if shared > 1 {
             return Self { scale: shared, keep: true };
@@ -69,9 +70,9 @@ impl Reading {
     }
 
     /// For the frame as a session sees it.
-    pub fn of_frame(config: &ViewConfig, frame_w: u32, frame_h: u32) -> Self {
-        let view = (config.width, config.height);
-        let Placement { source, target } = config.resize.placement((frame_w.max(1), frame_h.max(1)), view);
+    pub fn of_frame(input: &Input, frame_w: u32, frame_h: u32) -> Self {
+        let view = (input.width, input.height);
+        let Placement { source, target } = input.resize.placement((frame_w.max(1), frame_h.max(1)), view);
         Self { scale: allowed([source[2], source[3]], [target[2], target[3]]), keep: true }
     }
 }
@@ -94,7 +95,7 @@ mod tests {
     #[test]
     fn no_scaled_crop_is_smaller_than_twice_the_view() {
         for resize in [Resize::Whole, Resize::Letterbox, Resize::Centre] {
-            check_scales(&ViewConfig { width: 64, height: 48, resize, ..ViewConfig::default() });
+            check_scales(&ViewConfig::from(Input { width: 64, height: 48, resize, ..Input::default() }));
         }
     }
 
@@ -113,8 +114,8 @@ mod tests {
         // 640×480: some of its crops allow 1/2; 2592×1944: all allow 1/4.
         let scales = |width: u32| seen.iter().filter(|(w, _)| *w == width).map(|(_, s)| *s).collect::<Vec<_>>();
         assert_eq!((scales(100), scales(640), scales(2592)), (vec![1], vec![1, 2, 4], vec![4]));
-        assert_eq!(Reading::of_frame(config, 2592, 1944).scale, 8);
-        assert_eq!(Reading::of_frame(config, 100, 80), Reading::WHOLE);
+        assert_eq!(Reading::of_frame(&config.input, 2592, 1944).scale, 8);
+        assert_eq!(Reading::of_frame(&config.input, 100, 80), Reading::WHOLE);
     }
 
     #[test]

@@ -24,7 +24,8 @@ const LUMA: [f64; 3] = [19_595.0, 38_470.0, 7_471.0];
 /// # Errors
 /// `Torch` where libtorch fails, for example for want of memory.
 pub fn finish(crops: &Crops, config: &ViewConfig, device: Device) -> Result<Tensor> {
-    let (height, width, channels) = (i64::from(config.height), i64::from(config.width), crops.channels as i64);
+    let (height, width, channels) =
+        (i64::from(config.input.height), i64::from(config.input.width), crops.channels as i64);
     let levels = to_device(&Tensor::f_from_slice(&crops.levels)?, device)?
         .f_view([-1, height, width, channels])?
         .f_permute([0, 3, 1, 2])?
@@ -170,7 +171,7 @@ fn remove_colours(images: &mut Tensor, params: &[ViewParams]) -> Result<()> {
 
 /// Blurs each view that has a σ: a band matrix over the rows, then one over the columns.
 fn blur(images: &mut Tensor, crops: &Crops, config: &ViewConfig) -> Result<()> {
-    let down = crops.half_kernels(config.height, config.blur_reach);
+    let down = crops.half_kernels(config.input.height, config.blur_reach);
     if down.is_empty() {
         return Ok(());
     }
@@ -180,7 +181,7 @@ fn blur(images: &mut Tensor, crops: &Crops, config: &ViewConfig) -> Result<()> {
     let chosen = images.f_index_select(0, &members)?; // (n,C,H,W)
     let (n, c, h, w) = chosen.size4()?;
     let down = band_matrices(&down, h, device)?.f_unsqueeze(1)?; // (n,1,H,H)
-    let across = band_matrices(&crops.half_kernels(config.width, config.blur_reach), w, device)?; // (n,W,W)
+    let across = band_matrices(&crops.half_kernels(config.input.width, config.blur_reach), w, device)?; // (n,W,W)
     let rows = down.f_matmul(&chosen)?.f_reshape([n, c * h, w])?;
     let blurred = rows.f_bmm(&across.f_transpose(1, 2)?)?.f_round()?.f_reshape([n, c, h, w])?;
     let _ = images.f_index_copy_(0, &members, &blurred)?;
@@ -214,14 +215,14 @@ fn band_matrices(kernels: &[(usize, Vec<f32>)], side: i64, device: Device) -> Re
 /// (B,C,H,W) levels → (B,3,H,W) channels-last numbers; one channel becomes three only here, and not in a grey view.
 fn normalise(images: Tensor, config: &ViewConfig) -> Result<Tensor> {
     let (b, _, h, w) = images.size4()?;
-    if config.channels == 1 {
+    if config.input.channels == 1 {
         // In float32, as the workers' table has it.
-        let (mean, std) = config.grey_normal();
+        let (mean, std) = config.input.grey_normal();
         let levels = images.f_div_scalar(255.0)?;
         return Ok(levels.f_sub_scalar(f64::from(mean as f32))?.f_div_scalar(f64::from(std as f32))?);
     }
     let number = |values: [f64; 3]| to_device(&Tensor::f_from_slice(&values.map(|v| v as f32))?, images.device());
     let mut pixels = images.f_expand([b, 3, h, w], false)?.f_permute([0, 2, 3, 1])?.f_contiguous()?; // (B,H,W,3)
-    let _ = pixels.f_div_scalar_(255.0)?.f_sub_(&number(config.mean)?)?.f_div_(&number(config.std)?)?;
+    let _ = pixels.f_div_scalar_(255.0)?.f_sub_(&number(config.input.mean)?)?.f_div_(&number(config.input.std)?)?;
     Ok(pixels.f_permute([0, 3, 1, 2])?)
 }

@@ -75,7 +75,7 @@ impl Targets {
             )
         };
         let stored = match self {
-            Targets::Teacher(teacher) => return asking.rows(teacher, &for_teacher(views, view)?),
+            Targets::Teacher(teacher) => return asking.rows(teacher, &for_teacher(views, &view.input)?),
             Targets::Bank(bank) => {
                 let batch = batch.ok_or_else(no_batch)?;
                 bank.targets(&batch.slots, &batch.indices, number)?

@@ -3,7 +3,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::device_views;
-use crate::data::{ViewConfig, Views};
+use crate::data::{Input, ViewConfig, Views};
 use crate::{Result, torch};
 
 /// The views of a batch by one recipe as (B,C,H,W) on `device`, C the view's channels. The loader writes NHWC, which is what channels-last means, so no pixel moves.
@@ -11,25 +11,25 @@ use crate::{Result, torch};
 ///
 /// # Errors
 /// `OutOfMemory` or `Torch` from libtorch.
-pub fn upload(views: &Views, view: &ViewConfig, device: Device) -> Result<Tensor> {
+pub fn upload(views: &Views, recipe: &ViewConfig, device: Device) -> Result<Tensor> {
     if let Some(crops) = &views.crops {
-        return device_views::finish(crops, view, device);
+        return device_views::finish(crops, recipe, device);
     }
     let (height, width) = (i64::from(views.height), i64::from(views.width));
-    let nhwc = Tensor::f_from_slice(&views.pixels)?.f_view([-1, height, width, i64::from(view.channels)])?;
+    let nhwc = Tensor::f_from_slice(&views.pixels)?.f_view([-1, height, width, i64::from(recipe.input.channels)])?;
     Ok(torch::copy_to(&nhwc, device)?.f_permute([0, 3, 1, 2])?)
 }
 
-/// What the teacher sees of `images` with the channels of `view`: the same, or of grey ones (B,1,H,W) the colours (B,3,H,W) that the
+/// What the teacher sees of `images` with the channels of `input`: the same, or of grey ones (B,1,H,W) the colours (B,3,H,W) that the
 /// grey frame has when it is normalised as a colour one: x·scale + shift a channel.
 ///
 /// # Errors
 /// `OutOfMemory` or `Torch` from libtorch.
-pub fn for_teacher(images: &Tensor, view: &ViewConfig) -> Result<Tensor> {
-    if view.channels != 1 {
+pub fn for_teacher(images: &Tensor, input: &Input) -> Result<Tensor> {
+    if input.channels != 1 {
         return Ok(images.shallow_clone());
     }
-    let colours = view.colours_of_grey();
+    let colours = input.colours_of_grey();
     let row = |values: [f64; 3]| {
         Tensor::f_from_slice(&values.map(|value| value as f32))?.f_to_device_(images.device(), Kind::Float, true, false)
     };

@@ -23,7 +23,7 @@ use tch::{Kind, Tensor};
 use super::Embeddings;
 use super::bootstrap::quantile;
 use super::drift_input::DriftInput;
-use crate::data::ViewConfig;
+use crate::data::Input;
 use crate::data::random::{Purpose, below, generator};
 use crate::error::{Error, Result};
 use crate::sys::memory::{collected, filled, room};
@@ -115,13 +115,13 @@ impl DriftReference {
         Ok(Self { dim, rows, whitening, white, distances, sums, nearest, input, null })
     }
 
-    /// Notes that the embeddings are of frames seen by `view`, which the file keeps. A reference that knows it already is
+    /// Notes that the embeddings are of frames seen by `input`, which the file keeps. A reference that knows it already is
     /// compared instead.
     ///
     /// # Errors
     /// `Mismatch` where its frames were seen in another way: then every batch would be far from it.
-    pub fn belong_to(&self, view: &ViewConfig) -> Result<()> {
-        let new = DriftInput::of(view);
+    pub fn belong_to(&self, input: &Input) -> Result<()> {
+        let new = DriftInput::of(input);
         let mut input = self.input.lock().unwrap_or_else(PoisonError::into_inner);
         match *input {
             Some(own) if own != new => Err(Error::mismatch(format!(

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use crate::data::augment::MAX_VIEW_SIDE;
-use crate::data::{Range, Resize, ViewConfig};
+use crate::data::input::MAX_VIEW_SIDE;
+use crate::data::{Input, Range, Resize};
 use crate::error::{Error, Result};
 
 /// How the frames of a reference became the network's input. Embeddings of another kind cannot be compared with it.
@@ -23,9 +23,9 @@ pub struct DriftInput {
 }
 
 impl DriftInput {
-    /// What `view` makes.
-    pub fn of(view: &ViewConfig) -> Self {
-        let &ViewConfig { width, height, channels, resize, range, .. } = view;
+    /// What `input` makes.
+    pub fn of(input: &Input) -> Self {
+        let &Input { width, height, channels, resize, range, .. } = input;
         Self { width, height, channels, resize, range }
     }
 

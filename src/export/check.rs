@@ -2,7 +2,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::{Input, Options, has_unit_rows, output_names};
+use super::{ExportInput, Options, has_unit_rows, output_names};
 use crate::error::{Error, ErrorKind, Result};
 use crate::infer::calibration_images;
 use crate::model::student_file::StudentHeader;
@@ -21,14 +21,18 @@ impl Comparison {
     /// `count` pictures of the student's size; `network` lies on the CPU.
     pub fn new(network: &Network, header: &StudentHeader, options: &Options, count: i64) -> Result<Comparison> {
         // About ±2, brought to levels 0 to 255.
-        let pictures =
-            calibration_images(count, i64::from(header.channels), i64::from(header.height), i64::from(header.width))?;
+        let pictures = calibration_images(
+            count,
+            i64::from(header.input.channels),
+            i64::from(header.input.height),
+            i64::from(header.input.width),
+        )?;
         let levels = pictures.f_mul_scalar(50.0)?.f_add_scalar(128.0)?.f_round()?.f_clamp(0.0, 255.0)?;
         let unit = levels.f_div_scalar(255.0)?; // (B, C, H, W)
         let per_channel = |values: &[f64]| -> Result<Tensor> {
             Ok(Tensor::f_from_slice(values)?.f_to_kind(Kind::Float)?.f_view([1, -1, 1, 1])?)
         };
-        let (mean, std) = header.view().normal();
+        let (mean, std) = header.input.normal();
         let normalised = unit.f_sub(&per_channel(&mean)?)?.f_div(&per_channel(&std)?)?;
         let features = network.features(&normalised, Mode::Eval)?;
         let output = network.head_forward(features.shallow_clone(), Mode::Eval)?;
@@ -40,9 +44,9 @@ impl Comparison {
         });
         let expected = expected.collect();
         let input = match options.input {
-            Input::Normalised => normalised,
-            Input::Unit => unit,
-            Input::Bytes => levels.f_permute([0, 2, 3, 1])?.f_to_kind(Kind::Uint8)?.f_contiguous()?,
+            ExportInput::Normalised => normalised,
+            ExportInput::Unit => unit,
+            ExportInput::Bytes => levels.f_permute([0, 2, 3, 1])?.f_to_kind(Kind::Uint8)?.f_contiguous()?,
         };
         Ok(Comparison { input, expected })
     }

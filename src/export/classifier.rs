@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::check::Comparison;
 use super::onnx::Writer;
 use super::onnx_proto::{Attribute, BOOL, FLOAT, Graph, INT64, ValueInfo};
-use super::{Input, Options, onnx_file, use_texts};
+use super::{ExportInput, Options, onnx_file, use_texts};
 use crate::error::{Error, ErrorKind, Result};
 use crate::infer::{Classifier, ClassifierHeader};
 use crate::model::Network;
@@ -39,26 +39,26 @@ const OUTPUTS: [&str; 4] = ["probabilities", "class", "confidence", "unsure"];
 /// more; `InvalidArgument` where the network gives NaN or infinity; `Io` from writing; `Internal` where the file cannot be read back.
 ///
 /// ```
-/// use seed::data::ViewConfig;
+/// use seed::data::Input;
 /// use seed::export::{Input, export_classifier};
 /// use seed::infer::{Classifier, ClassifierHeader, SessionOptions};
 /// use seed::model::student_file::read_about;
 /// use seed::model::{Architecture, Head, Network};
 /// let network = Network::new(Architecture::MobileNetV3Small, Head::Classifier { classes: 2 }, 7, tch::Device::Cpu)?;
 /// let header = ClassifierHeader::uncalibrated(vec!["good".into(), "crack".into()]);
-/// let view = ViewConfig { width: 32, height: 32, ..ViewConfig::default() };
+/// let view = Input { width: 32, height: 32, ..Input::default() };
 /// let classifier = Classifier::new(network, &view, header, SessionOptions::default())?;
 /// let folder = tempfile::tempdir().unwrap();
 /// let path = folder.path().join("classifier.onnx");
-/// export_classifier(&path, &classifier, Input::Bytes)?;
+/// export_classifier(&path, &classifier, ExportInput::Bytes)?;
 /// assert_eq!(read_about(&path)?.head, Head::Classifier { classes: 2 });
 /// # Ok::<(), seed::Error>(())
 /// ```
-pub fn export_classifier(path: &Path, classifier: &Classifier, input: Input) -> Result<()> {
+pub fn export_classifier(path: &Path, classifier: &Classifier, input: ExportInput) -> Result<()> {
     let network = classifier.network()?;
     let about = classifier.header();
     let provenance = provenance(&about.training);
-    let mut header = StudentHeader::new(&network, classifier.view());
+    let mut header = StudentHeader::new(&network, classifier.input());
     if let Some(provenance) = provenance {
         header.provenance = provenance.clone();
     }
@@ -80,7 +80,7 @@ fn provenance(training: &Value) -> Option<&Value> {
     Some(found)
 }
 
-fn graph(network: &Network, header: &StudentHeader, about: &ClassifierHeader, input: Input) -> Result<Graph> {
+fn graph(network: &Network, header: &StudentHeader, about: &ClassifierHeader, input: ExportInput) -> Result<Graph> {
     let (operations, _, output) = network.graph()?;
     let mut writer = Writer::new(header, input)?;
     let logits = writer.network(&operations, "", &[output])?;

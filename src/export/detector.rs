@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::onnx::Writer;
 use super::onnx_proto::{BOOL, FLOAT, Graph, ValueInfo};
-use super::{Input, onnx_file, use_texts};
+use super::{ExportInput, onnx_file, use_texts};
 use crate::data::Resize;
 use crate::error::{Error, Result};
 use crate::infer::anomaly::AnomalyDetector;
@@ -41,7 +41,7 @@ pub(super) const OUTPUTS: [&str; 3] = ["score", "alarm", "map"];
 /// # Errors
 /// `Unsupported` for an operation that cannot be written, naming it, and 2 GB of weights and more; `Mismatch` where a network gives NaN
 /// or infinity; `Io` from writing; `Internal` where the file cannot be read back.
-pub fn export_detector(path: &Path, detector: &AnomalyDetector, input: Input) -> Result<()> {
+pub fn export_detector(path: &Path, detector: &AnomalyDetector, input: ExportInput) -> Result<()> {
     let _no_grad = tch::no_grad_guard();
     let memory = detector.current();
     let (network, header) = (detector.network()?, detector.header());
@@ -51,7 +51,7 @@ pub fn export_detector(path: &Path, detector: &AnomalyDetector, input: Input) ->
         serde_json::to_string(&memory.settings).map_err(|error| Error::internal("the detector's settings", error))?;
     let finite = |value: f64| if value.is_finite() { json!(value) } else { json!(null) };
     let threshold = memory.threshold;
-    let map = match header.resize {
+    let map = match header.input.resize {
         Resize::Whole => "pixels of the resized image, all of the frame: resize the map to the frame",
         Resize::Letterbox => {
             "pixels of the resized image: cut the padding off, resize the rest of the map to the frame"
@@ -68,8 +68,8 @@ pub fn export_detector(path: &Path, detector: &AnomalyDetector, input: Input) ->
         ("map", map.to_owned()),
     ];
     texts.extend(further.map(|(key, text)| (key.to_owned(), text)));
-    let (height, width) = (i64::from(header.height), i64::from(header.width));
-    let images = calibration_images(1, i64::from(header.channels), height, width)?;
+    let (height, width) = (i64::from(header.input.height), i64::from(header.input.width));
+    let images = calibration_images(1, i64::from(header.input.channels), height, width)?;
     let names = |_: usize| "a made picture".to_owned();
     memory.scores(&detector.session, &detector.stages, &images, Some((height, width)), &names)?;
     onnx_file::write(path, graph(detector, &network, header, &memory, input)?, &texts)
@@ -80,9 +80,9 @@ fn graph(
     network: &Network,
     header: &StudentHeader,
     memory: &Memory,
-    input: Input,
+    input: ExportInput,
 ) -> Result<Graph> {
-    let (height, width) = (i64::from(header.height), i64::from(header.width));
+    let (height, width) = (i64::from(header.input.height), i64::from(header.input.width));
     let stages: Vec<&str> = detector.stages.iter().map(|stage| stage.name.as_str()).collect();
     let mut writer = Writer::new(header, input)?;
     let maps = writer.maps(network, &stages, "", (height, width))?;

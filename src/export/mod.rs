@@ -13,13 +13,13 @@
 //! network.
 //!
 //! ```
-//! use seed::data::ViewConfig;
+//! use seed::data::Input;
 //! use seed::export::{Options, export};
 //! use seed::model::student_file::{StudentHeader, read_about};
 //! use seed::model::{Architecture, Head, Network};
 //! let head = Head::Projection { hidden: 0, dim: 16 };
 //! let network = Network::new(Architecture::MobileNetV3Small, head, 7, tch::Device::Cpu)?;
-//! let header = StudentHeader::new(&network, &ViewConfig { width: 32, height: 32, ..ViewConfig::default() });
+//! let header = StudentHeader::new(&network, &Input { width: 32, height: 32, ..Input::default() });
 //! let folder = tempfile::tempdir().unwrap();
 //! let path = folder.path().join("student.onnx");
 //! export(&path, &network, &header, &Options::default())?;
@@ -69,7 +69,7 @@ pub const FILTER: &str = "bilinear, antialiased";
 
 /// What an exported network takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Input {
+pub enum ExportInput {
     /// float32 (B, 3, H, W), red, green, blue, normalised by the caller.
     Normalised,
     /// float32 (B, 3, H, W) in [0, 1]; the network normalises.
@@ -105,7 +105,7 @@ pub struct Options {
     /// What is written.
     pub format: Format,
     /// What the network takes; files of weights have no input.
-    pub input: Input,
+    pub input: ExportInput,
     /// What the network gives; files of weights have no outputs.
     pub outputs: Outputs,
 }
@@ -113,7 +113,7 @@ pub struct Options {
 impl Default for Options {
     /// ONNX from normalised images to embeddings.
     fn default() -> Self {
-        Self { format: Format::Onnx, input: Input::Normalised, outputs: Outputs::Embedding }
+        Self { format: Format::Onnx, input: ExportInput::Normalised, outputs: Outputs::Embedding }
     }
 }
 
@@ -152,13 +152,13 @@ pub fn export(path: &Path, network: &Network, header: &StudentHeader, options: &
 }
 
 /// What a file says about its input and outputs, for whoever runs it.
-fn use_texts(header: &StudentHeader, input: Input, outputs: &[&str]) -> [(String, String); 4] {
+fn use_texts(header: &StudentHeader, input: ExportInput, outputs: &[&str]) -> [(String, String); 4] {
     let input = match input {
-        Input::Normalised => "normalised",
-        Input::Unit => "unit",
-        Input::Bytes => "bytes",
+        ExportInput::Normalised => "normalised",
+        ExportInput::Unit => "unit",
+        ExportInput::Bytes => "bytes",
     };
-    [("input", input), ("resize", header.resize.word()), ("filter", FILTER), ("outputs", &outputs.join(","))]
+    [("input", input), ("resize", header.input.resize.word()), ("filter", FILTER), ("outputs", &outputs.join(","))]
         .map(|(key, text)| (key.to_owned(), text.to_owned()))
 }
 

@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use tch::Tensor;
 
 use super::onnx_proto::{Attribute, FLOAT, Graph, INT64, Node, UINT8, ValueInfo, Weights};
-use super::{Input, Options, has_unit_rows, output_names};
+use super::{ExportInput, Options, has_unit_rows, output_names};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::student_file::StudentHeader;
 use crate::model::weights::{HostTensor, HostType};
@@ -80,11 +80,11 @@ pub(super) struct Writer {
 
 impl Writer {
     /// A graph that takes images as `input` says and so far makes of them what networks take.
-    pub fn new(header: &StudentHeader, input: Input) -> Result<Self> {
-        let channels = i64::from(header.channels);
-        let (height, width) = (i64::from(header.height), i64::from(header.width));
+    pub fn new(header: &StudentHeader, input: ExportInput) -> Result<Self> {
+        let channels = i64::from(header.input.channels);
+        let (height, width) = (i64::from(header.input.height), i64::from(header.input.width));
         let images = match input {
-            Input::Bytes => ValueInfo::batch_of(IMAGES, UINT8, &[height, width, channels]),
+            ExportInput::Bytes => ValueInfo::batch_of(IMAGES, UINT8, &[height, width, channels]),
             _ => ValueInfo::batch_of(IMAGES, FLOAT, &[channels, height, width]),
         };
         let (nodes, weights, first) = (Vec::new(), Vec::new(), String::new());
@@ -179,11 +179,11 @@ impl Writer {
     }
 
     /// What turns the caller's images into those that the network was trained on; gives their name.
-    fn input(&mut self, header: &StudentHeader, input: Input) -> Result<String> {
+    fn input(&mut self, header: &StudentHeader, input: ExportInput) -> Result<String> {
         let (images, scale) = match input {
-            Input::Normalised => return Ok(IMAGES.to_owned()),
-            Input::Unit => (IMAGES.to_owned(), 1.0),
-            Input::Bytes => {
+            ExportInput::Normalised => return Ok(IMAGES.to_owned()),
+            ExportInput::Unit => (IMAGES.to_owned(), 1.0),
+            ExportInput::Bytes => {
                 let planes = self.node("Transpose", &[IMAGES], "planes", vec![Attribute::ints("perm", &[0, 3, 1, 2])]);
                 (self.node("Cast", &[&planes], "levels", vec![Attribute::int("to", i64::from(FLOAT))]), 255.0)
             }
@@ -192,7 +192,7 @@ impl Writer {
             let values: Vec<f32> = values.iter().map(|value| (value * scale) as f32).collect();
             self.weights(name.to_owned(), &Tensor::f_from_slice(&values)?, &[1, values.len() as i64, 1, 1])
         };
-        let (mean, std) = header.view().normal();
+        let (mean, std) = header.input.normal();
         let (mean, std) = (channels("mean", &mean)?, channels("std", &std)?);
         let centred = self.node("Sub", &[&images, &mean], "centred", Vec::new());
         Ok(self.node("Div", &[&centred, &std], "normalised", Vec::new()))

@@ -17,7 +17,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::check::Comparison;
 use super::numbers::hoisted;
-use super::{Input, Options, has_unit_rows};
+use super::{ExportInput, Options, has_unit_rows};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::student_file::StudentHeader;
 use crate::model::weights::SCRIPT_EXTRA;
@@ -105,7 +105,7 @@ impl Module {
         let (graph, features, output) = network.graph()?;
         graph.check_recorded()?;
         // Positions are those of the student's size; maps may have any.
-        let sizes = count(&graph, i64::from(header.height), i64::from(header.width))?;
+        let sizes = count(&graph, i64::from(header.input.height), i64::from(header.input.width))?;
         let mut module = Module { source: String::new(), buffers: Vec::new() };
         module.line(if options.outputs.embedding() && options.outputs.features() {
             "def forward(self, images: Tensor) -> Tuple[Tensor, Tensor]:"
@@ -142,22 +142,22 @@ impl Module {
     }
 
     /// `x0` from what the caller gives.
-    fn input(&mut self, header: &StudentHeader, input: Input) -> Result<()> {
+    fn input(&mut self, header: &StudentHeader, input: ExportInput) -> Result<()> {
         let scale = match input {
-            Input::Normalised => {
+            ExportInput::Normalised => {
                 self.line("    x0 = images");
                 return Ok(());
             }
-            Input::Unit => {
+            ExportInput::Unit => {
                 self.line("    levels = images");
                 1.0
             }
-            Input::Bytes => {
+            ExportInput::Bytes => {
                 self.line("    levels = images.permute([0, 3, 1, 2]).to(self.mean.dtype)");
                 255.0
             }
         };
-        let (mean, std) = header.view().normal();
+        let (mean, std) = header.input.normal();
         for (name, values) in [("mean", mean), ("std", std)] {
             let scaled: Vec<f32> = values.iter().map(|value| (value * scale) as f32).collect();
             self.buffers.push((name.to_owned(), Tensor::f_from_slice(&scaled)?.f_view([1, -1, 1, 1])?));

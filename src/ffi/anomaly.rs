@@ -63,7 +63,7 @@ pub unsafe extern "C" fn seed_anomaly_fit(
             let (network, header) =
                 with(student, |student| Ok((with_lock(&student.network, |n| n.deep_copy())?, student.header()?)))?;
             let options = SessionOptions::of(&config, Output::Features)?;
-            let view = header.view();
+            let view = header.input;
             let fitted = AnomalyDetector::fit_with(&network, &view, &config, options, &good, &cancel, &mut progress);
             Ok(asked.result(fitted)?.with_provenance(header.provenance))
         })

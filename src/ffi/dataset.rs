@@ -152,7 +152,7 @@ pub unsafe extern "C" fn seed_dataset_set_range(
     config: *const seed_config,
 ) -> *mut seed_error {
     catch(|| {
-        let range = with(config, |config| Ok(config.view.range))?;
+        let range = with(config, |config| Ok(config.view.input.range))?;
         with(dataset, |dataset| dataset.set_range(range).map(|_| ()))
     })
 }

@@ -182,7 +182,7 @@ pub unsafe extern "C" fn seed_distilled_student(
         put_new(out, || {
             with(distilled, |distilled| {
                 let (network, provenance) = (Arc::clone(&distilled.student), Arc::clone(&distilled.provenance));
-                StudentInner::shared(network, provenance, &distilled.config.view)
+                StudentInner::shared(network, provenance, &distilled.config.view.input)
             })
         })
     })

@@ -70,7 +70,7 @@ pub unsafe extern "C" fn seed_drift_set_session(
 ) -> *mut seed_error {
     catch(|| {
         let session = with(session, |session| Ok(session.current()))?;
-        with(drift, |drift| drift.belong_to(session.view()))
+        with(drift, |drift| drift.belong_to(session.input()))
     })
 }
 

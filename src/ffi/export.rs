@@ -9,7 +9,7 @@ use super::error::seed_error;
 use super::handle::with;
 use super::pointers::{check_out, text};
 use super::student::seed_student;
-use crate::export::{Format, Input, Options, Outputs, export};
+use crate::export::{ExportInput, Format, Options, Outputs, export};
 use crate::train::shared::with_lock;
 use crate::{Error, ErrorKind, Result};
 
@@ -54,7 +54,7 @@ pub struct seed_export_options {
 
 impl seed_export_options {
     /// Of what is written as ONNX only, with outputs of its own; `what` names it in a message.
-    pub(super) fn onnx_input(&self, what: &str) -> Result<Input> {
+    pub(super) fn onnx_input(&self, what: &str) -> Result<ExportInput> {
         let Options { format, input, outputs } = self.options()?;
         let unsupported = |reason: String| Err(Error::new(ErrorKind::Unsupported, reason));
         if format != Format::Onnx {
@@ -94,9 +94,9 @@ impl seed_export_options {
             other => return refuse("format", other, "SEED_EXPORT_ONNX to SEED_EXPORT_BACKBONE (1 to 4)"),
         };
         let input = match self.input {
-            SEED_EXPORT_INPUT_NORMALISED => Input::Normalised,
-            SEED_EXPORT_INPUT_UNIT => Input::Unit,
-            SEED_EXPORT_INPUT_BYTES => Input::Bytes,
+            SEED_EXPORT_INPUT_NORMALISED => ExportInput::Normalised,
+            SEED_EXPORT_INPUT_UNIT => ExportInput::Unit,
+            SEED_EXPORT_INPUT_BYTES => ExportInput::Bytes,
             other => return refuse("input", other, "SEED_EXPORT_INPUT_* (0 to 2)"),
         };
         let outputs = match self.outputs {

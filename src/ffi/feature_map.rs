@@ -80,7 +80,7 @@ pub unsafe extern "C" fn seed_session_feature_map(
             // Both are positive.
             let (channels, stride) = (stage.channels as usize, stage.stride as usize);
             let side = |pixels: u32| (pixels as usize).div_ceil(stride);
-            let pixels = product("the map", side(session.view().height), side(session.view().width))?;
+            let pixels = product("the map", side(session.input().height), side(session.input().width))?;
             let of_image = product("the map", pixels, channels)?;
             let needed = product("the result", count, of_image)?;
             if !answer_size(needed, buffer, capacity, length)? || count == 0 {

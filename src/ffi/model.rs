@@ -112,7 +112,7 @@ pub unsafe extern "C" fn seed_model_new(
         put_new(out, || {
             with(config, |config| {
                 config.validate()?;
-                Description::new(architecture, projection(config), &config.view, serde_json::json!({}))
+                Description::new(architecture, projection(config), &config.view.input, serde_json::json!({}))
             })
         })
     })
@@ -128,7 +128,7 @@ pub unsafe extern "C" fn seed_model_open(path: *const c_char, out: *mut *mut see
         let path = Path::new(text("path", path)?);
         put_new(out, || {
             let header = read_about(path)?;
-            let view = header.view();
+            let view = header.input;
             Description::new(header.architecture, header.head, &view, header.provenance)
                 .map_err(|error| error.context(path.display()))
         })
@@ -144,7 +144,7 @@ pub unsafe extern "C" fn seed_model_from_student(
     catch(|| unsafe {
         put_new(out, || {
             let header = with(student, |student| student.header())?;
-            Description::new(header.architecture, header.head, &header.view(), header.provenance.clone())
+            Description::new(header.architecture, header.head, &header.input, header.provenance.clone())
         })
     })
 }
@@ -164,7 +164,7 @@ pub unsafe extern "C" fn seed_model_from_teacher(
             let teacher = seeing(teacher, "seed_model_from_teacher")?;
             with(config, |config| {
                 config.validate()?;
-                Description::of_teacher(&teacher, &config.view)
+                Description::of_teacher(&teacher, &config.view.input)
             })
         })
     })
@@ -206,18 +206,18 @@ fn figures(model: &Description) -> seed_model_info {
         multiply_adds: model.multiply_adds.unwrap_or(0),
         feature_dim: model.feature_dim.unwrap_or(0),
         embedding_dim: model.output_dim,
-        mean: model.mean,
-        std: model.std,
-        input_width: model.width,
-        input_height: model.height,
-        input_channels: model.channels,
+        mean: model.input.mean,
+        std: model.input.std,
+        input_width: model.input.width,
+        input_height: model.input.height,
+        input_channels: model.input.channels,
         head: match model.head {
             Head::None => SEED_HEAD_NONE,
             Head::Projection { .. } => SEED_HEAD_PROJECTION,
             Head::NormedProjection { .. } => SEED_HEAD_NORMED_PROJECTION,
             Head::Classifier { .. } => SEED_HEAD_CLASSIFIER,
         },
-        resize: match model.resize {
+        resize: match model.input.resize {
             Resize::Whole => SEED_RESIZE_WHOLE,
             Resize::Letterbox => SEED_RESIZE_LETTERBOX,
             Resize::Centre => SEED_RESIZE_CENTRE,
@@ -253,7 +253,7 @@ pub unsafe extern "C" fn seed_model_range(
     length: *mut usize,
 ) -> *mut seed_error {
     catch(|| unsafe {
-        let range = with(model, |model| Ok(model.range.pairs()))?;
+        let range = with(model, |model| Ok(model.input.range.pairs()))?;
         fill_text(&range, buffer, capacity, length)
     })
 }

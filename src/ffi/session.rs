@@ -80,7 +80,7 @@ pub unsafe extern "C" fn seed_session_from_student(
             let (network, header) = with(student, |student| Ok((Arc::clone(&student.network), student.header()?)))?;
             with(config, |config| {
                 make(config, |options| {
-                    let session = with_lock(&network, |network| Session::new(network, &header.view(), options))?;
+                    let session = with_lock(&network, |network| Session::new(network, &header.input, options))?;
                     Ok(session.with_provenance(header.provenance.clone()))
                 })
             })
@@ -102,7 +102,7 @@ pub unsafe extern "C" fn seed_session_from_teacher(
             let teacher = seeing(teacher, "seed_session_from_teacher")?;
             with(config, |config| {
                 config.validate()?;
-                make(config, |options| Session::of_teacher(&teacher, &config.view, options))
+                make(config, |options| Session::of_teacher(&teacher, &config.view.input, options))
             })
         })
     })
@@ -191,7 +191,7 @@ pub unsafe extern "C" fn seed_session_preprocess(
     catch(|| unsafe {
         with(session, |inner| {
             let session = inner.current();
-            let needed = product("the result", count, session.view().view_len())?;
+            let needed = product("the result", count, session.input().view_len())?;
             if !answer_size(needed, buffer, capacity, length)? {
                 return Ok(());
             }

@@ -12,7 +12,7 @@ use super::error::seed_error;
 use super::handle::{Guarded, free, handle, warnings, with, with_mut};
 use super::pointers::{check_out, fill_text, put, put_new, text};
 use crate::config::Config;
-use crate::data::{Range, ViewConfig};
+use crate::data::{Input, Range};
 use crate::model::provenance::{Provenance, SharedProvenance};
 use crate::model::student_file::{StudentHeader, load_student, save_student};
 use crate::model::{Architecture, Head, Mode, Network, start_from};
@@ -36,21 +36,21 @@ pub struct StudentInner {
 impl StudentInner {
     fn new(network: Network, header: StudentHeader) -> Self {
         let provenance = Arc::new(Provenance::of_value(header.provenance.clone()));
-        let (network, range) = (Arc::new(Mutex::new(network)), Mutex::new(header.range));
+        let (network, range) = (Arc::new(Mutex::new(network)), Mutex::new(header.input.range));
         Self { network, header, range, provenance, initial: String::new(), warnings: Warnings::default() }
     }
 
-    /// A student that a run has made, whose images are made as `view` says.
-    pub(super) fn shared(network: SharedNetwork, provenance: SharedProvenance, view: &ViewConfig) -> Result<Self> {
-        let header = StudentHeader::new(&*lock(&network)?, view);
-        let range = Mutex::new(header.range);
+    /// A student that a run has made, whose images are made as `input` says.
+    pub(super) fn shared(network: SharedNetwork, provenance: SharedProvenance, input: &Input) -> Result<Self> {
+        let header = StudentHeader::new(&*lock(&network)?, input);
+        let range = Mutex::new(header.input.range);
         Ok(Self { network, header, range, provenance, initial: String::new(), warnings: Warnings::default() })
     }
 
     /// The header as it is now; a run may have given `network` its head.
     pub(super) fn header_of(&self, network: &Network) -> StudentHeader {
         let (head, provenance) = (network.head(), self.provenance.to_value());
-        StudentHeader { head, provenance, range: self.range(), ..self.header.clone() }
+        StudentHeader { head, provenance, input: self.input(), ..self.header.clone() }
     }
 
     /// As [`header_of`](StudentInner::header_of), for a caller that holds no lock.
@@ -59,8 +59,8 @@ impl StudentInner {
     }
 
     /// How images are made.
-    pub(super) fn view(&self) -> ViewConfig {
-        ViewConfig { range: self.range(), ..self.header.view() }
+    pub(super) fn input(&self) -> Input {
+        Input { range: self.range(), ..self.header.input }
     }
 
     fn range(&self) -> Range {
@@ -111,12 +111,12 @@ pub unsafe extern "C" fn seed_student_new(
             with(config, |config| {
                 config.validate()?;
                 let head = projection(config);
-                let (height, width) = (i64::from(config.view.height), i64::from(config.view.width));
+                let (height, width) = (i64::from(config.view.input.height), i64::from(config.view.input.width));
                 // Before there is a network, which may be large.
                 architecture.check_size(1, height, width, Mode::Eval)?;
-                let (channels, device) = (i64::from(config.view.channels), device::parse(&config.device)?);
+                let (channels, device) = (i64::from(config.view.input.channels), device::parse(&config.device)?);
                 let network = Network::with_channels(architecture, head, channels, config.seed, device)?;
-                let header = StudentHeader::new(&network, &config.view);
+                let header = StudentHeader::new(&network, &config.view.input);
                 Ok(StudentInner::new(network, header))
             })
         })
@@ -157,7 +157,7 @@ pub unsafe extern "C" fn seed_student_load_weights(student: *mut seed_student, p
     catch(|| unsafe {
         let path = Path::new(text("path", path)?);
         with_mut(student, |student| {
-            let initial = with_lock(&student.network, |n| start_from(n, path, &student.view()))?;
+            let initial = with_lock(&student.network, |n| start_from(n, path, &student.input()))?;
             // The folder says nothing on another machine.
             let file = path.file_name().map(|name| name.to_string_lossy().into_owned());
             student.provenance.set_initial_weights(

@@ -176,7 +176,7 @@ pub unsafe extern "C" fn seed_teacher_load_torchscript(
             let config = with(config, |config| Ok(config.clone()))?;
             config.validate()?;
             let device = device::parse(&config.device)?;
-            let size = (i64::from(config.view.height), i64::from(config.view.width));
+            let size = (i64::from(config.view.input.height), i64::from(config.view.input.width));
             let teacher = Teacher::from_embedder(TorchScript::load(path, output, size, device)?);
             Ok(Source::Live(Arc::new(teacher)))
         })

@@ -133,7 +133,7 @@ pub unsafe extern "C" fn seed_teacher_from_callback(
                     return Err(Error::invalid(format!("device is {other}, expected SEED_DEVICE_* (0 or 1)")));
                 }
             };
-            let (mean, std) = (config.view.mean, config.view.std);
+            let (mean, std) = (config.view.input.mean, config.view.input.std);
             let options = ApplicationOptions { dim, identity, format: layout, at, device: run, mean, std };
             let engine = Arc::clone(&engine);
             let embed = move |images: &Tensor, embeddings: &Tensor| engine.embed(images, embeddings);

@@ -133,11 +133,11 @@ pub unsafe extern "C" fn seed_trainer_new(
     catch(|| unsafe {
         let mut config = with(config, |config| Ok(config.clone()))?;
         let (network, provenance, range) = with(student, |student| {
-            Ok((Arc::clone(&student.network), Arc::clone(&student.provenance), student.view().range))
+            Ok((Arc::clone(&student.network), Arc::clone(&student.provenance), student.input().range))
         })?;
-        if config.view.range.kind != RangeKind::Dataset && config.chosen_range()?.is_none() {
+        if config.view.input.range.kind != RangeKind::Dataset && config.chosen_range()?.is_none() {
             // A student that was taught to see frames by a range goes on seeing them by it, unless the data set has another.
-            config.view.range = range;
+            config.view.input.range = range;
         }
         let teacher = if teacher.is_null() { None } else { Some(with(teacher, |teacher| Ok(teacher.clone()))?) };
         let queue = if queue.is_null() { None } else { Some(with(queue, |queue| Ok(Arc::clone(queue)))?) };

@@ -9,12 +9,12 @@
 //! several threads at once.
 //!
 //! ```
-//! use seed::data::{FrameView, PixelFormat, ViewConfig};
+//! use seed::data::{FrameView, PixelFormat, Input};
 //! use seed::infer::{Classifier, ClassifierHeader, SessionOptions};
 //! use seed::model::{Architecture, Head, Network};
 //! let network = Network::new(Architecture::MobileNetV3Small, Head::Classifier { classes: 2 }, 7, tch::Device::Cpu)?;
 //! let header = ClassifierHeader::uncalibrated(vec!["good".into(), "crack".into()]);
-//! let view = ViewConfig { width: 32, height: 32, ..ViewConfig::default() };
+//! let input = Input { width: 32, height: 32, ..Input::default() };
 //! let classifier = Classifier::new(network, &view, header, SessionOptions::default())?;
 //! let pixels = vec![128; 80 * 60];
 //! let verdicts = classifier.classify(&[FrameView::new(&pixels, 80, 60, 80, PixelFormat::Mono8)?])?;
@@ -32,7 +32,7 @@ use super::options::{Output, SessionOptions};
 use super::rows::DatasetRows;
 use super::session::Session;
 use crate::config::Rate;
-use crate::data::{Dataset, FrameView, ViewConfig};
+use crate::data::{Dataset, FrameView, Input};
 use crate::error::{Error, Result};
 use crate::eval::calibration::probabilities;
 use crate::eval::judgement::{Judgement, answers, judge};
@@ -107,17 +107,12 @@ impl Verdicts {
 }
 
 impl Classifier {
-    /// A classifier of a network with a classifier as its head. Of `view`, the size, geometry, mean and deviation are used, of
+    /// A classifier of a network with a classifier as its head. Of `input`, the size, geometry, mean and deviation are used, of
     /// `options` device and precision.
     ///
     /// # Errors
     /// `InvalidArgument` where the head is another or the header does not fit it; those of [`Session::new`].
-    pub fn new(
-        mut network: Network,
-        view: &ViewConfig,
-        header: ClassifierHeader,
-        options: SessionOptions,
-    ) -> Result<Self> {
+    pub fn new(mut network: Network, input: &Input, header: ClassifierHeader, options: SessionOptions) -> Result<Self> {
         let Head::Classifier { classes } = network.head() else {
             return Err(Error::invalid(format!(
                 "a classifier needs a classifier as its head, not {:?}",
@@ -125,9 +120,9 @@ impl Classifier {
             )));
         };
         header.check(classes)?;
-        let session = Session::new(&network, view, SessionOptions { output: Output::Logits, ..options })?;
+        let session = Session::new(&network, input, SessionOptions { output: Output::Logits, ..options })?;
         network.to_device(Device::Cpu)?;
-        let student = StudentHeader::new(&network, session.view());
+        let student = StudentHeader::new(&network, session.input());
         header.warnings().into_iter().for_each(|warning| session.warnings.add(warning));
         Ok(Self { session, network: Mutex::new(network), student, header })
     }
@@ -151,8 +146,7 @@ impl Classifier {
             return Err(Error::format(path, format!("head is {:?}, expected a classifier", student.head)));
         };
         header.check(classes).map_err(|error| Error::format(path, error))?;
-        let view = student.view();
-        Self::new(network, &view, header, options).map_err(|error| error.context(path.display()))
+        Self::new(network, &student.input, header, options).map_err(|error| error.context(path.display()))
     }
 
     /// Writes everything to one safetensors file with torchvision's key names, atomically.
@@ -177,8 +171,8 @@ impl Classifier {
     }
 
     /// How images are made.
-    pub fn view(&self) -> &ViewConfig {
-        self.session.view()
+    pub fn input(&self) -> &Input {
+        self.session.input()
     }
 
     /// How it computes, for a person.

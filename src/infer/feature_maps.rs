@@ -5,11 +5,11 @@
 //! ```
 //!
 //! ```
-//! use seed::data::{FrameView, PixelFormat, ViewConfig};
+//! use seed::data::{FrameView, PixelFormat, Input};
 //! use seed::infer::{Session, SessionOptions};
 //! use seed::model::{Architecture, Head, Network};
 //! let network = Network::new(Architecture::ResNet10, Head::None, 7, tch::Device::Cpu)?;
-//! let view = ViewConfig { width: 64, height: 32, ..ViewConfig::default() };
+//! let view = Input { width: 64, height: 32, ..Input::default() };
 //! let session = Session::new(&network, &view, SessionOptions::default())?;
 //! let stages: Vec<_> = session.stages().iter().map(|stage| (stage.name.as_str(), stage.channels, stage.stride)).collect();
 //! assert_eq!(stages, [("layer1", 64, 4), ("layer2", 128, 8), ("layer3", 256, 16), ("layer4", 512, 32)]);
@@ -23,7 +23,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::Session;
 use crate::data::render::render_frame;
-use crate::data::{FrameView, Scratch, ViewConfig};
+use crate::data::{FrameView, Input, Scratch};
 use crate::error::{Error, Result};
 use crate::finite::{self, Names};
 use crate::model::Stage;
@@ -59,14 +59,14 @@ impl Session {
     pub fn feature_maps(&self, frames: &[FrameView<'_>], names: &[&str]) -> Result<Vec<Tensor>> {
         let stages = self.stages_named(names)?;
         let mut scratch = Scratch::new();
-        let length = self.view.view_len();
+        let length = self.input.view_len();
         let mut views = vec![0f32; frames.len() * length];
         for (number, (frame, view)) in frames.iter().zip(views.chunks_exact_mut(length)).enumerate() {
             self.note_frame(frame);
             let frame = self.levels_of(frame).map_err(|error| error.context(format!("frame {number}")))?;
-            render_frame(&frame, &self.view, view, &mut scratch)?;
+            render_frame(&frame, &self.input, view, &mut scratch)?;
         }
-        self.sound_maps(&images_of(&views, &self.view)?, &stages, &|row| format!("frame {row}"))
+        self.sound_maps(&images_of(&views, &self.input)?, &stages, &|row| format!("frame {row}"))
     }
 
     /// The maps of images (B, C, H, W), whatever they hold: looking at them would wait for a GPU.
@@ -83,12 +83,12 @@ impl Session {
 }
 
 /// Views (B, H, W, C) as a channels-last tensor (B, C, H, W) on the CPU.
-pub(super) fn images_of(views: &[f32], view: &ViewConfig) -> Result<Tensor> {
+pub(super) fn images_of(views: &[f32], input: &Input) -> Result<Tensor> {
     if views.is_empty() {
         return Err(Error::invalid("there is no frame, expected at least one"));
     }
-    let (height, width) = (i64::from(view.height), i64::from(view.width));
-    let nhwc = Tensor::f_from_slice(views)?.f_view([-1, height, width, i64::from(view.channels)])?;
+    let (height, width) = (i64::from(input.height), i64::from(input.width));
+    let nhwc = Tensor::f_from_slice(views)?.f_view([-1, height, width, i64::from(input.channels)])?;
     debug_assert_eq!((nhwc.kind(), nhwc.device()), (Kind::Float, Device::Cpu));
     Ok(nhwc.f_permute([0, 3, 1, 2])?)
 }

@@ -1,7 +1,7 @@
 //! The network's input as bytes, for whoever runs an exported student elsewhere.
 //!
 //! ```text
-//! frame → resized as `ViewConfig::resize` says → (height, width, channels) bytes     x = (v/255 − mean) / std
+//! frame → resized as `Input::resize` says → (height, width, channels) bytes     x = (v/255 − mean) / std
 //! ```
 //!
 //! The resize is Pillow's bilinear one, whose triangle filter widens with the factor of reduction (antialiased). OpenCV's and other
@@ -25,7 +25,7 @@ impl Session {
         frame: impl Fn(usize) -> Result<FrameView<'a>>,
         out: &mut [u8],
     ) -> Result<()> {
-        let length = self.view().view_len();
+        let length = self.input().view_len();
         if count.checked_mul(length) != Some(out.len()) {
             return Err(Error::invalid(format!(
                 "the output holds {} bytes, expected {} for {count} frames",
@@ -37,8 +37,8 @@ impl Session {
         let mut levels = crate::sys::memory::filled(0u8, out.len(), "the network's input")?;
         let mut scratch = Scratch::new();
         for (number, view) in levels.chunks_exact_mut(length).enumerate() {
-            let drawn =
-                frame(number).and_then(|frame| frame_levels(&self.levels_of(&frame)?, self.view(), view, &mut scratch));
+            let drawn = frame(number)
+                .and_then(|frame| frame_levels(&self.levels_of(&frame)?, self.input(), view, &mut scratch));
             drawn.map_err(|error| error.context(format!("frame {number}")))?;
         }
         out.copy_from_slice(&levels);

@@ -29,7 +29,7 @@ pub struct DatasetRows {
 impl Session {
     /// Keeps a warning where a data set's own range is another than the session's.
     fn note_range(&self, dataset: &Dataset) {
-        if dataset.range().is_some_and(|range| range != self.view.range) {
+        if dataset.range().is_some_and(|range| range != self.input.range) {
             self.warnings.add(OTHER_RANGE);
         }
     }
@@ -39,7 +39,7 @@ impl Session {
     /// # Errors
     /// Those of [`FrameView::to_frame_by`].
     pub(crate) fn levels_of(&self, frame: &FrameView<'_>) -> Result<Frame> {
-        frame.to_frame_by(&self.view.range, Vec::new(), &mut Vec::new())
+        frame.to_frame_by(&self.input.range, Vec::new(), &mut Vec::new())
     }
 
     /// Keeps a warning of what is done to a frame that its owner may not expect.
@@ -47,11 +47,11 @@ impl Session {
         if frame.is_clamped() {
             self.warnings.add(CLAMPED);
         }
-        if frame.is_clamped_by(&self.view.range) {
+        if frame.is_clamped_by(&self.input.range) {
             self.warnings.add(CLAMPED_BY_FULL);
         }
         let [_, _, width, height] =
-            self.view.resize.placement((frame.width, frame.height), (self.view.width, self.view.height)).source;
+            self.input.resize.placement((frame.width, frame.height), (self.input.width, self.input.height)).source;
         if width * height < SEEN * f64::from(frame.width) * f64::from(frame.height) {
             self.warnings.add(CUT);
         }
@@ -89,22 +89,22 @@ impl Session {
         let (total, dim) = (dataset.len(), self.dim());
         let mut rows = reserve(total, dim)?;
         // What level 0 of each channel is normalised to.
-        let (mean, std) = self.view.normal();
+        let (mean, std) = self.input.normal();
         let black: Vec<f32> = mean.iter().zip(&std).map(|(mean, std)| -(*mean as f32) / *std as f32).collect();
         self.note_range(dataset);
-        if self.view.resize == Resize::Centre {
+        if self.input.resize == Resize::Centre {
             // Of every frame.
             self.warnings.add(CUT);
         }
         let mut broken = BTreeSet::new();
-        let mut loader = Loader::frames(Arc::clone(dataset), self.view.clone(), batch, workers)?;
+        let mut loader = Loader::frames(Arc::clone(dataset), self.input, batch, workers)?;
         while let Some(batch) = loader.next() {
             let mut batch = batch?;
             let begin = rows.len();
             rows.resize(begin + batch.indices.len() * dim, 0.0);
             for &place in &batch.broken {
                 // Black, since zeros are no levels of a pixel where the mean is not zero.
-                let view = &mut batch.views[0].pixels[place * self.view.view_len()..][..self.view.view_len()];
+                let view = &mut batch.views[0].pixels[place * self.input.view_len()..][..self.input.view_len()];
                 view.iter_mut().zip(black.iter().cycle()).for_each(|(value, black)| *value = *black);
             }
             let names = |row: usize| dataset.title(batch.indices[row]);

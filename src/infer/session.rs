@@ -1,7 +1,7 @@
 //! Sessions: frames of any size and format in, one row for each out.
 //!
 //! ```text
-//! frame → resized as `ViewConfig::resize` says → (v/255 − mean)/std → (B, 3, H, W) → backbone → features (B, d)
+//! frame → resized as `Input::resize` says → (v/255 − mean)/std → (B, 3, H, W) → backbone → features (B, d)
 //!                                                                 → head → divided by its length → embedding (B, C)
 //! ```
 //!
@@ -9,13 +9,13 @@
 //! several threads at once; their frames then share forward passes.
 //!
 //! ```
-//! use seed::data::{FrameView, PixelFormat, ViewConfig};
+//! use seed::data::{FrameView, PixelFormat, Input};
 //! use seed::infer::{Session, SessionOptions};
 //! use seed::model::{Architecture, Head, Network};
 //! let head = Head::Projection { hidden: 0, dim: 16 };
 //! let network = Network::new(Architecture::MobileNetV3Small, head, 7, tch::Device::Cpu)?;
-//! let view = ViewConfig { width: 32, height: 32, ..ViewConfig::default() };
-//! let session = Session::new(&network, &view, SessionOptions::default())?;
+//! let input = Input { width: 32, height: 32, ..Input::default() };
+//! let session = Session::new(&network, &input, SessionOptions::default())?;
 //! let pixels = vec![128; 80 * 60];
 //! let row = session.embed(&[FrameView::new(&pixels, 80, 60, 80, PixelFormat::Mono8)?])?;
 //! assert_eq!(row.len(), 16);
@@ -36,7 +36,7 @@ use super::options::{Output, SessionOptions};
 use super::plan::Plan;
 use crate::config::Rate;
 use crate::data::render::render_frame;
-use crate::data::{FrameView, Scratch, ViewConfig};
+use crate::data::{FrameView, Input, Scratch};
 use crate::error::{Error, ErrorKind, Result};
 use crate::finite::{self, Names};
 use crate::model::student_file::{Holds, load_student};
@@ -56,7 +56,7 @@ thread_local! {
 pub struct Session {
     pub(super) plan: Plan,
     gather: Gather,
-    pub(super) view: ViewConfig,
+    pub(super) input: Input,
     pub(super) output: Output,
     rate: Rate,
     pub(super) dim: usize,
@@ -65,14 +65,14 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session of a copy of `network` as it is now. Of `view`, the size, geometry, range, mean and deviation are used; the network
+    /// A session of a copy of `network` as it is now. Of `input`, the size, geometry, range, mean and deviation are used; the network
     /// says whether views are grey. Tries out which way
     /// of computing is the fastest, which takes some tens of forward passes.
     ///
     /// # Errors
     /// `InvalidArgument` for the embedding of a classifier or a precision other than the two, `Config` for a view out of
     /// bounds; `Device`, `OutOfMemory` or `Torch` from libtorch.
-    pub fn new(network: &Network, view: &ViewConfig, options: SessionOptions) -> Result<Self> {
+    pub fn new(network: &Network, input: &Input, options: SessionOptions) -> Result<Self> {
         let moved;
         let network = if network.device() == options.device {
             network
@@ -83,16 +83,16 @@ impl Session {
             &moved
         };
         let channels = if network.channels() == 1 { 1 } else { 3 };
-        let view = &ViewConfig { channels, range: options.range.unwrap_or(view.range), ..view.clone() };
-        let (height, width) = check(view, options.output, network.head())?;
+        let input = &Input { channels, range: options.range.unwrap_or(input.range), ..*input };
+        let (height, width) = check(input, options.output, network.head())?;
         let build = |kind, piece| Fused::new(network, kind, piece, height, width);
         let plan = Plan::choose(build, options.precision, options.output, (height, width))?;
         let dim = match options.output {
             Output::Features => network.feature_dim(),
             Output::Embedding | Output::Logits => network.output_dim(),
         };
-        let description = Description::new(network.architecture(), network.head(), view, json!({}))?;
-        Ok(Self::of(plan, view, options, dim, description))
+        let description = Description::new(network.architecture(), network.head(), input, json!({}))?;
+        Ok(Self::of(plan, input, options, dim, description))
     }
 
     /// A session of a teacher. It stays on its own device, whatever the options say. One that is no network of ours gives
@@ -100,26 +100,26 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::new`]; `Unsupported` for the features of a teacher that is no network of ours.
-    pub fn of_teacher(teacher: &Teacher, view: &ViewConfig, options: SessionOptions) -> Result<Self> {
-        let view = &ViewConfig { channels: 3, range: options.range.unwrap_or(view.range), ..view.clone() };
+    pub fn of_teacher(teacher: &Teacher, input: &Input, options: SessionOptions) -> Result<Self> {
+        let input = &Input { channels: 3, range: options.range.unwrap_or(input.range), ..*input };
         if let Some(embedder) = teacher.embedder() {
             if options.output != Output::Embedding {
                 let reason =
                     "a teacher that is no network of libseed gives embeddings only: set \"output\" to \"embedding\"";
                 return Err(Error::new(ErrorKind::Unsupported, reason));
             }
-            let description = Description::of_teacher(teacher, view)?;
-            view.range.check_measured()?;
-            return Ok(Self::of(Plan::Embedder(Arc::clone(embedder)), view, options, embedder.dim(), description));
+            let description = Description::of_teacher(teacher, input)?;
+            input.range.check_measured()?;
+            return Ok(Self::of(Plan::Embedder(Arc::clone(embedder)), input, options, embedder.dim(), description));
         }
-        let (height, width) = check(view, options.output, teacher.head()?)?;
+        let (height, width) = check(input, options.output, teacher.head()?)?;
         let build = |kind, piece| teacher.fused(kind, piece, height, width);
         let plan = Plan::choose(build, options.precision, options.output, (height, width))?;
         let dim = match options.output {
             Output::Features => teacher.feature_dim()?,
             Output::Embedding | Output::Logits => teacher.embedding_dim(),
         };
-        Ok(Self::of(plan, view, options, dim, Description::of_teacher(teacher, view)?))
+        Ok(Self::of(plan, input, options, dim, Description::of_teacher(teacher, input)?))
     }
 
     /// A session of a student's file ([`crate::model::student_file`]), whose header says how images are made.
@@ -135,7 +135,7 @@ impl Session {
             );
             return Err(Error::format(path, reason));
         }
-        let session = Self::new(&network, &header.view(), options).map_err(|error| error.context(path.display()))?;
+        let session = Self::new(&network, &header.input, options).map_err(|error| error.context(path.display()))?;
         Ok(session.with_provenance(header.provenance))
     }
 
@@ -146,12 +146,12 @@ impl Session {
         self
     }
 
-    fn of(plan: Plan, view: &ViewConfig, options: SessionOptions, dim: i64, description: Description) -> Self {
+    fn of(plan: Plan, input: &Input, options: SessionOptions, dim: i64, description: Description) -> Self {
         // Widths are positive and below 2^20.
         let dim = dim as usize;
-        let gather = Gather::new(view.view_len(), dim);
+        let gather = Gather::new(input.view_len(), dim);
         let SessionOptions { output, rate, .. } = options;
-        Self { plan, gather, view: view.clone(), output, rate, dim, description, warnings: Warnings::default() }
+        Self { plan, gather, input: *input, output, rate, dim, description, warnings: Warnings::default() }
     }
 
     /// Numbers in a row: the width of the features or of the embedding.
@@ -200,8 +200,8 @@ impl Session {
     }
 
     /// How images are made.
-    pub fn view(&self) -> &ViewConfig {
-        &self.view
+    pub fn input(&self) -> &Input {
+        &self.input
     }
 
     /// The backbone, where it is one of ours.
@@ -293,8 +293,8 @@ impl Session {
             let drawn = frame(first + number).and_then(|frame| {
                 self.note_frame(&frame);
                 SCRATCH.with_borrow_mut(|(scratch, pixels, samples)| {
-                    let frame = frame.to_frame_by(&self.view.range, std::mem::take(pixels), samples)?;
-                    let result = render_frame(&frame, &self.view, view, scratch);
+                    let frame = frame.to_frame_by(&self.input.range, std::mem::take(pixels), samples)?;
+                    let result = render_frame(&frame, &self.input, view, scratch);
                     *pixels = frame.into_pixels();
                     result
                 })
@@ -302,7 +302,7 @@ impl Session {
             drawn.map_err(|error| error.context(format!("frame {}", first + number)))
         };
         let names = |row: usize| format!("frame {}", first + row);
-        let length = self.view.view_len();
+        let length = self.input.view_len();
         let draw = |views: &mut [f32]| match count {
             0..DRAWN_BY_ONE => {
                 views.chunks_exact_mut(length).enumerate().try_for_each(|(number, view)| draw_one(number, view))
@@ -339,10 +339,10 @@ impl Session {
     /// Rows (B, dim) of whole views (B, H, W, C). Errors of an embedder call image i by the name that `names` gives; rows of programs are
     /// not looked at here.
     pub(super) fn forward(&self, pixels: &[f32], rows: &mut [f32], names: Names) -> Result<()> {
-        let (height, width) = (i64::from(self.view.height), i64::from(self.view.width));
-        let batch = (pixels.len() / self.view.view_len()) as i64;
+        let (height, width) = (i64::from(self.input.height), i64::from(self.input.width));
+        let batch = (pixels.len() / self.input.view_len()) as i64;
         // The permuted view of NHWC memory is a channels-last NCHW tensor.
-        let channels = i64::from(self.view.channels);
+        let channels = i64::from(self.input.channels);
         let size = [batch, channels, height, width];
         let strides = [height * width * channels, 1, width * channels, channels];
         // SAFETY: the numbers live and stand still until the end of this function; the tensor is only read, and nothing that
@@ -360,16 +360,16 @@ impl std::fmt::Debug for Session {
 }
 
 /// Height and width of the images, where a session of such a network can be.
-fn check(view: &ViewConfig, output: Output, head: Head) -> Result<(i64, i64)> {
-    view.check()?;
-    view.range.check_measured()?;
+fn check(input: &Input, output: Output, head: Head) -> Result<(i64, i64)> {
+    input.check()?;
+    input.range.check_measured()?;
     if output == Output::Embedding && matches!(head, Head::Classifier { .. }) {
         return Err(Error::invalid("a network with a classifier has no embedding; ask for its features"));
     }
     if output == Output::Logits && !matches!(head, Head::Classifier { .. }) {
         return Err(Error::invalid(format!("logits need a network with a classifier, this one has {head:?}")));
     }
-    Ok((i64::from(view.height), i64::from(view.width)))
+    Ok((i64::from(input.height), i64::from(input.width)))
 }
 
 /// An empty vector with room for all rows, or an error where an ordinary allocation would end the process.

@@ -3,13 +3,13 @@
 //! A call takes what runs now once and keeps it to its end, so an exchange waits for nobody and nobody waits for it.
 //!
 //! ```
-//! use seed::data::ViewConfig;
+//! use seed::data::Input;
 //! use seed::infer::{LiveSession, Session, SessionOptions};
 //! use seed::model::{Architecture, Head, Network};
 //! let session = |dim| {
 //!     let head = Head::Projection { hidden: 8, dim };
 //!     let network = Network::new(Architecture::MobileNetV3Small, head, 7, tch::Device::Cpu)?;
-//!     Session::new(&network, &ViewConfig { width: 32, height: 32, ..ViewConfig::default() }, SessionOptions::default())
+//!     Session::new(&network, &Input { width: 32, height: 32, ..Input::default() }, SessionOptions::default())
 //! };
 //! let (line, other) = (LiveSession::new(session(16)?), LiveSession::new(session(8)?));
 //! assert!(line.exchange(&other).is_err(), "what its vectors are compared with would no longer fit");

@@ -4,7 +4,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::Session;
 use crate::data::render::padding;
-use crate::data::{Placement, ViewConfig};
+use crate::data::{Input, Placement};
 use crate::error::{Error, Result};
 use crate::finite;
 
@@ -18,12 +18,12 @@ impl Session {
     /// `InvalidArgument` for another type or shape; `Mismatch` where the network gives NaN or infinity; `OutOfMemory` or `Torch` from libtorch.
     pub fn embed_tensor(&self, images: &Tensor) -> Result<Tensor> {
         let _no_grad = tch::no_grad_guard();
-        let (height, width) = (i64::from(self.view.height), i64::from(self.view.width));
-        let channels = i64::from(self.view.channels);
+        let (height, width) = (i64::from(self.input.height), i64::from(self.input.width));
+        let channels = i64::from(self.input.channels);
         let size = images.size();
         let images = match (images.kind(), size.as_slice()) {
             (Kind::Uint8, &[batch, h, w, c]) if batch > 0 && h > 0 && w > 0 && (c == 1 || c == 3) => {
-                seen(images, &self.view)?
+                seen(images, &self.input)?
             }
             (Kind::Float | Kind::Half | Kind::BFloat16, &[batch, c, h, w])
                 if batch > 0 && (c, h, w) == (channels, height, width) =>
@@ -51,11 +51,11 @@ impl Session {
 
 /// Byte images (B, H, W, C) as normalised views (B, 3, height, width), or grey (B, 1, height, width): what `render_frame` draws, on
 /// any device.
-fn seen(images: &Tensor, view: &ViewConfig) -> Result<Tensor> {
+fn seen(images: &Tensor, input: &Input) -> Result<Tensor> {
     let (_, h, w, _) = images.size4()?;
     let side = |side: i64| u32::try_from(side).map_err(|_| Error::invalid(format!("{side} is too large a side")));
     let Placement { source: [left, top, across, down], target: [to_left, to_top, to_w, to_h] } =
-        view.resize.placement((side(w)?, side(h)?), (view.width, view.height));
+        input.resize.placement((side(w)?, side(h)?), (input.width, input.height));
     // The whole pixels around the part, with as many beside it as the filter reaches over.
     let reach = |part: f64, to: u32| (part / f64::from(to)).max(1.0).ceil() as i64 + 1;
     let (reach_x, reach_y) = (reach(across, to_w), reach(down, to_h));
@@ -73,13 +73,13 @@ fn seen(images: &Tensor, view: &ViewConfig) -> Result<Tensor> {
     // Whole levels after each direction, as resizing in bytes has them; across first.
     let levels = levels.f_matmul(&columns.f_tr()?)?.f_round()?;
     let levels = rows.f_matmul(&levels)?.f_round()?.f_clamp(0.0, 255.0)?;
-    let levels = if view.channels == 1 { grey(&levels)? } else { levels };
-    let levels = if (to_w, to_h) == (view.width, view.height) {
+    let levels = if input.channels == 1 { grey(&levels)? } else { levels };
+    let levels = if (to_w, to_h) == (input.width, input.height) {
         levels
     } else {
         // A grey image gets the padding's colours.
-        let padding: Vec<f32> = padding(view).into_iter().map(f32::from).collect();
-        let sides = [images.size()[0], padding.len() as i64, i64::from(view.height), i64::from(view.width)];
+        let padding: Vec<f32> = padding(input).into_iter().map(f32::from).collect();
+        let sides = [images.size()[0], padding.len() as i64, i64::from(input.height), i64::from(input.width)];
         let padding = Tensor::f_from_slice(&padding)?.f_view([1, -1, 1, 1])?.f_to_device(images.device())?;
         let padded = padding.f_expand(sides, false)?.f_contiguous()?;
         let mut inside =
@@ -87,14 +87,14 @@ fn seen(images: &Tensor, view: &ViewConfig) -> Result<Tensor> {
         inside.f_copy_(&levels)?;
         padded
     };
-    if view.channels == 1 {
-        let (mean, std) = view.grey_normal();
+    if input.channels == 1 {
+        let (mean, std) = input.grey_normal();
         return Ok(levels.f_div_scalar(255.0)?.f_sub_scalar(mean)?.f_div_scalar(std)?);
     }
     let number = |values: [f64; 3]| {
         Tensor::f_from_slice(&values.map(|v| v as f32))?.f_view([1, 3, 1, 1])?.f_to_device(images.device())
     };
-    Ok(levels.f_div_scalar(255.0)?.f_sub(&number(view.mean)?)?.f_div(&number(view.std)?)?)
+    Ok(levels.f_div_scalar(255.0)?.f_sub(&number(input.mean)?)?.f_div(&number(input.std)?)?)
 }
 
 /// (B, 3, h, w) levels → (B, 1, h, w): ITU-R 601's grey in 16-bit fixed point, as the loader's; one channel is its own.
@@ -136,10 +136,10 @@ mod tests {
     #[test]
     fn bytes_are_drawn_as_frames_are() {
         for resize in [Resize::Whole, Resize::Letterbox, Resize::Centre] {
-            let view = ViewConfig { width: 48, height: 40, resize, ..ViewConfig::default() };
+            let view = Input { width: 48, height: 40, resize, ..Input::default() };
             for (width, height, channels) in [(200, 130, 3), (61, 90, 1), (30, 20, 3), (48, 40, 3), (1000, 47, 1)] {
                 for grey in [1, 3] {
-                    let view = ViewConfig { channels: grey, ..view.clone() };
+                    let view = Input { channels: grey, ..view };
                     let pixels = pattern(width, height, channels);
                     let frame = Frame::new(width as u32, height as u32, channels as u8, pixels.clone()).unwrap();
                     let mut drawn = vec![0f32; view.view_len()];
@@ -158,7 +158,7 @@ mod tests {
     fn both_forms_give_the_frames_rows() {
         let head = Head::Projection { hidden: 0, dim: 16 };
         let network = Network::new(Architecture::ResNet18, head, 7, Device::Cpu).unwrap();
-        let view = ViewConfig { width: 32, height: 32, ..ViewConfig::default() };
+        let view = Input { width: 32, height: 32, ..Input::default() };
         let session = Session::new(&network, &view, SessionOptions { output: Output::Features, ..Default::default() });
         let session = session.unwrap();
         let pixels = pattern(50, 60, 3);

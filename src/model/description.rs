@@ -1,10 +1,10 @@
 //! What a network is, in figures: for whoever has to choose, show or document one.
 //!
 //! ```
-//! use seed::data::ViewConfig;
+//! use seed::data::Input;
 //! use seed::model::{Architecture, Description, Head};
 //! let head = Head::Classifier { classes: 1000 };
-//! let found = Description::new(Architecture::ResNet18, head, &ViewConfig::default(), serde_json::json!({}))?;
+//! let found = Description::new(Architecture::ResNet18, head, &Input::default(), serde_json::json!({}))?;
 //! assert_eq!((found.parameters, found.multiply_adds), (Some(11_689_512), Some(1_814_073_344)));
 //! # Ok::<(), seed::Error>(())
 //! ```
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::cost::count;
 use super::{Architecture, Head, Mode, Network, Teacher};
-use crate::data::{Range, Resize, ViewConfig};
+use crate::data::Input;
 use crate::error::{ErrorKind, Result};
 
 /// The figures of a network for images of one size.
@@ -33,36 +33,24 @@ pub struct Description {
     pub feature_dim: Option<i64>,
     /// Width of the output: the embedding, the logits, or without a head the features.
     pub output_dim: i64,
-    /// Pixels in a row of an image.
-    pub width: u32,
-    /// Rows of an image.
-    pub height: u32,
-    /// Channels of an image: 3, or 1 for a grey student.
-    pub channels: u32,
     /// How a frame becomes an image.
-    pub resize: Resize,
-    /// Which samples of a frame become which levels.
-    pub range: Range,
-    /// Subtracted from red, green and blue in [0, 1].
-    pub mean: [f64; 3],
-    /// Divides red, green and blue afterwards.
-    pub std: [f64; 3],
+    pub input: Input,
     /// Where the network comes from, a JSON object.
     pub provenance: Value,
 }
 
 impl Description {
-    /// The network of that architecture and head for images of `view`'s size. No weights are made: it costs milliseconds and
+    /// The network of that architecture and head for images of `input`'s size. No weights are made: it costs milliseconds and
     /// hardly any memory, whatever the network.
     ///
     /// # Errors
     /// `InvalidArgument` for a head's width out of bounds, `Config` for a view out of bounds.
-    pub fn new(architecture: Architecture, head: Head, view: &ViewConfig, provenance: Value) -> Result<Description> {
-        view.check()?;
-        architecture.check_size(1, i64::from(view.height), i64::from(view.width), Mode::Eval)?;
-        let network = Network::shape_only(architecture, head, i64::from(view.channels))?;
+    pub fn new(architecture: Architecture, head: Head, input: &Input, provenance: Value) -> Result<Description> {
+        input.check()?;
+        architecture.check_size(1, i64::from(input.height), i64::from(input.width), Mode::Eval)?;
+        let network = Network::shape_only(architecture, head, i64::from(input.channels))?;
         let (graph, _, _) = network.graph()?;
-        let multiply_adds = match count(&graph, i64::from(view.height), i64::from(view.width)) {
+        let multiply_adds = match count(&graph, i64::from(input.height), i64::from(input.width)) {
             Ok(count) => Some(count.multiply_adds),
             Err(error) if error.kind() == ErrorKind::Unsupported => None,
             Err(error) => return Err(error),
@@ -75,27 +63,21 @@ impl Description {
             multiply_adds,
             feature_dim: Some(network.feature_dim()),
             output_dim: network.output_dim(),
-            width: view.width,
-            height: view.height,
-            channels: view.channels,
-            resize: view.resize,
-            range: view.range,
-            mean: view.mean,
-            std: view.std,
+            input: *input,
             provenance,
         })
     }
 
-    /// A teacher, for images of `view`'s size. Of one that is no network of ours little is known.
+    /// A teacher, for images of `input`'s size. Of one that is no network of ours little is known.
     ///
     /// # Errors
     /// Those of [`new`](Description::new).
-    pub fn of_teacher(teacher: &Teacher, view: &ViewConfig) -> Result<Description> {
+    pub fn of_teacher(teacher: &Teacher, input: &Input) -> Result<Description> {
         let Some(embedder) = teacher.embedder() else {
-            let view = ViewConfig { channels: 3, ..view.clone() };
-            return Description::new(teacher.architecture()?, teacher.head()?, &view, json!({}));
+            let input = Input { channels: 3, ..*input };
+            return Description::new(teacher.architecture()?, teacher.head()?, &input, json!({}));
         };
-        view.check()?;
+        input.check()?;
         Ok(Description {
             name: embedder.name().to_owned(),
             architecture: None,
@@ -104,13 +86,7 @@ impl Description {
             multiply_adds: None,
             feature_dim: None,
             output_dim: embedder.dim(),
-            width: view.width,
-            height: view.height,
-            channels: 3,
-            resize: view.resize,
-            range: view.range,
-            mean: view.mean,
-            std: view.std,
+            input: Input { channels: 3, ..*input },
             provenance: json!({}),
         })
     }
@@ -121,7 +97,7 @@ mod tests {
     use super::*;
 
     fn described(architecture: Architecture, head: Head, width: u32, height: u32) -> Description {
-        let view = ViewConfig { width, height, ..ViewConfig::default() };
+        let view = Input { width, height, ..Input::default() };
         Description::new(architecture, head, &view, Value::Null).unwrap()
     }
 
@@ -162,7 +138,7 @@ mod tests {
         let bare = described(Architecture::MobileNetV3Small, Head::None, 96, 64);
         assert_eq!(wide.multiply_adds.unwrap() - bare.multiply_adds.unwrap(), 1024 * 64 + 64 * 16);
         assert_eq!(wide.parameters.unwrap() - bare.parameters.unwrap(), 1024 * 64 + 64 + 64 * 16 + 16);
-        assert_eq!((wide.output_dim, wide.width, wide.height), (16, 96, 64));
+        assert_eq!((wide.output_dim, wide.input.width, wide.input.height), (16, 96, 64));
         let whole = described(Architecture::ResNet18, Head::None, 224, 224).multiply_adds.unwrap();
         let large = described(Architecture::ResNet18, Head::None, 448, 448).multiply_adds.unwrap();
         assert_eq!(large, 4 * whole);

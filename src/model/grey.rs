@@ -1,7 +1,7 @@
 //! Weights of a network with three channels for one that takes grey images.
 //!
 //! A grey frame has the level g in every channel, so a filter of the first layer sees `Σ_c w_c·(g − m_c)/s_c`. With the grey
-//! view's x = (g − m)/s ([`ViewConfig::grey_normal`]) this is
+//! view's x = (g − m)/s ([`Input::grey_normal`]) this is
 //!
 //! ```text
 //! w·x + b,   w = Σ_c w_c·s/s_c,   b = Σ_c Σ_taps w_c·(m − m_c)/s_c       w: (O, 1, k, k), b: (O)
@@ -16,25 +16,25 @@ use tch::{Kind, Tensor};
 
 use super::Network;
 use super::weights::{HostTensor, StateDict};
-use crate::data::ViewConfig;
+use crate::data::Input;
 use crate::error::{Error, Result};
 
 /// `state`, in the names of `network`, with its first layer folded to one channel where the network has one and the state three;
-/// any other state comes back unchanged. `view` has the mean and deviation that the weights were trained with.
+/// any other state comes back unchanged. `input` has the mean and deviation that the weights were trained with.
 ///
 /// # Errors
-/// `Config` where `view` is out of bounds; `Mismatch` where the first layer's norm or bias is missing or misshapen.
-pub fn fold_stem(network: &Network, mut state: StateDict, view: &ViewConfig) -> Result<StateDict> {
+/// `Config` where `input` is out of bounds; `Mismatch` where the first layer's norm or bias is missing or misshapen.
+pub fn fold_stem(network: &Network, mut state: StateDict, input: &Input) -> Result<StateDict> {
     let (weight_key, shift_key, sign) = network.architecture().family().stem;
     let three = |tensor: &HostTensor| matches!(*tensor.shape.as_slice(), [_, 3, _, _]);
     let Some(weight) = state.tensors.get(weight_key).filter(|weight| network.channels() == 1 && three(weight)) else {
         return Ok(state);
     };
-    view.check()?;
+    input.check()?;
     let _no_grad = tch::no_grad_guard();
     let weight = weight.to_tensor().map_err(|error| error.context(weight_key))?.f_to_kind(Kind::Double)?; // (O,3,k,k)
     let outputs = weight.size()[0];
-    let [red, green, blue] = view.colours_of_grey();
+    let [red, green, blue] = input.colours_of_grey();
     let column = |values: [f64; 3]| Tensor::f_from_slice(&values)?.f_view([1, 3, 1, 1]);
     let scales = column([red.0, green.0, blue.0])?;
     let shifts = column([red.1, green.1, blue.1])?;

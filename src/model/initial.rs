@@ -11,7 +11,7 @@ use super::load;
 use super::published::published;
 use super::weights::{self, Side, StateDict};
 use super::{Load, Network, fold_stem};
-use crate::data::ViewConfig;
+use crate::data::Input;
 use crate::error::Result;
 
 /// What [`start_from`] did.
@@ -36,18 +36,18 @@ pub struct InitialWeights {
 }
 
 /// Puts the weights of a file into `network`: all or nothing. Those of three channels are folded to one for a grey network;
-/// `view` has the mean and deviation that they were trained with.
+/// `input` has the mean and deviation that they were trained with.
 ///
 /// # Errors
 /// Those of [`weights::read_side`] and [`published`]; they name the file, and the network is as it was.
-pub fn start_from(network: &Network, path: &Path, view: &ViewConfig) -> Result<InitialWeights> {
+pub fn start_from(network: &Network, path: &Path, input: &Input) -> Result<InitialWeights> {
     let state = weights::read_side(path, Side::Student)?;
-    start_from_state(network, state, view).map_err(|error| error.context(path.display()))
+    start_from_state(network, state, input).map_err(|error| error.context(path.display()))
 }
 
-fn start_from_state(network: &Network, state: StateDict, view: &ViewConfig) -> Result<InitialWeights> {
+fn start_from_state(network: &Network, state: StateDict, input: &Input) -> Result<InitialWeights> {
     let mut found = published(network.architecture(), state, Side::Student)?;
-    found.state = fold_stem(network, found.state, view)?;
+    found.state = fold_stem(network, found.state, input)?;
     let head = load::check(network, &found.state, Load::Everything).is_ok();
     let scope = if head { Load::Everything } else { Load::BackboneOnly };
     let report = network.load(&found.state, scope)?;

@@ -41,7 +41,7 @@ pub fn save_student(path: &Path, network: &Network, header: &StudentHeader) -> R
 /// network has.
 pub(crate) fn save_with(path: &Path, network: &Network, header: &StudentHeader, extra: StateDict) -> Result<()> {
     let (of_header, of_network) = (
-        (header.architecture, header.head, i64::from(header.channels)),
+        (header.architecture, header.head, i64::from(header.input.channels)),
         (network.architecture(), network.head(), network.channels()),
     );
     if of_header != of_network {
@@ -127,7 +127,7 @@ pub(crate) fn load_with(path: &Path, prefix: &str) -> Result<(Network, StudentHe
     }
     let header = read_header(path, &state.metadata, &[FORMAT])?;
     check_head(path, &header, &state)?;
-    let channels = i64::from(header.channels);
+    let channels = i64::from(header.input.channels);
     let network = Network::blank_with_channels(header.architecture, header.head, channels, Device::Cpu)?;
     network.load(&state, Load::Everything).map_err(|error| error.context(path.display()))?;
     check_finite(path, &network)?;
@@ -179,7 +179,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::data::ViewConfig;
+    use crate::data::Input;
     use crate::error::ErrorKind;
     use crate::model::Architecture;
 
@@ -190,7 +190,7 @@ mod tests {
     }
 
     fn header(network: &Network) -> StudentHeader {
-        let view = ViewConfig { width: 96, height: 64, mean: [0.1, 0.2, 0.3], ..ViewConfig::default() };
+        let view = Input { width: 96, height: 64, mean: [0.1, 0.2, 0.3], ..Input::default() };
         StudentHeader {
             provenance: json!({ "teacher": "a \"b\"", "k": [1, 2.5] }),
             ..StudentHeader::new(network, &view)
@@ -209,7 +209,7 @@ mod tests {
         assert!(loaded.to_state().unwrap() == network.to_state().unwrap());
         for head in [Head::None, Head::Classifier { classes: 3 }] {
             let network = Network::new(Architecture::MobileNetV3Small, head, 3, Device::Cpu).unwrap();
-            save_student(&path, &network, &StudentHeader::new(&network, &ViewConfig::default())).unwrap();
+            save_student(&path, &network, &StudentHeader::new(&network, &Input::default())).unwrap();
             assert_eq!(load_student(&path).unwrap().1.head, head);
         }
         assert_eq!(

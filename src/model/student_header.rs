@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::provenance::provenance_text;
 use super::{Architecture, Head, Mode, Network};
-use crate::data::{Range, Resize, ViewConfig};
+use crate::data::{Input, Range, Resize};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What `format` must say.
@@ -27,37 +27,19 @@ pub struct StudentHeader {
     pub architecture: Architecture,
     /// The head, a projection's hidden width filled in.
     pub head: Head,
-    /// Pixels in a row of a view.
-    pub width: u32,
-    /// Rows of a view.
-    pub height: u32,
-    /// Numbers of a view's pixel: 3, or 1 of a grey network.
-    pub channels: u32,
-    /// How a frame becomes a view.
-    pub resize: Resize,
-    /// Which samples of a frame become which levels; never one that is to be measured.
-    pub range: Range,
-    /// Subtracted from red, green and blue in [0, 1].
-    pub mean: [f64; 3],
-    /// Divides red, green and blue afterwards.
-    pub std: [f64; 3],
+    /// How a frame becomes the network's input; never with a range that is to be measured.
+    pub input: Input,
     /// A JSON object for people and other programs; nothing here depends on it.
     pub provenance: Value,
 }
 
 impl StudentHeader {
-    /// The header of `network`, whose images are made as `view` says. The provenance names the library's version.
-    pub fn new(network: &Network, view: &ViewConfig) -> Self {
+    /// The header of `network`, whose images are made as `input` says. The provenance names the library's version.
+    pub fn new(network: &Network, input: &Input) -> Self {
         Self {
             architecture: network.architecture(),
             head: network.head(),
-            width: view.width,
-            height: view.height,
-            channels: if network.channels() == 1 { 1 } else { 3 },
-            resize: view.resize,
-            range: view.range,
-            mean: view.mean,
-            std: view.std,
+            input: Input { channels: if network.channels() == 1 { 1 } else { 3 }, ..*input },
             provenance: json!({ "library": concat!("libseed ", env!("CARGO_PKG_VERSION")) }),
         }
     }
@@ -68,26 +50,26 @@ impl StudentHeader {
     /// `Config` where the view is out of bounds, `InvalidArgument` where the network cannot take its size or the provenance is larger
     /// than [`MAX_PROVENANCE`](super::provenance::MAX_PROVENANCE).
     pub fn texts(&self, format: &str) -> Result<BTreeMap<String, String>> {
-        self.view().check()?;
+        self.input.check()?;
         self.check_size()?;
         let texts = [
             ("format", format.to_owned()),
             ("architecture", self.architecture.name().to_owned()),
             ("head", json_text(&HeadText::from(self.head))?),
-            ("width", self.width.to_string()),
-            ("height", self.height.to_string()),
-            ("mean", json_text(&self.mean)?),
-            ("std", json_text(&self.std)?),
+            ("width", self.input.width.to_string()),
+            ("height", self.input.height.to_string()),
+            ("mean", json_text(&self.input.mean)?),
+            ("std", json_text(&self.input.std)?),
             ("provenance", provenance_text(&self.provenance)?),
         ];
-        self.range.check_measured()?;
+        self.input.range.check_measured()?;
         // Not written for three, which is what earlier versions of this library read; so the centre crop, which they made, and the full
         // range.
-        let channels = (self.channels == 1).then(|| ("channels", "1".to_owned()));
-        let resize = (!self.resize.is_unsaid()).then(|| ("resize", self.resize.word().to_owned()));
-        let range = match self.range.is_full() {
+        let channels = (self.input.channels == 1).then(|| ("channels", "1".to_owned()));
+        let resize = (!self.input.resize.is_unsaid()).then(|| ("resize", self.input.resize.word().to_owned()));
+        let range = match self.input.range.is_full() {
             true => None,
-            false => Some(("range", json_text(&self.range)?)),
+            false => Some(("range", json_text(&self.input.range)?)),
         };
         Ok(texts
             .into_iter()
@@ -100,13 +82,7 @@ impl StudentHeader {
 
     /// Refuses a size that the network cannot take, saying what would fit: a Vision Transformer sees whole patches.
     fn check_size(&self) -> Result<()> {
-        self.architecture.check_size(1, i64::from(self.height), i64::from(self.width), Mode::Eval)
-    }
-
-    /// Size, geometry, range and normalisation as a view configuration; the augmentations are the default ones.
-    pub fn view(&self) -> ViewConfig {
-        let Self { width, height, channels, resize, range, mean, std, .. } = *self;
-        ViewConfig { width, height, channels, resize, range, mean, std, ..ViewConfig::default() }
+        self.architecture.check_size(1, i64::from(self.input.height), i64::from(self.input.width), Mode::Eval)
     }
 }
 
@@ -171,31 +147,32 @@ pub(super) fn read_header(path: &Path, metadata: &BTreeMap<String, String>, form
     let header = StudentHeader {
         architecture,
         head: Head::from(head).resolved(architecture.feature_dim()).map_err(|error| Error::format(path, error))?,
-        width: side("width")?,
-        height: side("height")?,
-        channels: match metadata.get("channels").map(String::as_str) {
-            None | Some("3") => 3,
-            Some("1") => 1,
-            Some(other) => return Err(Error::format(path, format!("channels is {other:?}, expected 3 or 1"))),
+        input: Input {
+            width: side("width")?,
+            height: side("height")?,
+            channels: match metadata.get("channels").map(String::as_str) {
+                None | Some("3") => 3,
+                Some("1") => 1,
+                Some(other) => return Err(Error::format(path, format!("channels is {other:?}, expected 3 or 1"))),
+            },
+            resize: match metadata.get("resize") {
+                Some(word) => Resize::parse("resize", word).map_err(|error| Error::format(path, error))?,
+                None => Resize::unsaid(),
+            },
+            range: match metadata.get("range") {
+                Some(text) => json_value(path, "range", text)?,
+                None => Range::FULL,
+            },
+            mean: json_value(path, "mean", text("mean")?)?,
+            std: json_value(path, "std", text("std")?)?,
         },
-        resize: match metadata.get("resize") {
-            Some(word) => Resize::parse("resize", word).map_err(|error| Error::format(path, error))?,
-            None => Resize::unsaid(),
-        },
-        range: match metadata.get("range") {
-            Some(text) => json_value(path, "range", text)?,
-            None => Range::FULL,
-        },
-        mean: json_value(path, "mean", text("mean")?)?,
-        std: json_value(path, "std", text("std")?)?,
         provenance: json_value(path, "provenance", text("provenance")?)?,
     };
-    let range = || header.range.check_measured();
     header
-        .view()
+        .input
         .check()
         .and_then(|()| header.check_size())
-        .and_then(|()| range())
+        .and_then(|()| header.input.range.check_measured())
         .map_err(|error| Error::format(path, error))?;
     Ok(header)
 }

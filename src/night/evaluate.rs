@@ -50,7 +50,7 @@ fn judge(work: &Work<'_>, report: &mut dyn FnMut(NightProgress) -> Control) -> R
         Err(error) if error.kind() == ErrorKind::Format => return Ok(Evaluation::unfit(error.message().to_owned())),
         opened => opened?,
     };
-    let teacher = Session::of_teacher(&work.night.teacher, &config.view, options)?;
+    let teacher = Session::of_teacher(&work.night.teacher, &config.view.input, options)?;
     let mut part = Part { work, report, last: std::time::Instant::now(), last_done: 0 };
 
     let compared = present(work, &work.frames.compared)?;

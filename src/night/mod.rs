@@ -224,15 +224,10 @@ impl Night<'_> {
         if own != dim {
             return Err(Error::mismatch(format!("the student's embedding has {own} numbers, the teacher's {dim}")));
         }
-        let (theirs, view) = (header.view(), &self.config.view);
-        let of = |view: &crate::data::ViewConfig| {
-            (view.width, view.height, view.channels, view.resize.word(), view.range.pairs(), view.mean, view.std)
-        };
-        if of(&theirs) != of(view) {
+        let (theirs, wanted) = (header.input, self.config.view.input);
+        if theirs != wanted {
             return Err(Error::mismatch(format!(
-                "the student takes views of (width, height, channels, resize, range, mean, std) {:?}, the configuration says {:?}",
-                of(&theirs),
-                of(view)
+                "the student takes views of {theirs}, the configuration says {wanted}"
             )));
         }
         Ok(())

@@ -242,7 +242,9 @@ fn table_of_gate(page: &mut Report, gate: &Gate) -> Result<()> {
 
 /// None where the store has let it go.
 fn frame_of(work: &Work<'_>, image: &EncodedImage) -> Result<Option<Arc<Frame>>> {
-    match chosen::dataset(work.night.store, std::slice::from_ref(image))?.load_by(0, &work.night.config.view.range) {
+    match chosen::dataset(work.night.store, std::slice::from_ref(image))?
+        .load_by(0, &work.night.config.view.input.range)
+    {
         Err(error) if error.kind() == ErrorKind::OutOfMemory => Err(error),
         frame => Ok(frame.ok()),
     }

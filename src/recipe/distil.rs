@@ -191,7 +191,7 @@ pub fn distil(
         Some(plan) => (plan, true),
         None => (Plan::new(&request.config, &request.dataset, &request.teacher, &request.wish())?, false),
     };
-    plan.config.view = request.dataset.seen_by(&plan.config.view)?;
+    plan.config.view.input = request.dataset.seen_by(&plan.config.view.input)?;
     plan.config.checkpoint_path = work.join("checkpoint").to_string_lossy().into_owned();
     let judged = page::Judged::new(request, &plan)?;
     let before = judged.rows_of(&student)?;
@@ -276,7 +276,7 @@ pub fn distil(
     let looks = run.looks();
     drop(run);
     with_lock(&student, |network| {
-        let header = StudentHeader::new(network, &plan.config.view);
+        let header = StudentHeader::new(network, &plan.config.view.input);
         let header = StudentHeader { provenance: provenance.to_value(), ..header };
         save_student(&request.folder.join(STUDENT), network, &header)
     })?;
@@ -318,11 +318,11 @@ impl Request {
             0 => Head::None,
             dim => Head::Projection { hidden: config.projection_hidden as i64, dim: dim as i64 },
         };
-        let (channels, device) = (i64::from(config.view.channels), device::parse(&config.device)?);
+        let (channels, device) = (i64::from(config.view.input.channels), device::parse(&config.device)?);
         let network = Network::with_channels(self.architecture, head, channels, config.seed, device)?;
         let provenance = Arc::new(Provenance::default());
         if let Some(path) = &self.weights {
-            let initial = start_from(&network, path, &config.view)?;
+            let initial = start_from(&network, path, &config.view.input)?;
             let file = path.file_name().map(|name| name.to_string_lossy().into_owned());
             provenance.set_initial_weights(
                 json!({ "file": file, "layout": initial.layout, "prefix": initial.prefix, "head": initial.head }),

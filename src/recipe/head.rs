@@ -52,12 +52,12 @@ pub(super) fn fit(request: &Request, config: &Config, student: &SharedNetwork) -
     let _no_grad = tch::no_grad_guard();
     let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
     for piece in images.chunks(PIECE) {
-        let (sound, frames) = read(&request.dataset, piece, &config.view)?;
+        let (sound, frames) = read(&request.dataset, piece, &config.view.input)?;
         if sound.is_empty() {
             continue;
         }
         let frames = torch::copy_to(&frames, device)?;
-        let seen = for_teacher(&frames, &config.view)?;
+        let seen = for_teacher(&frames, &config.view.input)?;
         let names = |row: usize| request.dataset.title(sound[row]);
         outputs.push(targets.of_frames(&seen, &sound, Kind::Float, &names)?.f_to_kind(Kind::Double)?);
         let found = with_lock(student, |student| student.features(&frames, Mode::Eval))?;

@@ -65,7 +65,7 @@ pub(super) fn cost(
     let device = device::parse(&config.device)?;
     let precision = device::precision(config.precision, device);
     let batch = config.batch_size.min(65_536) as i64;
-    let (height, width) = (i64::from(config.view.height), i64::from(config.view.width));
+    let (height, width) = (i64::from(config.view.input.height), i64::from(config.view.input.width));
     let images = |channels: i64| -> Result<Tensor> {
         let noise = Tensor::f_randn([batch, height, width, channels], (Kind::Float, Device::Cpu))?;
         Ok(torch::copy_to(&noise, device)?.f_permute([0, 3, 1, 2])?)
@@ -85,7 +85,7 @@ pub(super) fn cost(
     let mut queue = Queue::new(capacity, width_of_rows, config.seed, device)?;
     let targets =
         unit_rows(&Tensor::f_randn([batch, width_of_rows], (Kind::Float, Device::Cpu))?)?.f_to_device(device)?;
-    let views = images(i64::from(config.view.channels))?;
+    let views = images(i64::from(config.view.input.channels))?;
     let step = |number: usize| -> Result<()> {
         let settings = StepSettings {
             precision,

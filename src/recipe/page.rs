@@ -113,7 +113,7 @@ impl<'a> Judged<'a> {
     fn rows_of_teacher(&self) -> Result<Rows> {
         let targets = Targets::from(Arc::clone(&self.request.teacher));
         self.rows(|seen, images| {
-            let seen = for_teacher(seen, &self.config.view)?;
+            let seen = for_teacher(seen, &self.config.view.input)?;
             let embedding =
                 targets.of_frames(&seen, images, Kind::Float, &|row| self.request.dataset.title(images[row]))?;
             let features = match self.request.teacher.embedder() {
@@ -128,7 +128,7 @@ impl<'a> Judged<'a> {
         let device = device::parse(&self.config.device)?;
         let mut rows = Rows { embedding: Vec::new(), embedding_dim: 1, features: Vec::new(), feature_dim: 1 };
         for piece in self.images.chunks(PIECE) {
-            let (sound, frames) = read(&self.request.dataset, piece, &self.config.view)?;
+            let (sound, frames) = read(&self.request.dataset, piece, &self.config.view.input)?;
             if sound.len() < piece.len() {
                 return Err(crate::Error::new(
                     crate::ErrorKind::Io,
@@ -195,8 +195,8 @@ impl<'a> Judged<'a> {
         page.paragraph(&format!(
             "Distilled from {} frames without labels at {}×{}. The figures below are of {} of these frames.",
             self.request.dataset.len(),
-            plan.config.view.width,
-            plan.config.view.height,
+            plan.config.view.input.width,
+            plan.config.view.input.height,
             figures.images
         ));
         page.figures(&figures.shown());
@@ -241,7 +241,11 @@ impl<'a> Judged<'a> {
         let dataset: &Dataset = &self.request.dataset;
         let picture = |place: usize| -> Result<Thumbnail> {
             let image = self.images[place];
-            Thumbnail::new(image as u64, &*dataset.load_by(image, &self.config.view.range)?, &dataset.name(image)?)
+            Thumbnail::new(
+                image as u64,
+                &*dataset.load_by(image, &self.config.view.input.range)?,
+                &dataset.name(image)?,
+            )
         };
         let pictures =
             |indices: &[u32]| indices.iter().map(|&place| picture(place as usize)).collect::<Result<Vec<_>>>();

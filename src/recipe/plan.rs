@@ -81,7 +81,7 @@ impl Plan {
     pub fn new(config: &Config, dataset: &Arc<Dataset>, teacher: &Teacher, wish: &Wish) -> Result<Self> {
         wish.check(dataset)?;
         // A range that was not measured yet would make every frame unreadable.
-        dataset.seen_by(&config.view)?;
+        dataset.seen_by(&config.view.input)?;
         let mut draft = Draft { given: config, config: config.clone(), reasons: Vec::new(), one_precision: false };
         draft.preset(if wish.from_weights { "site_from_weights" } else { "site" })?;
         let device = device::parse(&config.device)?;
@@ -93,7 +93,7 @@ impl Plan {
 
         let look = (wish.seconds / 300.0).clamp(0.05, 1.0);
         let head = Head::Projection { hidden: draft.config.projection_hidden as i64, dim: teacher.embedding_dim() };
-        let channels = i64::from(draft.config.view.channels);
+        let channels = i64::from(draft.config.view.input.channels);
         let measure = |config: &Config| {
             let student = Network::with_channels(wish.architecture, head, channels, config.seed, device)?;
             cost(config, dataset, teacher, &student, look)
@@ -210,7 +210,9 @@ impl Draft<'_> {
         let chosen = self.given.chosen.contains("image_width") || self.given.chosen.contains("image_height");
         // An engine of the application takes images of the size that it was made for.
         if chosen || teacher.embedder().is_some() {
-            for (key, side) in [("image_width", self.given.view.width), ("image_height", self.given.view.height)] {
+            for (key, side) in
+                [("image_width", self.given.view.input.width), ("image_height", self.given.view.input.height)]
+            {
                 self.config.put(key, &Value::Int(i64::from(side)))?;
             }
             let config = self.config.clone();

@@ -16,7 +16,7 @@ use super::run::{At, Course, Method, Outcome, run};
 use crate::config::Config;
 use crate::config::to_usize;
 use crate::data::loader::Loader;
-use crate::data::{Batch, Dataset, ViewConfig};
+use crate::data::{Batch, Dataset, Input, ViewConfig};
 use crate::distill::bank::format::BLOCK_ROWS;
 use crate::distill::bank::{Bank, BankTeacher, BankViews, BankWriter, Header, SmallViews, bad_row};
 use crate::distill::views::{for_teacher, upload};
@@ -143,7 +143,7 @@ impl Method for Filling<'_> {
         let names = |row: usize| self.dataset.title(batch.indices[row]);
         let of_views = batch.views.iter().zip(&self.recipes).map(|(views, recipe)| {
             let images = upload(views, recipe, self.device)?; // (B,C,H,W), channels-last
-            embed(self.teacher, &images, recipe, self.precision, self.piece, &names)
+            embed(self.teacher, &images, &recipe.input, self.precision, self.piece, &names)
         });
         let rows = beside_each_other(of_views.collect::<Result<_>>()?, batch.indices.len())?;
         self.writer.append(&rows, &batch.indices)
@@ -194,7 +194,7 @@ pub(super) fn check_bank(bank: &Bank, config: &Config, dataset: Option<&Dataset>
 /// The views that a bank for this configuration and data set holds.
 fn bank_views(config: &Config, dataset: &Dataset) -> Result<BankViews> {
     let images = dataset.len() as u64;
-    let view = dataset.seen_by(&config.view)?;
+    let view = ViewConfig { input: dataset.seen_by(&config.view.input)?, ..config.view.clone() };
     let small = SmallViews { count: config.small.count, settings: config.small.view(&view) };
     let views = BankViews::new(view, config.view_count, config.seed, images, dataset.identity());
     Ok(BankViews { small: Some(small).filter(|small| small.count > 0), ..views })
@@ -213,12 +213,12 @@ fn beside_each_other(mut of_views: Vec<Vec<u8>>, rows: usize) -> Result<Vec<u8>>
     Ok(all)
 }
 
-/// Embeddings of `images` (B,C,H,W) with the channels of `view`, at most `piece` at a time, as B·C
+/// Embeddings of `images` (B,C,H,W) with the channels of `input`, at most `piece` at a time, as B·C
 /// float16 numbers in bytes. Errors call image i by the name that `names` gives.
 fn embed(
     teacher: &Teacher,
     images: &Tensor,
-    view: &ViewConfig,
+    input: &Input,
     precision: Kind,
     piece: i64,
     names: Names,
@@ -227,7 +227,7 @@ fn embed(
     let mut rows = Vec::new();
     for start in (0..batch).step_by(piece as usize) {
         let images = images.f_narrow(0, start, piece.min(batch - start))?;
-        let images = for_teacher(&images, view)?;
+        let images = for_teacher(&images, input)?;
         rows.push(teacher.embed_named(&images, Some(precision), &|row| names(start as usize + row))?);
     }
     let halves = Tensor::f_cat(&rows, 0)?.f_to_kind(Kind::Half)?.f_to_device(tch::Device::Cpu)?.f_contiguous()?;

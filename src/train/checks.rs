@@ -20,16 +20,16 @@ pub(super) fn check_student(student: &Network, targets: &Targets, config: &Confi
             teacher_device
         )));
     }
-    if student.channels() != i64::from(config.view.channels) {
+    if student.channels() != i64::from(config.view.input.channels) {
         return Err(Error::mismatch(format!(
             "the student takes images of {} channels, but image_channels is {}; make the two the same",
             student.channels(),
-            config.view.channels
+            config.view.input.channels
         )));
     }
-    let (height, width) = (i64::from(config.view.height), i64::from(config.view.width));
+    let (height, width) = (i64::from(config.view.input.height), i64::from(config.view.input.width));
     student.architecture().check_size(config.batch_size as i64, height, width, Mode::Eval)?;
-    let small = config.small.view(&config.view);
+    let small = config.small.view(&config.view).input;
     let (small_height, small_width) = (i64::from(small.height), i64::from(small.width));
     if config.small.count > 0 {
         student

@@ -8,7 +8,7 @@ use crate::data::{Dataset, Range};
 impl Distillation {
     /// Which samples of frames become which levels: as the data set says, or where it says nothing as the configuration.
     pub fn range(&self) -> Range {
-        self.config.view.range
+        self.config.view.input.range
     }
 }
 
@@ -18,8 +18,8 @@ impl Distillation {
 /// `InvalidArgument` for a range that is to be measured first.
 pub(super) fn seeing(mut config: Config, dataset: Option<&Dataset>) -> Result<Config> {
     match dataset {
-        Some(dataset) => config.view = dataset.seen_by(&config.view)?,
-        None => config.view.range.check_measured()?,
+        Some(dataset) => config.view.input = dataset.seen_by(&config.view.input)?,
+        None => config.view.input.range.check_measured()?,
     }
     Ok(config)
 }

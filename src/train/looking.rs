@@ -227,9 +227,9 @@ impl Distillation {
                 return Ok(false);
             }
             let start = Instant::now();
-            let (sound, frames) = read(dataset, piece, &self.config.view)?;
+            let (sound, frames) = read(dataset, piece, &self.config.view.input)?;
             if !sound.is_empty() {
-                let seen = for_teacher(&torch::copy_to(&frames, self.device)?, &self.config.view)?;
+                let seen = for_teacher(&torch::copy_to(&frames, self.device)?, &self.config.view.input)?;
                 let rows = self.targets.of_frames(&seen, &sound, self.precision, &|row| dataset.title(sound[row]))?;
                 take(&sound, rows)?;
             }

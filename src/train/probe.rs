@@ -21,7 +21,7 @@ use crate::data::labels::FolderLabels;
 use crate::data::random::{Purpose, generator, shuffle};
 use crate::data::render::render_frame_scaled;
 use crate::data::scale::Reading;
-use crate::data::{Dataset, Scratch, ViewConfig};
+use crate::data::{Dataset, Input, Scratch};
 use crate::distill::Targets;
 use crate::distill::views::for_teacher;
 use crate::eval::{Embeddings, Neighbours, agreement, knn, nearest};
@@ -130,17 +130,17 @@ impl Probe {
         device: Device,
         precision: Kind,
     ) -> Result<Option<Self>> {
-        let (images, frames) = read(dataset, &chosen.images, &config.view)?;
+        let (images, frames) = read(dataset, &chosen.images, &config.view.input)?;
         if images.len() < FEWEST {
             log::warn!("the run is not probed: {} of {} frames can be read", images.len(), chosen.images.len());
             return Ok(None);
         }
-        let view = &config.view;
+        let input = &config.view.input;
         let mut rows: Vec<f32> = Vec::new();
         let mut dim = 0;
         for (number, piece) in images.chunks(PIECE).enumerate() {
             let seen = torch::copy_to(&frames.f_narrow(0, (number * PIECE) as i64, piece.len() as i64)?, device)?;
-            let seen = for_teacher(&seen, view)?;
+            let seen = for_teacher(&seen, input)?;
             let found = host_rows(&targets.of_frames(&seen, piece, precision, &|row| dataset.title(piece[row]))?)?;
             dim = found.1;
             reserve(&mut rows, found.0.len(), "the teacher's embeddings of the probe")?;
@@ -253,15 +253,15 @@ impl Looks {
 const COLLAPSED: f64 = 1.0 - 1e-6;
 
 /// Those of `images` that can be read, and their frames (P,C,H,W), normalised, on the host, as a session makes them.
-pub(crate) fn read(dataset: &Dataset, images: &[usize], view: &ViewConfig) -> Result<(Vec<usize>, Tensor)> {
-    let length = view.view_len();
+pub(crate) fn read(dataset: &Dataset, images: &[usize], input: &Input) -> Result<(Vec<usize>, Tensor)> {
+    let length = input.view_len();
     let mut pixels = filled(0f32, images.len().saturating_mul(length), "frames")?;
     let sound: Vec<bool> = pixels
         .par_chunks_exact_mut(length)
         .zip(images)
         .map_init(Scratch::new, |scratch, (out, &image)| {
-            match dataset.load_scaled(image, &view.range, |width, height| Reading::of_frame(view, width, height)) {
-                Ok(frame) => render_frame_scaled(&frame, view, out, scratch).map(|()| true),
+            match dataset.load_scaled(image, &input.range, |width, height| Reading::of_frame(input, width, height)) {
+                Ok(frame) => render_frame_scaled(&frame, input, out, scratch).map(|()| true),
                 Err(error) if error.kind() == ErrorKind::OutOfMemory => Err(error),
                 Err(_) => Ok(false),
             }
@@ -273,7 +273,7 @@ pub(crate) fn read(dataset: &Dataset, images: &[usize], view: &ViewConfig) -> Re
         kept.push(images[place]);
     }
     pixels.truncate(kept.len() * length);
-    let size = [kept.len() as i64, i64::from(view.height), i64::from(view.width), i64::from(view.channels)];
+    let size = [kept.len() as i64, i64::from(input.height), i64::from(input.width), i64::from(input.channels)];
     let frames = Tensor::f_from_slice(&pixels)?.f_view(size)?.f_permute([0, 3, 1, 2])?;
     Ok((kept, frames))
 }

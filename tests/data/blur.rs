@@ -3,7 +3,7 @@
 use base64::Engine;
 use seed::data::augment::Crop;
 use seed::data::render::render;
-use seed::data::{Frame, Resize, Scratch, ViewConfig, ViewParams};
+use seed::data::{Frame, Input, Resize, Scratch, ViewConfig, ViewParams};
 use serde_json::Value;
 
 fn bytes(value: &Value) -> Vec<u8> {
@@ -23,16 +23,19 @@ fn with_all_of_its_reach_it_is_opencvs_gaussian_and_near_to_pils() {
         let params = ViewParams { crop, jitter: None, grey: false, blur_sigma: Some(sigma), flip: false };
         let mut blurred = |reach: f64| -> Vec<u8> {
             let config = ViewConfig {
-                width,
-                height,
-                channels: 1,
-                mean: [0.0; 3],
-                std: [1.0; 3],
-                resize: Resize::Centre,
+                input: Input {
+                    width,
+                    height,
+                    channels: 1,
+                    mean: [0.0; 3],
+                    std: [1.0; 3],
+                    resize: Resize::Centre,
+                    ..Input::default()
+                },
                 blur_reach: reach,
                 ..ViewConfig::default()
             };
-            let mut view = vec![f32::NAN; config.view_len()];
+            let mut view = vec![f32::NAN; config.input.view_len()];
             render(&frame, &params, &config, &mut view, &mut scratch).unwrap();
             view.iter().map(|v| (v * 255.0).round() as u8).collect()
         };

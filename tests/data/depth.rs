@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use seed::ErrorKind;
 use seed::data::decode::{decode_bytes, decode_described};
 use seed::data::scale::Reading;
-use seed::data::{Dataset, Encoding, Frame, FrameView, Loader, PixelFormat, Range, RangeKind, RawFrame, ViewConfig};
+use seed::data::{Dataset, Encoding, Frame, FrameView, Input, Loader, PixelFormat, Range, RangeKind, RawFrame};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -269,7 +269,7 @@ fn a_range_is_a_data_sets_own_and_part_of_its_identity() {
     // Without a range of its own it is read by whoever asks.
     let asked = dataset.load_by(0, &range).unwrap();
     assert_eq!(asked.pixels()[100..356], (0..=255).collect::<Vec<u8>>());
-    assert_eq!(dataset.seen_by(&ViewConfig { range, ..ViewConfig::default() }).unwrap().range, range);
+    assert_eq!(dataset.seen_by(&Input { range, ..Input::default() }).unwrap().range, range);
     assert!(Arc::ptr_eq(&asked, &dataset.load_by(0, &range).unwrap()), "it is kept");
     dataset.set_range(range).unwrap();
     assert_eq!(dataset.load(0).unwrap(), asked);
@@ -281,11 +281,11 @@ fn a_range_is_a_data_sets_own_and_part_of_its_identity() {
     dataset.set_range(range).unwrap();
     assert_ne!(dataset.identity(), other);
     // A loader shows the same as the ranged frame does.
-    let view = ViewConfig { width: 16, height: 16, ..ViewConfig::default() };
+    let view = Input { width: 16, height: 16, ..Input::default() };
     let levels = Dataset::in_memory();
     levels.push_frame("ramp", (*asked).clone()).unwrap();
-    let batch = |dataset: Dataset, view: &ViewConfig| {
-        let mut loader = Loader::views(Arc::new(dataset), view.clone(), 3, 2, 0..2, 1).unwrap();
+    let batch = |dataset: Dataset, view: &Input| {
+        let mut loader = Loader::views(Arc::new(dataset), (*view).into(), 3, 2, 0..2, 1).unwrap();
         loader.next().unwrap().unwrap().views[0].pixels.clone()
     };
     let expected = batch(levels, &view);
@@ -294,7 +294,7 @@ fn a_range_is_a_data_sets_own_and_part_of_its_identity() {
     assert_eq!((dataset.load(0).unwrap(), dataset.identity()), (full, plain));
     let unset = Dataset::in_memory();
     unset.push("ramp", &FrameView::new(&buffer, 64, 64, 128, PixelFormat::Mono12).unwrap()).unwrap();
-    assert_eq!(batch(unset, &ViewConfig { range, ..view }), expected);
+    assert_eq!(batch(unset, &Input { range, ..view }), expected);
 }
 
 #[test]

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use seed::data::augment::Adjustment;
-use seed::data::{Batch, Dataset, FrameView, Loader, PixelFormat, ViewConfig, ViewDevice};
+use seed::data::{Batch, Dataset, FrameView, Input, Loader, PixelFormat, ViewConfig, ViewDevice};
 use seed::distill::device_views;
 use tch::{Device, Kind, Tensor};
 
 fn config(device: ViewDevice) -> ViewConfig {
-    ViewConfig { width: 80, height: 60, device, ..ViewConfig::default() }
+    ViewConfig { device, ..Input { width: 80, height: 60, ..Input::default() }.into() }
 }
 
 /// Noise, which has every colour, and smooth frames, which have every hue and level in turn; grey and in colour.
@@ -54,7 +54,7 @@ fn batches(dataset: &Arc<Dataset>, config: &ViewConfig) -> Vec<Batch> {
 
 /// Levels (B,H,W,3) of normalised (B,3,H,W).
 fn levels(views: &Tensor, config: &ViewConfig) -> Vec<f32> {
-    let (mean, std) = (Tensor::from_slice(&config.mean), Tensor::from_slice(&config.std));
+    let (mean, std) = (Tensor::from_slice(&config.input.mean), Tensor::from_slice(&config.input.std));
     let levels = (views.permute([0, 2, 3, 1]).to_kind(Kind::Double) * std + mean) * 255.0;
     Vec::try_from(levels.round().to_kind(Kind::Float).contiguous().view([-1])).unwrap()
 }
@@ -122,7 +122,11 @@ fn frames_of_the_application_take_the_same_way() {
 #[test]
 fn the_smallest_views_work_too() {
     for (width, height) in [(1, 1), (1, 9), (9, 1), (21, 20)] {
-        let of = |device| ViewConfig { width, height, blur_probability: 1.0, ..config(device) };
+        let of = |device| ViewConfig {
+            input: Input { width, height, ..Input::default() },
+            blur_probability: 1.0,
+            ..config(device)
+        };
         for (own, crops) in batches(&dataset(true, true), &of(ViewDevice::Workers))
             .iter()
             .zip(batches(&dataset(true, true), &of(ViewDevice::Device)))

@@ -9,7 +9,7 @@ use seed::config::{Config, Precision, Value as Setting};
 use seed::data::augment::Crop;
 use seed::data::random::{Purpose, generator};
 use seed::data::render::{frame_levels, render, render_frame};
-use seed::data::{Dataset, Frame, FrameView, PixelFormat, Resize, Scratch, ViewConfig, ViewParams};
+use seed::data::{Dataset, Frame, FrameView, Input, PixelFormat, Resize, Scratch, ViewConfig, ViewParams};
 use seed::infer::anomaly::{Anomaly, AnomalyDetector};
 use seed::infer::{Classifier, ClassifierHeader, Session, SessionOptions};
 use seed::model::student_file::{StudentHeader, load_student, save_student};
@@ -20,8 +20,8 @@ use tch::Device;
 
 const ALL: [Resize; 3] = [Resize::Whole, Resize::Letterbox, Resize::Centre];
 
-fn view(width: u32, height: u32, resize: Resize) -> ViewConfig {
-    ViewConfig { width, height, resize, ..ViewConfig::default() }
+fn view(width: u32, height: u32, resize: Resize) -> Input {
+    Input { width, height, resize, ..Input::default() }
 }
 
 fn bytes(value: &Value) -> Vec<u8> {
@@ -64,7 +64,7 @@ fn the_geometries_are_pillows() {
 fn the_padding_is_the_mean_colour() {
     let (mut scratch, frame) = (Scratch::new(), Frame::new(40, 10, 1, vec![200; 400]).unwrap());
     for channels in [3, 1] {
-        let view = ViewConfig { channels, ..view(32, 32, Resize::Letterbox) };
+        let view = Input { channels, ..view(32, 32, Resize::Letterbox) };
         let mut out = vec![f32::NAN; view.view_len()];
         render_frame(&frame, &view, &mut out, &mut scratch).unwrap();
         let row = view.width as usize * channels as usize;
@@ -74,7 +74,7 @@ fn the_padding_is_the_mean_colour() {
         assert!(inside.iter().all(|&x| x > 1.0), "rows 12 to 20 of 32 show the frame");
     }
     // A mean that is no colour does not overflow.
-    let odd = ViewConfig { mean: [9.0, -9.0, 0.5], ..view(32, 32, Resize::Letterbox) };
+    let odd = Input { mean: [9.0, -9.0, 0.5], ..view(32, 32, Resize::Letterbox) };
     let mut out = vec![0u8; odd.view_len()];
     frame_levels(&frame, &odd, &mut out, &mut scratch).unwrap();
     assert_eq!(out[..3], [255, 0, 128]);
@@ -86,19 +86,15 @@ fn a_crop_of_scale_and_ratio_one_is_what_a_session_sees() {
         let pixels = (0..width * height).map(|i| (i * 7919 / 13 % 251) as u8).collect();
         let frame = Frame::new(width, height, 1, pixels).unwrap();
         for (view_w, view_h) in [(32, 32), (48, 20)] {
-            let config = ViewConfig {
-                crop_scale_min: 1.0,
-                crop_ratio_min: 1.0,
-                crop_ratio_max: 1.0,
-                ..view(view_w, view_h, Resize::Whole)
-            };
+            let input = view(view_w, view_h, Resize::Whole);
+            let config = ViewConfig { crop_scale_min: 1.0, crop_ratio_min: 1.0, crop_ratio_max: 1.0, ..input.into() };
             let mut rng = generator(1, 2, 3, Purpose::View);
             let crop = ViewParams::sample(&config, width, height, &mut rng).crop;
             assert_eq!(crop, Crop { left: 0, top: 0, width, height });
-            let (mut drawn, mut seen) = (vec![0f32; config.view_len()], vec![1f32; config.view_len()]);
+            let (mut drawn, mut seen) = (vec![0f32; input.view_len()], vec![1f32; input.view_len()]);
             let params = ViewParams { crop, ..ViewParams::plain(width, height) };
             render(&frame, &params, &config, &mut drawn, &mut Scratch::new()).unwrap();
-            render_frame(&frame, &config, &mut seen, &mut Scratch::new()).unwrap();
+            render_frame(&frame, &input, &mut seen, &mut Scratch::new()).unwrap();
             assert!(drawn == seen, "{width}×{height} in {view_w}×{view_h}");
         }
     }
@@ -107,7 +103,7 @@ fn a_crop_of_scale_and_ratio_one_is_what_a_session_sees() {
 #[test]
 fn ratios_are_relative_to_the_frame_where_it_is_seen_whole() {
     let crop = |resize, (width, height): (u32, u32), index| {
-        ViewParams::sample(&view(96, 96, resize), width, height, &mut generator(4, 0, index, Purpose::View))
+        ViewParams::sample(&view(96, 96, resize).into(), width, height, &mut generator(4, 0, index, Purpose::View))
     };
     let (mut narrowest, mut widest) = (f64::MAX, 0f64);
     for index in 0..2000 {
@@ -205,17 +201,17 @@ fn hottest_is_near(found: &Anomaly, (width, height): (u32, u32), strip: usize) -
 
 #[test]
 fn settings_and_files_that_do_not_say_it_mean_the_centre_crop() {
-    assert_eq!(ViewConfig::default().resize, Resize::Whole);
+    assert_eq!(Input::default().resize, Resize::Whole);
     assert_eq!(Config::default().get("resize").unwrap(), Setting::Text("whole".into()));
     let written = |resize| serde_json::to_string(&view(8, 8, resize)).unwrap();
     assert!(!written(Resize::Centre).contains("resize") && written(Resize::Whole).contains("\"resize\":\"whole\""));
     for resize in ALL {
-        assert_eq!(serde_json::from_str::<ViewConfig>(&written(resize)).unwrap().resize, resize);
+        assert_eq!(serde_json::from_str::<Input>(&written(resize)).unwrap().resize, resize);
         let mut config = Config::default();
         config.set_string("resize", resize.word()).unwrap();
-        assert_eq!(Config::from_json(&config.to_json().unwrap()).unwrap().view.resize, resize);
+        assert_eq!(Config::from_json(&config.to_json().unwrap()).unwrap().view.input.resize, resize);
     }
-    assert_eq!(serde_json::from_str::<ViewConfig>("{}").unwrap().resize, Resize::Centre);
+    assert_eq!(serde_json::from_str::<ViewConfig>("{}").unwrap().input.resize, Resize::Centre);
     let error = Config::default().set_string("resize", "stretch").unwrap_err();
     assert_eq!(error.message(), "resize is \"stretch\", expected one of whole, letterbox, centre");
     assert_eq!(Config::default().set_int("resize", 1).unwrap_err().kind(), ErrorKind::Config);
@@ -229,7 +225,7 @@ fn settings_and_files_that_do_not_say_it_mean_the_centre_crop() {
     };
     let rows = ALL.map(|resize| {
         save_student(&path, &student, &StudentHeader::new(&student, &view(32, 32, resize))).unwrap();
-        assert_eq!(load_student(&path).unwrap().1.resize, resize);
+        assert_eq!(load_student(&path).unwrap().1.input.resize, resize);
         embed(Session::open(&path, SessionOptions::default()).unwrap())
     });
     assert!(cosine(&rows[0], &rows[1]) < 0.9999 && cosine(&rows[1], &rows[2]) < 0.9999);

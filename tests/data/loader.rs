@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use seed::ErrorKind;
 use seed::data::random::permutation;
 use seed::data::{
-    Batch, Dataset, EncodedImage, EncodedImages, FrameView, Loader, PixelFormat, Sampling, ViewConfig, ViewDevice,
-    Views,
+    Batch, Dataset, EncodedImage, EncodedImages, FrameView, Input, Loader, PixelFormat, Sampling, ViewConfig,
+    ViewDevice, Views,
 };
 
 /// `len` different grey frames; frame i is level i·10 but for a corner.
@@ -24,7 +24,7 @@ fn pushed(len: usize) -> Arc<Dataset> {
 }
 
 fn config() -> ViewConfig {
-    ViewConfig { width: 16, height: 12, ..ViewConfig::default() }
+    Input { width: 16, height: 12, ..Input::default() }.into()
 }
 
 fn batches(loader: Loader) -> Vec<Batch> {
@@ -79,10 +79,10 @@ fn epochs_are_permutations_cut_anywhere() {
 #[test]
 fn centres_come_once_in_order_with_a_short_last_batch() {
     let dataset = pushed(7);
-    let all = batches(Loader::frames(Arc::clone(&dataset), config(), 3, 2).unwrap());
+    let all = batches(Loader::frames(Arc::clone(&dataset), config().input, 3, 2).unwrap());
     assert_eq!(all.iter().map(|b| b.indices.clone()).collect::<Vec<_>>(), [vec![0, 1, 2], vec![3, 4, 5], vec![6]]);
     assert_eq!(all[2].views[0].pixels.len(), 16 * 12 * 3);
-    assert!(all == batches(Loader::frames(dataset, config(), 3, 0).unwrap()));
+    assert!(all == batches(Loader::frames(dataset, config().input, 3, 0).unwrap()));
 }
 
 fn write(folder: &Path, name: &str, level: Option<u8>) {
@@ -113,7 +113,7 @@ fn the_next_sound_image_takes_a_broken_ones_place() {
     assert_eq!(names(&dataset), ["b.png", "c.png", "e.png"]);
 
     let fresh = Arc::new(Dataset::from_folder(folder.path()).unwrap());
-    let centres = batches(Loader::frames(Arc::clone(&fresh), config(), 5, 2).unwrap());
+    let centres = batches(Loader::frames(Arc::clone(&fresh), config().input, 5, 2).unwrap());
     let zero = |i: usize| centres[0].views[0].pixels[i * 576..][..576].iter().all(|&v| v == 0.0);
     assert_eq!([0, 1, 2, 3, 4].map(zero), [false, true, true, false, true]);
     assert_eq!(centres[0].broken, [1, 2, 4]);
@@ -189,7 +189,7 @@ fn arguments_are_checked_first() {
     assert!(refused(Arc::clone(&dataset), config(), 2, 0..u64::MAX).message().contains("64-bit"));
     let wrong = ViewConfig { flip_probability: f64::NAN, ..config() };
     assert_eq!(refused(Arc::clone(&dataset), wrong, 2, 0..1).kind(), ErrorKind::Config);
-    assert!(Loader::frames(pushed(0), config(), 1, 1).is_err());
+    assert!(Loader::frames(pushed(0), config().input, 1, 1).is_err());
     // No steps are no error.
     assert!(views(&dataset, 0, 2, 5..5, 2).next().is_none());
 }
@@ -224,7 +224,7 @@ fn recycled_buffers_carry_nothing_over() {
     assert!(buffers.len() <= 7, "{} buffers", buffers.len());
     assert!(loader.next().is_none());
     // A buffer of another size is no harm, larger or smaller.
-    let mut loader = Loader::frames(Arc::clone(&dataset), config(), 3, 1).unwrap();
+    let mut loader = Loader::frames(Arc::clone(&dataset), config().input, 3, 1).unwrap();
     for pixels in [vec![9.0; 5], vec![9.0; 50_000]] {
         let views = vec![Views { pixels, crops: None, width: 1, height: 1 }];
         loader.recycle(Batch { views, indices: vec![], broken: vec![], slots: vec![], step: 0 });
@@ -274,7 +274,8 @@ fn repeated_views_are_those_of_every_view() {
 #[test]
 fn an_image_may_have_several_views_each_by_its_recipe() {
     let dataset = pushed(5);
-    let small = ViewConfig { width: 6, height: 8, crop_scale_max: 0.3, ..config() };
+    let small =
+        ViewConfig { input: Input { width: 6, height: 8, ..Input::default() }, crop_scale_max: 0.3, ..config() };
     let recipes = [config(), config(), small.clone()];
     for &device in ViewDevice::ALL {
         let on = |recipe: &ViewConfig| ViewConfig { device, ..recipe.clone() };

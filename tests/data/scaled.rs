@@ -7,7 +7,7 @@ use crate::written;
 use image::{DynamicImage, Rgb, RgbImage};
 use seed::data::decode::decode_file;
 use seed::data::scale::Reading;
-use seed::data::{Batch, Dataset, FrameView, Loader, PixelFormat, Range, Resize, ViewConfig};
+use seed::data::{Batch, Dataset, FrameView, Input, Loader, PixelFormat, Range, Resize, ViewConfig};
 
 /// A camera's frame: shading, stripes of many widths, edges and a little noise.
 fn picture(width: u32, height: u32, shift: u32) -> RgbImage {
@@ -38,7 +38,7 @@ fn folder() -> tempfile::TempDir {
 }
 
 fn config(side: u32) -> ViewConfig {
-    ViewConfig { width: side, height: side, mean: [0.0; 3], std: [1.0; 3], ..ViewConfig::default() }
+    Input { width: side, height: side, mean: [0.0; 3], std: [1.0; 3], ..Input::default() }.into()
 }
 
 /// The same images, whole, in memory.
@@ -82,9 +82,8 @@ fn scaled_views_are_close_to_whole_ones() {
         assert!(mean > 0.0, "nothing was scaled");
         assert!(mean < 0.6 && worst < 20.0, "views at {side}²: mean {mean} worst {worst}");
         for resize in [Resize::Whole, Resize::Letterbox, Resize::Centre] {
-            let config = ViewConfig { resize, ..config(side) };
-            let frames =
-                |dataset: &Arc<Dataset>| batches(Loader::frames(Arc::clone(dataset), config.clone(), 3, 1).unwrap());
+            let input = Input { resize, ..config(side).input };
+            let frames = |dataset: &Arc<Dataset>| batches(Loader::frames(Arc::clone(dataset), input, 3, 1).unwrap());
             let (mean, worst) = difference(&frames(&dataset), &frames(&memory));
             println!("{resize:?} at {side}²: mean {mean:.3} worst {worst:.1}");
             assert!(mean > 0.0 && mean < 0.6 && worst < 20.0, "{resize:?} at {side}²: mean {mean} worst {worst}");

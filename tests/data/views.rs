@@ -2,19 +2,20 @@
 //! their sampler. torchvision crops the centre and draws ratios in pixels, so "resize" is "centre" here.
 
 use base64::Engine;
-use seed::data::augment::{Adjustment, Crop, Jitter, MAX_VIEW_SIDE};
+use seed::data::augment::{Adjustment, Crop, Jitter};
+use seed::data::input::MAX_VIEW_SIDE;
 use seed::data::random::{Purpose, generator};
 use seed::data::render::{render, render_frame};
-use seed::data::{Frame, Resize, Scratch, ViewConfig, ViewParams};
+use seed::data::{Frame, Input, Resize, Scratch, ViewConfig, ViewParams};
 use serde_json::Value;
 
 /// A view's levels come back from the normalised numbers exactly with this configuration.
 fn plain(width: u32, height: u32) -> ViewConfig {
-    ViewConfig { width, height, mean: [0.0; 3], std: [1.0; 3], ..centre() }
+    Input { width, height, mean: [0.0; 3], std: [1.0; 3], ..centre().input }.into()
 }
 
 fn centre() -> ViewConfig {
-    ViewConfig { resize: Resize::Centre, ..ViewConfig::default() }
+    Input { resize: Resize::Centre, ..Input::default() }.into()
 }
 
 fn levels(view: &[f32]) -> Vec<u8> {
@@ -62,9 +63,9 @@ fn views_are_torchvisions() {
         let [width, height, channels] = ["width", "height", "channels"].map(|key| number(&image[key]));
         let frame = Frame::new(width, height, channels as u8, bytes(&image["pixels"])).unwrap();
         let config = plain(number(&case["width"]), number(&case["height"]));
-        let mut view = vec![f32::NAN; config.view_len()];
+        let mut view = vec![f32::NAN; config.input.view_len()];
         if case["centred"].as_bool().unwrap() {
-            render_frame(&frame, &config, &mut view, &mut scratch).unwrap();
+            render_frame(&frame, &config.input, &mut view, &mut scratch).unwrap();
         } else {
             render(&frame, &params(case), &config, &mut view, &mut scratch).unwrap();
         }
@@ -100,7 +101,7 @@ fn views_are_torchvisions() {
 #[test]
 fn normalisation_is_imagenets() {
     let frame = Frame::new(2, 1, 3, vec![0, 128, 255, 255, 0, 64]).unwrap();
-    let config = ViewConfig { width: 2, height: 1, ..ViewConfig::default() };
+    let config = Input { width: 2, height: 1, ..Input::default() }.into();
     let mut view = vec![0.0; 6];
     let params = ViewParams { flip: true, ..ViewParams::plain(2, 1) };
     render(&frame, &params, &config, &mut view, &mut Scratch::new()).unwrap();
@@ -115,7 +116,7 @@ fn grey_frames_give_what_three_equal_channels_give() {
     let one = Frame::new(50, 37, 1, pixels.clone()).unwrap();
     let three = Frame::new(50, 37, 3, pixels.iter().flat_map(|&v| [v; 3]).collect()).unwrap();
     let config = plain(64, 64);
-    let (mut a, mut b) = (vec![0.0; config.view_len()], vec![1.0; config.view_len()]);
+    let (mut a, mut b) = (vec![0.0; config.input.view_len()], vec![1.0; config.input.view_len()]);
     let mut scratch = Scratch::new();
     for index in 0..60 {
         let params = ViewParams::sample(&config, 50, 37, &mut generator(3, 0, index, Purpose::View));
@@ -225,11 +226,11 @@ fn frames_that_no_crop_fits_are_cut_in_the_middle() {
     for (width, height) in [(1, 1), (1, 5000), (5000, 1), (2, 3)] {
         let frame = Frame::new(width, height, 1, vec![77; (width * height) as usize]).unwrap();
         let config = plain(24, 16);
-        let mut view = vec![0.0; config.view_len()];
+        let mut view = vec![0.0; config.input.view_len()];
         let params = ViewParams { jitter: None, ..ViewParams::sample(&config, width, height, &mut rng) };
         render(&frame, &params, &config, &mut view, &mut Scratch::new()).unwrap();
         assert!(levels(&view).iter().all(|&v| v == 77));
-        render_frame(&frame, &config, &mut view, &mut Scratch::new()).unwrap();
+        render_frame(&frame, &config.input, &mut view, &mut Scratch::new()).unwrap();
         assert!(levels(&view).iter().all(|&v| v == 77));
     }
 }
@@ -238,6 +239,7 @@ fn frames_that_no_crop_fits_are_cut_in_the_middle() {
 fn wrong_arguments_are_named() {
     let frame = Frame::new(4, 4, 1, vec![0; 16]).unwrap();
     let config = plain(8, 8);
+    let input = config.input;
     let mut scratch = Scratch::new();
     let params = ViewParams::plain(4, 4);
     let error = render(&frame, &params, &config, &mut [0.0; 7], &mut scratch).unwrap_err();
@@ -251,13 +253,13 @@ fn wrong_arguments_are_named() {
         assert!(render(&frame, &params, &config, &mut [0.0; 192], &mut scratch).is_err(), "{crop:?}");
     }
     for wrong in [
-        ViewConfig { width: 0, ..config.clone() },
-        ViewConfig { height: MAX_VIEW_SIDE + 1, ..config.clone() },
+        Input { width: 0, ..input }.into(),
+        Input { height: MAX_VIEW_SIDE + 1, ..input }.into(),
         ViewConfig { crop_scale_min: f64::NAN, ..config.clone() },
         ViewConfig { crop_scale_min: 0.9, crop_scale_max: 0.5, ..config.clone() },
         ViewConfig { blur_sigma_min: 0.0, ..config.clone() },
         ViewConfig { hue: 0.6, ..config.clone() },
-        ViewConfig { std: [0.2, 0.0, 0.2], ..config.clone() },
+        Input { std: [0.2, 0.0, 0.2], ..input }.into(),
     ] {
         assert_eq!(wrong.check().unwrap_err().kind(), seed::ErrorKind::Config, "{wrong:?}");
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use seed::config::{Config, FinetuneMode, Precision};
-use seed::data::{Dataset, Frame, ViewConfig};
+use seed::data::{Dataset, Frame, Input};
 use seed::eval::Embeddings;
 use seed::infer::{Output, Session, SessionOptions};
 use seed::model::student_file::StudentHeader;
@@ -42,8 +42,8 @@ fn network() -> Network {
     Network::new(Architecture::ResNet10, Head::Projection { hidden: 16, dim: 8 }, 3, Device::Cpu).unwrap()
 }
 
-fn view() -> ViewConfig {
-    ViewConfig { width: 32, height: 32, ..ViewConfig::default() }
+fn view() -> Input {
+    Input { width: 32, height: 32, ..Input::default() }
 }
 
 fn start() -> Start {

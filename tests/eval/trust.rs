@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use image::GrayImage;
 use seed::ErrorKind;
 use seed::data::random::{Purpose, generator, permutation, unit};
-use seed::data::{Dataset, Frame, Resize, ViewConfig};
+use seed::data::{Dataset, Frame, Input, Resize};
 use seed::eval::bootstrap::mean_interval;
 use seed::eval::fidelity::fidelity_rows;
 use seed::eval::{DriftReference, Embeddings, Fidelity, FidelityConfig, Interval, fidelity};
@@ -147,13 +147,13 @@ fn a_reference_is_kept_in_a_file_and_hostile_ones_are_refused() {
     assert_eq!(again.len(), 100);
     // A reference may know how its frames were seen, and refuses those seen in another way.
     assert_eq!(again.input(), None);
-    let view = ViewConfig { width: 64, height: 48, resize: Resize::Letterbox, ..ViewConfig::default() };
+    let view = Input { width: 64, height: 48, resize: Resize::Letterbox, ..Input::default() };
     again.belong_to(&view).unwrap();
     again.save(&path).unwrap();
     let known = DriftReference::load(&path).unwrap();
     assert_eq!(known.input(), again.input());
     known.belong_to(&view).unwrap();
-    let error = known.belong_to(&ViewConfig { resize: Resize::Whole, ..view }).unwrap_err();
+    let error = known.belong_to(&Input { resize: Resize::Whole, ..view }).unwrap_err();
     assert!(
         error.kind() == ErrorKind::Mismatch && error.message().contains("64×48×3 by resize \"letterbox\""),
         "{error}"
@@ -197,7 +197,7 @@ fn network(architecture: Architecture, seed: u64) -> Network {
 }
 
 fn session(network: &Network, side: u32) -> Session {
-    let view = ViewConfig { width: side, height: side, resize: Resize::Centre, ..ViewConfig::default() };
+    let view = Input { width: side, height: side, resize: Resize::Centre, ..Input::default() };
     Session::new(network, &view, SessionOptions::default()).unwrap()
 }
 

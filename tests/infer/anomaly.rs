@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use seed::ErrorKind;
 use seed::config::{Config, Group, Precision};
-use seed::data::{Dataset, Frame, FrameView, PixelFormat, ViewConfig};
+use seed::data::{Dataset, Frame, FrameView, Input, PixelFormat};
 use seed::infer::anomaly::{Anomaly, AnomalyDetector};
 use seed::infer::{Classifier, Output, Session, SessionOptions};
 use seed::model::weights::{HostTensor, read, write_safetensors};
@@ -49,8 +49,8 @@ fn network() -> Network {
     Network::new(Architecture::ResNet10, Head::Projection { hidden: 8, dim: 8 }, 5, Device::Cpu).unwrap()
 }
 
-fn view() -> ViewConfig {
-    ViewConfig { width: 96, height: 64, ..ViewConfig::default() }
+fn view() -> Input {
+    Input { width: 96, height: 64, ..Input::default() }
 }
 
 fn config() -> Config {

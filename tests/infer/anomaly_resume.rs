@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use crate::alone;
 use seed::config::{Config, DetectorKind, Precision};
 use seed::data::random::{Purpose, between, generator};
-use seed::data::{Dataset, Frame, ViewConfig};
+use seed::data::{Dataset, Frame, Input};
 use seed::infer::{AnomalyDetector, SessionOptions};
 use seed::model::weights::{HostTensor, read, write_safetensors};
 use seed::model::{Architecture, Head, Network};
@@ -45,7 +45,7 @@ fn config(checkpoint: &Path) -> Config {
 /// Learns until `stop` says so of the images that are done.
 fn fit(config: &Config, mut stop: impl FnMut(usize) -> bool) -> seed::Result<AnomalyDetector> {
     let network = Network::new(Architecture::ResNet10, Head::None, 1, Device::Cpu).unwrap();
-    let view = ViewConfig { width: 32, height: 32, ..ViewConfig::default() };
+    let view = Input { width: 32, height: 32, ..Input::default() };
     let options = SessionOptions { precision: Some(Kind::Float), ..SessionOptions::default() };
     AnomalyDetector::fit(&network, &view, config, options, &good(), &mut |done, _| !stop(done))
 }

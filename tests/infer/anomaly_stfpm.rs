@@ -2,7 +2,7 @@
 
 use seed::ErrorKind;
 use seed::config::{Config, DetectorKind, Precision};
-use seed::data::{Dataset, Frame, FrameView, PixelFormat, ViewConfig};
+use seed::data::{Dataset, Frame, FrameView, Input, PixelFormat};
 use seed::infer::anomaly::Anomaly;
 use seed::infer::anomaly::stfpm::{heat, loss};
 use seed::infer::{AnomalyDetector, SessionOptions};
@@ -51,7 +51,7 @@ fn the_maps_that_are_learned_are_those_that_judge() {
     // One grey, so that it does not matter which part of the frame is seen; borders make the maps differ from place to place.
     let pixels = vec![90u8; 64 * 64];
     let frame = FrameView::new(&pixels, 64, 64, 64, PixelFormat::Mono8).unwrap();
-    let view = ViewConfig { width: 64, height: 64, ..ViewConfig::default() };
+    let view = Input { width: 64, height: 64, ..Input::default() };
     for architecture in [
         Architecture::ResNet10,
         Architecture::MobileNetV2,
@@ -125,7 +125,7 @@ fn config() -> Config {
 
 fn fit(config: &Config, good: &Dataset, told: &mut dyn FnMut(usize, usize) -> bool) -> seed::Result<AnomalyDetector> {
     let network = Network::new(Architecture::ResNet10, Head::None, 1, Device::Cpu).unwrap();
-    let view = ViewConfig { width: 96, height: 64, ..ViewConfig::default() };
+    let view = Input { width: 96, height: 64, ..Input::default() };
     AnomalyDetector::fit(&network, &view, config, SessionOptions::default(), good, told)
 }
 

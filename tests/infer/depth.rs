@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use seed::ErrorKind;
 use seed::config::Config;
-use seed::data::{Dataset, Frame, FrameView, PixelFormat, Range, RangeKind, RawFrame, ViewConfig};
+use seed::data::{Dataset, Frame, FrameView, Input, PixelFormat, Range, RangeKind, RawFrame};
 use seed::eval::{DriftReference, Embeddings};
 use seed::infer::anomaly::AnomalyDetector;
 use seed::infer::{Classifier, Session, SessionOptions};
@@ -47,8 +47,8 @@ fn network() -> Network {
     Network::new(Architecture::ResNet10, Head::Projection { hidden: 8, dim: 8 }, 5, Device::Cpu).unwrap()
 }
 
-fn view(range: Range) -> ViewConfig {
-    ViewConfig { width: 32, height: 32, range, ..ViewConfig::default() }
+fn view(range: Range) -> Input {
+    Input { width: 32, height: 32, range, ..Input::default() }
 }
 
 fn near(a: &[f32], b: &[f32]) -> bool {
@@ -75,7 +75,7 @@ fn a_session_with_a_range_sees_what_was_ranged_by_hand() {
     assert!(near(&session(Range::FULL, chosen).embed(&deep).unwrap(), &expected));
     // Bytes for exported students, and feature maps.
     let bytes = |session: &Session, frames: &[FrameView<'_>]| {
-        let mut out = vec![0; frames.len() * session.view().view_len()];
+        let mut out = vec![0; frames.len() * session.input().view_len()];
         session.preprocess(frames.len(), |i| Ok(frames[i]), &mut out).unwrap();
         out
     };
@@ -118,9 +118,9 @@ fn files_keep_the_range_and_old_ones_have_the_full_one() {
     let opened = |options| Session::open(&path, options).unwrap();
     for range in [range, Range::of_frame(0.5, 99.5), Range::FULL] {
         save_student(&path, &network, &StudentHeader::new(&network, &view(range))).unwrap();
-        assert_eq!(opened(SessionOptions::default()).view().range, range);
+        assert_eq!(opened(SessionOptions::default()).input().range, range);
         let other = SessionOptions { range: Some(Range::fixed(1.0, 2.0)), ..SessionOptions::default() };
-        assert_eq!(opened(other).view().range, Range::fixed(1.0, 2.0));
+        assert_eq!(opened(other).input().range, Range::fixed(1.0, 2.0));
     }
     let text = std::fs::read(&path).unwrap();
     assert!(!text.windows(7).any(|word| word == b"\"range\""), "a file of the full range says nothing, as old ones do");
@@ -131,12 +131,12 @@ fn files_keep_the_range_and_old_ones_have_the_full_one() {
     let rows = session(range).embed(&vec![view_of(&samples(1, true)); 40]).unwrap();
     let rows: Vec<f32> = rows.iter().enumerate().map(|(i, value)| value + (i as f32 * 0.37).sin() * 0.1).collect();
     let drift = DriftReference::new(&Embeddings::new(&rows, 8).unwrap()).unwrap();
-    drift.belong_to(session(range).view()).unwrap();
+    drift.belong_to(session(range).input()).unwrap();
     let file = folder.path().join("drift.safetensors");
     drift.save(&file).unwrap();
     let loaded = DriftReference::load(&file).unwrap();
-    loaded.belong_to(session(range).view()).unwrap();
-    let refused = loaded.belong_to(session(Range::FULL).view()).unwrap_err();
+    loaded.belong_to(session(range).input()).unwrap();
+    let refused = loaded.belong_to(session(Range::FULL).input()).unwrap_err();
     assert!(refused.kind() == ErrorKind::Mismatch && refused.message().contains("range.low=850.25"), "{refused}");
 }
 
@@ -221,7 +221,7 @@ fn a_classifier_keeps_the_range_of_its_labelled_frames() {
     let other = config("range=fixed range.low=0 range.high=4095");
     let own = config("range=fixed range.low=900 range.high=1200");
     for classifier in [fit(&ranged, &config("")), fit(&ranged, &other), fit(&dataset(true), &own)] {
-        assert_eq!(classifier.view().range, Range::fixed(low, high));
+        assert_eq!(classifier.input().range, Range::fixed(low, high));
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("classifier.safetensors");
         classifier.save(&path).unwrap();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use seed::ErrorKind;
 use seed::config::{Config, DetectorKind, Precision};
-use seed::data::{Dataset, Frame, FrameView, PixelFormat, ViewConfig};
+use seed::data::{Dataset, Frame, FrameView, Input, PixelFormat};
 use seed::infer::{AnomalyDetector, Classifier, ClassifierHeader, Output, Session, SessionOptions};
 use seed::model::{Architecture, Head, Network};
 use tch::Device;
@@ -17,8 +17,8 @@ fn overflowing(head: Head, weight: &str) -> Network {
     network
 }
 
-fn view() -> ViewConfig {
-    ViewConfig { width: 64, height: 64, ..ViewConfig::default() }
+fn view() -> Input {
+    Input { width: 64, height: 64, ..Input::default() }
 }
 
 fn pixels() -> Vec<u8> {

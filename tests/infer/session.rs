@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use seed::data::render::render_frame;
-use seed::data::{Dataset, FrameView, PixelFormat, Scratch, ViewConfig};
+use seed::data::{Dataset, FrameView, Input, PixelFormat, Scratch};
 use seed::infer::{Output, Session, SessionOptions};
 use seed::model::student_file::{StudentHeader, save_student};
 use seed::model::{Architecture, Head, Mode, Network, Teacher, unit_rows};
@@ -15,8 +15,8 @@ fn network() -> Network {
     Network::new(Architecture::MobileNetV3Small, HEAD, 11, Device::Cpu).unwrap()
 }
 
-fn view() -> ViewConfig {
-    ViewConfig { width: 48, height: 40, ..ViewConfig::default() }
+fn view() -> Input {
+    Input { width: 48, height: 40, ..Input::default() }
 }
 
 /// Frames of several sizes, each with its own texture.
@@ -174,7 +174,7 @@ fn a_saved_student_gives_the_same_rows() {
     let network = network();
     save_student(&path, &network, &StudentHeader::new(&network, &view())).unwrap();
     let opened = Session::open(&path, SessionOptions::default()).unwrap();
-    assert_eq!((opened.view().width, opened.view().height, opened.dim()), (48, 40, 24));
+    assert_eq!((opened.input().width, opened.input().height, opened.dim()), (48, 40, 24));
     let pictures = pictures(2);
     let frames = frames(&pictures);
     assert_eq!(opened.embed(&frames).unwrap(), session(SessionOptions::default()).embed(&frames).unwrap());

@@ -6,8 +6,8 @@ use std::fs;
 
 use crate::golden::golden;
 use crate::pictures::{levels, normalised, size, students, trained};
-use seed::data::ViewConfig;
-use seed::export::{Format, Input, Options, Outputs, export};
+use seed::data::Input;
+use seed::export::{ExportInput, Format, Options, Outputs, export};
 use seed::model::student_file::{StudentHeader, load_student, read_about, save_student};
 use seed::model::{Architecture, Head, Mode, Network, unit_rows, weights};
 use seed::{Error, ErrorKind};
@@ -21,8 +21,7 @@ fn header(network: &Network, side: u32) -> StudentHeader {
 }
 
 fn sized_header(network: &Network, (height, width): (i64, i64)) -> StudentHeader {
-    let view =
-        ViewConfig { width: width as u32, height: height as u32, mean: [0.4, 0.5, 0.45], ..ViewConfig::default() };
+    let view = Input { width: width as u32, height: height as u32, mean: [0.4, 0.5, 0.45], ..Input::default() };
     StudentHeader {
         provenance: json!({ "teacher": "größer \"x\"", "images": 7 }),
         ..StudentHeader::new(network, &view)
@@ -44,9 +43,9 @@ fn torchscript_computes_what_the_student_does() {
         let (height, width) = size(architecture);
         let header = sized_header(&network, (height, width));
         // What the input is does not depend on the network.
-        let all: &[Input] = match architecture {
-            Architecture::MobileNetV3Small => &[Input::Normalised, Input::Unit, Input::Bytes],
-            _ => &[Input::Bytes],
+        let all: &[ExportInput] = match architecture {
+            Architecture::MobileNetV3Small => &[ExportInput::Normalised, ExportInput::Unit, ExportInput::Bytes],
+            _ => &[ExportInput::Bytes],
         };
         for &input in all {
             let options = Options { format: Format::TorchScript, input, outputs: Outputs::Both };
@@ -54,11 +53,11 @@ fn torchscript_computes_what_the_student_does() {
             let module = CModule::load(&path).unwrap();
             for batch in [1, 5] {
                 let levels = levels(batch, height, width);
-                let expected = normalised(&levels, &header.mean, &header.std);
+                let expected = normalised(&levels, &header.input.mean, &header.input.std);
                 let given = match input {
-                    Input::Normalised => expected.shallow_clone(),
-                    Input::Unit => levels.permute([0, 3, 1, 2]).to_kind(tch::Kind::Float) / 255.0,
-                    Input::Bytes => levels,
+                    ExportInput::Normalised => expected.shallow_clone(),
+                    ExportInput::Unit => levels.permute([0, 3, 1, 2]).to_kind(tch::Kind::Float) / 255.0,
+                    ExportInput::Bytes => levels,
                 };
                 let IValue::Tuple(outputs) = module.forward_is(&[IValue::Tensor(given)]).unwrap() else { panic!() };
                 let [IValue::Tensor(embedding), IValue::Tensor(features)] = outputs.as_slice() else { panic!() };
@@ -79,7 +78,7 @@ fn a_script_moves_with_its_weights() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("student.pt");
     let network = trained(Architecture::MobileNetV3Small, Head::None);
-    let options = Options { format: Format::TorchScript, input: Input::Bytes, outputs: Outputs::Embedding };
+    let options = Options { format: Format::TorchScript, input: ExportInput::Bytes, outputs: Outputs::Embedding };
     export(&path, &network, &header(&network, 32), &options).unwrap();
     let mut module = CModule::load(&path).unwrap();
     let images = levels(2, 32, 48);
@@ -107,7 +106,7 @@ fn every_head_is_exported() {
         let path = folder.path().join("student.pt");
         let options = Options { format: Format::TorchScript, ..Options::default() };
         export(&path, &network, &header, &options).unwrap();
-        let images = normalised(&levels(2, 32, 48), &header.mean, &header.std);
+        let images = normalised(&levels(2, 32, 48), &header.input.mean, &header.input.std);
         let found = CModule::load(&path).unwrap().forward_ts(&[&images]).unwrap();
         let output = network.forward(&images, Mode::Eval).unwrap();
         let expected = if matches!(head, Head::Classifier { .. }) { output } else { unit_rows(&output).unwrap() };
@@ -176,7 +175,7 @@ fn every_file_says_what_it_is_and_nothing_of_when() {
     let header = header(&network, 32);
     let path = folder.path().join("student");
     for format in FORMATS {
-        let options = Options { format, input: Input::Bytes, outputs: Outputs::Both };
+        let options = Options { format, input: ExportInput::Bytes, outputs: Outputs::Both };
         export(&path, &network, &header, &options).unwrap();
         assert_eq!(read_about(&path).unwrap(), header, "{format:?}");
         let first = fs::read(&path).unwrap();
@@ -211,7 +210,12 @@ fn what_cannot_be_exported_leaves_the_old_file() {
     let large = json!({ "log": "x".repeat(300_000) });
     for format in FORMATS {
         refused(&StudentHeader { provenance: large.clone(), ..sound.clone() }, &network, format, "at most 262144");
-        refused(&StudentHeader { width: 0, ..sound.clone() }, &network, format, "width");
+        refused(
+            &StudentHeader { input: Input { width: 0, ..sound.input }, ..sound.clone() },
+            &network,
+            format,
+            "width",
+        );
         let other = StudentHeader { architecture: Architecture::ResNet18, ..sound.clone() };
         refused(&other, &network, format, "the header is of resnet18");
         assert!(

@@ -9,8 +9,8 @@ use crate::export_onnx::checker;
 use crate::pictures::{levels, normalised, trained};
 use seed::ErrorKind;
 use seed::config::{Config, Precision};
-use seed::data::{Dataset, Frame, FrameView, PixelFormat, Resize, ViewConfig};
-use seed::export::{Input, export_classifier, export_detector};
+use seed::data::{Dataset, Frame, FrameView, Input, PixelFormat, Resize};
+use seed::export::{ExportInput, export_classifier, export_detector};
 use seed::infer::{AnomalyDetector, Classifier, ClassifierHeader, Output, Session, SessionOptions};
 use seed::model::student_file::read_about;
 use seed::model::weights::{HostTensor, read, read_metadata, write_safetensors};
@@ -27,8 +27,8 @@ fn options() -> SessionOptions {
     SessionOptions { precision: Some(Kind::Float), ..SessionOptions::default() }
 }
 
-fn view(resize: Resize) -> ViewConfig {
-    ViewConfig { width: 80, height: 64, resize, mean: [0.4, 0.5, 0.45], ..ViewConfig::default() }
+fn view(resize: Resize) -> Input {
+    Input { width: 80, height: 64, resize, mean: [0.4, 0.5, 0.45], ..Input::default() }
 }
 
 /// The pixels of `count` pictures, those of the first `skipped` left out.
@@ -65,20 +65,20 @@ impl Expected {
     fn add_images(
         &mut self,
         network: &Network,
-        view: &ViewConfig,
+        view: &Input,
         frames: &[FrameView<'_>],
         batch: usize,
-        input: Input,
+        input: ExportInput,
     ) {
         let session = Session::new(network, view, SessionOptions { output: Output::Features, ..options() }).unwrap();
-        let mut bytes = vec![0u8; batch * session.view().view_len()];
+        let mut bytes = vec![0u8; batch * session.input().view_len()];
         session.preprocess(batch, |i| Ok(frames[i]), &mut bytes).unwrap();
         let sides = [batch as i64, i64::from(view.height), i64::from(view.width), network.channels()];
         let bytes = Tensor::from_slice(&bytes).view(sides);
         let given = match input {
-            Input::Bytes => bytes,
-            Input::Unit => bytes.permute([0, 3, 1, 2]).to_kind(Kind::Float) / 255.0,
-            Input::Normalised => normalised(&bytes, &view.mean, &view.std),
+            ExportInput::Bytes => bytes,
+            ExportInput::Unit => bytes.permute([0, 3, 1, 2]).to_kind(Kind::Float) / 255.0,
+            ExportInput::Normalised => normalised(&bytes, &view.mean, &view.std),
         };
         self.add("images", batch, &given);
     }
@@ -149,9 +149,9 @@ fn onnx_runtime_answers_as_the_classifier_does() {
     let pictures = pictures(0, BATCHES[1]);
     let frames = frames(&pictures);
     let cases = [
-        (Architecture::ResNet10, Resize::Whole, Input::Bytes, 0.37),
-        (Architecture::ResNet18, Resize::Letterbox, Input::Unit, 0.05),
-        (Architecture::ResNet10, Resize::Centre, Input::Normalised, 5.0),
+        (Architecture::ResNet10, Resize::Whole, ExportInput::Bytes, 0.37),
+        (Architecture::ResNet18, Resize::Letterbox, ExportInput::Unit, 0.05),
+        (Architecture::ResNet10, Resize::Centre, ExportInput::Normalised, 5.0),
     ];
     for (architecture, resize, input, temperature) in cases {
         let network = opinionated(architecture, temperature);
@@ -166,7 +166,7 @@ fn onnx_runtime_answers_as_the_classifier_does() {
         let about = parsed(classifier.header());
         let mut expected = Expected::new(json!({ "classifier": about, "resize": resize.word() }));
         for batch in BATCHES {
-            expected.add_images(&network, classifier.view(), &frames, batch, input);
+            expected.add_images(&network, classifier.input(), &frames, batch, input);
             let unsure = add_verdicts(&mut expected, &classifier, &frames, batch);
             assert!(batch == 1 || (1..batch).contains(&unsure), "{unsure} of {batch} are unsure");
         }
@@ -184,18 +184,18 @@ fn onnx_runtime_judges_grey_frames() {
     let (network, frames) = (grey(Head::Classifier { classes: 3 }), frames(&pictures));
     let answering = classifier(&network, Resize::Whole, 1.0, 0.9);
     let path = folder.path().join("classifier.onnx");
-    export_classifier(&path, &answering, Input::Bytes).unwrap();
-    assert_eq!(read_about(&path).unwrap().channels, 1);
+    export_classifier(&path, &answering, ExportInput::Bytes).unwrap();
+    assert_eq!(read_about(&path).unwrap().input.channels, 1);
     let mut expected = Expected::new(json!({ "classifier": parsed(answering.header()) }));
     for batch in BATCHES {
-        expected.add_images(&network, answering.view(), &frames, batch, Input::Bytes);
+        expected.add_images(&network, answering.input(), &frames, batch, ExportInput::Bytes);
         add_verdicts(&mut expected, &answering, &frames, batch);
     }
     expected.write(&path);
     let network = grey(Head::None);
     let detector = fitted(&network, Resize::Letterbox, &config("patchcore"));
     let path = folder.path().join("detector.onnx");
-    export_with_expected(&path, &detector, &network, &view(Resize::Letterbox), Input::Bytes);
+    export_with_expected(&path, &detector, &network, &view(Resize::Letterbox), ExportInput::Bytes);
     check(folder.path());
 }
 
@@ -205,25 +205,25 @@ fn a_classifiers_file_says_everything_and_is_whole_or_absent() {
     let path = folder.path().join("größer.onnx");
     let network = trained(Architecture::MobileNetV3Small, Head::Classifier { classes: 3 });
     let sound = classifier(&network, Resize::Letterbox, 0.7, 0.8);
-    export_classifier(&path, &sound, Input::Bytes).unwrap();
+    export_classifier(&path, &sound, ExportInput::Bytes).unwrap();
     let about = read_about(&path).unwrap();
-    assert_eq!((about.head, about.resize, about.width), (network.head(), Resize::Letterbox, 80));
+    assert_eq!((about.head, about.input.resize, about.input.width), (network.head(), Resize::Letterbox, 80));
     assert_eq!(about.provenance, json!({ "teacher": "a teacher" }), "the student's own");
     let texts = read_metadata(&path).unwrap();
     assert_eq!(texts["outputs"], "probabilities,class,confidence,unsure");
     let header: ClassifierHeader = serde_json::from_str(&texts["classifier"]).unwrap();
     assert_eq!(&header, sound.header());
     let first = fs::read(&path).unwrap();
-    export_classifier(&path, &sound, Input::Bytes).unwrap();
+    export_classifier(&path, &sound, ExportInput::Bytes).unwrap();
     assert!(fs::read(&path).unwrap() == first, "two exports differ");
 
     // What float32 cannot hold is refused, and the file stays.
     for temperature in [1e-40, 1e40] {
         let refused = classifier(&network, Resize::Letterbox, temperature, 0.8);
-        let error = export_classifier(&path, &refused, Input::Bytes).unwrap_err();
+        let error = export_classifier(&path, &refused, ExportInput::Bytes).unwrap_err();
         assert!(error.kind() == ErrorKind::Unsupported && error.message().contains("temperature"), "{error}");
     }
-    let error = export_classifier(&folder.path().join("no/such"), &sound, Input::Bytes).unwrap_err();
+    let error = export_classifier(&folder.path().join("no/such"), &sound, ExportInput::Bytes).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io);
     assert!(fs::read(&path).unwrap() == first);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "something is left behind");
@@ -261,7 +261,7 @@ fn judged() -> Vec<Vec<u8>> {
 }
 
 /// Exports the detector and writes what it gives for the frames.
-fn export_with_expected(path: &Path, detector: &AnomalyDetector, network: &Network, view: &ViewConfig, input: Input) {
+fn export_with_expected(path: &Path, detector: &AnomalyDetector, network: &Network, view: &Input, input: ExportInput) {
     let pictures = judged();
     let frames = frames(&pictures);
     export_detector(path, detector, input).unwrap();
@@ -289,9 +289,9 @@ fn export_with_expected(path: &Path, detector: &AnomalyDetector, network: &Netwo
 fn onnx_runtime_judges_as_patchcore_does() {
     let folder = tempfile::tempdir().unwrap();
     let cases = [
-        (Architecture::ResNet10, Resize::Whole, Input::Bytes, 9, 4.0),
-        (Architecture::ResNet10, Resize::Letterbox, Input::Unit, 1, 0.0),
-        (Architecture::MobileNetV3Small, Resize::Centre, Input::Normalised, 3, 30.0),
+        (Architecture::ResNet10, Resize::Whole, ExportInput::Bytes, 9, 4.0),
+        (Architecture::ResNet10, Resize::Letterbox, ExportInput::Unit, 1, 0.0),
+        (Architecture::MobileNetV3Small, Resize::Centre, ExportInput::Normalised, 3, 30.0),
     ];
     for (architecture, resize, input, neighbours, sigma) in cases {
         let network = trained(architecture, Head::None);
@@ -329,7 +329,7 @@ fn onnx_runtime_judges_by_a_large_memory() {
     tensors.insert("anomaly.memory".to_owned(), HostTensor::from_tensor(&memory).unwrap());
     write_safetensors(&file, &tensors.into_iter().collect::<Vec<_>>(), &metadata).unwrap();
     let detector = AnomalyDetector::open(&file, options()).unwrap();
-    export_with_expected(&path, &detector, &network, &view, Input::Bytes);
+    export_with_expected(&path, &detector, &network, &view, ExportInput::Bytes);
     fs::remove_file(&file).unwrap();
     check(folder.path());
 }
@@ -343,7 +343,7 @@ fn onnx_runtime_judges_as_stfpm_does() {
         let network = trained(architecture, Head::None);
         let detector = fitted(&network, resize, &config("stfpm"));
         let path = folder.path().join(format!("{architecture}.{}.onnx", resize.word()));
-        export_with_expected(&path, &detector, &network, &view(resize), Input::Bytes);
+        export_with_expected(&path, &detector, &network, &view(resize), ExportInput::Bytes);
     }
     check(folder.path());
 }
@@ -354,9 +354,9 @@ fn a_detectors_file_says_everything_and_is_whole_or_absent() {
     let (path, saved) = (folder.path().join("detector.onnx"), folder.path().join("detector"));
     let network = trained(Architecture::ResNet10, Head::Projection { hidden: 8, dim: 8 });
     let detector = fitted(&network, Resize::Letterbox, &config("patchcore"));
-    export_detector(&path, &detector, Input::Bytes).unwrap();
+    export_detector(&path, &detector, ExportInput::Bytes).unwrap();
     let about = read_about(&path).unwrap();
-    assert_eq!((about.head, about.resize, about.height), (Head::None, Resize::Letterbox, 64));
+    assert_eq!((about.head, about.input.resize, about.input.height), (Head::None, Resize::Letterbox, 64));
     assert_eq!(about.provenance, json!({ "teacher": "a teacher" }));
     let texts = read_metadata(&path).unwrap();
     assert_eq!((&*texts["outputs"], &*texts["input"]), ("score,alarm,map", "bytes"));
@@ -365,17 +365,17 @@ fn a_detectors_file_says_everything_and_is_whole_or_absent() {
     assert_eq!(texts["rate"].parse::<f64>().unwrap(), threshold.rate);
     assert!(texts["map"].contains("cut the padding off"), "{}", texts["map"]);
     let first = fs::read(&path).unwrap();
-    export_detector(&path, &detector, Input::Bytes).unwrap();
+    export_detector(&path, &detector, ExportInput::Bytes).unwrap();
     assert!(fs::read(&path).unwrap() == first, "two exports differ");
     // What is not judged by is not in the file: layer4 has most of the weights.
     let whole: usize = network.to_state().unwrap().iter().map(|(_, tensor)| tensor.bytes.len()).sum();
     assert!(first.len() < whole, "{} bytes, the network has {whole}", first.len());
     detector.save(&saved).unwrap();
     let again = AnomalyDetector::open(&saved, options()).unwrap();
-    export_detector(&saved, &again, Input::Bytes).unwrap();
+    export_detector(&saved, &again, ExportInput::Bytes).unwrap();
     assert!(fs::read(&saved).unwrap() == first, "the detector of a file is another");
 
-    let error = export_detector(&folder.path().join("no/such"), &detector, Input::Bytes).unwrap_err();
+    let error = export_detector(&folder.path().join("no/such"), &detector, ExportInput::Bytes).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io);
     assert!(fs::read(&path).unwrap() == first);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "something is left behind");

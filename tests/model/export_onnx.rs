@@ -8,8 +8,8 @@ use std::path::Path;
 use crate::pictures::{levels, normalised, size, students, trained};
 use crate::programs;
 use crate::skipped::skip;
-use seed::data::{FrameView, PixelFormat, Resize, ViewConfig};
-use seed::export::{Format, Input, Options, Outputs, export};
+use seed::data::{FrameView, Input, PixelFormat, Resize};
+use seed::export::{ExportInput, Format, Options, Outputs, export};
 use seed::infer::{Session, SessionOptions};
 use seed::model::student_file::{StudentHeader, load_student, read_about, save_student};
 use seed::model::weights::{HostTensor, write_safetensors};
@@ -36,24 +36,23 @@ pub fn checker(kind: &str) -> Option<impl Fn(&Path)> {
 
 fn header(network: &Network) -> StudentHeader {
     let (height, width) = size(network.architecture());
-    let view =
-        ViewConfig { width: width as u32, height: height as u32, mean: [0.4, 0.5, 0.45], ..ViewConfig::default() };
+    let view = Input { width: width as u32, height: height as u32, mean: [0.4, 0.5, 0.45], ..Input::default() };
     StudentHeader { provenance: json!({ "teacher": "a teacher" }), ..StudentHeader::new(network, &view) }
 }
 
 /// NAME.safetensors: pictures as `input` asks for them, and what the network itself makes of them.
-fn write_expected(folder: &Path, name: &str, network: &Network, header: &StudentHeader, input: Input) {
+fn write_expected(folder: &Path, name: &str, network: &Network, header: &StudentHeader, input: ExportInput) {
     let _no_grad = tch::no_grad_guard();
     let mut tensors = Vec::new();
     for batch in [1, 5] {
-        let levels = levels(batch, i64::from(header.height), i64::from(header.width));
-        let images = normalised(&levels, &header.mean, &header.std);
+        let levels = levels(batch, i64::from(header.input.height), i64::from(header.input.width));
+        let images = normalised(&levels, &header.input.mean, &header.input.std);
         let features = network.features(&images, Mode::Eval).unwrap();
         let embedding = unit_rows(&network.head_forward(features.shallow_clone(), Mode::Eval).unwrap()).unwrap();
         let given = match input {
-            Input::Normalised => images,
-            Input::Unit => levels.permute([0, 3, 1, 2]).to_kind(Kind::Float) / 255.0,
-            Input::Bytes => levels,
+            ExportInput::Normalised => images,
+            ExportInput::Unit => levels.permute([0, 3, 1, 2]).to_kind(Kind::Float) / 255.0,
+            ExportInput::Bytes => levels,
         };
         let named: [(&str, &Tensor); 3] = [("images", &given), ("features", &features), ("embedding", &embedding)];
         for (name, tensor) in named {
@@ -67,10 +66,12 @@ fn export_all(folder: &Path, format: Format, ending: &str) {
     for architecture in students() {
         let network = trained(architecture, Head::Projection { hidden: 48, dim: 32 });
         let header = header(&network);
-        let mut inputs =
-            vec![(Input::Normalised, Outputs::Both, "normalised"), (Input::Bytes, Outputs::Embedding, "bytes")];
+        let mut inputs = vec![
+            (ExportInput::Normalised, Outputs::Both, "normalised"),
+            (ExportInput::Bytes, Outputs::Embedding, "bytes"),
+        ];
         if architecture == Architecture::MobileNetV3Small {
-            inputs.push((Input::Unit, Outputs::Features, "unit"));
+            inputs.push((ExportInput::Unit, Outputs::Features, "unit"));
         }
         for (input, outputs, text) in inputs {
             let name = format!("{architecture}.{text}");
@@ -119,7 +120,7 @@ fn preprocessed_bytes_give_the_sessions_embeddings() {
         .collect();
     let origin = trained(Architecture::MobileNetV3Small, Head::Projection { hidden: 48, dim: 32 });
     for resize in [Resize::Whole, Resize::Letterbox, Resize::Centre] {
-        let view = ViewConfig { width: 80, height: 64, resize, mean: [0.4, 0.5, 0.45], ..ViewConfig::default() };
+        let view = Input { width: 80, height: 64, resize, mean: [0.4, 0.5, 0.45], ..Input::default() };
         let file = folder.path().join("student.safetensors");
         let provenance = json!({ "teacher": "a teacher" });
         save_student(&file, &origin, &StudentHeader { provenance, ..StudentHeader::new(&origin, &view) }).unwrap();
@@ -127,12 +128,12 @@ fn preprocessed_bytes_give_the_sessions_embeddings() {
         let (network, header) = load_student(&file).unwrap();
         let name = format!("preprocessed_{}", resize.word());
         let path = folder.path().join(format!("{name}.onnx"));
-        let options = Options { format: Format::Onnx, input: Input::Bytes, outputs: Outputs::Embedding };
+        let options = Options { format: Format::Onnx, input: ExportInput::Bytes, outputs: Outputs::Embedding };
         export(&path, &network, &header, &options).unwrap();
-        assert_eq!(read_about(&path).unwrap().resize, resize);
+        assert_eq!(read_about(&path).unwrap().input.resize, resize);
         let mut tensors = Vec::new();
         for batch in [1, 5] {
-            let mut bytes = vec![0u8; batch * session.view().view_len()];
+            let mut bytes = vec![0u8; batch * session.input().view_len()];
             session.preprocess(batch, |i| Ok(frames[i]), &mut bytes).unwrap();
             let images = Tensor::from_slice(&bytes).view([batch as i64, 64, 80, 3]);
             let rows = Tensor::from_slice(&session.embed(&frames[..batch]).unwrap()).view([batch as i64, 32]);

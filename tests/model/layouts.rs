@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use crate::golden::golden;
 use crate::programs;
 use seed::ErrorKind;
-use seed::data::ViewConfig;
+use seed::data::Input;
 use seed::model::weights::{HostTensor, HostType, Side, StateDict, read_side, write_safetensors};
 use seed::model::{Architecture, Head, Mode, Network, Student, Teacher, describe, published, start_from};
 use tch::{Device, Tensor};
@@ -188,7 +188,7 @@ fn a_student_starts_from_weights_of_imagenet_and_keeps_its_head() {
     let network = Network::new(architecture, Head::Projection { hidden: 8, dim: 4 }, 3, Device::Cpu).unwrap();
     let head = |network: &Network| network.parameters().into_iter().filter(|(name, _)| name.starts_with("projection."));
     let before: Vec<_> = head(&network).map(|(name, tensor)| (name, tensor.copy())).collect();
-    let done = start_from(&network, &path, &ViewConfig::default()).unwrap();
+    let done = start_from(&network, &path, &Input::default()).unwrap();
     assert_eq!((done.layout, done.prefix.as_str(), done.head), ("timm", "", false));
     assert_eq!(done.ignored, ["classifier.3.bias", "classifier.3.weight"]);
     assert_eq!(done.loaded, network.tensors().len() - before.len());
@@ -203,7 +203,7 @@ fn a_student_starts_from_weights_of_imagenet_and_keeps_its_head() {
 fn a_student_of_seed_goes_on_with_its_head_or_not_at_all() {
     let path = &checkpoints("seed_student")[0];
     let network = Network::new(TEN, Head::Projection { hidden: 512, dim: 128 }, 3, Device::Cpu).unwrap();
-    let done = start_from(&network, path, &ViewConfig::default()).unwrap();
+    let done = start_from(&network, path, &Input::default()).unwrap();
     assert_eq!((done.prefix.as_str(), done.head, done.defaulted.len()), ("student.", true, 0));
     assert_eq!((done.loaded, done.converted), (76, 64));
     assert!(network.parameters().iter().all(|(_, tensor)| tensor.min().double_value(&[]) == 1.0));
@@ -211,7 +211,7 @@ fn a_student_of_seed_goes_on_with_its_head_or_not_at_all() {
     let wider =
         Network::new(Architecture::ResNet18, Head::Projection { hidden: 512, dim: 128 }, 3, Device::Cpu).unwrap();
     let before = wider.deep_copy().unwrap();
-    let error = start_from(&wider, path, &ViewConfig::default()).unwrap_err();
+    let error = start_from(&wider, path, &Input::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Mismatch);
     assert!(
         error.message().contains("the weights are those of resnet10 under \"student.\", not of resnet18"),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::hashed::{between, images, key_line, read_golden, read_keys, relative};
 use seed::ErrorKind;
-use seed::data::ViewConfig;
+use seed::data::Input;
 use seed::infer::{Output, Session, SessionOptions};
 use seed::model::student_file::{StudentHeader, save_student};
 use seed::model::weights::{HostTensor, StateDict, write_safetensors};
@@ -185,8 +185,7 @@ fn a_teacher_keeps_the_grid_of_its_file() {
             assert!(smallest_cosine(&fused, expected) > 0.999_999, "{name} {height}x{width}");
         }
         // What it is said to be counts the positions that it has.
-        let of =
-            |teacher: &Teacher| Description::of_teacher(teacher, &ViewConfig::default()).unwrap().parameters.unwrap();
+        let of = |teacher: &Teacher| Description::of_teacher(teacher, &Input::default()).unwrap().parameters.unwrap();
         let published = Teacher::new(network(name, Head::None)).unwrap();
         let more = grid * grid - if grid == 24 { 14 * 14 } else { 37 * 37 };
         assert_eq!(of(&teacher) - of(&published), 384 * more, "{name}");
@@ -203,7 +202,7 @@ fn a_student_starts_from_positions_as_timm_resamples_them() {
         let file: Vec<_> = file_with_grid(name, grid).tensors.into_iter().collect();
         write_safetensors(&path, &file, &BTreeMap::new()).unwrap();
         let student = network(name, Head::Projection { hidden: 8, dim: 4 });
-        start_from(&student, &path, &ViewConfig::default()).unwrap();
+        start_from(&student, &path, &Input::default()).unwrap();
         let (_, positions) = student.tensors().into_iter().find(|(name, _)| name == "pos_embed").unwrap();
         let error = relative(&positions.slice(2, None, None, 48), &golden[&format!("resampled.{grid}.14")]);
         assert!(error < 1e-6, "{grid}: {error}");
@@ -236,12 +235,11 @@ fn a_student_of_a_size_that_is_no_whole_number_of_patches_is_not_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("student.safetensors");
     let network = network("vit_small_patch14_dinov2", Head::Projection { hidden: 8, dim: 8 });
-    let header =
-        |side| StudentHeader::new(&network, &ViewConfig { width: side, height: side, ..ViewConfig::default() });
+    let header = |side| StudentHeader::new(&network, &Input { width: side, height: side, ..Input::default() });
     let error = save_student(&path, &network, &header(96)).unwrap_err();
     assert_eq!((error.kind(), path.exists()), (ErrorKind::InvalidArgument, false));
     // The session's words.
-    let of_session = Session::new(&network, &header(96).view(), SessionOptions::default()).err().unwrap();
+    let of_session = Session::new(&network, &header(96).input, SessionOptions::default()).err().unwrap();
     assert!(error.message().contains("multiples of 14, got 96x96; the nearest is 98x98"), "{error}");
     assert_eq!(of_session.message(), error.message());
     save_student(&path, &network, &header(98)).unwrap();
@@ -251,13 +249,13 @@ fn a_student_of_a_size_that_is_no_whole_number_of_patches_is_not_written() {
 fn a_session_takes_whole_patches() {
     let network = filled("vit_small_patch16");
     let options = || SessionOptions { output: Output::Features, ..Default::default() };
-    let view = ViewConfig { width: 64, height: 32, ..ViewConfig::default() };
+    let view = Input { width: 64, height: 32, ..Input::default() };
     let session = Session::new(&network, &view, options()).unwrap();
     let batch = images(5, 3, 32, 64);
     let _guard = tch::no_grad_guard();
     let error = relative(&session.embed_tensor(&batch).unwrap(), &network.features(&batch, Mode::Eval).unwrap());
     assert!(error < TOLERANCE, "{error}");
-    let odd = ViewConfig { width: 64, height: 40, ..ViewConfig::default() };
+    let odd = Input { width: 64, height: 40, ..Input::default() };
     let error = Session::new(&network, &odd, options()).err().unwrap();
     assert!(error.message().contains("multiples of 16, got 40x64; the nearest is 48x64"), "{error}");
 }

@@ -388,10 +388,10 @@ fn what_does_not_fit_is_refused_with_the_reason() {
     let error = plant.run().unwrap_err();
     assert!(error.kind() == ErrorKind::Mismatch && error.message().contains("another folder"), "{error}");
     plant.teacher = teacher(5);
-    plant.config.view.width = 48;
+    plant.config.view.input.width = 48;
     let error = plant.run().unwrap_err();
     assert!(error.kind() == ErrorKind::Mismatch && error.message().contains("48"), "{error}");
-    plant.config.view.width = 32;
+    plant.config.view.input.width = 32;
     let error = plant.run_with(Some(&line(DIM + 1)), &mut |_| Control::Continue).unwrap_err();
     let words = "the session gives 129 numbers, the student in";
     assert!(error.kind() == ErrorKind::Mismatch && error.message().starts_with(words), "before hours of work: {error}");
@@ -406,7 +406,7 @@ fn what_does_not_fit_is_refused_with_the_reason() {
     assert_eq!(plant.run().unwrap_err().kind(), ErrorKind::Mismatch);
     std::fs::write(&state, "{\"format\": \"libseed.night.1\"}").unwrap();
     assert_eq!(plant.run().unwrap_err().kind(), ErrorKind::Format);
-    assert!(describe(place.path()).is_err() && first().1.width == 32);
+    assert!(describe(place.path()).is_err() && first().1.input.width == 32);
 }
 
 #[test]

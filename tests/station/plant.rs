@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use seed::config::{Config, Precision};
-use seed::data::{FrameView, PixelFormat, ViewConfig};
+use seed::data::{FrameView, Input, PixelFormat};
 use seed::eval::FidelityConfig;
 use seed::gate::GateConfig;
 use seed::infer::{LiveSession, Session, SessionOptions};
@@ -55,8 +55,8 @@ pub struct Plant {
     pub cancel: CancelToken,
 }
 
-fn view() -> ViewConfig {
-    ViewConfig { width: 32, height: 32, ..ViewConfig::default() }
+fn view() -> Input {
+    Input { width: 32, height: 32, ..Input::default() }
 }
 
 pub fn teacher(seed: u64) -> Arc<Teacher> {
@@ -102,7 +102,7 @@ impl Plant {
             temperature_teacher: 0.01,
             progress_every: 1,
             checkpoint_every: 3,
-            view: view(),
+            view: view().into(),
             ..Config::default()
         };
         // Whatever else the machine does must not decide a test; nor must what twelve steps bring.

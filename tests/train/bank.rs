@@ -50,8 +50,8 @@ fn config() -> Config {
     };
     config.device = "cpu".to_owned();
     config.precision = Precision::Fp32;
-    config.view.width = 32;
-    config.view.height = 32;
+    config.view.input.width = 32;
+    config.view.input.height = 32;
     config
 }
 
@@ -240,8 +240,8 @@ fn a_stale_bank_is_refused_with_the_reason() {
         (|c| c.view_count = 4, "5 views of each image, \"view_count\" is 4"),
         (|c| c.view_count = 0, "\"view_count\" is 0"),
         (|c| c.view.hue = 0.25, "hue 0.1, the setting is 0.25"),
-        (|c| c.view.width = 48, "width 32, the setting is 48"),
-        (|c| c.view.mean[1] = 0.5, "mean"),
+        (|c| c.view.input.width = 48, "width 32, the setting is 48"),
+        (|c| c.view.input.mean[1] = 0.5, "mean"),
     ];
     for (change, reason) in changes {
         let mut config = config();

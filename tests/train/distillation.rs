@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::golden::golden;
 use seed::ErrorKind;
 use seed::config::{Config, FinetuneMode, Precision};
-use seed::data::{Dataset, Frame, Resize, ViewConfig};
+use seed::data::{Dataset, Frame, Input, Resize};
 use seed::infer::Classifier;
 use seed::model::student_file::StudentHeader;
 use seed::model::{Architecture, Head, Network};
@@ -60,7 +60,7 @@ fn images(count: usize, labelled: usize) -> (Arc<Dataset>, Vec<i32>, Vec<usize>)
 fn start(seed: u64, size: u32) -> Start {
     let head = Head::Projection { hidden: 16, dim: 8 };
     let network = Network::new(Architecture::ResNet10, head, seed, Device::Cpu).unwrap();
-    let view = ViewConfig { width: size, height: size, resize: Resize::Centre, ..ViewConfig::default() };
+    let view = Input { width: size, height: size, resize: Resize::Centre, ..Input::default() };
     Start::student(&network, &StudentHeader::new(&network, &view)).unwrap()
 }
 

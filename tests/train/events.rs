@@ -43,7 +43,7 @@ fn trainer(folder: &Path, tensorboard: &str) -> Distillation {
         precision: Precision::Fp32,
         ..Config::default()
     };
-    (config.view.width, config.view.height) = (32, 32);
+    (config.view.input.width, config.view.input.height) = (32, 32);
     let network = |architecture: &str, seed| {
         let architecture = Architecture::parse(architecture).unwrap();
         Network::new(architecture, Head::Projection { hidden: 0, dim: 16 }, seed, Device::Cpu).unwrap()
@@ -179,14 +179,14 @@ fn fine_tune(
         tensorboard_folder: board.to_str().unwrap().into(),
         ..Config::default()
     };
-    (config.view.width, config.view.height) = (32, 32);
+    (config.view.input.width, config.view.input.height) = (32, 32);
     config.finetune.mode = FinetuneMode::Full;
     (config.finetune.epochs, config.finetune.batch_size, config.finetune.patience) = (4, 3, 0);
     config.finetune.held_out = held_out;
     config.finetune.checkpoint_path = folder.join("run.safetensors").to_str().unwrap().into();
     let head = Head::Projection { hidden: 0, dim: 8 };
     let network = Network::new(Architecture::parse("resnet10_w0.25").unwrap(), head, 3, Device::Cpu).unwrap();
-    let start = Start::student(&network, &StudentHeader::new(&network, &config.view))?;
+    let start = Start::student(&network, &StudentHeader::new(&network, &config.view.input))?;
     let labels: Vec<i32> = (0..12).map(|image| image % 2).collect();
     let names = ["across".to_owned(), "along".to_owned()];
     let labelled = Labelled { dataset: &Arc::new(dataset), labels: &labels, names: &names };

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use seed::config::{Config, Precision, Reject};
-use seed::data::{Dataset, Frame, FrameView, PixelFormat, ViewConfig};
+use seed::data::{Dataset, Frame, FrameView, Input, PixelFormat};
 use seed::infer::classifier::{CalibratedBy, Calibration};
 use seed::infer::{AnomalyDetector, Classifier, Output, Session, SessionOptions};
 use seed::model::student_file::StudentHeader;
@@ -55,8 +55,8 @@ fn names(count: usize) -> Vec<String> {
     NAMES[..count].iter().map(|&name| name.to_owned()).collect()
 }
 
-fn view() -> ViewConfig {
-    ViewConfig { width: 32, height: 32, ..ViewConfig::default() }
+fn view() -> Input {
+    Input { width: 32, height: 32, ..Input::default() }
 }
 
 fn student() -> (Network, StudentHeader) {

@@ -8,7 +8,7 @@ use seed::ErrorKind;
 use seed::config::{Config, QueueFill};
 use seed::data::random::{Purpose, generator};
 use seed::data::render::{render, render_frame};
-use seed::data::{Dataset, Frame, FrameView, PixelFormat, Scratch, ViewConfig, ViewParams};
+use seed::data::{Dataset, Frame, FrameView, Input, PixelFormat, Scratch, ViewParams};
 use seed::distill::bank::Bank;
 use seed::distill::views::for_teacher;
 use seed::infer::{AnomalyDetector, Classifier, Output, Session, SessionOptions};
@@ -34,8 +34,8 @@ fn mono(pixels: &[u8]) -> FrameView<'_> {
     FrameView::new(pixels, SIDES.0, SIDES.1, SIDES.0 as usize, PixelFormat::Mono8).unwrap()
 }
 
-fn view(channels: u32) -> ViewConfig {
-    ViewConfig { width: 64, height: 48, channels, ..ViewConfig::default() }
+fn view(channels: u32) -> Input {
+    Input { width: 64, height: 48, channels, ..Input::default() }
 }
 
 fn parse(name: &str) -> Architecture {
@@ -43,7 +43,7 @@ fn parse(name: &str) -> Architecture {
 }
 
 /// A network of three channels whose running statistics are those of images, and its weights folded to one channel.
-fn pair(name: &str, head: Head, normal: &ViewConfig) -> (Network, Network) {
+fn pair(name: &str, head: Head, normal: &Input) -> (Network, Network) {
     let three = Network::new(parse(name), head, 5, Device::Cpu).unwrap();
     let _no_grad = tch::no_grad_guard();
     for step in 0..3u64 {
@@ -60,13 +60,13 @@ fn pair(name: &str, head: Head, normal: &ViewConfig) -> (Network, Network) {
 }
 
 /// Largest difference of features on grey frames, of the largest feature; and the smallest cosine.
-fn apart(name: &str, normal: &ViewConfig) -> (f64, f64) {
+fn apart(name: &str, normal: &Input) -> (f64, f64) {
     let (three, one) = pair(name, Head::None, normal);
     let (mut error, mut cosine) = (0f64, 1f64);
     let options = || SessionOptions { output: Output::Features, ..Default::default() };
     let colour = Session::new(&three, normal, options()).unwrap();
     let grey = Session::new(&one, normal, options()).unwrap();
-    assert_eq!((colour.view().channels, grey.view().channels), (3, 1));
+    assert_eq!((colour.input().channels, grey.input().channels), (3, 1));
     for number in 0..3 {
         let pixels = pixels(number);
         let rows = [&colour, &grey].map(|session| Tensor::from_slice(&session.embed(&[mono(&pixels)]).unwrap()));
@@ -80,7 +80,7 @@ fn apart(name: &str, normal: &ViewConfig) -> (f64, f64) {
 #[test]
 fn a_folded_network_is_the_network_of_three_channels_on_grey_frames() {
     // One mean, three deviations: exact but for rounding.
-    let equal = ViewConfig { mean: [0.45; 3], std: [0.2, 0.25, 0.3], ..view(3) };
+    let equal = Input { mean: [0.45; 3], std: [0.2, 0.25, 0.3], ..view(3) };
     for name in ["resnet10", "mobilenet_v2_w0.5", "mobilenet_v3_small", "efficientnet_b0", "tf_efficientnet_b0"] {
         let (error, _) = apart(name, &equal);
         assert!(error < 1e-4, "{name}: {error}");
@@ -91,7 +91,7 @@ fn a_folded_network_is_the_network_of_three_channels_on_grey_frames() {
 }
 
 /// Fits to grey frames and answers to two that it has not seen.
-fn fitted(network: &Network, normal: &ViewConfig, mode: &str) -> Vec<f32> {
+fn fitted(network: &Network, normal: &Input, mode: &str) -> Vec<f32> {
     let good = Dataset::in_memory();
     for number in 0..12 {
         good.push(&number.to_string(), &mono(&pixels(number))).unwrap();
@@ -125,7 +125,7 @@ fn fitted(network: &Network, normal: &ViewConfig, mode: &str) -> Vec<f32> {
 
 #[test]
 fn grey_students_become_classifiers_and_detectors() {
-    let equal = ViewConfig { mean: [0.45; 3], std: [0.2, 0.25, 0.3], ..view(3) };
+    let equal = Input { mean: [0.45; 3], std: [0.2, 0.25, 0.3], ..view(3) };
     let (three, one) = pair("resnet10", Head::None, &equal);
     for mode in ["linear", "patchcore"] {
         // The same features, so the same answers.
@@ -172,16 +172,16 @@ fn the_teacher_sees_a_grey_frame_as_in_colour() {
     let frame = mono(&pixels).to_frame().unwrap();
     let rgb: Vec<u8> = pixels.iter().flat_map(|&level| [level, level / 2, 255 - level]).collect();
     let coloured = Frame::new(SIDES.0, SIDES.1, 3, rgb).unwrap();
-    let draw = |frame: &Frame, config: &ViewConfig, params: Option<&ViewParams>| {
-        let mut out = vec![0f32; config.view_len()];
+    let draw = |frame: &Frame, input: &Input, params: Option<&ViewParams>| {
+        let mut out = vec![0f32; input.view_len()];
         match params {
-            Some(params) => render(frame, params, config, &mut out, &mut Scratch::new()).unwrap(),
-            None => render_frame(frame, config, &mut out, &mut Scratch::new()).unwrap(),
+            Some(params) => render(frame, params, &(*input).into(), &mut out, &mut Scratch::new()).unwrap(),
+            None => render_frame(frame, input, &mut out, &mut Scratch::new()).unwrap(),
         }
-        Tensor::from_slice(&out).view([1, 48, 64, i64::from(config.channels)]).permute([0, 3, 1, 2])
+        Tensor::from_slice(&out).view([1, 48, 64, i64::from(input.channels)]).permute([0, 3, 1, 2])
     };
     for step in 0..20 {
-        let params = ViewParams::sample(&view(3), SIDES.0, SIDES.1, &mut generator(3, step, 0, Purpose::View));
+        let params = ViewParams::sample(&view(3).into(), SIDES.0, SIDES.1, &mut generator(3, step, 0, Purpose::View));
         let params = (step > 0).then_some(params);
         let colour = draw(&frame, &view(3), params.as_ref());
         let grey = draw(&frame, &view(1), params.as_ref());
@@ -313,8 +313,8 @@ fn what_does_not_go_together_is_refused() {
     assert!(error.message().contains("images must be (B, 1, H, W)"), "{error}");
     // Settings that were saved before there were channels are the same settings.
     assert!(!serde_json::to_string(&view(3)).unwrap().contains("channels"));
-    assert_eq!(serde_json::from_str::<ViewConfig>("{}").unwrap().channels, 3);
-    assert_eq!(serde_json::from_str::<ViewConfig>(&serde_json::to_string(&view(1)).unwrap()).unwrap(), view(1));
+    assert_eq!(serde_json::from_str::<Input>("{}").unwrap().channels, 3);
+    assert_eq!(serde_json::from_str::<Input>(&serde_json::to_string(&view(1)).unwrap()).unwrap(), view(1));
 }
 
 #[test]
@@ -324,10 +324,10 @@ fn a_grey_students_file_says_so_and_serves_every_kind_of_image() {
     let network = student(1);
     save_student(&path, &network, &StudentHeader::new(&network, &view(1))).unwrap();
     let (loaded, header) = load_student(&path).unwrap();
-    assert_eq!((loaded.channels(), header.channels, header.view().channels), (1, 1, 1));
+    assert_eq!((loaded.channels(), header.input.channels), (1, 1));
     assert!(loaded.to_state().unwrap() == network.to_state().unwrap());
     assert!(loaded.deep_copy().unwrap().channels() == 1);
-    let wrong = StudentHeader { channels: 3, ..header };
+    let wrong = StudentHeader { input: view(3), ..header };
     assert!(save_student(&path, &network, &wrong).unwrap_err().message().contains("for 3 channels"));
 
     let session = Session::open(&path, SessionOptions::default()).unwrap();
@@ -336,8 +336,8 @@ fn a_grey_students_file_says_so_and_serves_every_kind_of_image() {
     let colour = FrameView::new(&rgb, SIDES.0, SIDES.1, 3 * SIDES.0 as usize, PixelFormat::Rgb8).unwrap();
     let expected = session.embed(&[mono(&pixels)]).unwrap();
     assert_eq!(session.embed(&[colour]).unwrap(), expected);
-    let mut view_of_it = vec![0f32; session.view().view_len()];
-    render_frame(&mono(&pixels).to_frame().unwrap(), session.view(), &mut view_of_it, &mut Scratch::new()).unwrap();
+    let mut view_of_it = vec![0f32; session.input().view_len()];
+    render_frame(&mono(&pixels).to_frame().unwrap(), session.input(), &mut view_of_it, &mut Scratch::new()).unwrap();
     let (h, w) = (i64::from(SIDES.1), i64::from(SIDES.0));
     for images in [
         Tensor::from_slice(&pixels).view([1, h, w, 1]),

@@ -28,7 +28,7 @@ fn run_with(student: &Arc<Mutex<Network>>, dropout: f64) -> Distillation {
     config.set_string("device", "cpu").unwrap();
     config.set_string("precision", "fp32").unwrap();
     config.set_float("student.head_dropout", dropout).unwrap();
-    (config.view.width, config.view.height, config.workers) = (32, 32, 1);
+    (config.view.input.width, config.view.input.height, config.workers) = (32, 32, 1);
     let teacher = Network::new(Architecture::ResNet10, HEAD, 2, Device::Cpu).unwrap();
     let teacher = Arc::new(Teacher::new(teacher).unwrap());
     Distillation::new(config, Arc::clone(student), teacher, None, Some(Arc::new(dataset))).unwrap()

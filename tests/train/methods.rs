@@ -40,7 +40,7 @@ fn config(method: &str, steps: u64) -> Config {
     config.set_string("method", method).unwrap();
     config.progress_every = 1;
     (config.methods.clusters, config.methods.prototypes) = (3, 12);
-    (config.view.width, config.view.height, config.probe.keep_best) = (32, 32, 0);
+    (config.view.input.width, config.view.input.height, config.probe.keep_best) = (32, 32, 0);
     config
 }
 

@@ -37,7 +37,7 @@ fn config() -> Config {
         progress_every: 1,
         ..Config::default()
     };
-    (config.view.width, config.view.height, config.view.jitter_probability) = (32, 32, 0.0);
+    (config.view.input.width, config.view.input.height, config.view.jitter_probability) = (32, 32, 0.0);
     config
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use seed::config::{Config, Precision, QueueFill};
-use seed::data::{Dataset, Frame, ViewConfig};
+use seed::data::{Dataset, Frame, Input};
 use seed::infer::{AnomalyDetector, Session, SessionOptions};
 use seed::model::{Application, ApplicationOptions, Architecture, BatchFormat, Head, Network, Teacher};
 use seed::train::shared::with_lock;
@@ -36,7 +36,7 @@ fn config() -> Config {
         queue_fill: QueueFill::Noise,
         ..Config::default()
     };
-    (config.view.width, config.view.height, config.probe.images) = (32, 32, 0);
+    (config.view.input.width, config.view.input.height, config.probe.images) = (32, 32, 0);
     config
 }
 
@@ -48,7 +48,7 @@ fn teacher(before: impl Fn() + Send + Sync + 'static) -> Arc<Teacher> {
         embeddings.shallow_clone().copy_(&of_image);
         Ok(())
     };
-    let (mean, std) = (config().view.mean, config().view.std);
+    let (mean, std) = (config().view.input.mean, config().view.input.std);
     let (format, at, device) = (BatchFormat::FloatNchw, Device::Cpu, Device::Cpu);
     let options = ApplicationOptions { dim: DIM, identity: "an engine".to_owned(), format, at, device, mean, std };
     Arc::new(Teacher::from_embedder(Application::new(Box::new(embed), options).unwrap()))
@@ -81,8 +81,8 @@ fn nobody_waits_for_a_teacher() {
         let running = scope.spawn(|| run.run(None, &CancelToken::new(), |_| Control::Continue).unwrap());
         for _ in 0..3 {
             is_asked.recv_timeout(Duration::from_secs(60)).unwrap();
-            let view = config().view;
-            with_lock(&shared, |student| Session::new(student, &view, SessionOptions::default())).unwrap();
+            let input = config().view.input;
+            with_lock(&shared, |student| Session::new(student, &input, SessionOptions::default())).unwrap();
             answer.send(()).unwrap();
         }
         assert_eq!(running.join().unwrap(), Outcome::Finished);
@@ -141,7 +141,7 @@ fn a_rest_of_the_filling_is_cut_short_by_a_cancel() {
 #[test]
 fn good_parts_are_learned_in_the_background_with_the_same_result() {
     let caller = std::thread::current().id();
-    let view = ViewConfig { width: 32, height: 32, ..ViewConfig::default() };
+    let view = Input { width: 32, height: 32, ..Input::default() };
     for kind in ["patchcore", "stfpm"] {
         let mut files = Vec::new();
         for (nice, duty_cycle) in [(0, 1.0), (7, 0.7)] {

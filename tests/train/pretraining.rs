@@ -216,13 +216,13 @@ fn heads_are_those_of_the_method_and_the_student_teaches_another_run() {
             let student = run.student().lock().unwrap();
             assert_eq!(student.output_dim(), 128);
             assert_eq!(matches!(student.head(), Head::NormedProjection { .. }), method != "moco_v2");
-            save_student(&path, &student, &StudentHeader::new(&student, &config(method, 3).view)).unwrap();
+            save_student(&path, &student, &StudentHeader::new(&student, &config(method, 3).view.input)).unwrap();
         }
         let teacher = Arc::new(Teacher::new(load_student(&path).unwrap().0).unwrap());
         let mut config = config(method, 12);
         config.preset("site").unwrap();
         config.set_string("method", "seed").unwrap();
-        (config.view.width, config.view.height, config.batch_size, config.steps) = (32, 32, 16, 12);
+        (config.view.input.width, config.view.input.height, config.batch_size, config.steps) = (32, 32, 16, 12);
         (config.view_count, config.queue_capacity) = (0, 32);
         let student = Network::new(Architecture::MobileNetV3Small, Head::None, 2, Device::Cpu).unwrap();
         let mut taught = Distillation::new(config, Arc::new(Mutex::new(student)), teacher, None, Some(images)).unwrap();

@@ -84,7 +84,7 @@ fn one_call_gives_a_student_and_a_report() {
         seed::model::student_file::load_student(&folder.path().join("student.safetensors")).unwrap();
     // Nobody said how wide the embedding is: it is the teacher's.
     assert_eq!(network.output_dim(), 24);
-    assert_eq!((header.width, header.height), (32, 32));
+    assert_eq!((header.input.width, header.input.height), (32, 32));
     let probe = &header.provenance["distillation"]["probe"];
     assert_eq!(probe["last"]["agreement"].as_f64().unwrap(), looks.last.agreement);
     let page = std::fs::read_to_string(folder.path().join("report.html")).unwrap();
@@ -130,7 +130,7 @@ fn a_student_with_the_teachers_weights_begins_as_its_teacher() {
     let folder = tempfile::tempdir().unwrap();
     let weights = folder.path().join("weights.safetensors");
     let network = || Network::new(Architecture::ResNet10, Head::None, 3, Device::Cpu).unwrap();
-    save_student(&weights, &network(), &StudentHeader::new(&network(), &config().view)).unwrap();
+    save_student(&weights, &network(), &StudentHeader::new(&network(), &config().view.input)).unwrap();
     let mut request = request(&folder.path().join("out"), 2.0);
     request.teacher = Arc::new(Teacher::new(network()).unwrap());
     (request.architecture, request.weights) = (Architecture::ResNet10, Some(weights));
@@ -166,7 +166,7 @@ fn a_plan_keeps_what_the_caller_has_set() {
     given.set_int("view_count", 3).unwrap();
     let plan = Plan::new(&given, &dataset, &teacher, &wish).unwrap();
     assert!(plan.bank && plan.config.view_count == 3);
-    assert_eq!((plan.config.learning_rate, plan.config.view.width, plan.config.batch_size), (0.011, 32, 8));
+    assert_eq!((plan.config.learning_rate, plan.config.view.input.width, plan.config.batch_size), (0.011, 32, 8));
     // The preset's, and as many rows as there are images.
     assert_eq!((plan.config.temperature_student, plan.config.queue_capacity), (0.1, 64));
     assert!(plan.config.epochs > 1 && !plan.reasons.is_empty());

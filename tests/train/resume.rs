@@ -38,8 +38,8 @@ fn trainer_with(steps: u64, views: &str) -> Distillation {
     config.set_string("device", "cpu").unwrap();
     config.set_string("precision", "fp32").unwrap();
     config.set_string("view.device", views).unwrap();
-    config.view.width = 32;
-    config.view.height = 32;
+    config.view.input.width = 32;
+    config.view.input.height = 32;
     let head = Head::Projection { hidden: 0, dim: DIM };
     // EfficientNet draws noise in training, so this one shows that the noise is replayed too.
     let student = Network::new(Architecture::EfficientNetB0, head, 1, Device::Cpu).unwrap();

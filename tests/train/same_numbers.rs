@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use seed::config::{Config, Precision};
-use seed::data::{Dataset, Frame, ViewConfig};
+use seed::data::{Dataset, Frame, Input};
 use seed::distill::{Bank, ImageEmbeddings, ImageTargets, Targets};
 use seed::infer::{AnomalyDetector, SessionOptions};
 use seed::model::student_file::StudentHeader;
@@ -54,7 +54,7 @@ fn config() -> Config {
         workers: 2,
         ..Config::default()
     };
-    (config.view.width, config.view.height) = (48, 32);
+    (config.view.input.width, config.view.input.height) = (48, 32);
     // They decide nothing but which student is kept.
     config.probe.keep_best = 0;
     config
@@ -90,7 +90,7 @@ fn finish(run: &mut Distillation, steps: Option<u64>) {
 }
 
 fn distilled(config: &Config, name: &str, targets: impl Into<Targets>) -> String {
-    let channels = i64::from(config.view.channels);
+    let channels = i64::from(config.view.input.channels);
     let student = Arc::new(Mutex::new(student(name, channels)));
     let mut run = Distillation::new(config.clone(), student, targets, None, Some(dataset())).unwrap();
     finish(&mut run, None);
@@ -147,7 +147,7 @@ fn finetuned(mode: &str) -> String {
     let labels: Vec<i32> = (0..IMAGES as i32).map(|image| image % 2).collect();
     let names = ["even".to_owned(), "odd".to_owned()];
     let network = student("resnet10", 3);
-    let start = Start::student(&network, &StudentHeader::new(&network, &config.view)).unwrap();
+    let start = Start::student(&network, &StudentHeader::new(&network, &config.view.input)).unwrap();
     let images = Labelled { dataset: &dataset, labels: &labels, names: &names };
     let (classifier, _) = finetune(&config, start, None, &images, &CancelToken::new(), |_| Control::Continue).unwrap();
     let state = classifier.network().unwrap().to_state().unwrap();
@@ -160,7 +160,7 @@ fn detector(kind: &str) -> String {
     config.anomaly.layers = "layer1, layer2".to_owned();
     (config.anomaly.epochs, config.anomaly.batch_size, config.anomaly.held_out) = (3, 8, 0.25);
     config.anomaly.false_alarm_rate = 0.3;
-    let view = ViewConfig { width: 64, height: 48, ..ViewConfig::default() };
+    let view = Input { width: 64, height: 48, ..Input::default() };
     let options = SessionOptions { precision: Some(tch::Kind::Float), ..SessionOptions::default() };
     let network = student("resnet10", 3);
     let detector = AnomalyDetector::fit(&network, &view, &config, options, &dataset(), &mut |_, _| true).unwrap();

@@ -40,8 +40,8 @@ fn config(dim: i64, height: u32, width: u32) -> Config {
     };
     config.device = "cpu".to_owned();
     config.precision = Precision::Fp32;
-    config.view.height = height;
-    config.view.width = width;
+    config.view.input.height = height;
+    config.view.input.width = width;
     config
 }
 
@@ -87,7 +87,7 @@ fn distil(teacher: &str, student: &str, height: u32, width: u32) {
     let frame = FrameView::new(&pixels, PICTURE.0, PICTURE.1, PICTURE.0 as usize, PixelFormat::Mono8).unwrap();
     let row = |network: &Network| {
         let options = SessionOptions { output: Output::Embedding, ..Default::default() };
-        let session = Session::new(network, &config.view, options).unwrap();
+        let session = Session::new(network, &config.view.input, options).unwrap();
         session.embed(&[frame]).unwrap()
     };
     let (after, before) = (row(&trained), row(&before));

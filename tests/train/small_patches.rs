@@ -32,7 +32,7 @@ fn config(small: u64, steps: u64) -> Config {
     for (key, word) in [("device", "cpu"), ("precision", "fp32"), ("queue.fill", "noise")] {
         config.set_string(key, word).unwrap();
     }
-    (config.view.width, config.view.height, config.progress_every, config.workers) = (64, 48, 1, 1);
+    (config.view.input.width, config.view.input.height, config.progress_every, config.workers) = (64, 48, 1, 1);
     (config.small.count, config.small.size) = (small, 32);
     config
 }
@@ -60,7 +60,7 @@ fn their_losses_are_added_and_their_queue_gets_the_first_of_each_image() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(3, 2);
     let small = config.small.view(&config.view);
-    assert_eq!((small.width, small.height), (42, 32), "the shorter side is small.size");
+    assert_eq!((small.input.width, small.input.height), (42, 32), "the shorter side is small.size");
     let mut with = run_over(&config, teacher()).unwrap();
     let found = losses(&mut with, Some(1))[0];
     let without = losses(&mut run_over(&self::config(0, 2), teacher()).unwrap(), Some(1))[0];

@@ -44,7 +44,7 @@ fn config() -> Config {
     config.device = "cpu".to_owned();
     config.precision = Precision::Fp32;
     config.progress_every = 1;
-    (config.view.width, config.view.height) = (SIDE, SIDE);
+    (config.view.input.width, config.view.input.height) = (SIDE, SIDE);
     config
 }
 
@@ -75,7 +75,7 @@ fn losses(run: &mut Distillation) -> Result<Vec<f64>> {
 }
 
 fn options(format: BatchFormat) -> ApplicationOptions {
-    let (mean, std) = (config().view.mean, config().view.std);
+    let (mean, std) = (config().view.input.mean, config().view.input.std);
     let (identity, at, device) = ("an engine, version 1".to_owned(), Device::Cpu, Device::Cpu);
     ApplicationOptions { dim: DIM as i64, identity, format, at, device, mean, std }
 }
@@ -271,7 +271,7 @@ fn pixels_come_back_as_they_were() {
     let seen = seen.lock().unwrap();
     assert_eq!(seen.len(), numbers.len());
     for (i, (&level, number)) in seen.iter().zip(numbers).enumerate() {
-        let again = (f32::from(level) / 255.0 - view.mean[i % 3] as f32) / view.std[i % 3] as f32;
+        let again = (f32::from(level) / 255.0 - view.input.mean[i % 3] as f32) / view.input.std[i % 3] as f32;
         assert_eq!(again, number, "number {i} is of another level than {level}");
     }
 }
@@ -365,7 +365,7 @@ fn a_session_of_an_engine_gives_its_embeddings() {
             Ok(())
         };
         let teacher = Teacher::from_embedder(Application::new(Box::new(embed), options(format)).unwrap());
-        let session = Session::of_teacher(&teacher, &config().view, session_options).unwrap();
+        let session = Session::of_teacher(&teacher, &config().view.input, session_options).unwrap();
         assert_eq!((session.dim(), session.describe().as_str()), (DIM, "cpu, application"));
         let all = session.embed_dataset(&frames, 2, 1, &mut |_, _| true).unwrap();
         let frame = frames.load(1).unwrap();
@@ -379,7 +379,7 @@ fn a_session_of_an_engine_gives_its_embeddings() {
         let rows = session.embed_dataset(&some, 4, 1, &mut |_, _| true).unwrap();
         assert!(rows[..DIM].iter().all(|&value| value == 0.0) && rows[DIM..] == one[..]);
         let features = SessionOptions { output: Output::Features, ..session_options };
-        refused("features", ErrorKind::Unsupported, Session::of_teacher(&teacher, &config().view, features));
+        refused("features", ErrorKind::Unsupported, Session::of_teacher(&teacher, &config().view.input, features));
     }
 }
 

@@ -21,7 +21,7 @@ struct Part {
     whole: &'static str,
 }
 
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 9] = [
     Part {
         title: "Runs and sessions",
         about: "",
@@ -31,8 +31,16 @@ const PARTS: [Part; 8] = [
         whole: "",
     },
     Part {
-        title: "Images and views",
-        about: "The views are MoCo-v2's. [abi.md](abi.md#resize-what-the-network-sees-of-a-frame) says more of `resize`.",
+        title: "Images",
+        about: "[abi.md](abi.md#resize-what-the-network-sees-of-a-frame) says more of `resize`.",
+        keys: "src/config/key.rs",
+        fields: "src/data/input.rs",
+        place: "c.view.input.",
+        whole: "view",
+    },
+    Part {
+        title: "Views",
+        about: "Those of a training step, drawn at random. The usual ones are MoCo-v2's.",
         keys: "src/config/key.rs",
         fields: "src/data/augment.rs",
         place: "c.view.",
@@ -43,7 +51,7 @@ const PARTS: [Part; 8] = [
         about: "[abi.md](abi.md#cameras-with-more-than-8-bits) has the whole of it.",
         keys: "src/config/range.rs",
         fields: "src/data/range.rs",
-        place: "c.view.range.",
+        place: "c.view.input.range.",
         whole: "view",
     },
     Part {

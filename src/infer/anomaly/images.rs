@@ -19,13 +19,13 @@ pub(crate) const CHUNK: usize = 16;
 
 /// Frames as images (B, C, H, W) of the session's view, on the CPU.
 pub(crate) fn images_of_frames(session: &Session, frames: &[&Frame]) -> Result<Tensor> {
-    let length = session.view.view_len();
+    let length = session.input.view_len();
     let mut views = filled(0f32, frames.len() * length, "views of frames")?;
     views
         .par_chunks_exact_mut(length)
         .zip(frames)
-        .try_for_each_init(Scratch::new, |scratch, (view, frame)| render_frame(frame, &session.view, view, scratch))?;
-    images_of(&views, &session.view)
+        .try_for_each_init(Scratch::new, |scratch, (view, frame)| render_frame(frame, &session.input, view, scratch))?;
+    images_of(&views, &session.input)
 }
 
 /// Feature maps of images (B, C, H, W), on the CPU, all of them numbers; errors call image i by the name that `names` gives.
@@ -45,7 +45,7 @@ pub(crate) fn sound_images(
     chunk: &[usize],
 ) -> Result<Option<(Tensor, Vec<usize>)>> {
     let loaded: Vec<Result<Arc<Frame>>> =
-        chunk.par_iter().map(|&image| dataset.load_by(image, &session.view.range)).collect();
+        chunk.par_iter().map(|&image| dataset.load_by(image, &session.input.range)).collect();
     let (mut frames, mut numbers) = (Vec::with_capacity(loaded.len()), Vec::with_capacity(loaded.len()));
     for (&number, frame) in chunk.iter().zip(loaded) {
         match frame {

@@ -39,7 +39,7 @@ use self::memory::{Known, Memory};
 use self::stfpm::Copyist;
 use super::options::{Output, SessionOptions};
 use super::session::Session;
-use crate::data::{Frame, FrameView, ViewConfig};
+use crate::data::{Frame, FrameView, Input};
 use crate::error::{Error, Result};
 use crate::model::student_file::StudentHeader;
 use crate::model::weights::HostTensor;
@@ -100,10 +100,10 @@ impl AnomalyDetector {
     /// Those of [`load_student`](crate::model::student_file::load_student); `Format` for a file without a sound memory.
     pub fn open(path: &Path, options: SessionOptions) -> Result<Self> {
         let file::Contents { network, student, settings, learned, held_out } = file::load(path)?;
-        let view = ViewConfig { resize: settings.resize, ..student.view() };
+        let input = Input { resize: settings.resize, ..student.input };
         let provenance = student.provenance;
         let (session, network, student) =
-            prepare(&network, &view, options).map_err(|error| error.context(path.display()))?;
+            prepare(&network, &input, options).map_err(|error| error.context(path.display()))?;
         let stages = stages(&session, &settings.layers).map_err(|error| Error::format(path, error))?;
         let dim: i64 = stages.iter().map(|stage| stage.channels).sum();
         let known = match learned {
@@ -113,7 +113,7 @@ impl AnomalyDetector {
                 return Err(Error::format(path, format!("the memory is {found} wide, its layers give {dim}")));
             }
             Learned::Student(state) => {
-                let copy = Copyist::from_state(&network, &state, &view, options);
+                let copy = Copyist::from_state(&network, &state, &input, options);
                 Known::Copy(Box::new(copy.map_err(|error| error.context(path.display()))?))
             }
         };
@@ -156,7 +156,7 @@ impl AnomalyDetector {
             let scores = memory.scores(&self.session, &self.stages, &images, size, &place)?;
             for ((score, map), size) in scores.into_iter().zip(sizes) {
                 let map = match map {
-                    Some(map) => numbers(&score::in_frame(&map, size, self.session.view.resize)?, "scores")?,
+                    Some(map) => numbers(&score::in_frame(&map, size, self.session.input.resize)?, "scores")?,
                     None => Vec::new(),
                 };
                 judged.push(Anomaly { score, alarm: score > memory.threshold.score, map });
@@ -209,7 +209,7 @@ impl AnomalyDetector {
     }
 
     fn size(&self) -> (i64, i64) {
-        (i64::from(self.student.height), i64::from(self.student.width))
+        (i64::from(self.student.input.height), i64::from(self.student.input.width))
     }
 
     /// From now on calls judge by `memory`.
@@ -230,7 +230,7 @@ impl AnomalyDetector {
 /// A session of the backbone, and the backbone itself with its header, on the CPU.
 pub(crate) fn prepare(
     network: &Network,
-    view: &ViewConfig,
+    input: &Input,
     options: SessionOptions,
 ) -> Result<(Session, Network, StudentHeader)> {
     let backbone = network.blank_like(Head::None, Device::Cpu)?;
@@ -239,8 +239,8 @@ pub(crate) fn prepare(
         metadata: Default::default(),
     };
     backbone.load(&state, Load::BackboneOnly)?;
-    let session = Session::new(&backbone, view, SessionOptions { output: Output::Features, ..options })?;
-    let student = StudentHeader::new(&backbone, session.view());
+    let session = Session::new(&backbone, input, SessionOptions { output: Output::Features, ..options })?;
+    let student = StudentHeader::new(&backbone, session.input());
     Ok((session, backbone, student))
 }
 

@@ -14,7 +14,7 @@ use tch::Tensor;
 
 use super::file::STUDENT;
 use super::images::maps_of;
-use crate::data::ViewConfig;
+use crate::data::Input;
 use crate::error::{Error, Result};
 use crate::finite::Names;
 use crate::infer::options::{Output, SessionOptions};
@@ -80,8 +80,8 @@ pub(crate) struct Copyist {
 }
 
 impl Copyist {
-    pub(crate) fn new(mut network: Network, view: &ViewConfig, options: SessionOptions) -> Result<Copyist> {
-        let session = Session::new(&network, view, SessionOptions { output: Output::Features, ..options })?;
+    pub(crate) fn new(mut network: Network, input: &Input, options: SessionOptions) -> Result<Copyist> {
+        let session = Session::new(&network, input, SessionOptions { output: Output::Features, ..options })?;
         network.to_device(tch::Device::Cpu)?;
         Ok(Copyist { session, network: Mutex::new(network) })
     }
@@ -90,12 +90,12 @@ impl Copyist {
     pub fn from_state(
         backbone: &Network,
         state: &StateDict,
-        view: &ViewConfig,
+        input: &Input,
         options: SessionOptions,
     ) -> Result<Copyist> {
         let network = backbone.blank_like(Head::None, tch::Device::Cpu)?;
         network.load(state, Load::Everything)?;
-        Copyist::new(network, view, options)
+        Copyist::new(network, input, options)
     }
 
     pub fn to_state(&self) -> Result<Vec<(String, HostTensor)>> {

@@ -17,7 +17,7 @@ use super::cancel::CancelToken;
 use super::pace::counted;
 use crate::checkpoint::pass;
 use crate::config::{Config, DetectorKind, Group};
-use crate::data::{Dataset, Resize, ViewConfig};
+use crate::data::{Dataset, Input, Resize};
 use crate::error::{Error, Result};
 use crate::infer::anomaly::held_out::Split;
 use crate::infer::anomaly::memory::{Known, Memory};
@@ -27,7 +27,7 @@ use crate::model::Network;
 use crate::model::student_file::StudentHeader;
 
 impl AnomalyDetector {
-    /// Learns good parts: the backbone of `network`, whose images are made by size, geometry, range, mean and deviation of `view`, and the
+    /// Learns good parts: the backbone of `network`, whose images are made by size, geometry, range, mean and deviation of `input`, and the
     /// images of `good`, by the settings "anomaly.…" and "seed" of `config`. `progress` is told how many images of how many are
     /// done, and stops it by returning false. Broken images are left out.
     ///
@@ -36,13 +36,13 @@ impl AnomalyDetector {
     /// [`Session::new`].
     pub fn fit(
         network: &Network,
-        view: &ViewConfig,
+        input: &Input,
         config: &Config,
         options: SessionOptions,
         good: &Dataset,
         progress: &mut dyn FnMut(usize, usize) -> bool,
     ) -> Result<Self> {
-        Self::fit_with(network, view, config, options, good, &CancelToken::new(), progress)
+        Self::fit_with(network, input, config, options, good, &CancelToken::new(), progress)
     }
 
     /// As [`fit`](AnomalyDetector::fit), with a token that ends it as `progress` does, and pauses it.
@@ -51,7 +51,7 @@ impl AnomalyDetector {
     /// Those of `fit`.
     pub fn fit_with(
         network: &Network,
-        view: &ViewConfig,
+        input: &Input,
         config: &Config,
         options: SessionOptions,
         good: &Dataset,
@@ -60,11 +60,11 @@ impl AnomalyDetector {
     ) -> Result<Self> {
         config.validate()?;
         // The range of what is learned is the detector's from now on.
-        let view = &good.seen_by(&ViewConfig { range: options.range.unwrap_or(view.range), ..view.clone() })?;
+        let input = &good.seen_by(&Input { range: options.range.unwrap_or(input.range), ..*input })?;
         let options = SessionOptions { range: None, ..options };
-        let prepared = prepare(network, view, options)?;
+        let prepared = prepare(network, input, options)?;
         let work = |progress: &mut dyn FnMut(usize, usize) -> bool| {
-            learn(prepared, view, config, options, good, cancel, progress)
+            learn(prepared, input, config, options, good, cancel, progress)
         };
         counted(config, options.device, cancel, work, progress)
     }
@@ -88,11 +88,11 @@ impl AnomalyDetector {
 
     fn enlarge(&self, good: &Dataset, config: &Config, progress: &mut dyn FnMut(usize, usize) -> bool) -> Result<()> {
         let _one = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(range) = good.range().filter(|range| *range != self.session.view().range) {
+        if let Some(range) = good.range().filter(|range| *range != self.session.input().range) {
             return Err(Error::mismatch(format!(
                 "the data set's range is \"{}\", the detector's \"{}\": its memory is of the latter",
                 range.pairs(),
-                self.session.view().range.pairs()
+                self.session.input().range.pairs()
             )));
         }
         let before = self.current();
@@ -133,7 +133,7 @@ impl AnomalyDetector {
 /// The work of [`AnomalyDetector::fit_with`].
 fn learn(
     (session, network, student): (Session, Network, StudentHeader),
-    view: &ViewConfig,
+    input: &Input,
     config: &Config,
     options: SessionOptions,
     good: &Dataset,
@@ -152,7 +152,7 @@ fn learn(
         false => settings.layers.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>(),
     };
     let stages = stages(&session, &names)?;
-    if view.resize == Resize::Centre {
+    if input.resize == Resize::Centre {
         session.warnings().add(
                 "the student sees the middle of a frame only (resize is \"centre\"), and so does its detector: a defect near a border \
                  is not found"
@@ -177,7 +177,7 @@ fn learn(
     };
     let (known, images, radius, fallback) = match stfpm {
         true => {
-            let learner = stfpm::Learner { session: &session, network: &network, view, stages: &stages, options };
+            let learner = stfpm::Learner { session: &session, network: &network, input, stages: &stages, options };
             let (copy, images) = learner.fit(config, good, learned, cancel, &mut told)?;
             (Known::Copy(Box::new(copy)), images, 0.0, None)
         }
@@ -215,8 +215,8 @@ fn learn(
         memory_max: settings.memory_max,
         images,
         fallback,
-        size: [view.width, view.height],
-        resize: view.resize,
+        size: [input.width, input.height],
+        resize: input.resize,
     };
     let memory = Memory::new(known, settings, HeldOut::default())?;
     let memory = memory.judged(&session, &stages, good, &split, &mut told)?;

@@ -12,7 +12,7 @@ use super::pool::nothing_learned;
 use crate::checkpoint::pass::{self, Identity};
 use crate::config::Config;
 use crate::data::random::{Purpose, generator, shuffle};
-use crate::data::{Dataset, Resize, ViewConfig};
+use crate::data::{Dataset, Input};
 use crate::error::{Error, ErrorKind, Result};
 use crate::infer::anomaly::images::{each_chunk, sound_images, stopped};
 use crate::infer::anomaly::stfpm::{Copyist, loss};
@@ -32,7 +32,7 @@ const WEIGHT_DECAY: f64 = 1e-4;
 pub(super) struct Learner<'a> {
     pub session: &'a Session,
     pub network: &'a Network,
-    pub view: &'a ViewConfig,
+    pub input: &'a Input,
     pub stages: &'a [Stage],
     pub options: SessionOptions,
 }
@@ -109,7 +109,7 @@ impl Learner<'_> {
             return Err(stopped());
         }
         learning.network.freeze()?;
-        Ok((Copyist::new(learning.network, self.view, self.options)?, learning.position.sound))
+        Ok((Copyist::new(learning.network, self.input, self.options)?, learning.position.sound))
     }
 
     /// What decides the numbers of a run: the settings that training sees, the images, which of them are learned, and the backbone.
@@ -117,15 +117,7 @@ impl Learner<'_> {
         let settings = &config.anomaly;
         let layers: Vec<&str> = self.stages.iter().map(|stage| stage.name.as_str()).collect();
         let rates = (settings.epochs, settings.batch_size, settings.learning_rate);
-        // Earlier versions learned whole frames and did not say so, and the centre crop is what is not written: the two change
-        // places, so that whole frames are still the same run.
-        let resize = match self.view.resize {
-            Resize::Whole => Resize::Centre,
-            Resize::Centre => Resize::Whole,
-            Resize::Letterbox => Resize::Letterbox,
-        };
-        let view = ViewConfig { resize, ..self.view.clone() };
-        let settings = serde_json::to_string(&(layers, rates, config.seed, &config.precision, view))
+        let settings = serde_json::to_string(&(layers, rates, config.seed, &config.precision, self.input))
             .map_err(|error| Error::internal("the settings", error))?;
         let mut identity = Identity::default();
         identity.part(settings.as_bytes());
@@ -140,7 +132,7 @@ impl Learner<'_> {
 
     /// What a step changes: what lies behind the last map has no gradient and is left as it is.
     fn parameters(&self, network: &Network, names: &[&str]) -> Result<Vec<(String, Tensor)>> {
-        let sides = [1, network.channels(), self.view.height.into(), self.view.width.into()];
+        let sides = [1, network.channels(), self.input.height.into(), self.input.width.into()];
         let blank = Tensor::f_zeros(sides, (Kind::Float, self.options.device))?;
         let mut sum = Tensor::f_zeros([0i64; 0], (Kind::Float, self.options.device))?;
         // By their running statistics, which this leaves alone.

@@ -10,7 +10,7 @@ use tch::{Kind, Tensor};
 
 use crate::config::Config;
 use crate::config::to_usize;
-use crate::data::{Dataset, Loader, ViewConfig};
+use crate::data::{Dataset, Input, Loader, ViewConfig};
 use crate::distill::queue::Queue;
 use crate::distill::views::upload;
 use crate::distill::{Temperatures, seed_loss};
@@ -31,7 +31,7 @@ impl Anchor {
         teacher: Option<Arc<Teacher>>,
         network: &Network,
         images: &Arc<Dataset>,
-        view: &ViewConfig,
+        input: &Input,
     ) -> Result<Option<Anchor>> {
         let strength = config.finetune.anchor;
         if strength == 0.0 {
@@ -58,11 +58,12 @@ impl Anchor {
         // Noise rows would only be in the way of the few images that there are.
         let capacity = config.queue_capacity.clamp(1, images.len().max(1) as u64);
         let mut queue = Queue::new(capacity as i64, width, config.seed, device)?;
-        let mut loader = Loader::frames(Arc::clone(images), view.clone(), 32, to_usize(config.workers)?)?;
+        let recipe = ViewConfig::from(*input);
+        let mut loader = Loader::frames(Arc::clone(images), *input, 32, to_usize(config.workers)?)?;
         while let Some(batch) = loader.next() {
             let batch = batch?;
             let names = |row: usize| images.title(batch.indices[row]);
-            let rows = teacher.embed_named(&upload(&batch.views[0], view, device)?, None, &names)?;
+            let rows = teacher.embed_named(&upload(&batch.views[0], &recipe, device)?, None, &names)?;
             // A broken image has no row.
             let sound: Vec<i64> = (0..batch.indices.len())
                 .filter(|place| !batch.broken.contains(place))
@@ -116,7 +117,7 @@ mod tests {
             let pixels = (0..32 * 32).map(|place| (place * (2 * number + 3) % 251) as u8).collect();
             dataset.push_frame(&number.to_string(), Frame::new(32, 32, 1, pixels).unwrap()).unwrap();
         }
-        let (dataset, view) = (Arc::new(dataset), ViewConfig { width: 32, height: 32, ..ViewConfig::default() });
+        let (dataset, input) = (Arc::new(dataset), Input { width: 32, height: 32, ..Input::default() });
         let network = |seed| {
             let head = Head::Projection { hidden: 16, dim: 8 };
             Network::new(Architecture::ResNet10, head, seed, Device::Cpu).unwrap()
@@ -124,7 +125,7 @@ mod tests {
         let mut config = Config { workers: 1, temperature_teacher: 0.1, ..Config::default() };
         config.finetune.anchor = 3.0;
         let (student, teacher) = (network(1), Arc::new(Teacher::new(network(2)).unwrap()));
-        let anchor = Anchor::new(&config, Some(teacher), &student, &dataset, &view).unwrap().unwrap();
+        let anchor = Anchor::new(&config, Some(teacher), &student, &dataset, &input).unwrap().unwrap();
         assert_eq!((anchor.queue.capacity(), anchor.queue.len()), (5, 5), "no noise, the images' own rows");
 
         let images = Tensor::rand([4, 3, 32, 32], (Kind::Float, Device::Cpu));

@@ -63,8 +63,8 @@ impl Full {
     pub(super) fn identify(&self, config: &Config, images: &Labelled<'_>) -> Result<String> {
         let mut settings = config.finetune.clone();
         settings.checkpoint_path.clear();
-        // The geometry is the student's, whatever the configuration says.
-        let view = ViewConfig { resize: self.view.resize, ..config.view.clone() };
+        // How a frame is seen is the student's affair, whatever the configuration says.
+        let view = ViewConfig { input: self.input, ..config.view.clone() };
         let settings = serde_json::to_string(&(settings, view, config.seed, config.momentum))
             .map_err(|error| Error::internal("the settings", error))?;
         let mut identity = Identity::default();

@@ -44,7 +44,7 @@ impl Run<'_> {
         let all = [split.train.as_slice(), split.held_out.as_slice()].concat();
         let part = Arc::new(self.images.dataset.subset(&all)?);
         let options = SessionOptions::of(self.config, Output::Features)?;
-        let session = Session::new(&start.network, &start.view, options)?;
+        let session = Session::new(&start.network, &start.input, options)?;
         let began = self.began;
         let stop = &mut self.stop;
         let rows = session.embed_marked(&part, CHUNK, to_usize(self.config.workers)?, &mut |done, total| {

@@ -19,7 +19,7 @@ use super::logits::{Tutor, logit_loss};
 use super::start::{Start, with_classifier};
 use super::{Run, Score, floats};
 use crate::config::{Augmentation, ClassWeights, Config, to_usize};
-use crate::data::{Batch, Dataset, Loader, ViewConfig};
+use crate::data::{Batch, Dataset, Input, Loader, ViewConfig};
 use crate::distill::views::upload;
 use crate::model::{Mode, Network};
 use crate::optim::Sgd;
@@ -73,7 +73,7 @@ pub(super) struct Full {
     precision: Kind,
     /// Of each image to learn from: its class's, 0 where it has no label.
     weights: Vec<f32>,
-    pub(super) view: ViewConfig,
+    pub(super) input: Input,
     pub(super) augmented: ViewConfig,
     /// Images and classes; those without a label, which only a tutor knows an answer to, stand last with class 0.
     pub(super) train: (Arc<Dataset>, Vec<usize>),
@@ -90,7 +90,7 @@ impl Full {
     ) -> Result<Full> {
         let config = run.config;
         let settings = &config.finetune;
-        let Start { network, view, .. } = start;
+        let Start { network, input, .. } = start;
         network.to_channels_last()?;
         let subset = |part: &Part| -> Result<(Arc<Dataset>, Vec<usize>)> {
             Ok((Arc::new(run.images.dataset.subset(&part.images)?), part.truth.clone()))
@@ -98,7 +98,7 @@ impl Full {
         let of_class = class_weights(&train.truth, run.classes(), settings.class_weights == ClassWeights::Balanced);
         let mut weights: Vec<f32> = train.truth.iter().map(|&class| of_class[class] as f32).collect();
         let tutor = match &run.teachers.classifier {
-            Some(classifier) => Some(Tutor::new(classifier, run.images.names, &view, run.device)?),
+            Some(classifier) => Some(Tutor::new(classifier, run.images.names, &input, run.device)?),
             None => None,
         };
         let train = match &tutor {
@@ -122,13 +122,13 @@ impl Full {
         };
         let (weight, bias) = (leaf(&layer.weight)?, leaf(&layer.bias)?);
         let head = vec![("weight".to_owned(), weight.shallow_clone()), ("bias".to_owned(), bias.shallow_clone())];
-        let anchor = Anchor::new(config, run.teachers.anchor.clone(), &network, &train.0, &view)?;
+        let anchor = Anchor::new(config, run.teachers.anchor.clone(), &network, &train.0, &input)?;
         let mut full = Full {
             of_backbone: Sgd::new(network.parameters(), config.momentum, settings.weight_decay)?,
             of_head: Sgd::new(head, config.momentum, settings.weight_decay)?,
             weights,
             precision: device::precision(config.precision, run.device),
-            augmented: augmented(&view, config),
+            augmented: augmented(input, config),
             best: None,
             best_score: score,
             best_epoch: 0,
@@ -141,7 +141,7 @@ impl Full {
             bias,
             anchor,
             tutor,
-            view,
+            input,
             train,
             held_out,
         };
@@ -266,7 +266,8 @@ impl Full {
         let _no_grad = tch::no_grad_guard();
         let mut logits = Vec::new();
         let workers = to_usize(config.workers)?;
-        let mut loader = Loader::frames(Arc::clone(dataset), self.view.clone(), CHUNK, workers)?;
+        let recipe = ViewConfig::from(self.input);
+        let mut loader = Loader::frames(Arc::clone(dataset), self.input, CHUNK, workers)?;
         while let Some(batch) = loader.next() {
             let batch = batch?;
             if let Some(&place) = batch.broken.first() {
@@ -275,7 +276,7 @@ impl Full {
                 let error = error.unwrap_or_else(|| Error::new(ErrorKind::Io, "it could not be read for a moment"));
                 return Err(error.context("a held-out image can no longer be read"));
             }
-            let images = upload(&batch.views[0], &self.view, self.weight.device())?;
+            let images = upload(&batch.views[0], &recipe, self.weight.device())?;
             let features = self.network.features(&images, Mode::Eval)?;
             let rows = features.f_linear(&self.weight, Some(&self.bias))?.f_to_device(Device::Cpu)?;
             logits.extend(floats(&rows)?);
@@ -287,9 +288,8 @@ impl Full {
 
 /// The views that are learned from. Those of distillation hide too much of an image to judge it by: a scratch at the border
 /// is outside most crops.
-fn augmented(view: &ViewConfig, config: &Config) -> ViewConfig {
-    let &ViewConfig { width, height, resize, range, mean, std, .. } = view;
-    let own = ViewConfig { width, height, resize, range, mean, std, ..config.view.clone() };
+fn augmented(input: Input, config: &Config) -> ViewConfig {
+    let own = ViewConfig { input, ..config.view.clone() };
     if config.finetune.augmentation == Augmentation::Views {
         return own;
     }

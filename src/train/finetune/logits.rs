@@ -22,7 +22,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
-use crate::data::ViewConfig;
+use crate::data::Input;
 use crate::infer::Classifier;
 use crate::model::{Mode, Network};
 use crate::{Error, Result};
@@ -46,29 +46,21 @@ pub(super) struct Tutor {
 }
 
 impl Tutor {
-    /// A copy of `classifier`, for a run whose classes are `names` and whose images are made by `view`.
+    /// A copy of `classifier`, for a run whose classes are `names` and whose images are made by `input`.
     ///
     /// # Errors
     /// `Mismatch` where classes or images are others.
-    pub fn new(classifier: &Arc<Classifier>, names: &[String], view: &ViewConfig, device: Device) -> Result<Tutor> {
+    pub fn new(classifier: &Arc<Classifier>, names: &[String], input: &Input, device: Device) -> Result<Tutor> {
         let known = &classifier.header().names;
         if known != names {
             return Err(Error::mismatch(format!(
                 "the teacher's classifier knows {known:?}, the run {names:?}: both need the same classes in the same order"
             )));
         }
-        let told =
-            |view: &ViewConfig| (view.width, view.height, view.channels, view.resize, view.range, view.mean, view.std);
-        if told(classifier.view()) != told(view) {
-            let say = |view: &ViewConfig| {
-                let ViewConfig { width, height, channels, resize, range, mean, std, .. } = view;
-                let (resize, range) = (resize.word(), range.pairs());
-                format!("{width}×{height}×{channels}, resize \"{resize}\", \"{range}\", mean {mean:?}, std {std:?}")
-            };
+        if classifier.input() != input {
             return Err(Error::mismatch(format!(
-                "the teacher's classifier takes images of {}, the student of {}: fit the former on images as the student's",
-                say(classifier.view()),
-                say(view)
+                "the teacher's classifier takes images of {}, the student of {input}: fit the former on images as the student's",
+                classifier.input()
             )));
         }
         let mut network = classifier.network()?;

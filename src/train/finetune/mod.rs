@@ -46,7 +46,7 @@ use super::pace::paced;
 use super::progress::Control;
 use super::run::Outcome;
 use crate::config::{Config, FinetuneMode, Reject};
-use crate::data::{Dataset, ViewConfig};
+use crate::data::{Dataset, Input};
 use crate::eval::calibration::{fit_temperature, negative_log_likelihood, probabilities};
 use crate::eval::judgement::{answers, judge};
 use crate::eval::selective::{of_coverage, of_risk, shown_right};
@@ -121,10 +121,10 @@ pub fn finetune_with(
 ) -> Result<(Classifier, Outcome)> {
     config.validate()?;
     // The range of what is learned is the classifier's from now on.
-    let range = config.chosen_range()?.unwrap_or(start.view.range);
-    start.view = images.dataset.seen_by(&ViewConfig { range, ..start.view })?;
+    let range = config.chosen_range()?.unwrap_or(start.input.range);
+    start.input = images.dataset.seen_by(&Input { range, ..start.input })?;
     let mut own = config.clone();
-    own.view.range = start.view.range;
+    own.view.input.range = start.input.range;
     let config = &own;
     if teachers.classifier.is_some() && config.finetune.mode != FinetuneMode::Full {
         return Err(Error::invalid(
@@ -133,7 +133,7 @@ pub fn finetune_with(
     }
     let work = |report: &mut dyn FnMut(FinetuneProgress) -> Control| {
         let stop = Stop { cancel, asked: false };
-        Run::new(config, teachers, images, stop, start.view.clone())?.make(start, report)
+        Run::new(config, teachers, images, stop, start.input)?.make(start, report)
     };
     paced(config, work, |progress| observe(&progress))
 }
@@ -159,7 +159,7 @@ struct Run<'a> {
     stop: Stop<'a>,
     began: Instant,
     device: Device,
-    view: ViewConfig,
+    input: Input,
     /// What who uses the classifier should know.
     notes: Vec<String>,
 }
@@ -221,11 +221,11 @@ impl<'a> Run<'a> {
         teachers: Teachers,
         images: &'a Labelled<'a>,
         stop: Stop<'a>,
-        view: ViewConfig,
+        input: Input,
     ) -> Result<Self> {
         check_names(images.names)?;
         let device = device::parse(&config.device)?;
-        Ok(Self { config, teachers, images, stop, began: Instant::now(), device, view, notes: Vec::new() })
+        Ok(Self { config, teachers, images, stop, began: Instant::now(), device, input, notes: Vec::new() })
     }
 
     fn classes(&self) -> usize {
@@ -340,7 +340,7 @@ impl<'a> Run<'a> {
         }
         header.calibration = Some(calibration);
         let options = SessionOptions::of(self.config, Output::Logits)?;
-        Classifier::new(network, &self.view, header, options)
+        Classifier::new(network, &self.input, header, options)
     }
 }
 

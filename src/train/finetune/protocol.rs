@@ -169,7 +169,7 @@ impl<'a> Protocol<'a> {
 
     fn linear(&self, start: &Start, observe: &mut dyn FnMut(usize, usize) -> Control) -> Result<ProbeScores> {
         let options = SessionOptions::of(&self.config, Output::Features)?;
-        let session = Session::new(&start.network, &start.view, options)?;
+        let session = Session::new(&start.network, &start.input, options)?;
         let parts: Vec<Classed<'_>> = std::iter::once(self.images).chain(self.test).collect();
         let images: usize = parts.iter().map(|part| part.dataset.len()).sum();
         let total = images.saturating_add(self.splits as usize);

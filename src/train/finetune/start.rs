@@ -4,7 +4,7 @@ use serde_json::Value;
 use tch::{Kind, Tensor};
 
 use super::linear::Linear;
-use crate::data::ViewConfig;
+use crate::data::Input;
 use crate::infer::Classifier;
 use crate::model::student_file::StudentHeader;
 use crate::model::weights::{HostTensor, StateDict};
@@ -15,7 +15,7 @@ use crate::{Error, Result};
 pub struct Start {
     /// Backbone, with the student's projection where it comes from one.
     pub(super) network: Network,
-    pub(super) view: ViewConfig,
+    pub(super) input: Input,
     pub(super) provenance: Value,
     /// Names and rows of the classes of an earlier classifier, on features as they are.
     pub(super) known: Option<(Vec<String>, Linear)>,
@@ -30,8 +30,8 @@ impl Start {
         if let Head::Classifier { .. } = network.head() {
             return Err(Error::invalid("this network has a classifier already; start from it as a classifier"));
         }
-        let (view, provenance) = (header.view(), header.provenance.clone());
-        Ok(Self { network: network.deep_copy()?, view, provenance, known: None })
+        let (input, provenance) = (header.input, header.provenance.clone());
+        Ok(Self { network: network.deep_copy()?, input, provenance, known: None })
     }
 
     /// An equal start that shares nothing, for a run of its own.
@@ -40,8 +40,8 @@ impl Start {
             let rows = Linear { weight: rows.weight.shallow_clone(), bias: rows.bias.shallow_clone() };
             (names.clone(), rows)
         });
-        let (view, provenance) = (self.view.clone(), self.provenance.clone());
-        Ok(Self { network: self.network.deep_copy()?, view, provenance, known })
+        let (input, provenance) = (self.input, self.provenance.clone());
+        Ok(Self { network: self.network.deep_copy()?, input, provenance, known })
     }
 
     /// From a copy of an earlier classifier: its backbone, and the weights of its classes. Its projection is gone.
@@ -60,7 +60,7 @@ impl Start {
         let rows = Linear { weight: tensor(&weight)?, bias: tensor(&bias)? };
         let header = earlier.header();
         let known = Some((header.names.clone(), rows));
-        Ok(Self { network, view: earlier.view().clone(), provenance: header.training.clone(), known })
+        Ok(Self { network, input: *earlier.input(), provenance: header.training.clone(), known })
     }
 
     /// The rows to start the fit of the classes `names` from: those of the known classes as they are, zeros for new ones,
