@@ -55,7 +55,7 @@ pub struct FinetuneConfig {
     /// all layers learn.
     pub mode: FinetuneMode,
     /// Share of each class's labelled images that is held out: they decide when to stop, calibrate the probabilities and
-    /// set the threshold. 0: none, and then none of that happens.
+    /// set the threshold. 0: all labelled images are learned from for all passes, and nothing is calibrated.
     pub held_out: f64,
     /// Share of each class's other labelled images that is learned from, at least one: the few-label protocols.
     pub label_fraction: f64,

@@ -74,9 +74,15 @@ impl ClassifierHeader {
                 true => "every answer is unsure",
                 false => "no answer is unsure, whatever it is worth",
             };
-            notes.push(format!(
-                "the classifier is not calibrated: {images} images are too few to choose temperature and threshold by; {sure}"
-            ));
+            notes.push(match images {
+                0 => format!(
+                    "no image was held out, so nothing is calibrated, neither the probabilities nor \"unsure\"; {sure}. Judge the \
+                     classifier on images of their own"
+                ),
+                _ => format!(
+                    "the classifier is not calibrated: {images} images are too few to choose temperature and threshold by; {sure}"
+                ),
+            });
         }
         if self.threshold >= 1.0 && notes.is_empty() {
             notes.push(
