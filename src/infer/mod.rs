@@ -18,6 +18,6 @@ pub use classifier::{Classifier, ClassifierHeader, Verdicts};
 pub use options::{Output, SessionOptions};
 pub use plan::BEARABLE;
 pub(crate) use plan::calibration_images;
-pub use rows::DatasetRows;
+pub use rows::{Chunk, DatasetRows};
 pub use session::Session;
 pub use swap::LiveSession;

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use tch::Tensor;
+
 use super::Session;
+use super::feature_maps::images_of;
 use super::session::reserve;
 use crate::data::frame::{CLAMPED, CLAMPED_BY_FULL};
 use crate::data::{Dataset, Frame, FrameView, Loader, Resize};
@@ -24,6 +27,16 @@ pub struct DatasetRows {
     pub values: Vec<f32>,
     /// Numbers of the images that could not be used; the data set says why in [`Dataset::skipped`].
     pub broken: BTreeSet<usize>,
+}
+
+/// What a session gives of a few images of a data set.
+pub struct Chunk<'a> {
+    /// Numbers of the images.
+    pub indices: &'a [usize],
+    /// One row for each of them, zeros for a broken image.
+    pub values: &'a [f32],
+    /// Which of these places hold a broken image.
+    pub broken: &'a [usize],
 }
 
 impl Session {
@@ -87,7 +100,29 @@ impl Session {
         progress: &mut dyn FnMut(usize, usize) -> bool,
     ) -> Result<DatasetRows> {
         let (total, dim) = (dataset.len(), self.dim());
-        let mut rows = reserve(total, dim)?;
+        let mut values = reserve(total, dim)?;
+        let mut broken = BTreeSet::new();
+        self.embed_chunks(dataset, batch, workers, &mut |chunk| {
+            values.extend_from_slice(chunk.values);
+            broken.extend(chunk.broken.iter().map(|&place| chunk.indices[place]));
+            Ok(progress(values.len() / dim, total))
+        })?;
+        Ok(DatasetRows { values, broken })
+    }
+
+    /// As [`embed_marked`](Session::embed_marked), but `take` is given the rows of one batch after the other, and nothing is kept: memory
+    /// is that of a batch, however many images there are. `take` stops it by false.
+    ///
+    /// # Errors
+    /// Those of [`embed_marked`](Session::embed_marked) and of `take`.
+    pub fn embed_chunks(
+        &self,
+        dataset: &Arc<Dataset>,
+        batch: usize,
+        workers: usize,
+        take: &mut dyn FnMut(&Chunk<'_>) -> Result<bool>,
+    ) -> Result<()> {
+        let (total, dim) = (dataset.len(), self.dim());
         // What level 0 of each channel is normalised to.
         let (mean, std) = self.input.normal();
         let black: Vec<f32> = mean.iter().zip(&std).map(|(mean, std)| -(*mean as f32) / *std as f32).collect();
@@ -96,35 +131,45 @@ impl Session {
             // Of every frame.
             self.warnings.add(CUT);
         }
-        let mut broken = BTreeSet::new();
+        let (mut done, mut sound, mut rows) = (0, 0, Vec::new());
         let mut loader = Loader::frames(Arc::clone(dataset), self.input, batch, workers)?;
         while let Some(batch) = loader.next() {
             let mut batch = batch?;
-            let begin = rows.len();
-            rows.resize(begin + batch.indices.len() * dim, 0.0);
+            let images = batch.indices.len();
+            if rows.len() < images * dim {
+                rows = reserve(images, dim)?;
+            }
+            rows.resize(images * dim, 0.0);
             for &place in &batch.broken {
                 // Black, since zeros are no levels of a pixel where the mean is not zero.
                 let view = &mut batch.views[0].pixels[place * self.input.view_len()..][..self.input.view_len()];
                 view.iter_mut().zip(black.iter().cycle()).for_each(|(value, black)| *value = *black);
             }
             let names = |row: usize| dataset.title(batch.indices[row]);
-            self.forward(&batch.views[0].pixels, &mut rows[begin..], &names)?;
-            self.check_rows(&rows[begin..], &names)?;
-            for &place in &batch.broken {
-                rows[begin + place * dim..][..dim].fill(0.0);
-                broken.insert(batch.indices[place]);
-            }
+            self.forward(&batch.views[0].pixels, &mut rows, &names)?;
+            self.check_rows(&rows, &names)?;
+            batch.broken.iter().for_each(|&place| rows[place * dim..][..dim].fill(0.0));
+            (done, sound) = (done + images, sound + images - batch.broken.len());
+            let go_on = take(&Chunk { indices: &batch.indices, values: &rows, broken: &batch.broken })?;
             loader.recycle(batch);
-            let done = rows.len() / dim;
-            if !progress(done, total) {
+            if !go_on {
                 let message = format!("embedding was stopped after {done} of {total} images");
                 return Err(Error::new(ErrorKind::Cancelled, message));
             }
         }
         // The loader keeps the length that it began with.
-        if broken.len() * dim >= rows.len() {
+        if sound == 0 {
             return Err(dataset.nothing_to_read());
         }
-        Ok(DatasetRows { values: rows, broken })
+        Ok(())
+    }
+
+    /// Rows (B, dim) of whole views (B, H, W, C), float32, on the session's device, whatever they hold: looking at them would wait for
+    /// a GPU.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for no view; `OutOfMemory` or `Torch` from libtorch.
+    pub(crate) fn rows_unread(&self, pixels: &[f32]) -> Result<Tensor> {
+        self.plan.run(&images_of(pixels, &self.input)?, self.output, &|row| format!("view {row}"))
     }
 }

@@ -332,7 +332,7 @@ impl Session {
     }
 
     /// What messages call the network.
-    pub(super) fn who(&self) -> String {
+    pub(crate) fn who(&self) -> String {
         format!("network ({})", self.description.name)
     }
 
