@@ -342,6 +342,16 @@ struct DLManagedTensorVersioned;
 #define SEED_STAGE_FULL 2
 
 /*
+ A linear classifier learns by SGD on frozen features (seed_linear_sgd_evaluate); done and total count steps.
+ */
+#define SEED_STAGE_SGD 3
+
+/*
+ What has learned is tested (seed_linear_sgd_evaluate); done and total count images.
+ */
+#define SEED_STAGE_TEST 4
+
+/*
  Nothing follows the features.
  */
 #define SEED_HEAD_NONE 0
@@ -1103,7 +1113,7 @@ typedef struct {
 } seed_export_options;
 
 /*
- One report of seed_classifier_fit.
+ One report of seed_classifier_fit or seed_linear_sgd_evaluate.
  */
 typedef struct {
   /*
@@ -1127,11 +1137,11 @@ typedef struct {
    */
   uint64_t total;
   /*
-   Passes over the images so far (SEED_STAGE_FULL).
+   Passes over the images so far (SEED_STAGE_FULL, SEED_STAGE_SGD).
    */
   uint64_t epoch;
   /*
-   Mean loss of the last pass (SEED_STAGE_FULL); NaN where there is none.
+   Mean loss of the last pass (SEED_STAGE_FULL) or of the steps since the report before (SEED_STAGE_SGD); NaN where there is none.
    */
   double loss;
   /*
@@ -1153,8 +1163,8 @@ typedef struct {
 } seed_finetune_progress;
 
 /*
- Receives a report on the thread that called seed_classifier_fit; it is valid during the call. A return other than 0 ends
- the fit with the best classifier so far.
+ Receives a report on the thread that called; it is valid during the call. A return other than 0 ends seed_classifier_fit with the
+ best classifier so far, and seed_linear_sgd_evaluate with SEED_ERROR_CANCELLED.
  */
 typedef int32_t (*seed_finetune_callback)(const seed_finetune_progress *progress, void *user_data);
 
@@ -1508,6 +1518,44 @@ typedef struct {
    */
   double auroc_deviation;
 } seed_linear_result;
+
+/*
+ What seed_linear_sgd_evaluate found. Set struct_size to sizeof(seed_linear_sgd_result) first.
+ */
+typedef struct {
+  /*
+   sizeof(seed_linear_sgd_result).
+   */
+  size_t struct_size;
+  /*
+   Labelled images that were learned from.
+   */
+  uint64_t images;
+  /*
+   Labelled images that were tested on; broken ones are left out.
+   */
+  uint64_t test_images;
+  /*
+   Share of the test images whose class is the most probable one (top-1).
+   */
+  double accuracy;
+  /*
+   Share of the test images whose class is among the five most probable ones (top-5); 1 where there are at most five classes.
+   */
+  double top5_accuracy;
+  /*
+   Mean recall of the classes that have a test image.
+   */
+  double balanced_recall;
+  /*
+   Mean −log of the probability that the test images' classes were given.
+   */
+  double loss;
+  /*
+   Mean loss of the steps of the last pass over the images that were learned from.
+   */
+  double train_loss;
+} seed_linear_sgd_result;
 
 /*
  What a batch says. Set struct_size to sizeof(seed_drift_signal) first.
@@ -3907,6 +3955,9 @@ SEED_MUST_USE seed_error *seed_semi_supervised_evaluate(const seed_config *confi
  only. `labels` and `test_labels` have one class number for each image, or −1; `test_labels` may be NULL where `test` is. All
  else is as for seed_semi_supervised_evaluate; `class_count` is the highest of all labels + 1.
 
+ The paper's semi-supervised protocol is this one with `test`, "finetune.mode" full, "finetune.held_out" 0 and a "finetune.label_fraction": all
+ labelled images of the fraction are learned from, for all of "finetune.epochs", and nothing chooses a pass or is calibrated.
+
  Errors: as for seed_semi_supervised_evaluate.
  */
 SEED_MUST_USE seed_error *seed_transfer_evaluate(const seed_config *config,
@@ -3924,6 +3975,37 @@ SEED_MUST_USE seed_error *seed_transfer_evaluate(const seed_config *config,
                                    seed_linear_result *result,
                                    double *recalls,
                                    size_t class_count);
+
+/*
+ The paper's linear protocol: a linear classifier learns by SGD on the frozen features of `student`, and is tested once, after the last
+ step. Features are computed batch by batch, of other crops in each pass, and not kept, so memory does not grow with the number of images.
+ By default 100 passes, 256 images a step, learning rate 30·B/256, a tenth of it from pass 60 on and a hundredth from pass 80, momentum .9, no weight
+ decay, crops of 8 % to 100 % and flips: settings "linear.…" of `config`, "view.crop_ratio_…" and "view.flip_probability". Test images are
+ seen as a session sees them; "resize" "centre" is the crop of the paper.
+
+ `dataset` is learned from and `test` is tested on; `labels` and `test_labels` have one number for each of their images: its class from 0,
+ or −1 for none. A broken image is shown by another one while learning, and left out of the test. `recalls` (may be NULL) receives the
+ recall of each of the `class_count` classes, the highest of all labels + 1; NaN for a class without a test image. `callback` receives
+ reports with SEED_STAGE_SGD and SEED_STAGE_TEST, every "progress_every" steps; `callback`, `user_data` and `cancel` may be NULL.
+
+ Errors: SEED_ERROR_CANCELLED when the callback or the token ended it; SEED_ERROR_INVALID_ARGUMENT for labels that do not fit, or that
+ are of fewer than two classes in `dataset`; SEED_ERROR_MISMATCH for a student that gives NaN; SEED_ERROR_TORCH where the classifier
+ diverges: lower "linear.learning_rate" then.
+ */
+SEED_MUST_USE seed_error *seed_linear_sgd_evaluate(const seed_config *config,
+                                     const seed_student *student,
+                                     const seed_dataset *dataset,
+                                     const int64_t *labels,
+                                     size_t label_count,
+                                     const seed_dataset *test,
+                                     const int64_t *test_labels,
+                                     size_t test_label_count,
+                                     seed_finetune_callback callback,
+                                     void *user_data,
+                                     const seed_cancel_token *cancel,
+                                     seed_linear_sgd_result *result,
+                                     double *recalls,
+                                     size_t class_count);
 
 /*
  Makes a reference of `count` embeddings of `dim` floats, at least 20, better some hundreds; of more than 4096, as many at even

@@ -8,6 +8,7 @@ mod chosen;
 mod finetune;
 mod free;
 mod key;
+mod linear;
 mod methods;
 mod pairs;
 mod preset;
@@ -24,6 +25,7 @@ pub use chosen::Chosen;
 pub use finetune::{Augmentation, ClassWeights, FinetuneConfig, FinetuneMode, Reject};
 pub use free::FREE_SETTINGS;
 pub use key::{Slot, keys, to_usize};
+pub use linear::LinearConfig;
 pub use methods::{MethodName, MethodsConfig};
 pub use preset::PRESETS;
 pub use probe::ProbeConfig;
@@ -115,6 +117,8 @@ pub struct Config {
     pub view: ViewConfig,
     /// Fine-tuning.
     pub finetune: FinetuneConfig,
+    /// The linear probe by SGD.
+    pub linear: LinearConfig,
     /// Anomaly detection.
     pub anomaly: AnomalyConfig,
     /// Single methods of distillation.
@@ -165,6 +169,7 @@ impl Default for Config {
             tensorboard_folder: String::new(),
             view: ViewConfig::default(),
             finetune: FinetuneConfig::default(),
+            linear: LinearConfig::default(),
             anomaly: AnomalyConfig::default(),
             methods: MethodsConfig::default(),
             small: SmallConfig::default(),
@@ -320,6 +325,7 @@ impl Config {
             ("view.crop_ratio_min", self.view.crop_ratio_min, "view.crop_ratio_max", self.view.crop_ratio_max),
             ("view.blur_sigma_min", self.view.blur_sigma_min, "view.blur_sigma_max", self.view.blur_sigma_max),
             ("small.crop_scale_min", self.small.crop_scale_min, "small.crop_scale_max", self.small.crop_scale_max),
+            ("linear.crop_scale_min", self.linear.crop_scale_min, "linear.crop_scale_max", self.linear.crop_scale_max),
         ] {
             if low > high {
                 return Err(Error::new(

@@ -216,7 +216,7 @@ using TeacherBatch = seed_teacher_batch;
 /// the trainer or bank it is called for.
 using TeacherFunction = std::function<bool(TeacherBatch &batch)>;
 
-/// One report of Classifier::fit.
+/// One report of Classifier::fit or seed::linear_sgd.
 using FinetuneProgress = seed_finetune_progress;
 
 /// How a map of embeddings is made; the SEED_MAP_* of seed.h.
@@ -225,15 +225,17 @@ enum class MapMethod : std::int32_t {
   Tsne = SEED_MAP_TSNE,
 };
 
-/// What Classifier::fit is doing; the SEED_STAGE_* of seed.h.
+/// What Classifier::fit or seed::linear_sgd is doing; the SEED_STAGE_* of seed.h.
 enum class Stage : std::int32_t {
   Embedding = SEED_STAGE_EMBEDDING,
   Linear = SEED_STAGE_LINEAR,
   Full = SEED_STAGE_FULL,
+  Sgd = SEED_STAGE_SGD,
+  Test = SEED_STAGE_TEST,
 };
 
-/// Receives a report of Classifier::fit, on the thread that called. Return true to go on, false to end the fit with the best
-/// classifier so far. What it throws comes out of Classifier::fit.
+/// Receives a report of Classifier::fit or seed::linear_sgd, on the thread that called. Return true to go on, false to end the fit with
+/// the best classifier so far, and seed::linear_sgd as cancelled. What it throws comes out of the call.
 using FinetuneFunction = std::function<bool(const FinetuneProgress &)>;
 
 /// One report of seed::distil; `stage` is one of DistilStage.
@@ -2593,7 +2595,7 @@ inline Returned<LinearResult> semi_supervised(const Config &config, const Studen
   return detail::settle(error, std::move(found));
 }
 
-/// The images that seed::transfer tests on, with a class for each, or -1.
+/// The images that seed::transfer and seed::linear_sgd test on, with a class for each, or -1.
 struct TestImages {
   const Dataset *dataset = nullptr;    ///< Null: a third of each class of the others.
   Span<const std::int64_t> labels = {}; ///< One for each image.
@@ -2617,6 +2619,53 @@ inline Returned<LinearResult> transfer(const Config &config, const Student &stud
                                       cancel == nullptr ? nullptr : cancel->get(), result, recalls, class_count);
       });
   callback.rethrow(error);
+  return detail::settle(error, std::move(found));
+}
+
+/// What seed::linear_sgd found.
+struct LinearSgdResult {
+  std::uint64_t images = 0;      ///< Labelled images that were learned from.
+  std::uint64_t test_images = 0; ///< Labelled images that were tested on; broken ones are left out.
+  double accuracy = 0;           ///< Share of the test images whose class is the most probable one (top-1).
+  double top5_accuracy = 0;      ///< Share of those whose class is among the five most probable ones (top-5).
+  double balanced_recall = 0;    ///< Mean recall of the classes that have a test image.
+  double loss = 0;               ///< Mean -log of the probability that the test images' classes were given.
+  double train_loss = 0;         ///< Mean loss of the last pass over the images that were learned from.
+  std::vector<double> recalls;   ///< Recall of each class; NaN for one without a test image.
+};
+
+/// The paper's linear protocol: a linear classifier learns by SGD on the frozen features of `student`, by the settings "linear.…", and
+/// is tested on the images of `test`, which must be given. Memory does not grow with the number of images.
+inline Returned<LinearSgdResult> linear_sgd(const Config &config, const Student &student, const Dataset &dataset,
+                                            Span<const std::int64_t> labels, const TestImages &test,
+                                            const FinetuneFunction &on_progress = {},
+                                            const CancelToken *cancel = nullptr) {
+  if ((cancel != nullptr && !*cancel) || test.dataset == nullptr || !*test.dataset)
+    return detail::fail<LinearSgdResult>(ErrorCode::InvalidArgument, "the cancel token or the data set to test on is empty");
+  detail::Callback<FinetuneFunction> callback(on_progress);
+  LinearSgdResult found;
+  std::int64_t highest = -1;
+  for (const auto &all : {labels, test.labels})
+    for (const std::int64_t label : all) highest = label > highest ? label : highest;
+  // The library refuses what is far too many; room for them must not be made before.
+  if (highest >= 1 << 16)
+    return detail::fail<LinearSgdResult>(ErrorCode::InvalidArgument, "a label is " + std::to_string(highest) +
+                                                                         ", expected less than 65536");
+  found.recalls.resize(static_cast<std::size_t>(highest + 1));
+  seed_linear_sgd_result result{};
+  result.struct_size = sizeof result;
+  seed_error *error = seed_linear_sgd_evaluate(
+      config.get(), student.get(), dataset.get(), labels.data(), labels.size(), test.dataset->get(), test.labels.data(),
+      test.labels.size(), on_progress ? detail::on_finetune : nullptr, &callback,
+      cancel == nullptr ? nullptr : cancel->get(), &result, found.recalls.data(), found.recalls.size());
+  callback.rethrow(error);
+  found.images = result.images;
+  found.test_images = result.test_images;
+  found.accuracy = result.accuracy;
+  found.top5_accuracy = result.top5_accuracy;
+  found.balanced_recall = result.balanced_recall;
+  found.loss = result.loss;
+  found.train_loss = result.train_loss;
   return detail::settle(error, std::move(found));
 }
 

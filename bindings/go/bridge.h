@@ -57,6 +57,11 @@ seed_error *seed_go_transfer_evaluate(const seed_config *config, const seed_stud
                                       const seed_dataset *test, const int64_t *test_labels, size_t test_label_count,
                                       uint32_t splits, uintptr_t handle, const seed_cancel_token *cancel,
                                       seed_linear_result *result, double *recalls, size_t class_count);
+seed_error *seed_go_linear_sgd_evaluate(const seed_config *config, const seed_student *student,
+                                        const seed_dataset *dataset, const int64_t *labels, size_t label_count,
+                                        const seed_dataset *test, const int64_t *test_labels, size_t test_label_count,
+                                        uintptr_t handle, const seed_cancel_token *cancel,
+                                        seed_linear_sgd_result *result, double *recalls, size_t class_count);
 seed_error *seed_go_classifier_classify_dataset(const seed_classifier *classifier, const seed_dataset *dataset,
                                                 uintptr_t handle, const seed_cancel_token *cancel, int64_t *classes,
                                                 float *confidences, uint8_t *unsure, float *probabilities,

@@ -10,7 +10,7 @@ import (
 	"unsafe"
 )
 
-// FitStage says what the fit of a classifier is doing.
+// FitStage says what the fit of a classifier, or [LinearSGD], is doing.
 type FitStage int32
 
 // The stages of a fit.
@@ -21,9 +21,13 @@ const (
 	StageLinear FitStage = C.SEED_STAGE_LINEAR
 	// StageFull lets all layers learn; Done and Total count steps.
 	StageFull FitStage = C.SEED_STAGE_FULL
+	// StageSGD lets a linear classifier learn by SGD on frozen features ([LinearSGD]); Done and Total count steps.
+	StageSGD FitStage = C.SEED_STAGE_SGD
+	// StageTest tests what has learned ([LinearSGD]); Done and Total count images.
+	StageTest FitStage = C.SEED_STAGE_TEST
 )
 
-// FitProgress is one report of the fit of a classifier. What there is not yet is NaN.
+// FitProgress is one report of the fit of a classifier, or of [LinearSGD]. What there is not yet is NaN.
 type FitProgress struct {
 	// Stage is what is being done.
 	Stage FitStage
@@ -31,9 +35,9 @@ type FitProgress struct {
 	Done uint64
 	// Total is how much there is to do at most.
 	Total uint64
-	// Epoch counts the passes over the images so far (StageFull).
+	// Epoch counts the passes over the images so far (StageFull, StageSGD).
 	Epoch uint64
-	// Loss is the mean loss of the last pass (StageFull).
+	// Loss is the mean loss of the last pass (StageFull), or since the report before (StageSGD).
 	Loss float64
 	// HeldOutLoss is the calibrated loss on the held-out images, the last that was measured.
 	HeldOutLoss float64

@@ -225,6 +225,42 @@ func TestProtocolsAndTeachersClassifiers(t *testing.T) {
 	fails(t, seed.ErrInvalidArgument, err)
 }
 
+func TestLinearProbeBySGD(t *testing.T) {
+	config := smallConfig(t)
+	student := resnet(t, config)
+	labelled, _ := labelledStripes(t)
+	ok(t, config.SetInt("linear.epochs", 3))
+	classed := seed.Classed{Images: labelled.Images, Labels: labelled.Labels}
+	var last seed.FitProgress
+	note := func(p seed.FitProgress) error {
+		last = p
+		return nil
+	}
+	found := must[seed.LinearSGDResult](t)(seed.LinearSGD(t.Context(), config, student, classed, classed, note))
+	count := len(labelled.Labels)
+	if found.Images != count || found.TestImages != count || found.Top5Accuracy != 1 || len(found.Recalls) != 2 ||
+		math.Abs(found.BalancedRecall-(found.Recalls[0]+found.Recalls[1])/2) > 1e-9 || math.IsNaN(found.Loss+found.TrainLoss) {
+		t.Errorf("it found %+v", found)
+	}
+	if last.Stage != seed.StageTest || last.Done != uint64(count) {
+		t.Errorf("the last report is %+v", last)
+	}
+	trouble := errors.New("enough")
+	_, err := seed.LinearSGD(t.Context(), config, student, classed, classed, func(seed.FitProgress) error { return trouble })
+	if !errors.Is(err, trouble) {
+		t.Errorf("the callback's error became %v", err)
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if _, err = seed.LinearSGD(ended, config, student, classed, classed, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("an ended context gives %v", err)
+	}
+	_, err = seed.LinearSGD(t.Context(), config, student, classed, seed.Classed{}, nil)
+	fails(t, seed.ErrInvalidArgument, err)
+	_, err = seed.LinearSGD(t.Context(), config, student, seed.Classed{Images: classed.Images, Labels: []int64{1 << 40}}, classed, nil)
+	fails(t, seed.ErrInvalidArgument, err)
+}
+
 func TestClassifierFitEnds(t *testing.T) {
 	config := smallConfig(t)
 	student := resnet(t, config)

@@ -8,6 +8,9 @@
 //           semi      all layers fine-tuned on 1 % and 10 % of the labels of 2/3, or on finetune.label_fraction or
 //                     finetune.labels_per_class of them
 //           transfer  a student of other images: linear, or with finetune.mode=full all layers; with test=DIR tested there
+//           linear-sgd  the paper's: a linear layer by SGD on frozen features, learned from IMAGES, tested on test=DIR
+//           semi-whole  the paper's: all layers fine-tuned on 1 % and 10 % of the labels of IMAGES, or as for semi, without a
+//                     held-out part, so that nothing is calibrated; tested on test=DIR
 // NETWORK   student:FILE   random:ARCHITECTURE   weights:ARCHITECTURE:FILE (published weights, such as a teacher's)
 // KEY=VALUE are settings of libseed (seed, device, finetune.…; output=embedding judges embeddings instead of features), runs=N, the
 //           number of seeds (5), and test=DIR.
@@ -84,6 +87,50 @@ void print(const seed::LinearResult &result, const std::vector<std::string> &nam
   }
 }
 
+// The images to be tested on, which have the same classes.
+Images tested_on(const Options &options, const Images &images) {
+  if (options.test.empty()) throw std::runtime_error(options.protocol + " needs test=DIR, images of their own to be tested on");
+  Images test(options.test);
+  if (test.names != images.names) throw std::runtime_error(options.test + " has other classes than " + options.images);
+  return test;
+}
+
+// The shares of the labels that the options name.
+std::vector<double> shares(const Options &options) {
+  const double share = options.config.get_float("finetune.label_fraction");
+  const bool said = options.config.get_int("finetune.labels_per_class") > 0 || share < 1;
+  return said ? std::vector<double>{share} : std::vector<double>{0.01, 0.1};
+}
+
+void print_share(const Options &options, double share) {
+  const auto limit = options.config.get_int("finetune.labels_per_class");
+  std::printf("all layers fine-tuned on ");
+  limit > 0 ? std::printf("%d labels a class:\n", static_cast<int>(limit)) : std::printf("%g %% of the labels:\n", 100 * share);
+}
+
+void judge_by_sgd(const Options &options, const seed::Student &student, const Images &images) {
+  const Images test = tested_on(options, images);
+  const auto report = [](const seed::FinetuneProgress &progress) {
+    if (progress.stage == static_cast<std::int32_t>(seed::Stage::Sgd))
+      std::fprintf(stderr, "\rpass %llu, loss %.4f, %.0f s left   ", static_cast<unsigned long long>(progress.epoch),
+                   progress.loss, progress.eta_seconds);
+    return true;
+  };
+  const seed::TestImages tested{&test.dataset, test.labels};
+  const auto found = seed::linear_sgd(options.config, student, images.dataset, images.labels, tested, report);
+  std::fprintf(stderr, "\n");
+  std::printf("linear by SGD, %llu images, tested on %llu:\n", static_cast<unsigned long long>(found.images),
+              static_cast<unsigned long long>(found.test_images));
+  std::printf("  %-16s %.3f\n  %-16s %.3f\n  %-16s %.3f\n", "top-1", found.accuracy, "top-5", found.top5_accuracy,
+              "balanced recall", found.balanced_recall);
+  print_chance(images.names.size());
+  std::printf("  %-16s %.4f, on its own images %.4f\n", "loss", found.loss, found.train_loss);
+  for (std::size_t i = 0; i < found.recalls.size(); ++i) {
+    if (std::isnan(found.recalls[i])) std::printf("  recall of %s n/a\n", images.names[i].c_str());
+    else std::printf("  recall of %s %.3f\n", images.names[i].c_str(), found.recalls[i]);
+  }
+}
+
 // On frozen features: kNN, or linear on these shares of the labels.
 void judge_features(const Options &options, const seed::Student &student, const Images &images,
                     const std::vector<double> &fractions) {
@@ -115,26 +162,34 @@ void run(Options &options) {
   } else if (options.protocol == "few") {
     judge_features(options, student, images, {0.01, 0.1});
   } else if (options.protocol == "semi") {
-    const auto limit = options.config.get_int("finetune.labels_per_class");
-    const double share = options.config.get_float("finetune.label_fraction");
-    for (const double fraction : limit > 0 || share < 1 ? std::vector<double>{share} : std::vector<double>{0.01, 0.1}) {
+    for (const double fraction : shares(options)) {
       options.config.set("finetune.label_fraction", fraction);
-      std::printf("all layers fine-tuned on ");
-      limit > 0 ? std::printf("%d labels a class:\n", static_cast<int>(limit)) : std::printf("%g %% of the labels:\n", 100 * fraction);
+      print_share(options, fraction);
       print(seed::semi_supervised(options.config, student, images.dataset, images.labels, options.runs), images.names);
     }
+  } else if (options.protocol == "semi-whole") {
+    const Images test = tested_on(options, images);
+    options.config.set("finetune.mode", "full");
+    options.config.set("finetune.held_out", 0.0);
+    for (const double fraction : shares(options)) {
+      options.config.set("finetune.label_fraction", fraction);
+      print_share(options, fraction);
+      const seed::TestImages tested{&test.dataset, test.labels};
+      print(seed::transfer(options.config, student, images.dataset, images.labels, tested, options.runs), images.names);
+    }
+  } else if (options.protocol == "linear-sgd") {
+    judge_by_sgd(options, student, images);
   } else if (options.protocol == "transfer") {
     std::printf("transfer, %s:\n", options.config.get_string("finetune.mode").c_str());
     if (options.test.empty()) {
       print(seed::transfer(options.config, student, images.dataset, images.labels, {}, options.runs), images.names);
     } else {
-      const Images test(options.test);
-      if (test.names != images.names) throw std::runtime_error(options.test + " has other classes than " + options.images);
+      const Images test = tested_on(options, images);
       const seed::TestImages tested{&test.dataset, test.labels};
       print(seed::transfer(options.config, student, images.dataset, images.labels, tested, options.runs), images.names);
     }
   } else {
-    throw std::runtime_error("unknown protocol " + options.protocol + "; it is knn, linear, few, semi or transfer");
+    throw std::runtime_error("unknown protocol " + options.protocol + "; it is knn, linear, few, semi, transfer, linear-sgd or semi-whole");
   }
 }
 
@@ -142,7 +197,7 @@ void run(Options &options) {
 
 int main(int count, char **words) {
   if (count < 4) {
-    std::fprintf(stderr, "usage: evaluate knn|linear|few|semi|transfer NETWORK IMAGES [KEY=VALUE...]\n");
+    std::fprintf(stderr, "usage: evaluate knn|linear|few|semi|transfer|linear-sgd|semi-whole NETWORK IMAGES [KEY=VALUE...]\n");
     return 2;
   }
   try {

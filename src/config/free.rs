@@ -1,7 +1,7 @@
 //! The settings that do not shape the numbers of a run.
 
 /// Where and how fast a run works may change between nights, not what it computes.
-pub const FREE_SETTINGS: [&str; 12] = [
+pub const FREE_SETTINGS: [&str; 13] = [
     "device",
     "workers",
     "cache_mib",
@@ -12,6 +12,7 @@ pub const FREE_SETTINGS: [&str; 12] = [
     "duty_cycle",
     "nice",
     "finetune",
+    "linear",
     "anomaly",
     // Student and teacher are compared by what they are.
     "embedding_dim",

@@ -1,6 +1,6 @@
 //! The table of keys: every setting by its name, with its place in a [`Config`] and its bounds.
 
-use super::{Config, anomaly, finetune, methods, probe, range, small};
+use super::{Config, anomaly, finetune, linear, methods, probe, range, small};
 use crate::choice::Choice;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -85,6 +85,7 @@ pub fn keys() -> impl Iterator<Item = &'static (&'static str, Slot)> {
     KEYS.iter()
         .chain(range::KEYS)
         .chain(finetune::KEYS)
+        .chain(linear::KEYS)
         .chain(anomaly::KEYS)
         .chain(probe::KEYS)
         .chain(methods::KEYS)

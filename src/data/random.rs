@@ -45,6 +45,8 @@ pub enum Purpose {
     Beside = 12,
     /// The order in which a momentum encoder sees a batch (seed = the step's noise).
     Shuffle = 13,
+    /// The first weights of a linear probe by SGD.
+    LinearProbe = 14,
 }
 
 /// The stream of (seed, epoch, index, purpose): ChaCha8 whose 256-bit key is the four words, little endian.

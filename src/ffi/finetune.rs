@@ -26,14 +26,20 @@ pub const SEED_STAGE_EMBEDDING: i32 = 0;
 pub const SEED_STAGE_LINEAR: i32 = 1;
 /// All layers learn; done and total count steps.
 pub const SEED_STAGE_FULL: i32 = 2;
+/// A linear classifier learns by SGD on frozen features (seed_linear_sgd_evaluate); done and total count steps.
+pub const SEED_STAGE_SGD: i32 = 3;
+/// What has learned is tested (seed_linear_sgd_evaluate); done and total count images.
+pub const SEED_STAGE_TEST: i32 = 4;
 
 const _: () = assert!(
     SEED_STAGE_EMBEDDING == Stage::Embedding as i32
         && SEED_STAGE_LINEAR == Stage::Linear as i32
         && SEED_STAGE_FULL == Stage::Full as i32
+        && SEED_STAGE_SGD == Stage::Sgd as i32
+        && SEED_STAGE_TEST == Stage::Test as i32
 );
 
-/// One report of seed_classifier_fit.
+/// One report of seed_classifier_fit or seed_linear_sgd_evaluate.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct seed_finetune_progress {
@@ -47,9 +53,9 @@ pub struct seed_finetune_progress {
     pub done: u64,
     /// How much there is to do at most.
     pub total: u64,
-    /// Passes over the images so far (SEED_STAGE_FULL).
+    /// Passes over the images so far (SEED_STAGE_FULL, SEED_STAGE_SGD).
     pub epoch: u64,
-    /// Mean loss of the last pass (SEED_STAGE_FULL); NaN where there is none.
+    /// Mean loss of the last pass (SEED_STAGE_FULL) or of the steps since the report before (SEED_STAGE_SGD); NaN where there is none.
     pub loss: f64,
     /// Calibrated loss on the held-out images, the last that was measured; NaN where there is none.
     pub held_out_loss: f64,
@@ -79,8 +85,8 @@ impl From<&FinetuneProgress> for seed_finetune_progress {
     }
 }
 
-/// Receives a report on the thread that called seed_classifier_fit; it is valid during the call. A return other than 0 ends
-/// the fit with the best classifier so far.
+/// Receives a report on the thread that called; it is valid during the call. A return other than 0 ends seed_classifier_fit with the
+/// best classifier so far, and seed_linear_sgd_evaluate with SEED_ERROR_CANCELLED.
 pub type seed_finetune_callback =
     Option<unsafe extern "C-unwind" fn(progress: *const seed_finetune_progress, user_data: *mut c_void) -> i32>;
 

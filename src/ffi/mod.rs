@@ -31,6 +31,7 @@ pub mod handle;
 pub mod image;
 pub mod init;
 pub mod labels;
+pub mod linear_sgd;
 pub mod live;
 pub mod log;
 pub mod model;

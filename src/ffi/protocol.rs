@@ -106,6 +106,9 @@ pub unsafe extern "C" fn seed_semi_supervised_evaluate(
 /// only. `labels` and `test_labels` have one class number for each image, or −1; `test_labels` may be NULL where `test` is. All
 /// else is as for seed_semi_supervised_evaluate; `class_count` is the highest of all labels + 1.
 ///
+/// The paper's semi-supervised protocol is this one with `test`, "finetune.mode" full, "finetune.held_out" 0 and a "finetune.label_fraction": all
+/// labelled images of the fraction are learned from, for all of "finetune.epochs", and nothing chooses a pass or is calibrated.
+///
 /// Errors: as for seed_semi_supervised_evaluate.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_transfer_evaluate(

@@ -5,5 +5,5 @@ pub mod lbfgs;
 pub mod schedule;
 pub mod sgd;
 
-pub use schedule::Cosine;
+pub use schedule::{Cosine, Tenths};
 pub use sgd::Sgd;

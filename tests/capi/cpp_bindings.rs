@@ -320,13 +320,22 @@ fn the_examples_classify_find_anomalies_and_evaluate() {
     let test = std::ffi::OsString::from(format!("test={}", images.display()));
     for (protocol, more, expected) in [
         ("semi", "finetune.labels_per_class=2".into(), "all layers fine-tuned on 2 labels a class"),
-        ("transfer", test, "transfer, full"),
+        ("transfer", test.clone(), "transfer, full"),
+        ("semi-whole", test.clone(), "all layers fine-tuned on 1 % of the labels"),
     ] {
         let mut arguments = vec![protocol.into(), network.clone(), images.clone().into(), "runs=1".into(), more];
         arguments.extend(settings.map(std::ffi::OsString::from));
         let text = call("examples/cpp/evaluate.cpp", &arguments);
         assert!(text.contains(expected) && text.contains("AUROC"), "{text}");
     }
+    let mut arguments = vec!["linear-sgd".into(), network, images.into(), test];
+    // The features of this network are so large that the default rate tears the classifier apart.
+    arguments.extend(["device=cpu", "linear.epochs=3", "linear.learning_rate=1e-6"].map(std::ffi::OsString::from));
+    let text = call("examples/cpp/evaluate.cpp", &arguments);
+    assert!(
+        text.contains("linear by SGD, 16 images") && text.contains("top-5") && text.contains("balanced recall"),
+        "{text}"
+    );
 }
 
 #[test]

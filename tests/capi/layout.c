@@ -211,6 +211,15 @@ int main(int count, char **words) {
   FIELD(seed_linear_result, balanced_recall_deviation, 32, 8);
   FIELD(seed_linear_result, auroc_mean, 40, 8);
   FIELD(seed_linear_result, auroc_deviation, 48, 8);
+  SIZE(seed_linear_sgd_result, 64);
+  FIELD(seed_linear_sgd_result, struct_size, 0, 8);
+  FIELD(seed_linear_sgd_result, images, 8, 8);
+  FIELD(seed_linear_sgd_result, test_images, 16, 8);
+  FIELD(seed_linear_sgd_result, accuracy, 24, 8);
+  FIELD(seed_linear_sgd_result, top5_accuracy, 32, 8);
+  FIELD(seed_linear_sgd_result, balanced_recall, 40, 8);
+  FIELD(seed_linear_sgd_result, loss, 48, 8);
+  FIELD(seed_linear_sgd_result, train_loss, 56, 8);
 
   SIZE(seed_drift_signal, 64);
   FIELD(seed_drift_signal, struct_size, 0, 8);

@@ -998,6 +998,24 @@ void classifying(const std::string &folder) {
   FAILS(ErrorCode::Cancelled, seed::transfer(config, student, frames, labels, {}, 2, stop));
   FAILS(ErrorCode::InvalidArgument, seed::semi_supervised(full, student, frames, labels, 0));
 
+  TAKE(config.set("linear.epochs", 3));
+  seed::FinetuneProgress last{};
+  const auto fitting = [&](const seed::FinetuneProgress &progress) {
+    last = progress;
+    return true;
+  };
+  const seed::TestImages tested{&frames, labels};
+  const auto probed = TAKE(seed::linear_sgd(config, student, frames, labels, tested, fitting));
+  CHECK(probed.images == labels.size() && probed.test_images == labels.size() && probed.recalls.size() == 2);
+  CHECK(std::fabs(probed.balanced_recall - (probed.recalls[0] + probed.recalls[1]) / 2) < 1e-9);
+  CHECK(probed.top5_accuracy == 1 && std::isfinite(probed.loss) && std::isfinite(probed.train_loss));
+  CHECK(last.stage == static_cast<std::int32_t>(seed::Stage::Test) && last.done == labels.size());
+  const auto no_more = [](const seed::FinetuneProgress &) { return false; };
+  FAILS(ErrorCode::Cancelled, seed::linear_sgd(config, student, frames, labels, tested, no_more));
+  FAILS(ErrorCode::InvalidArgument, seed::linear_sgd(config, student, frames, labels, {}));
+  const std::vector<std::int64_t> wild(labels.size(), std::int64_t{1} << 40);
+  FAILS(ErrorCode::InvalidArgument, seed::linear_sgd(config, student, frames, wild, tested));
+
   // A third class joins; the names that are known must come first.
   FAILS(ErrorCode::Mismatch, seed::Classifier::fit(config, classifier, frames, labels, {"rows", "columns"}));
   for (std::size_t i = 0; i < 6; ++i) labels[i] = 2;

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use seed::config::{Config, FinetuneMode, Precision};
 use seed::data::{Dataset, Frame, Input};
 use seed::eval::Embeddings;
+use seed::infer::classifier::CalibratedBy;
 use seed::infer::{Output, Session, SessionOptions};
 use seed::model::student_file::StudentHeader;
 use seed::model::{Architecture, Head, Network};
-use seed::train::finetune::Start;
 use seed::train::finetune::probe::{Probe, ProbeScores, linear_probe};
 use seed::train::finetune::protocol::{Classed, semi_supervised, transfer};
+use seed::train::finetune::{Labelled, Start, finetune};
 use seed::train::{CancelToken, Control};
 use seed::{ErrorKind, Result};
 use tch::Device;
@@ -135,6 +136,42 @@ fn a_linear_transfer_is_the_linear_probe_of_the_features() {
     config.finetune.mode = FinetuneMode::Full;
     let tuned = transfer(&config, &start(), classed, test, 1, &CancelToken::new(), go_on).unwrap();
     assert!(tuned.accuracy.mean > 0.6, "{tuned:?}");
+}
+
+#[test]
+fn without_a_held_out_part_all_labels_of_the_fraction_are_learned_from_and_nothing_is_calibrated() {
+    let (dataset, labels) = images(12, 0);
+    let names: Vec<String> = ["across", "along", "noise"].map(str::to_owned).to_vec();
+    let mut config = config("full");
+    (config.finetune.held_out, config.finetune.label_fraction, config.finetune.epochs) = (0.0, 0.5, 4);
+    // It would stop after the first pass that brought nothing, were there anything to see it by.
+    config.finetune.patience = 1;
+    let images = Labelled { dataset: &dataset, labels: &labels, names: &names };
+    let mut told = Vec::new();
+    let (classifier, _) = finetune(&config, start(), None, &images, &CancelToken::new(), |progress| {
+        told.push((progress.epoch, progress.held_out_loss));
+        Control::Continue
+    })
+    .unwrap();
+    let header = classifier.header();
+    let number = |key: &str| header.training[key].as_u64().unwrap();
+    assert_eq!((number("images"), number("held_out")), (18, 0), "half of twelve of each of three classes");
+    assert_eq!((number("epochs"), number("best_epoch")), (4, 4), "the last pass of all of them");
+    assert!(told.iter().all(|(_, loss)| loss.is_nan()));
+    assert!(header.held_out.is_none() && header.temperature == 1.0 && header.threshold == 0.0);
+    let calibration = header.calibration.unwrap();
+    assert_eq!((calibration.by, calibration.images), (CalibratedBy::None, 0));
+    let warnings = classifier.warnings().text();
+    assert!(warnings.contains("no image was held out, so nothing is calibrated"), "{warnings}");
+
+    // As a protocol: tested on images of their own, by the same classifier.
+    let (others, truth) = self::images(6, 40);
+    let (learned, tested) =
+        (Classed { dataset: &dataset, labels: &labels }, Classed { dataset: &others, labels: &truth });
+    let go_on = &mut |_: usize, _: usize| Control::Continue;
+    let found = transfer(&config, &start(), learned, Some(tested), 1, &CancelToken::new(), go_on).unwrap();
+    let judged = classifier.judge(&others, &truth, 8, 1, &mut |_, _| true).unwrap();
+    assert_eq!((found.accuracy.mean, found.balanced_recall.mean), (judged.accuracy, judged.balanced_recall));
 }
 
 #[test]

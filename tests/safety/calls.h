@@ -90,6 +90,7 @@ static void begin(void) {
   all.config = small_config();
   OK(seed_config_set_int(all.config, "finetune.epochs", 2));
   OK(seed_config_set_int(all.config, "finetune.batch_size", 3));
+  OK(seed_config_set_int(all.config, "linear.epochs", 2));
   OK(seed_config_set_float(all.config, "finetune.held_out", 0.34));
   OK(seed_config_set_float(all.config, "anomaly.memory_share", 0.1));
   OK(seed_cancel_token_new(&all.token));
@@ -243,6 +244,15 @@ static void each_call(void) {
     else
       CALL(seed_transfer_evaluate(all.config, all.student, all.dataset, labels, FRAMES, all.dataset, labels, FRAMES, 2,
                                 on_count, NULL, all.token, &result, recalls, CLASSES));
+    over(__LINE__);
+  }
+
+  {
+    seed_linear_sgd_result result;
+    result.struct_size = sizeof result;
+    begin();
+    CALL(seed_linear_sgd_evaluate(all.config, all.student, all.dataset, labels, FRAMES, all.dataset, labels, FRAMES, on_fit,
+                                NULL, all.token, &result, recalls, CLASSES));
     over(__LINE__);
   }
 

@@ -37,6 +37,7 @@
   DO(seed_knn_result)                                                                                                  \
   DO(seed_model_info)                                                                                                  \
   DO(seed_linear_result)                                                                                               \
+  DO(seed_linear_sgd_result)                                                                                           \
   DO(seed_drift_signal)                                                                                                \
   DO(seed_fidelity)                                                                                                    \
   DO(seed_verdict)                                                                                                     \
@@ -346,6 +347,7 @@ static void set_up(const char *folder) {
   g_seed_config = small_config();
   OK(seed_config_set_int(g_seed_config, "view_count", 2));
   OK(seed_config_set_int(g_seed_config, "steps", 12));
+  OK(seed_config_set_int(g_seed_config, "linear.epochs", 1));
   write_teacher(g_seed_config, p_teacher);
   OK(seed_cancel_token_new(&g_seed_cancel_token));
   OK(seed_dataset_open_folder(p_images, &g_seed_dataset));

@@ -20,6 +20,7 @@ mod finetune;
 mod finetune_linear;
 mod grey;
 mod head_dropout;
+mod linear_sgd;
 mod methods;
 mod not_finite;
 mod pacing;

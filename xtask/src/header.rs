@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::{Outcome, root};
 
 /// The files of src/ffi in the order in which the header tells of them.
-const FILES: [&str; 38] = [
+const FILES: [&str; 39] = [
     "init",
     "error",
     "log",
@@ -38,6 +38,7 @@ const FILES: [&str; 38] = [
     "eval",
     "probe",
     "protocol",
+    "linear_sgd",
     "drift",
     "gate",
     "report",

@@ -21,7 +21,7 @@ struct Part {
     whole: &'static str,
 }
 
-const PARTS: [Part; 9] = [
+const PARTS: [Part; 10] = [
     Part {
         title: "Runs and sessions",
         about: "",
@@ -77,6 +77,14 @@ const PARTS: [Part; 9] = [
         fields: "src/config/finetune.rs",
         place: "c.finetune.",
         whole: "finetune",
+    },
+    Part {
+        title: "Linear probe by SGD",
+        about: "[finetune.md](finetune.md#protocols) says how it is used.",
+        keys: "src/config/linear.rs",
+        fields: "src/config/linear.rs",
+        place: "c.linear.",
+        whole: "linear",
     },
     Part {
         title: "Anomaly detection",

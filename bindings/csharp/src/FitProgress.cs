@@ -2,7 +2,7 @@ using System;
 
 namespace LibSeed
 {
-    /// <summary>What the fit of a classifier is doing.</summary>
+    /// <summary>What the fit of a classifier, or the linear probe by SGD, is doing.</summary>
     public enum FitStage
     {
         /// <summary>The backbone embeds the labelled images; images are counted.</summary>
@@ -11,9 +11,13 @@ namespace LibSeed
         Linear = 1,
         /// <summary>All layers learn; steps are counted.</summary>
         Full = 2,
+        /// <summary>A linear classifier learns by SGD on frozen features; steps are counted.</summary>
+        Sgd = 3,
+        /// <summary>What has learned is tested; images are counted.</summary>
+        Test = 4,
     }
 
-    /// <summary>One report of the fit of a classifier. What there is not yet is NaN.</summary>
+    /// <summary>One report of the fit of a classifier, or of the linear probe by SGD. What there is not yet is NaN.</summary>
     public sealed class FitProgress
     {
         private FitProgress(FitProgressLayout from)
@@ -38,10 +42,12 @@ namespace LibSeed
         /// <summary>How much there is to do at most.</summary>
         public long Total { get; }
 
-        /// <summary>Passes over the images so far (<see cref="FitStage.Full"/>).</summary>
+        /// <summary>Passes over the images so far (<see cref="FitStage.Full"/>, <see cref="FitStage.Sgd"/>).</summary>
         public long Epoch { get; }
 
-        /// <summary>Mean loss of the last pass (<see cref="FitStage.Full"/>).</summary>
+        /// <summary>
+        /// Mean loss of the last pass (<see cref="FitStage.Full"/>), or since the report before (<see cref="FitStage.Sgd"/>).
+        /// </summary>
         public double Loss { get; }
 
         /// <summary>Calibrated loss on the held-out images, the last that was measured.</summary>

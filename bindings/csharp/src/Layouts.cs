@@ -354,6 +354,19 @@ namespace LibSeed
     }
 
     [StructLayout(LayoutKind.Sequential)]
+    internal struct LinearSgdLayout
+    {
+        internal UIntPtr struct_size;
+        internal ulong images;
+        internal ulong test_images;
+        internal double accuracy;
+        internal double top5_accuracy;
+        internal double balanced_recall;
+        internal double loss;
+        internal double train_loss;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
     internal struct DriftSignalLayout
     {
         internal UIntPtr struct_size;

@@ -517,6 +517,11 @@ namespace LibSeed
             DatasetHandle dataset, IntPtr labels, UIntPtr labelCount, DatasetHandle test, IntPtr testLabels,
             UIntPtr testLabelCount, uint splits, CountCallback callback, IntPtr userData, CancelTokenHandle cancel,
             ref LinearLayout result, IntPtr recalls, UIntPtr classCount);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_linear_sgd_evaluate(ConfigHandle config, StudentHandle student,
+            DatasetHandle dataset, IntPtr labels, UIntPtr labelCount, DatasetHandle test, IntPtr testLabels,
+            UIntPtr testLabelCount, FitCallback callback, IntPtr userData, CancelTokenHandle cancel,
+            ref LinearSgdLayout result, IntPtr recalls, UIntPtr classCount);
 
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_drift_new(float* embeddings, UIntPtr count, UIntPtr dim, out IntPtr result);

@@ -97,7 +97,7 @@ namespace LibSeed
             return new LinearResult(result, recalls);
         }
 
-        private static int Classes(long[] labels)
+        internal static int Classes(long[] labels)
         {
             var highest = labels.Length == 0 ? -1 : labels.Max();
             // The library refuses what is far too many; an array of them must not be made before.

@@ -166,6 +166,35 @@ namespace LibSeed.Tests
         }
 
         [Test]
+        public static void TheLinearProbeBySgd()
+        {
+            using (var config = Fixtures.SmallConfig().Set("linear.epochs", 3))
+            using (var parts = Parts())
+            using (var student = new Student("resnet18", config))
+            using (var source = new CancellationTokenSource())
+            {
+                var labels = parts.ClassLabels();
+                FitProgress last = null;
+                var found = LinearSgd.Evaluate(config, student, parts, labels, parts, labels, new DirectProgress<FitProgress>(p => last = p));
+                Expect.Equal((long)labels.Length, found.Images);
+                Expect.Equal((long)labels.Length, found.TestImages);
+                Expect.Equal(2, found.Recalls.Count);
+                Expect.Near(found.BalancedRecall, found.Recalls.Average(), 1e-9);
+                Expect.True(found.Top5Accuracy == 1 && !double.IsNaN(found.Loss + found.TrainLoss), "the loss is " + found.Loss);
+                Expect.Equal(FitStage.Test, last.Stage);
+                Expect.Equal((long)labels.Length, last.Done);
+                Expect.Fails(ErrorCode.InvalidArgument,
+                    () => LinearSgd.Evaluate(config, student, parts, labels, parts, labels.Skip(1).ToArray()));
+                Expect.Throws<ArgumentNullException>(() => LinearSgd.Evaluate(config, student, parts, labels, null, labels));
+                Expect.Throws<NotSupportedException>(() => LinearSgd.Evaluate(config, student, parts, labels, parts, labels,
+                    new DirectProgress<FitProgress>(p => { throw new NotSupportedException(); })));
+                source.Cancel();
+                Expect.Throws<OperationCanceledException>(
+                    () => LinearSgd.Evaluate(config, student, parts, labels, parts, labels, null, source.Token));
+            }
+        }
+
+        [Test]
         public static void FitsEnd()
         {
             var before = SeedHandle.Open;

@@ -20,6 +20,7 @@ mod cross;
 mod features;
 mod full;
 pub mod linear;
+pub mod linear_sgd;
 pub mod logits;
 mod passes;
 mod penalty;

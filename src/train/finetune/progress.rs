@@ -12,6 +12,10 @@ pub enum Stage {
     Linear = 1,
     /// All layers learn; counted in steps.
     Full = 2,
+    /// A linear classifier learns by SGD on frozen features; counted in steps.
+    Sgd = 3,
+    /// What has learned is tested; counted in images.
+    Test = 4,
 }
 
 /// One report.
@@ -23,9 +27,9 @@ pub struct FinetuneProgress {
     pub done: u64,
     /// How much there is to do at most.
     pub total: u64,
-    /// Passes over the images so far (full).
+    /// Passes over the images so far (full, SGD).
     pub epoch: u64,
-    /// Mean loss since the report before (full); NaN where there is none.
+    /// Mean loss since the report before (full, SGD); NaN where there is none.
     pub loss: f64,
     /// Calibrated loss on the held-out images, the last that was measured; NaN where there is none.
     pub held_out_loss: f64,
