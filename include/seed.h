@@ -352,6 +352,11 @@ struct DLManagedTensorVersioned;
 #define SEED_STAGE_TEST 4
 
 /*
+ The class of a mask's pixel that counts for nothing.
+ */
+#define SEED_MASK_IGNORED 255
+
+/*
  Nothing follows the features.
  */
 #define SEED_HEAD_NONE 0
@@ -665,6 +670,12 @@ typedef struct seed_queue seed_queue;
  time.
  */
 typedef struct seed_report seed_report;
+
+/*
+ A linear layer on a student's feature maps that says which class each pixel of a frame has. It never changes; all functions may be
+ called from several threads at once.
+ */
+typedef struct seed_segmenter seed_segmenter;
 
 /*
  A snapshot of a network that turns images into vectors. It changes by seed_session_swap only; all functions may be
@@ -1167,6 +1178,32 @@ typedef struct {
  best classifier so far, and seed_linear_sgd_evaluate with SEED_ERROR_CANCELLED.
  */
 typedef int32_t (*seed_finetune_callback)(const seed_finetune_progress *progress, void *user_data);
+
+/*
+ What seed_segmentation_evaluate found. Set struct_size to sizeof(seed_segmentation_result) first.
+ */
+typedef struct {
+  /*
+   sizeof(seed_segmentation_result).
+   */
+  size_t struct_size;
+  /*
+   Mean IoU over the classes that occur, mean over the splits.
+   */
+  double mean_iou_mean;
+  /*
+   Its standard deviation.
+   */
+  double mean_iou_deviation;
+  /*
+   Share of the test frames' pixels that got their class, mean over the splits.
+   */
+  double accuracy_mean;
+  /*
+   Its standard deviation.
+   */
+  double accuracy_deviation;
+} seed_segmentation_result;
 
 /*
  A network in figures. Set struct_size to sizeof(seed_model_info) first.
@@ -3470,6 +3507,122 @@ SEED_MUST_USE seed_error *seed_anomaly_warnings(const seed_anomaly *anomaly,
  Releases a detector. NULL is fine.
  */
 void seed_anomaly_free(seed_anomaly *anomaly);
+
+/*
+ Learns from the images of `dataset` that have a mask, on the feature maps of a copy of `student`'s backbone, which stays as it is, by the
+ settings "segment.…", "seed", "device" and "precision" of `config` (docs/segment.md).
+
+ `masks` has `mask_count` views, one for each image of the data set: SEED_PIXEL_MONO8 of the image's own size, each byte a class number
+ below `class_count` or SEED_MASK_IGNORED. Where `data` is NULL, the image has no mask and is left aside. `names` are `class_count` texts,
+ 2 to 255, all different; class 0 is what nothing is marked as. Broken images are left out. The callback counts images; `callback`,
+ `user_data` and `cancel` may be NULL. The caller frees the segmenter.
+
+ Errors: SEED_ERROR_CANCELLED when the callback or the token ended it; SEED_ERROR_INVALID_ARGUMENT for masks or names that do not fit, for
+ masks of one class, and for an unknown feature map; SEED_ERROR_UNSUPPORTED when the backbone has none; SEED_ERROR_MISMATCH for a student
+ that gives NaN.
+ */
+SEED_MUST_USE seed_error *seed_segmenter_fit(const seed_config *config,
+                               const seed_student *student,
+                               const seed_dataset *dataset,
+                               const seed_image *masks,
+                               size_t mask_count,
+                               const char *const *names,
+                               size_t class_count,
+                               seed_count_callback callback,
+                               void *user_data,
+                               const seed_cancel_token *cancel,
+                               seed_segmenter **out);
+
+/*
+ Opens a file of seed_segmenter_save. "device" and "precision" come from `config`. The caller frees the segmenter.
+
+ Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT for a file that is damaged, hostile or no segmenter's.
+ */
+SEED_MUST_USE seed_error *seed_segmenter_open(const char *path, const seed_config *config, seed_segmenter **out);
+
+/*
+ Writes the segmenter to one safetensors file, atomically: backbone with torchvision's key names, layer, classes, feature maps, how images
+ are made, and the student's provenance.
+ */
+SEED_MUST_USE seed_error *seed_segmenter_save(const seed_segmenter *segmenter,
+                                const char *path);
+
+/*
+ The number of classes, that of no mask among them.
+ */
+SEED_MUST_USE seed_error *seed_segmenter_class_count(const seed_segmenter *segmenter, size_t *out);
+
+/*
+ What is known about the segmenter as a JSON object, by the rule of seed_config_get_string: "names" of the classes, "layers" (the feature
+ maps), "training" (masks, cells, penalty, share of each class, classes without a pixel), "provenance" of the student and "computes".
+ */
+SEED_MUST_USE seed_error *seed_segmenter_describe(const seed_segmenter *segmenter,
+                                    char *buffer,
+                                    size_t capacity,
+                                    size_t *length);
+
+/*
+ The class of each pixel of one image, in its own pixels: width·height bytes, row after row, into `buffer`, by the rule of
+ seed_neighbours. `confidences` (may be NULL) receives as many probabilities of these classes.
+ */
+SEED_MUST_USE seed_error *seed_segmenter_segment(const seed_segmenter *segmenter,
+                                   const seed_image *image,
+                                   uint8_t *buffer,
+                                   size_t capacity,
+                                   size_t *length,
+                                   float *confidences);
+
+/*
+ What you should know about the segmenter although nothing failed, such as classes without a pixel to learn from: one warning a line, each
+ once, by the rule of seed_config_get_string; empty where there is none.
+ */
+SEED_MUST_USE seed_error *seed_segmenter_warnings(const seed_segmenter *segmenter,
+                                    char *buffer,
+                                    size_t capacity,
+                                    size_t *length);
+
+/*
+ Releases a segmenter. NULL is fine.
+ */
+void seed_segmenter_free(seed_segmenter *segmenter);
+
+/*
+ Intersection over union of `count` pixels: `predicted` and `truth` have a class below `class_count` (1 to 255) for each; true pixels of
+ SEED_MASK_IGNORED count for nothing. Pixels of several images stand one after the other. `ious` (may be NULL) receives a number for each
+ class, NaN for one that neither has; `*mean` receives their mean, NaN where no pixel counts. A plain function over the
+ application's memory; any thread may call.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT for an unknown class.
+ */
+SEED_MUST_USE seed_error *seed_mask_overlap(const uint8_t *predicted,
+                              const uint8_t *truth,
+                              size_t count,
+                              size_t class_count,
+                              double *ious,
+                              double *mean);
+
+/*
+ How good `student`'s feature maps are for segmentation, over `splits` splits (1 to 10,000): a third of the masks of each class is for
+ testing, where a mask counts as the class that most of its marked pixels have; from the others, at most "segment.masks_per_class" of
+ each class, a segmenter learns as by seed_segmenter_fit. Pixels of all test frames are counted together, in the frames' own sizes.
+ Split i is that of the seed "seed" + i and depends on the masks beside it alone, so that different students are judged on the
+ same frames. `masks` are as for seed_segmenter_fit. `ious` (may be NULL) receives the mean IoU of each of the `class_count` classes, NaN for
+ one that neither masks nor predictions have. The callback counts images; `callback`, `user_data` and `cancel` may be NULL.
+
+ Errors: as seed_segmenter_fit.
+ */
+SEED_MUST_USE seed_error *seed_segmentation_evaluate(const seed_config *config,
+                                       const seed_student *student,
+                                       const seed_dataset *dataset,
+                                       const seed_image *masks,
+                                       size_t mask_count,
+                                       size_t class_count,
+                                       uint32_t splits,
+                                       seed_count_callback callback,
+                                       void *user_data,
+                                       const seed_cancel_token *cancel,
+                                       seed_segmentation_result *result,
+                                       double *ious);
 
 /*
  The number of architectures that seed_student_new and seed_teacher_load know.

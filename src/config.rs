@@ -15,7 +15,9 @@ mod preset;
 mod probe;
 mod range;
 mod rate;
+mod segment;
 mod small;
+mod validate;
 mod words;
 
 use serde::{Deserialize, Serialize};
@@ -30,6 +32,7 @@ pub use methods::{MethodName, MethodsConfig};
 pub use preset::PRESETS;
 pub use probe::ProbeConfig;
 pub use rate::Rate;
+pub use segment::SegmentConfig;
 pub use small::SmallConfig;
 pub use words::{BatchNorm, Optimiser, OutputName, Precision, QueueFill};
 
@@ -121,6 +124,8 @@ pub struct Config {
     pub linear: LinearConfig,
     /// Anomaly detection.
     pub anomaly: AnomalyConfig,
+    /// Segmentation.
+    pub segment: SegmentConfig,
     /// Single methods of distillation.
     pub methods: MethodsConfig,
     /// Small patches.
@@ -171,6 +176,7 @@ impl Default for Config {
             finetune: FinetuneConfig::default(),
             linear: LinearConfig::default(),
             anomaly: AnomalyConfig::default(),
+            segment: SegmentConfig::default(),
             methods: MethodsConfig::default(),
             small: SmallConfig::default(),
             probe: ProbeConfig::default(),
@@ -316,28 +322,6 @@ impl Config {
         let (all, defaults) = (config.clone(), Self::default());
         config.chosen.retain(|key| all.get(key).ok() != defaults.get(key).ok());
         Ok(config)
-    }
-
-    /// Checks what no single key shows.
-    pub fn validate(&self) -> Result<()> {
-        for (low_key, low, high_key, high) in [
-            ("view.crop_scale_min", self.view.crop_scale_min, "view.crop_scale_max", self.view.crop_scale_max),
-            ("view.crop_ratio_min", self.view.crop_ratio_min, "view.crop_ratio_max", self.view.crop_ratio_max),
-            ("view.blur_sigma_min", self.view.blur_sigma_min, "view.blur_sigma_max", self.view.blur_sigma_max),
-            ("small.crop_scale_min", self.small.crop_scale_min, "small.crop_scale_max", self.small.crop_scale_max),
-            ("linear.crop_scale_min", self.linear.crop_scale_min, "linear.crop_scale_max", self.linear.crop_scale_max),
-        ] {
-            if low > high {
-                return Err(Error::new(
-                    ErrorKind::Config,
-                    format!("{low_key} is {low}, above {high_key}, which is {high}; expected min ≤ max"),
-                ));
-            }
-        }
-        if self.view.input.channels == 2 {
-            return Err(Error::new(ErrorKind::Config, "image_channels is 2, expected 3 or 1"));
-        }
-        self.view.input.range.check()
     }
 }
 

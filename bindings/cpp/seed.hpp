@@ -2235,6 +2235,140 @@ public:
   }
 };
 
+/// A class for each pixel of an image.
+struct SegmentedImage {
+  std::vector<std::uint8_t> classes; ///< Class numbers in the image's own pixels, row after row.
+  std::vector<float> confidences;    ///< Their probabilities.
+};
+
+/// What Segmenter::evaluate found.
+struct SegmentationResult {
+  double mean_iou_mean = 0;      ///< Mean IoU over the classes that occur, mean over the splits.
+  double mean_iou_deviation = 0; ///< Its standard deviation.
+  double accuracy_mean = 0;      ///< Share of the test frames' pixels that got their class, mean over the splits.
+  double accuracy_deviation = 0; ///< Its standard deviation.
+  std::vector<double> ious;      ///< Mean IoU of each class; NaN for one that neither masks nor predictions have.
+};
+
+/// A linear layer on a student's feature maps that says which class each pixel has. It never changes; all its functions may run on several
+/// threads at once.
+class Segmenter : public Handle<seed_segmenter, seed_segmenter_free> {
+public:
+  using Handle::Handle;
+
+  /// The mask of an image that has none.
+  static ImageView no_mask() noexcept { return ImageView(nullptr, 0, 0, PixelFormat::Mono8); }
+
+  /// Learns from the images of `dataset` that have a mask, by the settings "segment.…". `masks` has a view for each image, PixelFormat::Mono8
+  /// of its size with a class number or SEED_MASK_IGNORED a pixel, or no_mask(). Class 0 of `names` is what nothing is marked as.
+  static Returned<Segmenter> fit(const Config &config, const Student &student, const Dataset &dataset,
+                                 Span<const ImageView> masks, const std::vector<std::string> &names,
+                                 const CountFunction &on_count = {}, const CancelToken *cancel = nullptr) {
+    if (cancel != nullptr && !*cancel)
+      return detail::fail<Segmenter>(ErrorCode::InvalidArgument, "the cancel token is empty");
+    std::vector<const char *> texts;
+    texts.reserve(names.size());
+    for (const std::string &name : names) texts.push_back(name.c_str());
+    detail::Callback<CountFunction> callback(on_count);
+    seed_segmenter *made = nullptr;
+    seed_error *error = seed_segmenter_fit(config.get(), student.get(), dataset.get(), masks.data(), masks.size(),
+                                           texts.data(), texts.size(), on_count ? detail::on_count : nullptr, &callback,
+                                           cancel == nullptr ? nullptr : cancel->get(), &made);
+    Segmenter segmenter(made);
+    callback.rethrow(error);
+    return detail::settle(error, std::move(segmenter));
+  }
+
+  /// How good a student's feature maps are: a segmenter from a part of the masks, judged on the others, over `splits` splits of the seeds
+  /// from "seed" on; "segment.masks_per_class" limits what is learned from. The masks have `class_count` classes.
+  static Returned<SegmentationResult> evaluate(const Config &config, const Student &student, const Dataset &dataset,
+                                               Span<const ImageView> masks, std::size_t class_count,
+                                               std::uint32_t splits = 5, const CountFunction &on_count = {},
+                                               const CancelToken *cancel = nullptr) {
+    if (cancel != nullptr && !*cancel)
+      return detail::fail<SegmentationResult>(ErrorCode::InvalidArgument, "the cancel token is empty");
+    if (class_count > 255)
+      return detail::fail<SegmentationResult>(ErrorCode::InvalidArgument, "more than 255 classes");
+    detail::Callback<CountFunction> callback(on_count);
+    SegmentationResult found;
+    found.ious.resize(class_count);
+    seed_segmentation_result result{};
+    result.struct_size = sizeof result;
+    seed_error *error = seed_segmentation_evaluate(
+        config.get(), student.get(), dataset.get(), masks.data(), masks.size(), class_count, splits,
+        on_count ? detail::on_count : nullptr, &callback, cancel == nullptr ? nullptr : cancel->get(), &result,
+        found.ious.data());
+    callback.rethrow(error);
+    found.mean_iou_mean = result.mean_iou_mean;
+    found.mean_iou_deviation = result.mean_iou_deviation;
+    found.accuracy_mean = result.accuracy_mean;
+    found.accuracy_deviation = result.accuracy_deviation;
+    return detail::settle(error, std::move(found));
+  }
+
+  /// Opens a file that save wrote.
+  static Returned<Segmenter> open(const std::string &path, const Config &config) {
+    return detail::make<Segmenter>(
+        [&](seed_segmenter **out) { return seed_segmenter_open(path.c_str(), config.get(), out); });
+  }
+
+  /// Writes the segmenter to one safetensors file, atomically.
+  Returned<void> save(const std::string &path) const {
+    return detail::settle(seed_segmenter_save(get(), path.c_str()));
+  }
+
+  /// The number of classes, that of no mask among them.
+  Returned<std::size_t> class_count() const {
+    return detail::number<std::size_t>([&](std::size_t *out) { return seed_segmenter_class_count(get(), out); });
+  }
+
+  /// What is known about the segmenter, as JSON.
+  Returned<std::string> describe() const {
+    return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_segmenter_describe(get(), buffer, capacity, length);
+    });
+  }
+
+  /// The classes of an image's pixels.
+  Returned<SegmentedImage> segment(const ImageView &image) const {
+    SegmentedImage found;
+    // Each call computes, so it is not asked for the size, which is known.
+    const std::size_t pixels = std::size_t{image.width} * image.height;
+    found.classes.resize(pixels);
+    found.confidences.resize(pixels);
+    std::size_t length = 0;
+    seed_error *error =
+        seed_segmenter_segment(get(), &image, found.classes.data(), pixels, &length, found.confidences.data());
+    return detail::settle(error, std::move(found));
+  }
+
+  /// What you should know about the segmenter although nothing failed, such as classes without a pixel to learn from.
+  Returned<std::vector<std::string>> warnings() const {
+    return detail::lines([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_segmenter_warnings(get(), buffer, capacity, length);
+    });
+  }
+};
+
+/// How well predicted classes cover the true ones.
+struct MaskOverlap {
+  double mean = 0;          ///< Mean IoU over the classes that occur; NaN where no pixel counts.
+  std::vector<double> ious; ///< IoU of each class; NaN for one that neither has.
+};
+
+/// Intersection over union of pixels with classes below `class_count`; true pixels of SEED_MASK_IGNORED count for nothing.
+inline Returned<MaskOverlap> mask_overlap(Span<const std::uint8_t> predicted, Span<const std::uint8_t> truth,
+                                          std::size_t class_count) {
+  if (predicted.size() != truth.size() || class_count > 255)
+    return detail::fail<MaskOverlap>(ErrorCode::InvalidArgument, std::to_string(predicted.size()) + " predicted pixels for " +
+                                                                     std::to_string(truth.size()) + " true ones of " +
+                                                                     std::to_string(class_count) + " classes");
+  MaskOverlap found;
+  found.ious.resize(class_count);
+  seed_error *error = seed_mask_overlap(predicted.data(), truth.data(), truth.size(), class_count, found.ious.data(), &found.mean);
+  return detail::settle(error, std::move(found));
+}
+
 /// AUROC: how often a positive image scores higher than a negative one. `positives` has 1 for a positive, 0 for a negative.
 inline Returned<double> auroc(Span<const float> scores, Span<const std::uint8_t> positives) {
   if (scores.size() != positives.size())

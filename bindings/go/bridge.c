@@ -159,6 +159,22 @@ seed_error *seed_go_classifier_judge(const seed_classifier *classifier, const se
                                cancel, buffer, capacity, length);
 }
 
+seed_error *seed_go_segmenter_fit(const seed_config *config, const seed_student *student, const seed_dataset *dataset,
+                                  const seed_image *masks, size_t mask_count, char **names, size_t class_count,
+                                  uintptr_t handle, const seed_cancel_token *cancel, seed_segmenter **out) {
+  return seed_segmenter_fit(config, student, dataset, masks, mask_count, (const char *const *)names, class_count,
+                            handle ? on_count : NULL, (void *)handle, cancel, out);
+}
+
+seed_error *seed_go_segmentation_evaluate(const seed_config *config, const seed_student *student,
+                                          const seed_dataset *dataset, const seed_image *masks, size_t mask_count,
+                                          size_t class_count, uint32_t splits, uintptr_t handle,
+                                          const seed_cancel_token *cancel, seed_segmentation_result *result,
+                                          double *ious) {
+  return seed_segmentation_evaluate(config, student, dataset, masks, mask_count, class_count, splits,
+                                    handle ? on_count : NULL, (void *)handle, cancel, result, ious);
+}
+
 seed_error *seed_go_anomaly_fit(const seed_config *config, const seed_student *student, const seed_dataset *good,
                                 uintptr_t handle, const seed_cancel_token *cancel, seed_anomaly **out) {
   return seed_anomaly_fit(config, student, good, handle ? on_count : NULL, (void *)handle, cancel, out);

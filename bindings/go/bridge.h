@@ -69,6 +69,14 @@ seed_error *seed_go_classifier_classify_dataset(const seed_classifier *classifie
 seed_error *seed_go_classifier_judge(const seed_classifier *classifier, const seed_dataset *dataset,
                                      const int64_t *labels, size_t label_count, uintptr_t handle,
                                      const seed_cancel_token *cancel, char *buffer, size_t capacity, size_t *length);
+seed_error *seed_go_segmenter_fit(const seed_config *config, const seed_student *student, const seed_dataset *dataset,
+                                  const seed_image *masks, size_t mask_count, char **names, size_t class_count,
+                                  uintptr_t handle, const seed_cancel_token *cancel, seed_segmenter **out);
+seed_error *seed_go_segmentation_evaluate(const seed_config *config, const seed_student *student,
+                                          const seed_dataset *dataset, const seed_image *masks, size_t mask_count,
+                                          size_t class_count, uint32_t splits, uintptr_t handle,
+                                          const seed_cancel_token *cancel, seed_segmentation_result *result,
+                                          double *ious);
 seed_error *seed_go_anomaly_fit(const seed_config *config, const seed_student *student, const seed_dataset *good,
                                 uintptr_t handle, const seed_cancel_token *cancel, seed_anomaly **out);
 seed_error *seed_go_anomaly_add(const seed_anomaly *anomaly, const seed_config *config, const seed_dataset *good,

@@ -1,7 +1,7 @@
 //! The settings that do not shape the numbers of a run.
 
 /// Where and how fast a run works may change between nights, not what it computes.
-pub const FREE_SETTINGS: [&str; 13] = [
+pub const FREE_SETTINGS: [&str; 14] = [
     "device",
     "workers",
     "cache_mib",
@@ -14,6 +14,7 @@ pub const FREE_SETTINGS: [&str; 13] = [
     "finetune",
     "linear",
     "anomaly",
+    "segment",
     // Student and teacher are compared by what they are.
     "embedding_dim",
 ];

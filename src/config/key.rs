@@ -1,6 +1,6 @@
 //! The table of keys: every setting by its name, with its place in a [`Config`] and its bounds.
 
-use super::{Config, anomaly, finetune, linear, methods, probe, range, small};
+use super::{Config, anomaly, finetune, linear, methods, probe, range, segment, small};
 use crate::choice::Choice;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -87,6 +87,7 @@ pub fn keys() -> impl Iterator<Item = &'static (&'static str, Slot)> {
         .chain(finetune::KEYS)
         .chain(linear::KEYS)
         .chain(anomaly::KEYS)
+        .chain(segment::KEYS)
         .chain(probe::KEYS)
         .chain(methods::KEYS)
         .chain(small::KEYS)

@@ -47,6 +47,8 @@ pub enum Purpose {
     Shuffle = 13,
     /// The first weights of a linear probe by SGD.
     LinearProbe = 14,
+    /// Which cells of a frame a segmenter learns from (index = number of the frame).
+    Cells = 15,
 }
 
 /// The stream of (seed, epoch, index, purpose): ChaCha8 whose 256-bit key is the four words, little endian.

@@ -44,6 +44,7 @@ pub mod queue;
 pub mod report;
 pub mod report_images;
 pub mod report_time;
+pub mod segmenter;
 pub mod session;
 pub mod store;
 pub mod stored;

@@ -68,20 +68,30 @@ pub(crate) enum Holds {
     Classifier,
     /// Of [`crate::infer::AnomalyDetector`].
     Detector,
+    /// Of [`crate::infer::Segmenter`].
+    Segmenter,
 }
 
 /// The metadata key of a classifier's file that no other has.
 pub(crate) const CLASSIFIER: &str = "classifier";
 /// The metadata key of a detector's file that no other has.
 pub(crate) const DETECTOR: &str = "anomaly";
+/// The metadata key of a segmenter's file that no other has.
+pub(crate) const SEGMENTER: &str = "segmenter";
 
 impl Holds {
     /// By the file's metadata.
     pub fn of(metadata: &BTreeMap<String, String>) -> Self {
-        match (metadata.contains_key(CLASSIFIER), metadata.contains_key(DETECTOR)) {
-            (true, _) => Self::Classifier,
-            (false, true) => Self::Detector,
-            (false, false) => Self::Student,
+        let kinds = [(CLASSIFIER, Self::Classifier), (DETECTOR, Self::Detector), (SEGMENTER, Self::Segmenter)];
+        kinds.into_iter().find(|(key, _)| metadata.contains_key(*key)).map_or(Self::Student, |(_, kind)| kind)
+    }
+
+    /// What the names of its tensors that are no student's begin with; empty where there are none.
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Student | Self::Classifier => "",
+            Self::Detector => "anomaly.",
+            Self::Segmenter => "segment.",
         }
     }
 
@@ -91,6 +101,7 @@ impl Holds {
             Self::Student => "a student; seed_session_open or seed_student_load opens it",
             Self::Classifier => "a classifier; seed_classifier_open opens it",
             Self::Detector => "an anomaly detector; seed_anomaly_open opens it",
+            Self::Segmenter => "a segmenter; seed_segmenter_open opens it",
         }
     }
 }
@@ -118,8 +129,9 @@ pub fn load_student(path: &Path) -> Result<(Network, StudentHeader)> {
 pub(crate) fn load_with(path: &Path, prefix: &str) -> Result<(Network, StudentHeader, StateDict)> {
     let mut state = weights::read(path)?;
     let mut extra = StateDict { metadata: state.metadata.clone(), ..StateDict::default() };
-    if prefix.is_empty() && Holds::of(&state.metadata) == Holds::Detector {
-        return Err(Error::format(path, format!("the file holds {}", Holds::Detector.text())));
+    let holds = Holds::of(&state.metadata);
+    if !holds.prefix().is_empty() && holds.prefix() != prefix {
+        return Err(Error::format(path, format!("the file holds {}", holds.text())));
     }
     if !prefix.is_empty() {
         let (own, others) = state.tensors.into_iter().partition(|(name, _)| !name.starts_with(prefix));

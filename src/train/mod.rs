@@ -18,6 +18,7 @@ pub mod progress;
 mod record;
 mod resume;
 pub mod run;
+pub mod segment;
 pub mod shared;
 mod strategies;
 mod views;

@@ -312,6 +312,16 @@ fn the_examples_classify_find_anomalies_and_evaluate() {
     );
 
     let network = std::ffi::OsString::from(format!("student:{}", student.display()));
+    let mut arguments =
+        words(&[&images, &masks], &["random:resnet10_w0.25", "good=rows", "runs=1", "device=cpu", "segment.penalty=1"]);
+    arguments.insert(2, network.clone());
+    let text = call("examples/cpp/segment.cpp", &arguments);
+    assert!(
+        text.contains("12 masks of 2 classes") && text.matches("mIoU").count() == 2 && text.contains("IoU of columns"),
+        "{text}"
+    );
+    let page = fs::read_to_string(file("segment.html")).unwrap();
+    assert!(page.contains("class=\"truth\"") && file("segmenter.safetensors").is_file());
     for (protocol, expected) in [("knn", "10-NN"), ("linear", "linear on 100 %"), ("few", "10 % of the labels")] {
         let arguments = [protocol.into(), network.clone(), images.clone().into(), "runs=2".into()];
         let text = call("examples/cpp/evaluate.cpp", &arguments);

@@ -211,6 +211,12 @@ int main(int count, char **words) {
   FIELD(seed_linear_result, balanced_recall_deviation, 32, 8);
   FIELD(seed_linear_result, auroc_mean, 40, 8);
   FIELD(seed_linear_result, auroc_deviation, 48, 8);
+  SIZE(seed_segmentation_result, 40);
+  FIELD(seed_segmentation_result, struct_size, 0, 8);
+  FIELD(seed_segmentation_result, mean_iou_mean, 8, 8);
+  FIELD(seed_segmentation_result, mean_iou_deviation, 16, 8);
+  FIELD(seed_segmentation_result, accuracy_mean, 24, 8);
+  FIELD(seed_segmentation_result, accuracy_deviation, 32, 8);
   SIZE(seed_linear_sgd_result, 64);
   FIELD(seed_linear_sgd_result, struct_size, 0, 8);
   FIELD(seed_linear_sgd_result, images, 8, 8);

@@ -43,6 +43,8 @@ const MAY_BE_NULL: &[(&str, &str)] = &[
     ("seed_transfer_evaluate", "recalls"),
     ("seed_transfer_evaluate", "test"),
     ("seed_linear_sgd_evaluate", "recalls"),
+    ("seed_mask_overlap", "ious"),
+    ("seed_segmentation_evaluate", "ious"),
     ("seed_anomaly_threshold", "threshold"),
     ("seed_anomaly_threshold", "rate"),
     ("seed_anomaly_score", "scores"),
@@ -86,6 +88,7 @@ const STRUCTS: &[&str] = &[
     "seed_model_info",
     "seed_linear_result",
     "seed_linear_sgd_result",
+    "seed_segmentation_result",
     "seed_drift_signal",
     "seed_fidelity",
     "seed_verdict",
@@ -236,6 +239,15 @@ const GOOD: &[(&str, &str, &str)] = &[
     ("seed_transfer_evaluate", "recalls", "b_double"),
     ("seed_linear_sgd_evaluate", "recalls", "b_double"),
     ("seed_anomaly_open", "path", "p_anomaly"),
+    ("seed_segmenter_open", "path", "p_segmenter"),
+    ("seed_segmenter_fit", "masks", "masks"),
+    ("seed_segmenter_fit", "names", "class_names"),
+    ("seed_segmentation_evaluate", "masks", "masks"),
+    ("seed_segmentation_evaluate", "ious", "b_double"),
+    ("seed_mask_overlap", "predicted", "flags"),
+    ("seed_mask_overlap", "truth", "flags"),
+    ("seed_mask_overlap", "ious", "b_double"),
+    ("*", "mask_count", "IMAGES + 1"),
     ("seed_drift_load", "path", "p_drift"),
     ("seed_drift_new", "count", "40"),
     ("seed_store_open", "path", "p_store_made"),
@@ -481,7 +493,9 @@ fn bad(function: &str, parameter: &str) -> Vec<Case> {
                 "device = 99",
             ] {
                 // Whatever is beyond the end of a newer header's struct is not read.
-                let wanted = if change == "struct_size = SIZE_MAX" { "ANYTHING" } else { "FAILURE" };
+                // A mask without pixels is none.
+                let no_mask = name == "masks" && change == "data = NULL";
+                let wanted = if change == "struct_size = SIZE_MAX" || no_mask { "ANYTHING" } else { "FAILURE" };
                 cases.push(case(format!("(changed = fresh_images(), changed->{change}, changed)"), change, wanted));
             }
         }

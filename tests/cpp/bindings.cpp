@@ -1016,6 +1016,34 @@ void classifying(const std::string &folder) {
   const std::vector<std::int64_t> wild(labels.size(), std::int64_t{1} << 40);
   FAILS(ErrorCode::InvalidArgument, seed::linear_sgd(config, student, frames, wild, tested));
 
+  // Masks whose left half is marked, for all frames but the first.
+  std::vector<std::vector<std::uint8_t>> halves;
+  std::vector<seed::ImageView> masks;
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    const auto picture = TAKE(frames.pixels(i));
+    halves.emplace_back(std::size_t{picture.width} * picture.height);
+    for (std::size_t at = 0; at < halves[i].size(); ++at) halves[i][at] = at % picture.width < picture.width / 2;
+    masks.push_back(i == 0 ? seed::Segmenter::no_mask()
+                           : seed::ImageView(halves[i].data(), picture.width, picture.height, seed::PixelFormat::Mono8));
+  }
+  const auto segmenter = TAKE(seed::Segmenter::fit(config, student, frames, masks, {"right", "left"}));
+  CHECK(TAKE(segmenter.class_count()) == 2 && TAKE(segmenter.warnings()).empty());
+  const auto half = TAKE(frames.pixels(1));
+  const auto segmented = TAKE(segmenter.segment(half.view()));
+  CHECK(segmented.classes.size() == halves[1].size() && segmented.confidences.size() == halves[1].size());
+  const auto overlap = TAKE(seed::mask_overlap(segmented.classes, halves[1], 2));
+  CHECK(overlap.ious.size() == 2 && std::fabs(overlap.mean - (overlap.ious[0] + overlap.ious[1]) / 2) < 1e-9);
+  const std::string kept = folder + "/segmenter.safetensors";
+  TAKE(segmenter.save(kept));
+  const auto again = TAKE(seed::Segmenter::open(kept, config));
+  CHECK(TAKE(again.segment(half.view())).classes == segmented.classes);
+  CHECK(TAKE(again.describe()).find("\"left\"") != std::string::npos);
+  const auto spread = TAKE(seed::Segmenter::evaluate(config, student, frames, masks, 2, 2));
+  CHECK(spread.ious.size() == 2 && spread.mean_iou_mean > 0 && spread.accuracy_mean > 0);
+  FAILS(ErrorCode::Cancelled, seed::Segmenter::fit(config, student, frames, masks, {"right", "left"}, stop));
+  FAILS(ErrorCode::InvalidArgument, seed::Segmenter::fit(config, student, frames, masks, {"one"}));
+  FAILS(ErrorCode::InvalidArgument, seed::mask_overlap(halves[1], halves[1], 1));
+
   // A third class joins; the names that are known must come first.
   FAILS(ErrorCode::Mismatch, seed::Classifier::fit(config, classifier, frames, labels, {"rows", "columns"}));
   for (std::size_t i = 0; i < 6; ++i) labels[i] = 2;

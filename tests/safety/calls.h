@@ -30,6 +30,7 @@ struct objects {
   seed_store *store;
   seed_classifier *classifier;
   seed_anomaly *anomaly;
+  seed_segmenter *segmenter;
   seed_drift *drift;
   seed_report *report;
   seed_cancel_token *token;
@@ -56,6 +57,7 @@ static void free_all(const struct objects *o) {
     seed_store_free(o->store);
     seed_classifier_free(o->classifier);
     seed_anomaly_free(o->anomaly);
+    seed_segmenter_free(o->segmenter);
     seed_drift_free(o->drift);
     seed_report_free(o->report);
     seed_cancel_token_free(o->token);
@@ -244,6 +246,28 @@ static void each_call(void) {
     else
       CALL(seed_transfer_evaluate(all.config, all.student, all.dataset, labels, FRAMES, all.dataset, labels, FRAMES, 2,
                                 on_count, NULL, all.token, &result, recalls, CLASSES));
+    over(__LINE__);
+  }
+
+  for (i = 0; i < 2; ++i) {
+    static uint8_t pixels[WIDTH * HEIGHT];
+    seed_image masks[FRAMES];
+    seed_segmentation_result result;
+    unsigned k;
+    result.struct_size = sizeof result;
+    for (k = 0; k < WIDTH * HEIGHT; ++k) pixels[k] = k % WIDTH < WIDTH / 2;
+    for (k = 0; k < FRAMES; ++k) {
+      masks[k] = view_of(pixels);
+      masks[k].format = SEED_PIXEL_MONO8;
+      masks[k].row_stride = WIDTH;
+    }
+    begin();
+    if (i == 0)
+      CALL(seed_segmenter_fit(all.config, all.student, all.dataset, masks, FRAMES, names, 2, on_count, NULL, all.token,
+                            &all.segmenter));
+    else
+      CALL(seed_segmentation_evaluate(all.config, all.student, all.dataset, masks, FRAMES, 2, 2, on_count, NULL, all.token,
+                                    &result, NULL));
     over(__LINE__);
   }
 

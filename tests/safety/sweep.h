@@ -17,6 +17,7 @@
   DO(seed_distilled)                                                                                                   \
   DO(seed_classifier)                                                                                                  \
   DO(seed_anomaly)                                                                                                     \
+  DO(seed_segmenter)                                                                                                   \
   DO(seed_model)                                                                                                       \
   DO(seed_store)                                                                                                       \
   DO(seed_drift)                                                                                                       \
@@ -38,6 +39,7 @@
   DO(seed_model_info)                                                                                                  \
   DO(seed_linear_result)                                                                                               \
   DO(seed_linear_sgd_result)                                                                                           \
+  DO(seed_segmentation_result)                                                                                         \
   DO(seed_drift_signal)                                                                                                \
   DO(seed_fidelity)                                                                                                    \
   DO(seed_verdict)                                                                                                     \
@@ -86,7 +88,7 @@ struct DLManagedTensorVersioned {
 static struct DLManagedTensorVersioned *o_tensor;
 
 static char sentinel_place[64], *p_images, *p_teacher, *p_queue, *p_bank, *p_more, *p_checkpoint, *p_out;
-static char *p_script, *p_table, *p_classifier, *p_anomaly, *p_drift, *p_store, *p_store_made, *p_store_copied, *p_station;
+static char *p_script, *p_table, *p_classifier, *p_anomaly, *p_segmenter, *p_drift, *p_store, *p_store_made, *p_store_copied, *p_station;
 static char *p_new, *p_board;
 #define SENTINEL ((void *)sentinel_place)
 static const char *texts[COUNT];
@@ -103,6 +105,8 @@ static double o_double, b_double[ROOM];
 static float f32[ROOM], b_f32[ROOM];
 static uint8_t b_u8[ROOM], flags[ROOM], bytes[54 + WIDTH * HEIGHT * 3];
 static char b_char[1 << 20]; /* more than "capacity" says: some cases claim that there is more, and provenance grows */
+static uint8_t mask_pixels[WIDTH * HEIGHT];
+static seed_image masks[IMAGES + 1];
 static uint64_t nothing[32]; /* no object at all */
 
 /* Images to be spoilt. */
@@ -266,6 +270,9 @@ static void fit(void) {
   OK(seed_classifier_save(g_seed_classifier, p_classifier));
   OK(seed_anomaly_fit(g_seed_config, g_seed_student, g_seed_dataset, NULL, NULL, NULL, &g_seed_anomaly));
   OK(seed_anomaly_save(g_seed_anomaly, p_anomaly));
+  OK(seed_segmenter_fit(g_seed_config, g_seed_student, g_seed_dataset, masks, IMAGES + 1, class_names, 2, NULL, NULL, NULL,
+                        &g_seed_segmenter));
+  OK(seed_segmenter_save(g_seed_segmenter, p_segmenter));
   OK(seed_drift_new(f32, 40, DIM, &g_seed_drift));
   OK(seed_drift_save(g_seed_drift, p_drift));
   OK(seed_fidelity_measure(f32, f32, COUNT, DIM, f32, 20, 2, .2, .01, 1, &g_seed_fidelity));
@@ -304,6 +311,7 @@ static void set_up(const char *folder) {
   p_table = path_in(folder, "single.npy");
   p_classifier = path_in(folder, "classifier");
   p_anomaly = path_in(folder, "anomaly");
+  p_segmenter = path_in(folder, "segmenter");
   p_drift = path_in(folder, "drift");
   p_store = path_in(folder, "frames.store");
   p_store_made = path_in(folder, "made.store");
@@ -337,6 +345,12 @@ static void set_up(const char *folder) {
   free(broken);
   memset(long_text, 'a', sizeof long_text - 1);
   for (i = 0; i < COUNT; ++i) images[i] = view_of(bytes + 54);
+  for (i = 0; i < WIDTH * HEIGHT; ++i) mask_pixels[i] = i % WIDTH < WIDTH / 2;
+  for (i = 0; i < IMAGES + 1; ++i) {
+    masks[i] = view_of(mask_pixels);
+    masks[i].format = SEED_PIXEL_MONO8;
+    masks[i].row_stride = WIDTH;
+  }
   for (i = 0; i < ROOM; ++i) {
     f32[i] = (float)((i * 2654435761u >> 8) % 1000) / 500 - 1;
     labels[i] = i % 2;

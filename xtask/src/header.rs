@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::{Outcome, root};
 
 /// The files of src/ffi in the order in which the header tells of them.
-const FILES: [&str; 39] = [
+const FILES: [&str; 40] = [
     "init",
     "error",
     "log",
@@ -31,6 +31,7 @@ const FILES: [&str; 39] = [
     "classifier",
     "finetune",
     "anomaly",
+    "segmenter",
     "model",
     "export",
     "store",

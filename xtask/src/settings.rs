@@ -21,7 +21,7 @@ struct Part {
     whole: &'static str,
 }
 
-const PARTS: [Part; 10] = [
+const PARTS: [Part; 11] = [
     Part {
         title: "Runs and sessions",
         about: "",
@@ -93,6 +93,14 @@ const PARTS: [Part; 10] = [
         fields: "src/config/anomaly.rs",
         place: "c.anomaly.",
         whole: "anomaly",
+    },
+    Part {
+        title: "Segmentation",
+        about: "[segment.md](segment.md) has the whole of it.",
+        keys: "src/config/segment.rs",
+        fields: "src/config/segment.rs",
+        place: "c.segment.",
+        whole: "segment",
     },
     Part {
         title: "Small patches",

@@ -101,6 +101,11 @@ namespace LibSeed
         protected override void Free(IntPtr value) => Native.seed_anomaly_free(value);
     }
 
+    internal sealed class SegmenterHandle : SeedHandle
+    {
+        protected override void Free(IntPtr value) => Native.seed_segmenter_free(value);
+    }
+
     internal sealed class BankHandle : SeedHandle
     {
         protected override void Free(IntPtr value) => Native.seed_bank_free(value);

@@ -367,6 +367,16 @@ namespace LibSeed
     }
 
     [StructLayout(LayoutKind.Sequential)]
+    internal struct SegmentationLayout
+    {
+        internal UIntPtr struct_size;
+        internal double mean_iou_mean;
+        internal double mean_iou_deviation;
+        internal double accuracy_mean;
+        internal double accuracy_deviation;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
     internal struct DriftSignalLayout
     {
         internal UIntPtr struct_size;

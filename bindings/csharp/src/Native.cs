@@ -423,6 +423,35 @@ namespace LibSeed
         internal static extern void seed_anomaly_free(IntPtr anomaly);
 
         [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_segmenter_fit(ConfigHandle config, StudentHandle student, DatasetHandle dataset,
+            ImageLayout* masks, UIntPtr maskCount, IntPtr[] names, UIntPtr classCount, CountCallback callback, IntPtr userData,
+            CancelTokenHandle cancel, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_segmenter_open(byte[] path, ConfigHandle config, out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_segmenter_save(SegmenterHandle segmenter, byte[] path);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_segmenter_class_count(SegmenterHandle segmenter, out UIntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_segmenter_describe(SegmenterHandle segmenter, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_segmenter_segment(SegmenterHandle segmenter, ImageLayout* image, IntPtr buffer,
+            UIntPtr capacity, out UIntPtr length, IntPtr confidences);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_segmenter_warnings(SegmenterHandle segmenter, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern void seed_segmenter_free(IntPtr segmenter);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_mask_overlap(byte* predicted, byte* truth, UIntPtr count, UIntPtr classCount, IntPtr ious,
+            out double mean);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_segmentation_evaluate(ConfigHandle config, StudentHandle student, DatasetHandle dataset,
+            ImageLayout* masks, UIntPtr maskCount, UIntPtr classCount, uint splits, CountCallback callback, IntPtr userData,
+            CancelTokenHandle cancel, ref SegmentationLayout result, IntPtr ious);
+
+        [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_store_open(byte[] path, ref StoreOptionsLayout options, out IntPtr result);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_store_open_to_read(byte[] path, out IntPtr result);

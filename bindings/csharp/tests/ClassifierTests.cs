@@ -195,6 +195,48 @@ namespace LibSeed.Tests
         }
 
         [Test]
+        public static void MasksAreLearned()
+        {
+            var before = SeedHandle.Open;
+            var folder = Fixtures.Folder();
+            using (var config = Fixtures.SmallConfig())
+            using (var parts = Parts())
+            using (var student = new Student("resnet18", config))
+            using (var source = new CancellationTokenSource())
+            {
+                var half = Enumerable.Range(0, 40 * 36).Select(at => (byte)(at % 40 < 20 ? 1 : 0)).ToArray();
+                var masks = Enumerable.Range(0, 24).Select(i => i == 0 ? (Image?)null : new Image(half, 40, 36, PixelFormat.Mono8)).ToArray();
+                var names = new[] { "right", "left" };
+                var file = System.IO.Path.Combine(folder, "segmenter.safetensors");
+                byte[] classes;
+                using (var segmenter = Segmenter.Fit(config, student, parts, masks, names))
+                {
+                    Expect.Equal(2, segmenter.ClassCount);
+                    Expect.Equal(0, segmenter.Warnings().Count);
+                    var found = segmenter.Segment(Part(1));
+                    classes = found.Classes;
+                    Expect.Equal(40 * 36, found.Confidences.Length);
+                    double[] ious;
+                    var mean = Segmenter.Overlap(classes, half, 2, out ious);
+                    Expect.Near(mean, ious.Average(), 1e-9);
+                    segmenter.Save(file);
+                }
+                using (var opened = Segmenter.Open(file, config))
+                {
+                    Expect.True(opened.Segment(Part(1)).Classes.SequenceEqual(classes), "the opened segmenter gives other classes");
+                    Expect.True(opened.Description.Contains("\"left\""), opened.Description);
+                }
+                var spread = Segmenter.Evaluate(config, student, parts, masks, 2, 2);
+                Expect.True(spread.Ious.Count == 2 && spread.MeanIouMean > 0 && spread.AccuracyMean > 0, "mIoU " + spread.MeanIouMean);
+                Expect.Fails(ErrorCode.InvalidArgument, () => Segmenter.Fit(config, student, parts, masks.Skip(1).ToArray(), names));
+                Expect.Throws<ArgumentOutOfRangeException>(() => Segmenter.Evaluate(config, student, parts, masks, 256));
+                source.Cancel();
+                Expect.Throws<OperationCanceledException>(() => Segmenter.Fit(config, student, parts, masks, names, null, source.Token));
+            }
+            Expect.Equal(before, SeedHandle.Open);
+        }
+
+        [Test]
         public static void FitsEnd()
         {
             var before = SeedHandle.Open;

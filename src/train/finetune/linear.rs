@@ -97,6 +97,34 @@ impl Problem {
         })
     }
 
+    /// As [`new`](Problem::new), of rows that are shared among classes: `shares` (N, K), float64, each row of sum 1, a weight for each row and
+    /// one for each class. A row weighs w_i·Σ_c a_c·q_ic, and its target is a_c·q_ic divided by that sum.
+    ///
+    /// # Errors
+    /// `OutOfMemory` or `Torch` from libtorch.
+    pub fn of_shares(features: &Tensor, shares: &Tensor, weights: &[f64], of_classes: &[f64]) -> Result<Self> {
+        let weighted = shares.f_mul(&Tensor::f_from_slice(of_classes)?)?; // (N, K)
+        let sums = weighted.f_sum_dim_intlist([1i64].as_slice(), true, Kind::Double)?.f_clamp_min(f64::MIN_POSITIVE)?;
+        let of_rows = Tensor::f_from_slice(weights)?.f_view([-1, 1])?.f_mul(&sums)?; // (N, 1)
+        let total = of_rows.f_sum(Kind::Double)?.f_double_value(&[])?.max(f64::MIN_POSITIVE);
+        Ok(Self {
+            features: features.f_to_kind(Kind::Double)?.f_contiguous()?,
+            targets: weighted.f_div(&sums)?,
+            weights: of_rows.f_div_scalar(total)?,
+            total,
+        })
+    }
+
+    /// L of a layer without a penalty.
+    ///
+    /// # Errors
+    /// `OutOfMemory` or `Torch` from libtorch.
+    pub fn loss_of(&self, layer: &Linear) -> Result<f64> {
+        let _no_grad = tch::no_grad_guard();
+        let logs = layer.logits(&self.features)?.f_log_softmax(1, Kind::Double)?;
+        Ok(-self.targets.f_mul(&logs)?.f_mul(&self.weights)?.f_sum(Kind::Double)?.f_double_value(&[])?)
+    }
+
     /// The layer that minimises L for λ = `penalty`, from `start` (zeros where there is none), and whether `stop` ended the
     /// search early.
     ///

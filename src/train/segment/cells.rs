@@ -1,0 +1,302 @@
+//! Cells: what a linear segmentation head learns from. A cell is a place of the feature maps, with its features and the classes of the
+//! frame's pixels that it stands for.
+//!
+//! ```text
+//! mask → each pixel's middle → its place in the view → its cell      q (K): the cell's share of each class, w: its share of known pixels
+//! ```
+//!
+//! Pixels that the view does not show belong to no cell, and pixels of [`IGNORED`] count as unknown. A cell without a known pixel is not
+//! learned from.
+
+use tch::{Device, Kind, Tensor};
+
+use crate::data::random::{Purpose, generator, shuffle};
+use crate::data::{Dataset, FrameView, Input, PixelFormat};
+use crate::error::{Error, Result};
+use crate::eval::overlap::IGNORED;
+use crate::infer::Session;
+use crate::infer::anomaly::images::{maps_of, sound_images};
+use crate::infer::anomaly::patches::patches;
+use crate::model::Stage;
+use crate::sys::memory::{filled, reserve};
+
+/// Frames that go through the backbone at once.
+const CHUNK: usize = 8;
+
+/// Some cells.
+#[derive(Default)]
+pub struct Cells {
+    /// x (N·D), row by row.
+    pub features: Vec<f32>,
+    /// q (N·K), row by row.
+    pub shares: Vec<f32>,
+    /// w (N).
+    pub weights: Vec<f32>,
+    /// Masks that they are of.
+    pub masks: usize,
+}
+
+impl Cells {
+    /// N.
+    pub fn len(&self) -> usize {
+        self.weights.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.weights.is_empty()
+    }
+
+    /// Features (N, D) and classes' shares (N, K) in float64, and the weights.
+    ///
+    /// # Errors
+    /// `OutOfMemory` or `Torch` from libtorch.
+    pub fn tensors(&self) -> Result<(Tensor, Tensor, Vec<f64>)> {
+        let rows = self.len() as i64;
+        let matrix = |values: &[f32]| -> Result<Tensor> {
+            Ok(Tensor::f_from_slice(values)?.f_view([rows, -1])?.f_to_kind(Kind::Double)?)
+        };
+        let weights = self.weights.iter().map(|&weight| f64::from(weight)).collect();
+        Ok((matrix(&self.features)?, matrix(&self.shares)?, weights))
+    }
+
+    /// Appends `other`.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub fn append(&mut self, other: &Cells) -> Result<()> {
+        for (own, other) in [
+            (&mut self.features, &other.features),
+            (&mut self.shares, &other.shares),
+            (&mut self.weights, &other.weights),
+        ] {
+            reserve(own, other.len(), "cells of masks")?;
+            own.extend_from_slice(other);
+        }
+        self.masks += other.masks;
+        Ok(())
+    }
+
+    /// Weight of all cells in each of `classes` classes.
+    pub fn of_classes(&self, classes: usize) -> Vec<f64> {
+        let mut sums = vec![0.0; classes];
+        for (shares, &weight) in self.shares.chunks_exact(classes.max(1)).zip(&self.weights) {
+            sums.iter_mut().zip(shares).for_each(|(sum, &share)| *sum += f64::from(share) * f64::from(weight));
+        }
+        sums
+    }
+}
+
+/// Frames with masks, some of which may have none.
+#[derive(Clone, Copy)]
+pub struct Masked<'a> {
+    /// All frames.
+    pub dataset: &'a Dataset,
+    /// A mask for each frame, in its own pixels: bytes, a class each or [`IGNORED`].
+    pub masks: &'a [Option<FrameView<'a>>],
+}
+
+impl Masked<'_> {
+    /// Checks all masks; gives the numbers of the frames that have one.
+    ///
+    /// # Errors
+    /// `InvalidArgument` where there is not a place for each frame, a mask is none of bytes or holds an unknown class, or there is none.
+    pub fn check(&self, classes: usize) -> Result<Vec<usize>> {
+        if self.masks.len() != self.dataset.len() {
+            return Err(Error::invalid(format!(
+                "{} masks for {} images, expected a place for each",
+                self.masks.len(),
+                self.dataset.len()
+            )));
+        }
+        let mut found = Vec::new();
+        for (number, mask) in self.masks.iter().enumerate() {
+            let Some(mask) = mask else { continue };
+            if mask.format != PixelFormat::Mono8 {
+                return Err(Error::invalid(format!("mask {number} has the format {:?}, expected MONO8", mask.format)));
+            }
+            let wild = (0..mask.height)
+                .flat_map(|y| row(mask, y))
+                .find(|&&class| class != IGNORED && usize::from(class) >= classes);
+            if let Some(class) = wild {
+                return Err(Error::invalid(format!(
+                    "mask {number} holds the class {class}, expected 0 to {} or {IGNORED}",
+                    classes - 1
+                )));
+            }
+            found.push(number);
+        }
+        if found.is_empty() {
+            return Err(Error::invalid("no image has a mask"));
+        }
+        Ok(found)
+    }
+
+    /// The class that a mask is counted as: the one with the most pixels but for class 0, which it is where nothing is marked.
+    pub fn main_class(&self, number: usize, classes: usize) -> i32 {
+        let mut counts = vec![0u64; classes];
+        if let Some(mask) = self.masks.get(number).and_then(Option::as_ref) {
+            for &class in (0..mask.height).flat_map(|y| row(mask, y)) {
+                if let Some(count) = counts.get_mut(usize::from(class)) {
+                    *count += 1;
+                }
+            }
+        }
+        let most = counts.iter().enumerate().skip(1).max_by_key(|&(class, &count)| (count, std::cmp::Reverse(class)));
+        match most {
+            // Classes are below 255.
+            Some((class, &count)) if count > 0 => class as i32,
+            _ => 0,
+        }
+    }
+
+    /// The pixels of a mask, row after row.
+    pub fn pixels(&self, number: usize) -> Vec<u8> {
+        let mask = self.masks.get(number).and_then(Option::as_ref);
+        mask.map_or_else(Vec::new, |mask| (0..mask.height).flat_map(|y| row(mask, y)).copied().collect())
+    }
+}
+
+/// Row `y` of a mask.
+fn row<'a>(mask: &FrameView<'a>, y: u32) -> &'a [u8] {
+    &mask.bytes[y as usize * mask.stride..][..mask.width as usize]
+}
+
+/// Where cells come from, and how many.
+pub struct Source<'a> {
+    /// Of the backbone.
+    pub session: &'a Session,
+    /// The maps.
+    pub stages: &'a [Stage],
+    /// K.
+    pub classes: usize,
+    /// Cells of a frame at most.
+    pub of_frame: usize,
+    /// Decides which cells are taken of more.
+    pub seed: u64,
+}
+
+impl Source<'_> {
+    /// The cells of the frames `chosen`; frames that are broken give none. `told` is asked after each few frames whether to go on.
+    ///
+    /// # Errors
+    /// `InvalidArgument` where a mask has not its frame's size; what `told` says; `Mismatch` where the network gives NaN; `OutOfMemory` or
+    /// `Torch` from libtorch.
+    pub fn cells(
+        &self,
+        masked: Masked<'_>,
+        chosen: &[usize],
+        told: &mut dyn FnMut(usize) -> Result<()>,
+    ) -> Result<Cells> {
+        let _no_grad = tch::no_grad_guard();
+        let input = self.session.input();
+        let mut cells = Cells::default();
+        for chunk in chosen.chunks(CHUNK) {
+            if let Some((images, numbers)) = sound_images(self.session, masked.dataset, chunk)? {
+                let names = |row: usize| masked.dataset.title(numbers[row]);
+                let found = patches(&maps_of(self.session, self.stages, &images, &names)?)?;
+                let rows = found.rows.f_to_device(Device::Cpu)?;
+                let (grid, dim) = ((found.height as usize, found.width as usize), rows.size()[1] as usize);
+                for (place, &number) in numbers.iter().enumerate() {
+                    let Some(mask) = &masked.masks[number] else { continue };
+                    let frame = masked.dataset.load_by(number, &input.range)?;
+                    if (mask.width, mask.height) != (frame.width(), frame.height()) {
+                        return Err(Error::invalid(format!(
+                            "the mask of {} is {} × {}, the frame is {} × {} pixels",
+                            masked.dataset.title(number),
+                            mask.width,
+                            mask.height,
+                            frame.width(),
+                            frame.height()
+                        )));
+                    }
+                    let (shares, weights) = shares(mask, input, grid, self.classes)?;
+                    let own = rows.f_narrow(0, (place * grid.0 * grid.1) as i64, (grid.0 * grid.1) as i64)?;
+                    let own: Vec<f32> = crate::torch::numbers(&own, "cells of masks")?;
+                    let mut taken: Vec<usize> = (0..weights.len()).filter(|&cell| weights[cell] > 0.0).collect();
+                    if taken.len() > self.of_frame {
+                        let mut random = generator(self.seed, 0, number as u64, Purpose::Cells);
+                        shuffle(&mut random, &mut taken);
+                        taken.truncate(self.of_frame);
+                        taken.sort_unstable();
+                    }
+                    reserve(&mut cells.features, taken.len() * dim, "cells of masks")?;
+                    for cell in taken {
+                        cells.features.extend_from_slice(&own[cell * dim..][..dim]);
+                        cells.shares.extend_from_slice(&shares[cell * self.classes..][..self.classes]);
+                        cells.weights.push(weights[cell]);
+                    }
+                    cells.masks += 1;
+                }
+            }
+            told(chunk.len())?;
+        }
+        Ok(cells)
+    }
+}
+
+/// q (h·w·K) and w (h·w) of a mask whose frame is seen as `input` says, on a grid of h × w cells.
+fn shares(
+    mask: &FrameView<'_>,
+    input: &Input,
+    (height, width): (usize, usize),
+    classes: usize,
+) -> Result<(Vec<f32>, Vec<f32>)> {
+    let placement = input.resize.placement((mask.width, mask.height), (input.width, input.height));
+    let mut shares = filled(0f32, height * width * classes, "cells of masks")?;
+    let mut pixels = filled(0f32, height * width, "cells of masks")?;
+    // The cell of a coordinate of the view; none outside of it.
+    let cell = |at: f64, side: u32, cells: usize| {
+        let seen = at >= 0.0 && at < f64::from(side);
+        seen.then(|| ((at * cells as f64 / f64::from(side)) as usize).min(cells - 1))
+    };
+    let columns: Vec<Option<usize>> =
+        (0..mask.width).map(|x| cell(placement.to_view([f64::from(x) + 0.5, 0.0])[0], input.width, width)).collect();
+    for y in 0..mask.height {
+        let Some(down) = cell(placement.to_view([0.0, f64::from(y) + 0.5])[1], input.height, height) else { continue };
+        for (&class, column) in row(mask, y).iter().zip(&columns) {
+            let Some(across) = column else { continue };
+            let place = down * width + across;
+            pixels[place] += 1.0;
+            if class != IGNORED {
+                shares[place * classes + usize::from(class)] += 1.0;
+            }
+        }
+    }
+    let mut weights = filled(0f32, height * width, "cells of masks")?;
+    for ((shares, &all), weight) in shares.chunks_exact_mut(classes).zip(&pixels).zip(&mut weights) {
+        let known: f32 = shares.iter().sum();
+        if known > 0.0 {
+            *weight = known / all;
+            shares.iter_mut().for_each(|share| *share /= known);
+        }
+    }
+    Ok((shares, weights))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Resize;
+
+    #[test]
+    fn shares_are_the_means_of_a_masks_blocks() {
+        // 8 × 4 pixels on a grid of 2 × 2: blocks of 4 × 2. numpy: mask.reshape(2, 2, 2, 4) == class, mean over axes 1 and 3.
+        let mask = [
+            0u8, 0, 1, 1, 2, 2, 2, 2, 0, 0, 1, 1, 2, 2, 255, 255, 0, 0, 0, 0, 255, 255, 255, 255, 0, 0, 0, 1, 255, 255,
+            255, 255,
+        ];
+        let whole = Input { width: 64, height: 64, ..Input::default() };
+        let mask = FrameView::new(&mask, 8, 4, 8, PixelFormat::Mono8).unwrap();
+        let (found, weights) = shares(&mask, &whole, (2, 2), 3).unwrap();
+        assert_eq!(found, [0.5, 0.5, 0.0, 0.0, 0.0, 1.0, 0.875, 0.125, 0.0, 0.0, 0.0, 0.0]);
+        assert_eq!(weights, [1.0, 0.75, 1.0, 0.0]);
+        // Letterbox: the frame lies in the middle half of the rows; the grid's rows 0 and 3 show none of it.
+        let letterbox = Input { resize: Resize::Letterbox, ..whole };
+        let (_, weights) = shares(&mask, &letterbox, (4, 2), 3).unwrap();
+        assert_eq!(weights, [0.0, 0.0, 1.0, 0.75, 1.0, 0.0, 0.0, 0.0]);
+        // A grid finer than the frame: most cells have no pixel of their own.
+        let (_, weights) = shares(&mask, &whole, (16, 16), 3).unwrap();
+        assert_eq!(weights.iter().filter(|&&weight| weight > 0.0).count(), 32 - 10);
+    }
+}
