@@ -145,6 +145,8 @@ networks! {
     ResNet50W2: "resnet50w2", 4096, RESNET, |root, w| boxed(resnet(root, Bottleneck, [3, 4, 6, 3], 128.0 * w));
     /// SwAV's ResNet-50w4: every width of ResNet-50 fourfold; features 8192 wide.
     ResNet50W4: "resnet50w4", 8192, RESNET, |root, w| boxed(resnet(root, Bottleneck, [3, 4, 6, 3], 256.0 * w));
+    /// SwAV's ResNet-50w5: every width of ResNet-50 fivefold; features 10240 wide.
+    ResNet50W5: "resnet50w5", 10240, RESNET, |root, w| boxed(resnet(root, Bottleneck, [3, 4, 6, 3], 320.0 * w));
     /// MobileNetV2 at width 1, features 1280 wide.
     MobileNetV2: "mobilenet_v2", 1280, MOBILENET_V2, |root, w| boxed(mobilenet_v2(root, w));
     /// MobileNetV3-Small, features 1024 wide (behind its first classifier layer).

@@ -111,8 +111,12 @@ mod tests {
 
     #[test]
     fn an_outline_has_the_shapes_of_the_widest_network() {
-        let outline = Outline::of(&network(Architecture::ResNet50W4));
-        assert_eq!(outline.shape("layer4.0.conv2.weight"), Some(&[2048, 2048, 3, 3][..]));
+        let outline = Outline::of(&network(Architecture::ResNet50W5));
+        assert_eq!(outline.shape("layer4.0.conv2.weight"), Some(&[2560, 2560, 3, 3][..]));
+        // Of ResNet-50's 23,508,032 numbers all but 62,528 (the stem's and the norms') grow with the square; SwAV's page says 586M.
+        let numbers: usize = network(Architecture::ResNet50W5).entries().iter().map(|entry| entry.tensor.numel()).sum();
+        let buffers: usize = 5 * 2 * 26_560 + 53;
+        assert_eq!(numbers - buffers, 25 * (23_508_032 - 62_528) + 5 * 62_528);
         assert_eq!(outline.shape("layer5.0.conv2.weight"), None);
     }
 }
