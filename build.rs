@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    for file in ["shim.cpp", "fused.cpp", "dlpack.cpp", "script.cpp", "compile.cpp", "reserve.cpp", "guarded.h"] {
+    for file in
+        ["shim.cpp", "cuda.cpp", "fused.cpp", "dlpack.cpp", "script.cpp", "compile.cpp", "reserve.cpp", "guarded.h"]
+    {
         println!("cargo:rerun-if-changed=src/torch/{file}");
     }
     // torch-sys declares `links = "tch"` and publishes the folder of libtorch's shared libraries.
@@ -27,6 +29,7 @@ fn main() {
         .flag(include.join("torch/csrc/api/include").to_str().expect("libtorch's path is UTF-8"))
         .define("_GLIBCXX_USE_CXX11_ABI", "1")
         .file("src/torch/shim.cpp")
+        .file("src/torch/cuda.cpp")
         .file("src/torch/fused.cpp")
         .file("src/torch/dlpack.cpp")
         .file("src/torch/script.cpp")

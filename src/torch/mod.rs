@@ -1,8 +1,9 @@
 //! The one border down to libtorch beyond tch: safe wrappers over `shim.cpp` for memory formats, autocast and the fused
-//! SGD, over `fused.cpp` for networks as fused programs, over `dlpack.cpp`, over `script.cpp` and `compile.cpp` for
+//! SGD, over `cuda.cpp` for what CUDA devices are asked, over `fused.cpp` for networks as fused programs, over `dlpack.cpp`, over `script.cpp` and `compile.cpp` for
 //! TorchScript, and over `reserve.cpp` for memory that tensors must not take. Nothing above this module calls C++.
 
 pub mod compile;
+mod cuda;
 pub mod dlpack;
 pub mod fused;
 pub mod graph;
@@ -16,6 +17,7 @@ use tch::kind::Element;
 use tch::{Device, Kind, Tensor};
 use torch_sys::C_tensor;
 
+pub use self::cuda::{DeviceMemory, ExactFloat32, copy_to, device_memory, each_on_host, has_bfloat16, synchronise};
 use crate::sys::memory::filled;
 use crate::{Error, ErrorKind, Result, shutdown};
 
@@ -47,9 +49,6 @@ unsafe extern "C" {
         momentum: f64,
         first_step: i32,
     ) -> *mut c_char;
-    fn seed_shim_copy_pinned(input: *const C_tensor, device: i32, output: *mut *mut C_tensor) -> *mut c_char;
-    fn seed_shim_synchronise(device: i32) -> *mut c_char;
-    fn seed_shim_device_memory(device: i32, free: *mut u64, total: *mut u64, taken: *mut u64) -> *mut c_char;
     fn seed_shim_clip_gradients(
         parameters: *const *const C_tensor,
         count: usize,
@@ -151,7 +150,7 @@ pub fn channels_last(tensor: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// `OutOfMemory`, or `Torch` from libtorch.
 pub fn numbers<T: Element + Default + Clone>(tensor: &Tensor, what: &str) -> Result<Vec<T>> {
-    let flat = tensor.f_to_device(Device::Cpu)?.f_to_kind(T::KIND)?.f_contiguous()?;
+    let flat = copy_to(tensor, Device::Cpu)?.f_to_kind(T::KIND)?.f_contiguous()?;
     let mut numbers = filled(T::default(), flat.numel(), what)?;
     let count = numbers.len();
     flat.f_copy_data(&mut numbers, count)?;
@@ -250,49 +249,6 @@ pub fn clip_gradients(parameters: &[Tensor], max_norm: f64) -> Result<Tensor> {
     // SAFETY: the list holds `len` live tensors; the shim allocates the tensor that `from_ptr` takes over.
     check(unsafe { seed_shim_clip_gradients(values.as_ptr(), values.len(), max_norm, &mut norm) })?;
     Ok(unsafe { Tensor::from_ptr(norm) })
-}
-
-/// `tensor` on `device`. From the CPU to a GPU it goes through page-locked memory and nothing waits for it.
-pub fn copy_to(tensor: &Tensor, device: Device) -> Result<Tensor> {
-    let (Device::Cuda(index), Device::Cpu) = (device, tensor.device()) else {
-        return Ok(tensor.f_to_device(device)?);
-    };
-    let index = cuda_index(index)?;
-    let mut output = std::ptr::null_mut();
-    // SAFETY: `tensor` lives through the call; the shim allocates the tensor that `from_ptr` takes over.
-    check(unsafe { seed_shim_copy_pinned(tensor.as_ptr(), index, &mut output) })?;
-    Ok(unsafe { Tensor::from_ptr(output) })
-}
-
-/// Waits until CUDA device `index` has done all that was asked of it.
-pub fn synchronise(index: usize) -> Result<()> {
-    // SAFETY: a plain number.
-    check(unsafe { seed_shim_synchronise(cuda_index(index)?) })
-}
-
-/// Memory of a CUDA device, in bytes.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct DeviceMemory {
-    /// Free for any process.
-    pub free: u64,
-    /// All of it.
-    pub total: u64,
-    /// Taken by tensors of this process.
-    pub taken: u64,
-}
-
-/// How the memory of CUDA device `index` is used.
-pub fn device_memory(index: usize) -> Result<DeviceMemory> {
-    let mut memory = DeviceMemory::default();
-    // SAFETY: three valid places for numbers.
-    check(unsafe {
-        seed_shim_device_memory(cuda_index(index)?, &mut memory.free, &mut memory.total, &mut memory.taken)
-    })?;
-    Ok(memory)
-}
-
-fn cuda_index(index: usize) -> Result<i32> {
-    i32::try_from(index).map_err(|_| Error::invalid(format!("cuda:{index} does not exist")))
 }
 
 /// Drops the gradients of all `parameters`.

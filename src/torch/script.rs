@@ -7,7 +7,8 @@ use std::ptr::NonNull;
 use tch::{Device, Tensor};
 use torch_sys::C_tensor;
 
-use super::{Autocast, check, cuda_index, take};
+use super::cuda::cuda_index;
+use super::{Autocast, check, take};
 use crate::{Error, ErrorKind, Result};
 
 /// The module as C++ has it.

@@ -5,7 +5,6 @@
 #include "guarded.h"
 
 #include <ATen/ATen.h>
-#include <ATen/DeviceAccelerator.h>
 #include <ATen/autocast_mode.h>
 #include <ATen/ops/_foreach_mul.h>
 #include <ATen/ops/_foreach_norm.h>
@@ -31,39 +30,9 @@ char *seed_shim_channels_last(const at::Tensor *input, at::Tensor **output) {
   return guarded([&] { *output = new at::Tensor(input->contiguous(at::MemoryFormat::ChannelsLast)); });
 }
 
-// `input` on a CUDA device, from page-locked memory and without waiting: the copy runs while the host goes on, and
-// libtorch's caching host allocator hands the locked buffer out again only when the copy is done.
-char *seed_shim_copy_pinned(const at::Tensor *input, int32_t device_index, at::Tensor **output) {
-  return guarded([&] {
-    at::NoGradGuard no_grad;
-    auto device = at::Device(at::kCUDA, static_cast<at::DeviceIndex>(device_index));
-    at::Tensor pinned = at::empty(input->sizes(), input->options().pinned_memory(true));
-    pinned.copy_(*input);
-    *output = new at::Tensor(pinned.to(device, /*non_blocking=*/true));
-  });
-}
-
-// Waits until a CUDA device has done all that was asked of it.
 // Runs a function of the application.
 char *seed_shim_call(void (*call)(void *), void *data) {
   return guarded([&] { call(data); });
-}
-
-char *seed_shim_synchronise(int32_t device_index) {
-  return guarded([&] { at::accelerator::synchronizeDevice(static_cast<at::DeviceIndex>(device_index)); });
-}
-
-// Bytes of a CUDA device: free, all, and taken by this process's tensors.
-char *seed_shim_device_memory(int32_t device_index, uint64_t *free, uint64_t *total, uint64_t *taken) {
-  return guarded([&] {
-    auto index = static_cast<at::DeviceIndex>(device_index);
-    auto [left, whole] = at::accelerator::getMemoryInfo(index);
-    auto stats = at::accelerator::getDeviceStats(index);
-    auto all = static_cast<size_t>(at::CachingAllocator::StatType::AGGREGATE);
-    *taken = static_cast<uint64_t>(stats.allocated_bytes[all].current);
-    *free = left;
-    *total = whole;
-  });
 }
 
 struct seed_shim_autocast {
