@@ -4,13 +4,16 @@
 //! come before the first CUDA query of the process, because libtorch keeps its hooks from then on.
 
 use std::ffi::CString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use once_cell::sync::OnceCell;
 use tch::{Cuda, Device, Kind};
 
 use crate::config::Precision;
 use crate::{Error, ErrorKind, Result, torch};
+
+/// The file name of libtorch's CUDA part.
+const CUDA_PART: &str = "libtorch_cuda.so";
 
 static READY: OnceCell<()> = OnceCell::new();
 
@@ -20,8 +23,7 @@ static READY: OnceCell<()> = OnceCell::new();
 /// Errors: `Mismatch` when the libtorch that was loaded is not the one of the headers.
 pub fn initialise() -> Result<()> {
     let ready = READY.get_or_try_init(|| {
-        load_cuda();
-        let found = torch::runtime_version()?;
+        let found = libtorch_version()?;
         if found.split('+').next() != Some(torch::LIBTORCH_VERSION) {
             return Err(Error::mismatch(format!(
                 "libseed was built for libtorch {}, but {found} is loaded; put libtorch {0} beside libseed or first in \
@@ -34,38 +36,92 @@ pub fn initialise() -> Result<()> {
     ready.copied()
 }
 
-/// Opens libtorch_cuda.so from `SEED_LIBTORCH`, from beside libtorch_cpu.so, or by the loader's path. Its absence is no
+/// The version of the libtorch that this process has loaded, such as "2.11.0". Loads libtorch's CUDA part first: libtorch lists its build
+/// settings with those of CUDA, and would believe ever after that there is none.
+///
+/// # Errors
+/// `Torch` where libtorch does not say its version.
+pub fn libtorch_version() -> Result<String> {
+    cuda_part();
+    torch::runtime_version()
+}
+
+/// What came of the search for libtorch's CUDA part.
+enum CudaPart {
+    /// The file that was loaded.
+    Loaded(PathBuf),
+    /// A file that is there and cannot be loaded, and the loader's reason.
+    Refused(PathBuf, String),
+    /// There is none.
+    Absent,
+}
+
+impl CudaPart {
+    /// Why no CUDA device can be used.
+    fn reason(&self) -> String {
+        match self {
+            CudaPart::Loaded(file) => {
+                format!("{} is loaded, but finds no device; nvidia-smi should list the card", file.display())
+            }
+            CudaPart::Refused(file, reason) => format!("{} cannot be loaded: {reason}", file.display()),
+            CudaPart::Absent => {
+                "libtorch_cuda.so was not found beside libtorch_cpu.so, by SEED_LIBTORCH or by the loader".to_owned()
+            }
+        }
+    }
+}
+
+/// Opens libtorch_cuda.so from `SEED_LIBTORCH`, from beside libtorch_cpu.so, or by the loader's path, once a process. Its absence is no
 /// error: "auto" then means the CPU and "cuda" says why it cannot be had.
-fn load_cuda() {
-    let mut places: Vec<PathBuf> = Vec::new();
-    if let Some(folder) = std::env::var_os("SEED_LIBTORCH") {
-        let folder = PathBuf::from(folder);
-        places.push(folder.join("lib/libtorch_cuda.so"));
-        places.push(folder.join("libtorch_cuda.so"));
+fn cuda_part() -> &'static CudaPart {
+    static PART: OnceCell<CudaPart> = OnceCell::new();
+    PART.get_or_init(|| {
+        let mut places: Vec<PathBuf> = Vec::new();
+        if let Some(folder) = std::env::var_os("SEED_LIBTORCH") {
+            let folder = PathBuf::from(folder);
+            places.push(folder.join("lib").join(CUDA_PART));
+            places.push(folder.join(CUDA_PART));
+        }
+        places.extend(libtorch_folder().map(|folder| folder.join(CUDA_PART)));
+        places.push(PathBuf::from(CUDA_PART));
+        let mut refused = None;
+        for place in places {
+            // A bare name is for the loader to find; a path that is not there needs no try.
+            let bare = place.components().count() == 1;
+            if !bare && !place.exists() {
+                continue;
+            }
+            let Err(reason) = load(&place) else {
+                log::info!("loaded {}", place.display());
+                return CudaPart::Loaded(place);
+            };
+            // The loader names the file that is missing: this one, or one that it needs.
+            if bare && reason.starts_with(&format!("{CUDA_PART}: cannot open")) {
+                continue;
+            }
+            log::warn!("no CUDA: {} cannot be loaded: {reason}", place.display());
+            refused.get_or_insert((place, reason));
+        }
+        refused.map_or(CudaPart::Absent, |(place, reason)| CudaPart::Refused(place, reason))
+    })
+}
+
+/// Loads a library for the life of the process; the loader's reason where it cannot.
+fn load(file: &Path) -> std::result::Result<(), String> {
+    let name = CString::new(file.as_os_str().as_encoded_bytes()).map_err(|_| "its path holds a NUL".to_owned())?;
+    // SAFETY: dlopen runs libtorch_cuda's initialisers, which register its kernels; that is its purpose. The handle
+    // is kept for the life of the process, since kernels cannot be unregistered.
+    let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
+    if !handle.is_null() {
+        return Ok(());
     }
-    places.extend(libtorch_folder().map(|folder| folder.join("libtorch_cuda.so")));
-    places.push(PathBuf::from("libtorch_cuda.so"));
-    for place in places {
-        // A bare name is for the loader to find; a path that is not there needs no try.
-        if place.components().count() > 1 && !place.exists() {
-            continue;
-        }
-        let Ok(name) = CString::new(place.as_os_str().as_encoded_bytes()) else { continue };
-        // SAFETY: dlopen runs libtorch_cuda's initialisers, which register its kernels; that is its purpose. The handle
-        // is kept for the life of the process, since kernels cannot be unregistered.
-        let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
-        if !handle.is_null() {
-            log::info!("loaded {}", place.display());
-            return;
-        }
-        // SAFETY: dlerror returns NULL or text that is valid until this thread's next dl call.
-        let reason = unsafe { libc::dlerror() };
-        if !reason.is_null() {
-            // SAFETY: as above.
-            let reason = unsafe { std::ffi::CStr::from_ptr(reason) }.to_string_lossy().into_owned();
-            log::debug!("no CUDA from {}: {reason}", place.display());
-        }
+    // SAFETY: dlerror returns NULL or text that is valid until this thread's next dl call.
+    let reason = unsafe { libc::dlerror() };
+    if reason.is_null() {
+        return Err("the loader does not say why".to_owned());
     }
+    // SAFETY: as above.
+    Err(unsafe { std::ffi::CStr::from_ptr(reason) }.to_string_lossy().into_owned())
 }
 
 /// The folder that the loaded libtorch_cpu.so lies in.
@@ -103,8 +159,8 @@ pub fn parse(name: &str) -> Result<Device> {
         return Err(Error::new(
             ErrorKind::Device,
             format!(
-                "device \"{name}\" asked for, but no CUDA device can be used: libtorch_cuda.so was not found beside \
-                 libtorch_cpu.so, by SEED_LIBTORCH or by the loader, or there is no driver; use \"auto\" or \"cpu\""
+                "device \"{name}\" asked for, but no CUDA device can be used: {}; use \"auto\" or \"cpu\"",
+                cuda_part().reason()
             ),
         ));
     }
@@ -117,7 +173,9 @@ pub fn parse(name: &str) -> Result<Device> {
     Ok(Device::Cuda(index))
 }
 
-/// The number format of the networks' forward passes on `device`. Loss and master weights are float32 always.
+/// The number format of the networks' forward passes on `device`. Loss and master weights are float32 always. "auto" is bfloat16 where
+/// the device computes in it: CUDA from compute capability 8.0 on (below, tensor cores know float16 alone, whose gradients underflow
+/// without a scale of the loss), CPUs with AVX512-BF16.
 pub fn precision(chosen: Precision, device: Device) -> Kind {
     match chosen {
         Precision::Bf16 => Kind::BFloat16,
@@ -128,7 +186,8 @@ pub fn precision(chosen: Precision, device: Device) -> Kind {
 
 fn has_bfloat16(device: Device) -> bool {
     match device {
-        Device::Cuda(_) => true,
+        // An error here is a device that does not work, which the next operation tells.
+        Device::Cuda(index) => initialise().and_then(|()| torch::has_bfloat16(index)).unwrap_or(false),
         #[cfg(target_arch = "x86_64")]
         _ => std::arch::is_x86_feature_detected!("avx512bf16"),
         #[cfg(not(target_arch = "x86_64"))]

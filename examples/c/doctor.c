@@ -232,6 +232,7 @@ static int multiplies(void) {
 static int devices(int cuda_loaded) {
   char name[24];
   uint32_t count = 0, i;
+  size_t length;
   int wrong = 0;
   printf("devices\n");
   describe("cpu");
@@ -241,10 +242,11 @@ static int devices(int cuda_loaded) {
     describe(name);
   }
   if (count == 0) {
-    printf("  no CUDA\n");
-    if (cuda_loaded)
-      printf("  libtorch's CUDA part is loaded, so the driver is what is missing; nvidia-smi should list the card\n");
-    else
+    /* The library says why when it is asked for one. */
+    seed_error *reason = seed_device_name("cuda", name, sizeof name, &length);
+    printf("  no CUDA%s%s\n", reason != NULL ? ": " : "", reason != NULL ? seed_error_message(reason) : "");
+    seed_error_free(reason);
+    if (!cuda_loaded)
       printf("  to use a GPU, set SEED_LIBTORCH to the folder of a CUDA libtorch of the same version\n");
   }
   printf("self-test\n");

@@ -7,7 +7,7 @@ use once_cell::sync::OnceCell;
 use super::border::catch;
 use super::error::seed_error;
 use super::pointers::{check_out, fill_text, put, text};
-use crate::{Error, machine, torch};
+use crate::{Error, device, machine};
 
 /// Memory of this process and of a device, in bytes. Set struct_size to sizeof(seed_memory) first.
 #[repr(C)]
@@ -34,7 +34,7 @@ pub extern "C" fn seed_libtorch_version() -> *const c_char {
     let mut found = std::ptr::null();
     super::border::catch_void(|| {
         let version = VERSION.get_or_try_init(|| -> crate::Result<CString> {
-            CString::new(torch::runtime_version()?).map_err(|_| Error::invalid("the version holds a NUL"))
+            CString::new(device::libtorch_version()?).map_err(|_| Error::invalid("the version holds a NUL"))
         });
         found = version.map_or(std::ptr::null(), |text| text.as_ptr());
     });
