@@ -12,9 +12,9 @@
 
 use tch::{Device, Kind, Tensor};
 
-use crate::Result;
 use crate::data::Crops;
 use crate::data::augment::{Adjustment, ViewConfig, ViewParams};
+use crate::{Result, torch};
 
 /// Weights of grey in 16-bit fixed point, as PIL's and `data/colour.rs`'s; the sums stay below 2²⁴, exact in float32.
 const LUMA: [f64; 3] = [19_595.0, 38_470.0, 7_471.0];
@@ -24,14 +24,15 @@ const LUMA: [f64; 3] = [19_595.0, 38_470.0, 7_471.0];
 /// # Errors
 /// `Torch` where libtorch fails, for example for want of memory.
 pub fn finish(crops: &Crops, config: &ViewConfig, device: Device) -> Result<Tensor> {
+    let _exact = torch::ExactFloat32::enter()?; // whole levels must come out as whole levels
     let (height, width, channels) =
         (i64::from(config.input.height), i64::from(config.input.width), crops.channels as i64);
-    let levels = to_device(&Tensor::f_from_slice(&crops.levels)?, device)?
+    let levels = torch::copy_to(&Tensor::f_from_slice(&crops.levels)?, device)?
         .f_view([-1, height, width, channels])?
         .f_permute([0, 3, 1, 2])?
         .f_contiguous()?; // (B,C,H,W) u8
     let flips: Vec<bool> = crops.params.iter().map(|params| params.flip).collect();
-    let flips = to_device(&Tensor::f_from_slice(&flips)?, device)?.f_view([-1, 1, 1, 1])?;
+    let flips = torch::copy_to(&Tensor::f_from_slice(&flips)?, device)?.f_view([-1, 1, 1, 1])?;
     let mut images = levels.f_flip([3])?.f_where_self(&flips, &levels)?.f_to_kind(Kind::Float)?; // (B,C,H,W) f32
     jitter(&mut images, &crops.params)?;
     if channels == 3 {
@@ -39,11 +40,6 @@ pub fn finish(crops: &Crops, config: &ViewConfig, device: Device) -> Result<Tens
     }
     blur(&mut images, crops, config)?;
     normalise(images, config)
-}
-
-/// A copy that the host does not wait for. The source is pageable, so CUDA has read it when the call returns.
-fn to_device(host: &Tensor, device: Device) -> Result<Tensor> {
-    Ok(host.f_to_device_(device, host.kind(), true, false)?)
 }
 
 /// The views' jitters, place by place in their orders.
@@ -82,8 +78,8 @@ fn jitter(images: &mut Tensor, params: &[ViewParams]) -> Result<()> {
         return Ok(());
     }
     let device = images.device();
-    let members = to_device(&Tensor::f_from_slice(&members)?, device)?;
-    let factors = to_device(&Tensor::f_from_slice(&factors)?, device)?.f_view([-1, 1, 1, 1])?;
+    let members = torch::copy_to(&Tensor::f_from_slice(&members)?, device)?;
+    let factors = torch::copy_to(&Tensor::f_from_slice(&factors)?, device)?.f_view([-1, 1, 1, 1])?;
     for (kind, start, length) in groups {
         let members = members.f_narrow(0, start as i64, length as i64)?;
         let factors = factors.f_narrow(0, start as i64, length as i64)?; // (n,1,1,1)
@@ -163,7 +159,7 @@ fn remove_colours(images: &mut Tensor, params: &[ViewParams]) -> Result<()> {
     if members.is_empty() {
         return Ok(());
     }
-    let members = to_device(&Tensor::f_from_slice(&members)?, images.device())?;
+    let members = torch::copy_to(&Tensor::f_from_slice(&members)?, images.device())?;
     let chosen = images.f_index_select(0, &members)?;
     let _ = images.f_index_copy_(0, &members, &grey(&chosen)?.f_expand_as(&chosen)?)?;
     Ok(())
@@ -177,7 +173,7 @@ fn blur(images: &mut Tensor, crops: &Crops, config: &ViewConfig) -> Result<()> {
     }
     let device = images.device();
     let members: Vec<i64> = down.iter().map(|(view, _)| *view as i64).collect();
-    let members = to_device(&Tensor::f_from_slice(&members)?, device)?;
+    let members = torch::copy_to(&Tensor::f_from_slice(&members)?, device)?;
     let chosen = images.f_index_select(0, &members)?; // (n,C,H,W)
     let (n, c, h, w) = chosen.size4()?;
     let down = band_matrices(&down, h, device)?.f_unsqueeze(1)?; // (n,1,H,H)
@@ -199,7 +195,7 @@ fn band_matrices(kernels: &[(usize, Vec<f32>)], side: i64, device: Device) -> Re
         row[..weights.len()].copy_from_slice(weights);
     }
     let (n, none) = (kernels.len() as i64, longest as i64);
-    let table = to_device(&Tensor::f_from_slice(&table)?, device)?.f_view([n, none + 1])?;
+    let table = torch::copy_to(&Tensor::f_from_slice(&table)?, device)?.f_view([n, none + 1])?;
     let j = Tensor::f_arange(side, (Kind::Int64, device))?.f_view([1, side])?;
     let i = j.f_view([side, 1])?;
     let weight = |distance: Tensor| {
@@ -221,7 +217,7 @@ fn normalise(images: Tensor, config: &ViewConfig) -> Result<Tensor> {
         let levels = images.f_div_scalar(255.0)?;
         return Ok(levels.f_sub_scalar(f64::from(mean as f32))?.f_div_scalar(f64::from(std as f32))?);
     }
-    let number = |values: [f64; 3]| to_device(&Tensor::f_from_slice(&values.map(|v| v as f32))?, images.device());
+    let number = |values: [f64; 3]| torch::copy_to(&Tensor::f_from_slice(&values.map(|v| v as f32))?, images.device());
     let mut pixels = images.f_expand([b, 3, h, w], false)?.f_permute([0, 2, 3, 1])?.f_contiguous()?; // (B,H,W,3)
     let _ = pixels.f_div_scalar_(255.0)?.f_sub_(&number(config.input.mean)?)?.f_div_(&number(config.input.std)?)?;
     Ok(pixels.f_permute([0, 3, 1, 2])?)

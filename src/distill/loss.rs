@@ -25,7 +25,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use crate::{Error, Result};
+use crate::{Error, Result, torch};
 
 /// Rows of the queue in one block: large enough for the matrix product, small enough for the cache (B = 256: 8 MiB).
 pub(super) const BLOCK: i64 = 4096;
@@ -58,6 +58,7 @@ pub struct Loss {
 /// float64 on one device. Nothing is recorded for autograd; see [`Loss::backward`].
 pub fn seed_loss(student: &Tensor, teacher: &Tensor, queue: &Tensor, temperatures: Temperatures) -> Result<Loss> {
     let _no_grad = tch::no_grad_guard();
+    let _exact = torch::ExactFloat32::enter()?;
     let (rows, width) = check(student, teacher, queue, temperatures)?;
     let student = student.f_detach()?;
 

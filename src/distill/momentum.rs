@@ -15,7 +15,7 @@ use super::batch::StepSettings;
 use crate::data::random::{Purpose, generator, shuffle};
 use crate::model::weights::StateDict;
 use crate::model::{Load, Mode, Network, unit_rows};
-use crate::torch::Autocast;
+use crate::torch::{self, Autocast};
 use crate::{Error, Result};
 
 /// Pieces of a batch at most.
@@ -77,7 +77,7 @@ impl Momentum {
         shuffle(&mut generator(noise, 0, 0, Purpose::Shuffle), &mut order);
         let mut back = vec![0i64; order.len()];
         order.iter().zip(0..).for_each(|(&image, place)| back[image as usize] = place);
-        let on_device = |numbers: &[i64]| Tensor::f_from_slice(numbers)?.f_to_device(images.device());
+        let on_device = |numbers: &[i64]| torch::copy_to(&Tensor::f_from_slice(numbers)?, images.device());
         // As (B,H,W,C), which keeps it channels-last.
         let shuffled =
             images.f_permute([0, 2, 3, 1])?.f_index_select(0, &on_device(&order)?)?.f_permute([0, 3, 1, 2])?;

@@ -13,7 +13,7 @@ use crate::data::random::{Purpose, generator};
 use crate::model::unit_rows;
 use crate::model::weights::{self, HostTensor};
 use crate::sys::memory::room;
-use crate::{Error, Result};
+use crate::{Error, Result, torch};
 
 const FORMAT: &str = "libseed.queue.1";
 
@@ -89,7 +89,7 @@ impl Queue {
         if size.len() != 2 || size[1] != width {
             return Err(Error::invalid(format!("the queue takes embeddings (B,{width}), found {size:?}")));
         }
-        let embeddings = embeddings.f_to_kind(Kind::Float)?.f_to_device(self.rows.device())?;
+        let embeddings = torch::copy_to(&embeddings.f_to_kind(Kind::Float)?, self.rows.device())?;
         let kept = size[0].min(capacity);
         // Rows that the same push would overwrite move the pointer all the same.
         let mut place = (self.pointer + size[0] - kept) % capacity;
@@ -112,7 +112,9 @@ impl Queue {
         if size.len() != 2 || size[1] != self.width() {
             return Err(Error::invalid(format!("the queue takes queries (B,{}), found {size:?}", self.width())));
         }
-        Ok(queries.f_to_device(self.rows.device())?.f_to_kind(Kind::Float)?.f_matmul(&self.rows.f_tr()?)?)
+        let _exact = torch::ExactFloat32::enter()?;
+        let queries = torch::copy_to(queries, self.rows.device())?.f_to_kind(Kind::Float)?;
+        Ok(queries.f_matmul(&self.rows.f_tr()?)?)
     }
 
     /// A copy of the whole state.

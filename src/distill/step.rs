@@ -18,7 +18,7 @@ use super::strategy::{Piece, Strategy};
 use crate::Result;
 use crate::model::{Mode, Network, unit_rows};
 use crate::optim::Sgd;
-use crate::torch::{Autocast, caught};
+use crate::torch::{Autocast, ExactFloat32, caught};
 
 /// The small views of a batch's images, which have a loss of their own each.
 pub struct Small<'a> {
@@ -161,7 +161,10 @@ fn forward_backward(
     };
     let embedding = unit_rows(&output.f_to_kind(Kind::Float)?)?; // s, (b,C)
     let piece = Piece { features: &features, embedding: &embedding, goal, queue: queue.rows(), epoch: settings.epoch };
-    let mut learned = strategy.loss(&piece)?;
+    let mut learned = {
+        let _exact = ExactFloat32::enter()?;
+        strategy.loss(&piece)?
+    };
     if share != 1.0 {
         learned = learned.times(share)?;
     }

@@ -1,6 +1,6 @@
 //! A batch's views on the device that computes: the student's, and what the teacher sees of them.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 use super::device_views;
 use crate::data::{Input, ViewConfig, Views};
@@ -30,9 +30,8 @@ pub fn for_teacher(images: &Tensor, input: &Input) -> Result<Tensor> {
         return Ok(images.shallow_clone());
     }
     let colours = input.colours_of_grey();
-    let row = |values: [f64; 3]| {
-        Tensor::f_from_slice(&values.map(|value| value as f32))?.f_to_device_(images.device(), Kind::Float, true, false)
-    };
+    let row =
+        |values: [f64; 3]| torch::copy_to(&Tensor::f_from_slice(&values.map(|value| value as f32))?, images.device());
     let pixels = images.f_permute([0, 2, 3, 1])?; // (B,H,W,1)
     let pixels = pixels.f_mul(&row(colours.map(|(scale, _)| scale))?)?.f_add(&row(colours.map(|(_, shift)| shift))?)?;
     Ok(pixels.f_permute([0, 3, 1, 2])?) // channels-last

@@ -42,6 +42,7 @@ use crate::finite::{self, Names};
 use crate::model::student_file::{Holds, load_student};
 use crate::model::{Architecture, Description, Fused, Head, Network, Teacher};
 use crate::sys::memory::room;
+use crate::torch;
 use crate::warnings::Warnings;
 
 /// Frames of one call from which on several threads draw them: fewer are drawn sooner than threads wake up.
@@ -348,7 +349,8 @@ impl Session {
         // SAFETY: the numbers live and stand still until the end of this function; the tensor is only read, and nothing that
         // is made of it outlives the copy into `rows`.
         let images = unsafe { Tensor::f_from_blob(pixels.as_ptr().cast(), &size, &strides, Kind::Float, Device::Cpu) }?;
-        let output = self.plan.run(&images, self.output, names)?.f_to_device(Device::Cpu)?.f_contiguous()?; // (B, dim)
+        let output = self.plan.run(&images, self.output, names)?;
+        let output = torch::copy_to(&output, Device::Cpu)?.f_contiguous()?; // (B, dim)
         Ok(output.f_copy_data(rows, rows.len())?)
     }
 }

@@ -6,7 +6,7 @@ use super::Session;
 use crate::data::render::padding;
 use crate::data::{Input, Placement};
 use crate::error::{Error, Result};
-use crate::finite;
+use crate::{finite, torch};
 
 impl Session {
     /// Rows (B, [`dim`](Session::dim)), float32, on the session's device, of a batch of
@@ -40,7 +40,7 @@ impl Session {
         let images = if images.device() == self.plan.device() || images.device() == Device::Cpu {
             images
         } else {
-            images.f_to_device(self.plan.device())?
+            torch::copy_to(&images, self.plan.device())?
         };
         let names = |row: usize| format!("image {row} of the tensor");
         let rows = self.plan.run(&images, self.output, &names)?;
@@ -63,6 +63,7 @@ fn seen(images: &Tensor, input: &Input) -> Result<Tensor> {
     let start_y = (top.floor() as i64 - reach_y).max(0);
     let end_x = ((left + across).ceil() as i64 + reach_x).min(w);
     let end_y = ((top + down).ceil() as i64 + reach_y).min(h);
+    let _exact = torch::ExactFloat32::enter()?; // whole levels must come out as whole levels
     let part = images.f_narrow(1, start_y, end_y - start_y)?.f_narrow(2, start_x, end_x - start_x)?;
     let weights = |start: f64, length: f64, from: i64, source: i64, to: u32| {
         filter(start - from as f64, length, source, i64::from(to), images.device())
@@ -80,7 +81,7 @@ fn seen(images: &Tensor, input: &Input) -> Result<Tensor> {
         // A grey image gets the padding's colours.
         let padding: Vec<f32> = padding(input).into_iter().map(f32::from).collect();
         let sides = [images.size()[0], padding.len() as i64, i64::from(input.height), i64::from(input.width)];
-        let padding = Tensor::f_from_slice(&padding)?.f_view([1, -1, 1, 1])?.f_to_device(images.device())?;
+        let padding = torch::copy_to(&Tensor::f_from_slice(&padding)?.f_view([1, -1, 1, 1])?, images.device())?;
         let padded = padding.f_expand(sides, false)?.f_contiguous()?;
         let mut inside =
             padded.f_narrow(2, i64::from(to_top), i64::from(to_h))?.f_narrow(3, i64::from(to_left), i64::from(to_w))?;
@@ -92,7 +93,7 @@ fn seen(images: &Tensor, input: &Input) -> Result<Tensor> {
         return Ok(levels.f_div_scalar(255.0)?.f_sub_scalar(mean)?.f_div_scalar(std)?);
     }
     let number = |values: [f64; 3]| {
-        Tensor::f_from_slice(&values.map(|v| v as f32))?.f_view([1, 3, 1, 1])?.f_to_device(images.device())
+        torch::copy_to(&Tensor::f_from_slice(&values.map(|v| v as f32))?.f_view([1, 3, 1, 1])?, images.device())
     };
     Ok(levels.f_div_scalar(255.0)?.f_sub(&number(input.mean)?)?.f_div(&number(input.std)?)?)
 }
@@ -118,7 +119,7 @@ fn filter(start: f64, length: f64, from: i64, to: i64, device: Device) -> Result
     let away = middles.f_view([to, 1])?.f_sub(&pixels.f_view([1, from])?)?.f_abs()?.f_div_scalar(support)?;
     let weights = away.f_neg()?.f_add_scalar(1.0)?.f_clamp_min(0.0)?;
     let weights = weights.f_div(&weights.f_sum_dim_intlist([1i64].as_slice(), true, Kind::Double)?)?;
-    Ok(weights.f_to_kind(Kind::Float)?.f_to_device(device)?)
+    torch::copy_to(&weights.f_to_kind(Kind::Float)?, device)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use super::names::nearest;
 use super::params::{Entry, Role};
@@ -14,6 +14,7 @@ use super::weights::{HostTensor, HostType, StateDict};
 use super::{Architecture, Head, Network};
 use crate::error::{Error, Result};
 use crate::sys::memory::{filled, room};
+use crate::torch::each_on_host;
 
 /// How many misfits of one sort an error lists.
 const LISTED: usize = 10;
@@ -234,15 +235,20 @@ fn listed<T>(items: &[T], show: impl Fn(&T) -> String) -> String {
 pub(crate) fn to_state(network: &Network) -> Result<Vec<(String, HostTensor)>> {
     let _guard = tch::no_grad_guard();
     let mut state = room(network.entries().len(), "a table of weights")?;
-    for entry in network.entries() {
-        state.push((entry.name.clone(), to_host(entry)?));
-    }
+    let entries = network.entries();
+    let tensors: Vec<Tensor> = entries.iter().map(|entry| entry.tensor.shallow_clone()).collect();
+    each_on_host(&tensors, |number, values| {
+        let entry = &entries[number];
+        state.push((entry.name.clone(), to_host(entry, &values)?));
+        Ok(())
+    })?;
     Ok(state)
 }
 
-fn to_host(entry: &Entry) -> Result<HostTensor> {
+/// The numbers of `entry`, which are `values` on the host.
+fn to_host(entry: &Entry, values: &Tensor) -> Result<HostTensor> {
     let (dtype, kind) = if is_float(entry) { (HostType::F32, Kind::Float) } else { (HostType::I64, Kind::Int64) };
-    let values = entry.tensor.f_detach()?.f_to_device(Device::Cpu)?.f_to_kind(kind)?.f_contiguous()?;
+    let values = values.f_detach()?.f_to_kind(kind)?.f_contiguous()?;
     let elements = values.numel();
     let mut bytes = filled(0u8, elements * kind.elt_size_in_bytes(), "a tensor of weights")?;
     values.f_copy_data_u8(&mut bytes, elements)?;

@@ -12,6 +12,7 @@ use super::params::Path;
 use crate::data::random::{Purpose, generator};
 use crate::error::Result;
 use crate::sys::memory::room;
+use crate::torch;
 
 /// What one number of the mask covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +63,7 @@ impl RandomDrop {
         };
         let values = mask(self.probability, noise, self.layer, shape.iter().product::<i64>() as usize)?;
         let mask = Tensor::f_from_slice(&values)?.f_view(shape.as_slice())?;
-        Ok(x.f_mul(&mask.f_to_device(x.device())?.f_to_kind(x.f_kind()?)?)?)
+        Ok(x.f_mul(&torch::copy_to(&mask, x.device())?.f_to_kind(x.f_kind()?)?)?)
     }
 }
 

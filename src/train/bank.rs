@@ -24,7 +24,7 @@ use crate::finite::{self, Names};
 use crate::model::Teacher;
 use crate::optim::Cosine;
 use crate::sys::memory::{filled, room};
-use crate::{Error, Result, device};
+use crate::{Error, Result, device, torch};
 
 /// One report of the filling.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -230,7 +230,8 @@ fn embed(
         let images = for_teacher(&images, input)?;
         rows.push(teacher.embed_named(&images, Some(precision), &|row| names(start as usize + row))?);
     }
-    let halves = Tensor::f_cat(&rows, 0)?.f_to_kind(Kind::Half)?.f_to_device(tch::Device::Cpu)?.f_contiguous()?;
+    let halves = Tensor::f_cat(&rows, 0)?.f_to_kind(Kind::Half)?;
+    let halves = torch::copy_to(&halves, tch::Device::Cpu)?.f_contiguous()?;
     let count = halves.numel();
     let mut bytes = filled(0, count * 2, "rows of the bank")?;
     halves.f_copy_data_u8(&mut bytes, count)?;

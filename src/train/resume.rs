@@ -17,7 +17,7 @@ use crate::config::{
 use crate::distill::queue::{Queue, QueueSnapshot};
 use crate::model::weights::{HostTensor, StateDict};
 use crate::model::{Load, Network};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, torch};
 
 /// The parts of a checkpoint: the student's weights, the optimiser's velocities by parameter, the queue, and the weights of the best
 /// student so far, where another than the last one is. A strategy may have others.
@@ -97,10 +97,13 @@ impl Distillation {
 
     fn parts(&self, student: &Network, queue: &QueueSnapshot) -> Result<BTreeMap<String, StateDict>> {
         let plain = |tensors| StateDict { tensors, metadata: Default::default() };
+        let (names, tensors): (Vec<&str>, Vec<Tensor>) =
+            self.optimiser.velocities().map(|(name, velocity)| (name, velocity.shallow_clone())).unzip();
         let mut velocities = BTreeMap::new();
-        for (name, velocity) in self.optimiser.velocities() {
-            velocities.insert(name.to_owned(), HostTensor::from_tensor(velocity)?);
-        }
+        torch::each_on_host(&tensors, |number, velocity| {
+            velocities.insert(names[number].to_owned(), HostTensor::from_tensor(&velocity)?);
+            Ok(())
+        })?;
         let mut parts = BTreeMap::from([
             (STUDENT.to_owned(), plain(student.to_state()?.into_iter().collect())),
             (OPTIMISER.to_owned(), plain(velocities)),

@@ -21,7 +21,7 @@ use crate::distill::batch::{StepBatch, StepSettings};
 use crate::distill::queue::Queue;
 use crate::model::weights::{HostTensor, StateDict};
 use crate::sys::memory::{collected, filled, room};
-use crate::{Error, Result};
+use crate::{Error, Result, torch};
 
 /// Standard deviation of the linear layer's first weights (DeepCluster's published code).
 const DEVIATION: f32 = 0.01;
@@ -87,8 +87,8 @@ impl Strategy for KMeans {
         let weights = collected(labels.iter().map(|&label| if label >= 0 { share } else { 0f32 }), "weights")?;
         let device = self.weight.device();
         Ok(vec![
-            Tensor::f_from_slice(&labels)?.f_to_device(device)?,
-            Tensor::f_from_slice(&weights)?.f_to_device(device)?,
+            torch::copy_to(&Tensor::f_from_slice(&labels)?, device)?,
+            torch::copy_to(&Tensor::f_from_slice(&weights)?, device)?,
         ])
     }
 

@@ -19,7 +19,7 @@ use crate::distill::loss::{BLOCK, check_pair};
 use crate::model::unit_rows;
 use crate::model::weights::StateDict;
 use crate::sys::memory::room;
-use crate::{Error, Result};
+use crate::{Error, Result, torch};
 
 /// ε, the smoothness of the assignment, and how often rows and columns are scaled in turn (SwAV, appendix A).
 const EPSILON: f64 = 0.05;
@@ -108,6 +108,7 @@ pub fn assignment(own: &Tensor, others: &Tensor, prototypes: &Tensor) -> Result<
 
 fn scaled(own: &Tensor, others: &Tensor, prototypes: &Tensor, iterations: usize) -> Result<Tensor> {
     let _no_grad = tch::no_grad_guard();
+    let _exact = torch::ExactFloat32::enter()?;
     let (batch, more, count) = (own.size()[0], others.size()[0], prototypes.size()[0]);
     let columns = prototypes.f_tr()?; // (C,P)
     let mut power = Tensor::f_empty([batch + more, count], (own.kind(), own.device()))?; // e^{x·cᵀ/ε} in the end

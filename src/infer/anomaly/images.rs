@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rayon::prelude::*;
-use tch::{Device, Tensor};
+use tch::Tensor;
 
 use crate::data::render::render_frame;
 use crate::data::{Dataset, Frame, Scratch};
@@ -13,6 +13,7 @@ use crate::infer::feature_maps::images_of;
 use crate::infer::session::Session;
 use crate::model::Stage;
 use crate::sys::memory::filled;
+use crate::torch;
 
 /// Images that go through at once.
 pub(crate) const CHUNK: usize = 16;
@@ -31,7 +32,12 @@ pub(crate) fn images_of_frames(session: &Session, frames: &[&Frame]) -> Result<T
 /// Feature maps of images (B, C, H, W), on the CPU, all of them numbers; errors call image i by the name that `names` gives.
 pub(crate) fn maps_of(session: &Session, stages: &[Stage], images: &Tensor, names: Names) -> Result<Vec<Tensor>> {
     let maps = session.sound_maps(images, stages, names)?;
-    Ok(maps.iter().map(|map| map.f_to_device(Device::Cpu)).collect::<std::result::Result<_, _>>()?)
+    let mut on_host = Vec::with_capacity(maps.len());
+    torch::each_on_host(&maps, |_, map| {
+        on_host.push(map);
+        Ok(())
+    })?;
+    Ok(on_host)
 }
 
 pub(crate) fn stopped() -> Error {

@@ -87,8 +87,8 @@ impl Application {
     /// Normalised numbers (B, 3, H, W) as the levels they were, (B, H, W, 3) bytes.
     fn levels(&self, images: &Tensor) -> Result<Tensor> {
         let numbers = |values: [f64; 3]| {
-            let values = Tensor::f_from_slice(&values.map(|value| value as f32))?.f_to_device(images.device())?;
-            values.f_view([1, 1, 1, 3])
+            let values = torch::copy_to(&Tensor::f_from_slice(&values.map(|value| value as f32))?, images.device())?;
+            Ok::<_, Error>(values.f_view([1, 1, 1, 3])?)
         };
         let nhwc = images.f_permute([0, 2, 3, 1])?;
         let exact =

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use once_cell::sync::OnceCell;
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
@@ -16,6 +17,8 @@ pub(super) struct Frozen {
     pub report: LoadReport,
     /// The programs of the last formats and sizes, which a run asks for in every step, at most [`PROGRAMS`], the last one last.
     programs: Mutex<Vec<(ProgramKey, Arc<Fused>)>>,
+    /// SHA-256 of the weights, once it was asked for: every checkpoint does.
+    identity: OnceCell<String>,
 }
 
 /// Number format, height and width.
@@ -48,7 +51,7 @@ impl Frozen {
             return Err(Error::invalid("a teacher sees three channels, of grey frames too; this network takes one"));
         }
         network.freeze()?;
-        Ok(Frozen { network, report: LoadReport::default(), programs: Mutex::default() })
+        Ok(Frozen { network, report: LoadReport::default(), programs: Mutex::default(), identity: OnceCell::new() })
     }
 
     /// The same teacher with channels-last weights; embeddings change by rounding only.
@@ -118,13 +121,16 @@ impl Frozen {
 
     /// SHA-256 over architecture, names and values in lower-case hex: the same weights give the same text.
     pub fn identity(&self) -> Result<String> {
-        let mut hash = Sha256::new();
-        hash.update(self.network.architecture().name());
-        for (name, tensor) in self.to_state()? {
-            hash.update(&name);
-            hash.update(&tensor.bytes);
-        }
-        Ok(crate::sys::hash::text(hash))
+        let identity = self.identity.get_or_try_init(|| -> Result<String> {
+            let mut hash = Sha256::new();
+            hash.update(self.network.architecture().name());
+            for (name, tensor) in self.to_state()? {
+                hash.update(&name);
+                hash.update(&tensor.bytes);
+            }
+            Ok(crate::sys::hash::text(hash))
+        })?;
+        Ok(identity.clone())
     }
 
     /// A copy of every tensor in host memory, in state order.

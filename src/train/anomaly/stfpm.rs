@@ -19,6 +19,7 @@ use crate::infer::anomaly::stfpm::{Copyist, loss};
 use crate::infer::{Session, SessionOptions};
 use crate::model::{Head, Mode, Network, Stage};
 use crate::optim::{Cosine, Sgd};
+use crate::torch;
 use crate::train::cancel::CancelToken;
 use crate::train::pace::Pace;
 use crate::train::progress::{Control, Lap};
@@ -143,7 +144,7 @@ impl Learner<'_> {
         let mut parameters = network.parameters();
         parameters.retain(|(_, parameter)| parameter.grad().defined());
         let tensors: Vec<Tensor> = parameters.iter().map(|(_, tensor)| tensor.shallow_clone()).collect();
-        crate::torch::drop_gradients(&tensors)?;
+        torch::drop_gradients(&tensors)?;
         Ok(parameters)
     }
 }
@@ -214,7 +215,7 @@ impl Method for Learning<'_> {
         self.images = chunk.count;
         let Some(images) = &chunk.images else { return Ok(()) };
         let Learner { session, stages, options, .. } = self.learner;
-        let images = images.f_to_device(options.device)?;
+        let images = torch::copy_to(images, options.device)?;
         let teacher = session.maps_unread(&images, stages)?;
         let student = self.network.maps(&images, &self.names, Mode::Train { noise: at.noise })?;
         let loss = loss(&teacher, &student)?;
@@ -238,7 +239,7 @@ impl Method for Learning<'_> {
         let Learner { session, stages, options, .. } = self.learner;
         each_chunk(session, self.good, self.learned, &mut |_| true, |images, numbers| {
             let names = |row: usize| self.good.title(numbers[row]);
-            session.sound_maps(&images.f_to_device(options.device)?, stages, &names).map(drop)
+            session.sound_maps(&torch::copy_to(images, options.device)?, stages, &names).map(drop)
         })?;
         Err(Error::new(
             ErrorKind::InvalidArgument,

@@ -15,7 +15,7 @@ use crate::distill::queue::Queue;
 use crate::distill::views::upload;
 use crate::distill::{Temperatures, seed_loss};
 use crate::model::{Mode, Network, Teacher, unit_rows};
-use crate::{Error, Result};
+use crate::{Error, Result, torch};
 
 pub(super) struct Anchor {
     strength: f64,
@@ -70,7 +70,7 @@ impl Anchor {
                 .map(|place| place as i64)
                 .collect();
             if !sound.is_empty() {
-                queue.push(&rows.f_index_select(0, &Tensor::f_from_slice(&sound)?.f_to_device(device)?)?)?;
+                queue.push(&rows.f_index_select(0, &torch::copy_to(&Tensor::f_from_slice(&sound)?, device)?)?)?;
             }
             loader.recycle(batch);
         }

@@ -26,7 +26,7 @@ use crate::optim::Sgd;
 use crate::torch::Autocast;
 use crate::train::board::Board;
 use crate::train::run::At;
-use crate::{Error, ErrorKind, Result, device};
+use crate::{Error, ErrorKind, Result, device, torch};
 
 /// Images that are judged at once.
 const CHUNK: usize = 32;
@@ -212,8 +212,9 @@ impl Full {
             true => of_image.len() as f32,
             false => of_image.iter().sum::<f32>(),
         };
-        let of_image = Tensor::f_from_slice(&of_image)?.f_view([-1, 1])?.f_to_device(device)?;
-        let weighted = targets.f_to_device(device)?.f_to_kind(Kind::Float)?.f_mul(&of_image)?;
+        // On the host, so that one copy goes to the device, in the format that it is needed in.
+        let of_image = Tensor::f_from_slice(&of_image)?.f_view([-1, 1])?;
+        let weighted = torch::copy_to(&targets.f_to_kind(Kind::Float)?.f_mul(&of_image)?, device)?;
         let logs = logits.f_log_softmax(1, Kind::Float)?;
         let scale = -settings.label_weight / f64::from(total);
         let mut loss = weighted.f_mul(&logs)?.f_sum(Kind::Float)?.f_mul_scalar(scale)?;
@@ -278,7 +279,8 @@ impl Full {
             }
             let images = upload(&batch.views[0], &recipe, self.weight.device())?;
             let features = self.network.features(&images, Mode::Eval)?;
-            let rows = features.f_linear(&self.weight, Some(&self.bias))?.f_to_device(Device::Cpu)?;
+            let rows = features.f_linear(&self.weight, Some(&self.bias))?;
+            let rows = torch::copy_to(&rows, Device::Cpu)?;
             logits.extend(floats(&rows)?);
             loader.recycle(batch);
         }
