@@ -1,0 +1,91 @@
+//! Number formats on a GPU: what must be exact is exact, whatever the process allows.
+
+use seed::config::Config;
+use seed::distill::loss::naive_loss;
+use seed::distill::{Temperatures, seed_loss};
+use seed::infer::{Output, Session};
+use seed::model::unit_rows;
+use tch::{Device, Kind, Tensor};
+
+use crate::runs::*;
+use crate::sessions::{options, view};
+use crate::stand_in::{Event, Gpu};
+
+/// (rows, 64) unit rows in float64.
+fn rows(count: i64, seed: i64) -> Tensor {
+    let wave: Vec<f64> = (0..count * 64).map(|i| ((i * i + 7 * seed + 1) as f64 * 0.618_033).sin()).collect();
+    unit_rows(&Tensor::from_slice(&wave).view([count, 64])).unwrap()
+}
+
+#[test]
+fn the_loss_is_exact_where_tensor_float_32_is_allowed() {
+    let gpu = Gpu::take();
+    gpu.allow_tf32(true);
+    let on_gpu = |tensor: &Tensor| tensor.to_kind(Kind::Float).to_device(Device::Cuda(0));
+    let (s, t, queue) = (rows(8, 1), rows(8, 2), rows(5000, 3));
+    // That it is allowed shows in a product that nobody protects.
+    let rough = on_gpu(&s).matmul(&on_gpu(&queue).tr()).to_device(Device::Cpu);
+    assert!((rough - s.matmul(&queue.tr())).abs().max().double_value(&[]) > 1e-5);
+    assert_eq!(gpu.count(Event::Tf32Product), 1);
+    for teacher in [0.01, 1e-4] {
+        gpu.reset();
+        let temperatures = Temperatures { student: 0.2, teacher };
+        let leaf = s.detach().set_requires_grad(true);
+        let wanted = naive_loss(&leaf, &t, &queue, temperatures).unwrap();
+        wanted.backward();
+        let found = seed_loss(&on_gpu(&s), &on_gpu(&t), &on_gpu(&queue), temperatures).unwrap();
+        assert_eq!(gpu.count(Event::Tf32Product), 0);
+        let (value, wanted) = (found.value.double_value(&[]), wanted.double_value(&[]));
+        assert!((value - wanted).abs() < 2e-5 * wanted, "{value} for {wanted} at {teacher}");
+        assert!(apart(&leaf.grad(), &found.gradient.to_device(Device::Cpu)) < 1e-4, "at {teacher}");
+    }
+}
+
+#[test]
+fn no_methods_loss_is_rounded() {
+    let gpu = Gpu::take();
+    gpu.allow_tf32(true);
+    // The networks may use it, where the process allows it; their products are the same with each method.
+    let products = |method: &str| {
+        let mut config = config(GPU, 1);
+        config.set_string("method", method).unwrap();
+        let mut run = run(&config, teacher(GPU));
+        gpu.reset();
+        losses(&mut run, None).unwrap();
+        gpu.count(Event::Tf32Product)
+    };
+    let of_networks = products("l2");
+    assert!(of_networks > 0);
+    for method in ["seed", "binary_contrastive"] {
+        assert_eq!(products(method), of_networks, "{method}");
+    }
+}
+
+#[test]
+fn pixels_are_exact_where_tensor_float_32_is_allowed() {
+    let gpu = Gpu::take();
+    let finished = |device: &str, tf32: bool| {
+        gpu.allow_tf32(tf32);
+        let mut config = config(device, 3);
+        config.set_string("view.device", "device").unwrap();
+        (config.view.blur_probability, config.learning_rate) = (1.0, 0.0);
+        let mut run = run(&Config { precision: seed::config::Precision::Fp32, ..config }, teacher(device));
+        losses(&mut run, None).unwrap()
+    };
+    let (plain, allowed) = (finished(GPU, false), finished(GPU, true));
+    // The networks' own products are rounded, so the losses are near and not the same; a view of other levels is far off.
+    for (a, b) in plain.iter().zip(&allowed) {
+        assert!((a - b).abs() < 2e-3 * a.abs(), "{plain:?} {allowed:?}");
+    }
+    let session =
+        Session::new(&network("mobilenet_v3_small", 7, CPU), &view(), options(Device::Cuda(0), Output::Embedding));
+    let session = session.unwrap();
+    let bytes = Tensor::from_slice(&pixels(3, 61)).view([1, 61, 61, 1]).to_device(Device::Cuda(0));
+    gpu.reset();
+    let _rows = session.embed_tensor(&bytes).unwrap();
+    let with_resize = gpu.count(Event::Tf32Product);
+    gpu.reset();
+    let ready = Tensor::zeros([1, 3, 32, 48], (Kind::Float, Device::Cuda(0)));
+    let _rows = session.embed_tensor(&ready).unwrap();
+    assert_eq!(with_resize, gpu.count(Event::Tf32Product), "resizing multiplies by exact weights");
+}
