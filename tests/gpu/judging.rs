@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use seed::config::{Config, DetectorKind};
 use seed::data::{Dataset, Frame, FrameView, Input, PixelFormat};
-use seed::export::{Format, Input as Takes, Options, Outputs, export};
+use seed::export::{ExportInput, Format, Options, Outputs, export};
 use seed::infer::{AnomalyDetector, Classifier, Output, SessionOptions};
 use seed::model::student_file::StudentHeader;
 use seed::train::finetune::{Labelled, Start, Teachers, finetune_with};
@@ -113,7 +113,7 @@ fn a_network_on_the_gpu_is_exported_byte_for_byte() {
     let _gpu = Gpu::take();
     let folder = tempfile::tempdir().unwrap();
     for format in [Format::Onnx, Format::TorchScript, Format::Torchvision] {
-        let options = Options { format, input: Takes::Bytes, outputs: Outputs::Both };
+        let options = Options { format, input: ExportInput::Bytes, outputs: Outputs::Both };
         let files = [CPU, GPU].map(|device| {
             // As seed_student_export does it: a copy on the CPU is written.
             let mut network = network("mobilenet_v3_small", 7, device).deep_copy().unwrap();
