@@ -44,7 +44,7 @@ fn weights(classifier: &Classifier) -> tch::Tensor {
 fn fine_tuning_gives_the_cpus_classifier() {
     let _gpu = Gpu::take();
     let linear = Arc::new(classifier(CPU, "linear"));
-    let ways: [(&str, &str, Option<Arc<Classifier>>, fn(&mut Config)); 4] = [
+    let ways: [(&str, &str, Option<Arc<Classifier>>, Change); 4] = [
         ("linear", "linear", None, |_| ()),
         ("full", "full", None, |_| ()),
         ("anchored", "full", None, |config| config.finetune.anchor = 0.5),

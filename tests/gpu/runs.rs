@@ -21,6 +21,9 @@ pub const DIM: i64 = 16;
 /// Small, with batch norm, and quick.
 pub const STUDENT: &str = "resnet10_w0.25";
 
+/// What is done to a run's settings.
+pub type Change = fn(&mut Config);
+
 /// Stripes across or along, of a period and a shade that differ from image to image.
 pub fn pixels(number: usize, side: usize) -> Vec<u8> {
     let (period, dark) = (2 + number % 5, 20 + (number * 17 % 90) as u8);

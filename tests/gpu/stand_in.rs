@@ -29,7 +29,7 @@ pub enum Event {
     BetweenDevices,
     StreamWait,
     DeviceWait,
-    EventWait,
+    WaitForEvent,
     Allocation,
     PinnedAllocation,
     IndexMoved,
@@ -47,7 +47,7 @@ pub const WAITS: [Event; 11] = [
     Event::ToDevicePageable,
     Event::StreamWait,
     Event::DeviceWait,
-    Event::EventWait,
+    Event::WaitForEvent,
     Event::IndexMoved,
 ];
 

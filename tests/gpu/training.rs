@@ -28,7 +28,7 @@ fn table() -> Arc<ImageTargets> {
 #[test]
 fn every_way_to_make_a_batch_gives_the_cpus_student() {
     let gpu = Gpu::take();
-    let ways: [(&str, fn(&mut Config)); 8] = [
+    let ways: [(&str, Change); 8] = [
         ("plain", |_| ()),
         ("accumulation", |config| config.accumulation_steps = 3),
         ("clip", |config| config.clip_norm = 0.05),

@@ -48,7 +48,7 @@ fn no_student_waits() {
 #[test]
 fn no_way_to_make_a_batch_waits() {
     let gpu = Gpu::take();
-    let ways: [(&str, fn(&mut Config)); 5] = [
+    let ways: [(&str, Change); 5] = [
         ("accumulation", |config| config.accumulation_steps = 3),
         ("clip", |config| config.clip_norm = 0.05),
         ("views on the device", |config| config.set_string("view.device", "device").unwrap()),
