@@ -29,7 +29,7 @@ pub enum Event {
     BetweenDevices,
     StreamWait,
     DeviceWait,
-    WaitForEvent,
+    RecordWait,
     Allocation,
     PinnedAllocation,
     IndexMoved,
@@ -47,7 +47,7 @@ pub const WAITS: [Event; 11] = [
     Event::ToDevicePageable,
     Event::StreamWait,
     Event::DeviceWait,
-    Event::WaitForEvent,
+    Event::RecordWait,
     Event::IndexMoved,
 ];
 
