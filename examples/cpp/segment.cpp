@@ -46,9 +46,9 @@ Frames frames_of(const Options &options) {
   const auto labels = found.dataset.class_labels();
   // A class has a number as soon as one of its frames has a mask.
   std::vector<std::uint8_t> number(found.dataset.class_count(), 0);
-  found.pixels.resize(found.dataset.size());
+  found.pixels.resize(found.dataset.count());
   std::vector<std::uint8_t> bytes;
-  for (std::size_t i = 0; i < found.dataset.size(); ++i) {
+  for (std::size_t i = 0; i < found.dataset.count(); ++i) {
     const std::string name = found.dataset.name(i);
     const auto label = static_cast<std::size_t>(labels[i]);
     const std::string class_name = found.dataset.class_name(label);
