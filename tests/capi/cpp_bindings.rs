@@ -335,6 +335,10 @@ fn the_examples_classify_find_anomalies_and_evaluate() {
     ] {
         let mut arguments = vec![protocol.into(), network.clone(), images.clone().into(), "runs=1".into(), more];
         arguments.extend(settings.map(std::ffi::OsString::from));
+        if protocol == "semi-whole" {
+            // Nothing is held out that would keep the linear classifier where the default rate tears this network apart.
+            arguments.push("finetune.learning_rate=1e-9".into());
+        }
         let text = call("examples/cpp/evaluate.cpp", &arguments);
         assert!(text.contains(expected) && text.contains("AUROC"), "{text}");
     }
