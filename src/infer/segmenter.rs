@@ -23,7 +23,7 @@ use super::anomaly::{prepare, stages};
 use super::options::SessionOptions;
 use super::session::Session;
 use crate::data::{Frame, FrameView, Input};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::eval::overlap::MOST_CLASSES;
 use crate::infer::classifier::check_names;
 use crate::model::student_file::{Holds, SEGMENTER as KEY, StudentHeader, load_with, save_with};
@@ -87,7 +87,7 @@ pub struct Segmenter {
 unsafe impl Sync for Segmenter {}
 
 impl Segmenter {
-    /// Of a session, the backbone that it was made of and a layer W (K, D), b (K) on the maps that the header names.
+    /// Builds a segmenter from a session, its backbone and a layer W (K, D), b (K) on the maps that the header names.
     ///
     /// # Errors
     /// `InvalidArgument` for a header that is not sound or a layer that does not fit it.
@@ -134,10 +134,11 @@ impl Segmenter {
         })?;
         let header: SegmenterHeader =
             serde_json::from_str(text).map_err(|error| wrong(format!("{KEY} is not sound: {error}")))?;
+        header.check().map_err(|error| Error::format(path, error))?;
         let mut take = |name: &str, dims: usize| -> Result<Tensor> {
             let name = format!("{PREFIX}{name}");
             let found = extra.tensors.remove(&name).ok_or_else(|| wrong(format!("the tensor {name} is missing")))?;
-            let tensor = found.to_tensor().map_err(|error| Error::format(path, error))?;
+            let tensor = found.to_tensor().map_err(|error| error.context(path.display()))?;
             let (kind, size) = (tensor.kind(), tensor.size());
             if kind != Kind::Float || size.len() != dims || size.contains(&0) {
                 return Err(wrong(format!("{name} is {kind:?} {size:?}, expected {dims} sides of Float")));
@@ -153,7 +154,10 @@ impl Segmenter {
         }
         let provenance = student.provenance.clone();
         let parts = prepare(&network, &student.input, options).map_err(|error| error.context(path.display()))?;
-        let found = Self::of(parts, header, (&weight, &bias)).map_err(|error| Error::format(path, error))?;
+        let found = Self::of(parts, header, (&weight, &bias)).map_err(|error| match error.kind() {
+            ErrorKind::InvalidArgument | ErrorKind::Unsupported => Error::format(path, error),
+            _ => error.context(path.display()),
+        })?;
         Ok(found.with_provenance(provenance))
     }
 
@@ -193,16 +197,20 @@ impl Segmenter {
         let logits = self.logits(&images_of_frames(&self.session, &[own])?, &|_| "the frame".to_owned())?; // (1, K, h, w)
         let _no_grad = tch::no_grad_guard();
         let view = (i64::from(self.student.input.height), i64::from(self.student.input.width));
-        let mut maps = Vec::with_capacity(self.header.names.len());
+        // One class after the other: memory is that of a few maps of the frame's size, however many classes there are.
+        let mut found: Option<Leading> = None;
         for class in 0..self.header.names.len() as i64 {
             let map = logits.f_narrow(0, 0, 1)?.f_narrow(1, class, 1)?.f_view([logits.size()[2], logits.size()[3]])?;
-            maps.push(in_frame(&resized(&map, view)?, size, self.session.input.resize)?);
+            let map = in_frame(&resized(&map, view)?, size, self.session.input.resize)?;
+            found = Some(match found {
+                None => Leading::first(map)?,
+                Some(leading) => leading.joined(&map, class)?,
+            });
         }
-        let all = Tensor::f_stack(&maps, 0)?; // (K, height, width)
-        let (confidence, classes) = all.f_softmax(0, Kind::Float)?.f_max_dim(0, false)?;
+        let leading = found.ok_or_else(|| Error::internal("a segmenter", "it has no class"))?;
         Ok(Segmented {
-            classes: numbers(&classes.f_to_kind(Kind::Uint8)?, "the classes of pixels")?,
-            confidence: numbers(&confidence, "the probabilities of pixels")?,
+            classes: numbers(&leading.class, "the classes of pixels")?,
+            confidence: numbers(&leading.sum.f_reciprocal()?, "the probabilities of pixels")?,
         })
     }
 
@@ -212,7 +220,7 @@ impl Segmenter {
         let found = patches(&self.session.sound_maps(images, &self.stages, names)?)?;
         let logits = found.rows.f_linear(&self.weight, Some(&self.bias))?; // (B·h·w, K)
         let logits = logits.f_view([found.images, found.height, found.width, self.bias.size()[0]])?;
-        Ok(logits.f_permute([0, 3, 1, 2])?.f_contiguous()?.f_to_device(tch::Device::Cpu)?)
+        crate::torch::copy_to(&logits.f_permute([0, 3, 1, 2])?.f_contiguous()?, tch::Device::Cpu)
     }
 
     /// Names, maps, and how it was made.
@@ -243,6 +251,29 @@ impl Segmenter {
     fn lock(&self) -> MutexGuard<'_, Network> {
         // The network is only read after it was put here.
         self.network.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Of each pixel, over the classes so far: the highest logit, whose it is, and Σ exp(z − highest).
+struct Leading {
+    highest: Tensor,
+    class: Tensor,
+    sum: Tensor,
+}
+
+impl Leading {
+    fn first(map: Tensor) -> Result<Self> {
+        let class = map.f_zeros_like()?.f_to_kind(Kind::Uint8)?;
+        Ok(Self { class, sum: map.f_ones_like()?, highest: map })
+    }
+
+    /// With the logits `map` of `class`; of equal ones the lower class leads.
+    fn joined(self, map: &Tensor, class: i64) -> Result<Self> {
+        let above = map.f_gt_tensor(&self.highest)?;
+        let highest = map.f_maximum(&self.highest)?;
+        let before = self.sum.f_mul(&self.highest.f_sub(&highest)?.f_exp()?)?;
+        let sum = before.f_add(&map.f_sub(&highest)?.f_exp()?)?;
+        Ok(Self { highest, class: self.class.f_masked_fill(&above, class)?, sum })
     }
 }
 

@@ -287,7 +287,7 @@ fn what_is_saved_is_opened_and_a_hostile_file_is_refused() {
     header(&|value| value["names"] = json!(["a", "b"]));
     refused(&path, "expected [2, 448]");
     header(&|value| value["names"] = json!(["a", "a", "b"]));
-    refused(&path, "");
+    refused(&path, "named");
     header(&|value| value["layers"] = json!(["layer9"]));
     refused(&path, "no feature map \"layer9\"");
     header(&|value| value["layers"] = json!([]));
@@ -310,7 +310,7 @@ fn what_is_saved_is_opened_and_a_hostile_file_is_refused() {
         let weight = state.tensors.remove("segment.weight").unwrap();
         state.tensors.insert("segment.bias".into(), weight);
     });
-    refused(&path, "segment.");
+    refused(&path, "segment.weight is missing");
 }
 
 #[test]
@@ -361,7 +361,7 @@ fn what_cannot_be_learned_is_refused_and_a_cancel_ends_it() {
     refused(run(&config(), &masks[1..], &names), "5 masks for 6 images");
     refused(run(&config(), &[None; 6], &names), "no image has a mask");
     refused(run(&config(), &masks, &names[..2]), "holds the class 2, expected 0 to 1 or 255");
-    refused(run(&config(), &masks, &["a".into(), "a".into(), "b".into()]), "");
+    refused(run(&config(), &masks, &["a".into(), "a".into(), "b".into()]), "two classes are named");
     let flat = vec![0u8; SIDES.0 * SIDES.1];
     let of = |bytes: &'static [u8], width: u32, height: u32, format| {
         Some(FrameView::new(bytes, width, height, width as usize, format).unwrap())
@@ -384,6 +384,13 @@ fn what_cannot_be_learned_is_refused_and_a_cancel_ends_it() {
         let ended = fit(&network, &header, &config(), &frames, &token, &mut |_, _| go_on).err().unwrap();
         assert_eq!(ended.kind(), ErrorKind::Cancelled, "{ended}");
     }
+    // All frames are read, the layer is being fitted: what was found so far is not given as a segmenter.
+    let mut fitting = 0;
+    let ended = fit(&network, &header, &config(), &frames, &CancelToken::new(), &mut |done, total| {
+        fitting += usize::from(done == total);
+        fitting < 3
+    });
+    assert_eq!(ended.err().unwrap().kind(), ErrorKind::Cancelled);
 }
 
 fn scores(
@@ -408,6 +415,17 @@ fn splits_repeat_and_more_masks_are_better() {
     })
     .unwrap();
     assert_eq!(told, (30, 30));
+    // A mask of another shape is refused wherever its frame goes: that of a frame to be tested on has as many pixels.
+    for number in 0..8 {
+        let (network, header) = student(Resize::Whole);
+        let mut masks = scenes.views(&[]);
+        let turned = vec![0u8; SIDES.0 * SIDES.1];
+        masks[number] =
+            Some(FrameView::new(&turned, SIDES.1 as u32, SIDES.0 as u32, SIDES.1, PixelFormat::Mono8).unwrap());
+        let masked = Masked { dataset: &scenes.dataset, masks: &masks };
+        let refused = evaluate(network, &header, &config(), (masked, 3), 1, &CancelToken::new(), &mut |_, _| true);
+        assert!(refused.unwrap_err().message().contains("the frame is 96 × 64 pixels"));
+    }
     assert!(found.mean_iou.mean > 0.45 && found.ious.len() == 3, "{found:?}");
     let mean = found.ious.iter().map(|iou| iou.mean).sum::<f64>() / 3.0;
     assert!((mean - found.mean_iou.mean).abs() < 1e-9);
@@ -455,7 +473,7 @@ fn magnetic_tiles_blowholes_are_found_better_than_nothing() {
     (config.segment.penalty, config.segment.cells_max) = (100.0, 8000);
     config.set_string("segment.class_weights", "balanced").unwrap();
     let found = evaluate(network(), &header, &config, (masked, 2), 1, &CancelToken::new(), &mut |_, _| true).unwrap();
-    eprintln!("magnetic tile, blowholes, random ResNet-18 at 96²: {found:?}");
+    eprintln!("magnetic tile, blowholes, random ResNet-18 at 128²: {found:?}");
     // One pixel in 700 is marked: by chance the IoU of their class would be .0015.
     assert!(found.ious[1].mean > 0.03 && found.accuracy.mean > 0.9, "{found:?}");
 }

@@ -8,11 +8,13 @@
 //! Pixels that the view does not show belong to no cell, and pixels of [`IGNORED`] count as unknown. A cell without a known pixel is not
 //! learned from.
 
+use std::sync::Arc;
+
 use tch::{Device, Kind, Tensor};
 
 use crate::data::random::{Purpose, generator, shuffle};
-use crate::data::{Dataset, FrameView, Input, PixelFormat};
-use crate::error::{Error, Result};
+use crate::data::{Dataset, Frame, FrameView, Input, PixelFormat, Range};
+use crate::error::{Error, ErrorKind, Result};
 use crate::eval::overlap::IGNORED;
 use crate::infer::Session;
 use crate::infer::anomaly::images::{maps_of, sound_images};
@@ -97,6 +99,36 @@ pub struct Masked<'a> {
 }
 
 impl Masked<'_> {
+    /// A frame; none where it is broken.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub fn frame(&self, number: usize, range: &Range) -> Result<Option<Arc<Frame>>> {
+        match self.dataset.load_by(number, range) {
+            Ok(frame) => Ok(Some(frame)),
+            Err(error) if error.kind() == ErrorKind::OutOfMemory => Err(error),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Whether the mask of a frame has its size.
+    ///
+    /// # Errors
+    /// `InvalidArgument` where it has another one.
+    pub fn check_size(&self, number: usize, frame: &Frame) -> Result<()> {
+        match &self.masks[number] {
+            Some(mask) if (mask.width, mask.height) != (frame.width(), frame.height()) => Err(Error::invalid(format!(
+                "the mask of {} is {} × {}, the frame is {} × {} pixels",
+                self.dataset.title(number),
+                mask.width,
+                mask.height,
+                frame.width(),
+                frame.height()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// Checks all masks; gives the numbers of the frames that have one.
     ///
     /// # Errors
@@ -199,17 +231,8 @@ impl Source<'_> {
                 let (grid, dim) = ((found.height as usize, found.width as usize), rows.size()[1] as usize);
                 for (place, &number) in numbers.iter().enumerate() {
                     let Some(mask) = &masked.masks[number] else { continue };
-                    let frame = masked.dataset.load_by(number, &input.range)?;
-                    if (mask.width, mask.height) != (frame.width(), frame.height()) {
-                        return Err(Error::invalid(format!(
-                            "the mask of {} is {} × {}, the frame is {} × {} pixels",
-                            masked.dataset.title(number),
-                            mask.width,
-                            mask.height,
-                            frame.width(),
-                            frame.height()
-                        )));
-                    }
+                    let Some(frame) = masked.frame(number, &input.range)? else { continue };
+                    masked.check_size(number, &frame)?;
                     let (shares, weights) = shares(mask, input, grid, self.classes)?;
                     let own = rows.f_narrow(0, (place * grid.0 * grid.1) as i64, (grid.0 * grid.1) as i64)?;
                     let own: Vec<f32> = crate::torch::numbers(&own, "cells of masks")?;

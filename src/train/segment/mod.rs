@@ -148,7 +148,7 @@ fn learn(
         return Err(Error::invalid(format!("the masks are of {present} class, expected at least 2 of {names:?}")));
     }
     let (problem, scale) = problem(&all, classes, settings.class_weights)?;
-    let layer = problem.solve(penalty, None, &mut stop)?.0.unscaled(&scale)?;
+    let layer = solved(&problem, penalty, None, &mut stop)?.unscaled(&scale)?;
     let without: Vec<&String> = names.iter().zip(&sums).filter(|(_, sum)| **sum == 0.0).map(|(name, _)| name).collect();
     let training = json!({
         "library": concat!("libseed ", env!("CARGO_PKG_VERSION")),
@@ -204,7 +204,7 @@ fn chosen_penalty(
         Problem::of_shares(&scale.apply(&features)?, &shares, &weights, &class_weights(learned, classes, kind))?;
     let (mut best, mut from) = ((f64::INFINITY, PENALTIES[0]), None::<Linear>);
     for penalty in PENALTIES {
-        let layer = problem.solve(penalty, from.as_ref(), stop)?.0;
+        let layer = solved(&problem, penalty, from.as_ref(), stop)?;
         let loss = other.loss_of(&layer)?;
         if loss < best.0 {
             best = (loss, penalty);
@@ -212,6 +212,14 @@ fn chosen_penalty(
         from = Some(layer);
     }
     Ok(best.1)
+}
+
+/// The layer at the minimum; what was found before `stop` asked for an end is none.
+fn solved(problem: &Problem, penalty: f64, from: Option<&Linear>, stop: &mut dyn FnMut() -> bool) -> Result<Linear> {
+    match problem.solve(penalty, from, stop)? {
+        (layer, false) => Ok(layer),
+        (_, true) => Err(stopped()),
+    }
 }
 
 fn stopped() -> Error {

@@ -3,13 +3,10 @@
 //! For each of some seeds: a third of the masks of each class is kept for testing (a mask counts as the class that most of its marked
 //! pixels have), of the others at most "segment.masks_per_class" are learned from. Pixels of all test frames are counted together.
 
-use std::sync::Arc;
-
 use super::cells::Masked;
 use super::{layers, learn, parts, stopped};
 use crate::config::{Config, FinetuneConfig};
-use crate::data::Frame;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::eval::MaskOverlap;
 use crate::eval::knn::{MAX_SPLITS, Spread};
 use crate::eval::overlap::check_classes;
@@ -107,11 +104,8 @@ fn judge(
     let mut overlap = MaskOverlap::new(classes)?;
     let mut found = 0;
     for (place, &number) in chosen.iter().enumerate() {
-        let frame: Arc<Frame> = match masked.dataset.load_by(number, &segmenter.input().range) {
-            Ok(frame) => frame,
-            Err(error) if error.kind() == ErrorKind::OutOfMemory => return Err(error),
-            Err(_) => continue,
-        };
+        let Some(frame) = masked.frame(number, &segmenter.input().range)? else { continue };
+        masked.check_size(number, &frame)?;
         let segmented = segmenter.segment_frame(&frame)?;
         let truth = masked.pixels(number);
         overlap.add(&segmented.classes, &truth).map_err(|error| error.context(masked.dataset.title(number)))?;
