@@ -290,6 +290,8 @@ impl Night<'_> {
             progress_every: standard.progress_every,
             tensorboard_folder: standard.tensorboard_folder,
             anomaly: standard.anomaly,
+            linear: standard.linear,
+            segment: standard.segment,
             ..self.config.clone()
         };
         config.finetune.checkpoint_path.clear();
