@@ -87,7 +87,7 @@ char *seed_shim_has_bfloat16(int32_t device_index, int32_t *has) {
   });
 }
 
-// On this thread products and convolutions of float32 are exact on CUDA devices until seed_shim_exact_leave, whatever the process
+// On this thread matrix products of float32 are exact on CUDA devices until seed_shim_exact_leave, whatever the process
 // allows: no TensorFloat-32, which has 10 bits of mantissa.
 char *seed_shim_exact_enter(void **guard) {
   return guarded([&] { *guard = new at::NoTF32Guard(); });

@@ -1,6 +1,6 @@
 //! The one border down to libtorch beyond tch: safe wrappers over `shim.cpp` for memory formats, autocast and the fused
-//! SGD, over `cuda.cpp` for what CUDA devices are asked, over `fused.cpp` for networks as fused programs, over `dlpack.cpp`, over `script.cpp` and `compile.cpp` for
-//! TorchScript, and over `reserve.cpp` for memory that tensors must not take. Nothing above this module calls C++.
+//! SGD, over `cuda.cpp` for what CUDA devices are asked, over `fused.cpp` for networks as fused programs, over `dlpack.cpp`, over
+//! `script.cpp` and `compile.cpp` for TorchScript, and over `reserve.cpp` for memory that tensors must not take. Nothing above this module calls C++.
 
 pub mod compile;
 mod cuda;

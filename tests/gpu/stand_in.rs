@@ -73,7 +73,8 @@ impl Gpu {
         // A test that failed leaves nothing behind that the reset does not clear.
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let functions = FUNCTIONS.get_or_init(|| {
-            // SAFETY: every test of this program comes here first and waits, so no thread reads the environment meanwhile.
+            // SAFETY: who asks libtorch anything in this process comes here first and waits; the other tests only start processes, for
+            // which std reads the environment under the lock that it writes it with.
             unsafe { std::env::set_var("SEED_LIBTORCH", folder()) };
             seed::device::initialise().unwrap();
             functions()

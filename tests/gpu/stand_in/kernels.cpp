@@ -269,11 +269,12 @@ Tensor &copy_(Tensor &self, const Tensor &source, bool non_blocking) {
   bool to_device = self.is_cuda(), from_device = source.is_cuda();
   if (self.numel() == 0 && source.numel() <= 1) return self;
   // Only a dense tensor of the same type is copied as it is; else a copy in main memory would lie between, which is pageable.
+  bool direct = self.scalar_type() == source.scalar_type() && self.strides() == source.strides() && source.is_non_overlapping_and_dense();
   if (!to_device) {
-    bool locked = is_pinned(self.storage().data());
+    bool locked = direct && is_pinned(self.storage().data());
     count(!non_blocking ? FAKECUDA_D2H_BLOCKING : locked ? FAKECUDA_D2H_ASYNC_PINNED : FAKECUDA_D2H_ASYNC_PAGEABLE);
   } else if (!from_device) {
-    bool locked = is_pinned(source.storage().data());
+    bool locked = direct && is_pinned(source.storage().data());
     count(!non_blocking ? (locked ? FAKECUDA_H2D_BLOCKING_PINNED : FAKECUDA_H2D_BLOCKING_PAGEABLE)
                         : (locked ? FAKECUDA_H2D_ASYNC_PINNED : FAKECUDA_H2D_ASYNC_PAGEABLE));
   } else {
