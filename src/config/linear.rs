@@ -9,7 +9,7 @@ use super::Slot;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LinearConfig {
-    /// Passes over the images to learn from. The learning rate falls to a tenth after three fifths of them, and again after four fifths.
+    /// Passes over the images to learn from, each of N/B steps rounded up, so of full batches. The learning rate falls to a tenth after three fifths of them, and again after four fifths.
     pub epochs: u64,
     /// Images a step, B.
     pub batch_size: u64,

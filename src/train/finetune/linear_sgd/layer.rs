@@ -56,7 +56,7 @@ impl Layer {
     /// # Errors
     /// `OutOfMemory` or `Torch` from libtorch.
     pub fn step(&mut self, features: &Tensor, truth: &[i64], learning_rate: f64) -> Result<Tensor> {
-        let targets = Tensor::f_from_slice(truth)?.f_to_device(self.weight.device())?;
+        let targets = torch::copy_to(&Tensor::f_from_slice(truth)?, self.weight.device())?;
         let logits = features.f_detach()?.f_linear(&self.weight, Some(&self.bias))?; // z, (B, K)
         let loss = logits.f_cross_entropy_loss::<Tensor>(&targets, None, Reduction::Mean, -100, 0.0)?;
         loss.f_backward()?;
@@ -68,7 +68,7 @@ impl Layer {
     pub(super) fn log_probabilities(&self, features: &[f32]) -> Result<Vec<f64>> {
         let _no_grad = tch::no_grad_guard();
         let features = Tensor::f_from_slice(features)?.f_view([-1, self.weight.size()[1]])?;
-        let logits = features.f_to_device(self.weight.device())?.f_linear(&self.weight, Some(&self.bias))?;
+        let logits = torch::copy_to(&features, self.weight.device())?.f_linear(&self.weight, Some(&self.bias))?;
         torch::numbers(&logits.f_log_softmax(1, Kind::Double)?, "the answers of a classifier")
     }
 }

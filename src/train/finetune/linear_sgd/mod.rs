@@ -221,7 +221,10 @@ impl Learning<'_> {
         if loss.is_finite() {
             return Ok(());
         }
-        Err(diverged(&format!("the loss is {loss} by step {}", self.done), self.schedule.base))
+        Err(diverged(&format!(
+            "the loss is {loss} by step {} (the first one's rate was {})",
+            self.done, self.schedule.base
+        )))
     }
 }
 
@@ -282,7 +285,7 @@ fn judge(
         for (place, logs) in logs.chunks_exact(classes).enumerate().filter(|(place, _)| !chunk.broken.contains(place)) {
             // `labelled` gives images whose label is a class.
             if !counts.add(logs, tested.truth[chunk.indices[place]] as usize) {
-                return Err(diverged("the classifier gives infinity or NaN", config.linear.learning_rate));
+                return Err(diverged("the classifier gives infinity or NaN"));
             }
         }
         done += chunk.indices.len() as u64;
@@ -312,13 +315,8 @@ fn blank(stage: Stage, done: u64, total: u64) -> FinetuneProgress {
     }
 }
 
-fn diverged(what: &str, learning_rate: f64) -> Error {
-    Error::new(
-        ErrorKind::Torch,
-        format!(
-            "{what}: the linear probe has diverged; lower linear.learning_rate (the first step's was {learning_rate})"
-        ),
-    )
+fn diverged(what: &str) -> Error {
+    Error::new(ErrorKind::Torch, format!("{what}: the linear probe has diverged; lower linear.learning_rate"))
 }
 
 fn ended() -> Error {
