@@ -212,6 +212,11 @@ fn settings_and_files_that_do_not_say_it_mean_the_centre_crop() {
         assert_eq!(Config::from_json(&config.to_json().unwrap()).unwrap().view.input.resize, resize);
     }
     assert_eq!(serde_json::from_str::<ViewConfig>("{}").unwrap().input.resize, Resize::Centre);
+    // The input's settings stand among the views' in settings of any age, and what is none of them is refused.
+    let old = r#"{"width":40,"crop_scale_min":0.5,"mean":[0.1,0.2,0.3],"std":[1.0,1.0,1.0],"device":"workers"}"#;
+    let found: ViewConfig = serde_json::from_str(old).unwrap();
+    assert_eq!((found.input.width, found.crop_scale_min, found.input.mean), (40, 0.5, [0.1, 0.2, 0.3]));
+    assert!(serde_json::from_str::<ViewConfig>(r#"{"width":40,"bogus":1}"#).is_err());
     let error = Config::default().set_string("resize", "stretch").unwrap_err();
     assert_eq!(error.message(), "resize is \"stretch\", expected one of whole, letterbox, centre");
     assert_eq!(Config::default().set_int("resize", 1).unwrap_err().kind(), ErrorKind::Config);
