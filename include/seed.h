@@ -352,7 +352,7 @@ struct DLManagedTensorVersioned;
 #define SEED_STAGE_TEST 4
 
 /*
- The class of a mask's pixel that counts for nothing.
+ The class of a mask's pixel that is ignored.
  */
 #define SEED_MASK_IGNORED 255
 
@@ -3510,11 +3510,11 @@ void seed_anomaly_free(seed_anomaly *anomaly);
 
 /*
  Learns from the images of `dataset` that have a mask, on the feature maps of a copy of `student`'s backbone, which stays as it is, by the
- settings "segment.…", "seed", "device" and "precision" of `config` (docs/segment.md).
+ settings "segment.…", "range", "seed", "device", "precision", "duty_cycle" and "nice" of `config` (docs/segment.md).
 
  `masks` has `mask_count` views, one for each image of the data set: SEED_PIXEL_MONO8 of the image's own size, each byte a class number
- below `class_count` or SEED_MASK_IGNORED. Where `data` is NULL, the image has no mask and is left aside. `names` are `class_count` texts,
- 2 to 255, all different; class 0 is what nothing is marked as. Broken images are left out. The callback counts images; `callback`,
+ below `class_count` or SEED_MASK_IGNORED. Where `data` is NULL, the image has no mask and is skipped. `names` are `class_count` texts,
+ 2 to 255, all different; class 0 is the background. Broken images are left out. The callback counts images; `callback`,
  `user_data` and `cancel` may be NULL. The caller frees the segmenter.
 
  Errors: SEED_ERROR_CANCELLED when the callback or the token ended it; SEED_ERROR_INVALID_ARGUMENT for masks or names that do not fit, for
@@ -3534,11 +3534,13 @@ SEED_MUST_USE seed_error *seed_segmenter_fit(const seed_config *config,
                                seed_segmenter **out);
 
 /*
- Opens a file of seed_segmenter_save. "device" and "precision" come from `config`. The caller frees the segmenter.
+ Opens a file of seed_segmenter_save. "device", "precision" and, where it is set, "range" come from `config`. The caller frees the segmenter.
 
  Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT for a file that is damaged, hostile or no segmenter's.
  */
-SEED_MUST_USE seed_error *seed_segmenter_open(const char *path, const seed_config *config, seed_segmenter **out);
+SEED_MUST_USE seed_error *seed_segmenter_open(const char *path,
+                                const seed_config *config,
+                                seed_segmenter **out);
 
 /*
  Writes the segmenter to one safetensors file, atomically: backbone with torchvision's key names, layer, classes, feature maps, how images
@@ -3548,7 +3550,7 @@ SEED_MUST_USE seed_error *seed_segmenter_save(const seed_segmenter *segmenter,
                                 const char *path);
 
 /*
- The number of classes, that of no mask among them.
+ The number of classes, including the background.
  */
 SEED_MUST_USE seed_error *seed_segmenter_class_count(const seed_segmenter *segmenter, size_t *out);
 

@@ -2256,11 +2256,14 @@ class Segmenter : public Handle<seed_segmenter, seed_segmenter_free> {
 public:
   using Handle::Handle;
 
+  /// The class of a mask's pixel that is ignored.
+  static constexpr std::uint8_t ignored = SEED_MASK_IGNORED;
+
   /// The mask of an image that has none.
   static ImageView no_mask() noexcept { return ImageView(nullptr, 0, 0, PixelFormat::Mono8); }
 
   /// Learns from the images of `dataset` that have a mask, by the settings "segment.…". `masks` has a view for each image, PixelFormat::Mono8
-  /// of its size with a class number or SEED_MASK_IGNORED a pixel, or no_mask(). Class 0 of `names` is what nothing is marked as.
+  /// of its size with a class number or SEED_MASK_IGNORED a pixel, or no_mask(). Class 0 of `names` is the background.
   static Returned<Segmenter> fit(const Config &config, const Student &student, const Dataset &dataset,
                                  Span<const ImageView> masks, const std::vector<std::string> &names,
                                  const CountFunction &on_count = {}, const CancelToken *cancel = nullptr) {
@@ -2317,7 +2320,7 @@ public:
     return detail::settle(seed_segmenter_save(get(), path.c_str()));
   }
 
-  /// The number of classes, that of no mask among them.
+  /// The number of classes, including the background.
   Returned<std::size_t> class_count() const {
     return detail::number<std::size_t>([&](std::size_t *out) { return seed_segmenter_class_count(get(), out); });
   }

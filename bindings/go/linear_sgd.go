@@ -33,7 +33,7 @@ type LinearSGDResult struct {
 // "linear.…", from learned, and is tested once on test. Memory does not grow with the number of images. progress may be nil; an error
 // from it ends the call and is returned.
 //
-// Errors: [ErrInvalidArgument] for labels that do not fit or are of fewer than two classes; [ErrTorch] where the classifier diverges; the
+// Errors: [ErrInvalidArgument] for labels that do not fit or are of fewer than two classes; [ErrMismatch] for a student that gives NaN; [ErrTorch] where the classifier diverges; the
 // context's, when it ended the call.
 func LinearSGD(ctx context.Context, config *Config, student *Student, learned, test Classed, progress func(FitProgress) error) (LinearSGDResult, error) {
 	classes := 0

@@ -10,7 +10,7 @@ import (
 	"unsafe"
 )
 
-// MaskIgnored is the class of a mask's pixel that counts for nothing.
+// MaskIgnored is the class of a mask's pixel that is ignored.
 const MaskIgnored = C.SEED_MASK_IGNORED
 
 // Segmenter is a linear layer on a student's feature maps that says which class each pixel of an image has. It never changes; any
@@ -74,11 +74,11 @@ func maskViews(masks []*image.Gray) ([]C.seed_image, func(), error) {
 
 // FitSegmenter learns from the images that have a mask, on the feature maps of a copy of student's backbone, by the settings "segment.…",
 // "seed", "device" and "precision" of config; docs/segment.md says how. masks has one for each image, of its size, with a class number or
-// [MaskIgnored] a pixel, or nil. Class 0 of names is what nothing is marked as. progress (may be nil) and ctx are as for
+// [MaskIgnored] a pixel, or nil. Class 0 of names is the background. progress (may be nil) and ctx are as for
 // [Session.EmbedDataset].
 //
 // Errors: [ErrCancelled] when ctx or progress ended it; [ErrInvalidArgument] for masks or names that do not fit, masks of one class, or an
-// unknown feature map; [ErrUnsupported] when the backbone has none.
+// unknown feature map; [ErrUnsupported] when the backbone has none; [ErrMismatch] for a student that gives NaN.
 func FitSegmenter(ctx context.Context, config *Config, student *Student, images *Dataset, masks []*image.Gray, names []string,
 	progress func(done, total int) error) (*Segmenter, error) {
 	settings, err := config.inner().acquire()
@@ -219,7 +219,7 @@ func (s *Segmenter) Save(path string) error {
 	return save(s.inner(), path, func(object *C.seed_segmenter, file *C.char) *C.seed_error { return C.seed_segmenter_save(object, file) })
 }
 
-// ClassCount is the number of classes, that of no mask among them.
+// ClassCount is the number of classes, including the background.
 func (s *Segmenter) ClassCount() (int, error) {
 	var count C.size_t
 	err := with(s.inner(), func(object *C.seed_segmenter) *C.seed_error { return C.seed_segmenter_class_count(object, &count) })

@@ -40,7 +40,7 @@ const OUTPUTS: [&str; 4] = ["probabilities", "class", "confidence", "unsure"];
 ///
 /// ```
 /// use seed::data::Input;
-/// use seed::export::{Input, export_classifier};
+/// use seed::export::{ExportInput, export_classifier};
 /// use seed::infer::{Classifier, ClassifierHeader, SessionOptions};
 /// use seed::model::student_file::read_about;
 /// use seed::model::{Architecture, Head, Network};

@@ -23,7 +23,7 @@ use crate::train::segment::{Frames, fit};
 use crate::train::shared::with_lock;
 use crate::{Error, ErrorKind, Result};
 
-/// The class of a mask's pixel that counts for nothing.
+/// The class of a mask's pixel that is ignored.
 pub const SEED_MASK_IGNORED: u8 = 255;
 
 const _: () = assert!(SEED_MASK_IGNORED == crate::eval::overlap::IGNORED);
@@ -34,11 +34,11 @@ pub struct seed_segmenter(Guarded<Segmenter>);
 handle!(seed_segmenter, Segmenter, |segmenter| segmenter.warnings());
 
 /// Learns from the images of `dataset` that have a mask, on the feature maps of a copy of `student`'s backbone, which stays as it is, by the
-/// settings "segment.…", "seed", "device" and "precision" of `config` (docs/segment.md).
+/// settings "segment.…", "range", "seed", "device", "precision", "duty_cycle" and "nice" of `config` (docs/segment.md).
 ///
 /// `masks` has `mask_count` views, one for each image of the data set: SEED_PIXEL_MONO8 of the image's own size, each byte a class number
-/// below `class_count` or SEED_MASK_IGNORED. Where `data` is NULL, the image has no mask and is left aside. `names` are `class_count` texts,
-/// 2 to 255, all different; class 0 is what nothing is marked as. Broken images are left out. The callback counts images; `callback`,
+/// below `class_count` or SEED_MASK_IGNORED. Where `data` is NULL, the image has no mask and is skipped. `names` are `class_count` texts,
+/// 2 to 255, all different; class 0 is the background. Broken images are left out. The callback counts images; `callback`,
 /// `user_data` and `cancel` may be NULL. The caller frees the segmenter.
 ///
 /// Errors: SEED_ERROR_CANCELLED when the callback or the token ended it; SEED_ERROR_INVALID_ARGUMENT for masks or names that do not fit, for
@@ -79,7 +79,7 @@ pub unsafe extern "C" fn seed_segmenter_fit(
     })
 }
 
-/// Opens a file of seed_segmenter_save. "device" and "precision" come from `config`. The caller frees the segmenter.
+/// Opens a file of seed_segmenter_save. "device", "precision" and, where it is set, "range" come from `config`. The caller frees the segmenter.
 ///
 /// Errors: SEED_ERROR_IO, SEED_ERROR_FORMAT for a file that is damaged, hostile or no segmenter's.
 #[unsafe(no_mangle)]
@@ -104,7 +104,7 @@ pub unsafe extern "C" fn seed_segmenter_save(segmenter: *const seed_segmenter, p
     })
 }
 
-/// The number of classes, that of no mask among them.
+/// The number of classes, including the background.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_segmenter_class_count(
     segmenter: *const seed_segmenter,

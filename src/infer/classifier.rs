@@ -15,7 +15,7 @@
 //! let network = Network::new(Architecture::MobileNetV3Small, Head::Classifier { classes: 2 }, 7, tch::Device::Cpu)?;
 //! let header = ClassifierHeader::uncalibrated(vec!["good".into(), "crack".into()]);
 //! let input = Input { width: 32, height: 32, ..Input::default() };
-//! let classifier = Classifier::new(network, &view, header, SessionOptions::default())?;
+//! let classifier = Classifier::new(network, &input, header, SessionOptions::default())?;
 //! let pixels = vec![128; 80 * 60];
 //! let verdicts = classifier.classify(&[FrameView::new(&pixels, 80, 60, 80, PixelFormat::Mono8)?])?;
 //! assert!(verdicts.probability(0) >= 0.5 && !verdicts.unsure(0));

@@ -286,7 +286,7 @@ fn the_examples_classify_find_anomalies_and_evaluate() {
     // What was learned teaches another one.
     let (pupil, tutor) = (file("pupil.safetensors"), format!("taught_by={}", classifier.display()));
     let mut arguments = words(&[&student, &images, &pupil], &settings);
-    // The features of this network of eight steps are so large that the default rate tears it apart.
+    // The features of this network of eight steps are so large that the default rate makes it diverge.
     arguments.push("finetune.learning_rate=1e-9".into());
     let text = call("examples/cpp/finetune.cpp", &arguments);
     fs::remove_file(&pupil).unwrap();
@@ -336,14 +336,14 @@ fn the_examples_classify_find_anomalies_and_evaluate() {
         let mut arguments = vec![protocol.into(), network.clone(), images.clone().into(), "runs=1".into(), more];
         arguments.extend(settings.map(std::ffi::OsString::from));
         if protocol == "semi-whole" {
-            // Nothing is held out that would keep the linear classifier where the default rate tears this network apart.
+            // Nothing is held out that would keep the linear classifier where the default rate makes this network diverge.
             arguments.push("finetune.learning_rate=1e-9".into());
         }
         let text = call("examples/cpp/evaluate.cpp", &arguments);
         assert!(text.contains(expected) && text.contains("AUROC"), "{text}");
     }
     let mut arguments = vec!["linear-sgd".into(), network, images.into(), test];
-    // The features of this network are so large that the default rate tears the classifier apart.
+    // The features of this network are so large that the default rate makes the classifier diverge.
     arguments.extend(["device=cpu", "linear.epochs=3", "linear.learning_rate=1e-6"].map(std::ffi::OsString::from));
     let text = call("examples/cpp/evaluate.cpp", &arguments);
     assert!(

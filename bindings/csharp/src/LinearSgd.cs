@@ -63,7 +63,9 @@ namespace LibSeed
         /// <param name="cancellation">Ends the call.</param>
         /// <exception cref="OperationCanceledException">The token ended the call.</exception>
         /// <exception cref="SeedException">
-        /// <see cref="ErrorCode.InvalidArgument"/> for labels that do not fit or are of fewer than two classes.
+        /// <see cref="ErrorCode.InvalidArgument"/> for labels that do not fit or are of fewer than two classes;
+        /// <see cref="ErrorCode.Mismatch"/> for a student that gives NaN; <see cref="ErrorCode.Torch"/> where the classifier diverges: lower
+        /// "linear.learning_rate" then.
         /// </exception>
         public static unsafe LinearSgdResult Evaluate(Config config, Student student, Dataset images, long[] labels, Dataset test,
             long[] testLabels, IProgress<FitProgress> progress = null, CancellationToken cancellation = default(CancellationToken))

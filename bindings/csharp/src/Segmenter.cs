@@ -64,7 +64,7 @@ namespace LibSeed
     /// </summary>
     public sealed class Segmenter : IDisposable
     {
-        /// <summary>The class of a mask's pixel that counts for nothing.</summary>
+        /// <summary>The class of a mask's pixel that is ignored.</summary>
         public const byte Ignored = 255;
 
         private readonly SegmenterHandle handle;
@@ -80,7 +80,7 @@ namespace LibSeed
         public IReadOnlyList<string> Warnings() => Filling.Lines((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
             Native.seed_segmenter_warnings(Handle, buffer, capacity, out length));
 
-        /// <summary>The number of classes, that of no mask among them.</summary>
+        /// <summary>The number of classes, including the background.</summary>
         public int ClassCount
         {
             get
@@ -104,14 +104,14 @@ namespace LibSeed
         /// <param name="images">The images.</param>
         /// <param name="masks">A mask for each of them, of its size, with a class number or <see cref="Ignored"/> a pixel
         /// (<see cref="PixelFormat.Mono8"/>); null for none.</param>
-        /// <param name="names">The classes' names; class 0 is what nothing is marked as.</param>
+        /// <param name="names">The classes' names; class 0 is the background.</param>
         /// <param name="progress">Receives how many images are done, on this thread; what it throws ends the fit and is thrown by this
         /// method.</param>
         /// <param name="cancellation">Ends the fit.</param>
         /// <exception cref="OperationCanceledException">The token ended the fit.</exception>
         /// <exception cref="SeedException">
         /// <see cref="ErrorCode.InvalidArgument"/> for masks or names that do not fit, masks of one class, or an unknown feature map;
-        /// <see cref="ErrorCode.Unsupported"/> when the backbone has none.
+        /// <see cref="ErrorCode.Unsupported"/> when the backbone has none; <see cref="ErrorCode.Mismatch"/> for a student that gives NaN.
         /// </exception>
         public static unsafe Segmenter Fit(Config config, Student student, Dataset images, Image?[] masks, IReadOnlyCollection<string> names,
             IProgress<CountProgress> progress = null, CancellationToken cancellation = default(CancellationToken))
