@@ -11,10 +11,10 @@
 //! So batch `step` is the same whichever step the loader starts at and however many workers there are.
 //!
 //! ```
-//! use seed::data::{Dataset, FrameView, Loader, PixelFormat, ViewConfig};
+//! use seed::data::{Dataset, FrameView, Input, Loader, PixelFormat};
 //! let dataset = std::sync::Arc::new(Dataset::in_memory());
 //! dataset.push("grey", &FrameView::new(&[128; 64], 8, 8, 8, PixelFormat::Mono8)?)?;
-//! let config = ViewConfig { width: 4, height: 4, ..ViewConfig::default() };
+//! let config = Input { width: 4, height: 4, ..Input::default() }.into();
 //! let mut loader = Loader::views(dataset, config, 7, 2, 0..3, 1)?;
 //! while let Some(batch) = loader.next() {
 //!     let batch = batch?;
