@@ -6,7 +6,7 @@ use once_cell::sync::OnceCell;
 
 use super::border::catch;
 use super::error::seed_error;
-use super::pointers::{check_out, fill_text, put, text};
+use super::pointers::{check_out, check_size, fill_text, put, text};
 use crate::{Error, device, machine};
 
 /// Memory of this process and of a device, in bytes. Set struct_size to sizeof(seed_memory) first.
@@ -68,18 +68,12 @@ pub unsafe extern "C" fn seed_device_name(
 pub unsafe extern "C" fn seed_memory_use(device: *const c_char, memory: *mut seed_memory) -> *mut seed_error {
     catch(|| unsafe {
         check_out("memory", memory)?;
-        let size = (*memory).struct_size;
-        if size != size_of::<seed_memory>() {
-            return Err(Error::invalid(format!(
-                "seed_memory.struct_size is {size}, expected {}; set it to sizeof(seed_memory)",
-                size_of::<seed_memory>()
-            )));
-        }
+        check_size::<seed_memory>("seed_memory", (*memory).struct_size)?;
         let found = machine::memory(text("device", device)?)?;
         put(
             memory,
             seed_memory {
-                struct_size: size,
+                struct_size: size_of::<seed_memory>(),
                 process_bytes: found.process,
                 process_peak_bytes: found.process_peak,
                 device_free_bytes: found.device_free,

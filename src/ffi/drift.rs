@@ -7,9 +7,9 @@ use super::border::catch;
 use super::error::seed_error;
 use super::eval::vectors;
 use super::handle::{Guarded, free, handle, with};
+use super::pointers::check_size;
 use super::pointers::{check_out, put, put_new, text};
 use super::session::seed_session;
-use super::store::check_size;
 use crate::eval::DriftReference;
 
 /// A sample of a student's embeddings from good days, which batches of later days are compared with. All functions may be

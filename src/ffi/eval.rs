@@ -2,7 +2,7 @@
 
 use super::border::catch;
 use super::error::seed_error;
-use super::pointers::{answer_size, array, check_out, product, put};
+use super::pointers::{answer_size, array, check_out, check_size, product, put};
 use crate::eval::knn::{check_temperature, classify};
 use crate::eval::neighbours::check_k;
 use crate::eval::{
@@ -45,20 +45,14 @@ pub unsafe extern "C" fn seed_knn_evaluate(
     // SAFETY: passed on from the C caller, as in every function of this file.
     catch(|| unsafe {
         check_out("result", result)?;
-        let size = (*result).struct_size;
-        if size != size_of::<seed_knn_result>() {
-            return Err(Error::invalid(format!(
-                "seed_knn_result.struct_size is {size}, expected {}; set it to sizeof(seed_knn_result)",
-                size_of::<seed_knn_result>()
-            )));
-        }
+        check_size::<seed_knn_result>("seed_knn_result", (*result).struct_size)?;
         let embeddings = vectors("embeddings", embeddings, count, dim)?;
         let config = KnnConfig { k, splits, seed, ..KnnConfig::default() };
         let scores = evaluate_splits(&embeddings, array("labels", labels, count)?, &config)?;
         put(
             result,
             seed_knn_result {
-                struct_size: size,
+                struct_size: size_of::<seed_knn_result>(),
                 accuracy_mean: scores.accuracy.mean,
                 accuracy_deviation: scores.accuracy.deviation,
                 balanced_recall_mean: scores.balanced_recall.mean,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::border::catch;
 use super::error::seed_error;
 use super::handle::with;
-use super::pointers::{check_out, text};
+use super::pointers::{check_out, check_size, text};
 use super::student::seed_student;
 use crate::export::{ExportInput, Format, Options, Outputs, export};
 use crate::train::shared::with_lock;
@@ -76,13 +76,7 @@ impl seed_export_options {
         let refuse = |field: &str, found: i32, expected: &str| {
             Err(Error::invalid(format!("seed_export_options.{field} is {found}, expected {expected}")))
         };
-        if self.struct_size != size_of::<Self>() {
-            return Err(Error::invalid(format!(
-                "seed_export_options.struct_size is {}, expected {}; set it to sizeof(seed_export_options)",
-                self.struct_size,
-                size_of::<Self>()
-            )));
-        }
+        check_size::<Self>("seed_export_options", self.struct_size)?;
         if self.reserved != 0 {
             return refuse("reserved", self.reserved, "0");
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::border::catch;
 use super::error::seed_error;
-use super::pointers::{array, check_optional, check_out, fill, put, text};
+use super::pointers::{array, check_optional, check_out, check_size, fill, put, text};
 use crate::data::decode::decode_bytes;
 use crate::data::{Encoding, Frame, FrameView, PixelFormat, RawFrame};
 use crate::report::heat_picture;
@@ -94,13 +94,7 @@ impl seed_image {
     /// # Safety
     /// `data` points to height rows of row_stride bytes (three times that when planar) that outlive `'a`.
     pub(super) unsafe fn view<'a>(&self) -> Result<FrameView<'a>> {
-        if self.struct_size != size_of::<Self>() {
-            return Err(Error::invalid(format!(
-                "seed_image.struct_size is {}, expected {}; set it to sizeof(seed_image)",
-                self.struct_size,
-                size_of::<Self>()
-            )));
-        }
+        check_size::<Self>("seed_image", self.struct_size)?;
         if self.device != SEED_DEVICE_CPU {
             return Err(Error::new(
                 ErrorKind::Unsupported,

@@ -11,14 +11,14 @@ use super::dataset::seed_dataset;
 use super::error::seed_error;
 use super::finetune::{seed_finetune_callback, seed_finetune_progress};
 use super::handle::with;
-use super::pointers::{self, check_optional, check_out, put};
+use super::pointers::{self, check_optional, check_out, check_size, put};
 use super::student::seed_student;
+use crate::Error;
 use crate::train::finetune::Start;
 use crate::train::finetune::linear_sgd::linear_sgd;
 use crate::train::finetune::probe::class_count;
 use crate::train::finetune::protocol::Classed;
 use crate::train::shared::with_lock;
-use crate::{Error, Result};
 
 /// What seed_linear_sgd_evaluate found. Set struct_size to sizeof(seed_linear_sgd_result) first.
 #[repr(C)]
@@ -75,7 +75,8 @@ pub unsafe extern "C" fn seed_linear_sgd_evaluate(
 ) -> *mut seed_error {
     // SAFETY: passed on from the C caller.
     catch(|| unsafe {
-        check_result(result)?;
+        check_out("result", result)?;
+        check_size::<seed_linear_sgd_result>("seed_linear_sgd_result", (*result).struct_size)?;
         check_optional("recalls", recalls)?;
         let config = with(config, |config| Ok(config.clone()))?;
         let start = with(student, |student| with_lock(&student.network, |n| Start::student(n, &student.header_of(n))))?;
@@ -117,18 +118,4 @@ pub unsafe extern "C" fn seed_linear_sgd_evaluate(
         );
         Ok(())
     })
-}
-
-/// # Safety
-/// `result` is NULL or points to a struct.
-unsafe fn check_result(result: *mut seed_linear_sgd_result) -> Result<()> {
-    check_out("result", result)?;
-    // SAFETY: by contract, and checked above.
-    let (size, expected) = (unsafe { (*result).struct_size }, size_of::<seed_linear_sgd_result>());
-    if size != expected {
-        return Err(Error::invalid(format!(
-            "seed_linear_sgd_result.struct_size is {size}, expected {expected}; set it to sizeof(seed_linear_sgd_result)"
-        )));
-    }
-    Ok(())
 }

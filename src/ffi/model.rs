@@ -7,7 +7,7 @@ use super::border::catch;
 use super::config::seed_config;
 use super::error::seed_error;
 use super::handle::{Guarded, free, handle, with};
-use super::pointers::{check_out, fill_text, put, put_new, text};
+use super::pointers::{check_out, check_size, fill_text, put, put_new, text};
 use super::session::seed_session;
 use super::student::{projection, seed_student};
 use super::teacher::{seed_teacher, seeing};
@@ -186,13 +186,7 @@ pub unsafe extern "C" fn seed_model_from_session(
 pub unsafe extern "C" fn seed_model_get_info(model: *const seed_model, info: *mut seed_model_info) -> *mut seed_error {
     catch(|| unsafe {
         check_out("info", info)?;
-        let size = (*info).struct_size;
-        if size != size_of::<seed_model_info>() {
-            return Err(Error::invalid(format!(
-                "seed_model_info.struct_size is {size}, expected {}; set it to sizeof(seed_model_info)",
-                size_of::<seed_model_info>()
-            )));
-        }
+        check_size::<seed_model_info>("seed_model_info", (*info).struct_size)?;
         let found = with(model, |model| Ok(figures(model)))?;
         put(info, found);
         Ok(())

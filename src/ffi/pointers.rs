@@ -141,6 +141,17 @@ pub(super) unsafe fn answer_size<T>(
     Ok(true)
 }
 
+/// Refuses a struct whose size is not this version's.
+pub(super) fn check_size<T>(name: &str, found: usize) -> Result<()> {
+    if found != size_of::<T>() {
+        let expected = size_of::<T>();
+        return Err(Error::invalid(format!(
+            "{name}.struct_size is {found}, expected {expected}; set it to sizeof({name})"
+        )));
+    }
+    Ok(())
+}
+
 /// [`fill`] with a text and its terminating NUL.
 ///
 /// # Safety

@@ -3,7 +3,7 @@
 use super::border::catch;
 use super::cancel::{seed_cancel_token, token};
 use super::error::seed_error;
-use super::pointers::{self, array, check_optional, check_out, product, put};
+use super::pointers::{self, array, check_optional, check_out, check_size, product, put};
 use crate::eval::Embeddings;
 use crate::train::finetune::probe::{Probe, ProbeScores, linear_probe};
 use crate::{Error, ErrorKind, Result};
@@ -82,13 +82,7 @@ impl Places {
         check_out("result", result)?;
         check_optional("recalls", recalls)?;
         // SAFETY: by contract, and checked above.
-        let size = unsafe { (*result).struct_size };
-        if size != size_of::<seed_linear_result>() {
-            return Err(Error::invalid(format!(
-                "seed_linear_result.struct_size is {size}, expected {}; set it to sizeof(seed_linear_result)",
-                size_of::<seed_linear_result>()
-            )));
-        }
+        check_size::<seed_linear_result>("seed_linear_result", unsafe { (*result).struct_size })?;
         Ok(Self { result, recalls, class_count })
     }
 

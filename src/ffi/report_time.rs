@@ -6,9 +6,9 @@ use super::border::catch;
 use super::drift::seed_drift_signal;
 use super::error::seed_error;
 use super::handle::with_mut;
+use super::pointers::check_size;
 use super::pointers::{array, text};
 use super::report::seed_report;
-use super::store::check_size;
 use crate::report::Moment;
 
 /// Adds a measurement at `time_us` (microseconds since 1970, UTC) to a series of a chart over time; chart and series stand where they

@@ -12,7 +12,9 @@ use super::dataset::seed_dataset;
 use super::error::seed_error;
 use super::handle::{Guarded, free, handle, warnings, with};
 use super::image::{Images, seed_image};
-use super::pointers::{answer_size, array, check_optional, check_out, fill_text, product, put, put_new, text};
+use super::pointers::{
+    answer_size, array, check_optional, check_out, check_size, fill_text, product, put, put_new, text,
+};
 use super::student::seed_student;
 use crate::data::FrameView;
 use crate::eval::MaskOverlap;
@@ -265,13 +267,7 @@ pub unsafe extern "C" fn seed_segmentation_evaluate(
     catch(|| unsafe {
         check_out("result", result)?;
         check_optional("ious", ious)?;
-        let (size, expected) = ((*result).struct_size, size_of::<seed_segmentation_result>());
-        if size != expected {
-            return Err(Error::invalid(format!(
-                "seed_segmentation_result.struct_size is {size}, expected {expected}; set it to \
-                 sizeof(seed_segmentation_result)"
-            )));
-        }
+        check_size::<seed_segmentation_result>("seed_segmentation_result", (*result).struct_size)?;
         let asked = Asked::default();
         let cancel = token(cancel)?;
         let mut progress = asked.going_on(callback, user_data, cancel.clone());

@@ -9,7 +9,7 @@ use super::border::catch;
 use super::error::seed_error;
 use super::handle::{Guarded, free, handle, with};
 use super::image::seed_image;
-use super::pointers::{array, check_out, put, put_new, text};
+use super::pointers::{array, check_out, check_size, put, put_new, text};
 use super::session::seed_session;
 use crate::data::{Encoding, FrameView};
 use crate::store::{Embed, Entry, Keep, Store, StoreOptions};
@@ -86,17 +86,6 @@ pub struct seed_store_entry {
     pub label_text: *const c_char,
     /// Whether the frame has a label.
     pub has_label: i32,
-}
-
-/// Refuses a struct whose size is not this version's.
-pub(super) fn check_size<T>(name: &str, found: usize) -> Result<()> {
-    if found != size_of::<T>() {
-        let expected = size_of::<T>();
-        return Err(Error::invalid(format!(
-            "{name}.struct_size is {found}, expected {expected}; set it to sizeof({name})"
-        )));
-    }
-    Ok(())
 }
 
 fn read_options(options: &seed_store_options) -> Result<StoreOptions> {
