@@ -2,7 +2,8 @@
 //! training loop, peak of memory, and kNN of the student's features, which says that both sides did the same work.
 //!
 //! The clock covers [`Distillation::run`]: reading, decoding, views, steps. The process is new, so no frame is decoded
-//! yet. `--no_knn` leaves the kNN out; then the folder need not be sorted into classes.
+//! yet. `--no_knn` leaves the kNN out; then the folder need not be sorted into classes. `--method` names another method than SEED; one
+//! that needs no teacher takes the optimiser and the views of its preset.
 
 mod program;
 
@@ -11,8 +12,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use program::{flag, number, pair, text};
-use seed::config::{Config, Precision};
+use seed::config::{Config, MethodName, Precision};
 use seed::data::{Dataset, Input};
+use seed::distill::Targets;
 use seed::eval::{Embeddings, KnnConfig, evaluate_splits};
 use seed::infer::{Output, Session, SessionOptions};
 use seed::train::shared::{SharedNetwork, lock};
@@ -23,7 +25,15 @@ fn main() -> seed::Result<()> {
     let device = program::device()?;
     let size = number("--size", 224)?;
     let dataset = Arc::new(Dataset::from_folder(&PathBuf::from(text("--data", "")))?);
-    let defaults = Config::default();
+    let mut defaults = Config::default();
+    let method = MethodName::parse("--method", &text("--method", "seed"))?;
+    // Presets of their own have those methods that need no teacher.
+    let alone = defaults.preset(method.word()).is_ok();
+    defaults.method = method;
+    defaults.small.size = size * 3 / 7;
+    if flag("--no_probe") {
+        defaults.probe.images = 0;
+    }
     let config = Config {
         device: text("--device", "cpu"),
         precision: Precision::parse("--precision", &text("--precision", "auto"))?,
@@ -41,7 +51,8 @@ fn main() -> seed::Result<()> {
     let precision = seed::device::precision(config.precision, device);
     let (student, teacher) = pair(128, device)?;
     let student = Arc::new(Mutex::new(student));
-    let mut run = Distillation::new(config, Arc::clone(&student), Arc::new(teacher), None, Some(Arc::clone(&dataset)))?;
+    let targets = if alone { Targets::Own { dim: 0 } } else { Arc::new(teacher).into() };
+    let mut run = Distillation::new(config, Arc::clone(&student), targets, None, Some(Arc::clone(&dataset)))?;
 
     let (mut loss, mut waiting) = (f64::NAN, f64::NAN);
     let start = Instant::now();

@@ -9,6 +9,7 @@ mod infer;
 mod links;
 mod loss;
 mod memory;
+mod methods;
 mod options;
 mod run;
 pub mod sides;
@@ -32,7 +33,7 @@ struct Bench {
     run: fn(&Options) -> Outcome<Table>,
 }
 
-const BENCHES: [Bench; 8] = [
+const BENCHES: [Bench; 9] = [
     Bench { name: "step", about: "images/s of a step on images in memory", options: step::OPTIONS, run: step::run },
     Bench {
         name: "run",
@@ -44,6 +45,12 @@ const BENCHES: [Bench; 8] = [
     Bench { name: "loss", about: "time and memory of the loss by K", options: loss::OPTIONS, run: loss::run },
     Bench { name: "infer", about: "latency and images/s of a session", options: infer::OPTIONS, run: infer::run },
     Bench { name: "memory", about: "peak memory of a run by K and images", options: memory::OPTIONS, run: memory::run },
+    Bench {
+        name: "methods",
+        about: "time and memory of a step by method",
+        options: methods::OPTIONS,
+        run: methods::run,
+    },
     Bench {
         name: "bank",
         about: "the teacher online against its stored embeddings",
