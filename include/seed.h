@@ -2426,6 +2426,38 @@ SEED_MUST_USE seed_error *seed_dataset_class_name(const seed_dataset *dataset,
                                     size_t *length);
 
 /*
+ Puts a copy of the `length` bytes at `bytes` into a file in memory, which every function that takes the path of one file takes by
+ `path`, "memory://NAME"; for models that come encrypted or from a database. What saves or exports to such a path leaves a file there
+ (seed_memory_file_get). Another one of that name is replaced whole; who has it open keeps what it had. The file
+ belongs to the process and is on no disk, but for what the system swaps out. Checkpoints, stores, nights, folders of images and
+ banks while they are filled lie on a disk. May be called from several threads at once.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT for another path, SEED_ERROR_IO without memory or descriptors.
+ */
+SEED_MUST_USE seed_error *seed_memory_file_put(const char *path,
+                                 const uint8_t *bytes,
+                                 size_t length);
+
+/*
+ Writes the number of bytes of the file in memory to `*length`, and the bytes to `buffer` if `capacity` is enough. `buffer` NULL
+ with capacity 0: the number alone.
+
+ Errors: SEED_ERROR_BUFFER_TOO_SMALL (`*length` is set), SEED_ERROR_IO where no file in memory has this name,
+ SEED_ERROR_INVALID_ARGUMENT for another path.
+ */
+SEED_MUST_USE seed_error *seed_memory_file_get(const char *path,
+                                 uint8_t *buffer,
+                                 size_t capacity,
+                                 size_t *length);
+
+/*
+ Takes the name away from a file in memory; its memory is free when nothing has it open any more.
+
+ Errors: SEED_ERROR_IO where no file in memory has this name, SEED_ERROR_INVALID_ARGUMENT for another path.
+ */
+SEED_MUST_USE seed_error *seed_memory_file_remove(const char *path);
+
+/*
  Says what a file of weights holds, as JSON, by the rule of seed_config_get_string: "format" ("safetensors", "torch_zip" or
  "torch_legacy"), "metadata" (the texts in the file) and "states", one for each state dict, with the keys it lies "under", the
  number of "tensors" and "elements", the element "types", the "first_names", and "networks": each architecture whose weights

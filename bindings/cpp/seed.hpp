@@ -752,6 +752,24 @@ inline Returned<Picture> decode(Span<const std::uint8_t> bytes) {
   });
 }
 
+/// Puts a copy of `bytes` into a file in memory, which all that takes the path of one file takes by `path`, "memory://NAME": models that
+/// come encrypted or from a database. What saves or exports to such a path leaves a file there.
+inline Returned<void> put_memory_file(const std::string &path, Span<const std::uint8_t> bytes) {
+  return detail::settle(seed_memory_file_put(path.c_str(), bytes.data(), bytes.size()));
+}
+
+/// The bytes of the file in memory.
+inline Returned<std::vector<std::uint8_t>> memory_file(const std::string &path) {
+  std::vector<std::uint8_t> result;
+  seed_error *error = detail::fill(result, [&](std::uint8_t *buffer, std::size_t capacity, std::size_t *length) {
+    return seed_memory_file_get(path.c_str(), buffer, capacity, length);
+  });
+  return detail::settle(error, std::move(result));
+}
+
+/// Takes the name away from a file in memory; its memory is free when nothing has it open any more.
+inline Returned<void> remove_memory_file(const std::string &path) { return detail::settle(seed_memory_file_remove(path.c_str())); }
+
 /// Encodes an image as a PNG file, every bit kept.
 inline Returned<std::vector<std::uint8_t>> encode(const ImageView &image) {
   std::vector<std::uint8_t> result;

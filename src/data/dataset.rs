@@ -24,6 +24,7 @@ use super::range::Range;
 use super::raw::RawFrame;
 use super::source::{EncodedImage, EncodedImages, Source, absolute};
 use crate::error::{Error, Result};
+use crate::sys::held;
 use crate::sys::memory::{copied, filled, push, room};
 use crate::warnings::Warnings;
 
@@ -77,6 +78,7 @@ impl Dataset {
     /// # Errors
     /// `Io` where `root` cannot be searched, `InvalidArgument` where it holds no image, `OutOfMemory`.
     pub fn from_folder(root: &Path) -> Result<Self> {
+        held::on_disk(root, "images lie in a folder; frames in memory are pushed")?;
         let (found, broken) = images_below(root)?;
         Self::new(found, broken)
     }

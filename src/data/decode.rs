@@ -29,6 +29,7 @@ use super::range::Range;
 use super::raw::RawFrame;
 use super::{bmp, jpeg, png, tiff};
 use crate::error::{Error, ErrorKind, Result};
+use crate::sys::files;
 use crate::sys::memory::{filled, room, spare};
 
 /// The longest file that is read.
@@ -47,25 +48,14 @@ pub fn decode_file(path: &Path) -> Result<Frame> {
 
 /// The bytes of the file at `path`, at most [`MAX_FILE_BYTES`].
 pub(super) fn read_file(path: &Path) -> Result<Vec<u8>> {
-    let failed = |error: std::io::Error| Error::io("read", path, &error);
-    let file = open_regular(path)?;
-    let length = file.metadata().map_err(failed)?.len();
+    let (file, length) = files::open(path)?;
     if length > MAX_FILE_BYTES {
         return Err(Error::format(path, format!("file has {length} bytes, expected at most {MAX_FILE_BYTES}")));
     }
     let mut bytes = room(length as usize, "an image file")?;
     // Where the file grows meanwhile, the rest is not wanted.
-    file.take(length).read_to_end(&mut bytes).map_err(failed)?;
+    file.take(length).read_to_end(&mut bytes).map_err(|error| Error::io("read", path, &error))?;
     Ok(bytes)
-}
-
-/// Opens a file, but neither a folder nor a pipe or device, whose opening or reading might wait for ever.
-fn open_regular(path: &Path) -> Result<std::fs::File> {
-    let failed = |error: std::io::Error| Error::io("read", path, &error);
-    if !std::fs::metadata(path).map_err(failed)?.is_file() {
-        return Err(Error::format(path, "not a regular file"));
-    }
-    std::fs::File::open(path).map_err(failed)
 }
 
 /// The image in `bytes` with 8 bits a sample, by the full range; `name` stands in error messages.

@@ -23,6 +23,7 @@ use super::npy;
 use crate::data::Dataset;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::weights;
+use crate::sys::files;
 
 /// The widest embedding that is taken.
 const MAX_DIM: usize = 65_536;
@@ -64,16 +65,12 @@ impl ImageEmbeddings {
     /// # Errors
     /// `Io`; `Format` for a damaged or hostile file or one without such a table; `OutOfMemory`.
     pub fn load(path: &Path) -> Result<Self> {
-        let about = std::fs::metadata(path).map_err(|error| Error::io("read", path, &error))?;
-        if !about.is_file() {
-            return Err(Error::format(path, "not a regular file"));
-        }
         let mut beginning = [0; npy::MAGIC.len()];
-        let file = std::fs::File::open(path).map_err(|error| Error::io("open", path, &error))?;
+        let (file, _) = files::open(path)?;
         let _ = std::os::unix::fs::FileExt::read_at(&file, &mut beginning, 0)
             .map_err(|error| Error::io("read", path, &error))?;
         if &beginning == npy::MAGIC {
-            let bytes = std::fs::read(path).map_err(|error| Error::io("read", path, &error))?;
+            let bytes = files::read(path)?;
             let table = npy::parse(&bytes).map_err(|reason| Error::format(path, reason))?;
             // Both fit an i64, since their product is the length of a slice; rows of no numbers are refused below.
             let size = [table.rows as i64, table.dim as i64];

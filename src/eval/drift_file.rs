@@ -1,7 +1,6 @@
 //! A drift reference on disk: safetensors with one tensor, `reference` (n, C) float32, and in its metadata `format` and, where they
 //! are known, `width`, `height`, `channels` and `resize`: how the frames became the network's input.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::sync::PoisonError;
@@ -14,6 +13,7 @@ use super::drift::{DriftReference, MAX_REFERENCE};
 use super::drift_input::DriftInput;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::disk::write_whole;
+use crate::sys::files;
 use crate::sys::memory::{collected, filled, room};
 
 /// What `format` says.
@@ -63,8 +63,7 @@ impl DriftReference {
     pub fn load(path: &Path) -> Result<Self> {
         let failed = |error: std::io::Error| Error::io("read", path, &error);
         let damaged = |error: safetensors::SafeTensorError| Error::format(path, error);
-        let mut file = File::open(path).map_err(failed)?;
-        let length = file.metadata().map_err(failed)?.len();
+        let (mut file, length) = files::open(path)?;
         if length > MAX_BYTES {
             return Err(Error::format(path, format!("the file has {length} bytes, expected at most {MAX_BYTES}")));
         }

@@ -34,6 +34,7 @@ pub mod labels;
 pub mod linear_sgd;
 pub mod live;
 pub mod log;
+pub mod memory_file;
 pub mod model;
 pub mod night;
 pub mod plan;

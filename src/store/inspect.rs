@@ -10,7 +10,7 @@ use super::prepare::Prepared;
 use super::reader::{Filter, Reader};
 use super::record::{Entry, Record};
 use super::retention::insert;
-use super::schema::{open_to_read, open_to_write};
+use super::schema::{open_to_read, open_to_write, place};
 use super::state;
 use crate::data::decode::decode_bytes;
 use crate::error::{Error, ErrorKind, Result};
@@ -62,6 +62,7 @@ impl Inspection {
 /// # Errors
 /// `Cancelled` by `progress`; `OutOfMemory`; `Io`, `Format` or `Mismatch` where the file cannot even be opened.
 pub fn check(path: &Path, progress: Progress<'_>) -> Result<Inspection> {
+    let path = &place(path)?;
     let mut found = Inspection::default();
     let connection = open_to_read(path)?;
     let pages = || -> rusqlite::Result<Vec<String>> {
@@ -113,6 +114,7 @@ pub fn check(path: &Path, progress: Progress<'_>) -> Result<Inspection> {
 /// `InvalidArgument` where `new` exists; `Busy` where someone writes to the old store; `Cancelled` by `progress` (what was
 /// saved stays); `Io`; `Format` where the old one cannot even be opened.
 pub fn repair(path: &Path, new: &Path, progress: Progress<'_>) -> Result<Salvage> {
+    let (path, new) = (&place(path)?, &place(new)?);
     if new.exists() {
         return Err(Error::invalid(format!("{} exists, expected a path for a new store", new.display())));
     }

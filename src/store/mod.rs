@@ -58,10 +58,11 @@ use self::lock::lock_writer;
 use self::queue::{Job, Pixels, Queue, Reply, writer_is_gone};
 use self::reader::Reader;
 use self::retention::{PRIORITIES, Retention};
+use self::schema::place;
 use self::writer::{Counters, Reserve, Writer};
 use crate::data::decode::{MAX_FILE_BYTES, decode_bytes};
 use crate::data::random::{Purpose, below, generator};
-use crate::data::{Dataset, EncodedImage, EncodedImages, Frame, FrameView, PixelFormat, RawFrame, absolute};
+use crate::data::{Dataset, EncodedImage, EncodedImages, Frame, FrameView, PixelFormat, RawFrame};
 use crate::error::{Error, ErrorKind, Result};
 use crate::shutdown;
 use crate::sys::file_lock::FileLock;
@@ -98,8 +99,7 @@ impl Store {
     /// store; `Mismatch` for another version, or where novel frames are to be kept and stored ones have no embedding.
     pub fn open(path: &Path, options: &StoreOptions) -> Result<Self> {
         options.check()?;
-        // The process may change its directory later, and readers open further connections.
-        let path = &absolute(path);
+        let path = &place(path)?;
         let lock = lock_writer(path)?;
         let connection = schema::open_to_write(path)?;
         let failed = |error| fault("open", path, &error);
@@ -157,7 +157,7 @@ impl Store {
     /// # Errors
     /// `Io` where there is no file, `Format` where it is no store, `Mismatch` for another version.
     pub fn open_to_read(path: &Path) -> Result<Self> {
-        Ok(Self { reader: Arc::new(Reader::open(&absolute(path))?), writing: None })
+        Ok(Self { reader: Arc::new(Reader::open(&place(path)?)?), writing: None })
     }
 
     /// The file.

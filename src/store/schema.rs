@@ -9,7 +9,7 @@
 //! Pages are 16 KiB: an image of some hundred kilobytes is then some tens of pages. Images have a table of their own, so that a
 //! query over frames reads none of them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
@@ -17,7 +17,9 @@ use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 
 use super::fault::fault;
+use crate::data::absolute;
 use crate::error::{Error, ErrorKind, Result};
+use crate::sys::held;
 
 /// "SEED": says which program's file this is, for file(1) and for us.
 const APPLICATION_ID: i32 = 0x5345_4544;
@@ -98,6 +100,15 @@ fn write_ahead(connection: &Connection) -> rusqlite::Result<String> {
     let mut statement = connection.prepare("PRAGMA journal_mode = WAL")?;
     let modes = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
     Ok(modes.concat())
+}
+
+/// Where the store at `path` lies: the process may change its directory later, and readers open further connections.
+///
+/// # Errors
+/// `InvalidArgument` for a file in memory.
+pub(super) fn place(path: &Path) -> Result<PathBuf> {
+    held::on_disk(path, "a store is written in place and outlives its process")?;
+    Ok(absolute(path))
 }
 
 /// A connection that only reads.

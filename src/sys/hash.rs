@@ -1,10 +1,10 @@
 //! SHA-256 in lower-case hexadecimal: what tells files, networks, data sets and runs from each other.
 
-use std::fs::File;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
+use super::files;
 use crate::error::{Error, Result};
 
 /// Of `bytes`.
@@ -14,7 +14,7 @@ pub(crate) fn of(bytes: &[u8]) -> String {
 
 /// How many bytes the file has, and the hash of them.
 pub(crate) fn of_file(path: &Path) -> Result<(u64, String)> {
-    let mut file = File::open(path).map_err(|error| Error::io("open", path, &error))?;
+    let (mut file, _) = files::open(path)?;
     let mut hash = Sha256::new();
     let bytes = std::io::copy(&mut file, &mut hash).map_err(|error| Error::io("read", path, &error))?;
     Ok((bytes, text(hash)))

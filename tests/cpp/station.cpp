@@ -295,6 +295,20 @@ void swapping() {
   CHECK(deleted == 3);
 }
 
+// What is saved to memory is what a disk would have, and is opened like it.
+void memory_files() {
+  auto queue = TAKE(seed::Queue::create(6, 4, 1));
+  TAKE(queue.save("memory://queue"));
+  const auto bytes = TAKE(seed::memory_file("memory://queue"));
+  CHECK(bytes.size() > 6 * 4 * sizeof(float));
+  TAKE(seed::put_memory_file("memory://copy", bytes));
+  TAKE(seed::Queue::load("memory://copy"));
+  TAKE(seed::remove_memory_file("memory://copy"));
+  FAILS(ErrorCode::Io, seed::Queue::load("memory://copy"));
+  FAILS(ErrorCode::Io, seed::memory_file("memory://copy"));
+  FAILS(ErrorCode::InvalidArgument, seed::put_memory_file("copy", bytes));
+}
+
 } // namespace
 
 int main(int count, char **words) {
@@ -303,6 +317,7 @@ int main(int count, char **words) {
   devices();
   encoded();
   queue();
+  memory_files();
   banks(words[1]);
   pausing(words[1]);
   swapping();

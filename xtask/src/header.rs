@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::{Outcome, root};
 
 /// The files of src/ffi in the order in which the header tells of them.
-const FILES: [&str; 40] = [
+const FILES: [&str; 41] = [
     "init",
     "error",
     "log",
@@ -16,6 +16,7 @@ const FILES: [&str; 40] = [
     "image",
     "dataset",
     "labels",
+    "memory_file",
     "weights",
     "teacher",
     "teacher_callback",

@@ -11,7 +11,7 @@ const ALLOWED: [(&str, &[&str]); 25] = [
     ("finite", &["error"]),
     ("shutdown", &[]),
     ("warnings", &[]),
-    ("events", &["error"]),
+    ("events", &["error", "sys"]),
     ("torch", &["error", "shutdown", "sys"]),
     ("device", &["error", "sys", "torch", "config"]),
     ("machine", &["error", "sys", "torch", "device"]),

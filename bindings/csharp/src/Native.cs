@@ -81,6 +81,13 @@ namespace LibSeed
         [DllImport(Seed, CallingConvention = C)] internal static extern void seed_cancel_token_free(IntPtr token);
 
         [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_memory_file_put(byte[] path, byte* bytes, UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_memory_file_get(byte[] path, IntPtr buffer, UIntPtr capacity, out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_memory_file_remove(byte[] path);
+
+        [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_image_decode(byte* bytes, UIntPtr length, ref ImageLayout image,
             IntPtr buffer, UIntPtr capacity, out UIntPtr needed);
         [DllImport(Seed, CallingConvention = C)]

@@ -28,6 +28,7 @@ use self::format::{BLOCK_ROWS, HEADER_BYTES, Layout, checksum, read_mark};
 use crate::data::Slot;
 use crate::error::{Error, ErrorKind, Result};
 use crate::finite;
+use crate::sys::files;
 use crate::sys::memory::{filled, room};
 
 pub use self::format::{BankTeacher, BankViews, Header, SmallViews, predicted_bytes};
@@ -60,7 +61,7 @@ impl Bank {
     /// `Io`; `Format` for a damaged or hostile file; `Mismatch` for another version of the format; `Busy` while it is
     /// being filled; `OutOfMemory`.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = open(path, std::fs::OpenOptions::new().read(true))?;
+        let (file, _) = files::open(path)?;
         lock(path, file.try_lock_shared(), "it is being filled; open it when that has ended")?;
         let header = read_header(path, &file)?;
         let layout = header.layout()?;

@@ -6,7 +6,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::embedder::{Embedder, MAX_DIM};
 use crate::error::{Error, Result};
-use crate::sys::hash;
+use crate::sys::{files, hash};
 use crate::torch::script::Script;
 
 /// Larger files are not read: no teacher has as many weights.
@@ -29,15 +29,12 @@ impl TorchScript {
     /// `Io`; `Format` where the file is no TorchScript module; `Mismatch` where the module refuses such images or gives another
     /// shape.
     pub fn load(path: &Path, output: &str, (height, width): (i64, i64), device: Device) -> Result<Self> {
-        let about = std::fs::metadata(path).map_err(|error| Error::io("read", path, &error))?;
-        if !about.is_file() {
-            return Err(Error::format(path, "not a regular file"));
-        }
-        if about.len() > MAX_BYTES {
-            return Err(Error::format(path, format!("it has {} bytes, at most {MAX_BYTES} are read", about.len())));
+        let (_, length) = files::open(path)?;
+        if length > MAX_BYTES {
+            return Err(Error::format(path, format!("it has {length} bytes, at most {MAX_BYTES} are read")));
         }
         // What is hashed is what is loaded, even while somebody else writes the file.
-        let bytes = std::fs::read(path).map_err(|error| Error::io("read", path, &error))?;
+        let bytes = files::read(path)?;
         if !bytes.starts_with(b"PK\x03\x04") {
             return Err(Error::format(
                 path,

@@ -9,7 +9,8 @@ use std::path::Path;
 use super::fault::{Checked, Fault, zeroed};
 use super::limits::MAX_NAME;
 use super::{safetensors, zip_directory};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::sys::files;
 
 /// The extra file of a TorchScript archive that holds the texts, as one JSON object.
 pub const SCRIPT_EXTRA: &str = "libseed.json";
@@ -22,12 +23,8 @@ const MAX_TEXTS: u64 = 1 << 20;
 /// # Errors
 /// `Io` where the file cannot be read; `Format` where it is of none of the three kinds, damaged or hostile.
 pub fn read_metadata(path: &Path) -> Result<BTreeMap<String, String>> {
-    let about = std::fs::metadata(path).map_err(|source| Error::io("read", path, &source))?;
-    if !about.is_file() {
-        return Err(Error::format(path, "not a regular file"));
-    }
-    let mut file = File::open(path).map_err(|source| Error::io("open", path, &source))?;
-    texts(&mut file, about.len()).map_err(|fault| fault.at(path))
+    let (mut file, length) = files::open(path)?;
+    texts(&mut file, length).map_err(|fault| fault.at(path))
 }
 
 fn texts(file: &mut File, length: u64) -> Checked<BTreeMap<String, String>> {

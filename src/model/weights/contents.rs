@@ -7,8 +7,9 @@ use super::fault::Checked;
 use super::globals::Element;
 use super::heap::TensorRef;
 use super::outline::TensorOutline;
-use super::{FileFormat, Side, format_of, layout, open, safetensors, shards, torch_legacy, torch_zip};
+use super::{FileFormat, Side, format_of, layout, safetensors, shards, torch_legacy, torch_zip};
 use crate::error::Result;
+use crate::sys::files;
 
 /// What a file of weights holds.
 #[derive(Clone, Debug)]
@@ -40,7 +41,7 @@ pub fn contents(path: &Path) -> Result<Contents> {
         let states = vec![StateOutline { under: String::new(), tensors }];
         return Ok(Contents { format: FileFormat::Safetensors, states, metadata });
     }
-    let (mut file, length) = open(path)?;
+    let (mut file, length) = files::open(path)?;
     let mut read = || -> Checked<Contents> {
         let format = format_of(&mut file, path)?;
         let checkpoint = match format {

@@ -42,7 +42,8 @@ pub use self::host::{HostTensor, HostType, StateDict, check_finite};
 pub use self::outline::TensorOutline;
 pub use self::safetensors::{write_borrowed, write_safetensors};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::sys::files;
 
 /// Which one is wanted where a checkpoint holds a teacher and a student.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,20 +79,8 @@ pub fn read_side(path: &Path, side: Side) -> Result<StateDict> {
     if let Some(index) = shards::index_of(path) {
         return shards::read(&index);
     }
-    let (mut file, length) = open(path)?;
+    let (mut file, length) = files::open(path)?;
     read_open(&mut file, length, path, side).map_err(|fault| fault.at(path))
-}
-
-/// An open file and its length in bytes.
-fn open(path: &Path) -> Result<(File, u64)> {
-    // Opening a pipe would wait for a writer, and a folder gives a confusing message.
-    let about = std::fs::metadata(path).map_err(|source| Error::io("read", path, &source))?;
-    if !about.is_file() {
-        return Err(Error::format(path, "not a regular file"));
-    }
-    let file = File::open(path).map_err(|source| Error::io("open", path, &source))?;
-    let length = file.metadata().map_err(|source| Error::io("read", path, &source))?.len();
-    Ok((file, length))
 }
 
 /// What a file of weights can be.

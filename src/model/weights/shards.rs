@@ -16,8 +16,9 @@ use serde::Deserialize;
 use super::host::{HostTensor, StateDict};
 use super::limits::{MAX_INDEX, MAX_SHARDS};
 use super::outline::TensorOutline;
-use super::{open, safetensors};
+use super::safetensors;
 use crate::error::{Error, Result};
+use crate::sys::files;
 
 /// How an index's name ends.
 const INDEX: &str = ".safetensors.index.json";
@@ -38,7 +39,7 @@ pub(super) fn index_of(path: &Path) -> Option<PathBuf> {
     let (stem, number) = start.rsplit_once('-')?;
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let index = path.with_file_name(format!("{stem}{INDEX}"));
-    (digits(number) && digits(count) && index.is_file()).then_some(index)
+    (digits(number) && digits(count) && files::open(&index).is_ok()).then_some(index)
 }
 
 /// All shards' tensors.
@@ -82,11 +83,11 @@ fn each(
     index: &Path,
     mut take: impl FnMut(&mut std::fs::File, u64, &BTreeSet<String>) -> super::fault::Checked<bool>,
 ) -> Result<()> {
-    let (_, length) = open(index)?;
+    let (_, length) = files::open(index)?;
     if length > MAX_INDEX {
         return Err(Error::format(index, format!("the index has {length} bytes; at most {MAX_INDEX} are read")));
     }
-    let text = std::fs::read(index).map_err(|error| Error::io("read", index, &error))?;
+    let text = files::read(index)?;
     let found: Index = serde_json::from_slice(&text)
         .map_err(|error| Error::format(index, format!("no index of safetensors files: {error}")))?;
     let mut shards: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -107,7 +108,8 @@ fn each(
             ));
         }
         let path = index.with_file_name(shard);
-        let (mut file, length) = open(&path).map_err(|error| error.context(format!("{} names", index.display())))?;
+        let (mut file, length) =
+            files::open(&path).map_err(|error| error.context(format!("{} names", index.display())))?;
         if !take(&mut file, length, names).map_err(|fault| fault.at(&path))? {
             return Err(Error::format(&path, format!("it does not hold the tensors that {} says", index.display())));
         }
