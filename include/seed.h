@@ -377,6 +377,11 @@ struct DLManagedTensorVersioned;
 #define SEED_HEAD_CLASSIFIER 3
 
 /*
+ One linear layer to the embedding, as MoCo-v1's.
+ */
+#define SEED_HEAD_LINEAR_PROJECTION 4
+
+/*
  All of a frame, each side resized to the network's.
  */
 #define SEED_RESIZE_WHOLE 0
@@ -440,6 +445,12 @@ struct DLManagedTensorVersioned;
  Both, the embedding first.
  */
 #define SEED_EXPORT_OUTPUT_BOTH 2
+
+/*
+ The feature maps "c2", "c3", "c4" and "c5" (B, C, H/stride, W/stride), rounded up, of strides 4, 8, 16 and 32, as the neck of a detector
+ takes them. Vision Transformers have none.
+ */
+#define SEED_EXPORT_OUTPUT_STAGES 3
 
 /*
  The frames that were pushed last stay.
@@ -3757,7 +3768,8 @@ void seed_model_free(seed_model *model);
  at `path` is as it was. docs/export.md has a use of each format.
 
  Errors: SEED_ERROR_INVALID_ARGUMENT for options out of bounds and a student that has diverged; SEED_ERROR_UNSUPPORTED for
- an operation that the format lacks here, naming it, and an ONNX model of 2 GB and more; SEED_ERROR_IO.
+ an operation that the format lacks here, naming it, for stages of a network without them, and an ONNX model of 2 GB and more;
+ SEED_ERROR_IO.
  */
 SEED_MUST_USE seed_error *seed_student_export(const seed_student *student,
                                 const char *path,

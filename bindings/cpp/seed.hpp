@@ -155,6 +155,8 @@ enum class ExportOutputs : std::int32_t {
   Embedding = SEED_EXPORT_OUTPUT_EMBEDDING,
   Features = SEED_EXPORT_OUTPUT_FEATURES,
   Both = SEED_EXPORT_OUTPUT_BOTH,
+  /// The feature maps c2 to c5, for the neck of a detector.
+  Stages = SEED_EXPORT_OUTPUT_STAGES,
 };
 
 /// How a student is exported.
@@ -192,6 +194,7 @@ enum class HeadKind : std::int32_t {
   Projection = SEED_HEAD_PROJECTION,
   NormedProjection = SEED_HEAD_NORMED_PROJECTION,
   Classifier = SEED_HEAD_CLASSIFIER,
+  LinearProjection = SEED_HEAD_LINEAR_PROJECTION,
 };
 
 /// A network in figures; `head` is one of HeadKind.

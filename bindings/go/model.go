@@ -16,6 +16,8 @@ const (
 	HeadNormedProjection HeadKind = C.SEED_HEAD_NORMED_PROJECTION
 	// HeadClassifier: a linear layer to classes.
 	HeadClassifier HeadKind = C.SEED_HEAD_CLASSIFIER
+	// HeadLinearProjection: one linear layer to the embedding, as MoCo-v1's.
+	HeadLinearProjection HeadKind = C.SEED_HEAD_LINEAR_PROJECTION
 )
 
 // ResizeKind is how a frame becomes the network's image.

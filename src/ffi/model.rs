@@ -24,6 +24,8 @@ pub const SEED_HEAD_PROJECTION: i32 = 1;
 pub const SEED_HEAD_NORMED_PROJECTION: i32 = 2;
 /// A linear layer to classes.
 pub const SEED_HEAD_CLASSIFIER: i32 = 3;
+/// One linear layer to the embedding, as MoCo-v1's.
+pub const SEED_HEAD_LINEAR_PROJECTION: i32 = 4;
 
 /// All of a frame, each side resized to the network's.
 pub const SEED_RESIZE_WHOLE: i32 = 0;
@@ -210,6 +212,7 @@ fn figures(model: &Description) -> seed_model_info {
             Head::Projection { .. } => SEED_HEAD_PROJECTION,
             Head::NormedProjection { .. } => SEED_HEAD_NORMED_PROJECTION,
             Head::Classifier { .. } => SEED_HEAD_CLASSIFIER,
+            Head::LinearProjection { .. } => SEED_HEAD_LINEAR_PROJECTION,
         },
         resize: match model.input.resize {
             Resize::Whole => SEED_RESIZE_WHOLE,

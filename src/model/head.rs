@@ -31,6 +31,11 @@ pub enum Head {
         /// Width of the output, at least 1.
         dim: i64,
     },
+    /// One linear layer, key "projection.0": the teachers of MoCo-v1.
+    LinearProjection {
+        /// Width of the output, at least 1.
+        dim: i64,
+    },
     /// Linear–ReLU–linear, keys "projection.0" and "projection.2".
     Projection {
         /// Width of the hidden layer; 0 means the width of the features.
@@ -55,6 +60,9 @@ impl Head {
         Ok(match self {
             Head::None => Head::None,
             Head::Classifier { classes } => Head::Classifier { classes: check("number of classes", classes)? },
+            Head::LinearProjection { dim } => {
+                Head::LinearProjection { dim: check("embedding width of the projection", dim)? }
+            }
             Head::NormedProjection { hidden, dim } => Head::NormedProjection {
                 hidden: hidden_width(hidden)?,
                 dim: check("embedding width of the projection", dim)?,
@@ -87,6 +95,9 @@ impl HeadLayers {
                 let mut path = root.at(family.classifier_key);
                 let linear = Linear::new(&mut path, features, classes, family.classifier_initial)?;
                 HeadLayers::Classifier(dropout, linear)
+            }
+            Head::LinearProjection { dim } => {
+                HeadLayers::Projection(RandomDrop::elements(root, 0.0), Projection::linear(root, features, dim)?)
             }
             Head::NormedProjection { hidden, dim } => HeadLayers::Projection(
                 RandomDrop::elements(root, 0.0),
@@ -145,6 +156,7 @@ mod tests {
             Head::Projection { hidden: -1, dim: 8 },
             Head::Projection { hidden: 0, dim: 0 },
             Head::Projection { hidden: 8, dim: i64::MAX },
+            Head::LinearProjection { dim: 0 },
         ] {
             assert_eq!(head.resolved(512).unwrap_err().kind(), ErrorKind::InvalidArgument);
         }

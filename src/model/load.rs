@@ -93,7 +93,9 @@ fn plan<'a>(network: &'a Network, state: &'a StateDict, scope: Load) -> Result<P
     let own = match (scope, network.head()) {
         (Load::BackboneOnly, _) | (_, Head::None) => None,
         (_, Head::Classifier { .. }) => Some(HeadKind::Classifier),
-        (_, Head::Projection { .. } | Head::NormedProjection { .. }) => Some(HeadKind::Projection),
+        (_, Head::Projection { .. } | Head::NormedProjection { .. } | Head::LinearProjection { .. }) => {
+            Some(HeadKind::Projection)
+        }
     };
     for (name, found) in &state.tensors {
         if wanted.contains(name.as_str()) {

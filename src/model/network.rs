@@ -6,7 +6,7 @@ use super::head::{Head, HeadLayers};
 use super::load::{self, Load, LoadReport};
 use super::params::{Entry, Filling, Role, Store};
 use super::weights::{HostTensor, StateDict};
-use super::{Architecture, Backbone, Mode};
+use super::{Architecture, Backbone, Mode, Stage};
 use crate::error::{Error, Result};
 use crate::torch::fused::{Builder, Value};
 use crate::torch::graph::Graph;
@@ -149,9 +149,16 @@ impl Network {
     /// The network in eval mode as a list of operations with batch norm folded into their weights, and the values of its
     /// features and of its output. Linear layers' weights are the network's own tensors: read them before it learns on.
     pub(crate) fn graph(&self) -> Result<(Graph, Value, Value)> {
+        let (graph, _, features, output) = self.staged_graph()?;
+        Ok((graph, features, output))
+    }
+
+    /// As [`graph`](Network::graph), with the stages that feature maps can be asked of.
+    pub(crate) fn staged_graph(&self) -> Result<(Graph, Vec<Stage>, Value, Value)> {
         let mut builder = Builder::new()?;
         let (features, output) = self.lower(&mut builder)?;
-        Ok((builder.into_graph(), features, output))
+        let stages = builder.stages().to_vec();
+        Ok((builder.into_graph(), stages, features, output))
     }
 
     /// As [`graph`](Network::graph), with the values of the feature maps of these stages.
@@ -179,7 +186,7 @@ impl Network {
         match self.head {
             Head::None => self.feature_dim(),
             Head::Classifier { classes } => classes,
-            Head::Projection { dim, .. } | Head::NormedProjection { dim, .. } => dim,
+            Head::Projection { dim, .. } | Head::NormedProjection { dim, .. } | Head::LinearProjection { dim } => dim,
         }
     }
 

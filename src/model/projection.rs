@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! z = W₂·relu(W₁·h + b₁) + b₂        h: (B, d) features, W₁: (hidden, d), W₂: (dim, hidden)
+//! z = W·h + b                        W: (dim, d), MoCo-v1
 //! embedding = z / max(‖z‖₂, 1e-12)
 //! ```
 //!
@@ -16,11 +17,13 @@ use super::params::Path;
 use crate::error::Result;
 use crate::torch::fused::{Builder, Value};
 
-/// Linear, ReLU, linear, keys "projection.0" and "projection.2"; with batch norm "projection.0", ".1" and ".3".
+/// Linear, ReLU, linear, keys "projection.0" and "projection.2"; with batch norm "projection.0", ".1" and ".3"; of one layer
+/// "projection.0" alone.
 pub(crate) struct Projection {
     first: Linear,
     norm: Option<BatchNorm2d>,
-    second: Linear,
+    /// None where the first layer is the only one.
+    second: Option<Linear>,
 }
 
 impl Projection {
@@ -29,24 +32,34 @@ impl Projection {
         Ok(Projection {
             first: Linear::new(&mut path.at(0), features, hidden, LinearInitial::Torch)?,
             norm: normed.then(|| BatchNorm2d::new(&mut path.at(1), hidden, NormConfig::TORCH)).transpose()?,
-            second: Linear::new(&mut path.at(if normed { 3 } else { 2 }), hidden, dim, LinearInitial::Torch)?,
+            second: Some(Linear::new(&mut path.at(if normed { 3 } else { 2 }), hidden, dim, LinearInitial::Torch)?),
         })
     }
 
+    /// One layer from the features to the embedding.
+    pub fn linear(root: &mut Path<'_>, features: i64, dim: i64) -> Result<Projection> {
+        let first = Linear::new(&mut root.at("projection").at(0), features, dim, LinearInitial::Torch)?;
+        Ok(Projection { first, norm: None, second: None })
+    }
+
     pub fn forward(&self, features: &Tensor, mode: Mode) -> Result<Tensor> {
-        let mut hidden = self.first.forward(features)?; // (B, hidden)
+        let mut hidden = self.first.forward(features)?; // (B, hidden), or (B, dim) of a single layer
+        let Some(second) = &self.second else { return Ok(hidden) };
         if let Some(norm) = &self.norm {
             hidden = norm.forward(&hidden, mode)?;
         }
-        self.second.forward(&Activation::Relu.apply(hidden, mode)?) // (B, dim)
+        second.forward(&Activation::Relu.apply(hidden, mode)?) // (B, dim)
     }
 
     pub fn lower(&self, builder: &mut Builder, features: Value) -> Result<Value> {
+        let Some(second) = &self.second else {
+            return self.first.lower(builder, features, Activation::Identity);
+        };
         let hidden = match &self.norm {
             Some(norm) => self.first.lower_normed(builder, features, norm, Activation::Relu)?,
             None => self.first.lower(builder, features, Activation::Relu)?,
         };
-        self.second.lower(builder, hidden, Activation::Identity)
+        second.lower(builder, hidden, Activation::Identity)
     }
 }
 

@@ -33,7 +33,9 @@ impl Student {
     /// `InvalidArgument` where it has no projection head.
     pub fn from_network(network: Network) -> Result<Student> {
         match network.head() {
-            Head::Projection { .. } | Head::NormedProjection { .. } => Ok(Student { network }),
+            Head::Projection { .. } | Head::NormedProjection { .. } | Head::LinearProjection { .. } => {
+                Ok(Student { network })
+            }
             head => Err(Error::invalid(format!("a student needs a projection head, not {head:?}"))),
         }
     }

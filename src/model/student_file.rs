@@ -158,6 +158,7 @@ fn check_head(path: &Path, header: &StudentHeader, state: &StateDict) -> Result<
             ("projection.0.weight".to_owned(), [hidden, features]),
             ("projection.2.weight".to_owned(), [dim, hidden]),
         ],
+        Head::LinearProjection { dim } => vec![("projection.0.weight".to_owned(), [dim, features])],
         Head::NormedProjection { hidden, dim } => vec![
             ("projection.0.weight".to_owned(), [hidden, features]),
             ("projection.3.weight".to_owned(), [dim, hidden]),

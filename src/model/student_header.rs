@@ -94,6 +94,7 @@ pub(super) enum HeadText {
     Classifier { classes: i64 },
     Projection { hidden: i64, dim: i64 },
     NormedProjection { hidden: i64, dim: i64 },
+    LinearProjection { dim: i64 },
 }
 
 impl From<Head> for HeadText {
@@ -103,6 +104,7 @@ impl From<Head> for HeadText {
             Head::Classifier { classes } => Self::Classifier { classes },
             Head::Projection { hidden, dim } => Self::Projection { hidden, dim },
             Head::NormedProjection { hidden, dim } => Self::NormedProjection { hidden, dim },
+            Head::LinearProjection { dim } => Self::LinearProjection { dim },
         }
     }
 }
@@ -114,6 +116,7 @@ impl From<HeadText> for Head {
             HeadText::Classifier { classes } => Self::Classifier { classes },
             HeadText::Projection { hidden, dim } => Self::Projection { hidden, dim },
             HeadText::NormedProjection { hidden, dim } => Self::NormedProjection { hidden, dim },
+            HeadText::LinearProjection { dim } => Self::LinearProjection { dim },
         }
     }
 }

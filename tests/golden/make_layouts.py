@@ -6,10 +6,10 @@ Needs torch 2.11, torchvision 0.26, timm 1.0, transformers 5, numpy, safetensors
 tensor from a hash of its name and element, in float32. Outputs are computed in float64.
 
   layouts.txt           per case "# case architecture side", then "name side,side,…" per tensor, with the names of the publisher's file
-  layouts.safetensors   per case the features of one square image, before any head
+  layouts.safetensors   per case the features of one square image, before any head; of moco_v1 the embedding
   transformers.txt      per case of a small ViT "# case", then "name side,side,…" per tensor of the file, and
                         "= name side,side,…" per tensor that must come of it
-  checkpoints/          small files in torch's formats: the wrappers of MoCo-v2, SwAV, SEED, DINO and timm around a ResNet-10
+  checkpoints/          small files in torch's formats: the wrappers of MoCo-v1, MoCo-v2, SwAV, SEED, DINO and timm around a ResNet-10
 """
 
 import argparse
@@ -33,6 +33,8 @@ CASES = [
     ("timm.resnet18", "resnet18"),
     ("timm.efficientnet_b0", "efficientnet_b0"),
     ("timm.efficientnet_b1", "efficientnet_b1"),
+    ("timm.efficientnet_b2", "efficientnet_b2"),
+    ("timm.efficientnet_b3", "efficientnet_b3"),
     ("timm.tf_efficientnet_lite0", "tf_efficientnet_lite0"),
     ("timm.mobilenetv2_100", "mobilenet_v2"),
     ("timm.mobilenetv3_small_100", "mobilenet_v3_small"),
@@ -248,6 +250,16 @@ def transformer_cases():
         yield case, theirs, {**ours, "pos_embed": (1, 5, 12)}
 
 
+def moco_v1():
+    """MoCo-v1's query encoder, torchvision's network with 128 outputs: names and shapes of its file, and the embedding of one image."""
+    model = build("resnet10")
+    model.fc = torch.nn.Linear(512, 128)
+    fill(model, lambda name: f"module.encoder_q.{name}")
+    shapes = {f"module.encoder_q.{name}": tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    rows = model.double().eval()(images(0, 1, 96, 96).double())
+    return shapes, torch.nn.functional.normalize(rows).float().contiguous()
+
+
 def expanded(shapes, prefix="", kind=torch.float16):
     """Tensors of the shapes whose storage is one number."""
     number = lambda name: (torch.tensor(0) if name.endswith("tracked") else torch.ones((), dtype=kind))
@@ -275,6 +287,11 @@ def checkpoints():
     moco.update(expanded(part, "module.encoder_k."))
     moco.update({"module.queue": torch.zeros(128, 4), "module.queue_ptr": torch.zeros(1, dtype=torch.long)})
     wrapped("moco_v2", {**beside, "state_dict": moco})
+    linear = {"fc.weight": (128, 512), "fc.bias": (128,)}
+    moco = expanded({**shapes, **linear}, "module.encoder_q.")
+    moco.update(expanded({**part, **linear}, "module.encoder_k."))
+    moco.update({"module.queue": torch.zeros(128, 4), "module.queue_ptr": torch.zeros(1, dtype=torch.long)})
+    wrapped("moco_v1", {**beside, "state_dict": moco})
     head = {"0.weight": (64, 512), "0.bias": (64,), "3.weight": (128, 64), "3.bias": (128,)}
     head.update({f"1.{leaf}": (64,) for leaf in ("weight", "bias", "running_mean", "running_var")})
     swav = expanded({**shapes, **{f"projection_head.{name}": shape for name, shape in head.items()}}, "module.")
@@ -320,6 +337,8 @@ def main():
     for case, architecture, side in TRANSFORMERS:
         shapes, golden[case] = transformer(case, side)
         names += [f"# {case} {architecture} {side}", *listing(shapes)]
+    shapes, golden["moco_v1.resnet10"] = moco_v1()
+    names += ["# moco_v1.resnet10 resnet10 96", *listing(shapes)]
     (HERE / "layouts.txt").write_text("\n".join(names) + "\n")
     save_file(golden, HERE / "layouts.safetensors")
     lines = []

@@ -99,6 +99,7 @@ fn every_head_is_exported() {
         Head::Classifier { classes: 3 },
         Head::Projection { hidden: 16, dim: 8 },
         Head::NormedProjection { hidden: 16, dim: 8 },
+        Head::LinearProjection { dim: 8 },
     ];
     for head in heads {
         let network = trained(Architecture::ResNet10, head);

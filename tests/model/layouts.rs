@@ -10,9 +10,11 @@ use crate::golden::golden;
 use crate::programs;
 use seed::ErrorKind;
 use seed::data::Input;
+use seed::export::{Format, Options, export};
+use seed::model::student_file::{StudentHeader, load_student, read_about, save_student};
 use seed::model::weights::{HostTensor, HostType, Side, StateDict, read_side, write_safetensors};
 use seed::model::{Architecture, Head, Mode, Network, Student, Teacher, describe, published, start_from};
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// `count` numbers in [0, 1) from a hash of `seed` and each number's place, as make_layouts.py and make_models.py draw them.
 fn unit(seed: u32, count: usize) -> impl Iterator<Item = f32> {
@@ -92,7 +94,7 @@ fn networks_of_timm_and_hugging_face_compute_what_their_publishers_do() {
         Tensor::read_safetensors(golden("layouts.safetensors")).unwrap().into_iter().collect();
     let cases = cases();
     assert_eq!(cases.len(), golden.len());
-    for Case { name: case, architecture, side, state } in cases {
+    for Case { name: case, architecture, side, state } in cases.into_iter().filter(|case| case.name != MOCO_V1) {
         let layout = case.split('.').next().unwrap();
         let found = published(architecture, state.clone(), Side::Teacher).unwrap();
         let own = architecture == Architecture::ResNet18 && layout == "timm";
@@ -122,6 +124,7 @@ fn checkpoints_as_they_are_published_are_recognised() {
     let normed = Head::NormedProjection { hidden: 64, dim: 128 };
     // What all names share as "module." is taken off before the prefix is looked for.
     for (name, prefix, head, aside) in [
+        ("moco_v1", "encoder_q.", Head::LinearProjection { dim: 128 }, 16),
         ("moco_v2", "encoder_q.", plain, 14),
         ("swav", "", normed, 1),
         ("simclr", "", normed, 0),
@@ -146,6 +149,106 @@ fn checkpoints_as_they_are_published_are_recognised() {
     // DINO's file holds a student too, of which make_layouts.py keeps a part.
     let error = Student::from_file(TEN, &checkpoints("dino")[0], Device::Cpu).err().unwrap();
     assert!(error.message().contains("missing: layer1.0.conv2.weight"), "{error}");
+}
+
+/// MoCo-v1's query encoder in layouts.txt, whose embedding is known.
+const MOCO_V1: &str = "moco_v1.resnet10";
+
+fn moco_v1() -> StateDict {
+    cases().into_iter().find(|case| case.name == MOCO_V1).unwrap().state
+}
+
+#[test]
+fn moco_v1s_head_is_one_linear_layer_and_goes_through_every_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let golden: BTreeMap<String, Tensor> =
+        Tensor::read_safetensors(golden("layouts.safetensors")).unwrap().into_iter().collect();
+    let teacher = Teacher::from_state(TEN, moco_v1(), Device::Cpu).unwrap();
+    assert_eq!((teacher.head().unwrap(), teacher.embedding_dim()), (Head::LinearProjection { dim: 128 }, 128));
+    let image = images(1, 96);
+    let embedding = teacher.embed(&image).unwrap();
+    assert!(relative(&embedding, &golden[MOCO_V1]) < 1e-4);
+    assert!(relative(&teacher.embed_fused(&image, Kind::Float).unwrap(), &golden[MOCO_V1]) < 1e-4);
+
+    // As a student, through a file of our own, and of the weights that it writes for PyTorch.
+    let student = Student::from_state(TEN, moco_v1(), Device::Cpu).unwrap();
+    let header = StudentHeader::new(student.network(), &Input { width: 96, height: 96, ..Input::default() });
+    let path = folder.path().join("student.safetensors");
+    save_student(&path, student.network(), &header).unwrap();
+    let (network, header) = load_student(&path).unwrap();
+    assert_eq!(
+        (network.head(), header.head),
+        (Head::LinearProjection { dim: 128 }, Head::LinearProjection { dim: 128 })
+    );
+    assert!(network.to_state().unwrap() == student.network().to_state().unwrap());
+    for format in [Format::Torchvision, Format::TorchScript, Format::Onnx] {
+        export(&path, &network, &header, &Options { format, ..Options::default() }).unwrap();
+        assert_eq!(read_about(&path).unwrap().head, Head::LinearProjection { dim: 128 });
+        if format == Format::Torchvision {
+            let again = Teacher::from_file(TEN, &path, Device::Cpu).unwrap();
+            assert_eq!(again.embed(&image).unwrap(), embedding);
+            assert_eq!(again.identity().unwrap(), teacher.identity().unwrap());
+        }
+    }
+    let bare = moco_v1().tensors.into_iter().filter(|(name, _)| !name.contains("encoder_q.fc"));
+    let bare = StateDict { tensors: bare.collect(), ..StateDict::default() };
+    let bare = Teacher::from_state(TEN, bare, Device::Cpu).unwrap();
+    assert_eq!(bare.head().unwrap(), Head::None);
+    assert_ne!(bare.identity().unwrap(), teacher.identity().unwrap());
+
+    // The same layer elsewhere is a classifier, as it always was: a student of it needs a head.
+    let renamed = moco_v1().tensors.into_iter().map(|(name, tensor)| (name.replace("encoder_q.", ""), tensor));
+    let renamed = StateDict { tensors: renamed.collect(), ..StateDict::default() };
+    assert_eq!(Teacher::from_state(TEN, renamed, Device::Cpu).unwrap().head().unwrap(), Head::None);
+}
+
+#[test]
+fn a_head_of_moco_v1_that_is_not_whole_is_refused_with_its_name() {
+    let tensor = |shape: &[usize]| filled("bias", shape.to_vec());
+    let (weight, bias) = ("module.encoder_q.fc.weight", "module.encoder_q.fc.bias");
+    for (name, replaced, said) in [
+        (weight, Some(tensor(&[128, 256])), "found [128, 256] and [128]"),
+        (weight, Some(tensor(&[128, 512, 3, 3])), "found [128, 512, 3, 3] and [128]"),
+        (weight, Some(tensor(&[0, 512])), "found [0, 512] and [128]"),
+        (weight, None, "found missing and [128]"),
+        (bias, Some(tensor(&[127])), "found [128, 512] and [127]"),
+        (bias, None, "found [128, 512] and missing"),
+    ] {
+        let mut state = moco_v1();
+        state.tensors.remove(name);
+        state.tensors.extend(replaced.map(|tensor| (name.to_owned(), tensor)));
+        for refused in [
+            Teacher::from_state(TEN, state.clone(), Device::Cpu).err().unwrap(),
+            Student::from_state(TEN, state, Device::Cpu).err().unwrap(),
+        ] {
+            assert_eq!(refused.kind(), ErrorKind::Mismatch);
+            let message = refused.message();
+            assert!(message.contains("module.encoder_q.fc.weight [C, 512]") && message.contains(said), "{message}");
+        }
+    }
+    let mut both = moco_v1();
+    both.tensors.insert("module.encoder_q.fc.0.weight".to_owned(), tensor(&[128, 512]));
+    let error = Teacher::from_state(TEN, both, Device::Cpu).err().unwrap();
+    assert!(error.message().contains("two tensors of the file are projection.0.weight"), "{error}");
+    let mut nan = moco_v1();
+    nan.tensors.get_mut(bias).unwrap().bytes[..4].copy_from_slice(&f32::NAN.to_le_bytes());
+    assert_eq!(Teacher::from_state(TEN, nan, Device::Cpu).err().unwrap().kind(), ErrorKind::Format);
+}
+
+/// A student with a projection of its own takes the backbone of such a file and keeps its head.
+#[test]
+fn a_student_starts_from_moco_v1() {
+    let [zip, legacy] = checkpoints("moco_v1");
+    for path in [zip, legacy] {
+        let network = Network::new(TEN, Head::Projection { hidden: 512, dim: 128 }, 3, Device::Cpu).unwrap();
+        assert!(!start_from(&network, &path, &Input::default()).unwrap().head);
+        let linear = Network::new(TEN, Head::LinearProjection { dim: 128 }, 3, Device::Cpu).unwrap();
+        assert!(start_from(&linear, &path, &Input::default()).unwrap().head);
+        assert!(linear.parameters().iter().all(|(_, tensor)| tensor.min().double_value(&[]) == 1.0));
+        let described = describe(&path).unwrap();
+        let head = described["states"][0]["networks"][0]["head"].to_string();
+        assert_eq!(head, r#"{"dim":128,"kind":"linear_projection"}"#);
+    }
 }
 
 #[test]
@@ -221,15 +324,16 @@ fn a_student_of_seed_goes_on_with_its_head_or_not_at_all() {
     assert!(wider.tensors() == before.tensors());
 }
 
-/// A whole MoCo-v2 checkpoint as its authors' code writes it, with key encoder, queue, optimiser and arguments, and what its query
+/// A whole checkpoint of MoCo-v1 or -v2 as its authors' code writes it, with key encoder, queue, optimiser and arguments, and what its query
 /// encoder computes.
 const MOCO: &str = r#"
 import argparse, sys, torch, torchvision
 torch.manual_seed(0)
-folder = sys.argv[1]
+folder, mlp = sys.argv[1], sys.argv[2] == "2"
 def encoder():
     net = torchvision.models.resnet18(num_classes=128)
-    net.fc = torch.nn.Sequential(torch.nn.Linear(512, 512), torch.nn.ReLU(), net.fc)
+    if mlp:
+        net.fc = torch.nn.Sequential(torch.nn.Linear(512, 512), torch.nn.ReLU(), net.fc)
     return net
 class MoCo(torch.nn.Module):
     def __init__(self):
@@ -245,7 +349,7 @@ for _ in range(2):
     optimizer.step()
 state = {"module." + name: tensor for name, tensor in model.state_dict().items()}
 content = {"epoch": 2, "arch": "resnet18", "state_dict": state, "optimizer": optimizer.state_dict(),
-           "args": argparse.Namespace(lr=.03, mlp=True)}
+           "args": argparse.Namespace(lr=.03, mlp=mlp)}
 torch.save(content, folder + "/moco.pth.tar", _use_new_zipfile_serialization=False)
 images = torch.linspace(-2, 2, 2 * 3 * 64 * 64).reshape(2, 3, 64, 64).sin()
 with torch.no_grad():
@@ -255,8 +359,16 @@ torch.save({"images": images, "embedding": embedding}, folder + "/expected.pt")
 
 #[test]
 fn a_whole_checkpoint_of_moco_embeds_as_it_does_in_pytorch() {
+    for (version, head) in
+        [("1", Head::LinearProjection { dim: 128 }), ("2", Head::Projection { hidden: 512, dim: 128 })]
+    {
+        a_checkpoint_embeds_as_in_pytorch(version, head);
+    }
+}
+
+fn a_checkpoint_embeds_as_in_pytorch(version: &str, head: Head) {
     let folder = tempfile::tempdir().unwrap();
-    let made = programs::python().args(["-c", MOCO]).arg(folder.path()).output();
+    let made = programs::python().args(["-c", MOCO]).arg(folder.path()).arg(version).output();
     if !made.as_ref().is_ok_and(|output| output.status.success()) {
         let reason = made.map_or_else(
             |error| error.to_string(),
@@ -270,8 +382,9 @@ fn a_whole_checkpoint_of_moco_embeds_as_it_does_in_pytorch() {
     }
     let expected = read_side(&folder.path().join("expected.pt"), Side::Teacher).unwrap().tensors;
     let teacher = Teacher::from_file(Architecture::ResNet18, &folder.path().join("moco.pth.tar"), Device::Cpu).unwrap();
+    assert_eq!(teacher.head().unwrap(), head);
     let embedding = teacher.embed(&expected["images"].to_tensor().unwrap()).unwrap();
     let error = relative(&embedding, &expected["embedding"].to_tensor().unwrap());
     assert!(error < 1e-4, "{error:.1e}");
-    println!("MoCo-v2: {error:.1e}");
+    println!("MoCo-v{version}: {error:.1e}");
 }

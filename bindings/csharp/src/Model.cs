@@ -15,6 +15,8 @@ namespace LibSeed
         NormedProjection = 2,
         /// <summary>A linear layer to classes.</summary>
         Classifier = 3,
+        /// <summary>One linear layer to the embedding, as MoCo-v1's.</summary>
+        LinearProjection = 4,
     }
 
     /// <summary>How a frame becomes the network's image: the values of the setting "resize".</summary>

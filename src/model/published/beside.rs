@@ -1,12 +1,16 @@
 //! What stands below a network's prefix and is not its backbone: projection heads, and what training keeps.
 //!
 //! MoCo-v2 keeps its projection head at `fc.0` and `fc.2`, SimCLR at `fc.0`, `fc.1` and `fc.3`, SwAV at `projection_head`; here it is
-//! `projection`. Only the two heads of [`Head`](crate::model::Head) can be built; others (more layers, normalised output) are left
+//! `projection`. Only the heads of [`Head`](crate::model::Head) can be built; others (more layers, normalised output) are left
 //! aside, and then the embedding is the backbone's features.
+//!
+//! MoCo-v1's head is one linear layer in the place of the classifier, `fc`. What tells it from a classifier is the prefix: nobody trains
+//! classes in an encoder of queries or keys. That layout is known exactly, so a head of other shapes there is an error.
 
 use std::collections::BTreeMap;
 
 use super::outline::{Family, Shapes};
+use crate::error::{Error, Result};
 use crate::model::Head;
 use crate::model::weights::{HostTensor, HostType};
 
@@ -53,6 +57,29 @@ pub(super) fn beside(family: Family, name: &str) -> Option<Beside> {
     ASIDE.contains(&module).then_some(Beside::Aside)
 }
 
+/// Whether networks under this prefix are MoCo's encoders, whose last layer is a projection and no classifier.
+pub(super) fn is_contrastive(prefix: &str) -> bool {
+    let last = prefix.strip_suffix('.').and_then(|prefix| prefix.rsplit('.').next());
+    matches!(last, Some("encoder_q" | "encoder_k"))
+}
+
+/// Refuses a head of MoCo-v1 that is not whole. `key` is where the file has it, for the message.
+pub(super) fn check_linear(tensors: &BTreeMap<String, HostTensor>, key: &str, features: i64) -> Result<()> {
+    let shape = |leaf: &str| tensors.get(&format!("projection.0.{leaf}")).map(|tensor| tensor.shape.as_slice());
+    let said = |shape: Option<&[usize]>| shape.map_or_else(|| "missing".to_owned(), |shape| format!("{shape:?}"));
+    match (shape("weight"), shape("bias")) {
+        (Some(&[dim, input]), Some(&[rows])) if dim > 0 && dim == rows && i64::try_from(input) == Ok(features) => {
+            Ok(())
+        }
+        (weight, bias) => Err(Error::mismatch(format!(
+            "the head {key} of a MoCo-v1 checkpoint is one linear layer: expected {key}.weight [C, {features}] and \
+             {key}.bias [C], found {} and {}",
+            said(weight),
+            said(bias)
+        ))),
+    }
+}
+
 /// Keeps the projection head if it can be built on `features`; takes it out otherwise, and returns the names. A linear layer
 /// without bias gets one of zeros, which is the same.
 pub(super) fn settle_projection(tensors: &mut BTreeMap<String, HostTensor>, features: i64) -> Vec<String> {
@@ -66,12 +93,13 @@ pub(super) fn settle_projection(tensors: &mut BTreeMap<String, HostTensor>, feat
         tensors.retain(|name, _| !name.starts_with("projection."));
         return names;
     };
-    let (last, widths) = match head {
-        Head::NormedProjection { hidden, dim } => (3, [hidden, dim]),
-        Head::Projection { hidden, dim } => (2, [hidden, dim]),
-        _ => return Vec::new(),
+    let biases = match head {
+        Head::NormedProjection { hidden, dim } => vec![(0, hidden), (3, dim)],
+        Head::Projection { hidden, dim } => vec![(0, hidden), (2, dim)],
+        Head::LinearProjection { dim } => vec![(0, dim)],
+        Head::None | Head::Classifier { .. } => Vec::new(),
     };
-    for (layer, rows) in [0, last].into_iter().zip(widths) {
+    for (layer, rows) in biases {
         // The widths are sides of tensors that are there.
         let rows = rows as usize;
         let zeros = || HostTensor { dtype: HostType::F32, shape: vec![rows], bytes: vec![0; rows * 4] };
@@ -86,15 +114,19 @@ pub(super) fn projection(layers: &Shapes<'_>, features: i64) -> Option<Head> {
         [rows, columns] => Some((i64::try_from(rows).ok()?, i64::try_from(columns).ok()?)),
         _ => None,
     };
-    let last = if layers.contains_key("3.weight") { "3" } else { "2" };
+    let last = ["3", "2"].into_iter().find(|last| layers.contains_key(&*format!("{last}.weight")));
     let allowed = |name: &&str| match name.split('.').next() {
         Some("0") => true,
-        Some("1") => last == "3",
-        Some(number) => number == last,
-        None => false,
+        Some("1") => last == Some("3"),
+        number => number == last && last.is_some(),
     };
-    let ((hidden, input), (dim, inner)) = (matrix("0.weight")?, matrix(&format!("{last}.weight"))?);
-    if !layers.keys().all(allowed) || input != features || inner != hidden {
+    let (hidden, input) = matrix("0.weight")?;
+    if !layers.keys().all(allowed) || input != features {
+        return None;
+    }
+    let Some(last) = last else { return Some(Head::LinearProjection { dim: hidden }) };
+    let (dim, inner) = matrix(&format!("{last}.weight"))?;
+    if inner != hidden {
         return None;
     }
     Some(if last == "3" { Head::NormedProjection { hidden, dim } } else { Head::Projection { hidden, dim } })
@@ -134,12 +166,31 @@ mod tests {
     }
 
     #[test]
+    fn one_linear_layer_is_a_head() {
+        let mut head = tensors(&[("0.weight", &[4, 8])]);
+        assert!(settle_projection(&mut head, 8).is_empty());
+        assert_eq!(head["projection.0.bias"].shape, [4]);
+        let layers = Shapes::from([("0.weight", &[4, 8][..]), ("0.bias", &[4])]);
+        assert_eq!(projection(&layers, 8), Some(Head::LinearProjection { dim: 4 }));
+    }
+
+    #[test]
+    fn encoders_of_queries_and_keys_have_no_classes() {
+        for (prefix, expected) in [("module.encoder_q.", true), ("encoder_k.", true), ("", false), ("module.", false)] {
+            assert_eq!(is_contrastive(prefix), expected, "{prefix:?}");
+        }
+        assert!(!is_contrastive("my_encoder_q.") && !is_contrastive("encoder_q.trunk."));
+    }
+
+    #[test]
     fn a_head_of_another_shape_is_taken_out_whole() {
         for (layers, features) in [
             (&[("0.weight", &[4, 8][..]), ("2.weight", &[2, 4])][..], 16),
             (&[("0.weight", &[4, 8]), ("3.weight", &[4, 4]), ("6.weight", &[2, 4])], 8),
             (&[("0.weight", &[4, 8]), ("2.weight", &[2, 5])], 8),
-            (&[("0.weight", &[4, 8])], 8),
+            (&[("0.weight", &[4, 8])], 16),
+            (&[("0.weight", &[4, 8]), ("2.bias", &[4])], 8),
+            (&[("0.weight", &[4, 8]), ("1.weight", &[4])], 8),
         ] {
             let mut head = tensors(layers);
             assert_eq!(settle_projection(&mut head, features).len(), layers.len());

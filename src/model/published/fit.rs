@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::beside::{Beside, beside, projection};
+use super::beside::{Beside, beside, is_contrastive, projection};
 use super::layout::Layout;
 use super::outline::{Outline, Shapes, is_counter};
 use super::target::Target;
@@ -44,6 +44,21 @@ impl Fit {
     /// Whether the tensors below the prefix are this network's, all of them and no others.
     pub fn is_whole(&self) -> bool {
         self.fitting == self.needed && self.strange == 0
+    }
+
+    /// Our name of a tensor of MoCo-v1's head, which has the place of the classifier; None for others.
+    pub(super) fn head_of_moco_v1(&self, outline: &Outline, target: &Target) -> Option<String> {
+        let leaf = target.name.rsplit('.').next()?;
+        let is_head = is_contrastive(&self.prefix) && is_classifier(outline, target);
+        is_head.then(|| format!("projection.0.{leaf}"))
+    }
+
+    /// Whether the file has such a head.
+    pub(super) fn is_moco_v1(&self, outline: &Outline, shapes: &Shapes<'_>) -> bool {
+        shapes.keys().any(|name| {
+            let target = name.strip_prefix(&*self.prefix).and_then(|rest| self.layout.target(outline, rest));
+            target.is_some_and(|target| self.head_of_moco_v1(outline, &target).is_some())
+        })
     }
 
     /// Whether `name`, at whatever place in the file, is a tensor of such a network or one that training keeps beside it: another
@@ -149,7 +164,7 @@ fn matrix(shape: &[usize]) -> &[usize] {
     }
 }
 
-/// The head that goes with a network in the file: a projection that can be built, or the classifier.
+/// The head that goes with a network in the file: a projection that can be built, MoCo-v1's, or the classifier.
 fn head(outline: &Outline, fit: &Fit, shapes: &Shapes<'_>) -> Head {
     let below = || shapes.iter().filter_map(|(name, &shape)| Some((name.strip_prefix(&*fit.prefix)?, shape)));
     let layers = below().filter_map(|(rest, shape)| match beside(outline.family, rest)? {
@@ -162,6 +177,10 @@ fn head(outline: &Outline, fit: &Fit, shapes: &Shapes<'_>) -> Head {
     let key = format!("{}.weight", outline.architecture.family().classifier_key);
     let weight = below().find(|(rest, _)| fit.layout.target(outline, rest).is_some_and(|target| target.name == key));
     match weight {
+        Some((_, &[dim, input])) if is_contrastive(&fit.prefix) => match (i64::try_from(dim), i64::try_from(input)) {
+            (Ok(dim), Ok(input)) if input == outline.architecture.feature_dim() => Head::LinearProjection { dim },
+            _ => Head::None,
+        },
         Some((_, &[classes, _])) => i64::try_from(classes).map_or(Head::None, |classes| Head::Classifier { classes }),
         _ => Head::None,
     }

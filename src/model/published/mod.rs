@@ -94,9 +94,14 @@ pub fn published(architecture: Architecture, state: StateDict, side: Side) -> Re
     // The hint needs all tensors, which are about to be consumed; a whole network needs no hint.
     let hint = if fit.is_whole() { None } else { fit::hint(architecture, &shapes)? };
     let warnings = Warnings::default();
+    let moco = fit.is_moco_v1(&outline, &shapes);
     let (tensors, mut aside) = named(&outline, &fit, state.tensors)?;
     let mut tensors = values::adapted(&outline, fit.layout, tensors)?;
     let architecture = positions::settle(architecture, side, &mut tensors)?;
+    if moco {
+        let key = format!("{}{}", fit.prefix, architecture.family().classifier_key);
+        beside::check_linear(&tensors, &key, architecture.feature_dim())?;
+    }
     let head = beside::settle_projection(&mut tensors, architecture.feature_dim());
     if !head.is_empty() {
         let layers = head.join(", ");
@@ -167,6 +172,11 @@ fn named(outline: &Outline, fit: &Fit, tensors: BTreeMap<String, HostTensor>) ->
                 thirds.insert((ours, third), (rest.to_owned(), tensor));
             }
             (Some(target), _) => {
+                // MoCo-v1's head stands where a classifier would.
+                let target = match fit.head_of_moco_v1(outline, &target) {
+                    Some(name) => target::Target { name, third: None },
+                    None => target,
+                };
                 // Two of theirs for one of ours (a network saved twice under one prefix): neither can be preferred.
                 if ours.insert(target.name.clone(), tensor).is_some() {
                     return Err(Error::mismatch(format!("two tensors of the file are {}; one is {name}", target.name)));
@@ -213,7 +223,10 @@ pub(crate) fn projection_of(state: &StateDict) -> Option<Head> {
     let hidden = rows("projection.0.weight")?;
     match rows("projection.3.weight") {
         Some(dim) => Some(Head::NormedProjection { hidden, dim }),
-        None => Some(Head::Projection { hidden, dim: rows("projection.2.weight")? }),
+        None => match rows("projection.2.weight") {
+            Some(dim) => Some(Head::Projection { hidden, dim }),
+            None => Some(Head::LinearProjection { dim: hidden }),
+        },
     }
 }
 
