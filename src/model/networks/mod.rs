@@ -69,6 +69,8 @@ static EFFICIENTNET: Family = Family {
     drops_before_projection: true,
     stem: FEATURES,
 };
+/// B2 and B3.
+static EFFICIENTNET_WIDE: Family = Family { classifier_dropout: 0.3, ..EFFICIENTNET };
 static TRANSFORMER: Family = Family {
     classifier_key: "head",
     classifier_initial: LinearInitial::Transformer,
@@ -157,22 +159,34 @@ networks! {
         |root, w| boxed(mobilenet_v3(root, Size::Large, w, mobilenet_v3::Origin::Torchvision));
     /// EfficientNet-B0, features 1280 wide.
     EfficientNetB0: "efficientnet_b0", 1280, EFFICIENTNET,
-        |root, _| boxed(efficientnet(root, 1.0, efficientnet::Origin::Torchvision));
+        |root, _| boxed(efficientnet(root, efficientnet::B0, efficientnet::Origin::Torchvision));
     /// EfficientNet-B1, features 1280 wide.
     EfficientNetB1: "efficientnet_b1", 1280, EFFICIENTNET,
-        |root, _| boxed(efficientnet(root, 1.1, efficientnet::Origin::Torchvision));
+        |root, _| boxed(efficientnet(root, efficientnet::B1, efficientnet::Origin::Torchvision));
+    /// EfficientNet-B2, features 1408 wide.
+    EfficientNetB2: "efficientnet_b2", 1408, EFFICIENTNET_WIDE,
+        |root, _| boxed(efficientnet(root, efficientnet::B2, efficientnet::Origin::Torchvision));
+    /// EfficientNet-B3, features 1536 wide.
+    EfficientNetB3: "efficientnet_b3", 1536, EFFICIENTNET_WIDE,
+        |root, _| boxed(efficientnet(root, efficientnet::B3, efficientnet::Origin::Torchvision));
     /// The MobileNetV3-Large that SEED trained: squeeze-and-excitation before the activation; features 1280 wide.
     SeedMobileNetV3Large: "seed_mobilenet_v3_large", 1280, MOBILENET_V3,
         |root, w| boxed(mobilenet_v3(root, Size::Large, w, mobilenet_v3::Origin::Seed));
     /// The EfficientNet-B0 that SEED trained, TensorFlow's: "SAME" padding; features 1280 wide.
     TfEfficientNetB0: "tf_efficientnet_b0", 1280, EFFICIENTNET,
-        |root, _| boxed(efficientnet(root, 1.0, efficientnet::Origin::TensorFlow));
+        |root, _| boxed(efficientnet(root, efficientnet::B0, efficientnet::Origin::TensorFlow));
     /// TensorFlow's EfficientNet-B1; features 1280 wide.
     TfEfficientNetB1: "tf_efficientnet_b1", 1280, EFFICIENTNET,
-        |root, _| boxed(efficientnet(root, 1.1, efficientnet::Origin::TensorFlow));
+        |root, _| boxed(efficientnet(root, efficientnet::B1, efficientnet::Origin::TensorFlow));
+    /// TensorFlow's EfficientNet-B2; features 1408 wide.
+    TfEfficientNetB2: "tf_efficientnet_b2", 1408, EFFICIENTNET_WIDE,
+        |root, _| boxed(efficientnet(root, efficientnet::B2, efficientnet::Origin::TensorFlow));
+    /// TensorFlow's EfficientNet-B3; features 1536 wide.
+    TfEfficientNetB3: "tf_efficientnet_b3", 1536, EFFICIENTNET_WIDE,
+        |root, _| boxed(efficientnet(root, efficientnet::B3, efficientnet::Origin::TensorFlow));
     /// TensorFlow's EfficientNet-Lite0: B0 without gates, ReLU6; features 1280 wide.
     TfEfficientNetLite0: "tf_efficientnet_lite0", 1280, EFFICIENTNET,
-        |root, _| boxed(efficientnet(root, 1.0, efficientnet::Origin::TensorFlowLite));
+        |root, _| boxed(efficientnet(root, efficientnet::B0, efficientnet::Origin::TensorFlowLite));
 }
 
 fn boxed(backbone: Result<impl Backbone + 'static>) -> Result<Box<dyn Backbone>> {

@@ -24,7 +24,8 @@ pub(super) fn target(architecture: Architecture, name: &str) -> Option<Target> {
     let renamed = match architecture {
         Architecture::SeedMobileNetV3Large => mobilenet(name),
         Architecture::TfEfficientNetB0 => efficientnet(&B0, true, name),
-        Architecture::TfEfficientNetB1 => efficientnet(&B1, true, name),
+        Architecture::TfEfficientNetB1 | Architecture::TfEfficientNetB2 => efficientnet(&B1, true, name),
+        Architecture::TfEfficientNetB3 => efficientnet(&B3, true, name),
         Architecture::TfEfficientNetLite0 => efficientnet(&B0, false, name),
         _ => return None,
     };
@@ -69,9 +70,10 @@ fn mobilenet(name: &str) -> Option<String> {
     Some(format!("features.{block}.block.{layer}.{leaf}"))
 }
 
-/// Blocks of each of EfficientNet's stages.
+/// Blocks of each of EfficientNet's stages; B2 has B1's.
 const B0: [usize; 7] = [1, 2, 2, 3, 3, 4, 1];
 const B1: [usize; 7] = [2, 3, 3, 4, 4, 5, 2];
+const B3: [usize; 7] = [2, 3, 3, 5, 5, 6, 2];
 
 fn efficientnet(depths: &[usize; 7], squeezes: bool, name: &str) -> Option<String> {
     let (module, leaf) = match name.strip_prefix("_blocks.") {
