@@ -43,6 +43,8 @@ const (
 	OutputFeatures ExportOutputs = C.SEED_EXPORT_OUTPUT_FEATURES
 	// OutputBoth: both, the embedding first.
 	OutputBoth ExportOutputs = C.SEED_EXPORT_OUTPUT_BOTH
+	// OutputStages: the feature maps "c2" to "c5" (B, C, H/stride, W/stride) of strides 4, 8, 16 and 32, for the neck of a detector.
+	OutputStages ExportOutputs = C.SEED_EXPORT_OUTPUT_STAGES
 )
 
 // ExportOptions say how a student is exported.

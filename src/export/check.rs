@@ -2,7 +2,8 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::{ExportInput, Options, has_unit_rows, output_names};
+use super::outputs::{modules, names};
+use super::{ExportInput, Options, Outputs, has_unit_rows};
 use crate::error::{Error, ErrorKind, Result};
 use crate::infer::calibration_images;
 use crate::model::student_file::StudentHeader;
@@ -34,15 +35,21 @@ impl Comparison {
         };
         let (mean, std) = header.input.normal();
         let normalised = unit.f_sub(&per_channel(&mean)?)?.f_div(&per_channel(&std)?)?;
-        let features = network.features(&normalised, Mode::Eval)?;
-        let output = network.head_forward(features.shallow_clone(), Mode::Eval)?;
-        let output = if has_unit_rows(network.head()) { unit_rows(&output)? } else { output };
-        let names = output_names(network.head(), options.outputs);
-        let expected = names.into_iter().map(|name| match name {
-            "features" => (name, features.shallow_clone()),
-            _ => (name, output.shallow_clone()),
-        });
-        let expected = expected.collect();
+        let names = names(network.head(), options.outputs);
+        let expected = if options.outputs == Outputs::Stages {
+            let modules = modules(network.architecture())?;
+            let modules: Vec<&str> = modules.iter().map(String::as_str).collect();
+            names.into_iter().zip(network.maps(&normalised, &modules, Mode::Eval)?).collect()
+        } else {
+            let features = network.features(&normalised, Mode::Eval)?;
+            let output = network.head_forward(features.shallow_clone(), Mode::Eval)?;
+            let output = if has_unit_rows(network.head()) { unit_rows(&output)? } else { output };
+            let expected = names.into_iter().map(|name| match name {
+                "features" => (name, features.shallow_clone()),
+                _ => (name, output.shallow_clone()),
+            });
+            expected.collect()
+        };
         let input = match options.input {
             ExportInput::Normalised => normalised,
             ExportInput::Unit => unit,
@@ -81,10 +88,11 @@ impl Comparison {
                     expected.size()
                 )));
             }
-            let cosine = Tensor::f_cosine_similarity(found, expected, 1, 1e-12)?.f_min()?.f_double_value(&[])?;
+            let (found, expected) = (found.f_flatten(1, -1)?, expected.f_flatten(1, -1)?);
+            let cosine = Tensor::f_cosine_similarity(&found, &expected, 1, 1e-12)?.f_min()?.f_double_value(&[])?;
             // Cosine says nothing of lengths.
             let scale = expected.f_abs()?.f_max()?.f_double_value(&[])?.max(1e-12);
-            let error = found.f_sub(expected)?.f_abs()?.f_max()?.f_double_value(&[])? / scale;
+            let error = found.f_sub(&expected)?.f_abs()?.f_max()?.f_double_value(&[])? / scale;
             let all_zero = scale <= 1e-12 && found.f_abs()?.f_max()?.f_double_value(&[])? <= 1e-12;
             // Written so that NaN fails.
             if !(all_zero || cosine >= ALIKE && error <= 1e-2) {

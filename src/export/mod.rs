@@ -3,6 +3,7 @@
 //! ```text
 //! images → (bytes to numbers, normalisation, as asked) → backbone → features (B, d)
 //!                                                       → head → divided by its length → embedding (B, C)
+//!                                             → c2, c3, c4, c5 (B, C, H/4, W/4) to (B, C, H/32, W/32)
 //! ```
 //!
 //! Modules and models are written from the list of operations that fused programs are made of
@@ -37,6 +38,7 @@ mod onnx_patchcore;
 mod onnx_proto;
 mod onnx_stfpm;
 mod onnx_tokens;
+mod outputs;
 mod safetensors;
 mod torchscript;
 
@@ -87,16 +89,9 @@ pub enum Outputs {
     Features,
     /// Both, in this order.
     Both,
-}
-
-impl Outputs {
-    fn embedding(self) -> bool {
-        self != Outputs::Features
-    }
-
-    fn features(self) -> bool {
-        self != Outputs::Embedding
-    }
+    /// The feature maps "c2", "c3", "c4" and "c5", each (B, C, ⌈H/stride⌉, ⌈W/stride⌉) with strides 4, 8, 16 and 32, for the neck of a
+    /// detector; nothing behind them is written.
+    Stages,
 }
 
 /// How a student is written.
@@ -120,8 +115,8 @@ impl Default for Options {
 /// Writes `network`, whose images are made as `header` says, to `path`. On an error what stood there is as it was.
 ///
 /// # Errors
-/// `Mismatch` where the header is of another network or a weight is NaN or infinite; `Unsupported` for an operation that cannot be written, naming it, and for
-/// an ONNX model of 2 GB and more; `Io` from writing; `Internal` where the written file does not compute what the network does.
+/// `Mismatch` where the header is of another network or a weight is NaN or infinite; `Unsupported` for an operation that cannot be written, naming it, for stages
+/// of a network without them and for an ONNX model of 2 GB and more; `Io` from writing; `Internal` where the written file does not compute what the network does.
 pub fn export(path: &Path, network: &Network, header: &StudentHeader, options: &Options) -> Result<()> {
     if (header.architecture, header.head) != (network.architecture(), network.head()) {
         return Err(Error::mismatch(format!(
@@ -135,8 +130,9 @@ pub fn export(path: &Path, network: &Network, header: &StudentHeader, options: &
     check_finite(network.to_state()?.iter().map(|(name, tensor)| (name, tensor)))
         .map_err(|error| error.context(path.display()))?;
     let mut texts = header.texts(EXPORT_FORMAT)?;
+    texts.extend(outputs::text(network.architecture())?.map(|stages| ("stages".to_owned(), stages)));
     if matches!(options.format, Format::Onnx | Format::TorchScript) {
-        texts.extend(use_texts(header, options.input, &output_names(network.head(), options.outputs)));
+        texts.extend(use_texts(header, options.input, &outputs::names(network.head(), options.outputs)));
     }
     let _no_grad = tch::no_grad_guard();
     match options.format {
@@ -160,15 +156,6 @@ fn use_texts(header: &StudentHeader, input: ExportInput, outputs: &[&str]) -> [(
     };
     [("input", input), ("resize", header.input.resize.word()), ("filter", FILTER), ("outputs", &outputs.join(","))]
         .map(|(key, text)| (key.to_owned(), text.to_owned()))
-}
-
-/// The outputs in the order in which the network gives them.
-fn output_names(head: Head, outputs: Outputs) -> Vec<&'static str> {
-    let whole = if matches!(head, Head::Classifier { .. }) { "logits" } else { "embedding" };
-    let mut names = Vec::with_capacity(2);
-    names.extend(outputs.embedding().then_some(whole));
-    names.extend(outputs.features().then_some("features"));
-    names
 }
 
 /// Whether the output is divided by its length.

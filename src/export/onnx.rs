@@ -12,12 +12,11 @@
 //! | unit rows | ReduceL2, Max with 1e-12, Div |
 //! | normalisation | Transpose and Cast for bytes, Sub, Div |
 
-use std::collections::BTreeSet;
-
 use tch::Tensor;
 
 use super::onnx_proto::{Attribute, FLOAT, Graph, INT64, Node, UINT8, ValueInfo, Weights};
-use super::{ExportInput, Options, has_unit_rows, output_names};
+use super::outputs::outputs;
+use super::{ExportInput, Options};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::student_file::StudentHeader;
 use crate::model::weights::{HostTensor, HostType};
@@ -37,23 +36,20 @@ pub(super) const LARGEST: usize = i32::MAX as usize;
 /// # Errors
 /// `Unsupported` for an operation that is not known here, naming it, and for 2 GB of weights and more.
 pub(super) fn graph(network: &Network, header: &StudentHeader, options: &Options) -> Result<Graph> {
-    let (operations, features, output) = network.graph()?;
+    let (operations, wanted) = outputs(network, header, options.outputs)?;
     let mut writer = Writer::new(header, options.input)?;
-    let names = output_names(network.head(), options.outputs);
-    let wanted: Vec<Value> = names.iter().map(|&name| if name == "features" { features } else { output }).collect();
-    let values = writer.network(&operations, "", &wanted)?;
-    let mut outputs = Vec::with_capacity(2);
-    for (output_name, rows) in names.into_iter().zip(values) {
-        let features = output_name == "features";
-        if !features && has_unit_rows(network.head()) {
-            writer.unit_rows(&rows, output_name)?;
+    let values: Vec<Value> = wanted.iter().map(|output| output.value).collect();
+    let values = writer.network(&operations, "", &values)?;
+    let mut infos = Vec::with_capacity(wanted.len());
+    for (output, value) in wanted.iter().zip(values) {
+        if output.unit_rows {
+            writer.unit_rows(&value, output.name)?;
         } else {
-            writer.node("Identity", &[&rows], output_name, Vec::new());
+            writer.node("Identity", &[&value], output.name, Vec::new());
         }
-        let dim = if features { network.feature_dim() } else { network.output_dim() };
-        outputs.push(ValueInfo::batch_of(output_name, FLOAT, &[dim]));
+        infos.push(ValueInfo::batch_of(output.name, FLOAT, &output.sides));
     }
-    Ok(writer.finish(network.architecture().name(), outputs))
+    Ok(writer.finish(network.architecture().name(), infos))
 }
 
 /// What is said of a file that would be larger.
@@ -112,15 +108,9 @@ impl Writer {
     /// `Unsupported` for an operation that is not known here, naming it, and for 2 GB of weights and more.
     pub fn network(&mut self, operations: &graph::Graph, prefix: &str, wanted: &[Value]) -> Result<Vec<String>> {
         self.sizes = count(operations, self.size.0, self.size.1)?;
-        let mut needed: BTreeSet<i32> = wanted.iter().map(|value| value.number()).collect();
-        for node in operations.nodes().iter().rev() {
-            if needed.contains(&node.output.number()) {
-                needed.extend(node.operation.inputs().map(|value| value.number()));
-            }
-        }
         let first = self.first.clone();
         let name = |value: i32| if value == FIRST.number() { first.clone() } else { format!("{prefix}x{value}") };
-        for node in operations.nodes().iter().filter(|node| needed.contains(&node.output.number())) {
+        for node in operations.leading_to(wanted) {
             self.operation(node, prefix, &name)?;
         }
         Ok(wanted.iter().map(|value| name(value.number())).collect())

@@ -17,13 +17,15 @@ use tch::{Device, Kind, Tensor};
 
 use super::check::Comparison;
 use super::numbers::hoisted;
-use super::{ExportInput, Options, has_unit_rows};
+use super::outputs::{names, outputs};
+use super::{ExportInput, Options};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::student_file::StudentHeader;
 use crate::model::weights::SCRIPT_EXTRA;
 use crate::model::{Activation, Count, Network, count, resample_positions};
 use crate::sys::disk;
 use crate::torch::compile;
+use crate::torch::fused::Value;
 use crate::torch::graph::{Node, Operation};
 use crate::torch::script::Script;
 
@@ -48,17 +50,16 @@ pub(super) fn write(
         for batch in [1, 3] {
             let comparison = Comparison::new(network, header, options, batch)?;
             comparison.check_finite()?;
-            comparison.check(&run(&loaded, options, &comparison.input)?)?;
+            comparison.check(&run(&loaded, names(network.head(), options.outputs).len(), &comparison.input)?)?;
         }
         Ok(())
     })
 }
 
-/// Every output of the module. tch's own modules would leak the images where libtorch fails.
-fn run(module: &Script, options: &Options, images: &Tensor) -> Result<Vec<Tensor>> {
-    let both = options.outputs.embedding() && options.outputs.features();
-    let names: &[&str] = if both { &["0", "1"] } else { &[""] };
-    names.iter().map(|name| module.forward(images, name).map_err(refused)).collect()
+/// All `count` outputs of the module. tch's own modules would leak the images where libtorch fails.
+fn run(module: &Script, count: usize, images: &Tensor) -> Result<Vec<Tensor>> {
+    let name = |place: usize| if count == 1 { String::new() } else { place.to_string() };
+    (0..count).map(|place| module.forward(images, &name(place)).map_err(refused)).collect()
 }
 
 /// What libtorch refuses of a module that was just written is a failure of libtorch, no fault of a file or of the caller.
@@ -102,33 +103,34 @@ struct Module {
 
 impl Module {
     fn of(network: &Network, header: &StudentHeader, options: &Options) -> Result<Module> {
-        let (graph, features, output) = network.graph()?;
+        let (graph, outputs) = outputs(network, header, options.outputs)?;
         graph.check_recorded()?;
         // Positions are those of the student's size; maps may have any.
         let sizes = count(&graph, i64::from(header.input.height), i64::from(header.input.width))?;
         let mut module = Module { source: String::new(), buffers: Vec::new() };
-        module.line(if options.outputs.embedding() && options.outputs.features() {
-            "def forward(self, images: Tensor) -> Tuple[Tensor, Tensor]:"
-        } else {
-            "def forward(self, images: Tensor) -> Tensor:"
+        module.line(&match outputs.len() {
+            1 => "def forward(self, images: Tensor) -> Tensor:".to_owned(),
+            count => format!("def forward(self, images: Tensor) -> Tuple[{}]:", vec!["Tensor"; count].join(", ")),
         });
         module.input(header, options.input)?;
-        for node in graph.nodes() {
+        let wanted: Vec<Value> = outputs.iter().map(|output| output.value).collect();
+        for node in graph.leading_to(&wanted) {
             module.node(node, &sizes)?;
         }
-        let embedding = if has_unit_rows(network.head()) {
-            let rows = output.number();
-            module
-                .line(&format!("    embedding = x{rows} / torch.clamp_min(torch.norm(x{rows}, 2, [1], True), 1e-12)"));
-            "embedding".to_owned()
-        } else {
-            format!("x{}", output.number())
-        };
-        let features = format!("x{}", features.number());
-        module.line(&match (options.outputs.embedding(), options.outputs.features()) {
-            (true, true) => format!("    return ({embedding}, {features})"),
-            (true, false) => format!("    return {embedding}"),
-            (false, _) => format!("    return {features}"),
+        let mut given = Vec::with_capacity(outputs.len());
+        for output in outputs {
+            let rows = output.value.number();
+            if output.unit_rows {
+                let length = format!("torch.clamp_min(torch.norm(x{rows}, 2, [1], True), 1e-12)");
+                module.line(&format!("    embedding = x{rows} / {length}"));
+                given.push("embedding".to_owned());
+            } else {
+                given.push(format!("x{rows}"));
+            }
+        }
+        module.line(&match given.as_slice() {
+            [one] => format!("    return {one}"),
+            several => format!("    return ({})", several.join(", ")),
         });
         let needed = METHODS.iter().filter(|(call, _)| module.source.contains(call));
         module.source =

@@ -35,6 +35,9 @@ pub const SEED_EXPORT_OUTPUT_EMBEDDING: i32 = 0;
 pub const SEED_EXPORT_OUTPUT_FEATURES: i32 = 1;
 /// Both, the embedding first.
 pub const SEED_EXPORT_OUTPUT_BOTH: i32 = 2;
+/// The feature maps "c2", "c3", "c4" and "c5" (B, C, H/stride, W/stride), rounded up, of strides 4, 8, 16 and 32, as the neck of a detector
+/// takes them. Vision Transformers have none.
+pub const SEED_EXPORT_OUTPUT_STAGES: i32 = 3;
 
 /// How a student, a classifier or a detector is exported. Set all of it to 0 and struct_size to sizeof(seed_export_options) first.
 #[repr(C)]
@@ -97,7 +100,8 @@ impl seed_export_options {
             SEED_EXPORT_OUTPUT_EMBEDDING => Outputs::Embedding,
             SEED_EXPORT_OUTPUT_FEATURES => Outputs::Features,
             SEED_EXPORT_OUTPUT_BOTH => Outputs::Both,
-            other => return refuse("outputs", other, "SEED_EXPORT_OUTPUT_* (0 to 2)"),
+            SEED_EXPORT_OUTPUT_STAGES => Outputs::Stages,
+            other => return refuse("outputs", other, "SEED_EXPORT_OUTPUT_* (0 to 3)"),
         };
         Ok(Options { format, input, outputs })
     }
@@ -109,7 +113,8 @@ impl seed_export_options {
 /// at `path` is as it was. docs/export.md has a use of each format.
 ///
 /// Errors: SEED_ERROR_INVALID_ARGUMENT for options out of bounds and a student that has diverged; SEED_ERROR_UNSUPPORTED for
-/// an operation that the format lacks here, naming it, and an ONNX model of 2 GB and more; SEED_ERROR_IO.
+/// an operation that the format lacks here, naming it, for stages of a network without them, and an ONNX model of 2 GB and more;
+/// SEED_ERROR_IO.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_student_export(
     student: *const seed_student,

@@ -3,6 +3,8 @@
 //! The C++ program runs a network; this list is for those who write it down (`export`) or count it (`model::cost`). The tensors
 //! are handles: what they refer to must not be written to while the list is read.
 
+use std::collections::BTreeSet;
+
 use tch::Tensor;
 
 use crate::{Error, ErrorKind, Result};
@@ -197,6 +199,20 @@ impl Graph {
     /// All operations, in order.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
+    }
+
+    /// The operations that `wanted` need, in order.
+    pub fn leading_to(&self, wanted: &[Value]) -> Vec<&Node> {
+        let mut needed: BTreeSet<i32> = wanted.iter().map(|value| value.number()).collect();
+        let mut nodes: Vec<&Node> = Vec::new();
+        for node in self.nodes.iter().rev() {
+            if needed.contains(&node.output.number()) {
+                needed.extend(node.operation.inputs().map(|value| value.number()));
+                nodes.push(node);
+            }
+        }
+        nodes.reverse();
+        nodes
     }
 
     /// Refuses a graph that is not the whole network.

@@ -165,7 +165,9 @@ static void student(const char *folder) {
     }
     FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_student_export(learner, path, &options));
     options.input = SEED_EXPORT_INPUT_UNIT;
-    options.outputs = 3;
+    options.outputs = SEED_EXPORT_OUTPUT_STAGES;
+    OK(seed_student_export(learner, path, &options));
+    options.outputs = 4;
     FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_student_export(learner, path, &options));
     options.outputs = SEED_EXPORT_OUTPUT_BOTH;
     FAILS(SEED_ERROR_IO, seed_student_export(learner, "/no/such/folder/student", &options));

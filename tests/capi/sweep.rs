@@ -116,6 +116,7 @@ const SPOILT: &[(&str, &str, &str)] = &[
     ("seed_export_options", "format = SEED_EXPORT_TORCHSCRIPT", "ANYTHING"),
     ("seed_export_options", "format = SEED_EXPORT_BACKBONE", "ANYTHING"),
     ("seed_export_options", "outputs = SEED_EXPORT_OUTPUT_FEATURES", "ANYTHING"),
+    ("seed_export_options", "outputs = SEED_EXPORT_OUTPUT_STAGES", "ANYTHING"),
     ("seed_export_options", "input = SEED_EXPORT_INPUT_BYTES", "SUCCESS"),
     ("seed_export_options", "input = -1", "FAILURE"),
     ("seed_export_options", "input = 99", "FAILURE"),

@@ -18,6 +18,7 @@ mod skipped;
 mod export;
 mod export_judges;
 mod export_onnx;
+mod export_stages;
 mod fused;
 mod layouts;
 mod model_weights;

@@ -2,6 +2,10 @@
 
 check_export.py onnx FOLDER    ONNX Runtime (and onnx.checker) on NAME.onnx; needs onnxruntime, onnx
 check_export.py judges FOLDER  the same on classifiers and anomaly detectors (tests/model/export_judges.rs)
+check_export.py stages FOLDER  ONNX Runtime on NAME.onnx with the outputs c2 to c5 (tests/model/export_stages.rs); writes what it gives to
+                               NAME.found
+check_export.py fpn FOLDER     torchvision's feature pyramid and a detector on the same files and on ARCHITECTURE.backbone; needs torch,
+                               torchvision, onnxruntime
 check_export.py opencv FOLDER  OpenCV's dnn on NAME.onnx; needs cv2
 check_export.py torch FOLDER   PyTorch on NAME.pt, torchvision on ARCHITECTURE.{backbone,torchvision}; needs torch, torchvision
 
@@ -33,11 +37,20 @@ def read_safetensors(path):
     return tensors
 
 
+def write_safetensors(path, tensors):
+    header, data = {}, b""
+    for name, array in tensors.items():
+        begin, data = len(data), data + np.ascontiguousarray(array, np.float32).tobytes()
+        header[name] = {"dtype": "F32", "shape": array.shape, "data_offsets": [begin, len(data)]}
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+
+
 def compare(what, found, expected):
     if found.shape != expected.shape or found.dtype != np.float32:
         failures.append(f"{what}: {found.dtype}{found.shape}, expected float32{expected.shape}")
         return
-    a, b = found.astype(np.float64), expected.astype(np.float64)
+    a, b = (rows.astype(np.float64).reshape(len(rows), -1) for rows in (found, expected))
     cosine = ((a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)).min()
     error = np.abs(a - b).max() / np.abs(b).max()
     print(f"{what}: cosine {cosine:.7f}, largest difference {error:.2e}")
@@ -181,6 +194,89 @@ def check_opencv(folder):
                 print(f"    the images differ by {spread:.1e} of their length")
 
 
+STAGES = ["c2", "c3", "c4", "c5"]
+
+
+def stages_of(path):
+    """What ONNX Runtime gives for the images of an exported student, and what its metadata says of the stages."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    about = json.loads(session.get_modelmeta().custom_metadata_map["stages"])
+    names = [output.name for output in session.get_outputs()]
+    given = read_safetensors(path.with_suffix(".safetensors"))
+    found = dict(zip(names, session.run(None, {"images": given["images"]})))
+    if names != STAGES or [row["name"] for row in about] != STAGES:
+        failures.append(f"{path.stem}: outputs {names}, metadata {about}")
+    for output, row in zip(session.get_outputs(), about):
+        batch, _, height, width = given["images"].shape
+        sides = [row["channels"], -(-height // row["stride"]), -(-width // row["stride"])]
+        if output.shape[1:] != sides or found[output.name].shape != (batch, *sides):
+            failures.append(f"{path.stem} {output.name}: {output.shape}, {found[output.name].shape}, expected {sides}")
+        compare(f"{path.stem} {output.name}", found[output.name], given[output.name])
+    return found, about, given
+
+
+def check_stages(folder):
+    import onnx
+
+    for path in sorted(folder.glob("*.onnx")):
+        onnx.checker.check_model(onnx.load(path), full_check=True)
+        write_safetensors(path.with_suffix(".found"), stages_of(path)[0])
+
+
+def check_fpn(folder):
+    import torch
+    from torchvision.models.detection import FasterRCNN
+    from torchvision.models.detection.anchor_utils import AnchorGenerator
+    from torchvision.models.detection.backbone_utils import BackboneWithFPN
+    from torchvision.models.feature_extraction import create_feature_extractor
+    from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    for path in sorted(folder.glob("*.onnx")):
+        found, about, given = stages_of(path)
+        channels = [row["channels"] for row in about]
+        pyramid = FeaturePyramidNetwork(channels, 16).eval()
+        levels = pyramid({name: torch.tensor(found[name]) for name in STAGES})
+
+        # The same student as weights: torchvision's network, whose stages the detector's training may change.
+        net = network(path.stem)
+        set_last(net, torch.nn.Identity())
+        state = read_safetensors(path.with_suffix(".backbone"))
+        net.load_state_dict({name: torch.tensor(value) for name, value in state.items()}, strict=True)
+        stages = create_feature_extractor(net.eval(), {row["module"]: row["name"] for row in about})
+        maps = stages(torch.tensor(given["images"]))
+        again = pyramid(maps)
+        for name in STAGES:
+            compare(f"{path.stem} {name} by weights", maps[name].detach().numpy(), given[name])
+            compare(f"{path.stem} {name} pyramid", levels[name].detach().numpy(), again[name].detach().numpy())
+        sum(level.square().mean() for level in again.values()).backward()
+        first = next(net.parameters()).grad
+        if not (torch.isfinite(first).all() and first.abs().sum() > 0):
+            failures.append(f"{path.stem}: no gradient reaches the first layer")
+
+        # A whole detector takes one step. Its stages are children of `body`, torchvision's own way.
+        body = net if hasattr(net, "layer1") else net.features
+        layers = {row["module"].removeprefix("features."): row["name"] for row in about}
+        backbone = BackboneWithFPN(body, layers, channels, 16)
+        anchors = AnchorGenerator(tuple((side,) for side in (16, 32, 64, 96, 128)), ((0.5, 1.0, 2.0),) * 5)
+        pool = MultiScaleRoIAlign(STAGES, output_size=7, sampling_ratio=2)
+        sizes = {"min_size": 64, "max_size": 96}
+        detector = FasterRCNN(backbone, 3, rpn_anchor_generator=anchors, box_roi_pool=pool, **sizes).train()
+        target = {"boxes": torch.tensor([[10.0, 8.0, 60.0, 50.0]]), "labels": torch.tensor([1])}
+        optimiser = torch.optim.SGD(detector.parameters(), lr=1e-3)
+        losses = detector([torch.tensor(image) for image in given["images"]], [target, target])
+        sum(losses.values()).backward()
+        optimiser.step()
+        print(f"{path.stem} detector:", {name: round(float(value), 4) for name, value in losses.items()})
+        if not all(torch.isfinite(value) for value in losses.values()):
+            failures.append(f"{path.stem}: losses {losses}")
+
+
 def network(architecture):
     import torchvision
     from torchvision.models.resnet import BasicBlock, ResNet
@@ -243,11 +339,13 @@ def check_torch(folder):
 def main():
     kind, folder = sys.argv[1], sys.argv[2]
     if folder == "--probe":
-        modules = {"onnx": ["onnx", "onnxruntime"], "judges": ["onnx", "onnxruntime"], "opencv": ["cv2"], "torch": ["torch", "torchvision"]}[kind]
-        for module in modules:
+        runtime, torch = ["onnx", "onnxruntime"], ["torch", "torchvision"]
+        modules = {"opencv": ["cv2"], "torch": torch, "fpn": [*torch, "onnxruntime"]}
+        for module in modules.get(kind, runtime):
             __import__(module)
         return
-    {"onnx": check_onnx, "judges": check_judges, "opencv": check_opencv, "torch": check_torch}[kind](Path(folder))
+    checks = {"onnx": check_onnx, "judges": check_judges, "stages": check_stages, "fpn": check_fpn, "opencv": check_opencv}
+    {**checks, "torch": check_torch}[kind](Path(folder))
     if failures:
         sys.exit("\n".join(failures))
 

@@ -37,5 +37,7 @@ namespace LibSeed
         Features = 1,
         /// <summary>Both, the embedding first.</summary>
         Both = 2,
+        /// <summary>The feature maps "c2" to "c5" (B, C, H/stride, W/stride) of strides 4, 8, 16 and 32, for the neck of a detector.</summary>
+        Stages = 3,
     }
 }
