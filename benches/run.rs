@@ -25,15 +25,16 @@ fn main() -> seed::Result<()> {
     let device = program::device()?;
     let size = number("--size", 224)?;
     let dataset = Arc::new(Dataset::from_folder(&PathBuf::from(text("--data", "")))?);
-    let mut defaults = Config::default();
+    let mut config = Config::default();
     let method = MethodName::parse("--method", &text("--method", "seed"))?;
-    // Presets of their own have those methods that need no teacher.
-    let alone = defaults.preset(method.word()).is_ok();
-    defaults.method = method;
-    defaults.small.size = size * 3 / 7;
+    // Only methods without a teacher have a preset of their own.
+    let alone = config.preset(method.word()).is_ok();
+    config.method = method;
+    config.small.size = size * 3 / 7;
     if flag("--no_probe") {
-        defaults.probe.images = 0;
+        config.probe.images = 0;
     }
+    config.view.input = Input { width: size, height: size, ..Input::default() };
     let config = Config {
         device: text("--device", "cpu"),
         precision: Precision::parse("--precision", &text("--precision", "auto"))?,
@@ -42,16 +43,17 @@ fn main() -> seed::Result<()> {
         steps: number("--steps", 0)?,
         queue_capacity: number("--queue", 65_536)?,
         workers: number("--workers", 0)?,
-        cache_mib: number("--cache_mib", defaults.cache_mib)?,
+        cache_mib: number("--cache_mib", config.cache_mib)?,
         progress_every: 1 << 30,
-        view: Input { width: size, height: size, ..Input::default() }.into(),
-        ..defaults
+        ..config
     };
     let (batch, input) = (config.batch_size, config.view.input);
     let precision = seed::device::precision(config.precision, device);
     let (student, teacher) = pair(128, device)?;
     let student = Arc::new(Mutex::new(student));
     let targets = if alone { Targets::Own { dim: 0 } } else { Arc::new(teacher).into() };
+    // Of a teacher that is not needed nothing counts.
+    program::forget_peak()?;
     let mut run = Distillation::new(config, Arc::clone(&student), targets, None, Some(Arc::clone(&dataset)))?;
 
     let (mut loss, mut waiting) = (f64::NAN, f64::NAN);

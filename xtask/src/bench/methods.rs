@@ -1,4 +1,4 @@
-//! `bench methods`: what a step of each method costs, in time and memory, beside SEED's.
+//! `bench methods`: what a short run by each method costs, in time and memory, beside SEED's.
 
 use std::path::PathBuf;
 
@@ -16,7 +16,8 @@ pub const OPTIONS: &[&str] =
 /// SEED first: the others are held against it.
 const METHODS: &str = "seed,l2,k_means,online_clustering,binary_contrastive,seed_moco,moco_v2,simclr,swav";
 
-/// Some steps by each method in turn, each in a process of its own; the frames are decoded in the first of them.
+/// A run of some steps by each method in turn, each in a process of its own. It has all that a run begins with: frames are decoded, the
+/// queue is filled, k-means looks for its clusters.
 pub fn run(options: &Options) -> Outcome<Table> {
     let rounds = options.rounds(3)?;
     let (teacher, student) = (options.or("--teacher", "mobilenet_v2"), options.or("--student", "resnet18_w0.5"));
@@ -42,7 +43,7 @@ pub fn run(options: &Options) -> Outcome<Table> {
             title(&source),
             methods[0],
         ),
-        ["method", "images/s", "time of a step", "peak MiB"],
+        ["method", "images/s", "time", "peak MiB"],
     );
     let first = values(&found[0], "images_per_s");
     for (method, rounds) in methods.iter().zip(&found) {

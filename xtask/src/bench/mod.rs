@@ -47,7 +47,7 @@ const BENCHES: [Bench; 9] = [
     Bench { name: "memory", about: "peak memory of a run by K and images", options: memory::OPTIONS, run: memory::run },
     Bench {
         name: "methods",
-        about: "time and memory of a step by method",
+        about: "time and memory of a short run by method",
         options: methods::OPTIONS,
         run: methods::run,
     },
