@@ -270,7 +270,7 @@ fn a_student_that_takes_a_hundred_times_as_long_is_refused_for_its_latency() {
     let fidelity = FidelityConfig { k: 3, ..FidelityConfig::default() };
     let config = GateConfig { latency_frames: 8, k: 3, fidelity, ..GateConfig::default() };
     let verdict = judge(&quick, &slow, &quick, &frames, &reference, &labels, &config, &mut |_, _| true).unwrap();
-    assert!(!verdict.passes && !verdict.latency.holds, "{verdict:?}");
+    assert!(!verdict.latency.holds && !verdict.latency_unclear, "{verdict:?}");
     assert!(verdict.latency.new > verdict.latency.old && verdict.latency.difference.value > verdict.latency.limit);
     let verdict = judge(&slow, &quick, &slow, &frames, &reference, &labels, &config, &mut |_, _| true).unwrap();
     assert!(
