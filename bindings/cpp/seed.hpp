@@ -755,13 +755,13 @@ inline Returned<Picture> decode(Span<const std::uint8_t> bytes) {
   });
 }
 
-/// Puts a copy of `bytes` into a file in memory, which all that takes the path of one file takes by `path`, "memory://NAME": models that
-/// come encrypted or from a database. What saves or exports to such a path leaves a file there.
+/// Copies `bytes` into an in-memory file named `path` ("memory://NAME"). All that opens or saves one file accepts such a name: for models that
+/// come encrypted or from a database.
 inline Returned<void> put_memory_file(const std::string &path, Span<const std::uint8_t> bytes) {
   return detail::settle(seed_memory_file_put(path.c_str(), bytes.data(), bytes.size()));
 }
 
-/// The bytes of the file in memory.
+/// The bytes of an in-memory file.
 inline Returned<std::vector<std::uint8_t>> memory_file(const std::string &path) {
   std::vector<std::uint8_t> result;
   seed_error *error = detail::fill(result, [&](std::uint8_t *buffer, std::size_t capacity, std::size_t *length) {
@@ -770,7 +770,7 @@ inline Returned<std::vector<std::uint8_t>> memory_file(const std::string &path) 
   return detail::settle(error, std::move(result));
 }
 
-/// Takes the name away from a file in memory; its memory is free when nothing has it open any more.
+/// Removes an in-memory file. Its memory is released when the last reader closes it.
 inline Returned<void> remove_memory_file(const std::string &path) { return detail::settle(seed_memory_file_remove(path.c_str())); }
 
 /// Encodes an image as a PNG file, every bit kept.

@@ -5,20 +5,20 @@ import "C"
 
 import "unsafe"
 
-// PutMemoryFile puts a copy of content into a file in memory, which all that takes the path of one file takes by path, "memory://NAME":
-// models that come encrypted or from a database. What saves or exports to such a path leaves a file there ([MemoryFile]). Another one of
-// that name is replaced whole; who has it open keeps what it had.
+// PutMemoryFile copies content into an in-memory file named path ("memory://NAME"). All that opens or saves one file accepts such a name:
+// for models that come encrypted or from a database. Saving to such a name makes a file; [MemoryFile] gives its content. An existing file of
+// that name is replaced; open readers keep the old content.
 //
-// Errors: [ErrInvalidArgument] for another path, [ErrIO] without memory or descriptors.
+// Errors: [ErrInvalidArgument] for another path, [ErrOutOfMemory], [ErrIO] without a free descriptor.
 func PutMemoryFile(path string, content []byte) error {
 	return memoryFile(path, func(name *C.char) *C.seed_error {
 		return C.seed_memory_file_put(name, octets(content), C.size_t(len(content)))
 	})
 }
 
-// MemoryFile is the content of the file in memory.
+// MemoryFile is the content of an in-memory file.
 //
-// Errors: [ErrIO] where no file in memory has this name, [ErrInvalidArgument] for another path.
+// Errors: [ErrIO] where there is no such file, [ErrInvalidArgument] for another path.
 func MemoryFile(path string) ([]byte, error) {
 	var content []byte
 	var failed error
@@ -34,7 +34,7 @@ func MemoryFile(path string) ([]byte, error) {
 	return content, failed
 }
 
-// RemoveMemoryFile takes the name away from a file in memory; its memory is free when nothing has it open any more.
+// RemoveMemoryFile removes an in-memory file. Its memory is released when the last reader closes it.
 //
 // Errors: those of [MemoryFile].
 func RemoveMemoryFile(path string) error {

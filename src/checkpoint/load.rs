@@ -8,7 +8,7 @@ use super::format::{Contents, FORMAT, FileRecord, MANIFEST, MOST, Manifest, part
 use super::save::{aside, record};
 use crate::model::weights::{self, StateDict};
 use crate::sys::disk::resolved;
-use crate::sys::held;
+use crate::sys::memory_file;
 use crate::{Error, Result};
 
 /// A manifest is a few KiB; more than this is no manifest.
@@ -18,7 +18,7 @@ const MANIFEST_LIMIT: u64 = 1 << 20;
 ///
 /// Errors: `Io` when it is not there, `Format` when a file is damaged (with its name), `Mismatch` for another format.
 pub fn load(path: &Path) -> Result<Contents> {
-    held::on_disk(path, "a checkpoint is a folder")?;
+    memory_file::on_disk(path, "a checkpoint is a folder")?;
     let path = &resolved(path)?;
     // A kill between the two renames of a file system without exchange leaves the last good one aside.
     let old = aside(path);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::format::{Contents, ENDING, FileRecord, MANIFEST, part_of};
 use crate::model::weights;
 use crate::sys::disk::{self, sync};
-use crate::sys::{hash, held};
+use crate::sys::{hash, memory_file};
 use crate::{Error, Result};
 
 /// Writes `contents` to the folder `path`, replacing the checkpoint there in one rename. On any error, a full disk
@@ -19,7 +19,7 @@ pub fn save(path: &Path, contents: &Contents) -> Result<()> {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
         _ => PathBuf::from("."),
     };
-    held::on_disk(path, "a checkpoint is a folder")?;
+    memory_file::on_disk(path, "a checkpoint is a folder")?;
     let name = path.file_name().ok_or_else(|| {
         Error::invalid(format!("the checkpoint's path is \"{}\", expected the name of a folder", path.display()))
     })?;

@@ -1,7 +1,10 @@
 //! What must hold between settings.
 
+use std::path::Path;
+
 use super::Config;
 use crate::error::{Error, ErrorKind, Result};
+use crate::sys::memory_file;
 
 impl Config {
     /// Checks what no single key shows.
@@ -19,6 +22,14 @@ impl Config {
                     format!("{low_key} is {low}, above {high_key}, which is {high}; expected min ≤ max"),
                 ));
             }
+        }
+        for (key, path) in [
+            ("checkpoint_path", &self.checkpoint_path),
+            ("finetune.checkpoint_path", &self.finetune.checkpoint_path),
+            ("anomaly.checkpoint_path", &self.anomaly.checkpoint_path),
+            ("tensorboard_folder", &self.tensorboard_folder),
+        ] {
+            memory_file::on_disk(Path::new(path), &format!("{key} outlives the process"))?;
         }
         if self.view.input.channels == 2 {
             return Err(Error::new(ErrorKind::Config, "image_channels is 2, expected 3 or 1"));

@@ -24,8 +24,8 @@ use super::range::Range;
 use super::raw::RawFrame;
 use super::source::{EncodedImage, EncodedImages, Source, absolute};
 use crate::error::{Error, Result};
-use crate::sys::held;
 use crate::sys::memory::{copied, filled, push, room};
+use crate::sys::memory_file;
 use crate::warnings::Warnings;
 
 pub use super::broken::Skipped;
@@ -78,7 +78,7 @@ impl Dataset {
     /// # Errors
     /// `Io` where `root` cannot be searched, `InvalidArgument` where it holds no image, `OutOfMemory`.
     pub fn from_folder(root: &Path) -> Result<Self> {
-        held::on_disk(root, "images lie in a folder; frames in memory are pushed")?;
+        memory_file::on_disk(root, "images lie in a folder; frames in memory are pushed")?;
         let (found, broken) = images_below(root)?;
         Self::new(found, broken)
     }
@@ -95,6 +95,10 @@ impl Dataset {
         let mut named = room(files.len(), NAMES)?;
         for path in files {
             enough_for_names(named.len())?;
+            memory_file::on_disk(
+                &path,
+                "images are read again in each epoch; push the encoded bytes of frames in memory",
+            )?;
             named.push((escaped(path.as_os_str().as_encoded_bytes()), absolute(&path)));
         }
         Self::new(named, Broken::default())

@@ -14,7 +14,7 @@
 //! A file is hostile until decoded: sides above [`MAX_SIDE`], images above [`MAX_BYTES`] and files above
 //! [`MAX_FILE_BYTES`] are refused before anything of that size is allocated, and a decoder's panic is an error.
 
-use std::io::{Cursor, Read};
+use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -30,7 +30,7 @@ use super::raw::RawFrame;
 use super::{bmp, jpeg, png, tiff};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::files;
-use crate::sys::memory::{filled, room, spare};
+use crate::sys::memory::{filled, spare};
 
 /// The longest file that is read.
 pub const MAX_FILE_BYTES: u64 = 1 << 30;
@@ -48,14 +48,7 @@ pub fn decode_file(path: &Path) -> Result<Frame> {
 
 /// The bytes of the file at `path`, at most [`MAX_FILE_BYTES`].
 pub(super) fn read_file(path: &Path) -> Result<Vec<u8>> {
-    let (file, length) = files::open(path)?;
-    if length > MAX_FILE_BYTES {
-        return Err(Error::format(path, format!("file has {length} bytes, expected at most {MAX_FILE_BYTES}")));
-    }
-    let mut bytes = room(length as usize, "an image file")?;
-    // Where the file grows meanwhile, the rest is not wanted.
-    file.take(length).read_to_end(&mut bytes).map_err(|error| Error::io("read", path, &error))?;
-    Ok(bytes)
+    files::read(path, MAX_FILE_BYTES)
 }
 
 /// The image in `bytes` with 8 bits a sample, by the full range; `name` stands in error messages.

@@ -70,7 +70,7 @@ impl ImageEmbeddings {
         let _ = std::os::unix::fs::FileExt::read_at(&file, &mut beginning, 0)
             .map_err(|error| Error::io("read", path, &error))?;
         if &beginning == npy::MAGIC {
-            let bytes = files::read(path)?;
+            let bytes = files::read(path, isize::MAX as u64)?;
             let table = npy::parse(&bytes).map_err(|reason| Error::format(path, reason))?;
             // Both fit an i64, since their product is the length of a slice; rows of no numbers are refused below.
             let size = [table.rows as i64, table.dim as i64];

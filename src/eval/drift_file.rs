@@ -1,7 +1,6 @@
 //! A drift reference on disk: safetensors with one tensor, `reference` (n, C) float32, and in its metadata `format` and, where they
 //! are known, `width`, `height`, `channels` and `resize`: how the frames became the network's input.
 
-use std::io::Read;
 use std::path::Path;
 use std::sync::PoisonError;
 
@@ -14,7 +13,7 @@ use super::drift_input::DriftInput;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::disk::write_whole;
 use crate::sys::files;
-use crate::sys::memory::{collected, filled, room};
+use crate::sys::memory::{collected, room};
 
 /// What `format` says.
 const FORMAT: &str = "libseed.drift.1";
@@ -61,14 +60,8 @@ impl DriftReference {
     /// # Errors
     /// `Io`; `Format` where it is no such file (names the reason).
     pub fn load(path: &Path) -> Result<Self> {
-        let failed = |error: std::io::Error| Error::io("read", path, &error);
         let damaged = |error: safetensors::SafeTensorError| Error::format(path, error);
-        let (mut file, length) = files::open(path)?;
-        if length > MAX_BYTES {
-            return Err(Error::format(path, format!("the file has {length} bytes, expected at most {MAX_BYTES}")));
-        }
-        let mut bytes = filled(0, length as usize, "a drift reference")?;
-        file.read_exact(&mut bytes).map_err(failed)?;
+        let bytes = files::read(path, MAX_BYTES)?;
         let header = bytes.first_chunk().map_or(0, |&first| u64::from_le_bytes(first));
         if header > MAX_HEADER {
             return Err(Error::format(path, format!("the header has {header} bytes, expected at most {MAX_HEADER}")));

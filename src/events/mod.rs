@@ -27,7 +27,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use prost::Message;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::sys::held;
+use crate::sys::memory_file;
 use proto::{Event, START, SessionLog, Summary, Value, What};
 
 /// How the names of event files begin; TensorBoard looks for it.
@@ -49,7 +49,7 @@ impl EventFile {
     /// # Errors
     /// `InvalidArgument` for a step beyond i64, `Io`.
     pub fn create(folder: &Path, first_step: u64) -> Result<Self> {
-        held::on_disk(folder, "event files lie in a folder")?;
+        memory_file::on_disk(folder, "event files lie in a folder")?;
         std::fs::create_dir_all(folder).map_err(|error| Error::io("make the folder", folder, &error))?;
         let (file, path) = new_file(folder)?;
         let mut events = Self { file, path };

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::weights::{self, HostTensor, write_safetensors};
+use crate::model::weights::{self, HostTensor};
 use crate::model::{Architecture, Network};
 use crate::sys::disk;
 
@@ -29,8 +29,8 @@ pub(super) fn write(path: &Path, network: &Network, head: bool, mut texts: BTree
             (_, true) => {}
         }
     }
-    disk::replace_checked(path, |_, temporary| {
-        write_safetensors(temporary, &tensors, &texts)?;
+    disk::replace_checked(path, |file, temporary| {
+        weights::write_to(file, path, &tensors, &texts)?;
         compare(temporary, &tensors, &texts)
     })
 }

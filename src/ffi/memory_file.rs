@@ -1,4 +1,4 @@
-//! Files in memory: models that are no file of a disk.
+//! Files in memory, for models that do not come from a disk.
 
 use std::ffi::c_char;
 use std::os::unix::fs::FileExt;
@@ -9,25 +9,24 @@ use super::border::catch;
 use super::error::seed_error;
 use super::pointers::{answer_size, array, text};
 use crate::Error;
-use crate::sys::held;
+use crate::sys::memory_file;
 
-/// Puts a copy of the `length` bytes at `bytes` into a file in memory, which every function that takes the path of one file takes by
-/// `path`, "memory://NAME"; for models that come encrypted or from a database. What saves or exports to such a path leaves a file there
-/// (seed_memory_file_get). Another one of that name is replaced whole; who has it open keeps what it had. The file
-/// belongs to the process and is on no disk, but for what the system swaps out. Checkpoints, stores, nights, folders of images and
-/// banks while they are filled lie on a disk. May be called from several threads at once.
+/// Copies `length` bytes into an in-memory file named `path` ("memory://NAME"). Any function that opens or saves one file accepts such a
+/// name: use it for models that come encrypted or from a database. Saving to such a name makes a file, whose bytes
+/// seed_memory_file_get gives. An existing file of that name is replaced; open readers keep the old content. The file belongs to the process and
+/// lies on no disk, except for what the system swaps out. Checkpoints, stores, nights, folders and lists of images, event files and banks that are
+/// being filled lie on a disk and refuse such a name with SEED_ERROR_INVALID_ARGUMENT. May be called from several threads at once.
 ///
-/// Errors: SEED_ERROR_INVALID_ARGUMENT for another path, SEED_ERROR_IO without memory or descriptors.
+/// Errors: SEED_ERROR_INVALID_ARGUMENT for another path, SEED_ERROR_OUT_OF_MEMORY, SEED_ERROR_IO without a free descriptor.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_memory_file_put(path: *const c_char, bytes: *const u8, length: usize) -> *mut seed_error {
     // SAFETY: passed on from the C caller, as in every function of this file.
-    catch(|| unsafe { held::put(Path::new(text("path", path)?), array("bytes", bytes, length)?) })
+    catch(|| unsafe { memory_file::put(Path::new(text("path", path)?), array("bytes", bytes, length)?) })
 }
 
-/// Writes the number of bytes of the file in memory to `*length`, and the bytes to `buffer` if `capacity` is enough. `buffer` NULL
-/// with capacity 0: the number alone.
+/// Copies the bytes of an in-memory file into `buffer`, by the rule of seed_neighbours.
 ///
-/// Errors: SEED_ERROR_BUFFER_TOO_SMALL (`*length` is set), SEED_ERROR_IO where no file in memory has this name,
+/// Errors: SEED_ERROR_BUFFER_TOO_SMALL (`*length` is set), SEED_ERROR_IO where there is no such file,
 /// SEED_ERROR_INVALID_ARGUMENT for another path.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_memory_file_get(
@@ -38,7 +37,7 @@ pub unsafe extern "C" fn seed_memory_file_get(
 ) -> *mut seed_error {
     catch(|| unsafe {
         let path = Path::new(text("path", path)?);
-        let (file, bytes) = held::get(path)?;
+        let (file, bytes) = memory_file::get(path)?;
         if answer_size(bytes, buffer, capacity, length)? {
             let buffer = slice::from_raw_parts_mut(buffer, bytes);
             file.read_exact_at(buffer, 0).map_err(|error| Error::io("read", path, &error))?;
@@ -47,10 +46,10 @@ pub unsafe extern "C" fn seed_memory_file_get(
     })
 }
 
-/// Takes the name away from a file in memory; its memory is free when nothing has it open any more.
+/// Removes an in-memory file. Its memory is released when the last reader closes it.
 ///
-/// Errors: SEED_ERROR_IO where no file in memory has this name, SEED_ERROR_INVALID_ARGUMENT for another path.
+/// Errors: SEED_ERROR_IO where there is no such file, SEED_ERROR_INVALID_ARGUMENT for another path.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_memory_file_remove(path: *const c_char) -> *mut seed_error {
-    catch(|| unsafe { held::remove(Path::new(text("path", path)?)) })
+    catch(|| unsafe { memory_file::remove(Path::new(text("path", path)?)) })
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::files::exchange;
 use crate::sys::disk::sync;
-use crate::sys::{hash, held};
+use crate::sys::{hash, memory_file};
 use crate::{Error, Result};
 
 /// A station's folder.
@@ -48,7 +48,7 @@ impl Folder {
         if path.as_os_str().is_empty() {
             return Err(Error::invalid("the folder's name is empty"));
         }
-        held::on_disk(path, "a station's nights lie in a folder")?;
+        memory_file::on_disk(path, "a station's nights lie in a folder")?;
         fs::create_dir_all(path).map_err(|error| Error::io("create", path, &error))?;
         let folder = Self(path.to_owned());
         if !folder.live().exists() {

@@ -33,7 +33,7 @@ use crate::model::student_file::{StudentHeader, save_student};
 use crate::model::{Head, Network, start_from};
 use crate::sys::disk::write_whole;
 use crate::sys::file_lock::{Attempt, FileLock};
-use crate::sys::held;
+use crate::sys::memory_file;
 use crate::train::probe::{Looks, learned_images};
 use crate::train::shared::{SharedNetwork, with_lock};
 use crate::train::{CancelToken, Control, Distillation, Outcome, fill_bank};
@@ -139,7 +139,7 @@ pub fn distil(
 ) -> Result<Distilled> {
     let began = Instant::now();
     request.wish().check(&request.dataset)?;
-    held::on_disk(&request.folder, "a student and its report are written to a folder")?;
+    memory_file::on_disk(&request.folder, "a student and its report are written to a folder")?;
     let work = request.folder.join("work");
     std::fs::create_dir_all(&work).map_err(|error| Error::io("create", &work, &error))?;
     let _lock = match FileLock::attempt(&work.join("lock"))? {

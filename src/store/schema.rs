@@ -19,7 +19,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::fault::fault;
 use crate::data::absolute;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sys::held;
+use crate::sys::memory_file;
 
 /// "SEED": says which program's file this is, for file(1) and for us.
 const APPLICATION_ID: i32 = 0x5345_4544;
@@ -107,7 +107,7 @@ fn write_ahead(connection: &Connection) -> rusqlite::Result<String> {
 /// # Errors
 /// `InvalidArgument` for a file in memory.
 pub(super) fn place(path: &Path) -> Result<PathBuf> {
-    held::on_disk(path, "a store is written in place and outlives its process")?;
+    memory_file::on_disk(path, "a store is written in place and outlives its process")?;
     Ok(absolute(path))
 }
 

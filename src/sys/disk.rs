@@ -4,7 +4,7 @@
 //! fsync of the folder. Folders change places in one system call.
 //!
 //! Where a name is a symbolic link, what it points to is replaced and the link stays. The new file has mode and owner of the one that
-//! it replaces; what is no regular file (a folder, a device, a pipe, a socket) is refused by name. Names of [`held`] files leave the file there.
+//! it replaces; what is no regular file (a folder, a device, a pipe, a socket) is refused by name. Names of [files in memory](memory_file) leave the file there.
 
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::{File, FileType, Metadata, OpenOptions, Permissions};
@@ -14,7 +14,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::held;
+use super::memory_file;
 use crate::error::{Error, Result};
 
 /// Lets `fill` write the content, then puts it in place of `path`. On any failure `path` is untouched and the temporary
@@ -29,8 +29,8 @@ pub(crate) fn replace(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> st
 /// As [`replace`], for content that is written and looked at under the temporary name that `make` is given together with the
 /// open file.
 pub(crate) fn replace_checked(path: &Path, make: impl FnOnce(File, &Path) -> Result<()>) -> Result<()> {
-    if let Some(name) = held::name_of(path) {
-        return held::replace(path, name, make);
+    if let Some(name) = memory_file::name_of(path) {
+        return memory_file::replace(path, name, make);
     }
     let path = &resolved(path)?;
     let name = path.file_name().ok_or_else(|| Error::invalid(format!("{} does not name a file", path.display())))?;

@@ -4,5 +4,5 @@ pub(crate) mod disk;
 pub(crate) mod file_lock;
 pub(crate) mod files;
 pub(crate) mod hash;
-pub(crate) mod held;
 pub mod memory;
+pub(crate) mod memory_file;

@@ -49,7 +49,7 @@ fn a_station_s_needs_hold_in_c99_and_cpp17() {
 
 #[test]
 fn files_in_memory_hold_in_c99_and_cpp17() {
-    holds_in_c99_and_cpp17("memory.c");
+    holds_in_c99_and_cpp17("memory_files.c");
 }
 
 #[test]

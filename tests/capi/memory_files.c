@@ -70,7 +70,9 @@ static void students(const char *folder) {
   seed_student *loaded = NULL;
   seed_model *model = NULL;
   seed_teacher *teacher = NULL;
-  seed_session *gone = NULL;
+  seed_session *session = NULL, *gone = NULL;
+  seed_image image = frame_of(pixels, SIZE, SIZE, 3 * SIZE, SEED_PIXEL_RGB8);
+  size_t length = 0;
   OK(seed_student_save(student, in(path, folder, "student.safetensors")));
   OK(seed_student_save(student, "memory://student"));
   CHECK(equal(of_disk(path), of_memory("memory://student")));
@@ -83,9 +85,13 @@ static void students(const char *folder) {
   OK(seed_student_load("memory://student", config, &loaded));
   OK(seed_student_load_weights(loaded, "memory://student"));
   OK(seed_teacher_load("memory://student", "resnet10_w0.25", config, &teacher));
-  /* What was opened stays when the name goes. */
   OK(seed_model_open("memory://student", &model));
+  OK(seed_session_open("memory://student", config, &session));
+  /* What was opened stays when the name goes. */
   OK(seed_memory_file_remove("memory://student"));
+  OK(seed_session_embed(session, &image, 1, here, MOST, &length));
+  CHECK(length == 16 && memcmp(here, there, 16 * sizeof *here) == 0);
+  seed_session_free(session);
   OK(seed_student_save(loaded, "memory://again"));
   FAILS(SEED_ERROR_IO, seed_session_open("memory://student", config, &gone));
   CHECK(gone == NULL);
@@ -139,14 +145,75 @@ static void others(const char *folder) {
   seed_embeddings_free(table);
   memset(&options, 0, sizeof options);
   options.struct_size = sizeof options;
-  options.format = SEED_EXPORT_ONNX;
-  OK(seed_student_export(student, "memory://student.onnx", &options));
-  OK(seed_student_export(student, in(path, folder, "student.onnx"), &options));
-  CHECK(equal(of_disk(path), of_memory("memory://student.onnx")));
-  options.format = SEED_EXPORT_TORCHSCRIPT;
-  OK(seed_student_export(student, "memory://student.pt", &options));
+  for (options.format = SEED_EXPORT_ONNX; options.format <= SEED_EXPORT_BACKBONE; ++options.format) {
+    seed_model *model = NULL;
+    OK(seed_student_export(student, "memory://exported", &options));
+    OK(seed_student_export(student, in(path, folder, "exported"), &options));
+    /* A zip archive has random parts. */
+    if (options.format != SEED_EXPORT_TORCHSCRIPT) CHECK(equal(of_disk(path), of_memory("memory://exported")));
+    OK(seed_model_open("memory://exported", &model));
+    seed_model_free(model);
+  }
   OK(seed_weights_describe("memory://models/a student", NULL, 0, &length));
   CHECK(length > 0);
+}
+
+/* What is fitted on frames, and a bank. */
+static void fitted(const char *folder) {
+  static const char *const names[] = {"even", "odd"};
+  static uint8_t marked[SIZE * SIZE];
+  char path[1024];
+  seed_dataset *dataset = NULL;
+  seed_classifier *classifier = NULL, *opened_classifier = NULL;
+  seed_anomaly *anomaly = NULL, *opened_anomaly = NULL;
+  seed_segmenter *segmenter = NULL, *opened_segmenter = NULL;
+  seed_teacher *teacher = NULL;
+  seed_bank *bank = NULL;
+  seed_export_options options;
+  seed_image image = frame_of(pixels, SIZE, SIZE, 3 * SIZE, SEED_PIXEL_RGB8), masks[12];
+  int64_t labels[12];
+  content file;
+  size_t i;
+  OK(seed_dataset_new(&dataset));
+  for (i = 0; i < 12; ++i) {
+    pixels[i * 5] ^= 255;
+    labels[i] = (int64_t)(i % 2);
+    masks[i] = frame_of(marked, SIZE, SIZE, SIZE, SEED_PIXEL_MONO8);
+    OK(seed_dataset_push(dataset, &image, NULL, NULL));
+  }
+  memset(marked, 1, sizeof marked / 2);
+  memset(&options, 0, sizeof options);
+  options.struct_size = sizeof options;
+  options.format = SEED_EXPORT_ONNX;
+  OK(seed_classifier_fit(config, student, NULL, NULL, dataset, labels, 12, names, 2, NULL, NULL, NULL, NULL, &classifier));
+  OK(seed_classifier_save(classifier, "memory://classifier"));
+  OK(seed_classifier_open("memory://classifier", config, &opened_classifier));
+  OK(seed_classifier_export(classifier, "memory://classifier.onnx", &options));
+  OK(seed_anomaly_fit(config, student, dataset, NULL, NULL, NULL, &anomaly));
+  OK(seed_anomaly_save(anomaly, "memory://detector"));
+  OK(seed_anomaly_open("memory://detector", config, &opened_anomaly));
+  OK(seed_anomaly_export(anomaly, "memory://detector.onnx", &options));
+  OK(seed_segmenter_fit(config, student, dataset, masks, 12, names, 2, NULL, NULL, NULL, &segmenter));
+  OK(seed_segmenter_save(segmenter, "memory://segmenter"));
+  OK(seed_segmenter_open("memory://segmenter", config, &opened_segmenter));
+  OK(seed_teacher_load("memory://models/a student", "resnet10_w0.25", config, &teacher));
+  OK(seed_config_set_int(config, "view_count", 2));
+  OK(seed_bank_fill(in(path, folder, "bank"), config, teacher, dataset, 0, NULL, NULL, NULL, NULL));
+  FAILS(SEED_ERROR_INVALID_ARGUMENT,
+        seed_bank_fill("memory://bank", config, teacher, dataset, 0, NULL, NULL, NULL, NULL));
+  file = of_disk(path);
+  OK(seed_memory_file_put("memory://bank", file.bytes, file.length));
+  free(file.bytes);
+  OK(seed_bank_open("memory://bank", teacher, &bank));
+  seed_bank_free(bank);
+  seed_teacher_free(teacher);
+  seed_classifier_free(classifier);
+  seed_classifier_free(opened_classifier);
+  seed_anomaly_free(anomaly);
+  seed_anomaly_free(opened_anomaly);
+  seed_segmenter_free(segmenter);
+  seed_segmenter_free(opened_segmenter);
+  seed_dataset_free(dataset);
 }
 
 /* Other names, folders, and what is not there. */
@@ -157,6 +224,9 @@ static void refusals(void) {
   seed_dataset *dataset = NULL;
   seed_event_file *events = NULL;
   seed_store *store = NULL;
+  seed_trainer *trainer = NULL;
+  uint64_t saved = 0, lost = 0;
+  const char *const listed[] = {"memory://picture"};
   FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_memory_file_put("memory://", &byte, 1));
   FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_memory_file_put("student.safetensors", &byte, 1));
   FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_memory_file_put(NULL, &byte, 1));
@@ -174,7 +244,23 @@ static void refusals(void) {
   CHECK(length == 3 && buffer[0] == 9);
   FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_dataset_open_folder("memory://images", &dataset));
   FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_event_file_new("memory://events", 0, &events));
+  FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_dataset_open_files(listed, 1, &dataset));
+  FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_store_open("memory://store", NULL, &store));
   FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_store_open_to_read("memory://store", &store));
+  FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_store_check("memory://store", NULL, NULL));
+  FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_store_repair("memory://store", "memory://other", NULL, NULL, &saved, &lost, NULL));
+  FAILS(SEED_ERROR_IO, seed_night_describe("memory://station", NULL, 0, &length));
+  FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_config_parse(config, "checkpoint_path=\"memory://checkpoint\""));
+  OK(seed_config_set_string(config, "checkpoint_path", "memory://checkpoint"));
+  OK(seed_config_set_int(config, "steps", 2));
+  OK(seed_config_set_string(config, "method", "moco_v2"));
+  FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_trainer_new(config, student, NULL, NULL, NULL, &trainer));
+  OK(seed_config_set_string(config, "checkpoint_path", ""));
+  OK(seed_config_parse(config, "queue_capacity=64 batch_size=4"));
+  OK(seed_trainer_new(config, student, NULL, NULL, NULL, &trainer));
+  FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_trainer_save(trainer, "memory://checkpoint"));
+  FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_trainer_resume(trainer, "memory://checkpoint"));
+  seed_trainer_free(trainer);
   OK(seed_memory_file_remove("memory://x"));
 }
 
@@ -184,10 +270,11 @@ int main(int count, char **words) {
   for (i = 0; i < sizeof pixels; ++i) pixels[i] = (uint8_t)(i * 7 + i / 61);
   OK(seed_init(SEED_ABI_VERSION));
   OK(seed_config_new(&config));
-  OK(seed_config_parse(config, "device=cpu image_width=64 image_height=64 embedding_dim=16"));
+  OK(seed_config_parse(config, "device=cpu image_width=64 image_height=64 embedding_dim=16 anomaly.memory_min=20 precision=fp32"));
   OK(seed_student_new("resnet10_w0.25", config, &student));
   students(words[1]);
   others(words[1]);
+  fitted(words[1]);
   refusals();
   seed_student_free(student);
   seed_config_free(config);

@@ -281,6 +281,7 @@ fn the_address_sanitizer_finds_nothing() {
         ("examples/c/embed.c", vec![]),
         ("tests/capi/basics.c", vec![folder.path().to_str().unwrap()]),
         ("tests/capi/station.c", vec![folder.path().to_str().unwrap()]),
+        ("tests/capi/memory_files.c", vec![folder.path().to_str().unwrap()]),
     ] {
         let program = compile(&root().join(source), &flags, folder.path());
         let _turn = Turn::take();

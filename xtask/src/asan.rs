@@ -18,11 +18,12 @@ const OPTIONS: &str = "detect_stack_use_after_return=1:strict_string_checks=1:de
                        check_initialization_order=1:abort_on_error=0:exitcode=99:detect_leaks=0";
 
 /// What is run, one after another in one folder: the source, further arguments of the compiler, arguments of the program.
-const PROGRAMS: [(&str, &[&str], &[&str]); 13] = [
+const PROGRAMS: [(&str, &[&str], &[&str]); 14] = [
     ("examples/c/embed.c", &[], &[]),
     ("examples/c/doctor.c", &["-ldl"], &[]),
     ("tests/capi/basics.c", &[], &["."]),
     ("tests/capi/station.c", &[], &["."]),
+    ("tests/capi/memory_files.c", &[], &["."]),
     ("tests/capi/weights.c", &[], &["."]),
     ("tests/capi/teachers.c", &[], &["."]),
     ("tests/capi/export.c", &[], &["."]),

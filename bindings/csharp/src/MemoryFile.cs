@@ -4,15 +4,15 @@ using System.Runtime.InteropServices;
 namespace LibSeed
 {
     /// <summary>
-    /// Files in memory, "memory://NAME", which all that takes the path of one file takes: models that come encrypted or from a
-    /// database. What saves or exports to such a path leaves a file there.
+    /// In-memory files, named "memory://NAME". All that opens or saves one file accepts such a name: for models that come
+    /// encrypted or from a database.
     /// </summary>
     public static class MemoryFile
     {
-        /// <summary>Puts a copy of the content behind the path; another one of that name is replaced whole.</summary>
+        /// <summary>Copies the content into the file; an existing one is replaced, and open readers keep the old content.</summary>
         /// <exception cref="SeedException">
-        /// <see cref="ErrorCode.InvalidArgument"/> for a path that is no "memory://NAME", <see cref="ErrorCode.Io"/> without
-        /// memory or descriptors.
+        /// <see cref="ErrorCode.InvalidArgument"/> for a path that is no "memory://NAME",
+        /// <see cref="ErrorCode.OutOfMemory"/>, <see cref="ErrorCode.Io"/> without a free descriptor.
         /// </exception>
         public static unsafe void Put(string path, ReadOnlySpan<byte> content)
         {
@@ -26,7 +26,8 @@ namespace LibSeed
         }
 
         /// <summary>The content of the file.</summary>
-        /// <exception cref="SeedException"><see cref="ErrorCode.Io"/> where no file in memory has this name.</exception>
+        /// <exception cref="SeedException"><see cref="ErrorCode.Io"/> where there is no such file,
+        /// <see cref="ErrorCode.InvalidArgument"/> for another path.</exception>
         public static byte[] Get(string path)
         {
             Library.Initialize();
@@ -38,8 +39,9 @@ namespace LibSeed
             }
         }
 
-        /// <summary>Takes the name away; the memory is free when nothing has the file open any more.</summary>
-        /// <exception cref="SeedException"><see cref="ErrorCode.Io"/> where no file in memory has this name.</exception>
+        /// <summary>Removes the file. Its memory is released when the last reader closes it.</summary>
+        /// <exception cref="SeedException"><see cref="ErrorCode.Io"/> where there is no such file,
+        /// <see cref="ErrorCode.InvalidArgument"/> for another path.</exception>
         public static void Remove(string path)
         {
             Library.Initialize();

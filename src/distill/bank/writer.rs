@@ -16,8 +16,8 @@ use super::{BlockState, bad_row, lock, look_at, open, read_header};
 use crate::error::{Error, ErrorKind, Result};
 use crate::finite;
 use crate::sys::disk::resolved;
-use crate::sys::held;
 use crate::sys::memory::room;
+use crate::sys::memory_file;
 
 /// Time between two syncs. A kill costs at most what was made in it.
 const COMMIT_EVERY: Duration = Duration::from_secs(2);
@@ -49,7 +49,7 @@ impl BankWriter {
     /// teacher's, of other views or of another format; `Format` where the file there is no bank; `Busy` where someone
     /// uses it. What is there stays as it is.
     pub fn open(path: &Path, header: &Header) -> Result<Self> {
-        held::on_disk(path, "a bank is filled on a disk, since it may be larger than memory")?;
+        memory_file::on_disk(path, "a bank is filled on a disk, since it may be larger than memory")?;
         let layout = header.layout()?;
         let path = &resolved(path)?;
         if !path.exists() {

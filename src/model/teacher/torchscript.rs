@@ -29,12 +29,8 @@ impl TorchScript {
     /// `Io`; `Format` where the file is no TorchScript module; `Mismatch` where the module refuses such images or gives another
     /// shape.
     pub fn load(path: &Path, output: &str, (height, width): (i64, i64), device: Device) -> Result<Self> {
-        let (_, length) = files::open(path)?;
-        if length > MAX_BYTES {
-            return Err(Error::format(path, format!("it has {length} bytes, at most {MAX_BYTES} are read")));
-        }
         // What is hashed is what is loaded, even while somebody else writes the file.
-        let bytes = files::read(path)?;
+        let bytes = files::read(path, MAX_BYTES)?;
         if !bytes.starts_with(b"PK\x03\x04") {
             return Err(Error::format(
                 path,

@@ -40,7 +40,7 @@ pub use self::about::{SCRIPT_EXTRA, read_metadata};
 pub use self::contents::{Contents, StateOutline, contents};
 pub use self::host::{HostTensor, HostType, StateDict, check_finite};
 pub use self::outline::TensorOutline;
-pub use self::safetensors::{write_borrowed, write_safetensors};
+pub use self::safetensors::{write_borrowed, write_safetensors, write_to};
 
 use crate::error::Result;
 use crate::sys::files;

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use ::safetensors::tensor::{Dtype, TensorInfo};
@@ -189,6 +189,39 @@ pub fn write_safetensors(
 /// # Errors
 /// As [`write_safetensors`].
 pub fn write_borrowed(path: &Path, tensors: &[(&str, &HostTensor)], metadata: &BTreeMap<String, String>) -> Result<()> {
+    let (header, ordered) = laid_out(tensors, metadata)?;
+    disk::replace(path, |writer| write_all(writer, &header, &ordered))
+}
+
+/// [`write_safetensors`] into an open file, which is called `path` in errors.
+///
+/// # Errors
+/// As [`write_safetensors`].
+pub fn write_to(
+    file: File,
+    path: &Path,
+    tensors: &[(String, HostTensor)],
+    metadata: &BTreeMap<String, String>,
+) -> Result<()> {
+    let borrowed: Vec<_> = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
+    let (header, ordered) = laid_out(&borrowed, metadata)?;
+    let mut writer = BufWriter::with_capacity(1 << 14, file);
+    write_all(&mut writer, &header, &ordered)
+        .and_then(|()| writer.flush())
+        .map_err(|error| Error::io("write", path, &error))
+}
+
+fn write_all(writer: &mut impl Write, header: &str, ordered: &[(&str, &HostTensor)]) -> std::io::Result<()> {
+    writer.write_all(&(header.len() as u64).to_le_bytes())?;
+    writer.write_all(header.as_bytes())?;
+    ordered.iter().try_for_each(|(_, tensor)| writer.write_all(&tensor.bytes))
+}
+
+/// The header, and the tensors in the order in which they follow it.
+fn laid_out<'a>(
+    tensors: &[(&'a str, &'a HostTensor)],
+    metadata: &BTreeMap<String, String>,
+) -> Result<(String, Vec<(&'a str, &'a HostTensor)>)> {
     let mut names = BTreeSet::new();
     for (name, tensor) in tensors {
         tensor.check().map_err(|error| error.context(format!("tensor {name:?}")))?;
@@ -196,7 +229,7 @@ pub fn write_borrowed(path: &Path, tensors: &[(&str, &HostTensor)], metadata: &B
             return Err(Error::invalid(format!("{name:?} cannot name a tensor: it is taken, reserved or too long")));
         }
     }
-    let mut ordered = tensors.iter().collect::<Vec<_>>();
+    let mut ordered = tensors.to_vec();
     ordered.sort_by_key(|(_, tensor)| std::cmp::Reverse(tensor.dtype.size()));
 
     // The crate's own writer keeps metadata in a hash map, whose order differs from run to run.
@@ -226,12 +259,7 @@ pub fn write_borrowed(path: &Path, tensors: &[(&str, &HostTensor)], metadata: &B
             header.len()
         )));
     }
-
-    disk::replace(path, |writer| {
-        writer.write_all(&(header.len() as u64).to_le_bytes())?;
-        writer.write_all(header.as_bytes())?;
-        ordered.iter().try_for_each(|(_, tensor)| writer.write_all(&tensor.bytes))
-    })
+    Ok((header, ordered))
 }
 
 fn json(value: &impl serde::Serialize) -> Result<String> {

@@ -18,7 +18,7 @@ use super::limits::{MAX_INDEX, MAX_SHARDS};
 use super::outline::TensorOutline;
 use super::safetensors;
 use crate::error::{Error, Result};
-use crate::sys::files;
+use crate::sys::{files, memory_file};
 
 /// How an index's name ends.
 const INDEX: &str = ".safetensors.index.json";
@@ -38,8 +38,20 @@ pub(super) fn index_of(path: &Path) -> Option<PathBuf> {
     let (start, count) = name.strip_suffix(".safetensors")?.rsplit_once("-of-")?;
     let (stem, number) = start.rsplit_once('-')?;
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let index = path.with_file_name(format!("{stem}{INDEX}"));
-    (digits(number) && digits(count) && files::open(&index).is_ok()).then_some(index)
+    let index = beside(path, &format!("{stem}{INDEX}"));
+    // What is there and cannot be opened is told when it is read.
+    (digits(number) && digits(count) && files::exists(&index)).then_some(index)
+}
+
+/// The file called `name` in the folder of `path`, of the disk or in memory.
+fn beside(path: &Path, name: &str) -> PathBuf {
+    match path.to_str().and_then(|path| path.strip_prefix(memory_file::SCHEME)) {
+        Some(held) => {
+            let folder = held.rfind('/').map_or("", |end| &held[..=end]);
+            PathBuf::from(format!("{}{folder}{name}", memory_file::SCHEME))
+        }
+        None => path.with_file_name(name),
+    }
 }
 
 /// All shards' tensors.
@@ -83,11 +95,7 @@ fn each(
     index: &Path,
     mut take: impl FnMut(&mut std::fs::File, u64, &BTreeSet<String>) -> super::fault::Checked<bool>,
 ) -> Result<()> {
-    let (_, length) = files::open(index)?;
-    if length > MAX_INDEX {
-        return Err(Error::format(index, format!("the index has {length} bytes; at most {MAX_INDEX} are read")));
-    }
-    let text = files::read(index)?;
+    let text = files::read(index, MAX_INDEX)?;
     let found: Index = serde_json::from_slice(&text)
         .map_err(|error| Error::format(index, format!("no index of safetensors files: {error}")))?;
     let mut shards: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -107,7 +115,7 @@ fn each(
                 format!("it names the file {shard:?}, expected the name of a .safetensors file beside it"),
             ));
         }
-        let path = index.with_file_name(shard);
+        let path = beside(index, shard);
         let (mut file, length) =
             files::open(&path).map_err(|error| error.context(format!("{} names", index.display())))?;
         if !take(&mut file, length, names).map_err(|fault| fault.at(&path))? {
