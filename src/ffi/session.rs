@@ -226,12 +226,15 @@ pub unsafe extern "C" fn seed_session_embed_dlpack(
     catch(|| unsafe {
         let images = NonNull::new(images.cast::<c_void>())
             .ok_or_else(|| Error::invalid("images is NULL, expected a DLManagedTensorVersioned"))?;
-        let images = torch::dlpack::import(images)?; // first: from here on the deleter is certain to be called
+        let mut images = torch::dlpack::Lent::import(images)?; // first: from here on the deleter is certain to be called
         check_out("out", out)?;
         let session = with(session, |inner| Ok(inner.current()))?;
-        let rows = session.embed_tensor(&images)?;
+        let rows = session.embed_tensor(images.tensor())?;
         if let tch::Device::Cuda(index) = rows.device() {
-            torch::synchronise(index)?;
+            torch::finish(index)?;
+            if images.tensor().device() == rows.device() {
+                images.done();
+            }
         }
         put(out, torch::dlpack::export(&rows)?.cast());
         Ok(())

@@ -7,6 +7,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <c10/core/DeviceGuard.h>
+#include <c10/core/Event.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <cstdint>
@@ -55,6 +56,15 @@ char *seed_shim_copy_to_host(const at::Tensor *const *inputs, size_t count, at::
     std::vector<std::unique_ptr<at::Tensor>> owned;
     for (at::Tensor &copy : copies) owned.push_back(std::make_unique<at::Tensor>(std::move(copy)));
     for (size_t i = 0; i < count; ++i) outputs[i] = owned[i].release();
+  });
+}
+
+// Waits until a CUDA device has done what was queued so far on this thread's current stream; other streams may go on.
+char *seed_shim_finish(int32_t device_index) {
+  return guarded([&] {
+    c10::Event reached(at::kCUDA);
+    reached.record(c10::impl::VirtualGuardImpl(at::kCUDA).getStream(cuda(device_index)));
+    reached.synchronize();
   });
 }
 

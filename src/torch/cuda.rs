@@ -15,6 +15,7 @@ unsafe extern "C" {
     fn seed_shim_copy_pinned(input: *const C_tensor, device: i32, output: *mut *mut C_tensor) -> *mut c_char;
     fn seed_shim_copy_to_host(inputs: *const *const C_tensor, count: usize, outputs: *mut *mut C_tensor)
     -> *mut c_char;
+    fn seed_shim_finish(device: i32) -> *mut c_char;
     fn seed_shim_synchronise(device: i32) -> *mut c_char;
     fn seed_shim_device_memory(device: i32, free: *mut u64, total: *mut u64, taken: *mut u64) -> *mut c_char;
     fn seed_shim_has_bfloat16(device: i32, has: *mut i32) -> *mut c_char;
@@ -88,7 +89,17 @@ fn bytes(tensor: &Tensor) -> Result<usize> {
     Ok(tensor.numel().saturating_mul(tensor.f_kind()?.elt_size_in_bytes()))
 }
 
-/// Waits until CUDA device `index` has done all that was asked of it.
+/// Waits until CUDA device `index` has done what was queued so far on this thread's current stream. What others queued on streams of their
+/// own goes on: a camera's pipeline beside a run is not waited for.
+///
+/// # Errors
+/// `Torch` where the device has failed.
+pub fn finish(index: usize) -> Result<()> {
+    // SAFETY: a plain number.
+    check(unsafe { seed_shim_finish(cuda_index(index)?) })
+}
+
+/// Waits until CUDA device `index` has done all that was asked of it, by anybody; for measuring.
 pub fn synchronise(index: usize) -> Result<()> {
     // SAFETY: a plain number.
     check(unsafe { seed_shim_synchronise(cuda_index(index)?) })

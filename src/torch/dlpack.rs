@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_void};
 use std::ptr::NonNull;
 
-use tch::Tensor;
+use tch::{Device, Tensor};
 use torch_sys::C_tensor;
 
 use super::check;
@@ -30,6 +30,45 @@ pub unsafe fn import(managed: NonNull<c_void>) -> Result<Tensor> {
         _ => error,
     })?;
     Ok(unsafe { Tensor::from_ptr(output) })
+}
+
+/// A foreign tensor that work is asked of. Whatever comes of the work, its owner gets the memory back only when no kernel reads it.
+pub struct Lent {
+    tensor: Tensor,
+    unread: bool,
+}
+
+impl Lent {
+    /// As [`import`].
+    ///
+    /// # Errors
+    /// Those of [`import`].
+    ///
+    /// # Safety
+    /// As [`import`].
+    pub unsafe fn import(managed: NonNull<c_void>) -> Result<Self> {
+        // SAFETY: by contract.
+        Ok(Self { tensor: unsafe { import(managed) }?, unread: false })
+    }
+
+    /// What was lent.
+    pub fn tensor(&self) -> &Tensor {
+        &self.tensor
+    }
+
+    /// Says that whatever was asked of the tensor is done.
+    pub fn done(&mut self) {
+        self.unread = true;
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let (false, Device::Cuda(index)) = (self.unread, self.tensor.device()) {
+            // A device that has failed reads nothing any more.
+            let _ = super::finish(index);
+        }
+    }
 }
 
 /// `tensor` as a new `DLManagedTensorVersioned`, which holds its memory until the deleter is called.

@@ -17,7 +17,9 @@ use tch::kind::Element;
 use tch::{Device, Kind, Tensor};
 use torch_sys::C_tensor;
 
-pub use self::cuda::{DeviceMemory, ExactFloat32, copy_to, device_memory, each_on_host, has_bfloat16, synchronise};
+pub use self::cuda::{
+    DeviceMemory, ExactFloat32, copy_to, device_memory, each_on_host, finish, has_bfloat16, synchronise,
+};
 use crate::sys::memory::filled;
 use crate::{Error, ErrorKind, Result, shutdown};
 

@@ -45,7 +45,7 @@ impl<'a> Pace<'a> {
         }
         if let Device::Cuda(index) = self.device {
             // What is queued on a GPU is not done yet.
-            torch::synchronise(index)?;
+            torch::finish(index)?;
         }
         self.cancel.rest(start.elapsed().mul_f64((1.0 - self.duty_cycle) / self.duty_cycle));
         Ok(())

@@ -5,11 +5,13 @@ use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use seed::ErrorKind;
-use seed::torch::dlpack::{export, import};
+use seed::infer::{Output, Session};
+use seed::torch::dlpack::{Lent, export, import};
 use tch::{Device, Kind, Tensor};
 
-use crate::runs::apart;
-use crate::stand_in::Gpu;
+use crate::runs::{CPU as ON_CPU, apart, network};
+use crate::sessions::{options, view};
+use crate::stand_in::{Event, Gpu};
 
 /// `DLManagedTensorVersioned` of dlpack.h, version 1.
 #[repr(C)]
@@ -117,5 +119,44 @@ fn pinned_memory_is_memory_of_the_host() {
         assert_eq!(DELETED.load(Ordering::Relaxed), before);
         drop(tensor);
         assert_eq!(DELETED.load(Ordering::Relaxed) - before, 1);
+    }
+}
+
+/// How often the host had waited for an event when [`delete_and_look`] was called.
+static WAITED: AtomicU64 = AtomicU64::new(0);
+
+unsafe extern "C" fn delete_and_look(managed: *mut Managed) {
+    WAITED.store(Gpu::counted(Event::RecordWait), Ordering::Relaxed);
+    // SAFETY: made by `managed`, and called once.
+    drop(unsafe { Box::from_raw(managed) });
+}
+
+#[test]
+fn memory_goes_back_only_when_no_kernel_reads_it_whatever_fails() {
+    let gpu = Gpu::take();
+    let session =
+        Session::new(&network("mobilenet_v3_small", 7, ON_CPU), &view(), options(Device::Cuda(0), Output::Embedding));
+    let session = session.unwrap();
+    let images = Tensor::zeros([1, 3, 32, 48], (Kind::Float, Device::Cuda(0)));
+    let _rows = session.embed_tensor(&images).unwrap();
+    let mut shape = [1i64, 3, 32, 48];
+    for failing in [0, 1, 20] {
+        gpu.reset();
+        let managed = managed(images.data_ptr(), &mut [0], CUDA, 0).cast::<Managed>();
+        // SAFETY: made above; four sides that outlive the tensor.
+        let lent = unsafe {
+            (*managed.as_ptr()).deleter = Some(delete_and_look);
+            ((*managed.as_ptr()).ndim, (*managed.as_ptr()).shape) = (4, shape.as_mut_ptr());
+            Lent::import(managed.cast()).unwrap()
+        };
+        if failing > 0 {
+            gpu.fail_kernel(failing, false);
+        }
+        WAITED.store(0, Ordering::Relaxed);
+        assert_eq!(session.embed_tensor(lent.tensor()).is_err(), failing > 0);
+        assert_eq!(WAITED.load(Ordering::Relaxed), 0);
+        drop(lent);
+        assert_eq!(WAITED.load(Ordering::Relaxed), 1, "kernel {failing} fails");
+        assert_eq!(gpu.count(Event::DeviceWait), 0);
     }
 }

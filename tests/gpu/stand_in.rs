@@ -59,6 +59,9 @@ struct Functions {
     allow_tf32: extern "C" fn(c_int),
 }
 
+/// Of the stand-in that the process has loaded.
+static FUNCTIONS: OnceLock<Functions> = OnceLock::new();
+
 /// The device, to one test alone: counts are the process's.
 pub struct Gpu {
     functions: &'static Functions,
@@ -69,7 +72,6 @@ impl Gpu {
     /// Loads the stand-in, once a process, and waits until no other test has it.
     pub fn take() -> Gpu {
         static ALONE: Mutex<()> = Mutex::new(());
-        static FUNCTIONS: OnceLock<Functions> = OnceLock::new();
         // A test that failed leaves nothing behind that the reset does not clear.
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let functions = FUNCTIONS.get_or_init(|| {
@@ -86,7 +88,12 @@ impl Gpu {
 
     /// How often `event` has happened since the last reset.
     pub fn count(&self, event: Event) -> u64 {
-        (self.functions.count)(event as c_int)
+        Gpu::counted(event)
+    }
+
+    /// As [`count`](Gpu::count), for a callback of who has taken the device.
+    pub fn counted(event: Event) -> u64 {
+        FUNCTIONS.get().map_or(0, |functions| (functions.count)(event as c_int))
     }
 
     /// What waited since the last reset, with how often.

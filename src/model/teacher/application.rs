@@ -115,7 +115,7 @@ impl Embedder for Application {
         let embeddings = Tensor::f_zeros([images.size()[0], self.options.dim], (Kind::Float, self.options.at))?;
         if let Device::Cuda(index) = self.options.at {
             // The application's stream is not ours: what it reads must be there.
-            torch::synchronise(index)?;
+            torch::finish(index)?;
         }
         (self.embed)(&images, &embeddings)?;
         torch::copy_to(&embeddings, self.options.device)
