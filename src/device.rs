@@ -91,7 +91,8 @@ fn cuda_part() -> &'static CudaPart {
             if !bare && !place.exists() {
                 continue;
             }
-            let Err(reason) = load(&place) else {
+            let stranger = libtorch_folder().zip(place.parent()).and_then(|(cpu, cuda)| misfit(&cpu, cuda));
+            let Err(reason) = stranger.map_or_else(|| load(&place), Err) else {
                 log::info!("loaded {}", place.display());
                 return CudaPart::Loaded(place);
             };
@@ -110,8 +111,9 @@ fn cuda_part() -> &'static CudaPart {
 fn load(file: &Path) -> std::result::Result<(), String> {
     let name = CString::new(file.as_os_str().as_encoded_bytes()).map_err(|_| "its path holds a NUL".to_owned())?;
     // SAFETY: dlopen runs libtorch_cuda's initialisers, which register its kernels; that is its purpose. The handle
-    // is kept for the life of the process, since kernels cannot be unregistered.
-    let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
+    // is kept for the life of the process, since kernels cannot be unregistered. Its names are its own: to make them everybody's
+    // (RTLD_GLOBAL) would do the same to libtorch_cpu, which it needs, and a program with another libtorch would find ours.
+    let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
     if !handle.is_null() {
         return Ok(());
     }
@@ -124,14 +126,41 @@ fn load(file: &Path) -> std::result::Result<(), String> {
     Err(unsafe { std::ffi::CStr::from_ptr(reason) }.to_string_lossy().into_owned())
 }
 
+unsafe extern "C" {
+    fn aoti_torch_abi_version() -> u64;
+}
+
+/// The build that the libtorch with libraries in `folder` says to be, such as "2.11.0+cu128": in the file build-version of the archives
+/// of pytorch.org, in version.py of Python's packages.
+fn build_of(folder: &Path) -> Option<String> {
+    let above = folder.parent()?;
+    if let Ok(text) = std::fs::read_to_string(above.join("build-version")) {
+        return Some(text.trim().to_owned());
+    }
+    let text = std::fs::read_to_string(above.join("version.py")).ok()?;
+    let version = text.lines().find_map(|line| line.strip_prefix("__version__ = "))?;
+    Some(version.trim_matches(['\'', '"', ' ']).to_owned())
+}
+
+/// Why libtorch's CUDA part in `cuda` cannot go with its CPU part in `cpu`, where both say what they are: parts of two builds of one
+/// version load together, and crash where their classes differ.
+fn misfit(cpu: &Path, cuda: &Path) -> Option<String> {
+    let (cpu, cuda) = (build_of(cpu)?, build_of(cuda)?);
+    if cpu == cuda && !cpu.ends_with("+cpu") {
+        return None;
+    }
+    Some(format!("it is of libtorch {cuda} and libtorch_cpu.so of {cpu}; all parts must come from one build with CUDA"))
+}
+
 /// The folder that the loaded libtorch_cpu.so lies in.
 fn libtorch_folder() -> Option<PathBuf> {
     // SAFETY: dladdr only reads the loader's tables; the struct is plain data, and the name in it lives as long as the
     // library is loaded.
     unsafe {
         let mut place: libc::Dl_info = std::mem::zeroed();
-        let symbol = libc::dlsym(libc::RTLD_DEFAULT, c"_ZN2at11show_configB5cxx11Ev".as_ptr());
-        if symbol.is_null() || libc::dladdr(symbol, &mut place) == 0 || place.dli_fname.is_null() {
+        // A function of the libtorch that this library is linked with, which need not be among everybody's names.
+        let symbol = aoti_torch_abi_version as *const libc::c_void;
+        if libc::dladdr(symbol, &mut place) == 0 || place.dli_fname.is_null() {
             return None;
         }
         let name = std::ffi::CStr::from_ptr(place.dli_fname).to_str().ok()?;

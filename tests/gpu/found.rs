@@ -9,7 +9,7 @@ use std::process::Command;
 use seed::config::Precision;
 
 use crate::alone;
-use crate::programs::libtorch_folder;
+use crate::programs::{compiler, expect_success, library_folder, libtorch_folder};
 use crate::stand_in::folder;
 
 /// What a process says that does `work` with `SEED_LIBTORCH` and `LD_LIBRARY_PATH`; empty texts are not set.
@@ -99,6 +99,76 @@ fn auto_is_bfloat16_where_the_card_computes_in_it() {
         });
         assert!(text.contains(wanted), "{capability}: {text}");
     }
+}
+
+/// Parts of two builds of one version load, and crash where their classes differ.
+#[test]
+fn parts_of_two_builds_are_refused() {
+    let (cpu, cuda) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for (place, from) in [(&cpu, libtorch_folder()), (&cuda, folder().to_path_buf())] {
+        std::fs::create_dir(place.path().join("lib")).unwrap();
+        for entry in std::fs::read_dir(from).unwrap() {
+            let path = entry.unwrap().path();
+            symlink(&path, place.path().join("lib").join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    let loader = cpu.path().join("lib");
+    let found = |of_cpu: &str, of_cuda: (&str, &str)| {
+        std::fs::write(cpu.path().join("build-version"), of_cpu).unwrap();
+        for name in ["build-version", "version.py"] {
+            let _absent = std::fs::remove_file(cuda.path().join(name));
+        }
+        std::fs::write(cuda.path().join(of_cuda.0), of_cuda.1).unwrap();
+        said("count", cuda.path(), loader.to_str().unwrap(), |_| ())
+    };
+    for (of_cpu, of_cuda, version) in [
+        ("2.11.0+cpu\n", ("build-version", "2.11.0+cu128\n"), "2.11.0+cu128"),
+        (
+            "2.11.0+cu126\n",
+            ("version.py", "from typing import Optional\n__version__ = '2.11.0+cu128'\n"),
+            "2.11.0+cu128",
+        ),
+        ("2.11.0+cpu\n", ("build-version", "2.11.0+cpu\n"), "2.11.0+cpu"),
+    ] {
+        let text = found(of_cpu, of_cuda);
+        let reason = format!("it is of libtorch {version} and libtorch_cpu.so of {}", of_cpu.trim());
+        assert!(text.contains("devices: 0") && text.contains(&reason), "{text}");
+    }
+    assert!(found("2.11.0+cu128\n", ("version.py", "__version__ = '2.11.0+cu128'\n")).contains("devices: 2"));
+    assert!(found("2.11.0+cu128\n", ("README", "of an unknown build")).contains("devices: 2"));
+}
+
+/// A program that loads libseed for itself, and then asks the whole process for names of libtorch.
+const PROGRAM: &str = r#"
+#include <dlfcn.h>
+#include <stdint.h>
+#include <stdio.h>
+
+int main(int argc, char **argv) {
+  void *library = argc > 1 ? dlopen(argv[1], RTLD_NOW | RTLD_LOCAL) : NULL;
+  void *(*init)(uint32_t), *(*devices)(uint32_t *);
+  uint32_t count = 0;
+  if (!library) return printf("%s\n", dlerror()), 1;
+  *(void **)&init = dlsym(library, "seed_init");
+  *(void **)&devices = dlsym(library, "seed_device_count");
+  if (init(ABI) || devices(&count)) return puts("an error"), 1;
+  printf("devices: %u, names of libtorch: %d\n", count, dlsym(RTLD_DEFAULT, "aoti_torch_abi_version") != NULL);
+  return 0;
+}
+"#;
+
+#[test]
+fn libtorchs_names_stay_its_own() {
+    let place = tempfile::tempdir().unwrap();
+    let (source, program) = (place.path().join("names.c"), place.path().join("names"));
+    std::fs::write(&source, PROGRAM.replace("ABI", &seed::ffi::init::SEED_ABI_VERSION.to_string())).unwrap();
+    let done = compiler("c").arg(&source).arg("-o").arg(&program).arg("-ldl").output().unwrap();
+    expect_success("compiling names.c", &done);
+    let mut command = Command::new(&program);
+    command.env_remove("LD_LIBRARY_PATH").env("SEED_LIBTORCH", folder());
+    let output = command.arg(library_folder().join("libseed.so")).output().unwrap();
+    let text = expect_success("names", &output);
+    assert_eq!(text.trim(), "devices: 2, names of libtorch: 0");
 }
 
 #[test]
