@@ -69,6 +69,35 @@ fn callbacks_see_batches_where_they_want_them() {
     }
 }
 
+/// On the CPU the row is looked at before the student learns from it; on a GPU, where that would wait in each step, the loss tells.
+#[test]
+fn rows_of_zeros_are_refused_wherever_they_lie() {
+    let _gpu = Gpu::take();
+    for name in [CPU, GPU] {
+        let device = parse(name).unwrap();
+        let view = config(CPU, 1).view.input;
+        let embed = |images: &Tensor, embeddings: &Tensor| {
+            // The third image of each batch gets no direction.
+            embeddings.shallow_clone().copy_(&halves(images));
+            let _zeroed = embeddings.get(2).zero_();
+            Ok(())
+        };
+        let (identity, format) = ("an engine that fails".to_owned(), BatchFormat::FloatNchw);
+        let options =
+            ApplicationOptions { dim: 6, identity, format, at: device, device, mean: view.mean, std: view.std };
+        let teacher = Arc::new(Teacher::from_embedder(Application::new(Box::new(embed), options).unwrap()));
+        let mut config = config(name, 4);
+        config.set_string("queue.fill", "noise").unwrap();
+        let head = seed::model::Head::Projection { hidden: 0, dim: 6 };
+        let architecture = seed::model::Architecture::parse(STUDENT).unwrap();
+        let mut student = seed::model::Network::new(architecture, head, 1, Device::Cpu).unwrap();
+        student.to_device(device).unwrap();
+        let error = losses(&mut run_of(&config, student, teacher), None).unwrap_err();
+        assert_eq!(error.kind(), seed::ErrorKind::Mismatch, "{name}: {error}");
+        assert!(error.message().contains("teacher (application) gave zeros only for"), "{name}: {error}");
+    }
+}
+
 #[test]
 fn torchscript_runs_on_the_device() {
     let _gpu = Gpu::take();

@@ -37,8 +37,18 @@ pub trait Embedder: Send + Sync {
 /// The widest embedding that is taken.
 pub const MAX_DIM: i64 = 65_536;
 
+/// Unit rows (B, D) on a GPU with each row of zeros at −∞, which no length gives, so that a run's loss tells it without a wait in each step
+/// ([`UnreadTargets`](crate::distill::UnreadTargets)); rows on the CPU, where [`check_rows`] looks at them, as they are.
+pub(super) fn mark_zeros(rows: Tensor) -> Result<Tensor> {
+    if rows.device() == Device::Cpu {
+        return Ok(rows);
+    }
+    let squares = rows.f_square()?.f_sum_dim_intlist([1i64].as_slice(), true, Kind::Double)?; // (B,1)
+    Ok(rows.f_masked_fill(&squares.f_le(f64::from(f32::MIN_POSITIVE))?, f64::NEG_INFINITY)?)
+}
+
 /// Refuses rows (B, D) that no student can learn from: rows that hold infinity or no number, or are all zeros. Rows on a GPU
-/// are not looked at, since that would wait for it; there a run's loss tells.
+/// are not looked at, since that would wait for it; [`mark_zeros`] says how they are told.
 ///
 /// # Errors
 /// `Mismatch` naming the first such image.

@@ -40,7 +40,7 @@ use std::sync::Arc;
 
 use tch::{Device, Kind, Tensor};
 
-use self::embedder::check_rows;
+use self::embedder::{check_rows, mark_zeros};
 use self::frozen::Frozen;
 use super::network::check_images;
 use super::published::{projection_of, published};
@@ -148,7 +148,7 @@ impl Teacher {
     }
 
     /// As [`embed`](Teacher::embed), or [`embed_fused`](Teacher::embed_fused) where `kind` is given; errors call image i by the
-    /// name that `names` gives. Rows on a GPU are not looked at, since that would wait for it.
+    /// name that `names` gives. Rows on a GPU are not looked at, since that would wait for it; one of zeros is −∞ there.
     ///
     /// # Errors
     /// Those of both.
@@ -159,7 +159,7 @@ impl Teacher {
             (Source::Embedder(embedder), _) => return embed_with(&**embedder, images, names),
         };
         check_rows(&rows, &format!("teacher ({})", self.name()), names)?;
-        Ok(rows)
+        mark_zeros(rows)
     }
 
     /// Backbone features before the head, not normalised: (B, 3, H, W) → (B, feature_dim), outside autograd.
@@ -312,7 +312,7 @@ pub(crate) fn embed_with(embedder: &dyn Embedder, images: &Tensor, names: Names)
     // No guard that switches gradients off stays while an application's callback runs: it may train another student.
     let rows = embedder.embed(images)?.f_detach()?;
     check_rows(&rows, &format!("teacher ({})", embedder.name()), names)?;
-    unit_rows(&rows)
+    mark_zeros(unit_rows(&rows)?)
 }
 
 #[cfg(test)]
