@@ -26,3 +26,4 @@ mod stand_in;
 mod teachers;
 mod training;
 mod waits;
+mod waits_of_others;

@@ -41,6 +41,30 @@ fn the_loss_is_exact_where_tensor_float_32_is_allowed() {
     }
 }
 
+/// Where all rows point one way but for `apart`, the gradient along the sphere is about `apart`² long and a difference of means of length 1:
+/// float32 keeps ε/apart² of it, and that on both devices.
+#[test]
+fn rows_that_point_one_way_cost_both_devices_the_same_digits() {
+    let _gpu = Gpu::take();
+    let direction = rows(1, 9);
+    for spread in [1.0, 0.3, 0.1, 0.03] {
+        let near =
+            |count: i64, seed: i64| unit_rows(&(&direction + spread * rows(count, seed))).unwrap().to_kind(Kind::Float);
+        let (s, t, queue) = (rows(8, 1).to_kind(Kind::Float), near(8, 2), near(500, 3));
+        // What of the gradient is left behind the normalisation of s.
+        let gradient = |kind: Kind, device: Device| {
+            let [s, t, queue] = [&s, &t, &queue].map(|rows| rows.to_kind(kind).to_device(device));
+            let found = seed_loss(&s, &t, &queue, Temperatures::default()).unwrap().gradient;
+            let (found, s) =
+                (found.to_device(Device::Cpu).to_kind(Kind::Double), s.to_device(Device::Cpu).to_kind(Kind::Double));
+            &found - (&found * &s).sum_dim_intlist([1i64].as_slice(), true, Kind::Double) * &s
+        };
+        let exact = gradient(Kind::Double, Device::Cpu);
+        let [cpu, gpu] = [Device::Cpu, Device::Cuda(0)].map(|device| apart(&exact, &gradient(Kind::Float, device)));
+        assert!(gpu < 5.0 * cpu && cpu < 5.0 * gpu, "spread {spread}: CPU {cpu:e}, GPU {gpu:e}");
+    }
+}
+
 #[test]
 fn no_methods_loss_is_rounded() {
     let gpu = Gpu::take();

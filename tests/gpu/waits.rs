@@ -17,7 +17,7 @@ use crate::sessions::{options, view};
 use crate::stand_in::{Event, Gpu};
 
 /// What four more steps add to the waits of two, which are those of the reports after the first and the last step.
-fn added(gpu: &Gpu, run: &mut Distillation) -> Vec<(Event, i64)> {
+pub fn added(gpu: &Gpu, run: &mut Distillation) -> Vec<(Event, i64)> {
     let waits_of = |run: &mut Distillation, steps: u64| {
         gpu.reset();
         losses(run, Some(steps)).unwrap();
@@ -90,7 +90,7 @@ fn no_stored_target_waits() {
 }
 
 /// Stripes with a label each, so many of them.
-fn labelled(images: usize) -> (Arc<Dataset>, Vec<i32>) {
+pub fn labelled(images: usize) -> (Arc<Dataset>, Vec<i32>) {
     let dataset = Dataset::in_memory();
     for number in 0..images {
         dataset.push_frame(&number.to_string(), Frame::new(36, 36, 1, pixels(number, 36)).unwrap()).unwrap();
