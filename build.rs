@@ -5,9 +5,18 @@ use std::path::PathBuf;
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    for file in
-        ["shim.cpp", "cuda.cpp", "fused.cpp", "dlpack.cpp", "script.cpp", "compile.cpp", "reserve.cpp", "guarded.h"]
-    {
+    for file in [
+        "shim.cpp",
+        "cuda.cpp",
+        "fused.cpp",
+        "dlpack.cpp",
+        "script.cpp",
+        "compile.cpp",
+        "reserve.cpp",
+        "world.cpp",
+        "declared/gloo",
+        "guarded.h",
+    ] {
         println!("cargo:rerun-if-changed=src/torch/{file}");
     }
     // torch-sys declares `links = "tch"` and publishes the folder of libtorch's shared libraries.
@@ -23,6 +32,9 @@ fn main() {
         .flag_if_supported("-Wextra")
         // gcc 12 sees uninitialised members in std::optional<c10::Scalar> that are not read.
         .flag_if_supported("-Wno-maybe-uninitialized")
+        // What c10d's header names of Gloo, whose own headers libtorch does not bring.
+        .flag("-isystem")
+        .flag("src/torch/declared")
         .flag("-isystem")
         .flag(include.to_str().expect("libtorch's path is UTF-8"))
         .flag("-isystem")
@@ -35,6 +47,7 @@ fn main() {
         .file("src/torch/script.cpp")
         .file("src/torch/compile.cpp")
         .file("src/torch/reserve.cpp")
+        .file("src/torch/world.cpp")
         .compile("seed_shim");
     println!("cargo:rerun-if-changed=src/data/jpeg.c");
     // mozjpeg-sys declares `links = "jpeg"` and publishes the folders of its headers.

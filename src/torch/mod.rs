@@ -1,6 +1,7 @@
 //! The one border down to libtorch beyond tch: safe wrappers over `shim.cpp` for memory formats, autocast and the fused
 //! SGD, over `cuda.cpp` for what CUDA devices are asked, over `fused.cpp` for networks as fused programs, over `dlpack.cpp`, over
-//! `script.cpp` and `compile.cpp` for TorchScript, and over `reserve.cpp` for memory that tensors must not take. Nothing above this module calls C++.
+//! `script.cpp` and `compile.cpp` for TorchScript, over `world.cpp` for several processes, and over `reserve.cpp` for memory that tensors
+//! must not take. Nothing above this module calls C++.
 
 pub mod compile;
 mod cuda;
@@ -9,6 +10,7 @@ pub mod fused;
 pub mod graph;
 pub mod script;
 pub mod statics;
+pub mod world;
 
 use std::ffi::{CStr, c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
