@@ -16,7 +16,7 @@ pub enum ErrorKind {
     InvalidArgument = 1,
     /// A configuration key is unknown or its value is out of bounds.
     Config = 2,
-    /// The operating system refused to read or write a file.
+    /// The operating system refused to read or write a file, or the other processes of a world do not answer.
     Io = 3,
     /// A file or image is damaged, hostile or of a kind that is not read.
     Format = 4,

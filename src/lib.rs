@@ -29,5 +29,6 @@ pub mod sys;
 pub mod torch;
 pub mod train;
 pub mod warnings;
+pub mod world;
 
 pub use error::{Error, ErrorKind, Result};

@@ -14,7 +14,7 @@ pub const SEED_OK: i32 = 0;
 pub const SEED_ERROR_INVALID_ARGUMENT: i32 = 1;
 /// A configuration key is unknown or its value is out of bounds.
 pub const SEED_ERROR_CONFIG: i32 = 2;
-/// The operating system refused to read or write a file.
+/// The operating system refused to read or write a file, or the other processes of a world do not answer.
 pub const SEED_ERROR_IO: i32 = 3;
 /// A file or image is damaged, hostile or of a kind that is not read.
 pub const SEED_ERROR_FORMAT: i32 = 4;

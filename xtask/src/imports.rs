@@ -4,7 +4,7 @@ use std::path::Path;
 
 /// The modules that each module may name as `crate::…`, lowest first. A module may always name itself; ffi names all, and
 /// nothing names ffi.
-const ALLOWED: [(&str, &[&str]); 25] = [
+const ALLOWED: [(&str, &[&str]); 26] = [
     ("error", &[]),
     ("choice", &["error"]),
     ("sys", &["error"]),
@@ -13,6 +13,7 @@ const ALLOWED: [(&str, &[&str]); 25] = [
     ("warnings", &[]),
     ("events", &["error", "sys"]),
     ("torch", &["error", "shutdown", "sys"]),
+    ("world", &["error", "shutdown", "sys", "torch"]),
     ("device", &["error", "sys", "torch", "config"]),
     ("machine", &["error", "sys", "torch", "device"]),
     ("data", &["error", "choice", "shutdown", "warnings", "sys"]),
@@ -35,6 +36,7 @@ const ALLOWED: [(&str, &[&str]); 25] = [
             "finite",
             "shutdown",
             "warnings",
+            "world",
             "sys",
             "torch",
             "device",
