@@ -44,7 +44,7 @@ fn main() -> seed::Result<()> {
         let target = teacher.embed_fused(&images, precision)?;
         let batch = StepBatch { views: &images, target: Some(&target), images: None, second: None, small: &[] };
         let mut seed = Seed { temperatures: Temperatures::default() };
-        let step = distill(&batch, None, &student, &mut queue, &mut optimiser, &mut seed, &settings)?;
+        let step = distill(&batch, None, &student, &mut queue, &mut optimiser, &mut seed, &settings, None)?;
         step.loss.f_double_value(&[])?; // waits for the device
         if round >= WARM_UP {
             seconds.push(start.elapsed().as_secs_f64());

@@ -40,7 +40,7 @@ use super::render::{Scratch, crop_scaled, render_frame_scaled, render_scaled};
 use super::scale::{Reading, ScaledFrame};
 use crate::error::{Error, ErrorKind, Result};
 
-pub use super::order::Slot;
+pub use super::order::{Share, Slot};
 
 /// An iterator over batches that worker threads prepare ahead. Dropping it stops and joins them.
 ///
@@ -117,6 +117,21 @@ impl Loader {
         steps: Range<u64>,
         workers: usize,
     ) -> Result<Self> {
+        Self::shared(dataset, sampling, batch, Share::ALL, steps, workers)
+    }
+
+    /// As [`Loader::sampled`], but only `share` of each batch: parts of `batch` images, which make up a batch of `share.of` times as many.
+    ///
+    /// # Errors
+    /// As [`Loader::sampled`].
+    pub fn shared(
+        dataset: Arc<Dataset>,
+        sampling: Sampling,
+        batch: usize,
+        share: Share,
+        steps: Range<u64>,
+        workers: usize,
+    ) -> Result<Self> {
         let Sampling { recipes, seed, repeated, kept } = sampling;
         let images = check(&dataset, &recipes, batch)?;
         if let Some(kept) = &kept
@@ -129,7 +144,7 @@ impl Loader {
         }
         let len = kept.as_ref().map_or(images, |kept| kept.len());
         let order = Order::Epochs { seed, len, views: repeated, kept };
-        Self::augmented((dataset, images), recipes, seed, order, batch, steps, workers)
+        Self::augmented((dataset, images), recipes, seed, order, (batch, share), steps, workers)
     }
 
     /// The views that a [`Sampling`] with `views` repeated ones shows, each once: view 0 of every image in the data set's order, then
@@ -147,7 +162,7 @@ impl Loader {
         workers: usize,
     ) -> Result<Self> {
         let len = check(&dataset, &recipes, batch)?;
-        Self::augmented((dataset, len), recipes, seed, Order::Once { len, views }, batch, steps, workers)
+        Self::augmented((dataset, len), recipes, seed, Order::Once { len, views }, (batch, Share::ALL), steps, workers)
     }
 
     /// The data set comes with the number of images that it had when the loader was asked for.
@@ -156,18 +171,26 @@ impl Loader {
         recipes: Vec<ViewConfig>,
         seed: u64,
         order: Order,
-        batch: usize,
+        (batch, share): (usize, Share),
         steps: Range<u64>,
         workers: usize,
     ) -> Result<Self> {
-        if steps.end.checked_mul(batch as u64).is_none() {
+        if share.part >= share.of {
+            return Err(Error::invalid(format!("part {} of {} of a batch, counted from 0", share.part, share.of)));
+        }
+        if steps.end.checked_mul(share.of).and_then(|parts| parts.checked_mul(batch as u64)).is_none() {
             return Err(Error::invalid(format!(
                 "step {} of batches of {batch} exceeds 64-bit sample numbers",
                 steps.end
             )));
         }
-        let plan =
-            Plan { steps, batch, view_lens: recipes.iter().map(|recipe| recipe.input.view_len()).collect(), order };
+        let plan = Plan {
+            steps,
+            batch,
+            share,
+            view_lens: recipes.iter().map(|recipe| recipe.input.view_len()).collect(),
+            order,
+        };
         let sides = recipes.iter().map(|recipe| (recipe.input.width, recipe.input.height)).collect();
         let (on_device, cropping) = (recipes[0].on_device(), recipes.clone());
         let failed = Failed::default();
@@ -224,7 +247,13 @@ impl Loader {
         let recipe = ViewConfig::from(input);
         let len = check(&dataset, std::slice::from_ref(&recipe), batch)?;
         let steps = 0..len.div_ceil(batch) as u64;
-        let plan = Plan { steps, batch, view_lens: vec![input.view_len()], order: Order::Once { len, views: 1 } };
+        let plan = Plan {
+            steps,
+            batch,
+            share: Share::ALL,
+            view_lens: vec![input.view_len()],
+            order: Order::Once { len, views: 1 },
+        };
         let sides = vec![(input.width, input.height)];
         let draw = move |Asked { slot, .. }: Asked, views: &mut [Vec<f32>], scratch: &mut Scratch| {
             let choose = |width: u32, height: u32| Reading::of_frame(&input, width, height);

@@ -61,7 +61,7 @@ pub(crate) use encode::encode_jpeg;
 pub use frame::{Frame, FrameView};
 pub use geometry::{Placement, Resize};
 pub use input::Input;
-pub use loader::{Loader, Sampling, Slot};
+pub use loader::{Loader, Sampling, Share, Slot};
 pub use pixel_format::PixelFormat;
 pub use range::{Range, RangeKind};
 pub use raw::RawFrame;

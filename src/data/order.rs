@@ -14,6 +14,25 @@ pub struct Slot {
     pub index: usize,
 }
 
+/// Which part of each batch is made, where several processes share a run: each makes as many images of it as the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// Number of the part, from 0.
+    pub part: u64,
+    /// Number of parts, at least 1.
+    pub of: u64,
+}
+
+impl Share {
+    /// Whole batches.
+    pub const ALL: Self = Self { part: 0, of: 1 };
+
+    /// The number of the first sample of batch `step`, where the part has `batch` images.
+    pub(super) fn first(self, step: u64, batch: usize) -> u64 {
+        (step * self.of + self.part) * batch as u64
+    }
+}
+
 /// An epoch and the permutation that it shows all images in.
 pub(super) type Permuted = (u64, Vec<usize>);
 

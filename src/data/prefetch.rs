@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use super::lock;
-use super::order::{Order, Permuted, Slot};
+use super::order::{Order, Permuted, Share, Slot};
 use super::render::Scratch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::shutdown;
@@ -25,7 +25,9 @@ const AHEAD: usize = 3;
 /// What is to be made.
 pub(super) struct Plan {
     pub steps: Range<u64>,
+    /// Images of a batch, or of the share of it that is made.
     pub batch: usize,
+    pub share: Share,
     /// Numbers of each view of an image.
     pub view_lens: Vec<usize>,
     pub order: Order,
@@ -227,7 +229,7 @@ impl<T: Copy + Default, M> Shared<T, M> {
                 let place = pending.handed_out;
                 pending.handed_out += 1;
                 // Samples were counted when the batch was begun, so this does not overflow.
-                let sample = pending.step * self.plan.batch as u64 + place as u64;
+                let sample = self.plan.share.first(pending.step, self.plan.batch) + place as u64;
                 let asked = Asked { slot, pass: sample / self.plan.order.len().max(1) as u64 };
                 return Some(Job { step: pending.step, place, asked, canvas: Arc::clone(&pending.canvas) });
             }
@@ -254,7 +256,7 @@ impl<T: Copy + Default, M> Shared<T, M> {
         };
         let mut slots = Vec::new();
         let enough = spare(order, "the order of an epoch").and_then(|()| {
-            let first = step * self.plan.batch as u64;
+            let first = self.plan.share.first(step, self.plan.batch);
             slots = self.plan.order.slots(first..first + self.plan.batch as u64, &mut state.order);
             let drawn = slots.iter().map(|_| None).collect();
             let mut canvas = Canvas { pixels: state.spare.pop().unwrap_or_default(), drawn };
@@ -306,7 +308,13 @@ mod tests {
     use super::*;
 
     fn plan(steps: Range<u64>, batch: usize, len: usize) -> Plan {
-        Plan { steps, batch, view_lens: vec![2], order: Order::Epochs { seed: 1, len, views: 0, kept: None } }
+        Plan {
+            steps,
+            batch,
+            share: Share::ALL,
+            view_lens: vec![2],
+            order: Order::Epochs { seed: 1, len, views: 0, kept: None },
+        }
     }
 
     #[test]
@@ -360,7 +368,7 @@ mod tests {
     #[test]
     fn a_batch_too_large_for_memory_is_an_error() {
         let order = Order::Epochs { seed: 1, len: 1, views: 0, kept: None };
-        let huge = Plan { steps: 0..2, batch: 1 << 20, view_lens: vec![1 << 40], order };
+        let huge = Plan { steps: 0..2, batch: 1 << 20, share: Share::ALL, view_lens: vec![1 << 40], order };
         // The worker's own view must fit; only the canvas is tried here.
         let shared: Shared<f32, usize> = Shared {
             plan: huge,

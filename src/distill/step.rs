@@ -10,15 +10,19 @@
 //! With small patches (Fang et al., 2021, §4.4) each image has small views beside it, which teacher and student see alike. They have a queue
 //! of their own, into which only the first of each image goes, and their losses are added: L + mean_j L_j.
 
+//!
+//! Where several processes make one run, each has a share of the batch. Their gradients and losses are averaged before the update, and the
+//! rows of all of them go into the queue, in their order ([`Together`]).
+
 use tch::{Kind, Tensor};
 
 use super::batch::{StepBatch, StepSettings};
 use super::queue::Queue;
 use super::strategy::{Piece, Strategy};
-use crate::Result;
 use crate::model::{Mode, Network, unit_rows};
 use crate::optim::Sgd;
 use crate::torch::{Autocast, ExactFloat32, caught};
+use crate::{Error, Result};
 
 /// The small views of a batch's images, which have a loss of their own each.
 pub struct Small<'a> {
@@ -39,12 +43,34 @@ pub struct Step {
     pub target: Option<Tensor>,
 }
 
+/// What the processes that make one step do together.
+pub trait Together {
+    /// Replaces the gradients of `parameters` and the loss by their means over all processes, and each of the rows (b,C) by those of all
+    /// processes, (B,C). Every process of a step comes here, also one whose share has failed.
+    ///
+    /// # Errors
+    /// Its own, where `own` is one, or another process's; nothing is updated then.
+    fn exchange(&self, parameters: &[Tensor], own: Result<Exchanged>) -> Result<Exchanged>;
+}
+
+/// What [`Together::exchange`] makes of one process's all processes'.
+#[derive(Debug)]
+pub struct Exchanged {
+    /// L, 0-dim.
+    pub loss: Tensor,
+    /// Of each queue that takes any, what goes into it.
+    pub rows: Vec<Option<Tensor>>,
+}
+
 /// One step on `batch` and, where there are some, on its images' `small` views. Reading the loss waits for the device.
+///
+/// `together`: with the other processes of the run, where it has some.
 ///
 /// On an error before the update the weights are as they were, and no gradient stays behind.
 ///
 /// # Errors
-/// Those of the strategy; `OutOfMemory` or `Torch` from libtorch.
+/// Those of the strategy and of `together`; `OutOfMemory` or `Torch` from libtorch.
+#[allow(clippy::too_many_arguments)] // a step is what all of these do
 pub fn distill(
     batch: &StepBatch<'_>,
     small: Option<Small<'_>>,
@@ -53,39 +79,72 @@ pub fn distill(
     optimiser: &mut Sgd,
     strategy: &mut dyn Strategy,
     settings: &StepSettings,
+    together: Option<&dyn Together>,
 ) -> Result<Step> {
     let result = caught(|| {
-        let (mut out, goal) = accumulate(batch, student, queue, strategy, settings, 1.0)?;
-        if let Some(small) = &small {
-            let weight = 1.0 / small.views.len() as f64;
-            for (number, view) in (1u64..).zip(&small.views) {
-                let noise = settings.noise.wrapping_add(number.wrapping_mul(0x8cb9_2ba7_2f3d_8dd7));
-                let settings = StepSettings { noise, ..*settings };
-                let (step, _) = accumulate(view, student, small.queue, strategy, &settings, weight)?;
-                out.loss = out.loss.f_add(&step.loss)?;
+        let share = caught(|| gradients(batch, small.as_ref(), student, queue, strategy, settings));
+        let of_small = small.as_ref().and_then(|small| small.views.first()).and_then(|first| first.target);
+        let (out, goal, rows) = match together {
+            None => {
+                let (out, goal) = share?;
+                let rows = vec![out.target.as_ref().map(Tensor::shallow_clone), of_small.map(Tensor::shallow_clone)];
+                (out, goal, rows)
             }
-        }
+            Some(together) => {
+                let mut own = None;
+                let share = share.map(|(out, goal)| {
+                    let rows =
+                        vec![out.target.as_ref().map(Tensor::shallow_clone), of_small.map(Tensor::shallow_clone)];
+                    let exchanged = Exchanged { loss: out.loss.shallow_clone(), rows };
+                    own = Some((out, goal));
+                    exchanged
+                });
+                let Exchanged { loss, rows } = together.exchange(optimiser.parameters(), share)?;
+                let (out, goal) = own.ok_or_else(|| Error::internal("a step", "the share of a process is missing"))?;
+                (Step { loss, ..out }, goal, rows)
+            }
+        };
         if settings.clip_norm > 0.0 {
             let _norm = optimiser.clip_gradients(settings.clip_norm)?; // unread, so that nothing waits
         }
         optimiser.step(settings.learning_rate)?;
         strategy.updated(student, &goal, &out.embedding)?;
-        Ok(out)
+        Ok((out, rows))
     });
-    let step = result.inspect_err(|_| {
+    let (step, rows) = result.inspect_err(|_| {
         // The next backward pass would add to what stays behind. The first error is the one to tell; a second one here
         // adds nothing.
         let _ = optimiser.drop_gradients();
     })?;
-    if let Some(target) = &step.target {
-        queue.push(target)?;
-    }
-    if let Some(Small { views, queue }) = small
-        && let Some(target) = views.first().and_then(|first| first.target)
-    {
-        queue.push(target)?;
+    let queues = std::iter::once(queue).chain(small.map(|small| small.queue));
+    for (queue, rows) in queues.zip(rows) {
+        if let Some(rows) = rows {
+            queue.push(&rows)?;
+        }
     }
     Ok(step)
+}
+
+/// The gradients of all views of a batch, added up, with the loss and the goal of the large ones.
+fn gradients(
+    batch: &StepBatch<'_>,
+    small: Option<&Small<'_>>,
+    student: &Network,
+    queue: &Queue,
+    strategy: &dyn Strategy,
+    settings: &StepSettings,
+) -> Result<(Step, Vec<Tensor>)> {
+    let (mut out, goal) = accumulate(batch, student, queue, strategy, settings, 1.0)?;
+    if let Some(small) = small {
+        let weight = 1.0 / small.views.len() as f64;
+        for (number, view) in (1u64..).zip(&small.views) {
+            let noise = settings.noise.wrapping_add(number.wrapping_mul(0x8cb9_2ba7_2f3d_8dd7));
+            let settings = StepSettings { noise, ..*settings };
+            let (step, _) = accumulate(view, student, small.queue, strategy, &settings, weight)?;
+            out.loss = out.loss.f_add(&step.loss)?;
+        }
+    }
+    Ok((out, goal))
 }
 
 /// Adds up the gradients of all pieces, times `weight`; gives the batch's loss, times that, and rows, and what they were to learn. Every
@@ -204,7 +263,8 @@ mod tests {
         let target = Teacher::new(network(2)).unwrap().embed(&images).unwrap();
         let batch = StepBatch { views: &images, target: Some(&target), images: None, second: None, small: &[] };
         let mut seed = Seed { temperatures: Temperatures::default() };
-        let loss = distill(&batch, None, &student, &mut queue, &mut optimiser, &mut seed, &settings).unwrap().loss;
+        let step = distill(&batch, None, &student, &mut queue, &mut optimiser, &mut seed, &settings, None);
+        let loss = step.unwrap().loss;
         // lr 1 and no weight decay: the change is the gradient.
         let changes = student.parameters().into_iter().zip(before).map(|((_, p), old)| old - p.detach()).collect();
         (loss.double_value(&[]), changes, queue.rows().copy())

@@ -54,6 +54,11 @@ impl Sgd {
         torch::clip_gradients(&self.parameters, max_norm)
     }
 
+    /// Whose gradients the steps take, in the order of [`velocities`](Sgd::velocities).
+    pub fn parameters(&self) -> &[Tensor] {
+        &self.parameters
+    }
+
     /// Forgets the gradients, after a step that could not be finished.
     pub fn drop_gradients(&self) -> Result<()> {
         torch::drop_gradients(&self.parameters)

@@ -100,7 +100,7 @@ pub(super) fn cost(
             temperatures: Temperatures { student: config.temperature_student, teacher: config.temperature_teacher },
         };
         let shown = StepBatch { views: &views, target: Some(&targets), images: None, second: None, small: &[] };
-        let _step = distill(&shown, None, student, &mut queue, &mut optimiser, &mut seed, &settings)?;
+        let _step = distill(&shown, None, student, &mut queue, &mut optimiser, &mut seed, &settings, None)?;
         wait(device)
     };
     let of_student = repeat(seconds, step)? / batch as f64;
