@@ -71,6 +71,23 @@ impl CancelToken {
         })
     }
 
+    /// Whether a pause is asked for, and whether an end is.
+    pub fn asked(&self) -> (bool, bool) {
+        shutdown::pass();
+        let asked = self.lock();
+        (asked.pause, asked.end)
+    }
+
+    /// Waits while a pause is asked for and no end, at most for `time`.
+    pub fn wait_at_most(&self, time: Duration) {
+        shutdown::pass();
+        let asked = self.lock();
+        shutdown::aside(|| {
+            let waits = |asked: &mut Asked| asked.pause && !asked.end;
+            drop(self.0.changed.wait_timeout_while(asked, time, waits).unwrap_or_else(PoisonError::into_inner));
+        });
+    }
+
     /// Waits for `time`, less if an end is asked for.
     pub fn rest(&self, time: Duration) {
         let until = Instant::now() + time;

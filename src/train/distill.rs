@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind};
 
 use super::bank::check_bank;
 use super::board::Board;
@@ -14,17 +14,16 @@ use super::looking::Looking;
 use super::losses::Losses;
 use super::pace::{Pace, paced};
 use super::probe::{Looks, ProbeImages};
-use super::progress::{Control, Lap, Progress};
+use super::progress::{Control, Progress};
 use super::record::Record;
-use super::run::{At, Course, Method, Outcome, run};
-use super::shared::{SharedNetwork, SharedQueue, lock, with_lock};
+use super::run::{Course, Outcome, run};
+use super::shared::{SharedNetwork, SharedQueue, with_lock};
 use super::strategies::{Ground, needs, strategy};
-use crate::config::{BatchNorm, Config, Optimiser, to_usize};
-use crate::data::{Batch, Dataset, Frame, Loader, Sampling};
+use super::world::Membership;
+use crate::config::{Config, Optimiser, to_usize};
+use crate::data::{Dataset, Loader, Sampling};
 use crate::distill::queue::Queue;
-use crate::distill::step::{Small, distill};
-use crate::distill::{Asking, StepBatch, StepSettings, Strategy, Targets};
-use crate::finite::Names;
+use crate::distill::{Strategy, Targets};
 use crate::model::Head;
 use crate::optim::{Cosine, Sgd};
 use crate::warnings::Warnings;
@@ -46,7 +45,7 @@ pub struct Distillation {
     pub(super) optimiser: Sgd,
     pub(super) dataset: Option<Arc<Dataset>>,
     pub(super) strategy: Box<dyn Strategy>,
-    schedule: Cosine,
+    pub(super) schedule: Cosine,
     pub(super) step: u64,
     // Losses whose values were not read yet, so that no step waits for the device.
     pub(super) losses: Losses,
@@ -56,6 +55,8 @@ pub struct Distillation {
     pub(super) fresh_queue: bool,
     pub(super) looking: Looking,
     pub(super) warnings: Warnings,
+    /// Where several processes make the run.
+    pub(super) membership: Option<Membership>,
 }
 
 impl Distillation {
@@ -171,6 +172,7 @@ impl Distillation {
             fresh_queue,
             looking: Looking::new(probe),
             warnings: Warnings::default(),
+            membership: None,
         };
         run.warn_of_strategy();
         Ok(run)
@@ -227,34 +229,22 @@ impl Distillation {
     ) -> Result<Outcome> {
         let total = self.total_steps();
         let end = total.min(self.step.saturating_add(max_steps.unwrap_or(u64::MAX)));
-        let dataset = self.dataset.clone().ok_or_else(|| {
-            Error::invalid("the run has no data set: give the trainer one, or call step with your own images")
-        })?;
-        let images = to_usize(self.config.batch_size)?;
-        let sampling = Sampling {
-            recipes: self.recipes()?,
-            seed: self.config.seed,
-            repeated: self.config.view_count,
-            kept: self.looking.learned(),
-        };
-        let workers = to_usize(self.config.workers)?;
-        let mut loader = Loader::sampled(Arc::clone(&dataset), sampling, images, self.step..end, workers)?;
-        self.board.open(&self.config.tensorboard_folder, self.step + 1)?;
-        // Before anything that takes time: whoever waits sees that the run has begun.
-        if observe(self.before()) == Control::Stop {
+        let world = self.world();
+        let _turn = world.as_ref().map(|world| world.turn()).transpose()?;
+        self.meet(end)?;
+        let pace = Pace::new(&self.config, self.device, cancel);
+        let begun = self.begin(end, &pace, observe);
+        let Some(mut loader) = self.agree_on_start(begun)? else {
             self.checkpoint_if_configured()?;
             return Ok(Outcome::Cancelled);
-        }
-        let pace = Pace::new(&self.config, self.device, cancel);
-        self.fill_queue(&dataset, &pace)?;
-        self.prepare_strategy(&dataset, &pace)?;
-        self.look_at_start(&dataset)?;
+        };
+        self.share_queue()?;
         let course = Course {
             first: self.step,
             end,
             total,
             of_pass: 0,
-            images,
+            images: to_usize(self.config.batch_size)?,
             report_every: self.config.progress_every.max(1),
             save_every: match self.config.checkpoint_every {
                 0 => (total / 20).max(1),
@@ -265,15 +255,49 @@ impl Distillation {
         };
         let outcome = run(self, &mut loader, &course, &pace, observe)?;
         if outcome == Outcome::Finished {
-            self.keep_best()?;
+            let kept = self.keep_best();
+            self.share_student(kept)?;
             self.note(None)?;
-            self.checkpoint_if_configured()?;
+            let saved = self.checkpoint_if_configured();
+            self.together("the last checkpoint", saved)?;
         }
         Ok(outcome)
     }
 
+    /// What comes before the first step of a call that ends before step `end`: the loader, or none where the observer has ended it.
+    fn begin(
+        &mut self,
+        end: u64,
+        pace: &Pace<'_>,
+        observe: &mut dyn FnMut(Progress) -> Control,
+    ) -> Result<Option<Loader>> {
+        let dataset = self.dataset.clone().ok_or_else(|| {
+            Error::invalid("the run has no data set: give the trainer one, or call step with your own images")
+        })?;
+        let sampling = Sampling {
+            recipes: self.recipes()?,
+            seed: self.config.seed,
+            repeated: self.config.view_count,
+            kept: self.looking.learned(),
+        };
+        let workers = to_usize(self.config.workers)?;
+        let (images, share) = self.share()?;
+        let loader = Loader::shared(Arc::clone(&dataset), sampling, images, share, self.step..end, workers)?;
+        if self.writes() {
+            self.board.open(&self.config.tensorboard_folder, self.step + 1)?;
+        }
+        // Before anything that takes time: whoever waits sees that the run has begun.
+        if observe(self.before()) == Control::Stop {
+            return Ok(None);
+        }
+        self.fill_queue(&dataset, pace)?;
+        self.prepare_strategy(&dataset, pace)?;
+        self.look_at_start(&dataset)?;
+        Ok(Some(loader))
+    }
+
     /// How far the run is, without what a step measures.
-    fn before(&self) -> Progress {
+    pub(super) fn before(&self) -> Progress {
         Progress {
             step: self.step,
             total_steps: self.total_steps(),
@@ -290,117 +314,9 @@ impl Distillation {
     }
 
     /// The pass over the data set that the next step belongs to, from 0.
-    fn epoch(&self) -> u64 {
+    pub(super) fn epoch(&self) -> u64 {
         let images = self.dataset.as_ref().map_or(0, |dataset| dataset.len());
         self.step.saturating_mul(self.config.batch_size) / self.looking.learns_from(images).max(1) as u64
-    }
-
-    /// One step on the application's own frames, of any sizes: one view of each is made as in [`Distillation::run`], with
-    /// the randomness of (seed, step, place in the batch). Returns the loss. Needs a teacher: a bank knows no such view.
-    pub fn step_on(&mut self, frames: &[Frame]) -> Result<f64> {
-        if frames.is_empty() {
-            return Err(Error::invalid("a step takes at least one image, found none"));
-        }
-        let batch = Batch::of_frames(frames, &self.recipes()?, self.config.seed, self.step)?;
-        let images = self.upload(&batch)?;
-        self.board.open(&self.config.tensorboard_folder, self.step + 1)?;
-        let at = At::new(self.step, &self.schedule, self.config.seed);
-        self.distill_once(&images, None, at, &|row| format!("image {row} of the step"))?;
-        let loss = self.read_loss()?;
-        self.note(Some(loss))?;
-        let learning_rate = self.schedule.learning_rate(self.step - 1);
-        self.board.show(self.step, &[("train/loss", loss), ("train/learning_rate", learning_rate)]);
-        Ok(loss)
-    }
-
-    /// One step on `images`, the views of one batch, each (B,C,H,W), normalised float32 on the run's device. They are `batch` of the data
-    /// set or none of it. Errors call image i by the name that `names` gives.
-    fn distill_once(&mut self, images: &[Tensor], batch: Option<&Batch>, at: At, names: Names) -> Result<()> {
-        let (large, small) = images.split_at(images.len().saturating_sub(to_usize(self.config.small.count)?));
-        let views = large.first().ok_or_else(|| Error::invalid("a batch has no views"))?;
-        let pieces = self.config.accumulation_steps;
-        let asking = Asking { precision: self.precision, pieces, names };
-        let of_teacher = |(number, views): (usize, &Tensor)| match self.targets.has_teacher() {
-            true => self.targets.of_step(views, batch, number, &self.config.view, &asking).map(Some),
-            false => Ok(None),
-        };
-        let target = of_teacher((0, views))?;
-        let of_small = (1..).zip(small).map(of_teacher).collect::<Result<Vec<_>>>()?;
-        let settings = StepSettings {
-            precision: self.precision,
-            learning_rate: at.learning_rate,
-            noise: at.noise,
-            running_norm: self.config.batch_norm == BatchNorm::Running,
-            pieces,
-            clip_norm: self.config.clip_norm,
-            epoch: self.dataset.as_ref().map(|_| self.epoch()),
-        };
-        let mut student = lock(&self.student)?;
-        // At each step, since another run of the same student may drop another share.
-        let drops = student.architecture().family().drops_before_projection;
-        student.set_head_dropout(if drops { self.config.head_dropout } else { 0.0 });
-        let mut queue = lock(&self.queue)?;
-        let numbers = batch.map(|batch| batch.indices.as_slice());
-        let strategy = &mut *self.strategy;
-        let joined = if strategy.joins_views() { small } else { &[] };
-        let shown = StepBatch { views, target: target.as_ref(), images: numbers, second: large.get(1), small: joined };
-        let beside = self.small_queue.as_mut().map(|queue| {
-            let views = small.iter().zip(&of_small);
-            let views =
-                views.map(|(views, target)| StepBatch { views, target: target.as_ref(), second: None, ..shown });
-            Small { views: views.collect(), queue }
-        });
-        let step = distill(&shown, beside, &student, &mut queue, &mut self.optimiser, strategy, &settings)?;
-        self.step += 1;
-        self.losses.push(step, target.is_some(), names)
-    }
-}
-
-impl Method for Distillation {
-    type Batch = Batch;
-    type Report = Progress;
-
-    fn step(&mut self, batch: &Batch, at: At) -> Result<()> {
-        let images = self.upload(batch)?;
-        let dataset = self.dataset.clone();
-        let names = |row: usize| match &dataset {
-            Some(dataset) => dataset.title(batch.indices[row]),
-            None => format!("image {row} of the step"),
-        };
-        self.distill_once(&images, Some(batch), at, &names)
-    }
-
-    fn look(&mut self) -> Result<()> {
-        self.look_when_due()
-    }
-
-    fn report(&mut self, lap: &Lap) -> Result<Progress> {
-        let progress = Progress {
-            loss: self.read_loss()?,
-            learning_rate: self.schedule.learning_rate(self.step - 1),
-            images_per_second: lap.images_per_second,
-            eta_seconds: lap.eta_seconds,
-            elapsed_seconds: lap.elapsed_seconds,
-            waiting_share: lap.waiting_share,
-            ..self.before()
-        };
-        self.note(Some(progress.loss))?;
-        Ok(progress)
-    }
-
-    fn event(&mut self, progress: &Progress) -> Option<(&mut Board, Vec<(&'static str, f64)>)> {
-        let values = vec![
-            ("train/loss", progress.loss),
-            ("train/learning_rate", progress.learning_rate),
-            ("speed/images_per_second", progress.images_per_second),
-            ("speed/waiting_share", progress.waiting_share),
-            ("speed/skipped_images", progress.skipped_images as f64),
-        ];
-        Some((&mut self.board, values))
-    }
-
-    fn save(&mut self) -> Result<()> {
-        self.checkpoint_if_configured()
     }
 }
 

@@ -89,7 +89,7 @@ impl Distillation {
 
     /// Looks at the student before the run's first step. In a resumed run the looks go on.
     pub(super) fn look_at_start(&mut self, dataset: &Dataset) -> Result<()> {
-        let Some(chosen) = &self.looking.chosen else { return Ok(()) };
+        let Some(chosen) = self.looking.chosen.as_ref().filter(|_| self.writes()) else { return Ok(()) };
         if self.looking.probe.is_none() {
             let judge = self.looking.judge.as_ref().unwrap_or(&self.targets);
             self.looking.probe = Probe::new(chosen, dataset, judge, &self.config, self.device, self.precision)?;

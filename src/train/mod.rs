@@ -20,8 +20,10 @@ mod resume;
 pub mod run;
 pub mod segment;
 pub mod shared;
+mod step;
 mod strategies;
 mod views;
+mod world;
 
 pub use background::in_background;
 pub use bank::{BankProgress, fill_bank};

@@ -55,7 +55,7 @@ impl Distillation {
     }
 
     pub(super) fn checkpoint_if_configured(&self) -> Result<()> {
-        if self.config.checkpoint_path.is_empty() {
+        if self.config.checkpoint_path.is_empty() || !self.writes() {
             return Ok(());
         }
         if !self.losses.unread.is_empty() {
@@ -162,6 +162,7 @@ impl Distillation {
         let manifest = &contents.manifest;
         self.looking.restore(path, &manifest.probe, best)?;
         self.fresh_queue = false;
+        self.forget_others();
         self.warn_of_strategy();
         self.step = manifest.step;
         self.losses.unread.clear();

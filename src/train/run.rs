@@ -4,16 +4,19 @@
 //! cancel or pause? → a batch → step → pass over? → look → report → save → observer → rest → cancel or pause? → …
 //! ```
 //!
+//! Where several processes make one run, they agree at "cancel or pause?": what one wants or fails by, all do ([`Method::boundary`]).
+//!
 //! What a method does in a step is its own matter; that it can be paused, cancelled and slowed down, tells how far it is, and is
 //! saved in time is the loop's.
 
 use std::time::{Duration, Instant};
 
 use super::board::Board;
+use super::cancel::CancelToken;
 use super::pace::Pace;
 use super::progress::{Control, Lap, Meter};
-use crate::Result;
 use crate::optim::Cosine;
+use crate::{Error, Result};
 
 /// Why a run returned without an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +57,28 @@ pub enum Verdict {
     Enough,
 }
 
+/// What comes of a moment between two steps.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Boundary {
+    /// How long the run was paused.
+    pub paused: Duration,
+    /// Whether it is to end, as cancelled.
+    pub ended: bool,
+}
+
+/// The boundary of a run that one process makes alone: `own` says whether the observer has stopped it; it waits while it is paused.
+///
+/// # Errors
+/// Where `own` is one.
+pub fn alone(own: Result<Control>, over: bool, cancel: &CancelToken) -> Result<Boundary> {
+    let stopped = own? == Control::Stop;
+    if stopped || over {
+        return Ok(Boundary { paused: Duration::ZERO, ended: stopped });
+    }
+    let (paused, ended) = cancel.wait();
+    Ok(Boundary { paused, ended })
+}
+
 /// A way to train.
 pub trait Method {
     /// What a step is made on.
@@ -63,6 +88,20 @@ pub trait Method {
 
     /// Forward, loss, backward, update. The loss stays unread, so that no step waits for the device.
     fn step(&mut self, batch: &Self::Batch, at: At) -> Result<()>;
+
+    /// Between two steps, and after the last one, which is then `over`: `own` is what came of the step before. Where several processes
+    /// make the run, all get the same answer.
+    ///
+    /// # Errors
+    /// Where `own` is one, or another process's.
+    fn boundary(&mut self, own: Result<Control>, over: bool, cancel: &CancelToken) -> Result<Boundary> {
+        alone(own, over, cancel)
+    }
+
+    /// What an error of a step, or of the batch that it lacks, becomes: where several processes make the run, the others must know.
+    fn failed(&mut self, error: Error) -> Error {
+        error
+    }
 
     /// Whether the run is over before its last step.
     fn is_over(&self) -> bool {
@@ -181,42 +220,47 @@ pub fn run<M: Method>(
 ) -> Result<Outcome> {
     let mut meter = Meter::start(course.first);
     let mut done = course.first;
-    while done < course.end && !method.is_over() {
-        let (paused, ended) = pace.cancel().wait();
+    let mut own = Ok(Control::Continue);
+    loop {
+        let over = done >= course.end || method.is_over();
+        let Boundary { paused, ended } = method.boundary(own, over, pace.cancel())?;
         meter.leave_out(paused);
         if ended {
             method.leave()?;
             return Ok(Outcome::Cancelled);
         }
+        if over {
+            break;
+        }
         let Some(batch) = feed.next() else { break };
-        let (batch, start) = (batch?, Instant::now());
-        method.step(&batch, At::new(done, &course.schedule, course.seed))?;
+        let (batch, start) = (batch.map_err(|error| method.failed(error))?, Instant::now());
+        method.step(&batch, At::new(done, &course.schedule, course.seed)).map_err(|error| method.failed(error))?;
         feed.recycle(batch);
         done += 1;
         if course.ends_pass(done) && method.epoch_end()? == Verdict::Enough {
             return Ok(Outcome::Finished);
         }
-        method.look()?;
-        let report = match course.reports(done) {
-            true => {
-                let report = method.report(&meter.lap(done, course.total, course.images, feed.waited()))?;
-                if let Some((board, values)) = method.event(&report) {
-                    board.show(done, &values);
+        own = (|| {
+            method.look()?;
+            let report = match course.reports(done) {
+                true => {
+                    let report = method.report(&meter.lap(done, course.total, course.images, feed.waited()))?;
+                    if let Some((board, values)) = method.event(&report) {
+                        board.show(done, &values);
+                    }
+                    Some(report)
                 }
-                Some(report)
+                false => None,
+            };
+            if course.saves(done) {
+                method.save()?;
             }
-            false => None,
-        };
-        if course.saves(done) {
-            method.save()?;
-        }
-        if report.is_some_and(|report| observe(report) == Control::Stop) {
-            method.leave()?;
-            return Ok(Outcome::Cancelled);
-        }
-        if done < course.end {
-            pace.rest(start)?;
-        }
+            let control = report.map_or(Control::Continue, &mut *observe);
+            if done < course.end && control == Control::Continue {
+                pace.rest(start)?;
+            }
+            Ok(control)
+        })();
     }
     Ok(if done < course.total && !method.is_over() { Outcome::Paused } else { Outcome::Finished })
 }

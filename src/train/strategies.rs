@@ -30,18 +30,35 @@ pub(super) struct Needs {
     pub warmup_epochs: u64,
     /// Fields of [`MethodsConfig`](crate::config::MethodsConfig) that shape its numbers.
     pub settings: &'static [&'static str],
+    /// Why several processes cannot share a run of it; empty where they can, since the mean of their gradients is that of the whole batch.
+    pub apart: &'static str,
 }
 
-const TAUGHT: Needs =
-    Needs { teacher: true, small_views: true, normed_head: false, whole_batch: false, warmup_epochs: 0, settings: &[] };
-const ALONE: Needs = Needs { teacher: false, small_views: false, ..TAUGHT };
+const TAUGHT: Needs = Needs {
+    teacher: true,
+    small_views: true,
+    normed_head: false,
+    whole_batch: false,
+    warmup_epochs: 0,
+    settings: &[],
+    apart: "",
+};
+const ALONE: Needs = Needs { teacher: false, small_views: false, apart: COMPARES, ..TAUGHT };
 const SWAV: Needs = Needs {
     small_views: true,
     normed_head: true,
     whole_batch: true,
     settings: &["swav_prototypes", "swav_queue", "swav_queue_epoch", "swav_frozen_epochs"],
+    apart: BALANCES,
     ..ALONE
 };
+
+const COMPARES: &str = "it compares the images of a step with each other, and each process sees its share of them only";
+const BALANCES: &str =
+    "it spreads the images of a step evenly over its prototypes, and each process sees its share of them only";
+const KEYS: &str = "it keeps a queue of the student's own keys, which would be another one on each process";
+const CLUSTERS: &str =
+    "it weighs the images of a step by how many of them have a cluster, which each process knows of its share only";
 
 /// What a strategy is made for.
 pub(super) struct Ground<'a> {
@@ -65,13 +82,16 @@ fn row(method: MethodName) -> (Needs, Make) {
     match method {
         MethodName::Seed => (TAUGHT, seed),
         MethodName::L2 => (TAUGHT, |_| Ok(Box::new(L2))),
-        MethodName::KMeans => (Needs { settings: &["clusters"], ..TAUGHT }, k_means),
-        MethodName::OnlineClustering => (Needs { settings: &["prototypes"], ..TAUGHT }, online_clustering),
+        MethodName::KMeans => (Needs { settings: &["clusters"], apart: CLUSTERS, ..TAUGHT }, k_means),
+        MethodName::OnlineClustering => {
+            (Needs { settings: &["prototypes"], apart: BALANCES, ..TAUGHT }, online_clustering)
+        }
         MethodName::BinaryContrastive => (TAUGHT, binary_contrastive),
         MethodName::SeedMoco => {
-            (Needs { small_views: false, settings: &["moco_weight", "momentum"], ..TAUGHT }, seed_moco)
+            let settings = &["moco_weight", "momentum"];
+            (Needs { small_views: false, settings, apart: KEYS, ..TAUGHT }, seed_moco)
         }
-        MethodName::MocoV2 => (Needs { settings: &["momentum"], ..ALONE }, moco_v2),
+        MethodName::MocoV2 => (Needs { settings: &["momentum"], apart: KEYS, ..ALONE }, moco_v2),
         MethodName::SimClr => (Needs { normed_head: true, whole_batch: true, warmup_epochs: 10, ..ALONE }, |ground| {
             Ok(Box::new(SimClr { temperature: ground.config.temperature_student }))
         }),

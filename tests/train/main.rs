@@ -32,3 +32,4 @@ mod same_numbers;
 mod sizes;
 mod small_patches;
 mod teachers;
+mod world;

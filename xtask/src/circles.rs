@@ -16,7 +16,7 @@ const EXCEPTIONS: [(&[&str], &str); 2] = [
         "an error is a handle, and a handle's failure is an error",
     ),
     (
-        &["train/distill", "train/looking", "train/losses", "train/record", "train/strategies"],
+        &["train/distill", "train/looking", "train/losses", "train/record", "train/strategies", "train/world"],
         "parts of one run: each file has a part's state and what the run does with it",
     ),
 ];
