@@ -62,7 +62,7 @@ struct DLManagedTensorVersioned;
 #define SEED_ERROR_CONFIG 2
 
 /*
- The operating system refused to read or write a file.
+ The operating system refused to read or write a file, or the other processes of a world do not answer.
  */
 #define SEED_ERROR_IO 3
 
@@ -720,6 +720,11 @@ typedef struct seed_teacher seed_teacher;
  One distillation run. Used by one thread at a time; it holds what it was made of.
  */
 typedef struct seed_trainer seed_trainer;
+
+/*
+ The processes of which this is one, each with a rank from 0 on (docs/world.md). One trainer at a time works with it.
+ */
+typedef struct seed_world seed_world;
 
 /*
  Receives one line of the log: a level (SEED_LOG_*) and UTF-8 text that is valid during the call. It fires on any
@@ -2883,6 +2888,50 @@ SEED_MUST_USE seed_error *seed_trainer_warnings(const seed_trainer *trainer,
  Releases a trainer. NULL is fine.
  */
 void seed_trainer_free(seed_trainer *trainer);
+
+/*
+ Joins, as `rank` of `size` processes, those that give the same `address`, and waits until all have joined. `address` is "host:port" of
+ rank 0, which listens there, an address of its machine that the others can reach; or "file:PATH" for processes of one machine: rank 0
+ chooses a free port and writes it to that file. Further ports are the system's choice, so a firewall between the machines must let all
+ of them pass. Nothing is encrypted and nobody is asked for a password: use it in a network that you trust.
+
+ `timeout_ms` (0: 600,000) is how long the others are waited for, here and whenever an answer of theirs is needed. A process that ends is
+ noticed at once, one whose machine or network vanishes after this time. The caller frees the world.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT for a rank from `size` on, a size of 0 or above 1024, an address of neither form, and a rank
+ that another process has; SEED_ERROR_MISMATCH, on all of them, where processes disagree about the size or run different versions of the
+ library; SEED_ERROR_IO where the address cannot be listened at or reached, and where not all have joined in time.
+ */
+SEED_MUST_USE seed_error *seed_world_new(uint32_t rank,
+                           uint32_t size,
+                           const char *address,
+                           uint64_t timeout_ms,
+                           seed_world **out);
+
+/*
+ The rank of this process and the number of processes.
+ */
+SEED_MUST_USE seed_error *seed_world_position(const seed_world *world, uint32_t *rank, uint32_t *size);
+
+/*
+ Leaves the others. NULL is fine. A trainer that was given the world keeps it until it is freed itself.
+ */
+void seed_world_free(seed_world *world);
+
+/*
+ Makes the run of `trainer` together with the same run in the other processes of `world`: from now on all of them call seed_trainer_run
+ at once, with the same number of steps. "batch_size" is the number of images of a step over all processes, each of which takes its
+ equal share; their gradients are averaged, and the queue holds the teacher's rows of all. Rank 0 writes "checkpoint_path" and
+ "tensorboard_folder" and looks at the probe's frames; all resume from the same checkpoint. A process that cancels, pauses or fails does
+ so for all.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT for a trainer with a world or without a data set, and where "batch_size" is no multiple of the
+ number of processes; SEED_ERROR_UNSUPPORTED for a method of which a process would need more than its share of the images (all but
+ "seed", "l2" and "binary_contrastive"), and on a GPU. seed_trainer_run gives SEED_ERROR_MISMATCH, on every process, where their
+ runs are not the same, and SEED_ERROR_IO where the others are gone; then a new world is needed.
+ */
+SEED_MUST_USE seed_error *seed_trainer_set_world(seed_trainer *trainer,
+                                   const seed_world *world);
 
 /*
  Sets what the preset `name` says, whatever it was: "paper" for comparisons with the paper, "site" for a student from random weights

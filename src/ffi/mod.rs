@@ -54,3 +54,4 @@ pub mod teacher;
 pub mod teacher_callback;
 pub mod trainer;
 pub mod weights;
+pub mod world;

@@ -257,6 +257,28 @@ static void training(seed_config *config, seed_dataset *dataset, const char *fol
   OK(seed_config_set_int(config, "seed", 5));
   OK(seed_student_new("mobilenet_v3_small", config, &student));
   OK(seed_trainer_new(config, student, teacher, NULL, dataset, &trainer));
+  {
+    /* A world of one process is a run as any other. Two are tested in tests/train/world.rs. */
+    char address[4096];
+    seed_world *world = NULL;
+    seed_trainer *joined = NULL;
+    uint32_t rank = 9, size = 9;
+    sprintf(address, "file:%s/address", folder);
+    FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_world_new(1, 1, address, 1000, &world));
+    FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_world_new(0, 1, "nowhere", 1000, &world));
+    FAILS(SEED_ERROR_IO, seed_world_new(0, 2, address, 100, &world));
+    CHECK(world == NULL);
+    OK(seed_world_new(0, 1, address, 60000, &world));
+    OK(seed_world_position(world, &rank, &size));
+    CHECK(rank == 0 && size == 1);
+    OK(seed_trainer_new(config, source, teacher, NULL, dataset, &joined));
+    OK(seed_trainer_set_world(joined, world));
+    FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_trainer_set_world(joined, world));
+    seed_world_free(world); /* the trainer holds it */
+    OK(seed_trainer_run(joined, 2, NULL, NULL, NULL, &outcome));
+    CHECK(outcome == SEED_OUTCOME_PAUSED);
+    seed_trainer_free(joined);
+  }
   /* Everything that the trainer needs may be freed now: it holds it. */
   seed_teacher_free(teacher);
   seed_student_free(source);

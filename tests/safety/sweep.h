@@ -14,6 +14,7 @@
 /* Every type of object. */
 #define KINDS(DO)                                                                                                      \
   DO(seed_trainer)                                                                                                     \
+  DO(seed_world)                                                                                                       \
   DO(seed_distilled)                                                                                                   \
   DO(seed_classifier)                                                                                                  \
   DO(seed_anomaly)                                                                                                     \
@@ -70,6 +71,7 @@ static seed_store *g_reader;      /* opened to read: closing it ends nothing */
 static seed_dataset *g_pushed;    /* of frames, and growing */
 static seed_student *g_weighted;  /* takes weights, and is nobody else's */
 static seed_config *g_planned;    /* presets and plans change it */
+static seed_trainer *g_joining;   /* joins a world, once */
 static seed_teacher *g_stored[2]; /* of a bank, of a table */
 
 /* The layout of DLPack 1.x. */
@@ -156,6 +158,13 @@ static const char *new_path(void) {
   static unsigned number = 0;
   snprintf(path, sizeof path, "%s.%u", p_new, number++);
   return path;
+}
+
+/* An address of a world. */
+static const char *world_address(void) {
+  static char address[4200];
+  snprintf(address, sizeof address, "file:%s", new_path());
+  return address;
 }
 
 static const char *now = "the set-up";
@@ -379,6 +388,8 @@ static void set_up(const char *folder) {
   OK(seed_bank_open(p_bank, g_seed_teacher, &g_seed_bank));
   OK(seed_trainer_new(g_seed_config, g_seed_student, g_seed_teacher, NULL, g_seed_dataset, &g_seed_trainer));
   OK(seed_trainer_save(g_seed_trainer, p_checkpoint));
+  OK(seed_trainer_new(g_seed_config, g_seed_student, g_seed_teacher, NULL, g_seed_dataset, &g_joining));
+  OK(seed_world_new(0, 1, world_address(), 60000, &g_seed_world));
   OK(seed_session_from_student(g_seed_student, g_seed_config, &g_seed_session));
   OK(seed_session_embed_dataset(g_seed_session, g_seed_dataset, NULL, NULL, NULL, b_f32, ROOM, &length));
   OK(seed_report_new("sweep", &g_seed_report));
@@ -404,6 +415,7 @@ static void tear_down(void) {
   seed_dataset_free(g_pushed);
   seed_student_free(g_weighted);
   seed_config_free(g_planned);
+  seed_trainer_free(g_joining);
   seed_teacher_free(g_stored[0]);
   seed_teacher_free(g_stored[1]);
   CHECK(taken == given);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::{Outcome, root};
 
 /// The files of src/ffi in the order in which the header tells of them.
-const FILES: [&str; 41] = [
+const FILES: [&str; 42] = [
     "init",
     "error",
     "log",
@@ -24,6 +24,7 @@ const FILES: [&str; 41] = [
     "queue",
     "embeddings",
     "trainer",
+    "world",
     "plan",
     "distil",
     "bank",
