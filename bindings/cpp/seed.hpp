@@ -14,6 +14,7 @@
 
 #include "seed.h"
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -1546,6 +1547,36 @@ inline Returned<Teacher> Teacher::from_bank(const Bank &bank) {
   return detail::make<Teacher>([&](seed_teacher **out) { return seed_teacher_from_bank(bank.get(), out); });
 }
 
+/// A process's place in a World.
+struct WorldPosition {
+  std::uint32_t rank = 0;
+  std::uint32_t size = 0;
+};
+
+/// Several processes that make one run together, of which this is one; each has a rank from 0 on.
+class World : public Handle<seed_world, seed_world_free> {
+public:
+  using Handle::Handle;
+
+  /// Joins, as `rank` of `size` processes, those that give the same `address` ("host:port" of rank 0, or "file:PATH" on one machine), and
+  /// waits for them. `timeout` is how long it waits, here and later; 0: ten minutes. Nothing is encrypted: see docs/world.md.
+  static Returned<World> join(std::uint32_t rank, std::uint32_t size, const std::string &address,
+                              std::chrono::milliseconds timeout = std::chrono::milliseconds(0)) {
+    if (timeout.count() < 0)
+      return detail::fail<World>(ErrorCode::InvalidArgument, "the timeout is below 0");
+    return detail::make<World>([&](seed_world **out) {
+      return seed_world_new(rank, size, address.c_str(), static_cast<std::uint64_t>(timeout.count()), out);
+    });
+  }
+
+  /// The rank of this process and the number of processes.
+  Returned<WorldPosition> position() const {
+    WorldPosition position;
+    seed_error *error = seed_world_position(get(), &position.rank, &position.size);
+    return detail::settle(error, position);
+  }
+};
+
 /// One distillation run. Used by one thread at a time; it holds what it was made of.
 class Trainer : public Handle<seed_trainer, seed_trainer_free> {
 public:
@@ -1593,6 +1624,10 @@ public:
     callback.rethrow(error);
     return detail::settle(error, static_cast<Outcome>(outcome));
   }
+
+  /// Makes the run together with the same run in the other processes of `world`: all call run at once, "batch_size" is of all of them, and
+  /// rank 0 writes.
+  Returned<void> set_world(const World &world) { return detail::settle(seed_trainer_set_world(get(), world.get())); }
 
   /// Makes one step on images of any sizes, which are only read during the call, and gives the loss.
   Returned<double> step(Span<const ImageView> images) {

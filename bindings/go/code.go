@@ -14,7 +14,7 @@ const (
 	ErrInvalidArgument Code = C.SEED_ERROR_INVALID_ARGUMENT
 	// ErrConfig: a configuration key is unknown or its value is out of bounds.
 	ErrConfig Code = C.SEED_ERROR_CONFIG
-	// ErrIO: the operating system refused to read or write a file.
+	// ErrIO: the operating system refused to read or write a file, or the other processes of a world do not answer.
 	ErrIO Code = C.SEED_ERROR_IO
 	// ErrFormat: a file or image is damaged, hostile or of a kind that is not read.
 	ErrFormat Code = C.SEED_ERROR_FORMAT

@@ -401,6 +401,17 @@ void training(const std::string &folder) {
   CHECK(TAKE(student.dim()) == 16 && TAKE(student.parameter_count()) == TAKE(teacher.parameter_count()));
   auto queue = TAKE(seed::Queue::create(10, 16));
   FAILS(ErrorCode::InvalidArgument, seed::Trainer::create(config, student, teacher, dataset, seed::Queue(nullptr)));
+  {
+    FAILS(ErrorCode::InvalidArgument, seed::World::join(1, 1, "127.0.0.1:29500"));
+    FAILS(ErrorCode::InvalidArgument, seed::World::join(0, 1, "127.0.0.1:29500", std::chrono::milliseconds(-1)));
+    FAILS(ErrorCode::InvalidArgument, seed::World(nullptr).position());
+    auto world = TAKE(seed::World::join(0, 1, "file:" + files.teacher + ".address", std::chrono::minutes(1)));
+    CHECK(TAKE(world.position()).rank == 0 && TAKE(world.position()).size == 1);
+    auto joined = TAKE(seed::Trainer::create(config, student, teacher, dataset));
+    FAILS(ErrorCode::InvalidArgument, joined.set_world(seed::World(nullptr)));
+    TAKE(joined.set_world(world));
+    FAILS(ErrorCode::InvalidArgument, joined.set_world(world));
+  }
   auto trainer = TAKE(seed::Trainer::create(config, student, teacher, dataset, queue));
 
   int calls = 0;

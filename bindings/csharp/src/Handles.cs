@@ -210,4 +210,9 @@ namespace LibSeed
     {
         protected override void Free(IntPtr value) => Native.seed_trainer_free(value);
     }
+
+    internal sealed class WorldHandle : SeedHandle
+    {
+        protected override void Free(IntPtr value) => Native.seed_world_free(value);
+    }
 }

@@ -286,6 +286,15 @@ namespace LibSeed
         [DllImport(Seed, CallingConvention = C)] internal static extern void seed_trainer_free(IntPtr trainer);
 
         [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_world_new(uint rank, uint size, byte[] address, ulong timeout,
+            out IntPtr result);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_world_position(WorldHandle world, out uint rank, out uint size);
+        [DllImport(Seed, CallingConvention = C)] internal static extern void seed_world_free(IntPtr world);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_trainer_set_world(TrainerHandle trainer, WorldHandle world);
+
+        [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_bank_predict_size(ulong images, ulong views, ulong dim, out ulong bytes);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_bank_fill(byte[] path, ConfigHandle config, TeacherHandle teacher,

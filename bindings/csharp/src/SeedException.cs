@@ -11,7 +11,7 @@ namespace LibSeed
         InvalidArgument = 1,
         /// <summary>A configuration key is unknown or its value is out of bounds.</summary>
         Config = 2,
-        /// <summary>The operating system refused to read or write a file.</summary>
+        /// <summary>The operating system refused to read or write a file, or the other processes of a world do not answer.</summary>
         Io = 3,
         /// <summary>A file or image is damaged, hostile or of a kind that is not read.</summary>
         Format = 4,

@@ -98,6 +98,20 @@ namespace LibSeed
         }
 
         /// <summary>
+        /// Makes the run together with the same run in the other processes of the world: from now on all of them call
+        /// <see cref="Run(long, IProgress{TrainingProgress}, CancellationToken)"/> at once, with the same number of steps. "batch_size"
+        /// is the number of images of a step over all processes, each of which takes its equal share; rank 0 writes checkpoints and
+        /// event files, and all resume from the same checkpoint. A process that cancels, pauses or fails does so for all.
+        /// </summary>
+        /// <exception cref="SeedException">
+        /// <see cref="ErrorCode.InvalidArgument"/> for a trainer with a world or without a data set, and where "batch_size" is no
+        /// multiple of the number of processes; <see cref="ErrorCode.Unsupported"/> for methods but "seed", "l2" and
+        /// "binary_contrastive", and on a GPU.
+        /// </exception>
+        public void SetWorld(World world) =>
+            SeedError.Check(Native.seed_trainer_set_world(Handle, Given.Object(world, nameof(world)).Handle));
+
+        /// <summary>
         /// Makes one step on images of the application's own, of any sizes; one augmented view of each is used. Gives the loss.
         /// </summary>
         public unsafe double Step(params Image[] images)

@@ -46,6 +46,59 @@ namespace LibSeed.Tests
         }
 
         [Test]
+        public static void TwoRanksMakeOneRun()
+        {
+            var address = "file:" + Path.Combine(Fixtures.Folder(), "address");
+            var found = new string[2];
+            var threads = new Thread[2];
+            for (var i = 0; i < threads.Length; i++)
+            {
+                var rank = i;
+                threads[rank] = new Thread(() =>
+                {
+                    try
+                    {
+                        using (var trainer = Fixtures.NewTrainer())
+                        using (var world = new World(rank, 2, address, TimeSpan.FromMinutes(5)))
+                        {
+                            trainer.SetWorld(world);
+                            found[rank] = world.Rank + " of " + world.Size + " " + trainer.Run() + " " + trainer.StepsMade;
+                        }
+                    }
+                    catch (Exception error)
+                    {
+                        found[rank] = error.ToString();
+                    }
+                });
+                threads[rank].Start();
+            }
+            foreach (var thread in threads)
+            {
+                thread.Join();
+            }
+            Expect.Equal("0 of 2 Finished 6", found[0]);
+            Expect.Equal("1 of 2 Finished 6", found[1]);
+        }
+
+        [Test]
+        public static void WorldsThatCannotBe()
+        {
+            Expect.Fails(ErrorCode.InvalidArgument, () => new World(2, 2, "127.0.0.1:29500"));
+            Expect.Fails(ErrorCode.InvalidArgument, () => new World(0, 1, "nowhere"));
+            Expect.Throws<ArgumentOutOfRangeException>(() => new World(-1, 1, "a:1"));
+            Expect.Throws<ArgumentOutOfRangeException>(() => new World(0, 1, "a:1", TimeSpan.FromSeconds(-1)));
+            var address = "file:" + Path.Combine(Fixtures.Folder(), "address");
+            Expect.Fails(ErrorCode.Io, () => new World(0, 2, address, TimeSpan.FromMilliseconds(200)));
+            using (var trainer = Fixtures.NewTrainer())
+            {
+                Expect.Throws<ArgumentNullException>(() => trainer.SetWorld(null));
+                var world = new World(0, 1, address, TimeSpan.FromMinutes(1));
+                world.Dispose();
+                Expect.Throws<ObjectDisposedException>(() => trainer.SetWorld(world));
+            }
+        }
+
+        [Test]
         public static void SavedRunGoesOn()
         {
             using (var trainer = Fixtures.NewTrainer())
