@@ -353,6 +353,39 @@ fn the_examples_classify_find_anomalies_and_evaluate() {
 }
 
 #[test]
+fn two_processes_of_the_example_make_one_run() {
+    let folder = after_the_checks();
+    let images = labelled_images(folder.path());
+    let program = compile("examples/cpp/world.cpp", &["-std=c++17"], folder.path());
+    let address = format!("file:{}", folder.path().join("address").display());
+    let start = |rank: &str, settings: &[&str]| {
+        let mut command = quiet(&program);
+        command.args([rank, "2", &address]).arg(&images).args(["teacher.safetensors", "mobilenet_v3_small", "made"]);
+        command
+            .args("image_width=32 image_height=32 batch_size=4 steps=6 progress_every=1 workers=1".split(' '))
+            .args(settings);
+        command.current_dir(folder.path()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let both = |settings: &[&str]| {
+        let processes = ["0", "1"].map(|rank| start(rank, settings));
+        processes.map(|process| process.wait_with_output().unwrap())
+    };
+    let [first, second] = both(&["checkpoint_path=run"]);
+    let text = expect_success("rank 0", &first);
+    assert!(text.contains("step 6/6") && text.contains("student: made"), "{text}");
+    assert_eq!(expect_success("rank 1", &second), "");
+    assert!(folder.path().join("made").exists() && folder.path().join("run").is_dir());
+    // All ranks go on from rank 0's checkpoint, here from the end.
+    expect_success("rank 0 again", &both(&["checkpoint_path=run"])[0]);
+    // A rank that differs is named, on both.
+    let processes = [start("0", &[]), start("1", &["seed=9"])];
+    for output in processes.map(|process| process.wait_with_output().unwrap()) {
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && errors.contains("setting seed is 9 on rank 1, but"), "{errors}");
+    }
+}
+
+#[test]
 fn methods_are_compared_and_an_interrupted_comparison_goes_on() {
     let folder = after_the_checks();
     let images = labelled_images(folder.path());
