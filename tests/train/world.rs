@@ -261,7 +261,8 @@ fn small_run(world: &Arc<World>, config: Config) -> Distillation {
 
 #[test]
 fn runs_that_differ_are_refused_on_all_processes_with_what_differs() {
-    let differing: [(&str, fn(&mut Config)); 4] = [
+    type Change = fn(&mut Config);
+    let differing: [(&str, Change); 4] = [
         ("setting seed is", |config| config.seed = 9),
         ("setting temperature_teacher is", |config| config.temperature_teacher = 0.5),
         ("the last step of the call is", |config| config.steps = 3),
