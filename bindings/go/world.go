@@ -67,7 +67,7 @@ func (w *World) Close() error {
 //
 // Errors: [ErrInvalidArgument] for a trainer with a world or without a data set, and where "batch_size" is no multiple of the number of
 // processes; [ErrUnsupported] for methods but "seed", "l2" and "binary_contrastive", and on a GPU. Run gives [ErrMismatch] on every
-// process where their runs are not the same, and [ErrIO] where the others are gone; then a new world is needed.
+// process where their runs are not the same, and [ErrIO] where the others are gone; then the trainer takes a new world.
 func (t *Trainer) SetWorld(world *World) error {
 	object, err := world.inner().acquire()
 	if err != nil {

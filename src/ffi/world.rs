@@ -26,7 +26,7 @@ handle!(seed_world, Arc<World>);
 /// `timeout_ms` (0: 600,000) is how long the others are waited for, here and whenever an answer of theirs is needed. A process that ends is
 /// noticed at once, one whose machine or network vanishes after this time. The caller frees the world.
 ///
-/// Errors: SEED_ERROR_INVALID_ARGUMENT for a rank from `size` on, a size of 0 or above 1024, an address of neither form, and a rank
+/// Errors: SEED_ERROR_INVALID_ARGUMENT for a rank from `size` on, a size of 0 or above 1024, a malformed address, and a rank
 /// that another process has; SEED_ERROR_MISMATCH, on all of them, where processes disagree about the size or run different versions of the
 /// library; SEED_ERROR_IO where the address cannot be listened at or reached, and where not all have joined in time.
 #[unsafe(no_mangle)]
@@ -74,10 +74,10 @@ pub unsafe extern "C" fn seed_world_free(world: *mut seed_world) {
 /// "tensorboard_folder" and looks at the probe's frames; all resume from the same checkpoint. A process that cancels, pauses or fails does
 /// so for all.
 ///
-/// Errors: SEED_ERROR_INVALID_ARGUMENT for a trainer with a world or without a data set, and where "batch_size" is no multiple of the
+/// Errors: SEED_ERROR_INVALID_ARGUMENT for a trainer with a working world or without a data set, and where "batch_size" is no multiple of the
 /// number of processes; SEED_ERROR_UNSUPPORTED for a method of which a process would need more than its share of the images (all but
 /// "seed", "l2" and "binary_contrastive"), and on a GPU. seed_trainer_run gives SEED_ERROR_MISMATCH, on every process, where their
-/// runs are not the same, and SEED_ERROR_IO where the others are gone; then a new world is needed.
+/// runs are not the same, and SEED_ERROR_IO where the others are gone; then the trainer takes a new world.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_trainer_set_world(
     trainer: *mut seed_trainer,

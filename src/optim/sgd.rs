@@ -54,7 +54,7 @@ impl Sgd {
         torch::clip_gradients(&self.parameters, max_norm)
     }
 
-    /// Whose gradients the steps take, in the order of [`velocities`](Sgd::velocities).
+    /// The parameters that this optimiser updates, in the order of [`velocities`](Sgd::velocities).
     pub fn parameters(&self) -> &[Tensor] {
         &self.parameters
     }

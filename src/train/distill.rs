@@ -230,12 +230,26 @@ impl Distillation {
         let total = self.total_steps();
         let end = total.min(self.step.saturating_add(max_steps.unwrap_or(u64::MAX)));
         let world = self.world();
-        let _turn = world.as_ref().map(|world| world.turn()).transpose()?;
+        let turn = world.as_ref().map(|world| world.turn()).transpose()?;
+        let result = self.run_to(end, cancel, observe);
+        match turn {
+            Some(turn) => turn.settle(result),
+            None => result,
+        }
+    }
+
+    fn run_to(
+        &mut self,
+        end: u64,
+        cancel: &CancelToken,
+        observe: &mut dyn FnMut(Progress) -> Control,
+    ) -> Result<Outcome> {
+        let total = self.total_steps();
         self.meet(end)?;
         let pace = Pace::new(&self.config, self.device, cancel);
         let begun = self.begin(end, &pace, observe);
         let Some(mut loader) = self.agree_on_start(begun)? else {
-            self.checkpoint_if_configured()?;
+            self.checkpoint_of_all("the checkpoint")?;
             return Ok(Outcome::Cancelled);
         };
         self.share_queue()?;
@@ -257,9 +271,9 @@ impl Distillation {
         if outcome == Outcome::Finished {
             let kept = self.keep_best();
             self.share_student(kept)?;
-            self.note(None)?;
-            let saved = self.checkpoint_if_configured();
-            self.together("the last checkpoint", saved)?;
+            let noted = self.note(None);
+            self.together("the record of the run", noted)?;
+            self.checkpoint_of_all("the last checkpoint")?;
         }
         Ok(outcome)
     }

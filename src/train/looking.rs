@@ -45,6 +45,11 @@ impl Looking {
         Self { chosen, ..Self::default() }
     }
 
+    /// Forgets what was found: another process looks.
+    pub fn forget(&mut self) {
+        *self = Self::new(self.chosen.take());
+    }
+
     /// What was found so far.
     pub fn looks(&self) -> Option<Looks> {
         self.looks

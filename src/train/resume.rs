@@ -65,6 +65,11 @@ impl Distillation {
         self.save(&PathBuf::from(&self.config.checkpoint_path))
     }
 
+    /// The checkpoint where a call ends: of several processes, one that failed for rank 0 has failed for all.
+    pub(super) fn checkpoint_of_all(&self, what: &str) -> Result<()> {
+        self.together(what, self.checkpoint_if_configured())
+    }
+
     /// Writes everything that the run needs to go on, atomically, to the folder `path`.
     pub fn save(&self, path: &Path) -> Result<()> {
         // Held to the end: one save at a time, and of one moment.
@@ -160,9 +165,11 @@ impl Distillation {
         .map_err(|error| error.context(path.display()))?;
         let best = contents.parts.remove(BEST);
         let manifest = &contents.manifest;
-        self.looking.restore(path, &manifest.probe, best)?;
+        // Only rank 0 looks, and knows how it was.
+        if self.writes() {
+            self.looking.restore(path, &manifest.probe, best)?;
+        }
         self.fresh_queue = false;
-        self.forget_others();
         self.warn_of_strategy();
         self.step = manifest.step;
         self.losses.unread.clear();

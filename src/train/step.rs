@@ -116,6 +116,10 @@ impl Method for Distillation {
         }
     }
 
+    fn leave(&mut self) -> Result<()> {
+        self.checkpoint_of_all("the checkpoint")
+    }
+
     fn look(&mut self) -> Result<()> {
         self.look_when_due()
     }

@@ -8,6 +8,7 @@
 //! rank 0 alone     looks at the student, writes checkpoints and event files
 //! ```
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -39,8 +40,6 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// A run's place among several processes.
 pub(super) struct Membership {
     world: Arc<World>,
-    /// Whether students and queues are known to be the same.
-    met: bool,
 }
 
 impl Distillation {
@@ -48,10 +47,10 @@ impl Distillation {
     /// which all make at once. `batch_size` is the number of images of a step over all of them.
     ///
     /// # Errors
-    /// `InvalidArgument` where the run has a world already, and where batch_size is no multiple of its size; `Unsupported` for a method
+    /// `InvalidArgument` where the run has a world already that works, and where batch_size is no multiple of its size; `Unsupported` for a method
     /// of which a process would need more than its share of the images, and on a GPU.
     pub fn join(&mut self, world: Arc<World>) -> Result<()> {
-        if self.membership.is_some() {
+        if self.membership.as_ref().is_some_and(|membership| !membership.world.is_broken()) {
             return Err(Error::invalid("the run belongs to a world already"));
         }
         let (size, batch) = (u64::from(world.size()), self.config.batch_size);
@@ -84,7 +83,10 @@ impl Distillation {
         if self.dataset.is_none() {
             return Err(Error::invalid("a run of several processes needs a data set, of which each takes its share"));
         }
-        self.membership = Some(Membership { world, met: false });
+        if !world.is_first() {
+            self.looking.forget();
+        }
+        self.membership = Some(Membership { world });
         Ok(())
     }
 
@@ -108,13 +110,6 @@ impl Distillation {
         Ok((to_usize(self.config.batch_size / of)?, Share { part: self.rank(), of }))
     }
 
-    /// Another start: what the others have is not known any more.
-    pub(super) fn forget_others(&mut self) {
-        if let Some(membership) = &mut self.membership {
-            membership.met = false;
-        }
-    }
-
     /// What `own` is, where no process has failed.
     pub(super) fn together<T>(&self, what: &str, own: Result<T>) -> Result<T> {
         match &self.membership {
@@ -126,18 +121,15 @@ impl Distillation {
     /// Makes sure that all processes are about to make the same steps, up to `end`.
     pub(super) fn meet(&self, end: u64) -> Result<()> {
         let Some(membership) = &self.membership else { return Ok(()) };
-        let facts = membership.world.together("the beginning of a run", self.facts(end, membership.met))?;
+        let facts = membership.world.together("the beginning of a run", self.facts(end))?;
         membership.world.same(&facts)
     }
 
-    /// What must be the same on all processes; with `met` only what may have changed since.
-    fn facts(&self, end: u64, met: bool) -> Result<Vec<(String, String)>> {
+    /// What must be the same on all processes, at every call: between two of them data sets grow and students are loaded.
+    fn facts(&self, end: u64) -> Result<Vec<(String, String)>> {
         let fact = |name: &str, value: String| (name.to_owned(), value);
         let mut facts =
             vec![fact("the step", self.step.to_string()), fact("the last step of the call", end.to_string())];
-        if met {
-            return Ok(facts);
-        }
         let config = serde_json::to_value(&self.config).map_err(|error| Error::internal("the configuration", error))?;
         let settings = config.as_object().into_iter().flatten();
         let settings = settings.filter(|(key, _)| !FREE_SETTINGS.contains(&key.as_str()));
@@ -170,9 +162,10 @@ impl Distillation {
         })
     }
 
-    /// All processes get rank 0's queues: what fills one is computed by each, and two machines may round it differently.
+    /// All processes get rank 0's queues, since what fills one is computed by each and two machines may round it differently; and its student's
+    /// statistics of batch norm.
     pub(super) fn share_queue(&mut self) -> Result<()> {
-        let Some(Membership { world, met: false }) = &self.membership else { return Ok(()) };
+        let Some(Membership { world }) = &self.membership else { return Ok(()) };
         let spread = |snapshot: QueueSnapshot| {
             let place = Tensor::f_from_slice(&[snapshot.pointer, snapshot.filled])?;
             let rows = host_copy(&snapshot.rows)?;
@@ -188,11 +181,14 @@ impl Distillation {
         if let Some(queue) = &mut self.small_queue {
             queue.restore(&spread(queue.snapshot()?)?)?;
         }
-        self.fresh_queue = false;
-        if let Some(membership) = &mut self.membership {
-            membership.met = true;
-        }
-        Ok(())
+        // Where rank 0 was cancelled before it had filled its queue, all have its noise.
+        let fresh = Tensor::f_from_slice(&[i64::from(self.fresh_queue)])?;
+        world.spread(&fresh)?;
+        self.fresh_queue = fresh.f_int64_value(&[0])? != 0;
+        with_lock(&self.student, |student| {
+            let learned: BTreeSet<String> = student.parameters().into_iter().map(|(name, _)| name).collect();
+            spread_all(world, student.tensors().into_iter().filter(|(name, _)| !learned.contains(name)))
+        })
     }
 
     /// At the end, after rank 0 has chosen which student it keeps: all processes get that one, with its statistics of batch norm.
@@ -200,15 +196,18 @@ impl Distillation {
         let Some(membership) = &self.membership else { return chosen };
         let world = &membership.world;
         world.together("the best student", chosen)?;
-        with_lock(&self.student, |student| {
-            for (_, tensor) in student.tensors() {
-                let values = host_copy(&tensor)?;
-                world.spread(&values)?;
-                put_back(&tensor, &values)?;
-            }
-            Ok(())
-        })
+        with_lock(&self.student, |student| spread_all(world, student.tensors().into_iter()))
     }
+}
+
+/// All processes get rank 0's tensors.
+fn spread_all(world: &World, tensors: impl Iterator<Item = (String, Tensor)>) -> Result<()> {
+    for (_, tensor) in tensors {
+        let values = host_copy(&tensor)?;
+        world.spread(&values)?;
+        put_back(&tensor, &values)?;
+    }
+    Ok(())
 }
 
 fn weights_of(student: &Network) -> Result<String> {
@@ -239,7 +238,7 @@ pub(super) fn world_boundary(
         match world.agree("the next step", wish)? {
             Wish::Wait => {
                 (paused, own) = (true, Ok(Wish::GoOn));
-                cancel.wait_at_most(PAUSE);
+                cancel.wait_at_most(PAUSE.min(world.timeout() / 4));
             }
             wish => {
                 let paused = if paused { began.elapsed() } else { Duration::ZERO };
@@ -294,7 +293,8 @@ fn average(world: &World, parameters: &[Tensor], size: f64) -> Result<()> {
     let sums = Tensor::f_cat(&flat, 0)?;
     drop(flat);
     world.sum(&sums)?;
-    let means = sums.f_div_scalar(size)?;
+    let mut means = sums;
+    let _ = means.f_div_scalar_(size)?;
     let mut start = 0;
     for gradient in gradients.iter().filter(|gradient| gradient.defined()) {
         let length = gradient.numel() as i64;

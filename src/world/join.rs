@@ -21,6 +21,9 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Between two attempts to reach rank 0, which may start later.
 const ATTEMPTS: Duration = Duration::from_millis(50);
 
+/// How long one of the addresses of rank 0's name is tried, before the next one is.
+const ONE_ADDRESS: Duration = Duration::from_secs(2);
+
 /// Between two looks for what another process has yet to say.
 const LOOKS: Duration = Duration::from_millis(20);
 
@@ -176,7 +179,7 @@ fn reach(place: &Address, (rank, size): (u32, u32), deadline: Instant, timeout: 
         }
         let found = place.find()?.unwrap_or_default();
         let attempt = found.iter().map(|address| {
-            let stream = shutdown::aside(|| TcpStream::connect_timeout(address, left));
+            let stream = shutdown::aside(|| TcpStream::connect_timeout(address, left.min(ONE_ADDRESS)));
             stream.and_then(|stream| Ok((stream.local_addr()?.ip(), *address)))
         });
         let mut failed = None;

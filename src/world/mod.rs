@@ -81,13 +81,31 @@ pub struct World {
     failed: AtomicBool,
 }
 
-/// One call's use of a world, until it is dropped.
+/// One call's use of a world, until it is settled.
 #[derive(Debug)]
-pub struct Turn<'a>(&'a World);
+pub struct Turn<'a> {
+    world: &'a World,
+    settled: bool,
+}
+
+impl Turn<'_> {
+    /// Ends the call by `result`. An error that the others have not been told of breaks the world, so that they do not wait, and so that no later
+    /// call of this process meets them in the middle of something else.
+    pub fn settle<T>(mut self, result: Result<T>) -> Result<T> {
+        self.settled = true;
+        match result {
+            Err(error) if !self.world.failed.load(Ordering::Acquire) => Err(self.world.leave(error)),
+            result => result,
+        }
+    }
+}
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.0.taken.store(false, Ordering::Release);
+        if !self.settled {
+            self.world.leave(Error::internal("a run of several processes", "it was left in the middle"));
+        }
+        self.world.taken.store(false, Ordering::Release);
     }
 }
 
@@ -129,7 +147,18 @@ impl World {
         self.rank == 0
     }
 
-    /// Begins a call of the application that works with the world; what failed before is forgotten.
+    /// Whether it has lost the others for good: each call fails.
+    pub fn is_broken(&self) -> bool {
+        self.group().is_err()
+    }
+
+    /// How long the others are waited for.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Begins a call of the application that works with the world; what failed before is forgotten. The others, which wait for this process,
+    /// wait for the timeout where it is `Busy`.
     ///
     /// # Errors
     /// `Busy` where another one does.
@@ -138,7 +167,7 @@ impl World {
             return Err(Error::new(ErrorKind::Busy, "another run of this process is using the world"));
         }
         self.failed.store(false, Ordering::Release);
-        Ok(Turn(self))
+        Ok(Turn { world: self, settled: false })
     }
 
     /// What all do next: the greatest wish of all processes. `what` is waited for, in messages.
@@ -201,9 +230,15 @@ impl World {
         let first = read(&texts[0])?;
         for (rank, text) in texts.iter().enumerate().skip(1) {
             let other = read(text)?;
-            for (fact, expected) in &first {
-                let found = other.iter().find(|(name, _)| name == fact).map_or("nothing", |(_, value)| value.as_str());
+            let names = first.iter().chain(&other).map(|(name, _)| name);
+            for fact in names {
+                let value = |facts: &[(String, String)]| {
+                    facts.iter().find(|(name, _)| name == fact).map_or("nothing".to_owned(), |(_, value)| value.clone())
+                };
+                let (expected, found) = (value(&first), value(&other));
                 if found != expected {
+                    // All find the same.
+                    self.failed.store(true, Ordering::Release);
                     return Err(Error::mismatch(format!(
                         "the processes are about to do different things: {fact} is {found} on rank {rank}, but {expected} on rank 0"
                     )));

@@ -20,7 +20,7 @@ const DIM: i64 = 16;
 /// For the others; a busy machine may need long to start a process.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// Where a test waits for it to pass.
-const IMPATIENCE: Duration = Duration::from_secs(6);
+const IMPATIENCE: Duration = Duration::from_secs(10);
 
 fn dataset(folder: Option<&Path>) -> Arc<Dataset> {
     if let Some(folder) = folder {
@@ -76,9 +76,11 @@ fn trainer(about: &Value) -> Distillation {
 }
 
 fn saved(checkpoint: &Path) -> Vec<StateDict> {
-    ["student.safetensors", "optimiser.safetensors", "queue.safetensors"]
-        .map(|name| weights::read(&checkpoint.join(name)).unwrap())
-        .to_vec()
+    let mut files: Vec<_> = std::fs::read_dir(checkpoint).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "safetensors"));
+    files.sort();
+    assert!(files.len() >= 3, "{files:?}");
+    files.iter().map(|file| weights::read(file).unwrap()).collect()
 }
 
 /// The greatest difference of a number, and the greatest number.
@@ -127,6 +129,9 @@ fn a_process_of_a_world() {
     let folder = PathBuf::from(std::env::var("SEED_TEST_FOLDER").unwrap());
     let number = |name: &str| world[name].as_u64().unwrap() as u32;
     let rank = number("rank");
+    // As in a program in C: Rust's own runtime ignores the signal of a connection that is gone.
+    // SAFETY: no handler of anybody's is replaced by the default.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
     let world = World::join(rank, number("size"), world["address"].as_str().unwrap(), PATIENCE).unwrap();
     let mut run = trainer(&about);
     run.join(Arc::new(world)).unwrap();
@@ -163,7 +168,7 @@ fn same_as_one_process(sizes: &[u32], about: &Value) {
     assert_eq!(whole.run(None, &CancelToken::new(), |_| Control::Continue).unwrap(), Outcome::Finished);
     whole.save(&folder.path().join("whole")).unwrap();
     let (start, whole) = (saved(&folder.path().join("start")), saved(&folder.path().join("whole")));
-    let (learned, _) = apart(&start[0], &whole[0]);
+    let learned = start.iter().zip(&whole).map(|(before, after)| apart(before, after).0).fold(0.0, f64::max);
     assert!(learned > 1e-3, "the run has hardly changed the student: {learned}");
     for &size in sizes {
         expect_success(&processes(size, folder.path(), about));
@@ -263,10 +268,10 @@ fn small_run(world: &Arc<World>, config: Config) -> Distillation {
 fn runs_that_differ_are_refused_on_all_processes_with_what_differs() {
     type Change = fn(&mut Config);
     let differing: [(&str, Change); 4] = [
-        ("setting seed is", |config| config.seed = 9),
-        ("setting temperature_teacher is", |config| config.temperature_teacher = 0.5),
-        ("the last step of the call is", |config| config.steps = 3),
-        ("setting queue_capacity is", |config| config.queue_capacity = 20),
+        ("setting seed is 9 on rank 2, but", |config| config.seed = 9),
+        ("setting temperature_teacher is 0.5 on rank 2, but", |config| config.temperature_teacher = 0.5),
+        ("the last step of the call is 3 on rank 2, but 4", |config| config.steps = 3),
+        ("setting queue_capacity is 20 on rank 2, but 10", |config| config.queue_capacity = 20),
     ];
     for error in threads(3, |world| {
         differing.map(|(what, change)| {
@@ -283,8 +288,7 @@ fn runs_that_differ_are_refused_on_all_processes_with_what_differs() {
     {
         let (what, error) = error;
         assert_eq!(error.kind(), ErrorKind::Mismatch, "{error}");
-        assert!(error.message().contains(what) || what.contains("last step"), "{what}: {error}");
-        assert!(error.message().contains("on rank 2, but"), "{error}");
+        assert!(error.message().contains(what), "{what}: {error}");
     }
     // Other weights of the same network, and other images.
     for error in threads(2, |world| {
@@ -358,6 +362,90 @@ fn what_one_process_wants_or_fails_by_all_do_at_the_same_step() {
             "{error}"
         );
     }
+}
+
+#[test]
+fn between_two_calls_students_and_images_may_not_come_apart() {
+    for error in threads(2, |world| {
+        let images = dataset(None);
+        let mut run = trainer_of(config(), "resnet10", Arc::clone(&images));
+        run.join(Arc::clone(&world)).unwrap();
+        let go_on = |run: &mut Distillation| run.run(Some(1), &CancelToken::new(), |_| Control::Continue);
+        assert_eq!(go_on(&mut run).unwrap(), Outcome::Paused);
+        // On one process a number of the student changes, then its images do.
+        let student = Arc::clone(run.student());
+        let weight = || student.lock().unwrap().parameters()[0].1.select(0, 0);
+        let kept = seed::world::host_copy(&weight()).unwrap();
+        if world.rank() == 1 {
+            seed::world::put_back(&weight(), &(&kept + 1.0)).unwrap();
+        }
+        let weights = go_on(&mut run).unwrap_err();
+        seed::world::put_back(&weight(), &kept).unwrap();
+        assert_eq!(go_on(&mut run).unwrap(), Outcome::Paused);
+        if world.rank() == 1 {
+            images.push("one more", &FrameView::new(&[7; 64], 8, 8, 8, PixelFormat::Mono8).unwrap()).unwrap();
+        }
+        (weights, go_on(&mut run).unwrap_err())
+    }) {
+        let (weights, images) = error;
+        assert!(weights.message().contains("the hash of the student's weights is"), "{weights}");
+        assert!(images.message().contains("the number of images is 12 on rank 1, but 11"), "{images}");
+    }
+}
+
+#[test]
+fn images_that_one_process_cannot_read_are_an_error_on_all_and_both_can_call_again() {
+    let folder = tempfile::tempdir().unwrap();
+    for rank in ["0", "1"] {
+        std::fs::create_dir(folder.path().join(rank)).unwrap();
+    }
+    for image in 0..8u32 {
+        let path = folder.path().join("0").join(format!("{image}.png"));
+        let pixels: Vec<u8> = (0..40 * 40u32).map(|i| (i * (image + 3) % 239) as u8).collect();
+        image::save_buffer(&path, &pixels, 40, 40, image::ExtendedColorType::L8).unwrap();
+        // The same name and length, and no image.
+        let length = std::fs::metadata(&path).unwrap().len() as usize;
+        std::fs::write(folder.path().join("1").join(format!("{image}.png")), vec![0; length]).unwrap();
+    }
+    for (rank, (first, second, step)) in threads(2, |world| {
+        let images = dataset(Some(&folder.path().join(world.rank().to_string())));
+        let mut run = trainer_of(config(), "resnet10", images);
+        run.join(Arc::clone(&world)).unwrap();
+        let mut call = || run.run(None, &CancelToken::new(), |_| Control::Continue).unwrap_err();
+        (call(), call(), run.step())
+    })
+    .into_iter()
+    .enumerate()
+    {
+        assert_eq!(step, 0);
+        for error in [first, second] {
+            assert_eq!(error.message().contains("rank 1 has failed, which ends the call on all"), rank == 0, "{error}");
+            assert!(!error.message().contains("lost the other processes"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_run_whose_world_has_broken_joins_another() {
+    // Rank 1 leaves at once, so rank 0 loses it.
+    let mut lost = threads(2, |world| {
+        (world.rank() == 0).then(|| {
+            let mut run = small_run(&world, config());
+            assert!(run.join(Arc::clone(&world)).is_err(), "it has a world");
+            run.run(None, &CancelToken::new(), |_| Control::Continue).unwrap_err();
+            run
+        })
+    });
+    let kept = Mutex::new(lost.remove(0));
+    let ends = threads(2, |world| {
+        let mut run = match world.rank() {
+            0 => kept.lock().unwrap().take().unwrap(),
+            _ => trainer_of(config(), "resnet10", dataset(None)),
+        };
+        run.join(world).unwrap();
+        run.run(None, &CancelToken::new(), |_| Control::Continue).unwrap()
+    });
+    assert_eq!(ends, [Outcome::Finished; 2]);
 }
 
 #[test]
@@ -436,7 +524,7 @@ fn a_process_that_does_not_answer_is_an_error_after_the_timeout() {
         drop(over);
         assert_eq!(error.kind(), ErrorKind::Io, "{error}");
         assert!(error.message().contains("rank 0 of 2 has lost the other processes after"), "{error}");
-        assert!(error.message().contains("(timeout 6 s)"), "{error}");
+        assert!(error.message().contains("(timeout 10 s)"), "{error}");
     });
     // One that leaves without a word.
     let errors = threads(2, |world| {
@@ -483,7 +571,16 @@ fn many_worlds() {
     (0..3).for_each(|_| use_some());
     let before = open();
     (0..12).for_each(|_| use_some());
-    assert_eq!(open(), before);
+    // The system may count a thread for a moment after it was waited for.
+    let mut after = open();
+    for _ in 0..100 {
+        if after.0 <= before.0 && after.1 <= before.1 {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+        after = open();
+    }
+    panic!("{after:?} files and threads, {before:?} before");
 }
 
 #[test]
@@ -501,9 +598,8 @@ fn what_cannot_be_joined_is_refused() {
     refused(1, 2, "host.invalid:29501", ErrorKind::Io, "there is no host");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     refused(0, 2, &taken.local_addr().unwrap().to_string(), ErrorKind::Io, "another program has this port");
-    let port = taken.local_addr().unwrap();
-    drop(taken);
-    refused(1, 2, &port.to_string(), ErrorKind::Io, "cannot reach rank 0");
+    // Nobody listens there, and no test is given this port.
+    refused(1, 2, "127.0.0.1:1", ErrorKind::Io, "cannot reach rank 0");
 }
 
 /// What three joins at one address give.
