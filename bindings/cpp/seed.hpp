@@ -1549,7 +1549,9 @@ inline Returned<Teacher> Teacher::from_bank(const Bank &bank) {
 
 /// A process's place in a World.
 struct WorldPosition {
+  /// Of this process, from 0.
   std::uint32_t rank = 0;
+  /// Number of processes.
   std::uint32_t size = 0;
 };
 

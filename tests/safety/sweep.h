@@ -90,7 +90,7 @@ struct DLManagedTensorVersioned {
 static struct DLManagedTensorVersioned *o_tensor;
 
 /* A file in memory that is there. */
-#define IN_MEMORY (seed_error_free(seed_memory_file_put("memory://sweep", (const uint8_t *)"held", 4)), "memory://held")
+#define IN_MEMORY (seed_error_free(seed_memory_file_put("memory://sweep", (const uint8_t *)"held", 4)), "memory://sweep")
 
 static char sentinel_place[64], *p_images, *p_teacher, *p_queue, *p_bank, *p_more, *p_checkpoint, *p_out;
 static char *p_script, *p_table, *p_classifier, *p_anomaly, *p_segmenter, *p_drift, *p_store, *p_store_made, *p_store_copied, *p_station;
