@@ -9,7 +9,6 @@
 //!
 //! With small patches (Fang et al., 2021, §4.4) each image has small views beside it, which teacher and student see alike. They have a queue
 //! of their own, into which only the first of each image goes, and their losses are added: L + mean_j L_j.
-
 //!
 //! Where several processes make one run, each has a share of the batch. Their gradients and losses are averaged before the update, and the
 //! rows of all of them go into the queue, in their order ([`Together`]).
@@ -82,28 +81,21 @@ pub fn distill(
     together: Option<&dyn Together>,
 ) -> Result<Step> {
     let result = caught(|| {
-        let share = caught(|| gradients(batch, small.as_ref(), student, queue, strategy, settings));
         let of_small = small.as_ref().and_then(|small| small.views.first()).and_then(|first| first.target);
-        let (out, goal, rows) = match together {
-            None => {
-                let (out, goal) = share?;
+        let (share, own) = match caught(|| gradients(batch, small.as_ref(), student, queue, strategy, settings)) {
+            Ok((out, goal)) => {
                 let rows = vec![out.target.as_ref().map(Tensor::shallow_clone), of_small.map(Tensor::shallow_clone)];
-                (out, goal, rows)
+                let own = Exchanged { loss: out.loss.shallow_clone(), rows };
+                (Some((out, goal)), Ok(own))
             }
-            Some(together) => {
-                let mut own = None;
-                let share = share.map(|(out, goal)| {
-                    let rows =
-                        vec![out.target.as_ref().map(Tensor::shallow_clone), of_small.map(Tensor::shallow_clone)];
-                    let exchanged = Exchanged { loss: out.loss.shallow_clone(), rows };
-                    own = Some((out, goal));
-                    exchanged
-                });
-                let Exchanged { loss, rows } = together.exchange(optimiser.parameters(), share)?;
-                let (out, goal) = own.ok_or_else(|| Error::internal("a step", "the share of a process is missing"))?;
-                (Step { loss, ..out }, goal, rows)
-            }
+            Err(error) => (None, Err(error)),
         };
+        let Exchanged { loss, rows } = match together {
+            Some(together) => together.exchange(optimiser.parameters(), own)?,
+            None => own?,
+        };
+        let (mut out, goal) = share.ok_or_else(|| Error::internal("a step", "the share of a process is missing"))?;
+        out.loss = loss;
         if settings.clip_norm > 0.0 {
             let _norm = optimiser.clip_gradients(settings.clip_norm)?; // unread, so that nothing waits
         }

@@ -8,7 +8,6 @@
 //! rank 0 alone     looks at the student, writes checkpoints and event files
 //! ```
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -185,10 +184,7 @@ impl Distillation {
         let fresh = Tensor::f_from_slice(&[i64::from(self.fresh_queue)])?;
         world.spread(&fresh)?;
         self.fresh_queue = fresh.f_int64_value(&[0])? != 0;
-        with_lock(&self.student, |student| {
-            let learned: BTreeSet<String> = student.parameters().into_iter().map(|(name, _)| name).collect();
-            spread_all(world, student.tensors().into_iter().filter(|(name, _)| !learned.contains(name)))
-        })
+        with_lock(&self.student, |student| spread_all(world, student.buffers()))
     }
 
     /// At the end, after rank 0 has chosen which student it keeps: all processes get that one, with its statistics of batch norm.
@@ -196,12 +192,12 @@ impl Distillation {
         let Some(membership) = &self.membership else { return chosen };
         let world = &membership.world;
         world.together("the best student", chosen)?;
-        with_lock(&self.student, |student| spread_all(world, student.tensors().into_iter()))
+        with_lock(&self.student, |student| spread_all(world, student.tensors()))
     }
 }
 
 /// All processes get rank 0's tensors.
-fn spread_all(world: &World, tensors: impl Iterator<Item = (String, Tensor)>) -> Result<()> {
+fn spread_all(world: &World, tensors: Vec<(String, Tensor)>) -> Result<()> {
     for (_, tensor) in tensors {
         let values = host_copy(&tensor)?;
         world.spread(&values)?;
