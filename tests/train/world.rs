@@ -22,13 +22,18 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// Where a test waits for it to pass.
 const IMPATIENCE: Duration = Duration::from_secs(10);
 
+/// A grey image of 40² pixels, another one for each number.
+fn pixels(image: u32) -> Vec<u8> {
+    (0..40 * 40u32).map(|i| (i * (image + 3) % 239) as u8).collect()
+}
+
 fn dataset(folder: Option<&Path>) -> Arc<Dataset> {
     if let Some(folder) = folder {
         return Arc::new(Dataset::from_folder(folder).unwrap());
     }
     let dataset = Dataset::in_memory();
     for image in 0..11u32 {
-        let pixels: Vec<u8> = (0..40 * 40u32).map(|i| (i * (image + 3) % 239) as u8).collect();
+        let pixels = pixels(image);
         let view = FrameView::new(&pixels, 40, 40, 40, PixelFormat::Mono8).unwrap();
         dataset.push(&image.to_string(), &view).unwrap();
     }
@@ -193,7 +198,7 @@ fn two_and_three_processes_are_one_of_the_whole_batch() {
 fn so_they_are_with_small_views_pieces_clipping_and_a_broken_image() {
     let images = tempfile::tempdir().unwrap();
     for image in 0..7u32 {
-        let pixels: Vec<u8> = (0..40 * 40u32).map(|i| (i * (image + 3) % 239) as u8).collect();
+        let pixels = pixels(image);
         image::save_buffer(images.path().join(format!("{image}.png")), &pixels, 40, 40, image::ExtendedColorType::L8)
             .unwrap();
     }
@@ -401,7 +406,7 @@ fn images_that_one_process_cannot_read_are_an_error_on_all_and_both_can_call_aga
     }
     for image in 0..8u32 {
         let path = folder.path().join("0").join(format!("{image}.png"));
-        let pixels: Vec<u8> = (0..40 * 40u32).map(|i| (i * (image + 3) % 239) as u8).collect();
+        let pixels = pixels(image);
         image::save_buffer(&path, &pixels, 40, 40, image::ExtendedColorType::L8).unwrap();
         // The same name and length, and no image.
         let length = std::fs::metadata(&path).unwrap().len() as usize;
@@ -453,7 +458,7 @@ fn rank_0_alone_looks_and_at_the_end_all_have_its_student() {
     let images = || {
         let dataset = Dataset::in_memory();
         for image in 0..40u32 {
-            let pixels: Vec<u8> = (0..40 * 40u32).map(|i| (i * (image + 3) % 239) as u8).collect();
+            let pixels = pixels(image);
             let view = FrameView::new(&pixels, 40, 40, 40, PixelFormat::Mono8).unwrap();
             dataset.push(&image.to_string(), &view).unwrap();
         }
