@@ -34,7 +34,7 @@ pub use probe::ProbeConfig;
 pub use rate::Rate;
 pub use segment::SegmentConfig;
 pub use small::SmallConfig;
-pub use words::{BatchNorm, Optimiser, OutputName, Precision, QueueFill};
+pub use words::{BatchNorm, Optimiser, OutputName, Precision, QueueFill, Standardise};
 
 use crate::data::ViewConfig;
 use crate::error::{Error, ErrorKind, Result};
@@ -87,6 +87,15 @@ pub struct Config {
     pub method: MethodName,
     /// What the queue's first rows are: the teacher's embeddings of the data set, where a run has one, or noise as in the paper.
     pub queue_fill: QueueFill,
+    /// What is done to the teacher's embeddings before they are learned: "none"; "centre", their mean over the data set is taken away, since
+    /// what all images have in common need not be learned; "whiten", all their directions get the same variance, too. They are brought back to
+    /// length 1. Both need a data set, and a student's embeddings are not the teacher's then.
+    pub standardise: Standardise,
+    /// Share of itself that a mean of the run's students keeps at each step; the run ends with that mean. 0: with the last step's student.
+    pub student_average: f64,
+    /// Share of the steps whose images are mixed in pairs, λ·x + (1 − λ)·x' with λ at random from 0 to 1 (mixup). The teacher in the loop sees the
+    /// mixture, too, and says what is to be learned of it; what is stored cannot.
+    pub mixup: f64,
     /// τ_S, which divides the student's similarities; τ of "binary_contrastive", "moco_v2", "simclr" and "swav".
     pub temperature_student: f64,
     /// τ_T, which divides the teacher's similarities: the smaller, the fewer neighbours count.
@@ -98,6 +107,9 @@ pub struct Config {
     pub embedding_dim: u64,
     /// Hidden width of the student's projection head; 0: the width of its features.
     pub projection_hidden: u64,
+    /// Linear layers of the student's projection head. 2: with a ReLU between them, as SEED has it; more: with batch norm before each ReLU. A
+    /// deep head leaves the student's features freer, and is thrown away where they are what is used ("output" "features").
+    pub projection_layers: u64,
     /// Threads that make views; 0: one a core.
     pub workers: u64,
     /// Decoded frames kept in memory, in MiB.
@@ -159,11 +171,15 @@ impl Default for Config {
             batch_norm: BatchNorm::Batch,
             method: MethodName::Seed,
             queue_fill: QueueFill::Dataset,
+            standardise: Standardise::None,
+            mixup: 0.0,
+            student_average: 0.0,
             temperature_student: 0.2,
             temperature_teacher: 0.01,
             head_dropout: 0.0,
             embedding_dim: 0,
             projection_hidden: 0,
+            projection_layers: 2,
             workers: 0,
             cache_mib: 1024,
             duty_cycle: 1.0,

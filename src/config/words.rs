@@ -45,6 +45,18 @@ choice! {
 }
 
 choice! {
+    /// What is done to a teacher's embeddings before a student learns them.
+    pub enum Standardise {
+        /// They are learned as they are.
+        None = "none",
+        /// Their mean over the data set is taken away.
+        Centre = "centre",
+        /// All their directions get the same variance, too.
+        Whiten = "whiten",
+    }
+}
+
+choice! {
     /// What the queue's first rows are.
     pub enum QueueFill {
         /// The teacher's embeddings of the data set, where a run has one.

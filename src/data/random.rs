@@ -37,7 +37,8 @@ pub enum Purpose {
     /// Whether a frame of a store is held out of all training (epoch 0), or learned once more (epoch = number of the night); index
     /// = number of the frame.
     HeldOut = 9,
-    /// Which frames a run is probed on (index 0), and which fill its queue before the first step (index 1).
+    /// Which frames a run is probed on (index 0), fill its queue before the first step (index 1), and tell how its targets are standardised
+    /// (index 2); which fit a head before the run (index 3).
     Probe = 10,
     /// What a strategy of distillation draws: its first prototypes (index 0), its linear layer (index 1), the start of k-means (index 2).
     Method = 11,
@@ -49,6 +50,8 @@ pub enum Purpose {
     LinearProbe = 14,
     /// Which cells of a frame a segmenter learns from (index = number of the frame).
     Cells = 15,
+    /// Which images of a step are mixed, and how much of each is seen (epoch = number of the step).
+    Mixup = 16,
 }
 
 /// The stream of (seed, epoch, index, purpose): ChaCha8 whose 256-bit key is the four words, little endian.

@@ -78,7 +78,7 @@ pub(super) fn projection(config: &Config) -> Head {
     match config.embedding_dim {
         0 => Head::None,
         // Both are bounded by 65536 in the configuration.
-        dim => Head::Projection { hidden: config.projection_hidden as i64, dim: dim as i64 },
+        dim => Head::projection(config.projection_layers as i64, config.projection_hidden as i64, dim as i64),
     }
 }
 

@@ -13,6 +13,9 @@ use crate::torch::fused::{Builder, Value};
 /// Widest layer a head may have; a bound on what a damaged configuration can allocate.
 const WIDEST: i64 = 1 << 20;
 
+/// Most linear layers of a head.
+pub const DEEPEST: i64 = 8;
+
 /// What follows the features.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Head {
@@ -23,10 +26,12 @@ pub enum Head {
         /// Number of classes, at least 1.
         classes: i64,
     },
-    /// Linear–batch norm–ReLU–linear, keys "projection.0", "projection.1" and "projection.3": the teachers of SwAV and
-    /// SimCLR.
+    /// Linear–batch norm–ReLU, again and again, then linear: keys "projection.0", ".1", ".3" of the two layers that the teachers of SwAV and
+    /// SimCLR have, ".3", ".4", ".6" and so on of more.
     NormedProjection {
-        /// Width of the hidden layer; 0 means the width of the features.
+        /// Linear layers, from 2 to [`DEEPEST`].
+        layers: i64,
+        /// Width of the hidden layers; 0 means the width of the features.
         hidden: i64,
         /// Width of the output, at least 1.
         dim: i64,
@@ -46,6 +51,14 @@ pub enum Head {
 }
 
 impl Head {
+    /// A student's projection of so many linear layers: SEED's two without batch norm, more with it.
+    pub fn projection(layers: i64, hidden: i64, dim: i64) -> Head {
+        match layers {
+            2 => Head::Projection { hidden, dim },
+            _ => Head::NormedProjection { layers, hidden, dim },
+        }
+    }
+
     /// The head with its widths filled in, or why it cannot be built.
     pub(crate) fn resolved(self, features: i64) -> Result<Head> {
         let check = |what: &str, value: i64| {
@@ -63,7 +76,11 @@ impl Head {
             Head::LinearProjection { dim } => {
                 Head::LinearProjection { dim: check("embedding width of the projection", dim)? }
             }
-            Head::NormedProjection { hidden, dim } => Head::NormedProjection {
+            Head::NormedProjection { layers, .. } if !(2..=DEEPEST).contains(&layers) => {
+                return Err(Error::invalid(format!("a projection has 2 to {DEEPEST} linear layers, found {layers}")));
+            }
+            Head::NormedProjection { layers, hidden, dim } => Head::NormedProjection {
+                layers,
                 hidden: hidden_width(hidden)?,
                 dim: check("embedding width of the projection", dim)?,
             },
@@ -99,14 +116,13 @@ impl HeadLayers {
             Head::LinearProjection { dim } => {
                 HeadLayers::Projection(RandomDrop::elements(root, 0.0), Projection::linear(root, features, dim)?)
             }
-            Head::NormedProjection { hidden, dim } => HeadLayers::Projection(
+            Head::NormedProjection { layers, hidden, dim } => HeadLayers::Projection(
                 RandomDrop::elements(root, 0.0),
-                Projection::new(root, features, hidden, dim, true)?,
+                Projection::normed(root, features, layers, hidden, dim)?,
             ),
-            Head::Projection { hidden, dim } => HeadLayers::Projection(
-                RandomDrop::elements(root, 0.0),
-                Projection::new(root, features, hidden, dim, false)?,
-            ),
+            Head::Projection { hidden, dim } => {
+                HeadLayers::Projection(RandomDrop::elements(root, 0.0), Projection::new(root, features, hidden, dim)?)
+            }
         })
     }
 
@@ -157,6 +173,8 @@ mod tests {
             Head::Projection { hidden: 0, dim: 0 },
             Head::Projection { hidden: 8, dim: i64::MAX },
             Head::LinearProjection { dim: 0 },
+            Head::NormedProjection { layers: 1, hidden: 8, dim: 8 },
+            Head::NormedProjection { layers: DEEPEST + 1, hidden: 8, dim: 8 },
         ] {
             assert_eq!(head.resolved(512).unwrap_err().kind(), ErrorKind::InvalidArgument);
         }

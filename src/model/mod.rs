@@ -55,7 +55,7 @@ pub(crate) use cost::{Count, count, same_padding};
 pub use description::Description;
 pub use fused::Fused;
 pub use grey::fold_stem;
-pub use head::Head;
+pub use head::{DEEPEST, Head};
 pub use initial::{InitialWeights, start_from};
 pub(crate) use layers::Activation;
 pub use load::{Load, LoadReport};

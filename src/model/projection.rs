@@ -3,11 +3,12 @@
 //! ```text
 //! z = W₂·relu(W₁·h + b₁) + b₂        h: (B, d) features, W₁: (hidden, d), W₂: (dim, hidden)
 //! z = W·h + b                        W: (dim, d), MoCo-v1
+//! z = Wₙ·relu(norm(… relu(norm(W₁·h + b₁)) …)) + bₙ
 //! embedding = z / max(‖z‖₂, 1e-12)
 //! ```
 //!
 //! SEED's student head is d–d–128 without normalisation layers (Fang et al. 2021), as is MoCo-v2's. SwAV and SimCLR have batch
-//! norm before the ReLU.
+//! norm before the ReLU, and so have deeper heads that are thrown away after the run (SimReg, Navaneet et al., BMVC 2021).
 
 use tch::{Kind, Tensor};
 
@@ -17,49 +18,61 @@ use super::params::Path;
 use crate::error::Result;
 use crate::torch::fused::{Builder, Value};
 
-/// Linear, ReLU, linear, keys "projection.0" and "projection.2"; with batch norm "projection.0", ".1" and ".3"; of one layer
-/// "projection.0" alone.
+/// Linear layers with a ReLU between them, keys "projection.0" and "projection.2"; with batch norm before each ReLU "projection.0", ".1", ".3"
+/// and, of more layers, ".4", ".6" and so on; of one layer "projection.0" alone.
 pub(crate) struct Projection {
-    first: Linear,
-    norm: Option<BatchNorm2d>,
-    /// None where the first layer is the only one.
-    second: Option<Linear>,
+    hidden: Vec<(Linear, Option<BatchNorm2d>)>,
+    last: Linear,
 }
 
 impl Projection {
-    pub fn new(root: &mut Path<'_>, features: i64, hidden: i64, dim: i64, normed: bool) -> Result<Projection> {
+    /// Two layers.
+    pub fn new(root: &mut Path<'_>, features: i64, hidden: i64, dim: i64) -> Result<Projection> {
         let mut path = root.at("projection");
-        Ok(Projection {
-            first: Linear::new(&mut path.at(0), features, hidden, LinearInitial::Torch)?,
-            norm: normed.then(|| BatchNorm2d::new(&mut path.at(1), hidden, NormConfig::TORCH)).transpose()?,
-            second: Some(Linear::new(&mut path.at(if normed { 3 } else { 2 }), hidden, dim, LinearInitial::Torch)?),
-        })
+        let first = Linear::new(&mut path.at(0), features, hidden, LinearInitial::Torch)?;
+        let last = Linear::new(&mut path.at(2), hidden, dim, LinearInitial::Torch)?;
+        Ok(Projection { hidden: vec![(first, None)], last })
+    }
+
+    /// So many `layers`, with batch norm after each but the last.
+    pub fn normed(root: &mut Path<'_>, features: i64, layers: i64, hidden: i64, dim: i64) -> Result<Projection> {
+        let mut path = root.at("projection");
+        let (mut inner, mut width, mut place) = (Vec::new(), features, 0);
+        for _ in 1..layers {
+            let linear = Linear::new(&mut path.at(place), width, hidden, LinearInitial::Torch)?;
+            inner.push((linear, Some(BatchNorm2d::new(&mut path.at(place + 1), hidden, NormConfig::TORCH)?)));
+            (width, place) = (hidden, place + 3);
+        }
+        Ok(Projection { hidden: inner, last: Linear::new(&mut path.at(place), width, dim, LinearInitial::Torch)? })
     }
 
     /// One layer from the features to the embedding.
     pub fn linear(root: &mut Path<'_>, features: i64, dim: i64) -> Result<Projection> {
-        let first = Linear::new(&mut root.at("projection").at(0), features, dim, LinearInitial::Torch)?;
-        Ok(Projection { first, norm: None, second: None })
+        let last = Linear::new(&mut root.at("projection").at(0), features, dim, LinearInitial::Torch)?;
+        Ok(Projection { hidden: Vec::new(), last })
     }
 
     pub fn forward(&self, features: &Tensor, mode: Mode) -> Result<Tensor> {
-        let mut hidden = self.first.forward(features)?; // (B, hidden), or (B, dim) of a single layer
-        let Some(second) = &self.second else { return Ok(hidden) };
-        if let Some(norm) = &self.norm {
-            hidden = norm.forward(&hidden, mode)?;
+        let mut value = features.shallow_clone();
+        for (linear, norm) in &self.hidden {
+            value = linear.forward(&value)?; // (B, hidden)
+            if let Some(norm) = norm {
+                value = norm.forward(&value, mode)?;
+            }
+            value = Activation::Relu.apply(value, mode)?;
         }
-        second.forward(&Activation::Relu.apply(hidden, mode)?) // (B, dim)
+        self.last.forward(&value) // (B, dim)
     }
 
     pub fn lower(&self, builder: &mut Builder, features: Value) -> Result<Value> {
-        let Some(second) = &self.second else {
-            return self.first.lower(builder, features, Activation::Identity);
-        };
-        let hidden = match &self.norm {
-            Some(norm) => self.first.lower_normed(builder, features, norm, Activation::Relu)?,
-            None => self.first.lower(builder, features, Activation::Relu)?,
-        };
-        second.lower(builder, hidden, Activation::Identity)
+        let mut value = features;
+        for (linear, norm) in &self.hidden {
+            value = match norm {
+                Some(norm) => linear.lower_normed(builder, value, norm, Activation::Relu)?,
+                None => linear.lower(builder, value, Activation::Relu)?,
+            };
+        }
+        self.last.lower(builder, value, Activation::Identity)
     }
 }
 

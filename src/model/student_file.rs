@@ -24,7 +24,7 @@ pub use super::student_header::{EXPORT_FORMAT, FORMAT, StudentHeader};
 
 use super::student_header::read_header;
 use super::weights::{self, StateDict, write_safetensors};
-use super::{Head, Load, Network};
+use super::{DEEPEST, Head, Load, Network};
 use crate::error::{Error, Result};
 use crate::sys::memory::push;
 
@@ -159,10 +159,14 @@ fn check_head(path: &Path, header: &StudentHeader, state: &StateDict) -> Result<
             ("projection.2.weight".to_owned(), [dim, hidden]),
         ],
         Head::LinearProjection { dim } => vec![("projection.0.weight".to_owned(), [dim, features])],
-        Head::NormedProjection { hidden, dim } => vec![
-            ("projection.0.weight".to_owned(), [hidden, features]),
-            ("projection.3.weight".to_owned(), [dim, hidden]),
-        ],
+        Head::NormedProjection { layers, .. } if !(2..=DEEPEST).contains(&layers) => {
+            return Err(Error::format(path, format!("head has {layers} layers, expected 2 to {DEEPEST}")));
+        }
+        Head::NormedProjection { layers, hidden, dim } => {
+            let sizes =
+                |layer| [if layer + 1 == layers { dim } else { hidden }, if layer == 0 { features } else { hidden }];
+            (0..layers).map(|layer| (format!("projection.{}.weight", 3 * layer), sizes(layer))).collect()
+        }
     };
     for (name, expected) in weights {
         let found = state.tensors.get(&name).map(|weight| weight.shape.as_slice());
@@ -220,7 +224,8 @@ mod tests {
         let (loaded, found) = load_student(&path).unwrap();
         assert_eq!(found, header);
         assert!(loaded.to_state().unwrap() == network.to_state().unwrap());
-        for head in [Head::None, Head::Classifier { classes: 3 }] {
+        let normed = |layers| Head::NormedProjection { layers, hidden: 16, dim: 8 };
+        for head in [Head::None, Head::Classifier { classes: 3 }, normed(2), normed(3), normed(DEEPEST)] {
             let network = Network::new(Architecture::MobileNetV3Small, head, 3, Device::Cpu).unwrap();
             save_student(&path, &network, &StudentHeader::new(&network, &Input::default())).unwrap();
             assert_eq!(load_student(&path).unwrap().1.head, head);
@@ -254,6 +259,18 @@ mod tests {
                 "found [16, 1024]",
             ),
             ("head", Some("{\"kind\":\"projection\",\"hidden\":-1,\"dim\":8}"), ErrorKind::Format, "hidden width"),
+            (
+                "head",
+                Some("{\"kind\":\"normed_projection\",\"layers\":9000000000,\"hidden\":16,\"dim\":8}"),
+                ErrorKind::Format,
+                "9000000000",
+            ),
+            (
+                "head",
+                Some("{\"kind\":\"normed_projection\",\"layers\":3,\"hidden\":16,\"dim\":8}"),
+                ErrorKind::Format,
+                "expected projection.3.weight [16, 16]",
+            ),
             (
                 "head",
                 Some("{\"kind\":\"classifier\",\"classes\":1000}"),

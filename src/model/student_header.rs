@@ -86,15 +86,37 @@ impl StudentHeader {
     }
 }
 
+fn two() -> i64 {
+    2
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+fn is_two(layers: &i64) -> bool {
+    *layers == two()
+}
+
 /// A [`Head`] as the file writes it.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum HeadText {
     None,
-    Classifier { classes: i64 },
-    Projection { hidden: i64, dim: i64 },
-    NormedProjection { hidden: i64, dim: i64 },
-    LinearProjection { dim: i64 },
+    Classifier {
+        classes: i64,
+    },
+    Projection {
+        hidden: i64,
+        dim: i64,
+    },
+    NormedProjection {
+        /// Files of two layers do not say so.
+        #[serde(default = "two", skip_serializing_if = "is_two")]
+        layers: i64,
+        hidden: i64,
+        dim: i64,
+    },
+    LinearProjection {
+        dim: i64,
+    },
 }
 
 impl From<Head> for HeadText {
@@ -103,7 +125,7 @@ impl From<Head> for HeadText {
             Head::None => Self::None,
             Head::Classifier { classes } => Self::Classifier { classes },
             Head::Projection { hidden, dim } => Self::Projection { hidden, dim },
-            Head::NormedProjection { hidden, dim } => Self::NormedProjection { hidden, dim },
+            Head::NormedProjection { layers, hidden, dim } => Self::NormedProjection { layers, hidden, dim },
             Head::LinearProjection { dim } => Self::LinearProjection { dim },
         }
     }
@@ -115,7 +137,7 @@ impl From<HeadText> for Head {
             HeadText::None => Self::None,
             HeadText::Classifier { classes } => Self::Classifier { classes },
             HeadText::Projection { hidden, dim } => Self::Projection { hidden, dim },
-            HeadText::NormedProjection { hidden, dim } => Self::NormedProjection { hidden, dim },
+            HeadText::NormedProjection { layers, hidden, dim } => Self::NormedProjection { layers, hidden, dim },
             HeadText::LinearProjection { dim } => Self::LinearProjection { dim },
         }
     }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Work;
 use super::files::{read_json, write_json};
 use super::folder::Folder;
-use crate::config::Config;
+use crate::config::{Config, Standardise};
 use crate::sys::disk::sync;
 use crate::train::shared::{SharedQueue, load_queue, lock};
 use crate::{Error, ErrorKind, Result, device};
@@ -28,6 +28,8 @@ pub(super) struct Carried {
 
 /// The part of a run's checkpoint, which is the file of the same name in the station's folder.
 const QUEUE: &str = "queue.safetensors";
+/// In a checkpoint whose queue holds other rows than the teacher's.
+const STANDARDISATION: &str = "standardisation.safetensors";
 
 fn kept(folder: &Folder) -> PathBuf {
     folder.path().join(QUEUE)
@@ -60,6 +62,12 @@ pub(super) fn take(work: &Work<'_>, config: &Config) -> Result<Option<SharedQueu
 
 /// The queue and how many of its rows are a teacher's; none where no row is.
 fn fitting(path: &Path, work: &Work<'_>, config: &Config) -> Result<(Option<SharedQueue>, u64)> {
+    if config.standardise != Standardise::None {
+        return Err(Error::mismatch(format!(
+            "targets.standardise is \"{}\", and each night finds its own mean of the teacher's embeddings",
+            config.standardise.word()
+        )));
+    }
     let queue = load_queue(path, device::parse(&config.device)?)?;
     let (found, rows) = {
         let queue = lock(&queue)?;
@@ -90,13 +98,14 @@ pub(super) fn carried(folder: &Folder) -> Result<Carried> {
 }
 
 /// Keeps the queue of the night's run for the next night. Without one, as after a run that diverged before its first checkpoint, that of an
-/// earlier night stays. The same call again does nothing.
+/// earlier night stays, and so it does after a night of standardised targets. The same call again does nothing.
 ///
 /// # Errors
 /// `Io`.
 pub(super) fn keep(folder: &Folder) -> Result<()> {
     let made = folder.checkpoint().join(QUEUE);
-    if !made.exists() {
+    // Rows that were standardised are another night's targets, not the teacher's.
+    if !made.exists() || folder.checkpoint().join(STANDARDISATION).exists() {
         return Ok(());
     }
     let path = kept(folder);
@@ -107,6 +116,21 @@ pub(super) fn keep(folder: &Folder) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_queue_of_standardised_rows_is_not_kept() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::make(place.path()).unwrap();
+        std::fs::create_dir_all(folder.checkpoint()).unwrap();
+        for file in [QUEUE, STANDARDISATION] {
+            std::fs::write(folder.checkpoint().join(file), "rows").unwrap();
+        }
+        keep(&folder).unwrap();
+        assert!(!kept(&folder).exists() && folder.checkpoint().join(QUEUE).exists());
+        std::fs::remove_file(folder.checkpoint().join(STANDARDISATION)).unwrap();
+        keep(&folder).unwrap();
+        assert!(kept(&folder).exists());
+    }
 
     #[test]
     fn a_damaged_note_keeps_no_night_from_its_end() {

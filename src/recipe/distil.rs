@@ -25,7 +25,7 @@ use super::measure::Cost;
 use super::page;
 use super::plan::{Plan, Wish};
 use super::request::Request;
-use crate::config::{Config, QueueFill};
+use crate::config::{Config, QueueFill, Standardise};
 use crate::distill::Targets;
 use crate::distill::bank::Bank;
 use crate::model::provenance::{Provenance, SharedProvenance};
@@ -318,7 +318,7 @@ impl Request {
         config.validate()?;
         let head = match config.embedding_dim {
             0 => Head::None,
-            dim => Head::Projection { hidden: config.projection_hidden as i64, dim: dim as i64 },
+            dim => Head::projection(config.projection_layers as i64, config.projection_hidden as i64, dim as i64),
         };
         let (channels, device) = (i64::from(config.view.input.channels), device::parse(&config.device)?);
         let network = Network::with_channels(self.architecture, head, channels, config.seed, device)?;
@@ -348,6 +348,7 @@ fn trial(
     config.probe.images = 0;
     config.steps = 1 << 40;
     config.queue_fill = QueueFill::Noise;
+    config.standardise = Standardise::None; // asks about many images, once
     let copy = Arc::new(Mutex::new(with_lock(student, |student| student.deep_copy())?));
     let dataset = Some(Arc::clone(&request.dataset));
     let mut run = Distillation::new(config, copy, targets.clone(), None, dataset)?;

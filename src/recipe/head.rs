@@ -12,9 +12,10 @@ use std::sync::Arc;
 use tch::{Kind, Tensor};
 
 use super::request::Request;
-use crate::config::Config;
+use crate::config::{Config, Standardise};
 use crate::data::random::{Purpose, generator, shuffle};
 use crate::distill::Targets;
+use crate::distill::standardise::Moments;
 use crate::distill::views::for_teacher;
 use crate::model::{Head, Mode};
 use crate::train::probe::{PIECE, learned_images, read};
@@ -34,13 +35,15 @@ const RIDGE: f64 = 1e-4;
 pub(super) fn fit(request: &Request, config: &Config, student: &SharedNetwork) -> Result<()> {
     let targets = Targets::from(Arc::clone(&request.teacher));
     let (features, hidden) = with_lock(student, |student| {
-        let hidden = config.projection_hidden as i64;
-        student.replace_head(Head::Projection { hidden, dim: targets.dim() }, config.seed)?;
+        let (layers, hidden) = (config.projection_layers as i64, config.projection_hidden as i64);
+        student.replace_head(Head::projection(layers, hidden, targets.dim()), config.seed)?;
         Ok((student.feature_dim(), if hidden == 0 { student.feature_dim() } else { hidden }))
     })?;
-    if hidden != features {
+    if hidden != features || config.projection_layers != 2 {
         log::info!(
-            "the head begins at random: projection_hidden is {hidden}, the student's features are {features} wide"
+            "the head begins at random: it has {} layers, the hidden ones {hidden} wide, and only one of two layers as wide as the student's features \
+             ({features}) can be fitted",
+            config.projection_layers
         );
         return Ok(());
     }
@@ -68,7 +71,7 @@ pub(super) fn fit(request: &Request, config: &Config, student: &SharedNetwork) -
     }
     let h = Tensor::f_cat(&inputs, 0)?;
     let length = h.f_norm_scalaropt_dim(2, [1i64].as_slice(), true)?;
-    let t = Tensor::f_cat(&outputs, 0)?.f_mul(&length)?;
+    let t = goals(&Tensor::f_cat(&outputs, 0)?, config.standardise)?.f_mul(&length)?;
     let gram = h.f_matmul(&h.f_tr()?)?; // (N, N)
     let ridge = gram.f_diagonal(0, 0, 1)?.f_mean(None)?.f_mul_scalar(RIDGE)?.f_clamp_min(1e-12)?;
     let eye = Tensor::f_eye(h.size()[0], (Kind::Double, device))?;
@@ -89,4 +92,15 @@ pub(super) fn fit(request: &Request, config: &Config, student: &SharedNetwork) -
         }
         Ok(())
     })
+}
+
+/// What the run will have its student learn of the teacher's `rows` (N,C), float64.
+fn goals(rows: &Tensor, standardise: Standardise) -> Result<Tensor> {
+    if standardise == Standardise::None {
+        return Ok(rows.shallow_clone());
+    }
+    let mut moments = Moments::new(rows.size()[1], standardise == Standardise::Whiten)?;
+    moments.add(rows)?;
+    let rows = moments.finish(rows.device())?.of(&rows.f_to_kind(Kind::Float)?)?;
+    Ok(rows.f_to_kind(Kind::Double)?)
 }

@@ -92,7 +92,8 @@ impl Plan {
         draft.queue(images)?;
 
         let look = (wish.seconds / 300.0).clamp(0.05, 1.0);
-        let head = Head::Projection { hidden: draft.config.projection_hidden as i64, dim: teacher.embedding_dim() };
+        let (layers, hidden) = (draft.config.projection_layers as i64, draft.config.projection_hidden as i64);
+        let head = Head::projection(layers, hidden, teacher.embedding_dim());
         let channels = i64::from(draft.config.view.input.channels);
         let measure = |config: &Config| {
             let student = Network::with_channels(wish.architecture, head, channels, config.seed, device)?;
@@ -279,6 +280,12 @@ impl Draft<'_> {
             let bank = self.given.view_count > 0;
             self.config.put("view_count", &Value::Int(self.given.view_count as i64))?;
             return Ok(bank);
+        }
+        if self.config.mixup > 0.0 {
+            self.config.put("view_count", &Value::Int(0))?;
+            self.reasons
+                .push("the teacher is in the loop: images are mixed, and a bank knows single ones only".to_owned());
+            return Ok(false);
         }
         let over_a_bank = (seconds / (images as f64 * cost.of_image(false, device))).floor() as u64;
         let mut views = (over_a_bank / VIEWS.1).clamp(1, VIEWS.0);

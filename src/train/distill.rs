@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use tch::{Device, Kind};
 
+use super::average::Average;
 use super::bank::check_bank;
 use super::board::Board;
 use super::cancel::CancelToken;
@@ -12,17 +13,20 @@ use super::checks::{check_images, check_student, total_steps};
 use super::depth::seeing;
 use super::looking::Looking;
 use super::losses::Losses;
+use super::mixup;
 use super::pace::{Pace, paced};
 use super::probe::{Looks, ProbeImages};
 use super::progress::{Control, Progress};
 use super::record::Record;
 use super::run::{Course, Outcome, run};
 use super::shared::{SharedNetwork, SharedQueue, with_lock};
+use super::standardise;
 use super::strategies::{Ground, needs, strategy};
 use super::world::Membership;
 use crate::config::{Config, Optimiser, to_usize};
 use crate::data::{Dataset, Loader, Sampling};
 use crate::distill::queue::Queue;
+use crate::distill::standardise::Standardisation;
 use crate::distill::{Strategy, Targets};
 use crate::model::Head;
 use crate::optim::{Cosine, Sgd};
@@ -38,7 +42,11 @@ pub struct Distillation {
     pub(super) device: Device,
     pub(super) precision: Kind,
     pub(super) targets: Targets,
+    // What is done to them, where targets.standardise says so: known from the first call on.
+    pub(super) standardisation: Option<Standardisation>,
     pub(super) student: SharedNetwork,
+    // The mean of its last steps, where the run is to end with that.
+    pub(super) average: Option<Average>,
     pub(super) queue: SharedQueue,
     // Of the small views, where there are some.
     pub(super) small_queue: Option<Queue>,
@@ -78,6 +86,8 @@ impl Distillation {
         config.validate()?;
         let config = seeing(config, dataset.as_deref())?;
         let needs = needs(&config, targets.has_teacher())?;
+        mixup::check(&config, &targets)?;
+        standardise::check(&config, targets.has_teacher(), dataset.is_some(), queue.is_some())?;
         if let Targets::Images(images) = &targets {
             check_images(images, dataset.as_deref())?;
         }
@@ -95,16 +105,17 @@ impl Distillation {
             (_, None) => 0,
         };
         let total = total_steps(&config, dataset.is_some().then_some(learned))?;
-        let (optimiser, strategy) = with_lock(&student, |student| {
+        let (optimiser, strategy, average) = with_lock(&student, |student| {
             let headless = config.embedding_dim == 0 && student.head() == Head::None;
             if let Targets::Own { dim } = &mut targets {
                 *dim = if headless { OWN_WIDTH } else { student.output_dim() };
             }
             if headless {
                 let (hidden, dim) = (to_i64(config.projection_hidden)?, targets.dim());
+                let layers = to_i64(config.projection_layers)?;
                 let head = match needs.normed_head {
-                    true => Head::NormedProjection { hidden, dim },
-                    false => Head::Projection { hidden, dim },
+                    true => Head::NormedProjection { layers, hidden, dim },
+                    false => Head::projection(layers, hidden, dim),
                 };
                 student.replace_head(head, config.seed)?;
             }
@@ -118,7 +129,7 @@ impl Distillation {
                 Optimiser::Lars => Sgd::lars(parameters, config.momentum, config.weight_decay)?,
                 Optimiser::Sgd => Sgd::new(parameters, config.momentum, config.weight_decay)?,
             };
-            Ok((optimiser, strategy))
+            Ok((optimiser, strategy, Average::new(student, config.student_average)?))
         })?;
         let width = targets.dim();
         let fresh_queue = queue.is_none();
@@ -158,7 +169,9 @@ impl Distillation {
             device,
             precision,
             targets,
+            standardisation: None,
             student,
+            average,
             queue,
             small_queue,
             optimiser,
@@ -269,7 +282,7 @@ impl Distillation {
         };
         let outcome = run(self, &mut loader, &course, &pace, observe)?;
         if outcome == Outcome::Finished {
-            let kept = self.keep_best();
+            let kept = self.take_average().and_then(|()| self.keep_best());
             self.share_student(kept)?;
             let noted = self.note(None);
             self.together("the record of the run", noted)?;
@@ -304,6 +317,7 @@ impl Distillation {
         if observe(self.before()) == Control::Stop {
             return Ok(None);
         }
+        self.prepare_targets(&dataset, pace)?;
         self.fill_queue(&dataset, pace)?;
         self.prepare_strategy(&dataset, pace)?;
         self.look_at_start(&dataset)?;

@@ -102,7 +102,7 @@ impl Distillation {
         if let Some(probe) = &self.looking.probe
             && self.looking.looks.is_none()
         {
-            let look = probe.look(&self.student, self.step, self.precision)?;
+            let look = probe.look(self.judged(), self.step, self.precision)?;
             self.looking.looks = Some(probe.begin(look));
             self.show_look(&look);
             self.remember_best()?;
@@ -120,7 +120,7 @@ impl Distillation {
         if !self.step.is_multiple_of(every) && self.step != total {
             return Ok(());
         }
-        let look = probe.look(&self.student, self.step, self.precision)?;
+        let look = probe.look(self.judged(), self.step, self.precision)?;
         let better = self.looking.looks.as_mut().is_some_and(|looks| looks.add(look));
         self.show_look(&look);
         if better {
@@ -137,7 +137,7 @@ impl Distillation {
 
     fn remember_best(&mut self) -> Result<()> {
         if self.config.probe.keep_best > 0 {
-            self.looking.best = Some(with_lock(&self.student, state_of)?);
+            self.looking.best = Some(with_lock(self.judged(), state_of)?);
         }
         Ok(())
     }
@@ -236,7 +236,7 @@ impl Distillation {
             if !sound.is_empty() {
                 let seen = for_teacher(&torch::copy_to(&frames, self.device)?, &self.config.view.input)?;
                 let rows = self.targets.of_frames(&seen, &sound, self.precision, &|row| dataset.title(sound[row]))?;
-                take(&sound, rows)?;
+                take(&sound, self.standardised(rows)?)?;
             }
             pace.rest(start)?;
         }
@@ -244,6 +244,7 @@ impl Distillation {
     }
 }
 
-fn state_of(student: &mut Network) -> Result<StateDict> {
+/// All tensors of a network, on the host.
+pub(super) fn state_of(student: &mut Network) -> Result<StateDict> {
     Ok(StateDict { tensors: student.to_state()?.into_iter().collect(), metadata: Default::default() })
 }

@@ -1,6 +1,7 @@
 //! Long runs: the loop ([`run`]), the methods that go through it, progress and its cancelling.
 
 pub mod anomaly;
+mod average;
 mod background;
 pub mod bank;
 pub mod board;
@@ -12,6 +13,7 @@ pub mod distill;
 pub mod finetune;
 mod looking;
 mod losses;
+mod mixup;
 pub mod pace;
 pub mod probe;
 pub mod progress;
@@ -20,6 +22,7 @@ mod resume;
 pub mod run;
 pub mod segment;
 pub mod shared;
+mod standardise;
 mod step;
 mod strategies;
 mod views;

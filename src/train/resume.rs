@@ -12,7 +12,7 @@ use super::shared::{lock, with_lock};
 use super::strategies::needs;
 use crate::checkpoint::{self, Contents, Manifest, format};
 use crate::config::{
-    BatchNorm, FREE_SETTINGS, MethodName, MethodsConfig, Optimiser, ProbeConfig, QueueFill, SmallConfig,
+    BatchNorm, FREE_SETTINGS, MethodName, MethodsConfig, Optimiser, ProbeConfig, QueueFill, SmallConfig, Standardise,
 };
 use crate::distill::queue::{Queue, QueueSnapshot};
 use crate::model::weights::{HostTensor, StateDict};
@@ -36,6 +36,9 @@ fn before_the_key(key: &str) -> Value {
         "methods" => json!(MethodsConfig::default()),
         "small" => json!(SmallConfig::default()),
         "queue_fill" => json!(QueueFill::Noise),
+        "projection_layers" => json!(2),
+        "mixup" | "student_average" => json!(0.0),
+        "standardise" => json!(Standardise::None),
         "head_dropout" => json!(0.0),
         "probe" => json!(ProbeConfig { images: 0, ..ProbeConfig::default() }),
         _ => Value::Null,
@@ -118,6 +121,8 @@ impl Distillation {
             parts.insert(BEST.to_owned(), best.clone());
         }
         parts.extend(self.strategy.parts()?);
+        parts.extend(self.standardisation_part()?);
+        parts.extend(self.average_part()?);
         if let Some(queue) = &self.small_queue {
             parts.insert(SMALL_QUEUE.to_owned(), queue.snapshot()?.to_state()?);
         }
@@ -131,6 +136,9 @@ impl Distillation {
         let manifest = &contents.manifest;
         self.check_same_run(manifest).map_err(|error| error.context(path.display()))?;
         let part = |name: &str| contents.part(name).map_err(|error| error.context(path.display()));
+        let standardisation =
+            self.standardisation_of(&contents.parts).map_err(|error| error.context(path.display()))?;
+        let average = self.average_of(&contents.parts, manifest.step).map_err(|error| error.context(path.display()))?;
         let (weights, velocities) = (part(STUDENT)?, part(OPTIMISER)?);
         let snapshot = QueueSnapshot::from_state(part(QUEUE)?)?;
         let of_small = match &self.small_queue {
@@ -163,6 +171,7 @@ impl Distillation {
             })
         })
         .map_err(|error| error.context(path.display()))?;
+        (self.standardisation, self.average) = (standardisation, average);
         let best = contents.parts.remove(BEST);
         let manifest = &contents.manifest;
         // Only rank 0 looks, and knows how it was.

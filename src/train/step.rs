@@ -44,12 +44,17 @@ impl Distillation {
     /// One step on `images`, the views of one batch, each (B,C,H,W), normalised float32 on the run's device. They are `batch` of the data
     /// set or none of it. Errors call image i by the name that `names` gives.
     fn distill_once(&mut self, images: &[Tensor], batch: Option<&Batch>, at: At, names: Names) -> Result<()> {
+        let mixed = self.mixed(images)?;
+        let images = mixed.as_deref().unwrap_or(images);
         let (large, small) = images.split_at(images.len().saturating_sub(to_usize(self.config.small.count)?));
         let views = large.first().ok_or_else(|| Error::invalid("a batch has no views"))?;
         let pieces = self.config.accumulation_steps;
         let asking = Asking { precision: self.precision, pieces, names };
         let of_teacher = |(number, views): (usize, &Tensor)| match self.targets.has_teacher() {
-            true => self.targets.of_step(views, batch, number, &self.config.view, &asking).map(Some),
+            true => {
+                let rows = self.targets.of_step(views, batch, number, &self.config.view, &asking)?;
+                self.standardised(rows).map(Some)
+            }
             false => Ok(None),
         };
         let target = of_teacher((0, views))?;
@@ -84,6 +89,7 @@ impl Distillation {
         });
         let step = distill(&shown, beside, &student, &mut queue, &mut self.optimiser, strategy, &settings, together)?;
         self.step += 1;
+        self.follow(&student)?;
         self.losses.push(step, target.is_some(), names)
     }
 }

@@ -69,6 +69,15 @@ impl Distillation {
                 ),
             ));
         }
+        if self.config.mixup > 0.0 {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!(
+                    "mixup is {}, but several processes make the run, of which each could mix its own share only: set it to 0",
+                    self.config.mixup
+                ),
+            ));
+        }
         if self.device != tch::Device::Cpu {
             return Err(Error::new(
                 ErrorKind::Unsupported,

@@ -28,7 +28,7 @@ fn table() -> Arc<ImageTargets> {
 #[test]
 fn every_way_to_make_a_batch_gives_the_cpus_student() {
     let gpu = Gpu::take();
-    let ways: [(&str, Change); 8] = [
+    let ways: [(&str, Change); 12] = [
         ("plain", |_| ()),
         ("accumulation", |config| config.accumulation_steps = 3),
         ("clip", |config| config.clip_norm = 0.05),
@@ -37,6 +37,10 @@ fn every_way_to_make_a_batch_gives_the_cpus_student() {
         ("two views", |config| config.view_count = 2),
         ("small views", |config| (config.small.count, config.small.size) = (2, 16)),
         ("two workers", |config| config.workers = 2),
+        ("the mean of its students", |config| config.student_average = 0.9),
+        ("mixed images", |config| config.mixup = 1.0),
+        ("targets without their mean", |config| config.set_string("targets.standardise", "centre").unwrap()),
+        ("targets of equal variance", |config| config.set_string("targets.standardise", "whiten").unwrap()),
     ];
     for (what, change) in ways {
         let apart = devices_apart(what, |device| {

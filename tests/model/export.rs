@@ -98,7 +98,8 @@ fn every_head_is_exported() {
         Head::None,
         Head::Classifier { classes: 3 },
         Head::Projection { hidden: 16, dim: 8 },
-        Head::NormedProjection { hidden: 16, dim: 8 },
+        Head::NormedProjection { layers: 2, hidden: 16, dim: 8 },
+        Head::NormedProjection { layers: 4, hidden: 24, dim: 8 },
         Head::LinearProjection { dim: 8 },
     ];
     for head in heads {

@@ -111,6 +111,45 @@ fn networks_of_timm_and_hugging_face_compute_what_their_publishers_do() {
     }
 }
 
+#[test]
+fn a_deep_head_is_that_of_its_layers_and_is_read_back_by_their_names() {
+    let _no_grad = tch::no_grad_guard();
+    let folder = tempfile::tempdir().unwrap();
+    let head = Head::NormedProjection { layers: 4, hidden: 24, dim: 8 };
+    let network = Network::new(TEN, head, 5, Device::Cpu).unwrap();
+    let path = folder.path().join("student.safetensors");
+    let state: Vec<_> = network.to_state().unwrap().into_iter().collect();
+    write_safetensors(&path, &state, &Default::default()).unwrap();
+    let teacher = Teacher::from_file(TEN, &path, Device::Cpu).unwrap();
+    assert_eq!(teacher.head().unwrap(), head);
+    let tensors: BTreeMap<String, Tensor> =
+        state.iter().map(|(name, tensor)| (name.clone(), tensor.to_tensor().unwrap())).collect();
+    let of = |layer: i64, name: &str| &tensors[&format!("projection.{layer}.{name}")];
+    let images = Tensor::rand([5, 3, 32, 32], (Kind::Float, Device::Cpu));
+    let mut value = network.features(&images, Mode::Eval).unwrap();
+    for layer in [0, 3, 6] {
+        value = value.linear(of(layer, "weight"), Some(of(layer, "bias")));
+        let norm = |name| of(layer + 1, name);
+        value = (value - norm("running_mean")) / (norm("running_var") + 1e-5).sqrt() * norm("weight") + norm("bias");
+        value = value.relu();
+    }
+    value = value.linear(of(9, "weight"), Some(of(9, "bias")));
+    let found = network.forward(&images, Mode::Eval).unwrap();
+    assert!((&found - &value).abs().max().double_value(&[]) < 1e-5 * value.abs().max().double_value(&[]));
+    // A layer of another width belongs to no head.
+    let mut odd = state.clone();
+    odd.retain(|(name, _)| name != "projection.3.weight");
+    odd.push((
+        "projection.3.weight".to_owned(),
+        odd.iter().find(|(name, _)| name == "projection.0.weight").unwrap().1.clone(),
+    ));
+    write_safetensors(&path, &odd, &Default::default()).unwrap();
+    assert_eq!(
+        Teacher::from_file(TEN, &path, Device::Cpu).map(|teacher| teacher.head().unwrap()).unwrap_or(Head::None),
+        Head::None
+    );
+}
+
 /// Both formats of a checkpoint of make_layouts.py.
 fn checkpoints(name: &str) -> [PathBuf; 2] {
     ["zip.pth", "legacy.pth.tar"].map(|format| golden("checkpoints").join(format!("{name}.{format}")))
@@ -121,7 +160,7 @@ const TEN: Architecture = Architecture::ResNet10;
 #[test]
 fn checkpoints_as_they_are_published_are_recognised() {
     let plain = Head::Projection { hidden: 512, dim: 128 };
-    let normed = Head::NormedProjection { hidden: 64, dim: 128 };
+    let normed = Head::NormedProjection { layers: 2, hidden: 64, dim: 128 };
     // What all names share as "module." is taken off before the prefix is looked for.
     for (name, prefix, head, aside) in [
         ("moco_v1", "encoder_q.", Head::LinearProjection { dim: 128 }, 16),

@@ -162,7 +162,7 @@ fn parameter_counts_are_the_published_ones() {
 fn swavs_wide_resnet_has_its_published_size() {
     let count = |head| Network::new(Architecture::ResNet50W2, head, 0, Device::Cpu).unwrap().parameter_count();
     assert_eq!(count(Head::None), 93_907_072);
-    assert_eq!(count(Head::NormedProjection { hidden: 8192, dim: 128 }), 128_534_784);
+    assert_eq!(count(Head::NormedProjection { layers: 2, hidden: 8192, dim: 128 }), 128_534_784);
 }
 
 #[test]

@@ -467,6 +467,14 @@ fn a_night_begins_with_the_queue_that_the_last_one_ended_with() {
     plant.config = calm;
     push(&plant.store, 250..290, 0);
     assert_eq!(live(plant.run().unwrap()).queue_rows, 32);
+
+    // Standardised targets are another night's: their rows neither come nor stay.
+    let before = plant.file("queue.safetensors");
+    push(&plant.store, 290..330, 0);
+    plant.config.set_string("targets.standardise", "centre").unwrap();
+    let seven = live(plant.run().unwrap());
+    assert!(seven.queue_rows == 0 && seven.queue_left_out.contains("targets.standardise"), "{seven:?}");
+    assert!(plant.file("queue.safetensors") == before);
 }
 
 fn queue_of(path: &Path) -> Queue {

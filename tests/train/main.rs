@@ -13,6 +13,7 @@ mod skipped;
 #[path = "../common/small_disk.rs"]
 mod small_disk;
 
+mod average;
 mod bank;
 mod distillation;
 mod events;
@@ -31,5 +32,6 @@ mod runs;
 mod same_numbers;
 mod sizes;
 mod small_patches;
+mod standardise;
 mod teachers;
 mod world;

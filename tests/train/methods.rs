@@ -375,3 +375,57 @@ fn seed_moco_without_a_weight_is_seed_bit_for_bit() {
     assert!(moco.2["queue.safetensors"] == seed.2["queue.safetensors"]);
     assert!(moco.2["student.safetensors"] != seed.2["student.safetensors"]);
 }
+
+#[test]
+fn a_run_gives_its_student_the_head_that_is_asked_for() {
+    let deep = Config { projection_layers: 4, projection_hidden: 24, ..config("l2", 4) };
+    let student = Arc::new(Mutex::new(Network::new(Architecture::ResNet10, Head::None, 1, Device::Cpu).unwrap()));
+    let mut run = Distillation::new(deep, Arc::clone(&student), teacher(), None, Some(dataset())).unwrap();
+    let losses = losses(&mut run, None);
+    assert!(losses.last() < losses.first(), "{losses:?}");
+    let head = student.lock().unwrap().head();
+    assert_eq!(head, Head::NormedProjection { layers: 4, hidden: 24, dim: DIM });
+}
+
+#[test]
+fn mixed_images_are_shown_to_both_networks_and_a_run_goes_on_with_them() {
+    let folder = tempfile::tempdir().unwrap();
+    for method in ["seed", "l2", "online_clustering", "binary_contrastive", "seed_moco"] {
+        let plain = config(method, 6);
+        let mixed = Config { mixup: 0.5, ..plain.clone() };
+        let unmixed = losses(&mut run_over(&plain, teacher()), None);
+        let mut whole = run_over(&mixed, teacher());
+        let of_whole = losses(&mut whole, None);
+        assert_ne!(of_whole, unmixed, "{method}");
+        let mut half = run_over(&mixed, teacher());
+        losses(&mut half, Some(3));
+        half.save(&folder.path().join(method)).unwrap();
+        let mut resumed = run_over(&mixed, teacher());
+        resumed.resume(&folder.path().join(method)).unwrap();
+        assert_eq!(losses(&mut resumed, None), of_whole[3..], "{method}");
+        assert!(state(&resumed, folder.path()) == state(&whole, folder.path()), "{method}");
+        let told = run_over(&plain, teacher()).resume(&folder.path().join(method)).unwrap_err();
+        assert!(told.kind() == ErrorKind::Mismatch && told.to_string().contains("mixup"), "{told}");
+    }
+}
+
+#[test]
+fn what_knows_single_images_only_is_not_asked_about_mixtures() {
+    let folder = tempfile::tempdir().unwrap();
+    let numbers: Vec<f32> = (0..IMAGES * DIM as usize).map(|i| (i as f32 * 0.7).sin()).collect();
+    let table = Arc::new(ImageEmbeddings::new(&numbers, DIM as usize).unwrap());
+    let mixed = |method| Config { mixup: 1.0, ..config(method, 4) };
+    let banked = Config { view_count: 1, ..mixed("seed") };
+    let path = folder.path().join("bank");
+    fill_bank(&path, &banked, &teacher(), &dataset(), None, &CancelToken::new(), |_| Control::Continue).unwrap();
+    let refused = [
+        (run_on(&banked, Arc::new(Bank::open(&path).unwrap()), Some(dataset())), "bank"),
+        (run_on(&mixed("seed"), Arc::new(ImageTargets::new(table, &dataset()).unwrap()), Some(dataset())), "table"),
+        (run_on(&mixed("k_means"), teacher(), Some(dataset())), "clusters"),
+        (run_on(&mixed("moco_v2"), Targets::Own { dim: 0 }, Some(dataset())), "without a teacher"),
+    ];
+    for (result, word) in refused {
+        let error = result.err().unwrap();
+        assert!(error.kind() == ErrorKind::Unsupported && error.to_string().contains(word), "{error}");
+    }
+}

@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 
 use super::outline::{Family, Shapes};
 use crate::error::{Error, Result};
-use crate::model::Head;
 use crate::model::weights::{HostTensor, HostType};
+use crate::model::{DEEPEST, Head};
 
 /// What a tensor beside the backbone is.
 #[derive(Debug, PartialEq, Eq)]
@@ -94,7 +94,9 @@ pub(super) fn settle_projection(tensors: &mut BTreeMap<String, HostTensor>, feat
         return names;
     };
     let biases = match head {
-        Head::NormedProjection { hidden, dim } => vec![(0, hidden), (3, dim)],
+        Head::NormedProjection { layers, hidden, dim } => {
+            (0..layers).map(|layer| (3 * layer, if layer + 1 == layers { dim } else { hidden })).collect()
+        }
         Head::Projection { hidden, dim } => vec![(0, hidden), (2, dim)],
         Head::LinearProjection { dim } => vec![(0, dim)],
         Head::None | Head::Classifier { .. } => Vec::new(),
@@ -114,22 +116,33 @@ pub(super) fn projection(layers: &Shapes<'_>, features: i64) -> Option<Head> {
         [rows, columns] => Some((i64::try_from(rows).ok()?, i64::try_from(columns).ok()?)),
         _ => None,
     };
-    let last = ["3", "2"].into_iter().find(|last| layers.contains_key(&*format!("{last}.weight")));
-    let allowed = |name: &&str| match name.split('.').next() {
-        Some("0") => true,
-        Some("1") => last == Some("3"),
-        number => number == last && last.is_some(),
-    };
+    let numbers = layers.keys().map(|name| name.split('.').next()?.parse::<i64>().ok()).collect::<Option<Vec<_>>>()?;
+    // Of the last linear layer: 2 without batch norm between two of them, 3, 6, … with it.
+    let last = numbers.iter().copied().max().filter(|&last| last <= 3 * (DEEPEST - 1))?;
+    let normed = last % 3 == 0;
+    let allowed = |&number: &i64| if normed { number % 3 < 2 } else { number == 0 || number == 2 };
     let (hidden, input) = matrix("0.weight")?;
-    if !layers.keys().all(allowed) || input != features {
+    if !numbers.iter().all(allowed) || input != features {
         return None;
     }
-    let Some(last) = last else { return Some(Head::LinearProjection { dim: hidden }) };
-    let (dim, inner) = matrix(&format!("{last}.weight"))?;
-    if inner != hidden {
+    if last == 0 {
+        return Some(Head::LinearProjection { dim: hidden });
+    }
+    // Three layers that batch norm does not stand between are another head.
+    let norm = |layer: i64| layers.contains_key(&*format!("{}.weight", 3 * layer + 1));
+    if last > 3 && !(0..last / 3).all(norm) {
         return None;
     }
-    Some(if last == "3" { Head::NormedProjection { hidden, dim } } else { Head::Projection { hidden, dim } })
+    let inner = (1..last / 3).map(|layer| matrix(&format!("{}.weight", 3 * layer)));
+    let square = |size: Option<(i64, i64)>| size == Some((hidden, hidden));
+    let (dim, width) = matrix(&format!("{last}.weight"))?;
+    if width != hidden || !inner.into_iter().all(square) {
+        return None;
+    }
+    Some(match normed {
+        true => Head::NormedProjection { layers: last / 3 + 1, hidden, dim },
+        false => Head::Projection { hidden, dim },
+    })
 }
 
 #[cfg(test)]
@@ -172,6 +185,25 @@ mod tests {
         assert_eq!(head["projection.0.bias"].shape, [4]);
         let layers = Shapes::from([("0.weight", &[4, 8][..]), ("0.bias", &[4])]);
         assert_eq!(projection(&layers, 8), Some(Head::LinearProjection { dim: 4 }));
+    }
+
+    #[test]
+    fn deep_heads_have_batch_norm_between_layers_of_one_width() {
+        let deep = |inner: &[usize], norm: &str| {
+            let found = tensors(&[
+                ("0.weight", &[4, 8]),
+                ("1.weight", &[4]),
+                ("3.weight", inner),
+                (norm, &[4]),
+                ("6.weight", &[2, 4]),
+            ]);
+            let layers = found.iter().map(|(name, tensor)| (&name["projection.".len()..], &*tensor.shape)).collect();
+            projection(&layers, 8)
+        };
+        assert_eq!(deep(&[4, 4], "4.weight"), Some(Head::NormedProjection { layers: 3, hidden: 4, dim: 2 }));
+        assert_eq!(deep(&[5, 4], "4.weight"), None);
+        assert_eq!(deep(&[4, 4], "5.weight"), None);
+        assert_eq!(deep(&[4, 4], "9.x"), None);
     }
 
     #[test]

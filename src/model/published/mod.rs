@@ -40,7 +40,7 @@ use self::fit::{Fit, MOST_TENSORS};
 use self::outline::Outline;
 use super::load;
 use super::weights::{HostTensor, Side, StateDict};
-use super::{Architecture, Head, Load, Network};
+use super::{Architecture, DEEPEST, Head, Load, Network};
 use crate::error::{Error, ErrorKind, Result};
 use crate::warnings::Warnings;
 
@@ -221,8 +221,11 @@ pub(crate) fn projection_of(state: &StateDict) -> Option<Head> {
         _ => None,
     };
     let hidden = rows("projection.0.weight")?;
-    match rows("projection.3.weight") {
-        Some(dim) => Some(Head::NormedProjection { hidden, dim }),
+    let normed = (2..=DEEPEST)
+        .rev()
+        .find_map(|layers| Some((layers, rows(&format!("projection.{}.weight", 3 * (layers - 1)))?)));
+    match normed {
+        Some((layers, dim)) => Some(Head::NormedProjection { layers, hidden, dim }),
         None => match rows("projection.2.weight") {
             Some(dim) => Some(Head::Projection { hidden, dim }),
             None => Some(Head::LinearProjection { dim: hidden }),

@@ -1,0 +1,96 @@
+//! A run whose targets are standardised ([`Standardisation`]): what the teacher says of the data set is asked before the first step.
+
+use std::collections::BTreeMap;
+
+use tch::Tensor;
+
+use super::distill::Distillation;
+use super::pace::Pace;
+use super::probe::learned_images;
+use crate::config::{Config, Standardise};
+use crate::data::Dataset;
+use crate::data::random::{Purpose, generator, shuffle};
+use crate::distill::standardise::{Moments, Standardisation};
+use crate::model::weights::StateDict;
+use crate::{Error, ErrorKind, Result};
+
+/// At most so many frames, drawn at random, tell the mean: of more it hardly changes, and each costs a forward pass of the teacher.
+const MOST_FRAMES: usize = 16_384;
+
+/// The part of a checkpoint.
+const PART: &str = "standardisation";
+
+/// Whether the run has what it needs for `targets.standardise`.
+///
+/// # Errors
+/// `InvalidArgument` or `Unsupported` where it has not.
+pub(super) fn check(config: &Config, has_teacher: bool, has_images: bool, has_queue: bool) -> Result<()> {
+    let key = format!("targets.standardise is \"{}\"", config.standardise.word());
+    if config.standardise == Standardise::None {
+        return Ok(());
+    }
+    if !has_teacher {
+        return Err(Error::invalid(format!(
+            "{key}, but method {} learns without a teacher: set it to \"none\"",
+            config.method
+        )));
+    }
+    if !has_images {
+        return Err(Error::invalid(format!(
+            "{key}, which needs the teacher's embeddings of a data set, and the run has none: give the trainer one, or set it to \"none\""
+        )));
+    }
+    if has_queue {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            format!(
+                "{key}, but the queue that was given has other embeddings than this run's: leave it out, so that the run makes its own"
+            ),
+        ));
+    }
+    Ok(())
+}
+
+impl Distillation {
+    /// Learns how the run's targets are standardised, where they are to be and it is not known yet. A cancelled call leaves it so.
+    pub(super) fn prepare_targets(&mut self, dataset: &Dataset, pace: &Pace<'_>) -> Result<()> {
+        if self.config.standardise == Standardise::None || self.standardisation.is_some() {
+            return Ok(());
+        }
+        let mut images = learned_images(&self.config, dataset.len());
+        shuffle(&mut generator(self.config.seed, 0, 2, Purpose::Probe), &mut images);
+        images.truncate(MOST_FRAMES);
+        let mut moments = Moments::new(self.targets.dim(), self.config.standardise == Standardise::Whiten)?;
+        if self.ask_about(dataset, &images, pace, &mut |_, rows| moments.add(&rows))? {
+            self.standardisation = Some(moments.finish(self.device)?);
+        }
+        Ok(())
+    }
+
+    /// The targets that `rows` (B,C) of the teacher stand for.
+    pub(super) fn standardised(&self, rows: Tensor) -> Result<Tensor> {
+        match &self.standardisation {
+            Some(standardisation) => standardisation.of(&rows),
+            None => Ok(rows),
+        }
+    }
+
+    /// Takes it from a checkpoint's `parts`.
+    ///
+    /// # Errors
+    /// `Mismatch` where the run needs it and they have none that fits.
+    pub(super) fn standardisation_of(&self, parts: &BTreeMap<String, StateDict>) -> Result<Option<Standardisation>> {
+        if self.config.standardise == Standardise::None {
+            return Ok(None);
+        }
+        let state = parts.get(PART).ok_or_else(|| Error::mismatch(format!("the checkpoint has no part \"{PART}\"")))?;
+        let whiten = self.config.standardise == Standardise::Whiten;
+        Standardisation::from_state(state, self.targets.dim(), whiten, self.device).map(Some)
+    }
+
+    /// What a checkpoint keeps of it.
+    pub(super) fn standardisation_part(&self) -> Result<Option<(String, StateDict)>> {
+        let state = self.standardisation.as_ref().map(Standardisation::to_state).transpose()?;
+        Ok(state.map(|state| (PART.to_owned(), state)))
+    }
+}
