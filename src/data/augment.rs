@@ -30,7 +30,7 @@ use crate::error::Result;
 
 /// Version of what [`ViewParams::sample`] and [`super::render`](mod@super::render) make of the same settings and randomness.
 /// Raise it with every change that moves a pixel: stored embeddings of the old views are stale then.
-pub const VIEW_VERSION: u32 = 2;
+pub const VIEW_VERSION: u32 = 3;
 
 /// What views are drawn from. `Default` is MoCo-v2's at 224² with ImageNet's mean and deviation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

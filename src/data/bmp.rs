@@ -69,7 +69,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded> {
         (_, other) => return Err(unsupported(format!("a BMP with compression {other}"))),
     };
     let frame = grey_if_all_are(header.width, header.height, 3, pixels)?;
-    Ok(Decoded { frame: frame.into(), encoding: "bmp", channels: 3, bits: 8 })
+    Ok(Decoded::new(frame.into(), "bmp", 3, 8))
 }
 
 impl Header {

@@ -22,11 +22,13 @@ pub(super) struct Cache {
     files: BTreeMap<usize, Stored>,
     bytes: usize,
     budget: usize,
+    /// How often all was forgotten: what was begun before is not kept afterwards.
+    pub age: u64,
 }
 
 impl Default for Cache {
     fn default() -> Self {
-        Self { frames: BTreeMap::new(), files: BTreeMap::new(), bytes: 0, budget: DEFAULT_CACHE_BYTES }
+        Self { frames: BTreeMap::new(), files: BTreeMap::new(), bytes: 0, budget: DEFAULT_CACHE_BYTES, age: 0 }
     }
 }
 
@@ -36,9 +38,11 @@ impl Cache {
         self.files.get(&i).copied()
     }
 
-    /// The file of image `i` is `stored`.
-    pub fn learn(&mut self, i: usize, stored: Stored) {
-        self.files.insert(i, stored);
+    /// The file of image `i` is `stored`, found when the cache had this `age`.
+    pub fn learn(&mut self, age: u64, i: usize, stored: Stored) {
+        if age == self.age {
+            self.files.insert(i, stored);
+        }
     }
 
     /// The frame of an image, scale and range, where it was kept.
@@ -46,18 +50,23 @@ impl Cache {
         self.frames.get(&key).cloned()
     }
 
-    /// Keeps a frame while the budget lasts.
-    pub fn keep(&mut self, key: Place, frame: &ScaledFrame) {
+    /// Keeps a frame, made when the cache had this `age`, while the budget lasts.
+    pub fn keep(&mut self, age: u64, key: Place, frame: &ScaledFrame) {
         let bytes = frame.frame.pixels().len();
+        if age != self.age {
+            return;
+        }
         if bytes <= self.budget.saturating_sub(self.bytes) && self.frames.insert(key, frame.clone()).is_none() {
             self.bytes += bytes;
         }
     }
 
-    /// Drops all frames.
+    /// Drops all frames, and what is known of files.
     pub fn forget(&mut self) {
         self.frames.clear();
+        self.files.clear();
         self.bytes = 0;
+        self.age += 1;
     }
 
     /// Sets the budget in bytes; frames above it are dropped at once.

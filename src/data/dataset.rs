@@ -9,13 +9,14 @@
 //! content is not decoded again until the file changes.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use sha2::{Digest, Sha256};
 
 use super::broken::{Broken, Whole};
 use super::cache::Cache;
+use super::files::FileOptions;
 use super::folder::images_below;
 use super::frame::{CLAMPED, Frame, FrameView};
 use super::lock;
@@ -33,10 +34,14 @@ pub use super::cache::DEFAULT_CACHE_BYTES;
 
 /// An ordered list of images, shared between threads as `Arc<Dataset>`; frames may be pushed while others load.
 pub struct Dataset {
-    images: RwLock<Vec<Image>>,
+    pub(super) images: RwLock<Vec<Image>>,
     pub(super) cache: Mutex<Cache>,
     /// Which samples become which levels, where that was said.
     pub(super) range: Mutex<Option<Range>>,
+    /// How files are read, where that was said.
+    pub(super) files: Mutex<Option<FileOptions>>,
+    /// Whether it was said that frames are turned upright.
+    pub(super) turned: AtomicBool,
     pub(super) broken: Arc<Mutex<Broken>>,
     /// The data set that this one is a part of, which is told what is broken.
     pub(super) whole: Option<Arc<Whole>>,
@@ -44,8 +49,10 @@ pub struct Dataset {
 }
 
 pub(super) struct Image {
-    name: String,
+    pub name: String,
     pub source: Source,
+    /// The page of the file, from 1 on; 0: what the data set says.
+    pub page: u64,
     /// Bytes of the file when it was last looked at, [`UNKNOWN`] before: what [`Dataset::identity`] says of a file that is away.
     pub bytes: AtomicU64,
 }
@@ -55,7 +62,7 @@ const UNKNOWN: u64 = u64::MAX;
 
 impl Image {
     fn new(name: String, source: Source) -> Self {
-        Self { name, source, bytes: AtomicU64::new(UNKNOWN) }
+        Self { name, source, page: 0, bytes: AtomicU64::new(UNKNOWN) }
     }
 
     /// The size of the file now or, where that cannot be asked, when it last could.
@@ -136,7 +143,9 @@ impl Dataset {
     fn of_images(images: Vec<Image>, broken: Broken) -> Self {
         let broken = Arc::new(Mutex::new(broken));
         let (images, cache) = (RwLock::new(images), Mutex::new(Cache::default()));
-        Self { images, cache, range: Mutex::default(), broken, whole: None, warnings: Warnings::default() }
+        let (range, files, turned, warnings) =
+            (Mutex::default(), Mutex::default(), AtomicBool::default(), Warnings::default());
+        Self { images, cache, range, files, turned, broken, whole: None, warnings }
     }
 
     /// The images `numbers` of this one, in that order, as a data set of its own: names, files and range are the same, pushed
@@ -148,16 +157,17 @@ impl Dataset {
         let mut chosen = room(numbers.len(), NAMES)?;
         for &number in numbers {
             enough_for_names(chosen.len())?;
-            let (name, source) = self.image(number, |image| (image.name.clone(), image.source.clone()))?;
-            chosen.push(Image::new(name, source));
+            let (name, source, page) =
+                self.image(number, |image| (image.name.clone(), image.source.clone(), image.page))?;
+            chosen.push(Image { page, ..Image::new(name, source) });
         }
         let whole = Whole {
             broken: Arc::clone(&self.broken),
             numbers: copied(numbers, NAMES)?,
             above: self.whole.as_ref().map(Arc::clone),
         };
-        let range = Mutex::new(self.range());
-        Ok(Self { range, whole: Some(Arc::new(whole)), ..Self::of_images(chosen, Broken::default()) })
+        let (range, files) = (Mutex::new(self.range()), Mutex::new(self.reading()));
+        Ok(Self { range, files, whole: Some(Arc::new(whole)), ..Self::of_images(chosen, Broken::default()) })
     }
 
     /// Appends a copy of `frame` and gives its number. Loaders that already run keep the length they started with.
@@ -279,8 +289,8 @@ impl Dataset {
     }
 
     /// Which images these are: SHA-256, in hexadecimal, over the number of images and each one's name and size in bytes
-    /// of the file, number and size in bytes of a store's image, or the size and samples of a pushed frame, and over the range that was
-    /// set, but for the full one. Checkpoints and banks compare it before they are used. The content of files is not read, so a file that was changed without changing its size
+    /// of the file, number and size in bytes of a store's image, or the size and samples of a pushed frame, and over the range and the
+    /// way of reading files that were set, but for the full range and the usual way. Checkpoints and banks compare it before they are used. The content of files is not read, so a file that was changed without changing its size
     /// is not noticed. A file that is away counts with the size that it was last seen with.
     pub fn identity(&self) -> String {
         let images = self.images.read().unwrap_or_else(PoisonError::into_inner);
@@ -313,6 +323,12 @@ impl Dataset {
         }
         if let Some(range) = self.range().filter(|range| !range.is_full()) {
             hash.update(range.pairs());
+        }
+        if let Some(files) =
+            self.reading().filter(|files| FileOptions { page: files.page.max(1), ..*files } != FileOptions::default())
+        {
+            // Pages of their own stand in the names.
+            hash.update(files.to_string());
         }
         crate::sys::hash::text(hash)
     }

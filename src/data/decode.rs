@@ -1,13 +1,13 @@
-//! JPEG, PNG, BMP and TIFF files → [`RawFrame`] in the depth they are kept in, or [`Frame`] of (H, W, C) bytes.
+//! JPEG, PNG, BMP, TIFF, WebP and PNM files → [`RawFrame`] in the depth they are kept in, or [`Frame`] of (H, W, C) bytes.
 //!
 //! The kind of file is told by its content, never by its name. Each kind has one decoder: [`super::jpeg`],
-//! [`super::tiff`], [`super::bmp`], and for PNG the crate `image`. The values are PIL's (`Image.convert("RGB")`), and what cannot be read with these
+//! [`super::tiff`], [`super::bmp`], [`super::webp`], [`super::pnm`], and for PNG the crate `image`. The values are PIL's (`Image.convert("RGB")`), and what cannot be read with these
 //! values is refused with a reason that names the feature; tests/data/formats.rs holds a matrix of files to it. Grey of
 //! 12 and 16 bits and colour of 16 stay as deep in a [`RawFrame`]; the functions that give a [`Frame`] take the upper 8 bits, as the full
 //! range does. The `sBIT` chunk of a PNG is followed: where it says that 12 of 16 bits are real, samples are the upper 12. Samples of
-//! float are refused. Alpha is dropped. EXIF orientation of JPEG and
-//! PNG is ignored, as torchvision's `ImageFolder` does; the orientation tag of a TIFF is applied, as PIL does. Of several pages the
-//! first is read. An image whose every pixel is grey comes out with C = 1, whatever it is stored as: its views are the same and cost less.
+//! float are refused. Alpha is dropped. Frames are turned
+//! as the orientation in their file says, as PIL's `ImageOps.exif_transpose` does, and of several pages the first is read, unless
+//! [`FileOptions`] say otherwise. An image whose every pixel is grey comes out with C = 1, whatever it is stored as: its views are the same and cost less.
 //!
 //! This is the reading of whole files; JPEG that a view needs smaller goes through [`super::scale`].
 //!
@@ -22,12 +22,14 @@ use image::codecs::png::PngDecoder;
 use image::{ColorType, ImageDecoder, Limits};
 
 pub use super::decoded::{Decoded, MAX_BYTES};
-use super::decoded::{deep_grey_if_all_are, grey_if_all_are, pick, pick_words};
+use super::decoded::{UPRIGHT, deep_grey_if_all_are, grey_if_all_are, pick, pick_words};
+use super::exif;
+use super::files::{Exif, FileOptions};
 use super::frame::{Frame, MAX_SIDE};
 use super::outline::{HEADERS, beside_of_png};
 use super::range::Range;
 use super::raw::RawFrame;
-use super::{bmp, jpeg, png, tiff};
+use super::{bmp, jpeg, png, pnm, tiff, webp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::files;
 use crate::sys::memory::{filled, spare};
@@ -36,7 +38,8 @@ use crate::sys::memory::{filled, spare};
 pub const MAX_FILE_BYTES: u64 = 1 << 30;
 
 /// Extensions, in lower case, of the files that a folder is searched for.
-pub const EXTENSIONS: [&str; 8] = ["jpg", "jpeg", "jpe", "jfif", "png", "bmp", "tif", "tiff"];
+pub const EXTENSIONS: [&str; 13] =
+    ["jpg", "jpeg", "jpe", "jfif", "png", "bmp", "tif", "tiff", "webp", "pbm", "pgm", "ppm", "pnm"];
 
 /// The image in the file at `path`.
 ///
@@ -64,7 +67,32 @@ pub fn decode_bytes(name: &str, bytes: &[u8]) -> Result<Frame> {
 /// # Errors
 /// As [`decode_bytes`].
 pub fn decode_described(name: &str, bytes: &[u8]) -> Result<Decoded> {
-    guarded(name, || decode(bytes))
+    decode_by(name, bytes, &FileOptions::default())
+}
+
+/// As [`decode_described`], turned and of the page as `options` say; page 0 is the first.
+///
+/// # Errors
+/// As [`decode_bytes`].
+pub fn decode_by(name: &str, bytes: &[u8], options: &FileOptions) -> Result<Decoded> {
+    guarded(name, || {
+        let decoded = decode(bytes, options.page.max(1))?;
+        let orientation = if options.exif == Exif::Apply { decoded.orientation } else { UPRIGHT };
+        Ok(Decoded { frame: exif::upright(decoded.frame, orientation)?, orientation, ..decoded })
+    })
+}
+
+/// How many pages these bytes have, at most `most`; 1 of what is no TIFF.
+pub(super) fn pages(bytes: &[u8], most: u64) -> u64 {
+    if tiff::is_tiff(bytes) { tiff::pages(bytes, most) } else { 1 }
+}
+
+/// Bytes of a file's beginning that tell whether it may have several pages.
+pub(super) const BEGINNING: usize = 4;
+
+/// Whether a file that begins so may have several pages.
+pub(super) fn may_have_pages(beginning: &[u8]) -> bool {
+    tiff::is_tiff(beginning)
 }
 
 /// What `decode` gives; its panic is an error, and errors name the image.
@@ -75,17 +103,18 @@ pub(super) fn guarded<T>(name: &str, decode: impl FnOnce() -> Result<T>) -> Resu
         .map_err(|error| error.context(name))
 }
 
-fn decode(bytes: &[u8]) -> Result<Decoded> {
+fn decode(bytes: &[u8], page: u64) -> Result<Decoded> {
     if bytes.is_empty() {
         return Err(Error::new(ErrorKind::Format, "the file is empty"));
     }
     if jpeg::is_jpeg(bytes) {
         let header = jpeg::header(bytes)?;
         let channels = if header.components == 1 { 1 } else { 3 };
-        return Ok(Decoded { frame: jpeg::decode(bytes, header, 1)?.into(), encoding: "jpeg", channels, bits: 8 });
+        let frame = jpeg::decode(bytes, header, 1)?.into();
+        return Ok(Decoded { orientation: exif::of_jpeg(bytes), ..Decoded::new(frame, "jpeg", channels, 8) });
     }
     if tiff::is_tiff(bytes) {
-        return tiff::decode(bytes);
+        return tiff::decode(bytes, page);
     }
     if bmp::is_bmp(bytes) {
         return bmp::decode(bytes);
@@ -93,7 +122,13 @@ fn decode(bytes: &[u8]) -> Result<Decoded> {
     if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
         return decode_png(bytes);
     }
-    Err(Error::new(ErrorKind::Format, "content is not JPEG, PNG, BMP or TIFF"))
+    if webp::is_webp(bytes) {
+        return webp::decode(bytes);
+    }
+    if pnm::is_pnm(bytes) {
+        return pnm::decode(bytes);
+    }
+    Err(Error::new(ErrorKind::Format, "content is not JPEG, PNG, BMP, TIFF, WebP or PNM"))
 }
 
 fn decode_png(bytes: &[u8]) -> Result<Decoded> {
@@ -118,7 +153,7 @@ fn decode_png(bytes: &[u8]) -> Result<Decoded> {
     let real = png::significant_bits(bytes, channels.into());
     let frame = frame_of(width, height, colour, samples, real)?;
     let bits = frame.bits();
-    Ok(Decoded { frame, encoding: "png", channels, bits })
+    Ok(Decoded { orientation: exif::of_png(bytes), ..Decoded::new(frame, "png", channels, bits) })
 }
 
 /// Bytes that the decoder of PNG takes for each pixel of a row, as tests/short_memory.rs holds it to.

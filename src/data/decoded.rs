@@ -8,16 +8,30 @@ use crate::sys::memory::room;
 /// The most bytes that a decoded image may take, in the depth it is stored with.
 pub const MAX_BYTES: u64 = 1 << 30;
 
+/// The orientation of pixels that lie as they are to be shown.
+pub(super) const UPRIGHT: u8 = 1;
+
 /// An image and what its file keeps it as.
 pub struct Decoded {
     /// The pixels, in the file's depth.
     pub frame: RawFrame,
-    /// "jpeg", "png", "bmp" or "tiff".
+    /// "jpeg", "png", "bmp", "tiff", "webp" or "pnm".
     pub encoding: &'static str,
     /// 1 where the file keeps grey, else 3.
     pub channels: u8,
     /// 8, or 9 to 16 where the file keeps more bits a sample.
     pub bits: u8,
+    /// How the file says that its pixels are to be turned, 1 to 8; see [`FileOptions::exif`](super::files::FileOptions).
+    pub orientation: u8,
+    /// Whether the file has more pages behind the one that was read.
+    pub has_more_pages: bool,
+}
+
+impl Decoded {
+    /// An image that lies upright in a file of one page.
+    pub(super) fn new(frame: RawFrame, encoding: &'static str, channels: u8, bits: u8) -> Self {
+        Self { frame, encoding, channels, bits, orientation: UPRIGHT, has_more_pages: false }
+    }
 }
 
 /// The frame, with one channel where every pixel is grey.

@@ -7,14 +7,14 @@ use std::sync::atomic::Ordering;
 use super::broken::{BrokenImage, Skipped};
 use super::cache::Place;
 use super::dataset::Dataset;
-use super::decode::decode_described;
+use super::decode::decode_by;
 use super::frame::{CLAMPED_BY_FULL, Frame};
 use super::lock;
 use super::range::Range;
 use super::raw::RawFrame;
 use super::scale::{Reading, ScaledFrame};
 use super::source::{Source, Stamp};
-use super::stored::{Stored, read_scaled};
+use super::stored::{Stored, Told, read_scaled};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::memory::copied;
 
@@ -41,14 +41,17 @@ impl Dataset {
     /// # Errors
     /// Those of [`Dataset::load`].
     pub fn load_raw(&self, i: usize) -> Result<Arc<RawFrame>> {
-        let source = self.image(i, |image| image.source.clone())?;
+        let (source, page) = self.image(i, |image| (image.source.clone(), image.page))?;
+        let options = self.options_of(page);
         match &source {
             Source::Deep(frame) => return Ok(Arc::clone(frame)),
             Source::Memory(frame) => return Ok(Arc::new(copy_of(frame)?)),
             Source::File(_) | Source::Encoded { .. } => {}
         }
-        let read = |(place, bytes): (PathBuf, Vec<u8>)| Ok(decode_described(&place.to_string_lossy(), &bytes)?.frame);
-        Ok(Arc::new(self.reading(i, &source, read)?))
+        let read = |(place, bytes): (PathBuf, Vec<u8>)| decode_by(&place.to_string_lossy(), &bytes, &options);
+        let decoded = self.try_reading(i, &source, read)?;
+        self.tell(&self.name(i)?, Told::of(&decoded));
+        Ok(Arc::new(decoded.frame))
     }
 
     /// As [`Dataset::load`], but a JPEG of 1 or 3 components is read as `choose` says of its width and height. What
@@ -59,12 +62,17 @@ impl Dataset {
     pub fn load_scaled(&self, i: usize, range: &Range, choose: impl Fn(u32, u32) -> Reading) -> Result<ScaledFrame> {
         let range = self.range().unwrap_or(*range);
         range.check().and_then(|()| range.check_measured())?;
-        let source = self.image(i, |image| image.source.clone())?;
+        // Before anything that another call may change.
+        let age = lock(&self.cache).age;
+        let (source, page) = self.image(i, |image| (image.source.clone(), image.page))?;
+        let options = self.options_of(page);
         match &source {
             Source::Memory(frame) if range.is_full() => return Ok(ScaledFrame::whole(Arc::clone(frame))),
-            Source::Memory(frame) => return self.made_of((i, 1, range.key()), || copy_of(frame)?.into_frame(&range)),
+            Source::Memory(frame) => {
+                return self.made_of(age, (i, 1, range.key()), || copy_of(frame)?.into_frame(&range));
+            }
             Source::Deep(frame) => {
-                return self.made_of((i, 1, range.key()), || {
+                return self.made_of(age, (i, 1, range.key()), || {
                     if frame.view().is_clamped_by(&range) {
                         self.warnings().add(CLAMPED_BY_FULL);
                     }
@@ -73,37 +81,40 @@ impl Dataset {
             }
             Source::File(_) | Source::Encoded { .. } => {}
         }
-        let reading = |stored: Stored| match stored {
-            Stored::Scalable(header) => choose(header.width, header.height),
-            Stored::Whole => Reading::WHOLE,
-        };
+        let reading = |stored: Stored| stored.sides().map_or(Reading::WHOLE, |(width, height)| choose(width, height));
         let known = lock(&self.cache).file(i);
         let key = known.map(|stored| (i, reading(stored).scale, range.key()));
         if let Some(frame) = key.and_then(|key| lock(&self.cache).frame(key)) {
             return Ok(frame);
         }
-        let (stored, reading, frame) =
-            self.reading(i, &source, |(place, bytes)| read_scaled(&place, &bytes, &range, reading))?;
+        let (stored, reading, frame, told) =
+            self.try_reading(i, &source, |(place, bytes)| read_scaled(&place, &bytes, &range, &options, reading))?;
+        self.tell(&self.name(i)?, told);
         let mut cache = lock(&self.cache);
-        cache.learn(i, stored);
+        cache.learn(age, i, stored);
         if reading.keep {
-            cache.keep((i, reading.scale, range.key()), &frame);
+            cache.keep(age, (i, reading.scale, range.key()), &frame);
         }
         Ok(frame)
     }
 
     /// The frame that `make` makes of a pushed one, or the one that it made before.
-    fn made_of(&self, key: Place, make: impl FnOnce() -> Result<Frame>) -> Result<ScaledFrame> {
+    fn made_of(&self, age: u64, key: Place, make: impl FnOnce() -> Result<Frame>) -> Result<ScaledFrame> {
         if let Some(frame) = lock(&self.cache).frame(key) {
             return Ok(frame);
         }
         let frame = ScaledFrame::whole(Arc::new(make()?));
-        lock(&self.cache).keep(key, &frame);
+        lock(&self.cache).keep(age, key, &frame);
         Ok(frame)
     }
 
     /// What `read` makes of the encoded bytes of image `i`, and where they are from; says in the list of broken images how that went.
-    fn reading<T>(&self, i: usize, source: &Source, read: impl FnOnce((PathBuf, Vec<u8>)) -> Result<T>) -> Result<T> {
+    fn try_reading<T>(
+        &self,
+        i: usize,
+        source: &Source,
+        read: impl FnOnce((PathBuf, Vec<u8>)) -> Result<T>,
+    ) -> Result<T> {
         if let Some(error) = self.still_broken(i, source) {
             return Err(error);
         }

@@ -81,6 +81,12 @@ impl RawFrame {
         Self { width, height, format, bits, bytes }
     }
 
+    /// Samples as they lie in a frame of these parts.
+    pub(super) fn of_parts(width: u32, height: u32, format: PixelFormat, bits: u8, bytes: Vec<u8>) -> Self {
+        debug_assert_eq!(bytes.len() as u64, format.row_bytes(width) * u64::from(height));
+        Self { width, height, format, bits, bytes }
+    }
+
     /// Pixels in a row.
     pub fn width(&self) -> u32 {
         self.width

@@ -20,7 +20,7 @@ pub(crate) fn absolute(path: &Path) -> PathBuf {
 
 /// Gives the encoded bytes of images by key. Asked by many threads at once, while images may come and go.
 pub trait EncodedImages: Send + Sync {
-    /// The JPEG, PNG, BMP or TIFF of image `key`.
+    /// The JPEG, PNG, BMP, TIFF, WebP or PNM of image `key`.
     ///
     /// # Errors
     /// `InvalidArgument` where there is no image `key` (any more), `Io` or `Format` where it cannot be read.

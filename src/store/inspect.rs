@@ -171,6 +171,8 @@ fn sound_frame(old: &Connection, reader: &Reader, id: i64) -> Result<Prepared> {
         "jpeg" => "jpeg",
         "bmp" => "bmp",
         "tiff" => "tiff",
+        "webp" => "webp",
+        "pnm" => "pnm",
         _ => "png",
     };
     // An image without its embedding is worth keeping.

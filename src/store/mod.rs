@@ -204,7 +204,7 @@ impl Store {
         self.offer(bytes, entry, wait, |buffer| Ok(Pixels::Raw(RawFrame::copy_of(view, buffer)?)))
     }
 
-    /// As [`push`](Store::push), for a JPEG, PNG, BMP or TIFF, which is stored as it is. The writer decodes it, and one that is not
+    /// As [`push`](Store::push), for a JPEG, PNG, BMP, TIFF, WebP or PNM, which is stored as it is. The writer decodes it, and one that is not
     /// sound counts as failed.
     ///
     /// # Errors

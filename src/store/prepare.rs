@@ -160,7 +160,7 @@ fn one(pushed: Pushed, encoding: Encoding, embeds: bool) -> One {
         Pixels::File(file) => {
             // Decoded to its end, so that nothing is stored that a data set would have to skip.
             match patient(|| decode_described("the pushed image", &file)) {
-                Ok(Decoded { frame, encoding, channels, bits }) => {
+                Ok(Decoded { frame, encoding, channels, bits, .. }) => {
                     let (width, height) = (frame.width(), frame.height());
                     let (channels, bits) = (u32::from(channels), u32::from(bits));
                     let kind = Kind { width, height, channels, bits, encoding };

@@ -95,7 +95,7 @@ pub struct Record {
     pub channels: u32,
     /// 8 to 16 bits a sample, as it is stored.
     pub bits: u32,
-    /// "png", "jpeg", "bmp" or "tiff".
+    /// "png", "jpeg", "bmp", "tiff", "webp" or "pnm".
     pub encoding: String,
     /// Length of the encoded image.
     pub bytes: u64,

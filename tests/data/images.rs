@@ -145,7 +145,7 @@ fn address_space_peak() -> u64 {
 #[test]
 fn other_content_is_refused_whatever_its_name() {
     refused(b"");
-    assert!(refused(b"this is a text file, not a picture").contains("not JPEG, PNG, BMP or TIFF"));
+    assert!(refused(b"this is a text file, not a picture").contains("not JPEG, PNG, BMP, TIFF, WebP or PNM"));
     refused(b"GIF89a\x01\x00\x01\x00\x80\x00\x00");
     refused(&[0xFF; 4096]);
     // Every single damaged byte of a small file gives an image or an error, never a panic or a hang.
@@ -371,7 +371,7 @@ fn a_damaged_file_is_read_again_when_it_changes() {
     let mut wrong = png.clone();
     wrong.fill(7);
     write(&wrong);
-    broken("not JPEG, PNG, BMP or TIFF");
+    broken("not JPEG, PNG, BMP, TIFF, WebP or PNM");
     write(&png);
     assert!(dataset.load(0).is_ok() && dataset.skipped().is_empty());
 }

@@ -8,7 +8,9 @@ Needs Pillow and NumPy, and cjpeg and djpeg of libjpeg-turbo. Every file is eith
 a reason that holds the text given here. Of JPEG it is checked that `djpeg -strict` refuses exactly what is to be refused as damaged.
 
 formats.bin is one zlib stream: the length of a JSON index in 4 bytes (little-endian), the index, the files one after the other. The
-index is a list of {name, length, size, sha256 | refused}: SHA-256 of the (H, W, 3) bytes of red, green and blue.
+index is a list of {name, length, size, sha256 | refused}: SHA-256 of the (H, W, 3) bytes of red, green and blue, turned upright as
+`ImageOps.exif_transpose` does. Where the file names an orientation, {stored, stored_size} are those of the pixels as they are stored. Of lossy
+WebP, which may differ by rounding, the bytes themselves, `values` of them, stand behind the file.
 """
 
 import hashlib
@@ -23,7 +25,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 DAMAGED = "damaged JPEG"
 
@@ -40,13 +42,15 @@ def picture(width, height, channels=3):
 
 
 RGB = picture(37, 29)
+# Whether values are those of the upright frame.
+UPRIGHT = True
 
 
 def values(data, name, twin):
     """(H, W, 3) bytes as PIL reads them; samples of more than 8 bits keep their upper 8. PIL does not know BigTIFF of the high byte
     first and a few reversed TIFFs, and reads planes of 16 bits wrong where they are not compressed: then those of `twin`, the same
-    pixels in a file that PIL reads. BMP masks of whole bytes in an order that PIL does not know are what the file was made of."""
-    if twin is not None and name.startswith("tiff/rgb16-none-planar"):
+    pixels in a file that PIL reads; and so of PNM colours of more than 8 bits, which PIL rounds. BMP masks of whole bytes in an order that PIL does not know are what the file was made of."""
+    if twin is not None and name.startswith(("tiff/rgb16-none-planar", "pnm/")):
         return values_of_pil(twin)
     try:
         return values_of_pil(data)
@@ -60,11 +64,15 @@ def values(data, name, twin):
 
 
 def values_of_pil(data):
-    image = Image.open(io.BytesIO(data))
-    image.load()
+    opened = Image.open(io.BytesIO(data))
+    opened.load()
+    image = ImageOps.exif_transpose(opened) if UPRIGHT else opened
     if image.mode.startswith("I;16"):
-        twelve = image.format == "TIFF" and image.tag_v2.get(258) == (12,)
+        twelve = opened.format == "TIFF" and opened.tag_v2.get(258) == (12,)
         grey = (np.asarray(image).astype(np.uint16) >> (4 if twelve else 8)).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, 2)
+    if image.mode == "I" and opened.format == "PPM":
+        grey = (np.asarray(image) >> 8).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, 2)
     if image.mode in ("I", "F"):
         raise ValueError(f"PIL reads mode {image.mode}")
@@ -139,6 +147,13 @@ def pil_jpeg(image, **options):
     return out.getvalue()
 
 
+def exif(orientation, order=">"):
+    """EXIF with this orientation and a tag before it."""
+    head = (b"MM" if order == ">" else b"II") + struct.pack(order + "HI", 42, 8)
+    entries = struct.pack(order + "HHIHH", 0x100, 3, 1, 37, 0) + struct.pack(order + "HHIHH", 0x112, 3, 1, orientation, 0)
+    return b"Exif\0\0" + head + struct.pack(order + "H", 2) + entries + bytes(4)
+
+
 def jpegs(large):
     sizes = {"": RGB}
     qualities = [80]
@@ -169,7 +184,12 @@ def jpegs(large):
         yield f"jpeg/cmyk{name}", cmyk, None
         yield f"jpeg/ycck{name}", patched(cmyk, 0xEE, 11, b"\2"), None
         yield f"jpeg/cmyk{name}-without-adobe", without(cmyk, 0xEE), None
-    yield "jpeg/exif-orientation-6-ignored", pil_jpeg(Image.fromarray(RGB), quality=80, exif=b"Exif\0\0MM\0*\0\0\0\x08\0\1\1\x12\0\3\0\0\0\1\0\6\0\0\0\0\0\0"), None
+    for orientation in (*range(1, 9), 0, 9):
+        yield f"jpeg/orientation-{orientation}", pil_jpeg(Image.fromarray(RGB), quality=80, exif=exif(orientation)), None
+        yield f"jpeg/orientation-{orientation}-grey", pil_jpeg(Image.fromarray(RGB[:, :, 1]), quality=80, exif=exif(orientation, "<")), None
+        large_one = pil_jpeg(Image.fromarray(picture(64, 48)), quality=80, exif=exif(orientation))
+        yield f"jpeg/orientation-{orientation}-of-64x48", large_one, None
+    yield "jpeg/orientation-cut", pil_jpeg(Image.fromarray(RGB), quality=80, exif=exif(6)[:-12]), None
     # Sound: what stands behind the end marker, between segments, or inside of them.
     yield "jpeg/without-tables", without(without(without(without(plain, 0xC4), 0xC4), 0xC4), 0xC4), None
     yield "jpeg/behind/garbage", plain + bytes(range(256)) * 3, None
@@ -438,6 +458,7 @@ def tiffs(large):
     for orientation in range(1, 9):
         yield f"tiff/orientation-{orientation}", tiff(RGB, tags={274: (3, [orientation])}), None
         yield f"tiff/orientation-{orientation}-lzw-grey", tiff(grey, 8, 1, 5, tags={274: (3, [orientation])}), None
+        yield f"tiff/orientation-{orientation}-16", tiff(deep(RGB), 16, 2, tags={274: (3, [orientation])}), None
     alpha = np.dstack([RGB, RGB[:, ::-1, 1:2]])
     alpha[0, :3, 3] = (0, 1, 255)
     for extra, name in ((0, "unspecified"), (1, "premultiplied"), (2, "alpha")):
@@ -557,6 +578,14 @@ def pngs(_large):
                        "chroma": chunk(b"cHRM", struct.pack(">8I", *[30000] * 8)), "private": chunk(b"prVt", b"abc")}.items():  # fmt: skip
         yield f"png/with-{name}", png(RGB, 8, 2, data), None
     short = chunk(b"PLTE", bytes(range(90)))
+    for orientation in range(1, 9):
+        turned = chunk(b"eXIf", exif(orientation)[6:])
+        yield f"png/orientation-{orientation}", png(RGB, 8, 2, turned), None
+        yield f"png/orientation-{orientation}-grey-16", png(deep(grey), 16, 0, turned), None
+        yield f"png/orientation-{orientation}-rgb-16", png(deep(RGB), 16, 2, turned), None
+        yield f"png/orientation-{orientation}-palette", png(grey, 8, 3, palette[8] + turned), None
+    upright = png(RGB, 8, 2)
+    yield "png/orientation-behind", upright[:-12] + chunk(b"eXIf", exif(8)[6:]) + upright[-12:], None
     yield "png/palette-short", png(np.minimum(grey, 29), 8, 3, short), None
     yield "png/narrow", png(RGB[:, :1], 8, 2, interlaced=True), None
     yield "png/low", png(RGB[:1, :3], 8, 2, interlaced=True), None
@@ -669,9 +698,106 @@ def rle(row, bits):
     return out
 
 
+# WebP and PNM
+
+
+def pil_webp(image, **options):
+    out = io.BytesIO()
+    image.save(out, "WEBP", **options)
+    return out.getvalue()
+
+
+def riff(data, wanted):
+    """The content of a chunk, and where it begins."""
+    at = 12
+    while at < len(data):
+        length = struct.unpack("<I", data[at + 4 : at + 8])[0]
+        if data[at : at + 4] == wanted:
+            return data[at + 8 : at + 8 + length], at + 8
+        at += 8 + length + length % 2
+    raise ValueError(f"no chunk {wanted}")
+
+
+def webps(_large):
+    alpha = np.dstack([RGB, RGB[:, ::-1, 1:2]])
+    images = {"rgb": Image.fromarray(RGB), "rgba": Image.fromarray(alpha, "RGBA"), "grey": Image.fromarray(RGB[:, :, 1]).convert("RGB"),
+              "large": Image.fromarray(picture(203, 61)), "one": Image.fromarray(picture(1, 1)), "column": Image.fromarray(picture(3, 65)),
+              "few": Image.fromarray((RGB >> 7) * 255)}  # fmt: skip
+    for name, image in images.items():
+        for method in (0, 4, 6):
+            yield f"webp/{name}-lossless-{method}", pil_webp(image, lossless=True, exact=True, method=method), None
+            yield f"webp/{name}-lossy-{method}", pil_webp(image, quality=(30, 80, 100)[method // 3], method=method), None
+    yield "webp/near-lossless", pil_webp(images["rgb"], lossless=True, quality=40), None
+    for orientation in range(1, 9):
+        for lossless in (True, False):
+            name = f"webp/orientation-{orientation}-{'lossless' if lossless else 'lossy'}"
+            yield name, pil_webp(images["rgb"], lossless=lossless, exif=exif(orientation)), None
+    yield "webp/moving-lossless", pil_webp(images["rgb"], lossless=True, save_all=True, append_images=[Image.fromarray(RGB[::-1])]), None
+    plain = pil_webp(images["rgb"], lossless=True)
+    yield "webp/behind-lossless", plain + b"garbage" * 9, None
+    photo = Image.fromarray(picture(160, 120))
+    for name, data in {"lossless": pil_webp(photo, lossless=True), "lossy": pil_webp(photo, quality=80)}.items():
+        yield f"webp/damaged/{name}-cut", data[: len(data) // 2], "damaged WebP"
+        yield f"webp/damaged/{name}-end", data[:-2], "damaged WebP"
+        kind = b"VP8L" if name == "lossless" else b"VP8 "
+        _, at = riff(data, kind)
+        shorter = data[: at + 40]
+        shorter = shorter[:4] + struct.pack("<I", len(shorter) - 8) + shorter[8 : at - 4] + struct.pack("<I", 40) + shorter[at:]
+        yield f"webp/damaged/{name}-short-chunk", shorter, "damaged WebP"
+    yield "webp/damaged/no-image", b"RIFF\4\0\0\0WEBP", "damaged WebP"
+    _, at = riff(plain, b"VP8L")
+    yield "webp/damaged/signature", plain[:at] + b"x" + plain[at + 1 :], "damaged WebP"
+
+
+def pnm(kind, samples, most=None, comment=b""):
+    """`samples` (H, W, S) of PBM, PGM or PPM."""
+    height, width, _ = samples.shape
+    head = b"P%d\n%s%d %d\n" % (kind, comment, width, height) + (b"" if most is None else b"%d\n" % most)
+    if kind == 4:
+        return head + packed(samples[:, :, 0], 1, ">")
+    if kind > 4:
+        return head + samples.astype(">u2" if most > 255 else np.uint8).tobytes()
+    rows = samples.reshape(height, -1)
+    return head + b"\n".join((b"" if kind == 1 and y % 2 else b" ").join(b"%d" % value for value in row) for y, row in enumerate(rows)) + b"\n"
+
+
+def pnms(_large):
+    grey, bit = RGB[:, :, 1:2], RGB[:, :, 1:2] >> 7
+    yield "pnm/p1", pnm(1, bit), None
+    yield "pnm/p1-comment", pnm(1, bit, comment=b"# made by hand\n"), None
+    yield "pnm/p4", pnm(4, bit), None
+    yield "pnm/p4-comment", pnm(4, bit, comment=b"#a\n#b\r\n"), None
+    for most in (255, 254, 100, 15, 7, 3, 2, 1):
+        scaled = (RGB.astype(np.uint32) * most // 255).astype(np.uint16)
+        for kind, samples in ((2, scaled[:, :, 1:2]), (3, scaled), (5, scaled[:, :, 1:2]), (6, scaled)):
+            yield f"pnm/p{kind}-{most}", pnm(kind, samples, most), None
+    for most in (65535, 4095, 1023, 511, 256, 1000, 40000, 65534):
+        samples = (deep(RGB).astype(np.uint64) * most // 65535).astype(np.uint16)
+        sixteen = np.array([round(value / most * 65535) for value in samples.ravel()]).reshape(samples.shape)
+        colours = tiff(sixteen.astype(np.uint16), 16, 2, 8)
+        for kind in (2, 5):
+            yield f"pnm/p{kind}-{most}", pnm(kind, samples[:, :, 1:2], most), None
+        for kind in (3, 6):
+            # PIL makes 8 bits of such colours by a rounding of its own; here they keep their bits, of which the upper 8 are shown.
+            yield f"pnm/p{kind}-{most}", pnm(kind, samples, most), None, colours
+    yield "pnm/p5-above-100", pnm(5, grey, 100), None
+    yield "pnm/p5-above-1000", pnm(5, deep(grey), 1000), None
+    yield "pnm/p6-behind", pnm(6, RGB, 255) + b"more", None
+    yield "pnm/p5-blanks", b"P5\t37\r29 #x\n\n 255\n" + grey.tobytes(), None
+    for name, data in {"p5-cut": pnm(5, grey, 255)[:-1], "p6-16-cut": pnm(6, deep(RGB), 65535)[:-1], "p4-cut": pnm(4, bit)[:-1],
+                       "p2-cut": pnm(2, grey, 255)[:-9], "p1-cut": pnm(1, bit)[:-2], "p2-above": pnm(2, grey, 100), "no-sides": b"P5\n",
+                       "word": b"P5\nwide 29 255\n" + grey.tobytes(), "most-0": b"P5\n37 29\n0\n" + grey.tobytes(),
+                       "most-65536": b"P5\n37 29\n65536\n" + grey.tobytes() * 2, "p1-2": pnm(1, bit * 2)}.items():  # fmt: skip
+        yield f"pnm/damaged/{name}", data, "damaged PNM"
+    yield "pnm/damaged/too-large", b"P5\n40000 29\n255\n", "40000×29"
+    yield "pnm/refused/float", b"Pf\n37 29\n-1.0\n" + (grey / 255).astype("<f4").tobytes(), "float"
+    yield "pnm/refused/pam", b"P7\nWIDTH 37\nHEIGHT 29\nDEPTH 1\nMAXVAL 255\nENDHDR\n" + grey.tobytes(), "PAM"
+
+
 def cases(large, prefix=""):
+    global UPRIGHT
     seen = set()
-    for name, data, refused, *twin in itertools.chain(jpegs(large), tiffs(large), pngs(large), bmps(large)):
+    for name, data, refused, *twin in itertools.chain(jpegs(large), tiffs(large), pngs(large), bmps(large), webps(large), pnms(large)):
         if not name.startswith(prefix):
             continue
         assert name not in seen, name
@@ -682,11 +808,28 @@ def cases(large, prefix=""):
         try:
             pixels = np.ascontiguousarray(values(data, name, *twin or [None]))
             case |= {"size": [pixels.shape[1], pixels.shape[0]], "sha256": hashlib.sha256(pixels.tobytes()).hexdigest()}
+            if "orientation" in name:
+                case |= as_stored(data, name)
+            if name.startswith("webp/") and "lossy" in name and refused is None:
+                data, case = data + pixels.tobytes(), case | {"values": pixels.size}
         except Exception as error:
             case["pil"] = f"{type(error).__name__}: {error}"
         if refused is not None:
             case["refused"] = refused
         yield case, data
+
+
+def as_stored(data, name):
+    """What there is without the orientation."""
+    global UPRIGHT
+    if name.startswith("tiff/"):
+        tag = struct.pack("<HHI", 274, 3, 1)
+        at = data.index(tag) + len(tag)
+        data = data[:at] + b"\1" + data[at + 1 :]
+    UPRIGHT = False
+    pixels = np.ascontiguousarray(values(data, name, None))
+    UPRIGHT = True
+    return {"stored_size": [pixels.shape[1], pixels.shape[0]], "stored": hashlib.sha256(pixels.tobytes()).hexdigest()}
 
 
 def main():
@@ -702,7 +845,7 @@ def main():
     index, files = [], []
     for case, data in cases(False):
         if "refused" in case:
-            case = {key: value for key, value in case.items() if key not in ("sha256", "size", "pil")}
+            case = {key: value for key, value in case.items() if key in ("name", "length", "refused")}
         assert "pil" not in case, f"PIL does not read {case['name']}: {case['pil']}"
         index.append(case)
         files.append(data)

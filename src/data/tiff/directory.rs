@@ -2,6 +2,8 @@
 //!
 //! TIFF 6.0, section 2; BigTIFF: offsets and counts of 8 bytes, entries of 20.
 
+use std::collections::BTreeSet;
+
 use crate::error::{Error, ErrorKind, Result};
 
 /// Whether these are the first bytes of a TIFF, little-endian or big-endian, classic or big.
@@ -18,6 +20,23 @@ pub struct Directory<'a> {
     pub little: bool,
     big: bool,
     entries: &'a [u8],
+    /// Where the next one begins; 0 where there is none.
+    next: u64,
+    /// Where this one does.
+    own: u64,
+}
+
+/// How many pages the file has, at most `most`: as far as its directories can be followed, each once. One that is named but cannot be
+/// read counts, so that it is missed.
+pub fn pages(bytes: &[u8], most: u64) -> u64 {
+    let Ok(mut directory) = Directory::first(bytes) else { return 1 };
+    let (mut seen, mut count) = (BTreeSet::from([directory.own]), 1);
+    while count < most && directory.has_next() && seen.insert(directory.next) {
+        count += 1;
+        let Ok(next) = directory.at(directory.next) else { break };
+        directory = next;
+    }
+    count
 }
 
 /// The values of one tag.
@@ -36,7 +55,7 @@ impl<'a> Directory<'a> {
     pub fn first(bytes: &'a [u8]) -> Result<Self> {
         let little = bytes.starts_with(b"II");
         let big = bytes.get(if little { 2 } else { 3 }) == Some(&0x2B);
-        let mut directory = Self { bytes, little, big, entries: &[] };
+        let directory = Self { bytes, little, big, entries: &[], next: 0, own: 0 };
         let offset = if big {
             if directory.number(bytes, 4, 2) != Some(8) {
                 return Err(damaged("offsets of other than 8 bytes in a BigTIFF"));
@@ -45,14 +64,42 @@ impl<'a> Directory<'a> {
         } else {
             directory.number(bytes, 4, 4)
         };
-        let entries = offset.and_then(|offset| {
-            let rest = bytes.get(usize::try_from(offset).ok()?..)?;
-            let (head, size) = if big { (8, 20) } else { (2, 12) };
-            let count = usize::try_from(directory.number(rest, 0, head)?).ok()?;
-            rest.get(head..)?.get(..count.checked_mul(size)?)
-        });
-        directory.entries = entries.ok_or_else(|| damaged("the file ends before its directory"))?;
+        directory.at(offset.ok_or_else(|| damaged("the file ends before its directory"))?)
+    }
+
+    /// The directory of image `page`, from 1 on.
+    ///
+    /// # Errors
+    /// `Format` where there is none, or the file ends before it does.
+    pub fn of_page(bytes: &'a [u8], page: u64) -> Result<Self> {
+        let mut directory = Self::first(bytes)?;
+        for before in 1..page {
+            if !directory.has_next() {
+                let message = format!("the TIFF has {before} pages, page {page} was asked for");
+                return Err(Error::new(ErrorKind::Format, message));
+            }
+            directory = directory.at(directory.next)?;
+        }
         Ok(directory)
+    }
+
+    /// Whether another directory follows.
+    pub fn has_next(&self) -> bool {
+        self.next != 0
+    }
+
+    /// The directory at `offset`.
+    fn at(&self, offset: u64) -> Result<Self> {
+        let (head, size, word) = if self.big { (8, 20, 8) } else { (2, 12, 4) };
+        let found = usize::try_from(offset).ok().and_then(|offset| {
+            let rest = self.bytes.get(offset..)?;
+            let length = usize::try_from(self.number(rest, 0, head)?).ok()?.checked_mul(size)?;
+            let entries = rest.get(head..)?.get(..length)?;
+            // A file may end here: then no other one follows.
+            Some((entries, self.number(rest, head + length, word).unwrap_or(0)))
+        });
+        let (entries, next) = found.ok_or_else(|| damaged("the file ends before its directory"))?;
+        Ok(Self { entries, next, own: offset, ..*self })
     }
 
     /// The number of `size` bytes at `at`.

@@ -37,8 +37,6 @@ pub struct Layout<'a> {
     pub differences: bool,
     /// Whether the first bit of a byte is its lowest.
     pub bits_reversed: bool,
-    /// 1 to 8: how the rows and columns are to be turned.
-    pub orientation: u8,
     /// Pixels in a row of a piece, and rows of a piece.
     pub piece: (u32, u32),
     offsets: Values<'a>,
@@ -110,10 +108,6 @@ impl<'a> Layout<'a> {
         if lengths.is_none() && compression != Compression::None {
             return Err(damaged("it does not say how long its strips or tiles are"));
         }
-        let orientation = match directory.one(274, 1)? {
-            known @ 1..=8 => known as u8,
-            _ => 1,
-        };
         let found = Self {
             width,
             height,
@@ -124,7 +118,6 @@ impl<'a> Layout<'a> {
             planar,
             differences,
             bits_reversed,
-            orientation,
             piece,
             offsets,
             lengths,

@@ -1,12 +1,12 @@
 //! TIFF and BigTIFF → [`Decoded`], with PIL's values.
 //!
 //! ```text
-//! directory → layout → for each plane and strip or tile: unpack → add up differences → bytes → colours → turned by orientation
+//! directory of the page → layout → for each plane and strip or tile: unpack → add up differences → bytes → colours
 //! ```
 //!
 //! Read: strips and tiles, samples together or in planes, none, PackBits, LZW, deflate and JPEG compression, predictor 2; grey of 1, 2, 4,
 //! 8, 12 and 16 bits, palettes, RGB and CMYK of 8 and 16 bits, YCbCr in JPEG, alpha (dropped, and divided out where it was multiplied
-//! in), the orientation. Grey and RGB of more than 8 bits stay so; of CMYK and of RGB with alpha multiplied in the upper 8 are read. Everything else is refused by name. Of several pages the first is read.
+//! in). Grey and RGB of more than 8 bits stay so; of CMYK and of RGB with alpha multiplied in the upper 8 are read. Everything else is refused by name. The orientation is told, not applied.
 //!
 //! All memory is reserved: the pixels, and one strip or tile at a time.
 
@@ -15,26 +15,43 @@ mod directory;
 mod layout;
 mod samples;
 
-pub(super) use self::directory::is_tiff;
+pub(super) use self::directory::{is_tiff, pages};
 
 use self::compression::Compression;
 use self::directory::{Directory, damaged};
 use self::layout::{Layout, Photometric};
-use self::samples::{Reader, add_up, divided, four_to_three, look_up, of_inks, turned};
+use self::samples::{Reader, add_up, divided, four_to_three, look_up, of_inks};
 use super::decoded::{Decoded, deep_grey_if_all_are, grey_if_all_are};
 use super::jpeg::{self, Colours};
 use crate::error::Result;
 use crate::sys::memory::{filled, reserve, room};
 
-/// The first image of the file.
+/// The orientation that the first directory names; 1 where it names none or cannot be read.
+pub(super) fn orientation(bytes: &[u8]) -> u8 {
+    let directory = if is_tiff(bytes) { Directory::first(bytes).ok() } else { None };
+    let named = directory.and_then(|directory| directory.one(274, 1).ok());
+    named.map_or(1, known_orientation)
+}
+
+fn known_orientation(named: u64) -> u8 {
+    if (1..=8).contains(&named) { named as u8 } else { 1 }
+}
+
+/// Image `page` of the file, from 1 on.
 ///
 /// # Errors
-/// `Format` where the file is damaged, or uses something that is not read, which is named; `OutOfMemory`.
-pub(super) fn decode(bytes: &[u8]) -> Result<Decoded> {
-    let directory = Directory::first(bytes)?;
-    let layout = Layout::of(&directory)?;
+/// `Format` where the file is damaged, has no such page, or uses something that is not read, which is named; `OutOfMemory`.
+pub(super) fn decode(bytes: &[u8], page: u64) -> Result<Decoded> {
+    let directory = Directory::of_page(bytes, page)?;
+    let (orientation, has_more_pages) = (known_orientation(directory.one(274, 1)?), directory.has_next());
+    let decoded = decode_page(&directory)?;
+    Ok(Decoded { orientation, has_more_pages, ..decoded })
+}
+
+fn decode_page(directory: &Directory<'_>) -> Result<Decoded> {
+    let layout = Layout::of(directory)?;
     let palette =
-        if layout.photometric == Photometric::Palette { palette(&directory, layout.bits)? } else { Vec::new() };
+        if layout.photometric == Photometric::Palette { palette(directory, layout.bits)? } else { Vec::new() };
     let kept = match layout.photometric {
         Photometric::Grey { .. } | Photometric::Palette => 1,
         Photometric::Rgb { premultiplied: false } | Photometric::YCbCr => 3,
@@ -43,13 +60,12 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded> {
     let reader = Reader::new(&layout, directory.little);
     let (width, height) = (layout.width, layout.height);
     if layout.bits > 8 && kept != 4 {
-        let samples = read(&directory, &layout, kept, |row, i| reader.deep(row, i).to_ne_bytes())?;
-        let (samples, width, height) = turned(samples, width, height, 2 * kept, layout.orientation)?;
+        let samples = read(directory, &layout, kept, |row, i| reader.deep(row, i).to_ne_bytes())?;
         let (channels, bits) = (kept as u8, layout.bits as u8);
         let frame = deep_grey_if_all_are(width, height, channels, bits, samples)?;
-        return Ok(Decoded { frame, encoding: "tiff", channels, bits });
+        return Ok(Decoded::new(frame, "tiff", channels, bits));
     }
-    let mut pixels = read(&directory, &layout, kept, |row, i| [reader.at(row, i)])?;
+    let mut pixels = read(directory, &layout, kept, |row, i| [reader.at(row, i)])?;
     match layout.photometric {
         Photometric::Palette => pixels = look_up(&pixels, &palette)?,
         Photometric::Cmyk => four_to_three(&mut pixels, of_inks),
@@ -57,9 +73,8 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded> {
         _ => {}
     }
     let channels = if matches!(layout.photometric, Photometric::Grey { .. }) { 1 } else { 3 };
-    let (pixels, width, height) = turned(pixels, width, height, usize::from(channels), layout.orientation)?;
     let frame = grey_if_all_are(width, height, channels, pixels)?.into();
-    Ok(Decoded { frame, encoding: "tiff", channels, bits: if layout.bits > 8 { 16 } else { 8 } })
+    Ok(Decoded::new(frame, "tiff", channels, if layout.bits > 8 { 16 } else { 8 }))
 }
 
 /// (H, W, `kept`) samples of `N` bytes: the first `kept` of every pixel, which `at` finds in a row.

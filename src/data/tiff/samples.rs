@@ -2,7 +2,7 @@
 
 use super::layout::{Layout, Photometric};
 use crate::error::Result;
-use crate::sys::memory::{filled, room};
+use crate::sys::memory::room;
 
 /// Adds up samples that are kept as differences to the same sample of the pixel before (predictor 2), row by row.
 pub fn add_up(rows: &mut [u8], row_bytes: usize, together: usize, bits: u32, little: bool) {
@@ -112,33 +112,4 @@ pub fn divided([red, green, blue, alpha]: [u8; 4]) -> [u8; 3] {
         _ => (u32::from(level) * 255 / u32::from(alpha)).min(255) as u8,
     };
     [red, green, blue].map(whole)
-}
-
-/// The pixels, turned as `orientation` says (TIFF 6.0, tag 274), with their new width and height.
-pub fn turned(
-    pixels: Vec<u8>,
-    width: u32,
-    height: u32,
-    channels: usize,
-    orientation: u8,
-) -> Result<(Vec<u8>, u32, u32)> {
-    let (w, h) = (width as usize, height as usize);
-    // Where the pixel lies that comes to (x, y).
-    let from: fn(usize, usize, usize, usize) -> (usize, usize) = match orientation {
-        2 => |x, y, w, _| (w - 1 - x, y),
-        3 => |x, y, w, h| (w - 1 - x, h - 1 - y),
-        4 => |x, y, _, h| (x, h - 1 - y),
-        5 => |x, y, _, _| (y, x),
-        6 => |x, y, _, h| (y, h - 1 - x),
-        7 => |x, y, w, h| (w - 1 - y, h - 1 - x),
-        8 => |x, y, w, _| (w - 1 - y, x),
-        _ => return Ok((pixels, width, height)),
-    };
-    let (new_w, new_h) = if orientation > 4 { (h, w) } else { (w, h) };
-    let mut turned = filled(0u8, pixels.len(), "a frame")?;
-    for (i, place) in turned.chunks_exact_mut(channels).enumerate() {
-        let (x, y) = from(i % new_w, i / new_w, w, h);
-        place.copy_from_slice(&pixels[(y * w + x) * channels..][..channels]);
-    }
-    Ok((turned, new_w as u32, new_h as u32))
 }
