@@ -489,6 +489,16 @@ struct DLManagedTensorVersioned;
 #define SEED_STORE_TIFF 4
 
 /*
+ WebP, of images that were pushed encoded.
+ */
+#define SEED_STORE_WEBP 5
+
+/*
+ PBM, PGM or PPM, of images that were pushed encoded.
+ */
+#define SEED_STORE_PNM 6
+
+/*
  Frames with a label or without.
  */
 #define SEED_STORE_EITHER 0
@@ -1451,7 +1461,7 @@ typedef struct {
    */
   uint32_t crc32;
   /*
-   SEED_STORE_PNG, _JPEG, _BMP or _TIFF.
+   SEED_STORE_PNG, _JPEG, _BMP, _TIFF, _WEBP or _PNM.
    */
   int32_t encoding;
 } seed_store_record;
@@ -2229,13 +2239,14 @@ SEED_MUST_USE seed_error *seed_cancel_token_resume(const seed_cancel_token *toke
 void seed_cancel_token_free(seed_cancel_token *token);
 
 /*
- Decodes the JPEG, PNG, BMP or TIFF in `bytes` into `buffer`: rows without padding, SEED_PIXEL_MONO8 where every pixel is
+ Decodes the JPEG, PNG, BMP, TIFF, WebP or PNM in `bytes` into `buffer`: rows without padding, SEED_PIXEL_MONO8 where every pixel is
  grey and SEED_PIXEL_RGB8 else, 8 bits whatever the file has. `buffer` NULL asks for the size; too small a buffer is left
  alone; `*needed` receives the bytes needed. `image` (may be NULL) is filled to be a view of the buffer, its struct_size
  too; data is NULL when only the size was asked for.
 
- Every image is decoded as one of a folder or a store is. Samples of more than 8 bits keep their upper 8; of several pages the first
- is read; EXIF orientation is ignored, the orientation of a TIFF is applied.
+ Every image is decoded as one of a folder or a store is: turned upright as its orientation says, the EXIF of a JPEG, PNG or WebP and the
+ tag of a TIFF. Samples of more than 8 bits keep their upper 8; of several pages the first is read. seed_dataset_push_encoded, at a data
+ set with settings of its own (seed_dataset_set_reading), reads otherwise.
 
  Errors: SEED_ERROR_FORMAT when the bytes are not a sound image, or use a feature that is not supported; the message names it.
  */
@@ -2282,7 +2293,7 @@ SEED_MUST_USE seed_error *seed_heat_map_picture(const seed_image *image,
                                   size_t *needed);
 
 /*
- Opens every JPEG, PNG, BMP and TIFF in `folder` and below, sorted by name. A relative path is resolved now: the process may change
+ Opens every JPEG, PNG, BMP, TIFF, WebP and PNM in `folder` and below, sorted by name. A relative path is resolved now: the process may change
  its directory later. Files are read when they are needed: a broken one is skipped, counted and named then. What cannot be read (a
  disk that is away) is asked for again by every later call, and in training in every pass; a damaged file is read again when it has
  changed. The caller frees the data set with seed_dataset_free.
@@ -2312,7 +2323,9 @@ SEED_MUST_USE seed_error *seed_dataset_push(const seed_dataset *dataset,
                               size_t *index);
 
 /*
- Decodes the JPEG, PNG, BMP or TIFF in `bytes` and pushes it, as seed_dataset_push. The pixels are kept, not the file.
+ Decodes the JPEG, PNG, BMP, TIFF, WebP or PNM in `bytes` and pushes it, as seed_dataset_push. The pixels are kept, not the file. It is
+ read as seed_dataset_set_reading says: upright, and of several pages the first, unless that was called; with page 0 each page is pushed,
+ the second as "NAME#2", and `*index` receives the number of the first.
 
  Errors: SEED_ERROR_FORMAT when the bytes are no sound image.
  */
@@ -2350,6 +2363,20 @@ SEED_MUST_USE seed_error *seed_dataset_pixels(const seed_dataset *dataset,
  */
 SEED_MUST_USE seed_error *seed_dataset_set_range(const seed_dataset *dataset,
                                    const seed_config *config);
+
+/*
+ Says how the data set's image files are read, by "exif" and "page" of `config`: "exif" "apply" turns frames upright as the orientation in
+ their file says, "ignore" takes them as they are stored; "page" N reads page N of each TIFF, 0 makes every page of a TIFF an image of its
+ own, behind each other, called NAME, NAME#2 and so on. Without this call frames are turned and the first page is read; a file with more
+ is a warning of seed_dataset_warnings then. Coordinates, of heat maps and regions say, are those of the turned frame. Images pushed as
+ pixels stay as they are; those pushed encoded afterwards are read so too. Files of other kinds than TIFF have one page, whatever "page" is.
+
+ Set it before images are asked for and before trainers and banks are made: it is part of what the data set is, and page 0, which looks
+ into every TIFF now, numbers the images anew. Frames that were decoded before are forgotten. A page that a file does not have makes
+ it a broken image.
+ */
+SEED_MUST_USE seed_error *seed_dataset_set_reading(const seed_dataset *dataset,
+                                     const seed_config *config);
 
 /*
  The range that was set, as pairs that seed_config_parse takes, "range=fixed range.low=96 range.high=3871 range.gamma=1" say, by the rule of
@@ -3883,7 +3910,7 @@ SEED_MUST_USE seed_error *seed_store_push(const seed_store *store,
                             int64_t *id);
 
 /*
- As seed_store_push for `length` bytes of JPEG, PNG, BMP or TIFF, which are stored as they are. One that does not decode counts as
+ As seed_store_push for `length` bytes of JPEG, PNG, BMP, TIFF, WebP or PNM, which are stored as they are. One that does not decode counts as
  failed.
  */
 SEED_MUST_USE seed_error *seed_store_push_encoded(const seed_store *store,

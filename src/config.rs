@@ -36,7 +36,7 @@ pub use segment::SegmentConfig;
 pub use small::SmallConfig;
 pub use words::{BatchNorm, Optimiser, OutputName, Precision, QueueFill, Standardise};
 
-use crate::data::ViewConfig;
+use crate::data::{FileOptions, ViewConfig};
 use crate::error::{Error, ErrorKind, Result};
 use key::slot;
 
@@ -130,6 +130,8 @@ pub struct Config {
     pub tensorboard_folder: String,
     /// The augmented views.
     pub view: ViewConfig,
+    /// How image files are read.
+    pub files: FileOptions,
     /// Fine-tuning.
     pub finetune: FinetuneConfig,
     /// The linear probe by SGD.
@@ -189,6 +191,7 @@ impl Default for Config {
             progress_every: 10,
             tensorboard_folder: String::new(),
             view: ViewConfig::default(),
+            files: FileOptions::default(),
             finetune: FinetuneConfig::default(),
             linear: LinearConfig::default(),
             anomaly: AnomalyConfig::default(),

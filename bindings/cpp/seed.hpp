@@ -749,7 +749,7 @@ template <class Ask> Returned<Picture> picture(Ask &&ask) {
 } // namespace detail
 /// @endcond
 
-/// Decodes a JPEG, PNG, BMP or TIFF in memory.
+/// Decodes a JPEG, PNG, BMP, TIFF, WebP or PNM in memory.
 inline Returned<Picture> decode(Span<const std::uint8_t> bytes) {
   return detail::picture([&](seed_image *image, std::uint8_t *buffer, std::size_t capacity, std::size_t *length) {
     return seed_image_decode(bytes.data(), bytes.size(), image, buffer, capacity, length);
@@ -1035,7 +1035,7 @@ class Dataset : public Handle<seed_dataset, seed_dataset_free> {
 public:
   using Handle::Handle;
 
-  /// Every JPEG, PNG, BMP and TIFF in `folder` and below, sorted by name.
+  /// Every JPEG, PNG, BMP, TIFF, WebP and PNM in `folder` and below, sorted by name.
   static Returned<Dataset> open_folder(const std::string &folder) {
     return detail::make<Dataset>([&](seed_dataset **out) { return seed_dataset_open_folder(folder.c_str(), out); });
   }
@@ -1060,7 +1060,7 @@ public:
     return push_as(image, name.c_str());
   }
 
-  /// Decodes a JPEG, PNG, BMP or TIFF in memory, pushes it under `name` ("": its number) and gives its number.
+  /// Decodes a JPEG, PNG, BMP, TIFF, WebP or PNM in memory, pushes it under `name` ("": its number) and gives its number.
   Returned<std::size_t> push_encoded(Span<const std::uint8_t> bytes, const std::string &name = {}) const {
     return detail::number<std::size_t>([&](std::size_t *out) {
       return seed_dataset_push_encoded(get(), bytes.data(), bytes.size(), name.empty() ? nullptr : name.c_str(), out);
@@ -1072,6 +1072,13 @@ public:
     return detail::picture([&](seed_image *image, std::uint8_t *buffer, std::size_t capacity, std::size_t *length) {
       return seed_dataset_pixels(get(), index, image, buffer, capacity, length);
     });
+  }
+
+  /// Says how image files are read, by "exif" and "page" in `config`: "ignore" leaves frames as they are stored instead of turning them
+  /// upright, and page 0 makes every page of a TIFF an image of its own, called NAME, NAME#2 and so on. Call it before images are asked for:
+  /// page 0 numbers them anew.
+  Returned<void> set_reading(const Config &config) const {
+    return detail::settle(seed_dataset_set_reading(get(), config.get()));
   }
 
   /// Says which samples of the images become which of 256 levels, by "range" and its keys in `config`. "dataset" measures percentiles over
@@ -1926,6 +1933,8 @@ enum class Encoding : std::int32_t {
   Jpeg = SEED_STORE_JPEG,
   Bmp = SEED_STORE_BMP,
   Tiff = SEED_STORE_TIFF,
+  WebP = SEED_STORE_WEBP,
+  Pnm = SEED_STORE_PNM,
 };
 
 /// Which labels a frame must have to be listed; the SEED_STORE_EITHER … of seed.h.
@@ -2016,7 +2025,7 @@ public:
         [&](std::int64_t *out) { return seed_store_push(get(), &image, &given, wait_ms, out); });
   }
 
-  /// As push, for a JPEG, PNG, BMP or TIFF, which is stored as it is.
+  /// As push, for a JPEG, PNG, BMP, TIFF, WebP or PNM, which is stored as it is.
   Returned<std::int64_t> push_encoded(Span<const std::uint8_t> bytes, const StoreEntry &entry = {},
                                       std::uint32_t wait_ms = 0) const {
     const seed_store_entry given = of(entry);

@@ -15,7 +15,7 @@ type Dataset struct {
 	handle *handle[*C.seed_dataset]
 }
 
-// OpenFolder opens every JPEG, PNG, BMP and TIFF in folder and below, sorted by name. Files are read when they are needed:
+// OpenFolder opens every JPEG, PNG, BMP, TIFF, WebP and PNM in folder and below, sorted by name. Files are read when they are needed:
 // a broken one is skipped, counted and named then.
 //
 // Errors: [ErrIO] when the folder cannot be read, [ErrInvalidArgument] when it holds no image.
@@ -108,7 +108,7 @@ func (d *Dataset) PushFrame(frame Frame, name string) (int, error) {
 	return int(index), err
 }
 
-// PushEncoded decodes a JPEG, PNG, BMP or TIFF and pushes it, as Push. The pixels are kept, not the file.
+// PushEncoded decodes a JPEG, PNG, BMP, TIFF, WebP or PNM and pushes it, as Push. The pixels are kept, not the file.
 //
 // Errors: [ErrFormat] when the bytes are no sound image.
 func (d *Dataset) PushEncoded(encoded []byte, name string) (int, error) {
@@ -142,6 +142,20 @@ func (d *Dataset) Pixels(index int) (Frame, error) {
 	defer d.handle.release()
 	return fillFrame(func(shape *C.seed_go_shape, buffer *C.uint8_t, capacity C.size_t, length *C.size_t) *C.seed_error {
 		return C.seed_go_dataset_pixels(object, C.size_t(index), shape, buffer, capacity, length)
+	})
+}
+
+// SetReading says how image files are read, by "exif" and "page" in config: "ignore" leaves frames as they are stored instead of turning them
+// upright, and page 0 makes every page of a TIFF an image of its own, called NAME, NAME#2 and so on. Call it before images are asked for:
+// page 0 numbers them anew.
+func (d *Dataset) SetReading(config *Config) error {
+	object, err := d.inner().acquire()
+	if err != nil {
+		return err
+	}
+	defer d.handle.release()
+	return with(config.inner(), func(settings *C.seed_config) *C.seed_error {
+		return C.seed_dataset_set_reading(object, settings)
 	})
 }
 

@@ -5,7 +5,7 @@ import "C"
 
 import "unsafe"
 
-// Decode decodes a JPEG, PNG, BMP or TIFF as the library does when it reads files: rows without padding, [Mono8] where every
+// Decode decodes a JPEG, PNG, BMP, TIFF, WebP or PNM as the library does when it reads files: rows without padding, [Mono8] where every
 // pixel is grey and [RGB8] else, 8 bits whatever the file has. [Frame.Image] makes an image.Image of it.
 //
 // Errors: [ErrFormat] when the bytes are no sound image.

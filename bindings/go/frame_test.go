@@ -163,6 +163,12 @@ func TestDeepFrames(t *testing.T) {
 	if found := must[seed.Frame](t)(images.Pixels(2)); string(found.Pix) != string(first.Pix) {
 		t.Error("floats of the same numbers have other levels")
 	}
+	ok(t, config.Parse("range=full exif=ignore page=3"))
+	ok(t, images.SetReading(config))
+	if index := must[int](t)(images.PushEncoded([]byte("P5 2 1 4095\n\x0f\xff\x00\x20"), "deep")); index != 3 {
+		t.Errorf("a PGM has the number %d", index)
+	}
+	fails(t, seed.ErrInvalidArgument, images.SetReading(nil))
 	picture := must[image.Image](t)(twelve.Image())
 	if grey, _, _, _ := picture.At(63, 63).RGBA(); grey != 4095<<4 {
 		t.Errorf("the last pixel is %d", grey)

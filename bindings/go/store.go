@@ -185,7 +185,7 @@ func (s *Store) PushFrame(frame Frame, entry StoreEntry, wait time.Duration) (id
 	})
 }
 
-// PushEncoded is Push for a JPEG, PNG, BMP or TIFF, which is stored as it is. One that does not decode counts as failed.
+// PushEncoded is Push for a JPEG, PNG, BMP, TIFF, WebP or PNM, which is stored as it is. One that does not decode counts as failed.
 func (s *Store) PushEncoded(encoded []byte, entry StoreEntry, wait time.Duration) (id int64, err error) {
 	return s.push(entry, func(object *C.seed_store, c *C.seed_store_entry, id *C.int64_t) *C.seed_error {
 		return C.seed_store_push_encoded(object, octets(encoded), C.size_t(len(encoded)), c, milliseconds(wait), id)

@@ -25,6 +25,8 @@ const (
 	StoreJPEG StoreEncoding = C.SEED_STORE_JPEG
 	StoreBMP  StoreEncoding = C.SEED_STORE_BMP
 	StoreTIFF StoreEncoding = C.SEED_STORE_TIFF
+	StoreWebP StoreEncoding = C.SEED_STORE_WEBP
+	StorePNM  StoreEncoding = C.SEED_STORE_PNM
 )
 
 // StoreLabelled says which frames a [StoreFilter] lets through by their labels.

@@ -1,7 +1,7 @@
 //! The settings that do not shape the numbers of a run.
 
 /// Where and how fast a run works may change between nights, not what it computes.
-pub const FREE_SETTINGS: [&str; 14] = [
+pub const FREE_SETTINGS: [&str; 15] = [
     "device",
     "workers",
     "cache_mib",
@@ -11,6 +11,8 @@ pub const FREE_SETTINGS: [&str; 14] = [
     "tensorboard_folder",
     "duty_cycle",
     "nice",
+    // What they change is a part of what the data set is.
+    "files",
     "finetune",
     "linear",
     "anomaly",

@@ -2,6 +2,7 @@
 
 use super::{Config, anomaly, finetune, linear, methods, probe, range, segment, small};
 use crate::choice::Choice;
+use crate::data::MAX_PAGES;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The place of one setting in a [`Config`], with its bounds.
@@ -60,6 +61,8 @@ const KEYS: &[(&str, Slot)] = &[
     ("image_height", Slot::Side(|c| &mut c.view.input.height, 8, 4096)),
     ("image_channels", Slot::Side(|c| &mut c.view.input.channels, 1, 3)),
     ("resize", Slot::Word(|c| &mut c.view.input.resize)),
+    ("exif", Slot::Word(|c| &mut c.files.exif)),
+    ("page", Slot::Int(|c| &mut c.files.page, 0, MAX_PAGES)),
     ("view.crop_scale_min", Slot::Float(|c| &mut c.view.crop_scale_min, 1e-4, 1.0)),
     ("view.crop_scale_max", Slot::Float(|c| &mut c.view.crop_scale_max, 1e-4, 1.0)),
     ("view.crop_ratio_min", Slot::Float(|c| &mut c.view.crop_ratio_min, 0.01, 100.0)),

@@ -12,14 +12,13 @@ use super::image::{fill_image, seed_image};
 use super::pointers::{array, check_optional, check_out, fill, fill_text, put, put_new, text};
 use crate::Error;
 use crate::data::Dataset;
-use crate::data::decode::decode_described;
 
 /// Images without labels. Trainers and sessions hold what they use, so it may be freed in any order. All functions may be
 /// called from several threads at once, pushing while a trainer reads included.
 pub struct seed_dataset(pub(super) Guarded<Arc<Dataset>>);
 handle!(seed_dataset, Arc<Dataset>, |dataset| dataset.warnings());
 
-/// Opens every JPEG, PNG, BMP and TIFF in `folder` and below, sorted by name. A relative path is resolved now: the process may change
+/// Opens every JPEG, PNG, BMP, TIFF, WebP and PNM in `folder` and below, sorted by name. A relative path is resolved now: the process may change
 /// its directory later. Files are read when they are needed: a broken one is skipped, counted and named then. What cannot be read (a
 /// disk that is away) is asked for again by every later call, and in training in every pass; a damaged file is read again when it has
 /// changed. The caller frees the data set with seed_dataset_free.
@@ -85,7 +84,9 @@ pub unsafe extern "C" fn seed_dataset_push(
     })
 }
 
-/// Decodes the JPEG, PNG, BMP or TIFF in `bytes` and pushes it, as seed_dataset_push. The pixels are kept, not the file.
+/// Decodes the JPEG, PNG, BMP, TIFF, WebP or PNM in `bytes` and pushes it, as seed_dataset_push. The pixels are kept, not the file. It is
+/// read as seed_dataset_set_reading says: upright, and of several pages the first, unless that was called; with page 0 each page is pushed,
+/// the second as "NAME#2", and `*index` receives the number of the first.
 ///
 /// Errors: SEED_ERROR_FORMAT when the bytes are no sound image.
 #[unsafe(no_mangle)]
@@ -107,7 +108,7 @@ pub unsafe extern "C" fn seed_dataset_push_encoded(
             } else {
                 text("name", name)?
             };
-            dataset.push_raw(name, decode_described(name, bytes)?.frame)
+            dataset.push_encoded(name, bytes)
         })?;
         if !index.is_null() {
             put(index, number);
@@ -154,6 +155,26 @@ pub unsafe extern "C" fn seed_dataset_set_range(
     catch(|| {
         let range = with(config, |config| Ok(config.view.input.range))?;
         with(dataset, |dataset| dataset.set_range(range).map(|_| ()))
+    })
+}
+
+/// Says how the data set's image files are read, by "exif" and "page" of `config`: "exif" "apply" turns frames upright as the orientation in
+/// their file says, "ignore" takes them as they are stored; "page" N reads page N of each TIFF, 0 makes every page of a TIFF an image of its
+/// own, behind each other, called NAME, NAME#2 and so on. Without this call frames are turned and the first page is read; a file with more
+/// is a warning of seed_dataset_warnings then. Coordinates, of heat maps and regions say, are those of the turned frame. Images pushed as
+/// pixels stay as they are; those pushed encoded afterwards are read so too. Files of other kinds than TIFF have one page, whatever "page" is.
+///
+/// Set it before images are asked for and before trainers and banks are made: it is part of what the data set is, and page 0, which looks
+/// into every TIFF now, numbers the images anew. Frames that were decoded before are forgotten. A page that a file does not have makes
+/// it a broken image.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_dataset_set_reading(
+    dataset: *const seed_dataset,
+    config: *const seed_config,
+) -> *mut seed_error {
+    catch(|| {
+        let files = with(config, |config| Ok(config.files))?;
+        with(dataset, |dataset| dataset.set_reading(files))
     })
 }
 

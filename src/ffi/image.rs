@@ -125,13 +125,14 @@ impl seed_image {
     }
 }
 
-/// Decodes the JPEG, PNG, BMP or TIFF in `bytes` into `buffer`: rows without padding, SEED_PIXEL_MONO8 where every pixel is
+/// Decodes the JPEG, PNG, BMP, TIFF, WebP or PNM in `bytes` into `buffer`: rows without padding, SEED_PIXEL_MONO8 where every pixel is
 /// grey and SEED_PIXEL_RGB8 else, 8 bits whatever the file has. `buffer` NULL asks for the size; too small a buffer is left
 /// alone; `*needed` receives the bytes needed. `image` (may be NULL) is filled to be a view of the buffer, its struct_size
 /// too; data is NULL when only the size was asked for.
 ///
-/// Every image is decoded as one of a folder or a store is. Samples of more than 8 bits keep their upper 8; of several pages the first
-/// is read; EXIF orientation is ignored, the orientation of a TIFF is applied.
+/// Every image is decoded as one of a folder or a store is: turned upright as its orientation says, the EXIF of a JPEG, PNG or WebP and the
+/// tag of a TIFF. Samples of more than 8 bits keep their upper 8; of several pages the first is read. seed_dataset_push_encoded, at a data
+/// set with settings of its own (seed_dataset_set_reading), reads otherwise.
 ///
 /// Errors: SEED_ERROR_FORMAT when the bytes are not a sound image, or use a feature that is not supported; the message names it.
 #[unsafe(no_mangle)]

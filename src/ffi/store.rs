@@ -31,6 +31,10 @@ pub const SEED_STORE_JPEG: i32 = 2;
 pub const SEED_STORE_BMP: i32 = 3;
 /// TIFF, of images that were pushed encoded.
 pub const SEED_STORE_TIFF: i32 = 4;
+/// WebP, of images that were pushed encoded.
+pub const SEED_STORE_WEBP: i32 = 5;
+/// PBM, PGM or PPM, of images that were pushed encoded.
+pub const SEED_STORE_PNM: i32 = 6;
 
 /// A bounded store of frames on disk: the line pushes, a thread of the store's encodes and writes, and any number of
 /// threads and processes read meanwhile. One process writes. The file is an SQLite data base (docs/store.md). All functions
@@ -222,7 +226,7 @@ pub unsafe extern "C" fn seed_store_push(
     })
 }
 
-/// As seed_store_push for `length` bytes of JPEG, PNG, BMP or TIFF, which are stored as they are. One that does not decode counts as
+/// As seed_store_push for `length` bytes of JPEG, PNG, BMP, TIFF, WebP or PNM, which are stored as they are. One that does not decode counts as
 /// failed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_store_push_encoded(

@@ -12,7 +12,9 @@ use super::error::seed_error;
 use super::handle::with;
 use super::image::{fill_image, seed_image};
 use super::pointers::{array, check_out, check_size, fill, fill_text, put, put_new, text};
-use super::store::{SEED_STORE_BMP, SEED_STORE_JPEG, SEED_STORE_PNG, SEED_STORE_TIFF, seed_store};
+use super::store::{
+    SEED_STORE_BMP, SEED_STORE_JPEG, SEED_STORE_PNG, SEED_STORE_PNM, SEED_STORE_TIFF, SEED_STORE_WEBP, seed_store,
+};
 use crate::store::{Filter, Labelled, check, repair};
 use crate::train::CancelToken;
 use crate::{Error, Result};
@@ -79,7 +81,7 @@ pub struct seed_store_record {
     pub bits: u32,
     /// CRC-32 of the encoded image.
     pub crc32: u32,
-    /// SEED_STORE_PNG, _JPEG, _BMP or _TIFF.
+    /// SEED_STORE_PNG, _JPEG, _BMP, _TIFF, _WEBP or _PNM.
     pub encoding: i32,
 }
 
@@ -171,6 +173,8 @@ pub unsafe extern "C" fn seed_store_describe(
             "jpeg" => SEED_STORE_JPEG,
             "bmp" => SEED_STORE_BMP,
             "tiff" => SEED_STORE_TIFF,
+            "webp" => SEED_STORE_WEBP,
+            "pnm" => SEED_STORE_PNM,
             _ => SEED_STORE_PNG,
         };
         put(

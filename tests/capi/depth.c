@@ -54,6 +54,76 @@ static void formats(void) {
   seed_dataset_free(dataset);
 }
 
+/* A TIFF of two pages of 2 x 1 grey pixels, the first turned by 180 degrees: 10, 20 and 30, 40. */
+static size_t two_pages(uint8_t *file) {
+  static const uint16_t tags[][2] = {{256, 2}, {257, 1}, {258, 8}, {259, 1}, {262, 1}, {273, 0}, {274, 3}, {277, 1}, {278, 1}, {279, 2}};
+  const size_t count = sizeof tags / sizeof *tags, size = 2 + 12 * count + 4;
+  size_t page, i;
+  memset(file, 0, 12 + 2 * size);
+  memcpy(file, "II*\0\x0c\0\0\0\x0a\x14\x1e\x28", 12);
+  for (page = 0; page < 2; ++page) {
+    uint8_t *at = file + 12 + page * size;
+    at[0] = (uint8_t)count;
+    for (i = 0; i < count; ++i) {
+      uint8_t *entry = at + 2 + 12 * i;
+      entry[0] = (uint8_t)tags[i][0];
+      entry[1] = (uint8_t)(tags[i][0] >> 8);
+      entry[2] = 3;
+      entry[4] = 1;
+      entry[8] = (uint8_t)tags[i][1];
+      if (tags[i][0] == 273) entry[8] = (uint8_t)(8 + 2 * page);
+      if (tags[i][0] == 274 && page == 1) entry[8] = 1;
+    }
+    if (page == 0) at[size - 4] = (uint8_t)(12 + size);
+  }
+  return 12 + 2 * size;
+}
+
+/* Orientation and pages of files, by the data set's settings. */
+static void reading(void) {
+  uint8_t file[512], pixels[2];
+  char text[512];
+  const size_t size = two_pages(file);
+  seed_config *config = NULL;
+  seed_dataset *dataset = NULL;
+  size_t length = 0, index = 9, count = 0;
+  OK(seed_config_new(&config));
+  OK(seed_dataset_new(&dataset));
+  OK(seed_image_decode(file, size, NULL, pixels, sizeof pixels, &length));
+  CHECK(length == 2 && pixels[0] == 20 && pixels[1] == 10);
+  OK(seed_dataset_push_encoded(dataset, file, size, "upright", &index));
+  OK(seed_dataset_pixels(dataset, index, NULL, pixels, sizeof pixels, &length));
+  CHECK(index == 0 && pixels[0] == 20 && pixels[1] == 10);
+  OK(seed_dataset_warnings(dataset, text, sizeof text, &length));
+  CHECK(strstr(text, "several pages") != NULL);
+  FAILS(SEED_ERROR_CONFIG, seed_config_set_string(config, "exif", "maybe"));
+  FAILS(SEED_ERROR_CONFIG, seed_config_set_int(config, "page", -1));
+  OK(seed_config_parse(config, "exif=ignore page=0"));
+  FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_dataset_set_reading(NULL, config));
+  FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_dataset_set_reading(dataset, NULL));
+  OK(seed_dataset_set_reading(dataset, config));
+  OK(seed_dataset_push_encoded(dataset, file, size, "pages", &index));
+  OK(seed_dataset_count(dataset, &count));
+  CHECK(index == 1 && count == 3);
+  OK(seed_dataset_pixels(dataset, 1, NULL, pixels, sizeof pixels, &length));
+  CHECK(pixels[0] == 10 && pixels[1] == 20);
+  OK(seed_dataset_pixels(dataset, 2, NULL, pixels, sizeof pixels, &length));
+  CHECK(pixels[0] == 30 && pixels[1] == 40);
+  OK(seed_dataset_name(dataset, 2, text, sizeof text, &length));
+  CHECK(strcmp(text, "pages#2") == 0);
+  OK(seed_config_parse(config, "page=3"));
+  OK(seed_dataset_set_reading(dataset, config));
+  FAILS(SEED_ERROR_FORMAT, seed_dataset_push_encoded(dataset, file, size, "third", &index));
+  OK(seed_dataset_count(dataset, &count));
+  CHECK(count == 3);
+  /* "P5 2 1 4095": 12 bits of a PGM are kept and shown by their upper 8. */
+  OK(seed_dataset_push_encoded(dataset, (const uint8_t *)"P5 2 1 4095\n\x0f\xff\x00\x20", 16, "deep", &index));
+  OK(seed_dataset_pixels(dataset, index, NULL, pixels, sizeof pixels, &length));
+  CHECK(pixels[0] == 255 && pixels[1] == 2);
+  seed_dataset_free(dataset);
+  seed_config_free(config);
+}
+
 static void text_of_range(const seed_dataset *dataset, const char *expected) {
   char text[128];
   size_t length = 0;
@@ -112,6 +182,7 @@ int main(int count, char **words) {
   if (count < 2) return 2;
   OK(seed_init(SEED_ABI_VERSION));
   formats();
+  reading();
   for (i = 0; i < PIXELS; ++i) ramp[i] = (uint16_t)i;
   kept(ramp, words[1]);
   deep = frame_of(ramp, SIDE, SIDE, 2 * SIDE, SEED_PIXEL_MONO16); /* 12 bits that lie low in 16 */

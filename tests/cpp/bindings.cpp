@@ -170,6 +170,12 @@ void ranges() {
   TAKE(config.set("range", "fixed"));
   FAILS(ErrorCode::Config, dataset.set_range(config));
   CHECK(levels() == 256);
+  auto reading = TAKE(seed::Config::create());
+  TAKE(reading.parse("exif=ignore page=0"));
+  TAKE(dataset.set_reading(reading));
+  const std::string deep("P5 2 1 4095\n\x0f\xff\x00\x20", 16);
+  const seed::Span<const std::uint8_t> bytes(reinterpret_cast<const std::uint8_t *>(deep.data()), deep.size());
+  CHECK(TAKE(dataset.push_encoded(bytes, "deep")) == 1);
   const auto model = TAKE(seed::Model::of_architecture("resnet18", TAKE(seed::Config::create())));
   CHECK(TAKE(model.range()) == "range=full range.gamma=1");
 }

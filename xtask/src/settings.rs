@@ -21,7 +21,7 @@ struct Part {
     whole: &'static str,
 }
 
-const PARTS: [Part; 11] = [
+const PARTS: [Part; 12] = [
     Part {
         title: "Runs and sessions",
         about: "",
@@ -53,6 +53,14 @@ const PARTS: [Part; 11] = [
         fields: "src/data/range.rs",
         place: "c.view.input.range.",
         whole: "view",
+    },
+    Part {
+        title: "Image files",
+        about: "[abi.md](abi.md#image-files) has the whole of it.",
+        keys: "src/config/key.rs",
+        fields: "src/data/files.rs",
+        place: "c.files.",
+        whole: "files",
     },
     Part {
         title: "The probe",
@@ -113,12 +121,13 @@ const PARTS: [Part; 11] = [
 ];
 
 /// Files of the constants and choices that the list uses.
-const CONSTANTS: [&str; 7] = [
+const CONSTANTS: [&str; 8] = [
     "src/config/words.rs",
     "src/config/methods.rs",
     "src/config/finetune.rs",
     "src/config/anomaly.rs",
     "src/data/augment.rs",
+    "src/data/files.rs",
     "src/data/geometry.rs",
     "src/data/range.rs",
 ];

@@ -42,7 +42,7 @@ namespace LibSeed
         }
 
         /// <summary>
-        /// Opens every JPEG, PNG, BMP and TIFF in a folder and below, sorted by name. Files are read when they are needed: a
+        /// Opens every JPEG, PNG, BMP, TIFF, WebP and PNM in a folder and below, sorted by name. Files are read when they are needed: a
         /// broken one is skipped, counted and named then.
         /// </summary>
         /// <exception cref="SeedException">
@@ -122,7 +122,7 @@ namespace LibSeed
         }
 
         /// <summary>
-        /// Decodes a JPEG, PNG, BMP or TIFF and pushes it, as <see cref="Push(Image, string)"/>. The pixels are kept, not the
+        /// Decodes a JPEG, PNG, BMP, TIFF, WebP or PNM and pushes it, as <see cref="Push(Image, string)"/>. The pixels are kept, not the
         /// file.
         /// </summary>
         /// <exception cref="SeedException">
@@ -150,6 +150,14 @@ namespace LibSeed
             return new Picture(Filling.Array<byte>((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
                 Native.seed_dataset_pixels(Handle, number, ref view, buffer, capacity, out length)), view);
         }
+
+        /// <summary>
+        /// Says how image files are read, by "exif" and "page" in the configuration: "ignore" leaves frames as they are stored
+        /// instead of turning them upright, and page 0 makes every page of a TIFF an image of its own, called NAME, NAME#2 and so
+        /// on. Call it before images are asked for: page 0 numbers them anew.
+        /// </summary>
+        public void SetReading(Config config) =>
+            SeedError.Check(Native.seed_dataset_set_reading(Handle, Given.Object(config, nameof(config)).Handle));
 
         /// <summary>
         /// Says which samples of the images become which of 256 levels, by "range" and its keys in the configuration. "dataset"

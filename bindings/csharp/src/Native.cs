@@ -115,6 +115,8 @@ namespace LibSeed
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_dataset_set_range(DatasetHandle dataset, ConfigHandle config);
         [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_dataset_set_reading(DatasetHandle dataset, ConfigHandle config);
+        [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_dataset_range(DatasetHandle dataset, IntPtr buffer, UIntPtr capacity,
             out UIntPtr length);
         [DllImport(Seed, CallingConvention = C)]

@@ -33,7 +33,7 @@ namespace LibSeed
         public Image View => new Image(Pixels, Width, Height, Format);
 
         /// <summary>
-        /// Decodes a JPEG, PNG, BMP or TIFF as the library does when it reads files: 8 bits whatever the file has.
+        /// Decodes a JPEG, PNG, BMP, TIFF, WebP or PNM as the library does when it reads files: 8 bits whatever the file has.
         /// </summary>
         /// <exception cref="SeedException">
         /// <see cref="ErrorCode.Format"/> when the bytes are no sound image.

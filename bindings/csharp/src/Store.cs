@@ -113,7 +113,7 @@ namespace LibSeed
         }
 
         /// <summary>
-        /// As <see cref="Push(Image, StoreEntry, TimeSpan)"/> for a JPEG, PNG, BMP or TIFF, which is stored as it is. One that does
+        /// As <see cref="Push(Image, StoreEntry, TimeSpan)"/> for a JPEG, PNG, BMP, TIFF, WebP or PNM, which is stored as it is. One that does
         /// not decode counts as failed.
         /// </summary>
         public unsafe long PushEncoded(ReadOnlySpan<byte> file, StoreEntry entry = null, TimeSpan wait = default(TimeSpan))

@@ -24,6 +24,10 @@ namespace LibSeed
         Bmp = 3,
         /// <summary>TIFF, from <see cref="Store.PushEncoded"/> only.</summary>
         Tiff = 4,
+        /// <summary>WebP, from <see cref="Store.PushEncoded"/> only.</summary>
+        WebP = 5,
+        /// <summary>PBM, PGM or PPM, from <see cref="Store.PushEncoded"/> only.</summary>
+        Pnm = 6,
     }
 
     /// <summary>Which frames a <see cref="StoreFilter"/> lets through by their labels.</summary>

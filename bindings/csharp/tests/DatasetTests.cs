@@ -85,6 +85,12 @@ namespace LibSeed.Tests
                 Expect.Fails(ErrorCode.InvalidArgument, () => frames.SetRange(config));
                 Expect.Equal("range=fixed range.low=0 range.high=4095 range.gamma=1", frames.Range);
                 Expect.Throws<ArgumentNullException>(() => frames.SetRange(null));
+                Expect.Throws<ArgumentNullException>(() => frames.SetReading(null));
+                using (var reading = new Config())
+                {
+                    reading.Parse("exif=ignore page=0");
+                    frames.SetReading(reading);
+                }
                 Expect.Fails(ErrorCode.InvalidArgument, () => frames.Push(Image.MonoFloat(new[] { float.NaN }, 1, 1)));
                 Expect.Equal(2, frames.Push(Image.MonoFloat(ramp.Select(value => (float)value).ToArray(), 64, 64)));
                 Expect.True(frames.Pixels(0).Pixels.SequenceEqual(frames.Pixels(2).Pixels), "the same numbers as floats");
