@@ -2,11 +2,11 @@
 
 use tch::Device;
 
-use crate::config::Config;
+use crate::config::{Config, MethodName, Standardise};
 use crate::data::Dataset;
 use crate::distill::{ImageTargets, Targets};
 use crate::model::{Mode, Network};
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Whether `student` learns from `targets` on `device`, from images as `config` has them.
 pub(super) fn check_student(student: &Network, targets: &Targets, config: &Config, device: Device) -> Result<()> {
@@ -86,4 +86,54 @@ pub(super) fn total_steps(config: &Config, learned: Option<usize>) -> Result<u64
     }
     let images = (learned as u64).saturating_mul(config.epochs);
     Ok(images.div_ceil(config.batch_size).max(1))
+}
+
+/// Whether the run can be asked about mixtures.
+///
+/// # Errors
+/// `Unsupported` where it cannot.
+pub(super) fn check_mixup(config: &Config, targets: &Targets) -> Result<()> {
+    if config.mixup <= 0.0 {
+        return Ok(());
+    }
+    let why = match targets {
+        Targets::Teacher(_) if config.method != MethodName::KMeans => return Ok(()),
+        Targets::Teacher(_) => "the clusters of method k_means are those of single images".to_owned(),
+        Targets::Own { .. } => {
+            format!("method {} learns without a teacher who could say what a mixture is", config.method)
+        }
+        Targets::Bank(_) | Targets::Images(_) => format!("the {} knows single images only", targets.who()),
+    };
+    Err(Error::new(ErrorKind::Unsupported, format!("mixup is {}, but {why}: set it to 0", config.mixup)))
+}
+
+/// Whether the run has what it needs for `targets.standardise`.
+///
+/// # Errors
+/// `InvalidArgument` or `Unsupported` where it has not.
+pub(super) fn check_standardise(config: &Config, has_teacher: bool, has_images: bool, has_queue: bool) -> Result<()> {
+    let key = format!("targets.standardise is \"{}\"", config.standardise.word());
+    if config.standardise == Standardise::None {
+        return Ok(());
+    }
+    if !has_teacher {
+        return Err(Error::invalid(format!(
+            "{key}, but method {} learns without a teacher: set it to \"none\"",
+            config.method
+        )));
+    }
+    if !has_images {
+        return Err(Error::invalid(format!(
+            "{key}, which needs the teacher's embeddings of a data set, and the run has none: give the trainer one, or set it to \"none\""
+        )));
+    }
+    if has_queue {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            format!(
+                "{key}, but the queue that was given has other embeddings than this run's: leave it out, so that the run makes its own"
+            ),
+        ));
+    }
+    Ok(())
 }

@@ -9,18 +9,16 @@ use super::average::Average;
 use super::bank::check_bank;
 use super::board::Board;
 use super::cancel::CancelToken;
-use super::checks::{check_images, check_student, total_steps};
+use super::checks::{check_images, check_mixup, check_standardise, check_student, total_steps};
 use super::depth::seeing;
 use super::looking::Looking;
 use super::losses::Losses;
-use super::mixup;
 use super::pace::{Pace, paced};
 use super::probe::{Looks, ProbeImages};
 use super::progress::{Control, Progress};
 use super::record::Record;
 use super::run::{Course, Outcome, run};
 use super::shared::{SharedNetwork, SharedQueue, with_lock};
-use super::standardise;
 use super::strategies::{Ground, needs, strategy};
 use super::world::Membership;
 use crate::config::{Config, Optimiser, to_usize};
@@ -86,8 +84,8 @@ impl Distillation {
         config.validate()?;
         let config = seeing(config, dataset.as_deref())?;
         let needs = needs(&config, targets.has_teacher())?;
-        mixup::check(&config, &targets)?;
-        standardise::check(&config, targets.has_teacher(), dataset.is_some(), queue.is_some())?;
+        check_mixup(&config, &targets)?;
+        check_standardise(&config, targets.has_teacher(), dataset.is_some(), queue.is_some())?;
         if let Targets::Images(images) = &targets {
             check_images(images, dataset.as_deref())?;
         }

@@ -10,7 +10,7 @@ use tch::Tensor;
 use super::distill::Distillation;
 use super::pace::Pace;
 use super::probe::{Look, Looks, PIECE, Probe, ProbeImages, learned_images, read};
-use super::shared::with_lock;
+use super::shared::{SharedNetwork, with_lock};
 use crate::config::QueueFill;
 use crate::config::to_usize;
 use crate::data::Dataset;
@@ -90,6 +90,20 @@ impl Distillation {
     pub fn probed_by(mut self, teacher: Arc<Teacher>) -> Self {
         self.looking.judge = Some(teacher.into());
         self
+    }
+
+    /// Whom the probe looks at: the student that the run would end with.
+    fn judged(&self) -> &SharedNetwork {
+        self.average.as_ref().map_or(&self.student, |average| &average.network)
+    }
+
+    /// At the end: the student becomes the mean of the run's students, where there is one.
+    pub(super) fn take_average(&mut self) -> Result<()> {
+        let Some(average) = &self.average else { return Ok(()) };
+        let state = with_lock(&average.network, state_of)?;
+        with_lock(&self.student, |student| student.load(&state, Load::Everything))?;
+        self.average = None;
+        Ok(())
     }
 
     /// Looks at the student before the run's first step. In a resumed run the looks go on.

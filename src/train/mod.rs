@@ -13,7 +13,6 @@ pub mod distill;
 pub mod finetune;
 mod looking;
 mod losses;
-mod mixup;
 pub mod pace;
 pub mod probe;
 pub mod progress;

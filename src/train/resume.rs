@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use tch::Tensor;
 
+use super::average::Average;
 use super::board::Board;
 use super::distill::Distillation;
+use super::looking::state_of;
 use super::shared::{lock, with_lock};
 use super::strategies::needs;
 use crate::checkpoint::{self, Contents, Manifest, format};
@@ -25,6 +27,7 @@ const STUDENT: &str = "student";
 const OPTIMISER: &str = "optimiser";
 const QUEUE: &str = "queue";
 const BEST: &str = "best";
+const AVERAGE: &str = "average";
 const SMALL_QUEUE: &str = "queue_of_small_views";
 
 /// What a setting was before there was a key for it, so that older checkpoints stay the same runs.
@@ -122,7 +125,9 @@ impl Distillation {
         }
         parts.extend(self.strategy.parts()?);
         parts.extend(self.standardisation_part()?);
-        parts.extend(self.average_part()?);
+        if let Some(average) = &self.average {
+            parts.insert(AVERAGE.to_owned(), with_lock(&average.network, state_of)?);
+        }
         if let Some(queue) = &self.small_queue {
             parts.insert(SMALL_QUEUE.to_owned(), queue.snapshot()?.to_state()?);
         }
@@ -188,6 +193,23 @@ impl Distillation {
             record.loss = manifest.loss;
         }
         self.note(None)
+    }
+
+    /// The mean of the run's students in a checkpoint's `parts` at step `step`: none where the run is over.
+    ///
+    /// # Errors
+    /// `Mismatch` where the run needs it and they have none that fits.
+    fn average_of(&self, parts: &BTreeMap<String, StateDict>, step: u64) -> Result<Option<Average>> {
+        let share = self.config.student_average;
+        let Some(average) = with_lock(&self.student, |student| Average::new(student, share))? else { return Ok(None) };
+        match parts.get(AVERAGE) {
+            Some(state) => {
+                with_lock(&average.network, |network| network.load(state, Load::Everything))?;
+                Ok(Some(average))
+            }
+            None if step >= self.total_steps() => Ok(None),
+            None => Err(Error::mismatch(format!("the checkpoint has no part \"{AVERAGE}\""))),
+        }
     }
 
     fn check_same_run(&self, manifest: &Manifest) -> Result<()> {

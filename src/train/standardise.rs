@@ -7,49 +7,18 @@ use tch::Tensor;
 use super::distill::Distillation;
 use super::pace::Pace;
 use super::probe::learned_images;
-use crate::config::{Config, Standardise};
+use crate::config::Standardise;
 use crate::data::Dataset;
 use crate::data::random::{Purpose, generator, shuffle};
 use crate::distill::standardise::{Moments, Standardisation};
 use crate::model::weights::StateDict;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, Result};
 
 /// At most so many frames, drawn at random, tell the mean: of more it hardly changes, and each costs a forward pass of the teacher.
 const MOST_FRAMES: usize = 16_384;
 
 /// The part of a checkpoint.
 const PART: &str = "standardisation";
-
-/// Whether the run has what it needs for `targets.standardise`.
-///
-/// # Errors
-/// `InvalidArgument` or `Unsupported` where it has not.
-pub(super) fn check(config: &Config, has_teacher: bool, has_images: bool, has_queue: bool) -> Result<()> {
-    let key = format!("targets.standardise is \"{}\"", config.standardise.word());
-    if config.standardise == Standardise::None {
-        return Ok(());
-    }
-    if !has_teacher {
-        return Err(Error::invalid(format!(
-            "{key}, but method {} learns without a teacher: set it to \"none\"",
-            config.method
-        )));
-    }
-    if !has_images {
-        return Err(Error::invalid(format!(
-            "{key}, which needs the teacher's embeddings of a data set, and the run has none: give the trainer one, or set it to \"none\""
-        )));
-    }
-    if has_queue {
-        return Err(Error::new(
-            ErrorKind::Unsupported,
-            format!(
-                "{key}, but the queue that was given has other embeddings than this run's: leave it out, so that the run makes its own"
-            ),
-        ));
-    }
-    Ok(())
-}
 
 impl Distillation {
     /// Learns how the run's targets are standardised, where they are to be and it is not known yet. A cancelled call leaves it so.

@@ -11,6 +11,7 @@ use super::shared::lock;
 use super::world::{Exchange, world_boundary};
 use crate::config::{BatchNorm, to_usize};
 use crate::data::{Batch, Frame};
+use crate::distill::mixup::Mixup;
 use crate::distill::step::{Small, Together, distill};
 use crate::distill::{Asking, StepBatch, StepSettings};
 use crate::finite::Names;
@@ -44,7 +45,12 @@ impl Distillation {
     /// One step on `images`, the views of one batch, each (B,C,H,W), normalised float32 on the run's device. They are `batch` of the data
     /// set or none of it. Errors call image i by the name that `names` gives.
     fn distill_once(&mut self, images: &[Tensor], batch: Option<&Batch>, at: At, names: Names) -> Result<()> {
-        let mixed = self.mixed(images)?;
+        let rows = images.first().map_or(0, |views| views.size()[0]);
+        // The same pairs in all views of the batch.
+        let mixed = match Mixup::of_step(self.config.mixup, self.config.seed, self.step, rows) {
+            Some(mixup) => Some(images.iter().map(|views| mixup.of(views)).collect::<Result<Vec<_>>>()?),
+            None => None,
+        };
         let images = mixed.as_deref().unwrap_or(images);
         let (large, small) = images.split_at(images.len().saturating_sub(to_usize(self.config.small.count)?));
         let views = large.first().ok_or_else(|| Error::invalid("a batch has no views"))?;
@@ -89,7 +95,9 @@ impl Distillation {
         });
         let step = distill(&shown, beside, &student, &mut queue, &mut self.optimiser, strategy, &settings, together)?;
         self.step += 1;
-        self.follow(&student)?;
+        if let Some(average) = &self.average {
+            average.follow(&student, self.step)?;
+        }
         self.losses.push(step, target.is_some(), names)
     }
 }
