@@ -87,14 +87,12 @@ pub struct Config {
     pub method: MethodName,
     /// What the queue's first rows are: the teacher's embeddings of the data set, where a run has one, or noise as in the paper.
     pub queue_fill: QueueFill,
-    /// What is done to the teacher's embeddings before they are learned: "none"; "centre", their mean over the data set is taken away, since
-    /// what all images have in common need not be learned; "whiten", all their directions get the same variance, too. They are brought back to
-    /// length 1. Both need a data set, and a student's embeddings are not the teacher's then.
+    /// What is done to the teacher's embeddings before they are learned: "none"; "centre", what all images of the data set have in common is
+    /// taken away; "whiten", all their directions get the same variance, too. A student's embeddings are not the teacher's then.
     pub standardise: Standardise,
     /// Share of itself that a mean of the run's students keeps at each step; the run ends with that mean. 0: with the last step's student.
     pub student_average: f64,
-    /// Share of the steps whose images are mixed in pairs, λ·x + (1 − λ)·x' with λ at random from 0 to 1 (mixup). The teacher in the loop sees the
-    /// mixture, too, and says what is to be learned of it; what is stored cannot.
+    /// Share of the steps whose images are mixed in pairs, λ·x + (1 − λ)·x' with λ at random from 0 to 1 (mixup); needs the teacher in the loop.
     pub mixup: f64,
     /// τ_S, which divides the student's similarities; τ of "binary_contrastive", "moco_v2", "simclr" and "swav".
     pub temperature_student: f64,
@@ -107,8 +105,8 @@ pub struct Config {
     pub embedding_dim: u64,
     /// Hidden width of the student's projection head; 0: the width of its features.
     pub projection_hidden: u64,
-    /// Linear layers of the student's projection head. 2: with a ReLU between them, as SEED has it; more: with batch norm before each ReLU. A
-    /// deep head leaves the student's features freer, and is thrown away where they are what is used ("output" "features").
+    /// Linear layers of the student's projection head. 2: SEED's, with a ReLU between them; more: with batch norm before each ReLU, a deep head
+    /// that is thrown away where the features are what is used ("output" "features").
     pub projection_layers: u64,
     /// Threads that make views; 0: one a core.
     pub workers: u64,

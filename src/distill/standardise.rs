@@ -91,7 +91,7 @@ impl Moments {
                 Some(vectors.f_mul(&scales)?.f_matmul(&vectors.f_tr()?)?)
             }
         };
-        let placed = |tensor: &Tensor| Ok::<_, Error>(copy_to(&tensor.f_to_kind(Kind::Float)?, device)?);
+        let placed = |tensor: &Tensor| copy_to(&tensor.f_to_kind(Kind::Float)?, device);
         Ok(Standardisation { mean: placed(&mean)?, map: map.as_ref().map(placed).transpose()? })
     }
 }
