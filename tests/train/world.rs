@@ -221,6 +221,13 @@ fn so_they_are_with_the_other_methods_that_processes_share() {
 }
 
 #[test]
+fn so_they_are_with_standardised_targets_and_the_mean_of_the_students() {
+    let settings =
+        json!({ "batch_norm": "running", "targets.standardise": "centre", "student.average": 0.5, "steps": 3 });
+    same_as_one_process(&[2], &json!({ "student": "resnet10", "settings": settings }));
+}
+
+#[test]
 fn a_resumed_run_of_two_processes_is_the_same_run() {
     let (whole, halves) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let settings = json!({ "batch_norm": "running", "checkpoint_every": 2 });
