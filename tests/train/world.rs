@@ -659,13 +659,16 @@ fn what_processes_cannot_share_is_refused_with_the_reason() {
         let mut twice = of_method(MethodName::L2, 6);
         twice.join(Arc::clone(&world)).unwrap();
         let own = twice.step_on(&[(*dataset(None).load(0).unwrap()).clone()]).unwrap_err();
-        (refused, odd, twice.join(world).unwrap_err(), own)
+        let mixed = Config { mixup: 0.5, ..config() };
+        let mixed = trainer_of(mixed, "resnet10", dataset(None)).join(Arc::clone(&world)).unwrap_err();
+        (refused, odd, twice.join(world).unwrap_err(), own, mixed)
     });
-    for (refused, odd, twice, own) in found {
+    for (refused, odd, twice, own, mixed) in found {
         for error in refused {
             assert_eq!(error.kind(), ErrorKind::Unsupported);
             assert!(error.message().contains("is not made by several processes"), "{error}");
         }
+        assert!(mixed.kind() == ErrorKind::Unsupported && mixed.message().contains("mixup is 0.5"), "{mixed}");
         assert!(odd.message().contains("batch_size is 5, which 2 processes cannot share evenly"), "{odd}");
         assert_eq!((twice.kind(), own.kind()), (ErrorKind::InvalidArgument, ErrorKind::Unsupported));
     }
