@@ -13,13 +13,13 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::check::Comparison;
-use super::onnx::Writer;
-use super::onnx_proto::{Attribute, BOOL, FLOAT, Graph, INT64, ValueInfo};
 use super::{ExportInput, Options, onnx_file, use_texts};
 use crate::error::{Error, ErrorKind, Result};
 use crate::infer::{Classifier, ClassifierHeader};
 use crate::model::Network;
 use crate::model::student_file::{CLASSIFIER, EXPORT_FORMAT, StudentHeader};
+use crate::onnx::Writer;
+use crate::onnx::proto::{Attribute, BOOL, FLOAT, Graph, INT64, ValueInfo};
 
 /// The outputs, in order.
 const OUTPUTS: [&str; 4] = ["probabilities", "class", "confidence", "unsure"];
@@ -82,7 +82,7 @@ fn provenance(training: &Value) -> Option<&Value> {
 
 fn graph(network: &Network, header: &StudentHeader, about: &ClassifierHeader, input: ExportInput) -> Result<Graph> {
     let (operations, _, output) = network.graph()?;
-    let mut writer = Writer::new(header, input)?;
+    let mut writer = Writer::new(&header.input, input)?;
     let logits = writer.network(&operations, "", &[output])?;
     writer.answers(&logits[0], about)?;
     let [probabilities, class, confidence, unsure] = OUTPUTS;

@@ -12,8 +12,6 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::onnx::Writer;
-use super::onnx_proto::{BOOL, FLOAT, Graph, ValueInfo};
 use super::{ExportInput, onnx_file, use_texts};
 use crate::data::Resize;
 use crate::error::{Error, Result};
@@ -23,6 +21,8 @@ use crate::infer::anomaly::score::enlarging;
 use crate::infer::calibration_images;
 use crate::model::student_file::{DETECTOR, EXPORT_FORMAT, StudentHeader};
 use crate::model::{Network, count};
+use crate::onnx::Writer;
+use crate::onnx::proto::{BOOL, FLOAT, Graph, ValueInfo};
 use crate::torch::fused::Value;
 
 /// The outputs, in order.
@@ -84,7 +84,7 @@ fn graph(
 ) -> Result<Graph> {
     let (height, width) = (i64::from(header.input.height), i64::from(header.input.width));
     let stages: Vec<&str> = detector.stages.iter().map(|stage| stage.name.as_str()).collect();
-    let mut writer = Writer::new(header, input)?;
+    let mut writer = Writer::new(&header.input, input)?;
     let maps = writer.maps(network, &stages, "", (height, width))?;
     let [score, alarm, map] = OUTPUTS;
     match &memory.known {

@@ -32,14 +32,12 @@ mod check;
 mod classifier;
 mod detector;
 mod numbers;
-mod onnx;
 mod onnx_file;
 mod onnx_patchcore;
-mod onnx_proto;
 mod onnx_stfpm;
-mod onnx_tokens;
 mod outputs;
 mod safetensors;
+mod student;
 mod torchscript;
 
 use std::path::Path;
@@ -47,10 +45,11 @@ use std::path::Path;
 use self::check::Comparison;
 pub use self::classifier::export_classifier;
 pub use self::detector::export_detector;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::model::student_file::{EXPORT_FORMAT, StudentHeader};
 use crate::model::weights::check_finite;
-use crate::model::{Activation, Head, Network};
+use crate::model::{Head, Network};
+pub use crate::onnx::ExportInput;
 
 /// What is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,17 +67,6 @@ pub enum Format {
 
 /// How frames are resized to the network's input, for whoever resizes them elsewhere: Pillow's `Image.resize` with `BILINEAR`.
 pub const FILTER: &str = "bilinear, antialiased";
-
-/// What an exported network takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ExportInput {
-    /// float32 (B, 3, H, W), red, green, blue, normalised by the caller.
-    Normalised,
-    /// float32 (B, 3, H, W) in [0, 1]; the network normalises.
-    Unit,
-    /// uint8 (B, H, W, 3), as cameras and decoders give it; the network does the rest.
-    Bytes,
-}
 
 /// What an exported network gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,7 +127,7 @@ pub fn export(path: &Path, network: &Network, header: &StudentHeader, options: &
         Format::Onnx => {
             // A student that gives NaN is not exported.
             Comparison::new(network, header, options, 1)?.check_finite()?;
-            onnx_file::write(path, onnx::graph(network, header, options)?, &texts)
+            onnx_file::write(path, student::graph(network, header, options)?, &texts)
         }
         Format::TorchScript => torchscript::write(path, network, header, options, &texts),
         Format::Torchvision => safetensors::write(path, network, true, texts),
@@ -161,11 +149,4 @@ fn use_texts(header: &StudentHeader, input: ExportInput, outputs: &[&str]) -> [(
 /// Whether the output is divided by its length.
 fn has_unit_rows(head: Head) -> bool {
     !matches!(head, Head::Classifier { .. })
-}
-
-/// The activation that an operation names by its number.
-fn activation(number: i32) -> Result<Activation> {
-    Activation::numbered(number).ok_or_else(|| {
-        Error::new(ErrorKind::Unsupported, format!("activation {number} cannot be exported in this version"))
-    })
 }

@@ -7,34 +7,17 @@ use std::path::Path;
 use prost::Message;
 use prost::bytes::Bytes;
 
-use super::onnx;
-use super::onnx_proto::{Entry, FLOAT, Graph, INT64, Model, OperatorSet};
 use crate::error::{Error, ErrorKind, Result};
+use crate::onnx;
+use crate::onnx::proto::{FLOAT, Graph, INT64, Model};
 use crate::sys::disk;
-use crate::sys::memory::room;
-
-/// Version of the file format: ONNX 1.12, which reads it together with [`OPERATORS`].
-const FORMAT_VERSION: i64 = 8;
-/// Version of the operators, which ONNX Runtime reads since 1.12.
-const OPERATORS: i64 = 17;
 
 /// Writes the model. Its numbers are compared with the library's by the tests, in ONNX Runtime; here the file is compared with what
 /// it was made of.
 pub(super) fn write(path: &Path, graph: Graph, texts: &BTreeMap<String, String>) -> Result<()> {
-    let model = Model {
-        ir_version: FORMAT_VERSION,
-        producer_name: "libseed".to_owned(),
-        producer_version: env!("CARGO_PKG_VERSION").to_owned(),
-        graph: Some(graph),
-        opset_import: vec![OperatorSet { domain: Some(String::new()), version: OPERATORS }],
-        metadata_props: texts.iter().map(|(key, value)| Entry { key: key.clone(), value: value.clone() }).collect(),
-    };
-    if model.encoded_len() > onnx::LARGEST {
-        return Err(onnx::too_large());
-    }
+    let model = onnx::model(graph, texts);
+    let bytes = onnx::encoded(&model)?;
     disk::replace_checked(path, |mut file, temporary| {
-        let mut bytes = room(model.encoded_len(), "an ONNX model")?;
-        model.encode(&mut bytes).map_err(|error| damaged(&error.to_string()))?;
         file.write_all(&bytes).map_err(|source| Error::io("write", path, &source))?;
         drop((file, bytes));
         let bytes = std::fs::read(temporary).map_err(|source| Error::io("read back", path, &source))?;
@@ -90,8 +73,8 @@ fn check_graph(graph: &Graph) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::onnx_proto::{Node, ValueInfo, Weights};
     use super::*;
+    use crate::onnx::proto::{Node, ValueInfo, Weights};
 
     fn node(input: &[&str], output: &str) -> Node {
         let input = input.iter().map(|&name| name.to_owned()).collect();

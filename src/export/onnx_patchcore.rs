@@ -14,17 +14,17 @@
 use tch::{Kind, Tensor};
 
 use super::detector::FeatureMap;
-use super::onnx::Writer;
-use super::onnx_proto::Attribute;
 use crate::error::{Error, Result};
 use crate::infer::anomaly::Settings;
+use crate::onnx::Writer;
+use crate::onnx::proto::Attribute;
 
 /// Numbers of one block of distances for one image: 32 MiB of float32.
 const BLOCK: i64 = 8 << 20;
 
 impl Writer {
     /// Makes "score" (B) and "map" (B, H, W) of feature maps and a memory (M, D).
-    pub fn patchcore(
+    pub(super) fn patchcore(
         &mut self,
         maps: &[FeatureMap],
         memory: &Tensor,

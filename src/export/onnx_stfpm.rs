@@ -8,13 +8,18 @@
 //! | score | ReduceMax |
 
 use super::detector::FeatureMap;
-use super::onnx::Writer;
-use super::onnx_proto::Attribute;
 use crate::error::{Error, Result};
+use crate::onnx::Writer;
+use crate::onnx::proto::Attribute;
 
 impl Writer {
     /// Makes "score" (B) and "map" (B, H, W) of the feature maps of the backbone and of the network that learned them.
-    pub fn stfpm(&mut self, teacher: &[FeatureMap], student: &[FeatureMap], (height, width): (i64, i64)) -> Result<()> {
+    pub(super) fn stfpm(
+        &mut self,
+        teacher: &[FeatureMap],
+        student: &[FeatureMap],
+        (height, width): (i64, i64),
+    ) -> Result<()> {
         let mut product: Option<String> = None;
         for (number, (of_teacher, of_student)) in teacher.iter().zip(student).enumerate() {
             let [a, b] = [("teacher", of_teacher), ("student", of_student)]

@@ -245,7 +245,7 @@ impl Module {
 
 /// `expression` with the activation of that number around it.
 fn activated(number: i32, expression: String) -> Result<String> {
-    Ok(match super::activation(number)? {
+    Ok(match crate::onnx::activation_of(number)? {
         Activation::Identity => expression,
         Activation::Relu => format!("torch.relu({expression})"),
         Activation::Relu6 => format!("torch.hardtanh({expression}, 0., 6.)"),

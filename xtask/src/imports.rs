@@ -4,7 +4,7 @@ use std::path::Path;
 
 /// The modules that each module may name as `crate::…`, lowest first. A module may always name itself; ffi names all, and
 /// nothing names ffi.
-const ALLOWED: [(&str, &[&str]); 26] = [
+const ALLOWED: [(&str, &[&str]); 28] = [
     ("error", &[]),
     ("choice", &["error"]),
     ("sys", &["error"]),
@@ -20,6 +20,8 @@ const ALLOWED: [(&str, &[&str]); 26] = [
     ("store", &["error", "shutdown", "sys", "data"]),
     ("config", &["error", "choice", "sys", "data"]),
     ("model", &["error", "finite", "warnings", "sys", "torch", "device", "data"]),
+    ("engine", &["error"]),
+    ("onnx", &["error", "sys", "torch", "data", "model"]),
     ("optim", &["error", "sys", "torch"]),
     ("distill", &["error", "sys", "finite", "warnings", "torch", "data", "model", "optim"]),
     ("checkpoint", &["error", "sys", "model"]),
@@ -27,7 +29,10 @@ const ALLOWED: [(&str, &[&str]); 26] = [
     ("report", &["error", "sys", "data", "eval"]),
     (
         "infer",
-        &["error", "finite", "shutdown", "warnings", "sys", "torch", "device", "data", "config", "model", "eval"],
+        &[
+            "error", "finite", "shutdown", "warnings", "sys", "torch", "device", "data", "config", "model", "engine",
+            "onnx", "eval",
+        ],
     ),
     (
         "train",
@@ -66,7 +71,7 @@ const ALLOWED: [(&str, &[&str]); 26] = [
             "infer", "train", "gate",
         ],
     ),
-    ("export", &["error", "finite", "warnings", "sys", "torch", "device", "data", "config", "model", "infer"]),
+    ("export", &["error", "finite", "warnings", "sys", "torch", "device", "data", "config", "model", "onnx", "infer"]),
 ];
 
 /// Every import of `source` that goes up, as "file:line: sentence". `file` is relative to src.

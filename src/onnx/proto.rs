@@ -5,17 +5,17 @@ use prost::Message;
 use prost::bytes::Bytes;
 
 /// Element type float32.
-pub(super) const FLOAT: i32 = 1;
+pub const FLOAT: i32 = 1;
 /// Element type uint8.
-pub(super) const UINT8: i32 = 2;
+pub const UINT8: i32 = 2;
 /// TensorProto.DataType of 64-bit whole numbers.
-pub(super) const INT64: i32 = 7;
+pub const INT64: i32 = 7;
 /// Element type of truth values.
-pub(super) const BOOL: i32 = 9;
+pub const BOOL: i32 = 9;
 
 /// A whole file.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Model {
+pub struct Model {
     #[prost(int64, tag = "1")]
     pub ir_version: i64,
     #[prost(string, tag = "2")]
@@ -32,7 +32,7 @@ pub(super) struct Model {
 
 /// The version of the operators.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct OperatorSet {
+pub struct OperatorSet {
     /// Empty for ONNX's own.
     #[prost(string, optional, tag = "1")]
     pub domain: Option<String>,
@@ -42,7 +42,7 @@ pub(super) struct OperatorSet {
 
 /// A text under a key.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Entry {
+pub struct Entry {
     #[prost(string, tag = "1")]
     pub key: String,
     #[prost(string, tag = "2")]
@@ -51,7 +51,7 @@ pub(super) struct Entry {
 
 /// Nodes in an order in which they can be computed, weights, inputs and outputs.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Graph {
+pub struct Graph {
     #[prost(message, repeated, tag = "1")]
     pub node: Vec<Node>,
     #[prost(string, tag = "2")]
@@ -66,7 +66,7 @@ pub(super) struct Graph {
 
 /// One operation.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Node {
+pub struct Node {
     #[prost(string, repeated, tag = "1")]
     pub input: Vec<String>,
     #[prost(string, repeated, tag = "2")]
@@ -82,7 +82,7 @@ pub(super) struct Node {
 /// A number or list of numbers that shapes an operation. A number is written even where it is 0, since readers ask whether it
 /// is there.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Attribute {
+pub struct Attribute {
     #[prost(string, tag = "1")]
     pub name: String,
     #[prost(float, optional, tag = "2")]
@@ -112,7 +112,7 @@ impl Attribute {
 
 /// A constant tensor, little endian.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Weights {
+pub struct Weights {
     #[prost(int64, repeated, packed = "false", tag = "1")]
     pub dims: Vec<i64>,
     #[prost(int32, tag = "2")]
@@ -125,7 +125,7 @@ pub(super) struct Weights {
 
 /// Name and type of an input or output.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct ValueInfo {
+pub struct ValueInfo {
     #[prost(string, tag = "1")]
     pub name: String,
     #[prost(message, optional, tag = "2")]
@@ -145,14 +145,14 @@ impl ValueInfo {
 
 /// The type of a value.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Type {
+pub struct Type {
     #[prost(message, optional, tag = "1")]
     pub tensor_type: Option<TensorType>,
 }
 
 /// A tensor's element type and shape.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct TensorType {
+pub struct TensorType {
     #[prost(int32, tag = "1")]
     pub elem_type: i32,
     #[prost(message, optional, tag = "2")]
@@ -161,14 +161,14 @@ pub(super) struct TensorType {
 
 /// The sides of a tensor.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Shape {
+pub struct Shape {
     #[prost(message, repeated, tag = "1")]
     pub dim: Vec<Dimension>,
 }
 
 /// A side: a number or a name, of which one is set.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Dimension {
+pub struct Dimension {
     #[prost(int64, optional, tag = "1")]
     pub dim_value: Option<i64>,
     #[prost(string, optional, tag = "2")]

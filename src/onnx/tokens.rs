@@ -11,8 +11,8 @@
 
 use tch::Tensor;
 
-use super::onnx::{Writer, before};
-use super::onnx_proto::Attribute;
+use super::proto::Attribute;
+use super::{Writer, before};
 use crate::error::Result;
 use crate::model::resample_positions;
 use crate::torch::fused::Value;
@@ -27,7 +27,7 @@ impl Writer {
         activation: i32,
         output: &str,
     ) -> Result<()> {
-        let activation = super::activation(activation)?;
+        let activation = super::activation_of(activation)?;
         let transposed = weight.f_detach()?.f_transpose(0, 1)?.f_contiguous()?; // (I, O)
         let w = self.weights(format!("w{y}"), &transposed, &transposed.size())?;
         let b = self.weights(format!("b{y}"), bias, &bias.size())?;

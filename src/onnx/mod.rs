@@ -1,4 +1,5 @@
-//! A network as an ONNX graph of operator set 17: one to five nodes for each operation.
+//! A network as an ONNX graph of operator set 17: one to five nodes for each operation. Exporters write it to files, sessions hand it to
+//! an engine that reads ONNX.
 //!
 //! | operation | nodes |
 //! |---|---|
@@ -8,60 +9,43 @@
 //! | mean | GlobalAveragePool, Flatten |
 //! | linear | Gemm, of tokens MatMul and Add; activation |
 //! | "SAME" padding | Pad |
-//! | patches, layer norm, attention, token | [`super::onnx_tokens`] |
+//! | patches, layer norm, attention, token | [`tokens`] |
 //! | unit rows | ReduceL2, Max with 1e-12, Div |
 //! | normalisation | Transpose and Cast for bytes, Sub, Div |
 
+mod file;
+mod part;
+pub mod proto;
+mod tokens;
+
 use tch::Tensor;
 
-use super::onnx_proto::{Attribute, FLOAT, Graph, INT64, Node, UINT8, ValueInfo, Weights};
-use super::outputs::outputs;
-use super::{ExportInput, Options};
+pub use self::file::{LARGEST, encoded, model, too_large};
+use self::proto::{Attribute, FLOAT, Graph, INT64, Node, UINT8, ValueInfo, Weights};
+use crate::data::Input;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::student_file::StudentHeader;
 use crate::model::weights::{HostTensor, HostType};
-use crate::model::{Activation, Count, Network, count, same_padding};
+use crate::model::{Activation, Count, count, same_padding};
 use crate::torch::fused::{ConvGeometry, IMAGES as FIRST, Value};
 use crate::torch::graph;
 use crate::torch::graph::Operation;
 
 /// The name of the input.
-const IMAGES: &str = "images";
+pub const IMAGES: &str = "images";
 
-/// Bytes that a protobuf message must stay below.
-pub(super) const LARGEST: usize = i32::MAX as usize;
-
-/// `network` in eval mode, with what `options` ask for before and behind it.
-///
-/// # Errors
-/// `Unsupported` for an operation that is not known here, naming it, and for 2 GB of weights and more.
-pub(super) fn graph(network: &Network, header: &StudentHeader, options: &Options) -> Result<Graph> {
-    let (operations, wanted) = outputs(network, header, options.outputs)?;
-    let mut writer = Writer::new(header, options.input)?;
-    let values: Vec<Value> = wanted.iter().map(|output| output.value).collect();
-    let values = writer.network(&operations, "", &values)?;
-    let mut infos = Vec::with_capacity(wanted.len());
-    for (output, value) in wanted.iter().zip(values) {
-        if output.unit_rows {
-            writer.unit_rows(&value, output.name)?;
-        } else {
-            writer.node("Identity", &[&value], output.name, Vec::new());
-        }
-        infos.push(ValueInfo::batch_of(output.name, FLOAT, &output.sides));
-    }
-    Ok(writer.finish(network.architecture().name(), infos))
-}
-
-/// What is said of a file that would be larger.
-pub(super) fn too_large() -> Error {
-    Error::new(
-        ErrorKind::Unsupported,
-        "the weights are 2 GB or more, which an ONNX file cannot hold; a student can be exported as TorchScript or safetensors",
-    )
+/// What a network takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExportInput {
+    /// float32 (B, 3, H, W), red, green, blue, normalised by the caller.
+    Normalised,
+    /// float32 (B, 3, H, W) in [0, 1]; the network normalises.
+    Unit,
+    /// uint8 (B, H, W, 3), as cameras and decoders give it; the network does the rest.
+    Bytes,
 }
 
 /// Nodes and weights so far.
-pub(super) struct Writer {
+pub struct Writer {
     nodes: Vec<Node>,
     weights: Vec<Weights>,
     bytes: usize,
@@ -75,19 +59,42 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// A graph that takes images as `input` says and so far makes of them what networks take.
-    pub fn new(header: &StudentHeader, input: ExportInput) -> Result<Self> {
-        let channels = i64::from(header.input.channels);
-        let (height, width) = (i64::from(header.input.height), i64::from(header.input.width));
-        let images = match input {
-            ExportInput::Bytes => ValueInfo::batch_of(IMAGES, UINT8, &[height, width, channels]),
-            _ => ValueInfo::batch_of(IMAGES, FLOAT, &[channels, height, width]),
-        };
-        let (nodes, weights, first) = (Vec::new(), Vec::new(), String::new());
-        let mut writer =
-            Self { nodes, weights, bytes: 0, images, first, size: (height, width), sizes: Count::default() };
-        writer.first = writer.input(header, input)?;
+    /// A graph that takes images as `form` says and so far makes of them what networks take.
+    ///
+    /// # Errors
+    /// `Torch` or `OutOfMemory` from libtorch.
+    pub fn new(input: &Input, form: ExportInput) -> Result<Self> {
+        let (height, width, channels) = sides(input);
+        let mut writer = Self::empty(
+            input,
+            match form {
+                ExportInput::Bytes => ValueInfo::batch_of(IMAGES, UINT8, &[height, width, channels]),
+                _ => ValueInfo::batch_of(IMAGES, FLOAT, &[channels, height, width]),
+            },
+        );
+        writer.first = writer.input(input, form)?;
         Ok(writer)
+    }
+
+    /// A graph that takes a session's views: float32 (B, H, W, C), normalised.
+    pub fn of_views(input: &Input) -> Self {
+        let (height, width, channels) = sides(input);
+        let mut writer = Self::empty(input, ValueInfo::batch_of(IMAGES, FLOAT, &[height, width, channels]));
+        writer.first = writer.planes();
+        writer
+    }
+
+    fn empty(input: &Input, images: ValueInfo) -> Self {
+        let (height, width, _) = sides(input);
+        Self {
+            nodes: Vec::new(),
+            weights: Vec::new(),
+            bytes: 0,
+            images,
+            first: String::new(),
+            size: (height, width),
+            sizes: Count::default(),
+        }
     }
 
     /// The graph whose nodes give `outputs`.
@@ -169,12 +176,12 @@ impl Writer {
     }
 
     /// What turns the caller's images into those that the network was trained on; gives their name.
-    fn input(&mut self, header: &StudentHeader, input: ExportInput) -> Result<String> {
-        let (images, scale) = match input {
+    fn input(&mut self, input: &Input, form: ExportInput) -> Result<String> {
+        let (images, scale) = match form {
             ExportInput::Normalised => return Ok(IMAGES.to_owned()),
             ExportInput::Unit => (IMAGES.to_owned(), 1.0),
             ExportInput::Bytes => {
-                let planes = self.node("Transpose", &[IMAGES], "planes", vec![Attribute::ints("perm", &[0, 3, 1, 2])]);
+                let planes = self.planes();
                 (self.node("Cast", &[&planes], "levels", vec![Attribute::int("to", i64::from(FLOAT))]), 255.0)
             }
         };
@@ -182,10 +189,15 @@ impl Writer {
             let values: Vec<f32> = values.iter().map(|value| (value * scale) as f32).collect();
             self.weights(name.to_owned(), &Tensor::f_from_slice(&values)?, &[1, values.len() as i64, 1, 1])
         };
-        let (mean, std) = header.input.normal();
+        let (mean, std) = input.normal();
         let (mean, std) = (channels("mean", &mean)?, channels("std", &std)?);
         let centred = self.node("Sub", &[&images, &mean], "centred", Vec::new());
         Ok(self.node("Div", &[&centred, &std], "normalised", Vec::new()))
+    }
+
+    /// (B, H, W, C) → (B, C, H, W).
+    fn planes(&mut self) -> String {
+        self.node("Transpose", &[IMAGES], "planes", vec![Attribute::ints("perm", &[0, 3, 1, 2])])
     }
 
     /// `rows` (B, C, …) divided by their lengths over the axis C; gives `output`. Where all of a row are 0 they stay.
@@ -204,7 +216,7 @@ impl Writer {
         match &node.operation {
             Operation::Conv { input, other, weight, bias, geometry, activation } => {
                 let x = name(input.number());
-                let activation = super::activation(*activation)?;
+                let activation = activation_of(*activation)?;
                 let sum = if other.is_some() { format!("{output}_conv") } else { before(activation, &output) };
                 let (w, b) = (format!("w{y}"), format!("b{y}"));
                 let (w, b) = (self.weights(w, weight, &weight.size())?, self.weights(b, bias, &bias.size())?);
@@ -228,7 +240,7 @@ impl Writer {
                 let x = name(input.number());
                 let mut squeezed = self.node("GlobalAveragePool", &[&x], &format!("{output}_mean"), Vec::new());
                 for (number, (pair, activation)) in weights.chunks_exact(2).zip([*inner, *gate]).enumerate() {
-                    let activation = super::activation(activation)?;
+                    let activation = activation_of(activation)?;
                     let (outputs, inputs) = pair[0].size2()?;
                     let w = self.weights(format!("w{y}_{number}"), &pair[0], &[outputs, inputs, 1, 1])?;
                     let b = self.weights(format!("b{y}_{number}"), &pair[1], &[outputs])?;
@@ -262,7 +274,7 @@ impl Writer {
                 self.node("Pad", &[&name(input.number()), &pads], &output, Vec::new());
             }
             Operation::Activation { input, activation } => {
-                let (x, activation) = (name(input.number()), super::activation(*activation)?);
+                let (x, activation) = (name(input.number()), activation_of(*activation)?);
                 match activation {
                     Activation::Identity => self.node("Identity", &[&x], &output, Vec::new()),
                     other => self.activate(other, &x, &output)?,
@@ -283,7 +295,7 @@ impl Writer {
             }
             Operation::Linear { input, weight, bias, activation } => {
                 let x = name(input.number());
-                let activation = super::activation(*activation)?;
+                let activation = activation_of(*activation)?;
                 let (w, b) = (format!("w{y}"), format!("b{y}"));
                 let (w, b) = (self.weights(w, weight, &weight.size())?, self.weights(b, bias, &bias.size())?);
                 let transposed = vec![Attribute::int("transB", 1)];
@@ -331,8 +343,23 @@ impl Writer {
     }
 }
 
+/// The activation that an operation names by its number.
+///
+/// # Errors
+/// `Unsupported` where there is none of that number.
+pub fn activation_of(number: i32) -> Result<Activation> {
+    Activation::numbered(number).ok_or_else(|| {
+        Error::new(ErrorKind::Unsupported, format!("activation {number} cannot be exported in this version"))
+    })
+}
+
+/// Height, width and channels.
+fn sides(input: &Input) -> (i64, i64, i64) {
+    (i64::from(input.height), i64::from(input.width), i64::from(input.channels))
+}
+
 /// What the value before an activation is called: `output` itself where nothing follows.
-pub(super) fn before(activation: Activation, output: &str) -> String {
+pub fn before(activation: Activation, output: &str) -> String {
     if activation == Activation::Identity { output.to_owned() } else { format!("{output}_sum") }
 }
 
