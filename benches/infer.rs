@@ -2,16 +2,17 @@
 //! `infer_engines.py`.
 //!
 //! "Whole" is frame (bytes) → resized, cropped, normalised → network → features, in one call of [`Session::embed`]. "Network"
-//! is the session's program alone, of the same precision and piece, on a tensor that is ready.
+//! is libtorch's program alone, of the same precision and piece, on a tensor that is ready; of a session by another engine it is
+//! the session on such a tensor.
 
 mod program;
 
 use std::time::Instant;
 
 use program::{number, quantile, text};
-use seed::config::Precision;
+use seed::config::{EngineConfig, EngineName, Precision};
 use seed::data::{FrameView, Input, PixelFormat, Resize};
-use seed::infer::{Output, Session, SessionOptions};
+use seed::infer::{EngineChoice, Output, Session, SessionOptions};
 use seed::model::{Architecture, Fused, Head, Network};
 use seed::torch::channels_last;
 use tch::{Device, Kind, Tensor};
@@ -29,10 +30,13 @@ fn main() -> seed::Result<()> {
         Precision::Auto => None,
         chosen => Some(seed::device::precision(chosen, device)),
     };
+    // ONNX Runtime is the one that SEED_ONNXRUNTIME names.
+    let engine = EngineName::parse("--engine", &text("--engine", "libtorch"))?;
+    let engine = EngineChoice::of(&EngineConfig { name: engine, ..EngineConfig::default() });
     let session = Session::new(
         &network,
         &view,
-        SessionOptions { device, precision, output: Output::Features, ..SessionOptions::default() },
+        SessionOptions { device, precision, output: Output::Features, engine, ..SessionOptions::default() },
     )?;
 
     let bytes = side as usize * side as usize * 3;
@@ -54,17 +58,23 @@ fn main() -> seed::Result<()> {
     let (repeats, few) = (number("--repeats", 100usize)?, number("--repeats", 100usize)?.div_ceil(10));
     let mut one = times(repeats, || session.embed(&frames[..1]).map(drop))?;
     let mut many = times(few, || session.embed(&frames).map(drop))?;
-    let mut network_one = times(repeats, || features(&single, &first))?;
-    let mut network_many = times(few, || features(&several, &images))?;
+    let by_libtorch = session.engine().starts_with("libtorch");
+    let network = |fused: &Fused, images: &Tensor| match by_libtorch {
+        true => features(fused, images),
+        false => session.embed_tensor(images).map(drop),
+    };
+    let mut network_one = times(repeats, || network(&single, &first))?;
+    let mut network_many = times(few, || network(&several, &images))?;
     println!(
         "{{\"p50_ms\": {:.3}, \"p99_ms\": {:.3}, \"images_per_s\": {:.2}, \"network_p50_ms\": {:.3}, \
-         \"network_images_per_s\": {:.2}, \"plan\": \"{}\"}}",
+         \"network_images_per_s\": {:.2}, \"plan\": \"{}\", \"engine\": {:?}}}",
         quantile(&mut one, 0.5),
         quantile(&mut one, 0.99),
         batch as f64 / quantile(&mut many, 0.5) * 1e3,
         quantile(&mut network_one, 0.5),
         batch as f64 / quantile(&mut network_many, 0.5) * 1e3,
         session.describe(),
+        session.engine(),
     );
     Ok(())
 }

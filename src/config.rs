@@ -5,6 +5,7 @@
 
 mod anomaly;
 mod chosen;
+mod engine;
 mod finetune;
 mod free;
 mod key;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 pub use anomaly::{AnomalyConfig, DetectorKind, Group, MAX_CONFIDENCE};
 pub use chosen::Chosen;
+pub use engine::EngineConfig;
 pub use finetune::{Augmentation, ClassWeights, FinetuneConfig, FinetuneMode, Reject};
 pub use free::FREE_SETTINGS;
 pub use key::{Slot, keys, to_usize};
@@ -34,7 +36,7 @@ pub use probe::ProbeConfig;
 pub use rate::Rate;
 pub use segment::SegmentConfig;
 pub use small::SmallConfig;
-pub use words::{BatchNorm, Optimiser, OutputName, Precision, QueueFill, Standardise};
+pub use words::{BatchNorm, EngineName, Optimiser, OutputName, Precision, QueueFill, Standardise};
 
 use crate::data::{FileOptions, ViewConfig};
 use crate::error::{Error, ErrorKind, Result};
@@ -144,6 +146,8 @@ pub struct Config {
     pub small: SmallConfig,
     /// The frames that tell whether the student learns.
     pub probe: ProbeConfig,
+    /// Engines.
+    pub engine: EngineConfig,
     /// Which of all these the caller has set by name.
     #[serde(skip)]
     pub chosen: Chosen,
@@ -197,6 +201,7 @@ impl Default for Config {
             methods: MethodsConfig::default(),
             small: SmallConfig::default(),
             probe: ProbeConfig::default(),
+            engine: EngineConfig::default(),
             chosen: Chosen::default(),
         }
     }

@@ -1708,6 +1708,13 @@ public:
     });
   }
 
+  /// What runs the session's network, and why it was taken: "libtorch: the setting "engine" is "libtorch"".
+  Returned<std::string> engine() const {
+    return detail::text([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return seed_session_engine(get(), buffer, capacity, length);
+    });
+  }
+
   /// The number of floats that one image gives.
   Returned<std::size_t> dim() const {
     return detail::number<std::size_t, std::int64_t>(

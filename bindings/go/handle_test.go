@@ -48,7 +48,7 @@ func useClosed(t *testing.T, config *seed.Config, images *seed.Dataset, teacher 
 		second(trainer.Start(t.Context(), 1).Wait()), second(trainer.Step(stripes(2, 8, 8))), third(trainer.Position()),
 		trainer.Save("a"), trainer.Resume("a"),
 		second(seed.OpenSession("a", config)), second(seed.SessionFromStudent(student, config)),
-		second(seed.SessionFromTeacher(teacher, config)), second(session.Describe()), second(session.Dim()),
+		second(seed.SessionFromTeacher(teacher, config)), second(session.Describe()), second(session.Engine()), second(session.Dim()),
 		second(session.ParameterCount()), second(session.Embed()), second(session.EmbedInto(nil)),
 		session.Swap(session), second(session.EmbedDLPack(nil)),
 		second(session.EmbedDataset(t.Context(), images, nil)),

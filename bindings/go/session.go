@@ -101,6 +101,18 @@ func (s *Session) Describe() (string, error) {
 	})
 }
 
+// Engine says what runs the session's network, and why it was taken: "libtorch: the setting "engine" is "libtorch"".
+func (s *Session) Engine() (string, error) {
+	object, err := s.inner().acquire()
+	if err != nil {
+		return "", err
+	}
+	defer s.handle.release()
+	return fillText(func(buffer *C.char, capacity C.size_t, length *C.size_t) *C.seed_error {
+		return C.seed_session_engine(object, buffer, capacity, length)
+	})
+}
+
 // Dim is D, the number of floats that one image gives.
 func (s *Session) Dim() (int, error) {
 	var dim C.int64_t

@@ -36,6 +36,9 @@ func TestSessionsOfAllKinds(t *testing.T) {
 		if text := must[string](t)(session.Describe()); !strings.HasPrefix(text, "cpu") {
 			t.Errorf("session %d says %q", i, text)
 		}
+		if text := must[string](t)(session.Engine()); text != `libtorch: the setting "engine" is "libtorch"` {
+			t.Errorf("session %d runs by %q", i, text)
+		}
 		if i < 3 && must[int64](t)(session.ParameterCount()) != must[int64](t)(student.ParameterCount()) {
 			t.Errorf("session %d has another number of parameters than its student", i)
 		}

@@ -1,8 +1,9 @@
 //! The settings that do not shape the numbers of a run.
 
 /// Where and how fast a run works may change between nights, not what it computes.
-pub const FREE_SETTINGS: [&str; 15] = [
+pub const FREE_SETTINGS: [&str; 16] = [
     "device",
+    "engine",
     "workers",
     "cache_mib",
     "checkpoint_every",

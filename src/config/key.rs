@@ -1,6 +1,6 @@
 //! The table of keys: every setting by its name, with its place in a [`Config`] and its bounds.
 
-use super::{Config, anomaly, finetune, linear, methods, probe, range, segment, small};
+use super::{Config, anomaly, engine, finetune, linear, methods, probe, range, segment, small};
 use crate::choice::Choice;
 use crate::data::MAX_PAGES;
 use crate::error::{Error, ErrorKind, Result};
@@ -98,6 +98,7 @@ pub fn keys() -> impl Iterator<Item = &'static (&'static str, Slot)> {
         .chain(probe::KEYS)
         .chain(methods::KEYS)
         .chain(small::KEYS)
+        .chain(engine::KEYS)
 }
 
 /// The place of `key`; an unknown one is refused, with the nearest known one.

@@ -25,6 +25,18 @@ choice! {
 }
 
 choice! {
+    /// What runs a session's network.
+    pub enum EngineName {
+        /// libtorch's programs.
+        Libtorch = "libtorch",
+        /// ONNX Runtime.
+        OnnxRuntime = "onnxruntime",
+        /// The fastest that agrees with libtorch.
+        Auto = "auto",
+    }
+}
+
+choice! {
     /// What changes the weights.
     pub enum Optimiser {
         /// SGD with momentum.

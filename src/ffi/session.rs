@@ -123,6 +123,22 @@ pub unsafe extern "C" fn seed_session_describe(
     })
 }
 
+/// What runs the session's network, and why it was taken, for a person: "libtorch: the setting "engine" is "libtorch"", or
+/// "onnxruntime 1.32.0 (cpu): …" with the figures that "auto" went by. By the rule of seed_config_get_string. docs/engines.md says how an
+/// ONNX Runtime is found; where a named one could not be used and "engine" is "auto", seed_session_warnings says so too.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_session_engine(
+    session: *const seed_session,
+    buffer: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        let text = with(session, |session| Ok(session.current().engine()))?;
+        fill_text(&text, buffer, capacity, length)
+    })
+}
+
 /// D, the number of floats that one image gives.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_session_dim(session: *const seed_session, out: *mut i64) -> *mut seed_error {

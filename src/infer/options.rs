@@ -1,8 +1,11 @@
 //! What a session gives, and where and how it computes.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
 use tch::{Device, Kind};
 
-use crate::config::{Config, OutputName, Precision, Rate};
+use crate::config::{Config, EngineConfig, EngineName, OutputName, Precision, Rate};
 use crate::data::Range;
 use crate::device;
 use crate::error::Result;
@@ -41,27 +44,65 @@ pub struct SessionOptions {
     pub rate: Rate,
     /// Which samples of a frame become which levels; None: as the network's file says.
     pub range: Option<Range>,
+    /// What runs the network.
+    pub engine: EngineChoice,
+}
+
+/// The settings of engines ([`EngineConfig`]), their texts kept once for the process, so that options are copied as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EngineChoice {
+    /// What runs the network.
+    pub name: EngineName,
+    /// Where ONNX Runtime's library is; empty: wherever it is found.
+    pub library: &'static str,
+    /// What ONNX Runtime computes by, with commas between them.
+    pub providers: &'static str,
+}
+
+impl EngineChoice {
+    /// As `config` has it.
+    pub fn of(config: &EngineConfig) -> Self {
+        Self { name: config.name, library: kept(&config.library), providers: kept(&config.providers) }
+    }
+}
+
+/// A text that lives as long as the process: each one once, so that memory does not grow by sessions.
+fn kept(text: &str) -> &'static str {
+    static KNOWN: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(found) = known.get(text) {
+        return found;
+    }
+    let text: &'static str = Box::leak(Box::from(text));
+    known.insert(text);
+    text
 }
 
 impl SessionOptions {
-    /// Device, precision, rate and, where it was set, range as `config` has them.
+    /// Device, precision, rate, engine and, where it was set, range as `config` has them. What ONNX Runtime is given and gives lies in the
+    /// host's memory, so the device is the CPU there; its execution providers compute where they do.
     ///
     /// # Errors
     /// `InvalidArgument` or `Device` for a device that is not there, `Config` for a range that is not sound.
     pub fn of(config: &Config, output: Output) -> Result<Self> {
-        let device = device::parse(&config.device)?;
+        let device = match config.engine.name {
+            EngineName::OnnxRuntime => Device::Cpu,
+            _ => device::parse(&config.device)?,
+        };
         let precision = match config.precision {
             Precision::Auto => None,
             chosen => Some(device::precision(chosen, device)),
         };
-        Ok(Self { device, precision, output, rate: config.into(), range: config.chosen_range()? })
+        let engine = EngineChoice::of(&config.engine);
+        Ok(Self { device, precision, output, rate: config.into(), range: config.chosen_range()?, engine })
     }
 }
 
 impl Default for SessionOptions {
-    /// Embeddings in float32 on the CPU.
+    /// Embeddings in float32 on the CPU, by libtorch.
     fn default() -> Self {
         let (precision, rate) = (Some(Kind::Float), Rate::default());
-        Self { device: Device::Cpu, precision, output: Output::Embedding, rate, range: None }
+        let engine = EngineChoice::of(&EngineConfig::default());
+        Self { device: Device::Cpu, precision, output: Output::Embedding, rate, range: None, engine }
     }
 }

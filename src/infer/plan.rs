@@ -1,8 +1,7 @@
-//! How a session computes: number format and piece size, chosen once when the session is made.
+//! What runs a session's network, chosen once when the session is made.
 //!
-//! - Format "auto" is bfloat16 where the device computes in it and the network bears it: on calibration images the rows
-//!   must keep a cosine of [`BEARABLE`] to those in float32. Else it is float32.
-//! - The piece, the number of images that go through the CPU at once, is the fastest of [`PIECES`], by the clock.
+//! "auto" takes ONNX Runtime where it is found, its rows agree with libtorch's float32 ones to a cosine of [`ALIKE`], and it is the faster
+//! of the two by the clock, single images and batches counting alike. Else it takes libtorch, and says why.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,215 +9,312 @@ use std::time::{Duration, Instant};
 use tch::{Device, Kind, Tensor};
 
 use super::Output;
-use crate::config::Precision;
-use crate::data::random::{Purpose, generator};
+use super::onnx_engine::{OnnxNetwork, PIECE};
+use super::options::SessionOptions;
+use super::programs::{CALIBRATION, Programs, calibration_images};
+use crate::config::EngineName;
+use crate::data::Input;
+use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::finite::Names;
-use crate::model::{Embedder, Fused, Stage, embed_with};
-use crate::{device, torch};
+use crate::model::{Embedder, Network, Stage, embed_with};
+use crate::sys::memory::filled;
+use crate::torch;
 
-/// Smallest cosine between rows in bfloat16 and float32 for which "auto" takes bfloat16.
-pub const BEARABLE: f64 = 0.999;
-
-/// Images at once that are tried on a CPU. The first is not the fastest for any network here, and the last never fits a
-/// cache, but machines differ.
-const PIECES: [i64; 3] = [4, 8, 16];
-
-/// Images that the formats are compared on.
-const CALIBRATION: i64 = 8;
+/// Smallest cosine between an engine's rows and libtorch's in float32 for which "auto" takes the engine.
+pub const ALIKE: f64 = 0.9999;
 
 /// Passes that the clock takes the best of.
-const LAPS: usize = 2;
+const LAPS: usize = 5;
 
-/// What a session computes by.
-pub(super) enum Plan {
-    /// Programs of a network of ours.
-    Programs {
-        /// Packed for one image.
-        single: Box<Fused>,
-        /// Packed for a piece of several; the CPU only.
-        several: Option<Fused>,
-        /// Number format of products and convolutions.
-        kind: Kind,
-    },
-    /// A teacher that is none, whose embeddings alone are known.
+/// What a session computes by, and why.
+pub(super) struct Plan {
+    runner: Runner,
+    /// Why it was taken, for a person.
+    reason: String,
+    /// What a caller should know of the choice.
+    pub warning: Option<String>,
+}
+
+enum Runner {
+    Programs(Box<Programs>),
+    OnnxRuntime(Box<OnnxNetwork>),
+    /// A teacher that is no network of ours, whose embeddings alone are known.
     Embedder(Arc<dyn Embedder>),
 }
 
 impl Plan {
-    /// The plan for images of height × width; `build` makes a program in a format for a piece. `kind` None is "auto".
+    /// The plan of `network` for views that `input` describes, with rows `dim` wide.
     ///
     /// # Errors
-    /// Those of `build` and of the calibration passes.
-    pub fn choose(
-        build: impl Fn(Kind, i64) -> Result<Fused>,
-        kind: Option<Kind>,
-        output: Output,
-        (height, width): (i64, i64),
-    ) -> Result<Plan> {
-        let kind = match kind {
-            Some(kind @ (Kind::Float | Kind::BFloat16)) => kind,
-            Some(other) => {
-                return Err(Error::invalid(format!("precision is {other:?}, expected float32 or bfloat16")));
+    /// Those of the engine that is asked for; with "auto" those of libtorch.
+    pub fn choose(network: &Network, input: &Input, dim: i64, options: &SessionOptions) -> Result<Plan> {
+        let SessionOptions { precision, output, engine, .. } = *options;
+        let programs = || Programs::choose(network, input, precision, output).map(Box::new);
+        let plan = |runner, reason: String| Plan { runner, reason, warning: None };
+        let set = format!("the setting \"engine\" is \"{}\"", engine.name.word());
+        match engine.name {
+            EngineName::Libtorch => Ok(plan(Runner::Programs(programs()?), set)),
+            EngineName::OnnxRuntime => {
+                if precision == Some(Kind::BFloat16) {
+                    let reason = "ONNX Runtime computes in float32 here: set \"precision\" to \"fp32\" or \"auto\", or \"engine\" to \"libtorch\"";
+                    return Err(Error::new(ErrorKind::Unsupported, reason));
+                }
+                let found = OnnxNetwork::new(network, input, output, dim, engine)?;
+                Ok(plan(Runner::OnnxRuntime(Box::new(found)), set))
             }
-            None => bearable(&build, output, height, width)?,
-        };
-        let single = build(kind, 1)?;
-        if single.device() != Device::Cpu {
-            return Ok(Plan::Programs { single: Box::new(single), several: None, kind });
-        }
-        let images = calibration_images(PIECES[PIECES.len() - 1], single.channels(), height, width)?;
-        let mut best: Option<(Duration, Fused)> = None;
-        for piece in PIECES {
-            let program = build(kind, piece)?;
-            let time = clock(&program, &images.f_narrow(0, 0, piece)?, output)? / piece as u32;
-            if best.as_ref().is_none_or(|(fastest, _)| time < *fastest) {
-                best = Some((time, program));
+            EngineName::Auto => {
+                let programs = programs()?;
+                if programs.device() != Device::Cpu {
+                    return Ok(plan(Runner::Programs(programs), format!("{set}, and it computes on a GPU")));
+                }
+                if precision == Some(Kind::BFloat16) {
+                    return Ok(plan(Runner::Programs(programs), format!("{set}, and the others compute in float32")));
+                }
+                let other = OnnxNetwork::new(network, input, output, dim, engine);
+                let compared = other.and_then(|other| {
+                    let figures = compare(&programs, &other, network, input, dim, output)?;
+                    Ok((other, figures))
+                });
+                Ok(match compared {
+                    Ok((other, figures)) if figures.takes_other() => {
+                        plan(Runner::OnnxRuntime(Box::new(other)), format!("{set}; {figures}"))
+                    }
+                    Ok((_, figures)) => plan(Runner::Programs(programs), format!("{set}; {figures}")),
+                    Err(error) => {
+                        let reason = format!("{set}, and there is no other: {error}");
+                        let named = crate::engine::onnxruntime::is_named(engine.library);
+                        let warning = named.then(|| format!("libtorch runs the session, not ONNX Runtime: {error}"));
+                        Plan { runner: Runner::Programs(programs), reason, warning }
+                    }
+                })
             }
         }
-        // The passes above warmed libtorch up for pieces; this one does for single images.
-        clock(&single, &images.f_narrow(0, 0, 1)?, output)?;
-        Ok(Plan::Programs { single: Box::new(single), several: best.map(|(_, program)| program), kind })
     }
 
-    /// images (B, C, H, W) on the CPU or the plan's device → rows (B, d), float32. Errors of an embedder call image i by the name
-    /// that `names` gives; rows of programs are not looked at here.
-    pub fn run(&self, images: &Tensor, output: Output, names: Names) -> Result<Tensor> {
-        let images = torch::copy_to(images, self.device())?;
-        match self {
-            Plan::Programs { several: Some(several), .. } if images.size()[0] > 1 => rows(several, &images, output),
-            Plan::Programs { single, .. } => rows(single, &images, output),
-            Plan::Embedder(embedder) => embed_with(&**embedder, &images, names),
+    /// The plan of a teacher that is no network of ours.
+    ///
+    /// # Errors
+    /// `Unsupported` where an engine is asked for.
+    pub fn of_embedder(embedder: &Arc<dyn Embedder>, engine: EngineName) -> Result<Plan> {
+        if engine == EngineName::OnnxRuntime {
+            let reason = "a teacher that is no network of libseed computes by itself: set \"engine\" to \"libtorch\" or \"auto\"";
+            return Err(Error::new(ErrorKind::Unsupported, reason));
+        }
+        let reason = "a teacher that is no network of libseed computes by itself".to_owned();
+        Ok(Plan { runner: Runner::Embedder(Arc::clone(embedder)), reason, warning: None })
+    }
+
+    /// What runs the network, and why: "libtorch: the setting …".
+    pub fn engine(&self) -> String {
+        let name = match &self.runner {
+            Runner::Programs(programs) => programs.describe(),
+            Runner::OnnxRuntime(network) => network.describe(),
+            Runner::Embedder(embedder) => embedder.name().to_owned(),
+        };
+        format!("{name}: {}", self.reason)
+    }
+
+    /// The engine's name where it is not libtorch.
+    pub fn other_engine(&self) -> Option<String> {
+        match &self.runner {
+            Runner::OnnxRuntime(network) => Some(network.describe()),
+            _ => None,
+        }
+    }
+
+    /// The teacher that computes by itself, where there is one.
+    pub fn embedder(&self) -> Option<&Arc<dyn Embedder>> {
+        match &self.runner {
+            Runner::Embedder(embedder) => Some(embedder),
+            _ => None,
+        }
+    }
+
+    /// The engine; None for a teacher that computes by itself.
+    pub fn host(&self) -> Option<&dyn Engine> {
+        match &self.runner {
+            Runner::Programs(programs) => Some(&**programs),
+            Runner::OnnxRuntime(network) => Some(&**network),
+            Runner::Embedder(_) => None,
+        }
+    }
+
+    /// images (B, C, H, W) on the CPU or the plan's device → rows (B, `dim`), float32. Errors of an embedder call image i by the name that
+    /// `names` gives; rows of programs are not looked at here.
+    ///
+    /// # Errors
+    /// `Unsupported` for a GPU's images where another engine than libtorch runs.
+    pub fn run(&self, images: &Tensor, dim: usize, names: Names) -> Result<Tensor> {
+        match &self.runner {
+            Runner::Programs(programs) => programs.run(&torch::copy_to(images, programs.device())?),
+            Runner::Embedder(embedder) => embed_with(&**embedder, &torch::copy_to(images, embedder.device())?, names),
+            Runner::OnnxRuntime(network) => {
+                let (views, batch) = views_of(images)?;
+                let mut rows = filled(0f32, batch * dim, "the rows of the images")?;
+                network.rows(&views, &mut rows)?;
+                Ok(Tensor::f_from_slice(&rows)?.f_view([batch as i64, dim as i64])?)
+            }
         }
     }
 
     /// images (B, C, H, W) on the CPU or the plan's device → maps (B, C, h, w) of the stages, float32.
     ///
     /// # Errors
-    /// `Unsupported` for a teacher that is no network of ours.
+    /// `Unsupported` for a teacher that is no network of ours, and as [`run`](Plan::run).
     pub fn maps(&self, images: &Tensor, stages: &[Stage]) -> Result<Vec<Tensor>> {
-        let images = torch::copy_to(images, self.device())?;
-        match self {
-            Plan::Programs { several: Some(several), .. } if images.size()[0] > 1 => several.maps(&images, stages),
-            Plan::Programs { single, .. } => single.maps(&images, stages),
-            Plan::Embedder(_) => {
+        match &self.runner {
+            Runner::Programs(programs) => programs.stage_maps(&torch::copy_to(images, programs.device())?, stages),
+            Runner::Embedder(_) => {
                 let reason = "a teacher that is no network of libseed has no feature maps to give";
                 Err(Error::new(ErrorKind::Unsupported, reason))
+            }
+            Runner::OnnxRuntime(network) => {
+                let (views, batch) = views_of(images)?;
+                let number = |stage: &Stage| {
+                    let found = network.stages().iter().position(|known| known == stage);
+                    found.ok_or_else(|| Error::new(ErrorKind::Internal, format!("there is no stage {}", stage.name)))
+                };
+                let numbers = stages.iter().map(number).collect::<Result<Vec<_>>>()?;
+                let mut sides = Vec::with_capacity(numbers.len());
+                let mut maps = Vec::with_capacity(numbers.len());
+                for &stage in &numbers {
+                    let [channels, height, width] = network.map_sides(stage)?;
+                    sides.push([batch as i64, channels, height, width]);
+                    maps.push(filled(0f32, batch * (channels * height * width) as usize, "feature maps")?);
+                }
+                network.maps(&views, &numbers, &mut maps)?;
+                maps.iter().zip(sides).map(|(map, sides)| Ok(Tensor::f_from_slice(map)?.f_view(sides)?)).collect()
             }
         }
     }
 
-    /// The feature maps that can be asked for; all programs of a plan number them alike.
+    /// The feature maps that can be asked for.
     pub fn stages(&self) -> &[Stage] {
-        match self {
-            Plan::Programs { single, .. } => single.stages(),
-            Plan::Embedder(_) => &[],
+        match &self.runner {
+            Runner::Programs(programs) => programs.stages(),
+            Runner::OnnxRuntime(network) => network.stages(),
+            Runner::Embedder(_) => &[],
         }
     }
 
     /// Number format of products and convolutions, where it is known.
     pub fn kind(&self) -> Option<Kind> {
-        match self {
-            Plan::Programs { kind, .. } => Some(*kind),
-            Plan::Embedder(_) => None,
+        match &self.runner {
+            Runner::Programs(programs) => Some(programs.kind()),
+            Runner::OnnxRuntime(_) => Some(Kind::Float),
+            Runner::Embedder(_) => None,
         }
     }
 
     /// Images that go through at once; 0: as many as come.
     pub fn piece(&self) -> i64 {
-        match self {
-            Plan::Programs { several: Some(several), .. } => several.piece(),
-            _ => 0,
+        match &self.runner {
+            Runner::Programs(programs) => programs.piece(),
+            Runner::OnnxRuntime(_) => PIECE as i64,
+            Runner::Embedder(_) => 0,
         }
     }
 
-    /// Where it computes.
+    /// Where images are taken and results are given.
     pub fn device(&self) -> Device {
-        match self {
-            Plan::Programs { single, .. } => single.device(),
-            Plan::Embedder(embedder) => embedder.device(),
+        match &self.runner {
+            Runner::Programs(programs) => programs.device(),
+            Runner::OnnxRuntime(_) => Device::Cpu,
+            Runner::Embedder(embedder) => embedder.device(),
         }
     }
 }
 
-fn rows(program: &Fused, images: &Tensor, output: Output) -> Result<Tensor> {
-    match output {
-        Output::Features => program.features(images),
-        Output::Embedding => crate::model::unit_rows(&program.forward(images)?),
-        Output::Logits => program.forward(images),
+/// Images (B, C, H, W) on the host as views (B, H, W, C), and B.
+fn views_of(images: &Tensor) -> Result<(Vec<f32>, usize)> {
+    if images.device() != Device::Cpu {
+        let reason = format!(
+            "the images are on {:?}, which ONNX Runtime does not take from here: give images in the host's memory, or set \"engine\" to \
+             \"libtorch\"",
+            images.device()
+        );
+        return Err(Error::new(ErrorKind::Unsupported, reason));
+    }
+    let views = images.f_permute([0, 2, 3, 1])?.f_to_kind(Kind::Float)?.f_contiguous()?;
+    let batch = usize::try_from(images.size()[0]).unwrap_or(0);
+    Ok((torch::numbers(&views, "the images' numbers")?, batch))
+}
+
+/// Two engines on the same views.
+struct Figures {
+    name: String,
+    /// Smallest cosine of the other's rows to libtorch's in float32.
+    cosine: f64,
+    /// Times of one image alone, and of one of [`PIECE`]: libtorch's, the other's.
+    times: [[Duration; 2]; 2],
+}
+
+impl Figures {
+    fn takes_other(&self) -> bool {
+        let cost = |[alone, among]: [Duration; 2]| alone.as_secs_f64() * among.as_secs_f64();
+        // Written so that NaN refuses.
+        self.cosine >= ALIKE && cost(self.times[1]) < cost(self.times[0])
     }
 }
 
-/// bfloat16 where device and network bear it.
-fn bearable(build: &impl Fn(Kind, i64) -> Result<Fused>, output: Output, height: i64, width: i64) -> Result<Kind> {
-    let exact = build(Kind::Float, CALIBRATION)?;
-    if device::precision(Precision::Auto, exact.device()) == Kind::Float {
-        return Ok(Kind::Float);
+impl std::fmt::Display for Figures {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [own, other] = self.times.map(|[alone, among]| {
+            format!(
+                "{:.2} ms an image alone and {:.2} in a batch",
+                alone.as_secs_f64() * 1e3,
+                among.as_secs_f64() * 1e3
+            )
+        });
+        write!(
+            f,
+            "libtorch takes {own}, {} {other}; the smallest cosine of their rows is {:.6}",
+            self.name, self.cosine
+        )
     }
-    let rough = build(Kind::BFloat16, CALIBRATION)?;
-    let images = calibration_images(CALIBRATION, exact.channels(), height, width)?.f_to_device(exact.device())?;
-    let (a, b) = (rows(&exact, &images, output)?, rows(&rough, &images, output)?);
-    let cosine = Tensor::f_cosine_similarity(&a, &b, 1, 1e-12)?.f_min()?.f_double_value(&[])?;
-    let kind = if cosine >= BEARABLE { Kind::BFloat16 } else { Kind::Float };
-    log::info!(
-        "the session computes in {kind:?}: cosine of bfloat16 to float32 is {cosine:.5}, {BEARABLE} is asked for"
-    );
-    Ok(kind)
 }
 
-fn clock(program: &Fused, images: &Tensor, output: Output) -> Result<Duration> {
-    let _warm = rows(program, images, output)?;
-    let mut best = Duration::MAX;
-    for _ in 0..LAPS {
-        let start = Instant::now();
-        let _rows = rows(program, images, output)?;
-        best = best.min(start.elapsed());
-    }
-    Ok(best)
-}
-
-/// Pictures with the spectrum of photographs (amplitude falls with frequency), normalised, always the same:
-/// (count, channels, height, width), channels-last; the first `channels` of three.
-pub(crate) fn calibration_images(count: i64, channels: i64, height: i64, width: i64) -> Result<Tensor> {
-    let (images, rows, columns) = (count.max(0) as usize, height.max(0) as usize, width.max(0) as usize);
-    let mut values: Vec<f32> = Vec::new();
-    values
-        .try_reserve_exact(images.saturating_mul(rows).saturating_mul(columns).saturating_mul(3))
-        .map_err(|_| Error::new(ErrorKind::OutOfMemory, "cannot allocate the calibration images"))?;
-    for image in 0..images {
-        let mut random = generator(0, 0, image as u64, Purpose::Initialise);
-        let mut unit = || rand_core::RngCore::next_u32(&mut random) as f32 / u32::MAX as f32;
-        // Six waves, each of another length and direction; amplitude 1/frequency.
-        let waves: Vec<[f32; 6]> = (0..6)
-            .map(|octave| {
-                let frequency = 2f32.powi(octave);
-                let angle = unit() * std::f32::consts::TAU;
-                let turns = frequency * std::f32::consts::TAU / columns.max(rows) as f32;
-                let colour = [unit(), unit(), unit()].map(|share| (0.5 + share) / frequency.sqrt());
-                [
-                    angle.cos() * turns,
-                    angle.sin() * turns,
-                    unit() * std::f32::consts::TAU,
-                    colour[0],
-                    colour[1],
-                    colour[2],
-                ]
-            })
-            .collect();
-        for y in 0..rows {
-            for x in 0..columns {
-                let mut pixel = [0f32; 3];
-                for [across, down, phase, red, green, blue] in &waves {
-                    let level = (x as f32 * across + y as f32 * down + phase).sin();
-                    pixel = [pixel[0] + level * red, pixel[1] + level * green, pixel[2] + level * blue];
+fn compare(
+    programs: &Programs,
+    other: &OnnxNetwork,
+    network: &Network,
+    input: &Input,
+    dim: i64,
+    output: Output,
+) -> Result<Figures> {
+    let channels = i64::from(input.channels);
+    let images = calibration_images(PIECE as i64, channels, i64::from(input.height), i64::from(input.width))?;
+    let (views, _) = views_of(&images)?;
+    let dim = usize::try_from(dim).unwrap_or(0);
+    let mut rows = [filled(0f32, PIECE * dim, "rows")?, filled(0f32, PIECE * dim, "rows")?];
+    let count = CALIBRATION as usize;
+    let probed = &views[..count * input.view_len()];
+    Programs::exact(network, input, output)?.rows(probed, &mut rows[0][..count * dim])?;
+    other.rows(probed, &mut rows[1][..count * dim])?;
+    let pairs = rows[0][..count * dim].chunks(dim).zip(rows[1][..count * dim].chunks(dim));
+    // NaN stays NaN.
+    let cosine = pairs
+        .map(|(a, b)| cosine(a, b))
+        .fold(1.0f64, |least, next| if least.is_nan() || next >= least { least } else { next });
+    let mut clock = |engine: &dyn Engine| -> Result<[Duration; 2]> {
+        let mut times = [Duration::MAX; 2];
+        for (time, count) in times.iter_mut().zip([1, PIECE]) {
+            for lap in 0..=LAPS {
+                let start = Instant::now();
+                engine.rows(&views[..count * input.view_len()], &mut rows[0][..count * dim])?;
+                // The first pass warms up.
+                if lap > 0 {
+                    *time = (*time).min(start.elapsed() / count as u32);
                 }
-                let grain = unit() - 0.5;
-                values.extend(pixel.map(|level| level * 0.8 + grain));
             }
         }
-    }
-    Ok(Tensor::f_from_slice(&values)?
-        .f_view([count, height, width, 3])?
-        .f_narrow(3, 0, channels)?
-        .f_permute([0, 3, 1, 2])?)
+        Ok(times)
+    };
+    Ok(Figures { name: other.describe(), cosine, times: [clock(programs)?, clock(other)?] })
+}
+
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }

@@ -170,6 +170,6 @@ impl Session {
     /// # Errors
     /// `InvalidArgument` for no view; `OutOfMemory` or `Torch` from libtorch.
     pub(crate) fn rows_unread(&self, pixels: &[f32]) -> Result<Tensor> {
-        self.plan.run(&images_of(pixels, &self.input)?, self.output, &|row| format!("view {row}"))
+        self.plan.run(&images_of(pixels, &self.input)?, self.dim(), &|row| format!("view {row}"))
     }
 }

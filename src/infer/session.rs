@@ -25,12 +25,12 @@
 
 use std::cell::RefCell;
 use std::path::Path;
-use std::sync::Arc;
 
 use rayon::prelude::*;
 use serde_json::{Value, json};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind};
 
+use super::feature_maps::images_of;
 use super::gather::{Gather, ROOM};
 use super::options::{Output, SessionOptions};
 use super::plan::Plan;
@@ -40,7 +40,7 @@ use crate::data::{FrameView, Input, Scratch};
 use crate::error::{Error, ErrorKind, Result};
 use crate::finite::{self, Names};
 use crate::model::student_file::{Holds, load_student};
-use crate::model::{Architecture, Description, Fused, Head, Network, Teacher};
+use crate::model::{Architecture, Description, Head, Network, Teacher};
 use crate::sys::memory::room;
 use crate::torch;
 use crate::warnings::Warnings;
@@ -85,13 +85,12 @@ impl Session {
         };
         let channels = if network.channels() == 1 { 1 } else { 3 };
         let input = &Input { channels, range: options.range.unwrap_or(input.range), ..*input };
-        let (height, width) = check(input, options.output, network.head())?;
-        let build = |kind, piece| Fused::new(network, kind, piece, height, width);
-        let plan = Plan::choose(build, options.precision, options.output, (height, width))?;
+        check(input, options.output, network.head())?;
         let dim = match options.output {
             Output::Features => network.feature_dim(),
             Output::Embedding | Output::Logits => network.output_dim(),
         };
+        let plan = Plan::choose(network, input, dim, &options)?;
         let description = Description::new(network.architecture(), network.head(), input, json!({}))?;
         Ok(Self::of(plan, input, options, dim, description))
     }
@@ -111,15 +110,15 @@ impl Session {
             }
             let description = Description::of_teacher(teacher, input)?;
             input.range.check_measured()?;
-            return Ok(Self::of(Plan::Embedder(Arc::clone(embedder)), input, options, embedder.dim(), description));
+            let plan = Plan::of_embedder(embedder, options.engine.name)?;
+            return Ok(Self::of(plan, input, options, embedder.dim(), description));
         }
-        let (height, width) = check(input, options.output, teacher.head()?)?;
-        let build = |kind, piece| teacher.fused(kind, piece, height, width);
-        let plan = Plan::choose(build, options.precision, options.output, (height, width))?;
+        check(input, options.output, teacher.head()?)?;
         let dim = match options.output {
             Output::Features => teacher.feature_dim()?,
             Output::Embedding | Output::Logits => teacher.embedding_dim(),
         };
+        let plan = Plan::choose(teacher.network()?, input, dim, &options)?;
         Ok(Self::of(plan, input, options, dim, Description::of_teacher(teacher, input)?))
     }
 
@@ -152,7 +151,11 @@ impl Session {
         let dim = dim as usize;
         let gather = Gather::new(input.view_len(), dim);
         let SessionOptions { output, rate, .. } = options;
-        Self { plan, gather, input: *input, output, rate, dim, description, warnings: Warnings::default() }
+        let warnings = Warnings::default();
+        if let Some(warning) = &plan.warning {
+            warnings.add(warning.clone());
+        }
+        Self { plan, gather, input: *input, output, rate, dim, description, warnings }
     }
 
     /// Numbers in a row: the width of the features or of the embedding.
@@ -188,16 +191,24 @@ impl Session {
 
     /// How it computes, for a person: "cpu, bfloat16, 8 images at once".
     pub fn describe(&self) -> String {
-        let precision = match (&self.plan, self.plan.kind()) {
-            (Plan::Embedder(embedder), _) => embedder.name(),
+        let precision = match (self.plan.embedder(), self.plan.kind()) {
+            (Some(embedder), _) => embedder.name(),
             (_, Some(Kind::BFloat16)) => "bfloat16",
             _ => "float32",
         };
+        if let Some(engine) = self.plan.other_engine() {
+            return format!("{engine}, {precision}, {} images at once", self.plan.piece());
+        }
         match (self.plan.device(), self.plan.piece()) {
             (Device::Cuda(index), _) => format!("cuda:{index}, {precision}"),
             (_, 0) => format!("cpu, {precision}"),
             (_, piece) => format!("cpu, {precision}, {piece} images at once"),
         }
+    }
+
+    /// What runs the network, and why it was taken, for a person: "libtorch: the setting \"engine\" is \"libtorch\"".
+    pub fn engine(&self) -> String {
+        self.plan.engine()
     }
 
     /// How images are made.
@@ -310,7 +321,7 @@ impl Session {
             }
             _ => views.par_chunks_exact_mut(length).enumerate().try_for_each(|(number, view)| draw_one(number, view)),
         };
-        if let Plan::Embedder(_) = self.plan {
+        if self.plan.embedder().is_some() {
             // No lock may be held while an application's callback runs: it may call the library.
             let mut views = reserve(count, length)?;
             views.resize(count * length, 0.0);
@@ -340,16 +351,10 @@ impl Session {
     /// Rows (B, dim) of whole views (B, H, W, C). Errors of an embedder call image i by the name that `names` gives; rows of programs are
     /// not looked at here.
     pub(super) fn forward(&self, pixels: &[f32], rows: &mut [f32], names: Names) -> Result<()> {
-        let (height, width) = (i64::from(self.input.height), i64::from(self.input.width));
-        let batch = (pixels.len() / self.input.view_len()) as i64;
-        // The permuted view of NHWC memory is a channels-last NCHW tensor.
-        let channels = i64::from(self.input.channels);
-        let size = [batch, channels, height, width];
-        let strides = [height * width * channels, 1, width * channels, channels];
-        // SAFETY: the numbers live and stand still until the end of this function; the tensor is only read, and nothing that
-        // is made of it outlives the copy into `rows`.
-        let images = unsafe { Tensor::f_from_blob(pixels.as_ptr().cast(), &size, &strides, Kind::Float, Device::Cpu) }?;
-        let output = self.plan.run(&images, self.output, names)?;
+        if let Some(engine) = self.plan.host() {
+            return engine.rows(pixels, rows);
+        }
+        let output = self.plan.run(&images_of(pixels, &self.input)?, self.dim, names)?;
         let output = torch::copy_to(&output, Device::Cpu)?.f_contiguous()?; // (B, dim)
         Ok(output.f_copy_data(rows, rows.len())?)
     }
@@ -361,8 +366,8 @@ impl std::fmt::Debug for Session {
     }
 }
 
-/// Height and width of the images, where a session of such a network can be.
-fn check(input: &Input, output: Output, head: Head) -> Result<(i64, i64)> {
+/// Refuses what a session of such a network cannot be.
+fn check(input: &Input, output: Output, head: Head) -> Result<()> {
     input.check()?;
     input.range.check_measured()?;
     if output == Output::Embedding && matches!(head, Head::Classifier { .. }) {
@@ -371,7 +376,7 @@ fn check(input: &Input, output: Output, head: Head) -> Result<(i64, i64)> {
     if output == Output::Logits && !matches!(head, Head::Classifier { .. }) {
         return Err(Error::invalid(format!("logits need a network with a classifier, this one has {head:?}")));
     }
-    Ok((i64::from(input.height), i64::from(input.width)))
+    Ok(())
 }
 
 /// An empty vector with room for all rows, or an error where an ordinary allocation would end the process.

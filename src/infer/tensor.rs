@@ -43,7 +43,7 @@ impl Session {
             torch::copy_to(&images, self.plan.device())?
         };
         let names = |row: usize| format!("image {row} of the tensor");
-        let rows = self.plan.run(&images, self.output, &names)?;
+        let rows = self.plan.run(&images, self.dim, &names)?;
         finite::check_entries(&rows, || self.who(), &names)?;
         Ok(rows)
     }

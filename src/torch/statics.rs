@@ -1,15 +1,16 @@
-//! libtorch's static objects that come to be while it is used, such as oneDNN's tables of kernels, stay until the process is gone.
+//! Static objects that come to be while libtorch is used, such as oneDNN's tables of kernels, stay until the process is gone; so do
+//! those of an ONNX Runtime.
 //!
 //! A C++ library registers the destructor of such an object with `__cxa_atexit` when the object is made. Handlers run in the reverse
 //! order, so these run before every handler that was registered earlier, while other threads may still compute with the objects: in one or
 //! two of a hundred tries that corrupted the heap. None of them does anything that the end of the process does not do as well, so from
-//! [`keep`] on libtorch's calls of `__cxa_atexit` come here and register nothing. That is done in the tables of addresses of libtorch's own
+//! [`keep`] on the calls of `__cxa_atexit` come here and register nothing. That is done in the tables of addresses of libtorch's own
 //! libraries; those of the program and of other libraries are as they were. What libtorch registered while it was loaded is destroyed as
 //! ever, behind the library's own last handler ([`crate::shutdown`]).
 
 /// Files whose calls are meant.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-const FILES: [&str; 3] = ["libtorch", "libc10", "libcaffe2"];
+const FILES: [&str; 4] = ["libtorch", "libc10", "libcaffe2", "libonnxruntime"];
 
 /// Makes what libtorch registers from now on stay. Any number of times, since more of it may have been loaded, such as CUDA's libraries.
 pub extern "C" fn keep() {

@@ -1,4 +1,5 @@
 //! Students with something to fold, and pictures to compare them on: those of ../shared/data where they are, else made ones.
+#![allow(dead_code)] // each test program takes what it needs
 
 use std::path::{Path, PathBuf};
 

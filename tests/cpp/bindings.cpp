@@ -142,6 +142,7 @@ void empty_objects() {
   FAILS(ErrorCode::InvalidArgument, session.embed(image));
   FAILS(ErrorCode::InvalidArgument, session.embed(dataset));
   FAILS(ErrorCode::InvalidArgument, session.describe());
+  FAILS(ErrorCode::InvalidArgument, session.engine());
   FAILS(ErrorCode::InvalidArgument, student.export_to("/nowhere", {}));
   FAILS(ErrorCode::InvalidArgument, student.set_provenance("key", "1"));
   FAILS(ErrorCode::InvalidArgument, model.info());
@@ -505,6 +506,7 @@ void sessions(const std::string &folder) {
   FAILS(ErrorCode::Io, seed::Session::open("/no/such/student", config));
   auto session = TAKE(seed::Session::open(folder + "/student.safetensors", config));
   CHECK(TAKE(session.describe()).find("cpu") != std::string::npos);
+  CHECK(TAKE(session.engine()) == "libtorch: the setting \"engine\" is \"libtorch\"");
   const std::size_t dim = TAKE(session.dim());
   CHECK(dim == 16 && TAKE(session.parameter_count()) > 1000000);
 

@@ -6,13 +6,20 @@ mod alone;
 mod golden;
 #[path = "../common/one_thread.rs"]
 mod one_thread;
+#[path = "../common/pictures.rs"]
+mod pictures;
+#[path = "../common/programs.rs"]
+mod programs;
 #[path = "../common/shared.rs"]
 mod shared;
+#[path = "../common/skipped.rs"]
+mod skipped;
 
 mod anomaly;
 mod anomaly_resume;
 mod anomaly_stfpm;
 mod depth;
+mod engines;
 mod not_finite;
 mod segment;
 mod session;

@@ -21,7 +21,7 @@ struct Part {
     whole: &'static str,
 }
 
-const PARTS: [Part; 12] = [
+const PARTS: [Part; 13] = [
     Part {
         title: "Runs and sessions",
         about: "",
@@ -69,6 +69,14 @@ const PARTS: [Part; 12] = [
         fields: "src/config/probe.rs",
         place: "c.probe.",
         whole: "probe",
+    },
+    Part {
+        title: "Engines",
+        about: "[engines.md](engines.md) has the whole of it.",
+        keys: "src/config/engine.rs",
+        fields: "src/config/engine.rs",
+        place: "c.engine.",
+        whole: "engine",
     },
     Part {
         title: "Single methods",

@@ -330,6 +330,9 @@ namespace LibSeed
         internal static extern IntPtr seed_session_describe(SessionHandle session, IntPtr buffer, UIntPtr capacity,
             out UIntPtr length);
         [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_session_engine(SessionHandle session, IntPtr buffer, UIntPtr capacity,
+            out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_session_dim(SessionHandle session, out long result);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_session_parameter_count(SessionHandle session, out long result);

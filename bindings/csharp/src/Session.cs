@@ -31,6 +31,12 @@ namespace LibSeed
         public string Description => Filling.Text((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
             Native.seed_session_describe(Handle, buffer, capacity, out length));
 
+        /// <summary>
+        /// What runs the session's network, and why it was taken: "libtorch: the setting "engine" is "libtorch"".
+        /// </summary>
+        public string Engine => Filling.Text((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
+            Native.seed_session_engine(Handle, buffer, capacity, out length));
+
         /// <summary>D, the number of floats that one image gives.</summary>
         public int Dim
         {

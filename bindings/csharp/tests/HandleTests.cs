@@ -44,7 +44,7 @@ namespace LibSeed.Tests
                 () => new Trainer(config, student, teacher), () => trainer.Run(), () => trainer.Run(token), () => trainer.Step(),
                 () => trainer.StepsMade.ToString(), () => trainer.TotalSteps.ToString(), () => trainer.Save("a"), () => trainer.Resume("a"),
                 () => Session.Open("a", config), () => Session.FromStudent(student, config), () => Session.FromTeacher(teacher, config),
-                () => session.Description.ToString(), () => session.Dim.ToString(), () => session.ParameterCount.ToString(),
+                () => session.Description.ToString(), () => session.Engine.ToString(), () => session.Dim.ToString(), () => session.ParameterCount.ToString(),
                 () => session.Embed(Fixtures.Striped(1)), () => session.EmbedInto(new float[1], Fixtures.Striped(1)),
                 () => session.EmbedInto(new float[1], new ReadOnlySpan<byte>(new byte[1]), 1, 1, PixelFormat.Mono8),
                 () => session.Embed(images), () => session.Embed(token, images), () => session.Swap(session),

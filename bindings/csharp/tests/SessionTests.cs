@@ -13,6 +13,7 @@ namespace LibSeed.Tests
             Expect.Equal(Fixtures.Dim, Fixtures.TellingSession.Dim);
             Expect.True(Fixtures.TellingSession.ParameterCount > 10000000, "the parameters of a ResNet-18");
             Expect.Holds("cpu", Fixtures.TellingSession.Description);
+            Expect.Equal("libtorch: the setting \"engine\" is \"libtorch\"", Fixtures.TellingSession.Engine);
         }
 
         [Test]

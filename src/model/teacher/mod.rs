@@ -178,6 +178,14 @@ impl Teacher {
         self.frozen()?.fused(kind, piece, height, width)
     }
 
+    /// The network, for what does not change it.
+    ///
+    /// # Errors
+    /// `Unsupported` for others than networks of ours.
+    pub(crate) fn network(&self) -> Result<&Network> {
+        Ok(self.frozen()?.network())
+    }
+
     /// What computes, where it is no network of ours.
     pub fn embedder(&self) -> Option<&Arc<dyn Embedder>> {
         match &self.0 {

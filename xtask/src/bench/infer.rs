@@ -9,14 +9,16 @@ use crate::Outcome;
 pub const OPTIONS: &[&str] = &["--network", "--size", "--batch", "--repeats", "--threads"];
 
 /// (engine, its name for the script or "" for libseed, precision). Others are compared with the first, which is what a user
-/// gets, and with libseed in their own precision.
-const ENGINES: [(&str, &str, &str); 6] = [
+/// gets, and with libseed in their own precision. The last two are libseed with the setting "engine".
+const ENGINES: [(&str, &str, &str); 8] = [
     ("libseed auto", "", "auto"),
     ("libseed fp32", "", "fp32"),
     ("ONNX Runtime fp32", "onnxruntime", "fp32"),
     ("TorchScript fp32 NHWC", "torchscript", "fp32"),
     ("libseed bf16", "", "bf16"),
     ("TorchScript bf16 NHWC", "torchscript", "bf16"),
+    ("libseed onnxruntime fp32", "", "fp32"),
+    ("libseed engine auto", "", "auto"),
 ];
 
 /// All engines over the networks.
@@ -26,6 +28,7 @@ pub fn run(options: &Options) -> Outcome<Table> {
     let (repeats, threads) = (options.or("--repeats", "100"), options.or("--threads", "2"));
     let programs = Programs::build(&["infer"])?;
     let python = Python::find(options)?;
+    let onnxruntime = python.onnxruntime()?;
     let networks = options.text("--network").map_or(vec!["resnet18", "mobilenet_v3_large"], |network| vec![network]);
     let mut table = Table::new(
         format!(
@@ -51,8 +54,18 @@ pub fn run(options: &Options) -> Outcome<Table> {
         let common = [&common[..], &["--threads", threads, "--device", options.device()]].concat();
         let mut sides: Vec<_> = ENGINES
             .iter()
-            .map(|(_, engine, precision)| match *engine {
-                "" => programs.command("infer", &[&common[..], &["--precision", precision]].concat()),
+            .map(|(name, engine, precision)| match *engine {
+                "" => {
+                    let own = match *name {
+                        "libseed onnxruntime fp32" => "onnxruntime",
+                        "libseed engine auto" => "auto",
+                        _ => "libtorch",
+                    };
+                    let arguments = ["--precision", precision, "--engine", own];
+                    let mut command = programs.command("infer", &[&common[..], &arguments].concat());
+                    command.env("SEED_ONNXRUNTIME", &onnxruntime);
+                    command
+                }
                 _ => python.script(
                     "infer_engines.py",
                     &[&common[..], &["--precision", precision, "--engine", engine]].concat(),

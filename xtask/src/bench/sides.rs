@@ -88,6 +88,16 @@ impl Python {
         Ok(Self(python))
     }
 
+    /// The folder of ONNX Runtime's library in its package.
+    pub fn onnxruntime(&self) -> Outcome<PathBuf> {
+        let script = "import os, onnxruntime; print(os.path.join(os.path.dirname(onnxruntime.__file__), 'capi'))";
+        let output = Command::new(&self.0).args(["-c", script]).output().map_err(|error| error.to_string())?;
+        if !output.status.success() {
+            return Err(format!("no onnxruntime in {}", self.0.display()));
+        }
+        Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
+    }
+
     /// A script of benches/ with its arguments.
     pub fn script(&self, name: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.0);
