@@ -40,7 +40,7 @@ pub use words::{BatchNorm, EngineName, Optimiser, OutputName, Precision, QueueFi
 
 use crate::data::{FileOptions, ViewConfig};
 use crate::error::{Error, ErrorKind, Result};
-use key::slot;
+use key::{out_of_bounds, slot, wrong_kind};
 
 /// All settings of a run. Make one with `default()`, change it by [`Config::set_int`] and its kind, or by field.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -349,19 +349,6 @@ impl Config {
 
 /// Beyond this no bound lies, and conversions to integers are exact below.
 const WHOLE: f64 = 1.8e19;
-
-fn out_of_bounds(
-    key: &str,
-    value: impl std::fmt::Display,
-    low: &impl std::fmt::Display,
-    high: &impl std::fmt::Display,
-) -> Error {
-    Error::new(ErrorKind::Config, format!("{key} is {value}, expected {low} to {high}"))
-}
-
-fn wrong_kind(key: &str, expected: &str, found: &str) -> Error {
-    Error::new(ErrorKind::Config, format!("{key} takes {expected}, found {found}"))
-}
 
 #[cfg(test)]
 mod tests {

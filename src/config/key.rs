@@ -119,3 +119,18 @@ pub(super) fn slot(key: &str) -> Result<&'static Slot> {
 pub fn to_usize(number: u64) -> Result<usize> {
     usize::try_from(number).map_err(|_| Error::invalid(format!("{number} is too large")))
 }
+
+/// The refusal of a value out of bounds.
+pub(super) fn out_of_bounds(
+    key: &str,
+    value: impl std::fmt::Display,
+    low: &impl std::fmt::Display,
+    high: &impl std::fmt::Display,
+) -> Error {
+    Error::new(ErrorKind::Config, format!("{key} is {value}, expected {low} to {high}"))
+}
+
+/// The refusal of a value of another kind than the key's.
+pub(super) fn wrong_kind(key: &str, expected: &str, found: &str) -> Error {
+    Error::new(ErrorKind::Config, format!("{key} takes {expected}, found {found}"))
+}
