@@ -360,8 +360,7 @@ mod tests {
         config.set_int("batch_size", 7).unwrap();
         config.set_float("view.hue", 0.25).unwrap();
         config.set_string("device", "cpu").unwrap();
-        let again = Config::from_json(&config.to_json().unwrap()).unwrap();
-        assert_eq!(again, config);
+        assert_eq!(Config::from_json(&config.to_json().unwrap()).unwrap(), config);
     }
 
     #[test]
@@ -406,7 +405,6 @@ mod tests {
         config.set_float("view.crop_scale_min", 0.9).unwrap();
         config.set_float("view.crop_scale_max", 0.5).unwrap();
         assert!(config.validate().is_err());
-        assert!(Config::from_json("[1]").is_err());
-        assert!(Config::from_json("{\"epochs\": true}").is_err());
+        assert!(Config::from_json("[1]").is_err() && Config::from_json("{\"epochs\": true}").is_err());
     }
 }

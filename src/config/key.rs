@@ -3,6 +3,7 @@
 use super::{Config, anomaly, engine, finetune, linear, methods, probe, range, segment, small};
 use crate::choice::Choice;
 use crate::data::MAX_PAGES;
+use crate::data::frame::MAX_SIDE;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The place of one setting in a [`Config`], with its bounds.
@@ -63,6 +64,10 @@ const KEYS: &[(&str, Slot)] = &[
     ("resize", Slot::Word(|c| &mut c.view.input.resize)),
     ("exif", Slot::Word(|c| &mut c.files.exif)),
     ("page", Slot::Int(|c| &mut c.files.page, 0, MAX_PAGES)),
+    ("roi.x", Slot::Side(|c| &mut c.view.input.roi.x, 0, MAX_SIDE)),
+    ("roi.y", Slot::Side(|c| &mut c.view.input.roi.y, 0, MAX_SIDE)),
+    ("roi.width", Slot::Side(|c| &mut c.view.input.roi.width, 0, MAX_SIDE)),
+    ("roi.height", Slot::Side(|c| &mut c.view.input.roi.height, 0, MAX_SIDE)),
     ("view.crop_scale_min", Slot::Float(|c| &mut c.view.crop_scale_min, 1e-4, 1.0)),
     ("view.crop_scale_max", Slot::Float(|c| &mut c.view.crop_scale_max, 1e-4, 1.0)),
     ("view.crop_ratio_min", Slot::Float(|c| &mut c.view.crop_ratio_min, 0.01, 100.0)),

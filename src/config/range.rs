@@ -2,7 +2,7 @@
 //! those of [`Range`](crate::data::Range). Bounds of samples are those of a frame of floats.
 
 use super::{Config, Slot};
-use crate::data::{Range, RangeKind};
+use crate::data::{Range, RangeKind, Roi};
 use crate::error::Result;
 
 pub(super) const KEYS: &[(&str, Slot)] = &[
@@ -24,5 +24,15 @@ impl Config {
         range.check()?;
         let chosen = range.kind != RangeKind::Dataset && KEYS.iter().any(|(key, _)| self.chosen.contains(key));
         Ok(chosen.then_some(range))
+    }
+
+    /// The region of interest, where the caller has set one of its keys.
+    ///
+    /// # Errors
+    /// `Config` where it is not sound.
+    pub fn chosen_roi(&self) -> Result<Option<Roi>> {
+        self.view.input.roi.check()?;
+        let chosen = ["roi.x", "roi.y", "roi.width", "roi.height"].iter().any(|key| self.chosen.contains(key));
+        Ok(chosen.then_some(self.view.input.roi))
     }
 }

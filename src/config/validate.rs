@@ -34,6 +34,7 @@ impl Config {
         if self.view.input.channels == 2 {
             return Err(Error::new(ErrorKind::Config, "image_channels is 2, expected 3 or 1"));
         }
+        self.view.input.roi.check()?;
         self.view.input.range.check()
     }
 }

@@ -28,6 +28,8 @@ use super::random::{below, between, shuffle, unit};
 use crate::choice::choice;
 use crate::error::Result;
 
+pub use super::roi::Crop;
+
 /// Version of what [`ViewParams::sample`] and [`super::render`](mod@super::render) make of the same settings and randomness.
 /// Raise it with every change that moves a pixel: stored embeddings of the old views are stale then.
 pub const VIEW_VERSION: u32 = 3;
@@ -151,19 +153,6 @@ impl ViewConfig {
     }
 }
 
-/// A rectangle of whole pixels inside a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Crop {
-    /// First column.
-    pub left: u32,
-    /// First row.
-    pub top: u32,
-    /// Columns, at least 1.
-    pub width: u32,
-    /// Rows, at least 1.
-    pub height: u32,
-}
-
 /// One of the four operations of the colour jitter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Adjustment {
@@ -212,7 +201,7 @@ impl ViewParams {
     /// replayable: crop, jitter, grey, blur, flip.
     pub fn sample(config: &ViewConfig, frame_w: u32, frame_h: u32, rng: &mut impl RngCore) -> Self {
         Self {
-            crop: sample_crop(config, frame_w, frame_h, rng),
+            crop: crop_in_region(config, frame_w, frame_h, rng),
             jitter: chance(rng, config.jitter_probability).then(|| sample_jitter(config, rng)),
             grey: chance(rng, config.grey_probability),
             blur_sigma: chance(rng, config.blur_probability)
@@ -252,6 +241,15 @@ fn ratios(config: &ViewConfig, frame_w: u32, frame_h: u32) -> (f64, f64) {
     (config.crop_ratio_min * own, config.crop_ratio_max * own)
 }
 
+/// A crop of the region of interest, in the frame's pixels.
+fn crop_in_region(config: &ViewConfig, frame_w: u32, frame_h: u32, rng: &mut impl RngCore) -> Crop {
+    let part = config.input.roi.of(frame_w, frame_h);
+    let crop = sample_crop(config, part.width, part.height, rng);
+    // Outside of a frame it is refused when it is drawn.
+    let (left, top) = (part.left.saturating_add(crop.left), part.top.saturating_add(crop.top));
+    Crop { left, top, ..crop }
+}
+
 /// torchvision's `RandomResizedCrop.get_params`: ten tries at an area and a ratio (uniform in its logarithm) that fit,
 /// then the largest centred crop whose ratio is in range.
 fn sample_crop(config: &ViewConfig, frame_w: u32, frame_h: u32, rng: &mut impl RngCore) -> Crop {
@@ -289,7 +287,8 @@ fn largest_centred(config: &ViewConfig, frame_w: u32, frame_h: u32) -> Crop {
 
 /// Width and height that no crop of a frame of these sides falls below.
 pub(super) fn smallest_crop(config: &ViewConfig, frame_w: u32, frame_h: u32) -> (u32, u32) {
-    let (frame_w, frame_h) = (frame_w.max(1), frame_h.max(1));
+    let part = config.input.roi.of(frame_w, frame_h);
+    let (frame_w, frame_h) = (part.width.max(1), part.height.max(1));
     let area = f64::from(frame_w) * f64::from(frame_h) * config.crop_scale_min;
     let centred = largest_centred(config, frame_w, frame_h);
     let (ratio_min, ratio_max) = ratios(config, frame_w, frame_h);

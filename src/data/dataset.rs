@@ -19,6 +19,7 @@ use super::cache::Cache;
 use super::files::FileOptions;
 use super::folder::images_below;
 use super::frame::{CLAMPED, Frame, FrameView};
+use super::ignored::IgnoredOf;
 use super::lock;
 use super::name::{NAMES, enough_for_names, escaped};
 use super::range::Range;
@@ -40,6 +41,8 @@ pub struct Dataset {
     pub(super) range: Mutex<Option<Range>>,
     /// How files are read, where that was said.
     pub(super) files: Mutex<Option<FileOptions>>,
+    /// Which pixels count for nothing.
+    pub(super) ignored: Mutex<IgnoredOf>,
     /// Whether it was said that frames are turned upright.
     pub(super) turned: AtomicBool,
     pub(super) broken: Arc<Mutex<Broken>>,
@@ -145,7 +148,8 @@ impl Dataset {
         let (images, cache) = (RwLock::new(images), Mutex::new(Cache::default()));
         let (range, files, turned, warnings) =
             (Mutex::default(), Mutex::default(), AtomicBool::default(), Warnings::default());
-        Self { images, cache, range, files, turned, broken, whole: None, warnings }
+        let ignored = Mutex::default();
+        Self { images, cache, range, files, ignored, turned, broken, whole: None, warnings }
     }
 
     /// The images `numbers` of this one, in that order, as a data set of its own: names, files and range are the same, pushed
@@ -167,7 +171,11 @@ impl Dataset {
             above: self.whole.as_ref().map(Arc::clone),
         };
         let (range, files) = (Mutex::new(self.range()), Mutex::new(self.reading()));
-        Ok(Self { range, files, whole: Some(Arc::new(whole)), ..Self::of_images(chosen, Broken::default()) })
+        let known = lock(&self.ignored).clone();
+        let own = |(place, number): (usize, &usize)| Some((place, Arc::clone(known.one.get(number)?)));
+        let one = numbers.iter().enumerate().filter_map(own).collect();
+        let ignored = Mutex::new(IgnoredOf { one, all: known.all });
+        Ok(Self { range, files, ignored, whole: Some(Arc::new(whole)), ..Self::of_images(chosen, Broken::default()) })
     }
 
     /// Appends a copy of `frame` and gives its number. Loaders that already run keep the length they started with.
@@ -329,6 +337,15 @@ impl Dataset {
         {
             // Pages of their own stand in the names.
             hash.update(files.to_string());
+        }
+        let ignored = lock(&self.ignored).clone();
+        let of_all = ignored.all.iter().map(|all| (u64::MAX, all));
+        for (image, ignored) in of_all.chain(ignored.one.iter().map(|(&image, one)| (image as u64, one))) {
+            hash.update("ignored");
+            word(&mut hash, image);
+            let (width, height) = ignored.sides();
+            [width, height].into_iter().for_each(|side| word(&mut hash, side.into()));
+            hash.update(ignored.marks());
         }
         crate::sys::hash::text(hash)
     }

@@ -6,8 +6,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::geometry::Resize;
+use super::geometry::{Placement, Resize};
 use super::range::Range;
+use super::roi::Roi;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The largest side of a network's input, in pixels.
@@ -30,6 +31,9 @@ pub struct Input {
     /// Which samples of a frame become which levels, where the data set that it is from does not say it.
     #[serde(skip_serializing_if = "Range::is_full")]
     pub range: Range,
+    /// The part of each frame that is looked at, before anything else is done to it.
+    #[serde(skip_serializing_if = "Roi::is_none")]
+    pub roi: Roi,
     /// Subtracted from red, green and blue in [0, 1].
     pub mean: [f64; 3],
     /// Divides red, green and blue afterwards.
@@ -44,6 +48,7 @@ impl Default for Input {
             channels: 3,
             resize: Resize::Whole,
             range: Range::FULL,
+            roi: Roi::NONE,
             mean: [0.485, 0.456, 0.406],
             std: [0.229, 0.224, 0.225],
         }
@@ -54,6 +59,17 @@ impl Input {
     /// Numbers of an image, `height · width · channels`.
     pub fn view_len(&self) -> usize {
         self.width as usize * self.height as usize * self.channels as usize
+    }
+
+    /// Which part of a frame of these sides is seen, in the frame's pixels, and where it lies in the view.
+    ///
+    /// # Errors
+    /// `InvalidArgument` where the region of interest is not inside of the frame.
+    pub fn placement(&self, frame_w: u32, frame_h: u32) -> Result<Placement> {
+        let part = self.roi.within(frame_w, frame_h)?;
+        let placement = self.resize.placement((part.width, part.height), (self.width, self.height));
+        let [left, top, width, height] = placement.source;
+        Ok(Placement { source: [left + f64::from(part.left), top + f64::from(part.top), width, height], ..placement })
     }
 
     /// Mean and deviation of a grey image: the averages of the three colours'.
@@ -86,6 +102,7 @@ impl Input {
             return Err(Error::new(ErrorKind::Config, format!("channels is {}, expected 1 or 3", self.channels)));
         }
         self.range.check()?;
+        self.roi.check()?;
         for (mean, std) in self.mean.into_iter().zip(self.std) {
             within("mean", mean, -1e3, 1e3)?;
             within("std", std, 1e-6, 1e3)?;
@@ -96,9 +113,10 @@ impl Input {
 
 impl fmt::Display for Input {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { width, height, channels, resize, range, mean, std } = self;
+        let Self { width, height, channels, resize, range, roi, mean, std } = self;
+        let roi = if roi.is_none() { String::new() } else { format!(", the part of {roi}") };
         let (resize, range) = (resize.word(), range.pairs());
-        write!(f, "{width}×{height}×{channels}, resize \"{resize}\", \"{range}\", mean {mean:?}, std {std:?}")
+        write!(f, "{width}×{height}×{channels}, resize \"{resize}\", \"{range}\"{roi}, mean {mean:?}, std {std:?}")
     }
 }
 

@@ -211,6 +211,8 @@ impl Loader {
             };
             let (index, frame) =
                 failed.next_sound((&dataset, &recipes[0].input.range), (slot.index, pass), len, choose)?;
+            let held = recipes[0].input.roi.within(frame.width, frame.height);
+            held.map_err(|error| error.context(dataset.title(index)))?;
             let params = params(frame.width, frame.height);
             Ok((index, frame, params))
         };
@@ -260,7 +262,8 @@ impl Loader {
             let view = &mut views[0];
             let broken = match dataset.load_scaled(slot.index, &input.range, choose) {
                 Ok(frame) => {
-                    render_frame_scaled(&frame, &input, view, scratch)?;
+                    let drawn = render_frame_scaled(&frame, &input, view, scratch);
+                    drawn.map_err(|error| error.context(dataset.title(slot.index)))?;
                     false
                 }
                 Err(error) if error.kind() == ErrorKind::OutOfMemory => return Err(error),

@@ -23,7 +23,7 @@ pub const MORE_PAGES: &str = "a TIFF has several pages, of which the first is re
 impl Dataset {
     /// From now on files are read as `options` say. With page 0 each TIFF is looked at now, and the pages of one that has several become
     /// images of their own behind each other, "NAME", "NAME#2" and so on; images that come after it get other numbers. With another page
-    /// each file is one image again. Images that are pushed as pixels stay as they are. Frames that were decoded before are forgotten.
+    /// each file is one image again. What is ignored of single images is forgotten. Images that are pushed as pixels stay as they are. Frames that were decoded before are forgotten.
     ///
     /// # Errors
     /// `InvalidArgument` where this is a part of another data set, whose images are numbered there; `OutOfMemory`. The data set is as it
@@ -48,6 +48,8 @@ impl Dataset {
         }
         *images = changed;
         *lock(&self.files) = Some(options);
+        // Those of single images are of other ones now.
+        lock(&self.ignored).one.clear();
         drop(images);
         lock(&self.broken).images.clear();
         lock(&self.cache).forget();

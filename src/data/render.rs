@@ -178,6 +178,17 @@ impl<'a> Pixels<'a> {
     fn of(scaled: &'a ScaledFrame) -> Self {
         Self { frame: &scaled.frame, width: scaled.width, height: scaled.height, scale: scaled.scale }
     }
+
+    /// The pixels that show a part of the whole frame.
+    fn cut(&self, Crop { left, top, width, height }: Crop) -> Crop {
+        let (cut_left, cut_top) = (left / self.scale, top / self.scale);
+        Crop {
+            left: cut_left,
+            top: cut_top,
+            width: (left + width).div_ceil(self.scale) - cut_left,
+            height: (top + height).div_ceil(self.scale) - cut_top,
+        }
+    }
 }
 
 impl Scratch {
@@ -189,6 +200,7 @@ impl Scratch {
     /// Fills `self.image` with the (H, W, C) bytes of a crop, and gives C.
     fn crop(&mut self, pixels: &Pixels<'_>, crop: Crop, input: &Input) -> Result<usize> {
         let Crop { left, top, width, height } = crop;
+        input.roi.within(pixels.width, pixels.height)?;
         let inside =
             |start: u32, length: u32, side: u32| length > 0 && start.checked_add(length).is_some_and(|end| end <= side);
         if !inside(left, width, pixels.width) || !inside(top, height, pixels.height) {
@@ -200,14 +212,7 @@ impl Scratch {
         // The cut comes before the resize: pixels outside it never leak in, but for those that share one of the
         // scaled frame's pixels with the crop's edge.
         let scale = pixels.scale;
-        let cut_left = left / scale;
-        let cut_top = top / scale;
-        let cut = Crop {
-            left: cut_left,
-            top: cut_top,
-            width: (left + width).div_ceil(scale) - cut_left,
-            height: (top + height).div_ceil(scale) - cut_top,
-        };
+        let cut = pixels.cut(crop);
         let region = [left % scale, top % scale, width, height].map(|edge| f64::from(edge) / f64::from(scale));
         self.resize_any(pixels.frame, Some(cut), region, [input.width, input.height])
     }
@@ -215,10 +220,19 @@ impl Scratch {
     /// Fills `self.image` with the (H, W, C) bytes of a frame as a session sees it, and gives C.
     fn place(&mut self, pixels: &Pixels<'_>, input: &Input) -> Result<usize> {
         let view = (input.width, input.height);
-        let Placement { source, target } = input.resize.placement((pixels.width, pixels.height), view);
+        let Placement { source, target } = input.placement(pixels.width, pixels.height)?;
         let [left, top, width, height] = target;
-        let region = source.map(|edge| edge / f64::from(pixels.scale));
-        let channels = self.resize_any(pixels.frame, None, region, [width, height])?;
+        let mut region = source.map(|edge| edge / f64::from(pixels.scale));
+        // What surrounds the region of interest does not leak in.
+        let cut = match input.roi.is_none() {
+            true => None,
+            false => Some(pixels.cut(input.roi.within(pixels.width, pixels.height)?)),
+        };
+        if let Some(cut) = cut {
+            region[0] -= f64::from(cut.left);
+            region[1] -= f64::from(cut.top);
+        }
+        let channels = self.resize_any(pixels.frame, cut, region, [width, height])?;
         let channels = self.drop_colours(channels, input);
         if (width, height) == view {
             return Ok(channels);

@@ -64,15 +64,18 @@ impl Reading {
         }
         let scale = allowed([crop.width, crop.height].map(f64::from), view);
         let share = (config.crop_scale_min + config.crop_scale_max) / 2.0;
-        let mean_side = (f64::from(frame_w) * f64::from(frame_h) * share).sqrt();
-        let usual = allowed([frame_w, frame_h].map(|side| mean_side.min(f64::from(side))), view);
+        let part = config.input.roi.of(frame_w, frame_h);
+        let mean_side = (f64::from(part.width) * f64::from(part.height) * share).sqrt();
+        let usual = allowed([part.width, part.height].map(|side| mean_side.min(f64::from(side))), view);
         Self { scale, keep: scale >= usual }
     }
 
     /// For the frame as a session sees it.
     pub fn of_frame(input: &Input, frame_w: u32, frame_h: u32) -> Self {
-        let view = (input.width, input.height);
-        let Placement { source, target } = input.resize.placement((frame_w.max(1), frame_h.max(1)), view);
+        // A frame that does not hold the region of interest is refused when it is drawn.
+        let Ok(Placement { source, target }) = input.placement(frame_w.max(1), frame_h.max(1)) else {
+            return Self::WHOLE;
+        };
         Self { scale: allowed([source[2], source[3]], [target[2], target[3]]), keep: true }
     }
 }

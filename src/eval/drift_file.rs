@@ -31,15 +31,19 @@ impl DriftReference {
     /// `Io`.
     pub fn save(&self, path: &Path) -> Result<()> {
         let (rows, dim, length) = (self.len(), self.dim(), self.rows().len() * 4);
-        let input = self.input().map_or_else(String::new, |DriftInput { width, height, channels, resize, range }| {
+        let input = self.input().map_or_else(String::new, |DriftInput { width, height, channels, resize, range, roi }| {
             let resize = resize.word();
             let range = match range.is_full() {
                 true => String::new(),
                 // A text whose JSON stands in a JSON text.
                 false => format!(",\"range\":{}", json!(json!(range).to_string())),
             };
+            let roi = match roi.is_none() {
+                true => String::new(),
+                false => format!(",\"roi\":{}", json!(json!(roi).to_string())),
+            };
             format!(
-                ",\"width\":\"{width}\",\"height\":\"{height}\",\"channels\":\"{channels}\",\"resize\":\"{resize}\"{range}"
+                ",\"width\":\"{width}\",\"height\":\"{height}\",\"channels\":\"{channels}\",\"resize\":\"{resize}\"{range}{roi}"
             )
         });
         let mut header = format!(

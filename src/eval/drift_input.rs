@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use crate::data::input::MAX_VIEW_SIDE;
-use crate::data::{Input, Range, Resize};
+use crate::data::{Input, Range, Resize, Roi};
 use crate::error::{Error, Result};
 
 /// How the frames of a reference became the network's input. Embeddings of another kind cannot be compared with it.
@@ -20,13 +20,15 @@ pub struct DriftInput {
     pub resize: Resize,
     /// Which samples of a frame become which levels.
     pub range: Range,
+    /// Which part of a frame is looked at.
+    pub roi: Roi,
 }
 
 impl DriftInput {
     /// What `input` makes.
     pub fn of(input: &Input) -> Self {
-        let &Input { width, height, channels, resize, range, .. } = input;
-        Self { width, height, channels, resize, range }
+        let &Input { width, height, channels, resize, range, roi, .. } = input;
+        Self { width, height, channels, resize, range, roi }
     }
 
     /// Of a file's metadata; None where it says nothing.
@@ -42,14 +44,20 @@ impl DriftInput {
             Some(text) => serde_json::from_str(text).map_err(|error| Error::format(path, format!("range: {error}")))?,
             None => Range::FULL,
         };
+        let roi = match metadata.get("roi") {
+            Some(text) => serde_json::from_str(text).map_err(|error| Error::format(path, format!("roi: {error}")))?,
+            None => Roi::NONE,
+        };
+        roi.check().map_err(|error| Error::format(path, error))?;
         let (width, height, channels) = (side("width")?, side("height")?, side("channels")?);
-        Ok(Some(Self { width, height, channels, resize, range }))
+        Ok(Some(Self { width, height, channels, resize, range, roi }))
     }
 }
 
 impl std::fmt::Display for DriftInput {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let range = if self.range.is_full() { String::new() } else { format!(", {}", self.range.pairs()) };
-        write!(f, "{}×{}×{} by resize \"{}\"{range}", self.width, self.height, self.channels, self.resize.word())
+        let roi = if self.roi.is_none() { String::new() } else { format!(", the part of {}", self.roi) };
+        write!(f, "{}×{}×{} by resize \"{}\"{range}{roi}", self.width, self.height, self.channels, self.resize.word())
     }
 }

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::{ExportInput, onnx_file, use_texts};
 use crate::data::Resize;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::infer::anomaly::AnomalyDetector;
 use crate::infer::anomaly::memory::{Known, Memory};
 use crate::infer::anomaly::score::enlarging;
@@ -44,6 +44,12 @@ pub(super) const OUTPUTS: [&str; 3] = ["score", "alarm", "map"];
 pub fn export_detector(path: &Path, detector: &AnomalyDetector, input: ExportInput) -> Result<()> {
     let _no_grad = tch::no_grad_guard();
     let memory = detector.current();
+    if memory.ignored.is_some() {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "a detector that ignores pixels cannot be exported: the file takes resized images, what is ignored lies in frames",
+        ));
+    }
     let (network, header) = (detector.network()?, detector.header());
     let mut texts = header.texts(EXPORT_FORMAT)?;
     texts.extend(use_texts(header, input, &OUTPUTS));
@@ -60,18 +66,25 @@ pub fn export_detector(path: &Path, detector: &AnomalyDetector, input: ExportInp
             "pixels of the resized image, the middle of the frame: resize the map to that part; the rest of the frame is not judged"
         }
     };
+    let map = match header.input.roi.is_none() {
+        true => map.to_owned(),
+        false => format!(
+            "of the region of interest, the rest of the frame is not judged: {}",
+            map.replace("frame", "region")
+        ),
+    };
     let further = [
         (DETECTOR, settings),
         // As the float32 that is compared with.
         ("threshold", if threshold.score.is_finite() { threshold.score.to_string() } else { "null".to_owned() }),
         ("rate", finite(threshold.rate).to_string()),
-        ("map", map.to_owned()),
+        ("map", map),
     ];
     texts.extend(further.map(|(key, text)| (key.to_owned(), text)));
     let (height, width) = (i64::from(header.input.height), i64::from(header.input.width));
     let images = calibration_images(1, i64::from(header.input.channels), height, width)?;
     let names = |_: usize| "a made picture".to_owned();
-    memory.scores(&detector.session, &detector.stages, &images, Some((height, width)), &names)?;
+    memory.scores(&detector.session, &detector.stages, &images, Some((height, width)), &names, &|_| Ok(None))?;
     onnx_file::write(path, graph(detector, &network, header, &memory, input)?, &texts)
 }
 

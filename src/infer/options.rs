@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use tch::{Device, Kind};
 
 use crate::config::{Config, EngineConfig, EngineName, OutputName, Precision, Rate};
-use crate::data::Range;
+use crate::data::{Range, Roi};
 use crate::device;
 use crate::error::Result;
 
@@ -44,6 +44,8 @@ pub struct SessionOptions {
     pub rate: Rate,
     /// Which samples of a frame become which levels; None: as the network's file says.
     pub range: Option<Range>,
+    /// Which part of a frame is looked at; None: as the network's file says.
+    pub roi: Option<Roi>,
     /// What runs the network.
     pub engine: EngineChoice,
 }
@@ -79,11 +81,11 @@ fn kept(text: &str) -> &'static str {
 }
 
 impl SessionOptions {
-    /// Device, precision, rate, engine and, where it was set, range as `config` has them. What ONNX Runtime is given and gives lies in the
+    /// Device, precision, rate, engine and, where they were set, range and region of interest as `config` has them. What ONNX Runtime is given and gives lies in the
     /// host's memory, so the device is the CPU there; its execution providers compute where they do.
     ///
     /// # Errors
-    /// `InvalidArgument` or `Device` for a device that is not there, `Config` for a range that is not sound.
+    /// `InvalidArgument` or `Device` for a device that is not there, `Config` for a range or region that is not sound.
     pub fn of(config: &Config, output: Output) -> Result<Self> {
         let device = match config.engine.name {
             EngineName::OnnxRuntime => Device::Cpu,
@@ -93,8 +95,15 @@ impl SessionOptions {
             Precision::Auto => None,
             chosen => Some(device::precision(chosen, device)),
         };
-        let engine = EngineChoice::of(&config.engine);
-        Ok(Self { device, precision, output, rate: config.into(), range: config.chosen_range()?, engine })
+        Ok(Self {
+            device,
+            precision,
+            output,
+            rate: config.into(),
+            range: config.chosen_range()?,
+            roi: config.chosen_roi()?,
+            engine: EngineChoice::of(&config.engine),
+        })
     }
 }
 
@@ -103,6 +112,6 @@ impl Default for SessionOptions {
     fn default() -> Self {
         let (precision, rate) = (Some(Kind::Float), Rate::default());
         let engine = EngineChoice::of(&EngineConfig::default());
-        Self { device: Device::Cpu, precision, output: Output::Embedding, rate, range: None, engine }
+        Self { device: Device::Cpu, precision, output: Output::Embedding, rate, range: None, roi: None, engine }
     }
 }

@@ -63,9 +63,14 @@ impl Session {
         if frame.is_clamped_by(&self.input.range) {
             self.warnings.add(CLAMPED_BY_FULL);
         }
-        let [_, _, width, height] =
-            self.input.resize.placement((frame.width, frame.height), (self.input.width, self.input.height)).source;
-        if width * height < SEEN * f64::from(frame.width) * f64::from(frame.height) {
+        let (Ok(placement), Ok(part)) =
+            (self.input.placement(frame.width, frame.height), self.input.roi.within(frame.width, frame.height))
+        else {
+            // It is refused when it is drawn.
+            return;
+        };
+        let [_, _, width, height] = placement.source;
+        if width * height < SEEN * f64::from(part.width) * f64::from(part.height) {
             self.warnings.add(CUT);
         }
     }

@@ -201,7 +201,7 @@ impl Segmenter {
         let mut found: Option<Leading> = None;
         for class in 0..self.header.names.len() as i64 {
             let map = logits.f_narrow(0, 0, 1)?.f_narrow(1, class, 1)?.f_view([logits.size()[2], logits.size()[3]])?;
-            let map = in_frame(&resized(&map, view)?, size, self.session.input.resize)?;
+            let map = in_frame(&resized(&map, view)?, size, &self.session.input)?;
             found = Some(match found {
                 None => Leading::first(map)?,
                 Some(leading) => leading.joined(&map, class)?,

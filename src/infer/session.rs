@@ -84,7 +84,12 @@ impl Session {
             &moved
         };
         let channels = if network.channels() == 1 { 1 } else { 3 };
-        let input = &Input { channels, range: options.range.unwrap_or(input.range), ..*input };
+        let input = &Input {
+            channels,
+            range: options.range.unwrap_or(input.range),
+            roi: options.roi.unwrap_or(input.roi),
+            ..*input
+        };
         check(input, options.output, network.head())?;
         let dim = match options.output {
             Output::Features => network.feature_dim(),
@@ -101,7 +106,12 @@ impl Session {
     /// # Errors
     /// As [`Session::new`]; `Unsupported` for the features of a teacher that is no network of ours.
     pub fn of_teacher(teacher: &Teacher, input: &Input, options: SessionOptions) -> Result<Self> {
-        let input = &Input { channels: 3, range: options.range.unwrap_or(input.range), ..*input };
+        let input = &Input {
+            channels: 3,
+            range: options.range.unwrap_or(input.range),
+            roi: options.roi.unwrap_or(input.roi),
+            ..*input
+        };
         if let Some(embedder) = teacher.embedder() {
             if options.output != Output::Embedding {
                 let reason =

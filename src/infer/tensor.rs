@@ -4,7 +4,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::Session;
 use crate::data::render::padding;
-use crate::data::{Input, Placement};
+use crate::data::{Input, Placement, Roi};
 use crate::error::{Error, Result};
 use crate::{finite, torch};
 
@@ -52,10 +52,20 @@ impl Session {
 /// Byte images (B, H, W, C) as normalised views (B, 3, height, width), or grey (B, 1, height, width): what `render_frame` draws, on
 /// any device.
 fn seen(images: &Tensor, input: &Input) -> Result<Tensor> {
+    let cut;
+    let mut images = images;
+    if !input.roi.is_none() {
+        let (_, h, w, _) = images.size4()?;
+        let side = |side: i64| u32::try_from(side).map_err(|_| Error::invalid(format!("{side} is too large a side")));
+        let part = input.roi.within(side(w)?, side(h)?)?;
+        let [left, top, width, height] = [part.left, part.top, part.width, part.height].map(i64::from);
+        cut = images.f_narrow(1, top, height)?.f_narrow(2, left, width)?;
+        images = &cut;
+    }
     let (_, h, w, _) = images.size4()?;
     let side = |side: i64| u32::try_from(side).map_err(|_| Error::invalid(format!("{side} is too large a side")));
     let Placement { source: [left, top, across, down], target: [to_left, to_top, to_w, to_h] } =
-        input.resize.placement((side(w)?, side(h)?), (input.width, input.height));
+        Input { roi: Roi::NONE, ..*input }.placement(side(w)?, side(h)?)?;
     // The whole pixels around the part, with as many beside it as the filter reaches over.
     let reach = |part: f64, to: u32| (part / f64::from(to)).max(1.0).ceil() as i64 + 1;
     let (reach_x, reach_y) = (reach(across, to_w), reach(down, to_h));

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::provenance::provenance_text;
 use super::{Architecture, Head, Mode, Network};
-use crate::data::{Input, Range, Resize};
+use crate::data::{Input, Range, Resize, Roi};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What `format` must say.
@@ -71,11 +71,13 @@ impl StudentHeader {
             true => None,
             false => Some(("range", json_text(&self.input.range)?)),
         };
+        let roi = if self.input.roi.is_none() { None } else { Some(("roi", json_text(&self.input.roi)?)) };
         Ok(texts
             .into_iter()
             .chain(channels)
             .chain(resize)
             .chain(range)
+            .chain(roi)
             .map(|(key, text)| (key.to_owned(), text))
             .collect())
     }
@@ -187,6 +189,10 @@ pub(super) fn read_header(path: &Path, metadata: &BTreeMap<String, String>, form
             range: match metadata.get("range") {
                 Some(text) => json_value(path, "range", text)?,
                 None => Range::FULL,
+            },
+            roi: match metadata.get("roi") {
+                Some(text) => json_value(path, "roi", text)?,
+                None => Roi::NONE,
             },
             mean: json_value(path, "mean", text("mean")?)?,
             std: json_value(path, "std", text("std")?)?,

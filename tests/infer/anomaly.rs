@@ -13,11 +13,11 @@ use seed::model::{Architecture, Head, Network};
 use seed::train::CancelToken;
 use tch::{Device, Tensor};
 
-const WIDTH: usize = 96;
-const HEIGHT: usize = 64;
+pub const WIDTH: usize = 96;
+pub const HEIGHT: usize = 64;
 
 /// A smooth part, a little different each; `stripes` is another kind of good part.
-fn part(number: usize, stripes: bool) -> Vec<u8> {
+pub fn part(number: usize, stripes: bool) -> Vec<u8> {
     let level = |x: usize, y: usize| {
         let shade = 110.0 + 20.0 * ((x as f32 / 30.0 + number as f32).sin() + (y as f32 / 25.0).cos());
         let extra = if stripes && (x / 4).is_multiple_of(2) { 70.0 } else { 0.0 };
@@ -27,7 +27,7 @@ fn part(number: usize, stripes: bool) -> Vec<u8> {
 }
 
 /// The same with a bright scratch around (72, 16).
-fn scratched(number: usize) -> Vec<u8> {
+pub fn scratched(number: usize) -> Vec<u8> {
     let mut pixels = part(number, false);
     for i in 0..14 {
         for width in 0..3 {
@@ -37,7 +37,7 @@ fn scratched(number: usize) -> Vec<u8> {
     pixels
 }
 
-fn dataset(parts: impl Iterator<Item = Vec<u8>>) -> Dataset {
+pub fn dataset(parts: impl Iterator<Item = Vec<u8>>) -> Dataset {
     let dataset = Dataset::in_memory();
     for (number, pixels) in parts.enumerate() {
         dataset.push_frame(&number.to_string(), Frame::new(WIDTH as u32, HEIGHT as u32, 1, pixels).unwrap()).unwrap();
@@ -45,15 +45,15 @@ fn dataset(parts: impl Iterator<Item = Vec<u8>>) -> Dataset {
     dataset
 }
 
-fn network() -> Network {
+pub fn network() -> Network {
     Network::new(Architecture::ResNet10, Head::Projection { hidden: 8, dim: 8 }, 5, Device::Cpu).unwrap()
 }
 
-fn view() -> Input {
+pub fn view() -> Input {
     Input { width: 96, height: 64, ..Input::default() }
 }
 
-fn config() -> Config {
+pub fn config() -> Config {
     let mut config = Config { device: "cpu".into(), precision: Precision::Fp32, ..Config::default() };
     (config.anomaly.memory_share, config.anomaly.memory_min) = (0.05, 0);
     config.anomaly.held_out = 0.5;
@@ -66,7 +66,7 @@ fn detector() -> AnomalyDetector {
     AnomalyDetector::fit(&network(), &view(), &config(), SessionOptions::default(), &good, &mut |_, _| true).unwrap()
 }
 
-fn judge(detector: &AnomalyDetector, pixels: &[u8]) -> Anomaly {
+pub fn judge(detector: &AnomalyDetector, pixels: &[u8]) -> Anomaly {
     let frame = FrameView::new(pixels, WIDTH as u32, HEIGHT as u32, WIDTH, PixelFormat::Mono8).unwrap();
     detector.judge(&[frame], true).unwrap().remove(0)
 }

@@ -20,6 +20,8 @@ mod anomaly_resume;
 mod anomaly_stfpm;
 mod depth;
 mod engines;
+mod ignored;
 mod not_finite;
+mod roi;
 mod segment;
 mod session;

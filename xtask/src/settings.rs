@@ -63,6 +63,14 @@ const PARTS: [Part; 13] = [
         whole: "files",
     },
     Part {
+        title: "Region of interest",
+        about: "[abi.md](abi.md#region-of-interest) has the whole of it.",
+        keys: "src/config/key.rs",
+        fields: "src/data/roi.rs",
+        place: "c.view.input.roi.",
+        whole: "view",
+    },
+    Part {
         title: "The probe",
         about: "[distil.md](distil.md#the-probe-does-the-run-work) says what it finds.",
         keys: "src/config/probe.rs",
@@ -129,13 +137,14 @@ const PARTS: [Part; 13] = [
 ];
 
 /// Files of the constants and choices that the list uses.
-const CONSTANTS: [&str; 8] = [
+const CONSTANTS: [&str; 9] = [
     "src/config/words.rs",
     "src/config/methods.rs",
     "src/config/finetune.rs",
     "src/config/anomaly.rs",
     "src/data/augment.rs",
     "src/data/files.rs",
+    "src/data/frame.rs",
     "src/data/geometry.rs",
     "src/data/range.rs",
 ];

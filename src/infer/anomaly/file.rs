@@ -6,6 +6,7 @@
 //! | tensors `anomaly.student.NAME` | the network that learned the maps, as the backbone (stfpm) |
 //! | tensor `anomaly.held_out` | scores of the held-out good parts, (n), float32; absent where there are none |
 //! | tensor `anomaly.held_out_groups` | how many of them each group has, (K), int64; absent where each is a group by itself |
+//! | tensor `anomaly.ignored` | pixels that do not count, (H, W) of the frame, uint8, 1 or 0; absent where all count |
 //! | metadata `anomaly` | JSON: layers, neighbours, threshold, … ([`Settings`]) |
 
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ use tch::{Kind, Tensor};
 
 use super::held_out::HeldOut;
 use crate::config::{DetectorKind, MAX_CONFIDENCE};
-use crate::data::Resize;
+use crate::data::{Ignored, Resize};
 use crate::error::{Error, Result};
 use crate::model::Network;
 use crate::model::student_file::{DETECTOR as KEY, Holds, StudentHeader, load_with, save_with};
@@ -26,6 +27,8 @@ use crate::torch::numbers;
 
 const PREFIX: &str = "anomaly.";
 const HELD_OUT: &str = "held_out";
+/// Pixels that do not count.
+pub(super) const IGNORED: &str = "ignored";
 const GROUPS: &str = "held_out_groups";
 /// Begins the names of the tensors of the network that learned the maps.
 pub(super) const STUDENT: &str = "student.";
@@ -95,6 +98,13 @@ pub(super) struct Contents {
     pub settings: Settings,
     pub learned: Learned,
     pub held_out: HeldOut,
+    pub ignored: Option<Ignored>,
+}
+
+/// What is ignored, as a file holds it.
+pub(super) fn tensor_of(ignored: &Ignored) -> Result<HostTensor> {
+    let (width, height) = ignored.sides();
+    HostTensor::from_tensor(&Tensor::f_from_slice(ignored.marks())?.f_view([height.into(), width.into()])?)
 }
 
 pub(super) fn save(
@@ -178,6 +188,16 @@ pub(super) fn load(path: &Path) -> Result<Contents> {
         }
         None => HeldOut::single(scores)?,
     };
+    let ignored = match take(IGNORED, 2, Kind::Uint8)? {
+        Some(marks) => {
+            let (height, width) = marks.size2()?;
+            // A side that is no u32 is none of a frame.
+            let [width, height] = [width, height].map(|side| u32::try_from(side).unwrap_or(u32::MAX));
+            let marks = numbers(&marks, "the pixels that are ignored")?;
+            Some(Ignored::new(width, height, marks).map_err(|error| Error::format(path, error))?)
+        }
+        None => None,
+    };
     let learned = match settings.kind {
         DetectorKind::Stfpm => Learned::Student(of_student(&mut extra.tensors)),
         DetectorKind::PatchCore => {
@@ -192,7 +212,7 @@ pub(super) fn load(path: &Path) -> Result<Contents> {
     if let Some(name) = extra.tensors.keys().next() {
         return Err(wrong(format!("the tensor {name} is unknown")));
     }
-    Ok(Contents { network, student, settings, learned, held_out })
+    Ok(Contents { network, student, settings, learned, held_out, ignored })
 }
 
 /// Takes the tensors of the network that learned the maps, under the network's own names.

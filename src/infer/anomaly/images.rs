@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use tch::Tensor;
 
 use crate::data::render::render_frame;
-use crate::data::{Dataset, Frame, Scratch};
+use crate::data::{Dataset, Frame, Ignored, Scratch};
 use crate::error::{Error, ErrorKind, Result};
 use crate::finite::Names;
 use crate::infer::feature_maps::images_of;
@@ -17,6 +17,9 @@ use crate::torch;
 
 /// Images that go through at once.
 pub(crate) const CHUNK: usize = 16;
+
+/// What is ignored of the image at a place of a batch.
+pub(crate) type IgnoredAt<'a> = &'a dyn Fn(usize) -> Result<Option<Arc<Ignored>>>;
 
 /// Frames as images (B, C, H, W) of the session's view, on the CPU.
 pub(crate) fn images_of_frames(session: &Session, frames: &[&Frame]) -> Result<Tensor> {
@@ -44,11 +47,13 @@ pub(crate) fn stopped() -> Error {
     Error::new(ErrorKind::Cancelled, "learning the good parts was stopped")
 }
 
-/// Those of the images `chunk` that are sound, as (B, C, H, W) with their numbers; none where none is.
+/// Those of the images `chunk` that are sound, as (B, C, H, W) with their numbers; none where none is. Where they are `painted`, what the
+/// data set ignores of them shows the mean colour.
 pub(crate) fn sound_images(
     session: &Session,
     dataset: &Dataset,
     chunk: &[usize],
+    painted: bool,
 ) -> Result<Option<(Tensor, Vec<usize>)>> {
     let loaded: Vec<Result<Arc<Frame>>> =
         chunk.par_iter().map(|&image| dataset.load_by(image, &session.input.range)).collect();
@@ -56,7 +61,17 @@ pub(crate) fn sound_images(
     for (&number, frame) in chunk.iter().zip(loaded) {
         match frame {
             Ok(frame) => {
-                frames.push(frame);
+                let held = session.input.roi.within(frame.width(), frame.height());
+                held.map_err(|error| error.context(dataset.title(number)))?;
+                let ignored = if painted { dataset.ignored_of(number)? } else { None };
+                frames.push(match ignored {
+                    Some(ignored) => Arc::new(
+                        ignored
+                            .painted(&frame, &session.input)
+                            .map_err(|error| error.context(dataset.title(number)))?,
+                    ),
+                    None => frame,
+                });
                 numbers.push(number);
             }
             Err(error) if error.kind() == ErrorKind::OutOfMemory => return Err(error),
@@ -71,7 +86,7 @@ pub(crate) fn sound_images(
     Ok(Some((images_of_frames(session, &frames)?, numbers)))
 }
 
-/// Gives the sound ones of `images` to `take` as (B, C, H, W) with their numbers, [`CHUNK`] at a time.
+/// Gives the sound ones of `images`, painted where they are ignored, to `take` as (B, C, H, W) with their numbers, [`CHUNK`] at a time.
 pub(crate) fn each_chunk(
     session: &Session,
     dataset: &Dataset,
@@ -80,7 +95,7 @@ pub(crate) fn each_chunk(
     mut take: impl FnMut(&Tensor, &[usize]) -> Result<()>,
 ) -> Result<()> {
     for chunk in images.chunks(CHUNK) {
-        if let Some((images, numbers)) = sound_images(session, dataset, chunk)? {
+        if let Some((images, numbers)) = sound_images(session, dataset, chunk, true)? {
             take(&images, &numbers)?;
         }
         if !told(chunk.len()) {

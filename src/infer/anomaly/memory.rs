@@ -1,15 +1,17 @@
 //! What a detector knows of good parts, and how images are judged by it.
 
+use std::sync::Arc;
+
 use tch::Tensor;
 
 use super::file::Settings;
 use super::held_out::{HeldOut, Split};
-use super::images::{each_chunk, maps_of};
+use super::images::{IgnoredAt, each_chunk, maps_of};
 use super::patches::{Patches, patches};
 use super::score;
 use super::stfpm::Copyist;
 use super::threshold::{Promise, Threshold, threshold};
-use crate::data::Dataset;
+use crate::data::{Dataset, Ignored, Input};
 use crate::error::Result;
 use crate::finite::{self, Names};
 use crate::infer::session::Session;
@@ -21,6 +23,8 @@ pub(crate) struct Memory {
     pub held_out: HeldOut,
     pub settings: Settings,
     pub threshold: Threshold,
+    /// What counts in no score and has no heat.
+    pub ignored: Option<Arc<Ignored>>,
 }
 
 // SAFETY: the tensor is read only after it was put here, which libtorch allows from several threads; a handle's reference
@@ -36,14 +40,14 @@ pub(crate) enum Known {
 
 impl Memory {
     /// With the threshold that the scores of held-out parts give.
-    pub fn new(known: Known, settings: Settings, held_out: HeldOut) -> Result<Memory> {
+    pub fn new(known: Known, settings: Settings, held_out: HeldOut, ignored: Option<Arc<Ignored>>) -> Result<Memory> {
         let promise = Promise { rate: settings.false_alarm_rate, confidence: settings.confidence };
         let threshold = match (threshold(&held_out, promise)?, settings.fallback) {
             // Nothing is known of the rate.
             (found, Some(score)) if found.score.is_infinite() => Threshold { score, rate: f64::NAN },
             (found, _) => found,
         };
-        Ok(Memory { known, held_out, settings, threshold })
+        Ok(Memory { known, held_out, settings, threshold, ignored })
     }
 
     /// The same with the held-out images of `split` judged, too.
@@ -58,10 +62,12 @@ impl Memory {
         let (mut held_out, mut last) = (self.held_out.clone(), None);
         each_chunk(session, good, &split.held, told, |images, numbers| {
             let names = |row: usize| good.title(numbers[row]);
-            let scores = self.scores(session, stages, images, None, &names)?.into_iter().map(|(score, _)| score);
+            let ignored = |row: usize| good.ignored_of(numbers[row]);
+            let scores =
+                self.scores(session, stages, images, None, &names, &ignored)?.into_iter().map(|(score, _)| score);
             split.add(&mut held_out, &mut last, numbers, scores)
         })?;
-        Memory::new(self.known, self.settings, held_out)
+        Memory::new(self.known, self.settings, held_out, self.ignored)
     }
 
     /// What a person should know about the threshold; none where it is what was asked for.
@@ -94,7 +100,7 @@ impl Memory {
     }
 
     /// Score and, at the size asked for, heat map of each of `images` (B, C, H, W), whose backbone is that of `session`. Errors
-    /// call image i by the name that `names` gives.
+    /// call image i by the name that `names` gives; of image i the pixels `ignored` do not count, which the image shows painted.
     pub fn scores(
         &self,
         session: &Session,
@@ -102,11 +108,12 @@ impl Memory {
         images: &Tensor,
         size: Option<(i64, i64)>,
         names: Names,
+        ignored: IgnoredAt<'_>,
     ) -> Result<Vec<(f32, Option<Tensor>)>> {
         let maps = maps_of(session, stages, images, names)?;
         let scores = match &self.known {
-            Known::Patches(rows) => self.distances(rows, &patches(&maps)?, size),
-            Known::Copy(copy) => copy.scores(&maps, stages, images, size, names),
+            Known::Patches(rows) => self.distances(rows, &patches(&maps)?, size, &session.input, ignored),
+            Known::Copy(copy) => copy.scores(&maps, stages, images, size, names, ignored),
         }?;
         // Maps of numbers may still overflow.
         match scores.iter().position(|(score, _)| !score.is_finite()) {
@@ -120,12 +127,21 @@ impl Memory {
         memory: &Tensor,
         patches: &Patches,
         size: Option<(i64, i64)>,
+        input: &Input,
+        ignored: IgnoredAt<'_>,
     ) -> Result<Vec<(f32, Option<Tensor>)>> {
         let of_image = patches.height * patches.width;
         let each = |image: i64| -> Result<(f32, Option<Tensor>)> {
             let rows = patches.rows.f_narrow(0, image * of_image, of_image)?;
             let neighbours = i64::from(self.settings.neighbours);
-            let scored = score::score(&rows, (patches.height, patches.width), memory, neighbours)?;
+            let sides = (patches.height, patches.width);
+            let scored = match ignored(image as usize)? {
+                None => score::score(&rows, sides, memory, neighbours)?,
+                Some(ignored) => {
+                    let counted = ignored.counted(input, sides.0 as usize, sides.1 as usize)?;
+                    score::score_counted(&rows, sides, memory, neighbours, &counted)?
+                }
+            };
             let map =
                 size.map(|size| score::heat_map(&scored.distances, size, self.settings.blur_sigma)).transpose()?;
             Ok((scored.score, map))

@@ -8,7 +8,8 @@
 //!
 //! A frame is resized as the student's (`Resize`): by "whole" and "letterbox" no pixel is outside, by "centre" what lies outside
 //! the crop is not judged, and its heat is 0. The heat map is in the frame's own pixels always. The threshold keeps a false-alarm
-//! rate on good parts that the memory has not seen. Further good parts can be added at any time; the memory grows
+//! rate on good parts that the memory has not seen. Pixels that the data set ignores show the mean colour, in learning and in judging, so
+//! that nothing of them reaches a patch; patches of nothing else are left out, and their heat is 0. Further good parts can be added at any time; the memory grows
 //! only by what it does not cover. All functions take `&self` and may be called from several threads at once.
 
 mod file;
@@ -39,7 +40,7 @@ use self::memory::{Known, Memory};
 use self::stfpm::Copyist;
 use super::options::{Output, SessionOptions};
 use super::session::Session;
-use crate::data::{Frame, FrameView, Input};
+use crate::data::{Frame, FrameView, Ignored, Input};
 use crate::error::{Error, Result};
 use crate::model::student_file::StudentHeader;
 use crate::model::weights::HostTensor;
@@ -99,7 +100,7 @@ impl AnomalyDetector {
     /// # Errors
     /// Those of [`load_student`](crate::model::student_file::load_student); `Format` for a file without a sound memory.
     pub fn open(path: &Path, options: SessionOptions) -> Result<Self> {
-        let file::Contents { network, student, settings, learned, held_out } = file::load(path)?;
+        let file::Contents { network, student, settings, learned, held_out, ignored } = file::load(path)?;
         let input = Input { resize: settings.resize, ..student.input };
         let provenance = student.provenance;
         let (session, network, student) =
@@ -117,7 +118,7 @@ impl AnomalyDetector {
                 Known::Copy(Box::new(copy.map_err(|error| error.context(path.display()))?))
             }
         };
-        let memory = Memory::new(known, settings, held_out)?;
+        let memory = Memory::new(known, settings, held_out, ignored.map(Arc::new))?;
         Ok(Self::of(session, stages, network, student, memory).with_provenance(provenance))
     }
 
@@ -127,10 +128,13 @@ impl AnomalyDetector {
     /// `Io`; what stood at `path` is as it was then.
     pub fn save(&self, path: &Path) -> Result<()> {
         let memory = self.current();
-        let learned = match &memory.known {
+        let mut learned = match &memory.known {
             Known::Patches(rows) => vec![("memory".to_owned(), HostTensor::from_tensor(rows)?)],
             Known::Copy(copy) => copy.to_state()?,
         };
+        if let Some(ignored) = &memory.ignored {
+            learned.push((file::IGNORED.to_owned(), file::tensor_of(ignored)?));
+        }
         file::save(path, &self.lock(), &self.student, &memory.settings, learned, &memory.held_out)
     }
 
@@ -147,22 +151,43 @@ impl AnomalyDetector {
             let own: Vec<Frame> = chunk
                 .iter()
                 .enumerate()
-                .map(|(i, frame)| self.session.levels_of(frame).map_err(|error| error.context(place(i))))
+                .map(|(i, frame)| self.shown(frame, &memory).map_err(|error| error.context(place(i))))
                 .collect::<Result<_>>()?;
             let own: Vec<&Frame> = own.iter().collect();
             let sizes: Vec<(i64, i64)> = own.iter().map(|f| (i64::from(f.height()), i64::from(f.width()))).collect();
             let images = images_of_frames(&self.session, &own)?;
             let size = maps.then_some(self.size());
-            let scores = memory.scores(&self.session, &self.stages, &images, size, &place)?;
+            let scores =
+                memory.scores(&self.session, &self.stages, &images, size, &place, &|_| Ok(memory.ignored.clone()))?;
             for ((score, map), size) in scores.into_iter().zip(sizes) {
-                let map = match map {
-                    Some(map) => numbers(&score::in_frame(&map, size, self.session.input.resize)?, "scores")?,
+                let mut map = match map {
+                    Some(map) => numbers(&score::in_frame(&map, size, &self.session.input)?, "scores")?,
                     None => Vec::new(),
                 };
+                if let Some(ignored) = &memory.ignored {
+                    map.iter_mut()
+                        .zip(ignored.marks())
+                        .filter(|(_, mark)| **mark == 1)
+                        .for_each(|(heat, _)| *heat = 0.0);
+                }
                 judged.push(Anomaly { score, alarm: score > memory.threshold.score, map });
             }
         }
         Ok(judged)
+    }
+
+    /// The frame as the network sees it: what is ignored has the mean colour.
+    fn shown(&self, frame: &FrameView<'_>, memory: &Memory) -> Result<Frame> {
+        let own = self.session.levels_of(frame)?;
+        match &memory.ignored {
+            Some(ignored) => ignored.painted(&own, &self.session.input),
+            None => Ok(own),
+        }
+    }
+
+    /// The pixels that count in no score and have no heat: those that the data set ignored which was learned from.
+    pub fn ignored(&self) -> Option<Arc<Ignored>> {
+        self.current().ignored.clone()
     }
 
     /// The threshold and the false-alarm rate that it keeps.

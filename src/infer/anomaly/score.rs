@@ -11,8 +11,9 @@
 use tch::{Kind, Tensor};
 
 use super::nearest::nearest;
-use crate::data::Resize;
+use crate::data::{Input, Resize};
 use crate::error::{Error, Result};
+use crate::sys::memory::room;
 
 /// What one image gives.
 pub(crate) struct Scored {
@@ -43,6 +44,30 @@ pub(crate) fn score(rows: &Tensor, (height, width): (i64, i64), memory: &Tensor,
     Ok(Scored { score: score as f32, distances: distances.f_view([height, width])? })
 }
 
+/// As [`score`], of the patches that `counted` lets through; the distances of the others are 0.
+pub(crate) fn score_counted(
+    rows: &Tensor,
+    (height, width): (i64, i64),
+    memory: &Tensor,
+    neighbours: i64,
+    counted: &[bool],
+) -> Result<Scored> {
+    let _no_grad = tch::no_grad_guard();
+    let places = places(counted)?;
+    let own = rows.f_index_select(0, &places)?;
+    let Scored { score, distances } = score(&own, (own.size()[0], 1), memory, neighbours)?;
+    let mut all = Tensor::f_zeros([height * width], (distances.f_kind()?, distances.device()))?;
+    let all = all.f_index_copy_(0, &places, &distances.f_view([-1])?)?.f_view([height, width])?;
+    Ok(Scored { score, distances: all })
+}
+
+/// The numbers of those that count.
+pub(crate) fn places(counted: &[bool]) -> Result<Tensor> {
+    let mut places: Vec<i64> = room(counted.len(), "the places of patches")?;
+    places.extend((0..counted.len() as i64).filter(|&place| counted[place as usize]));
+    Ok(Tensor::f_from_slice(&places)?)
+}
+
 /// ‖row‖ of each row, (N).
 fn length(rows: &Tensor) -> Result<Tensor> {
     Ok(rows.f_mul(rows)?.f_sum_dim_intlist([1i64].as_slice(), false, Kind::Float)?.f_sqrt()?)
@@ -66,7 +91,20 @@ pub(crate) fn enlarging(from: i64, to: i64, sigma: f64) -> Result<Tensor> {
 }
 
 /// A heat map of a view (H, W) in the pixels of its frame, `size` = (height, width). What the view does not show is 0.
-pub(crate) fn in_frame(map: &Tensor, (height, width): (i64, i64), resize: Resize) -> Result<Tensor> {
+pub(crate) fn in_frame(map: &Tensor, (height, width): (i64, i64), input: &Input) -> Result<Tensor> {
+    if input.roi.is_none() {
+        return in_part(map, (height, width), input.resize);
+    }
+    let side = |side: i64| u32::try_from(side).map_err(|_| Error::invalid(format!("{side} is no side of a frame")));
+    let part = input.roi.within(side(width)?, side(height)?)?;
+    let [left, top, across, down] = [part.left, part.top, part.width, part.height].map(i64::from);
+    let whole = Tensor::f_zeros([height, width], (map.f_kind()?, map.device()))?;
+    whole.f_narrow(0, top, down)?.f_narrow(1, left, across)?.f_copy_(&in_part(map, (down, across), input.resize)?)?;
+    Ok(whole)
+}
+
+/// As [`in_frame`], of all of a frame or its region of interest.
+fn in_part(map: &Tensor, (height, width): (i64, i64), resize: Resize) -> Result<Tensor> {
     let side = |side: i64| u32::try_from(side).map_err(|_| Error::invalid(format!("{side} is no side of a frame")));
     let (rows, columns) = map.size2()?;
     let placement = resize.placement((side(width)?, side(height)?), (side(columns)?, side(rows)?));
@@ -146,7 +184,7 @@ mod tests {
                     let (side, shape) = [(width, [1, width]), (height, [height, 1])][axis];
                     let ramp = Tensor::arange(side, (Kind::Float, tch::Device::Cpu)) + 1.5;
                     let map = ramp.view(shape).expand([height, width], false).contiguous();
-                    let found = in_frame(&map, (frame_h, frame_w), resize).unwrap();
+                    let found = in_part(&map, (frame_h, frame_w), resize).unwrap();
                     assert_eq!(found.size(), [frame_h, frame_w]);
                     let mut unseen = 0;
                     for y in 0..frame_h {

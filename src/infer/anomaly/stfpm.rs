@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use tch::Tensor;
 
 use super::file::STUDENT;
-use super::images::maps_of;
+use super::images::{IgnoredAt, maps_of};
 use crate::data::Input;
 use crate::error::{Error, Result};
 use crate::finite::Names;
@@ -21,6 +21,7 @@ use crate::infer::options::{Output, SessionOptions};
 use crate::infer::session::Session;
 use crate::model::weights::{HostTensor, StateDict};
 use crate::model::{Head, Load, Network, Stage};
+use crate::torch;
 
 /// d_l (B, h, w) of maps (B, C, h, w): between 0 and 2.
 ///
@@ -118,6 +119,7 @@ impl Copyist {
         images: &Tensor,
         size: Option<(i64, i64)>,
         names: Names,
+        ignored: IgnoredAt<'_>,
     ) -> Result<Vec<(f32, Option<Tensor>)>> {
         let _no_grad = tch::no_grad_guard();
         let own: Vec<&str> = stages.iter().map(|stage| stage.name.as_str()).collect();
@@ -125,7 +127,12 @@ impl Copyist {
         let (batch, _, height, width) = images.size4()?;
         let maps = heat(teacher, &student, (height, width))?;
         let each = |image: i64| -> Result<(f32, Option<Tensor>)> {
-            let map = maps.f_select(0, image)?;
+            let mut map = maps.f_select(0, image)?;
+            if let Some(ignored) = ignored(image as usize)? {
+                let counted = ignored.counted(&self.session.input, height as usize, width as usize)?;
+                let counted = Tensor::f_from_slice(&counted)?.f_view([height, width])?.f_to_kind(map.f_kind()?)?;
+                map = map.f_mul(&torch::copy_to(&counted, map.device())?)?;
+            }
             let score = map.f_max()?.f_double_value(&[])? as f32;
             Ok((score, size.map(|size| super::score::resized(&map, size)).transpose()?))
         };

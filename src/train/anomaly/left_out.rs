@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::infer::Session;
 use crate::infer::anomaly::images::{each_chunk, maps_of};
 use crate::infer::anomaly::patches::{Patches, patches};
-use crate::infer::anomaly::score::score;
+use crate::infer::anomaly::score::{score, score_counted};
 use crate::model::Stage;
 
 /// Images that are left out at most, spread evenly over all.
@@ -67,11 +67,17 @@ impl Learned<'_> {
                 let others = |&row: &i64| !same(origin[row as usize], image);
                 let others: Vec<i64> = (0..origin.len() as i64).filter(others).collect();
                 let rows = patches.rows.f_narrow(0, place as i64 * of_image, of_image)?;
+                let counted = match self.good.ignored_of(image)? {
+                    Some(ignored) => {
+                        ignored.counted(self.session.input(), patches.height as usize, patches.width as usize)?
+                    }
+                    None => vec![true; of_image as usize],
+                };
                 let found = match others.is_empty() {
-                    true => quarters(&rows, &patches, neighbours)?,
+                    true => quarters(&rows, &patches, neighbours, &counted)?,
                     false => {
                         let memory = memory.f_index_select(0, &Tensor::f_from_slice(&others)?)?;
-                        score(&rows, (patches.height, patches.width), &memory, neighbours)?.score
+                        score_counted(&rows, (patches.height, patches.width), &memory, neighbours, &counted)?.score
                     }
                 };
                 highest = highest.max(found);
@@ -82,13 +88,14 @@ impl Learned<'_> {
     }
 }
 
-/// The highest score of a quarter of an image's patches (h·w, D) against the others.
-fn quarters(rows: &Tensor, of: &Patches, neighbours: i64) -> Result<f32> {
+/// The highest score of a quarter of an image's patches (h·w, D) that count against the others.
+fn quarters(rows: &Tensor, of: &Patches, neighbours: i64, counted: &[bool]) -> Result<f32> {
     let (height, width) = (of.height, of.width);
     let quarter = |place: i64| 2 * (place / width * 2 / height) + place % width * 2 / width;
     let mut highest = 0f32;
     for chosen in 0..4 {
-        let (own, others): (Vec<i64>, Vec<i64>) = (0..height * width).partition(|&place| quarter(place) == chosen);
+        let (own, others): (Vec<i64>, Vec<i64>) =
+            (0..height * width).filter(|&place| counted[place as usize]).partition(|&place| quarter(place) == chosen);
         if own.is_empty() || others.is_empty() {
             continue;
         }

@@ -59,9 +59,10 @@ impl AnomalyDetector {
         progress: &mut dyn FnMut(usize, usize) -> bool,
     ) -> Result<Self> {
         config.validate()?;
-        // The range of what is learned is the detector's from now on.
-        let input = &good.seen_by(&Input { range: options.range.unwrap_or(input.range), ..*input })?;
-        let options = SessionOptions { range: None, ..options };
+        // Range and region of what is learned are the detector's from now on.
+        let roi = options.roi.unwrap_or(input.roi);
+        let input = &good.seen_by(&Input { range: options.range.unwrap_or(input.range), roi, ..*input })?;
+        let options = SessionOptions { range: None, roi: None, ..options };
         let prepared = prepare(network, input, options)?;
         let work = |progress: &mut dyn FnMut(usize, usize) -> bool| {
             learn(prepared, input, config, options, good, cancel, progress)
@@ -102,13 +103,27 @@ impl AnomalyDetector {
                 "a detector of the kind stfpm has learned its good parts by training: fit it again with all of them",
             ));
         };
+        // What the detector ignores is ignored in further parts, too.
+        let masked;
+        let good = match &before.ignored {
+            Some(ignored) => {
+                masked = good.with_ignored(ignored)?;
+                &masked
+            }
+            None if good.ignored().is_some() => {
+                return Err(Error::mismatch(
+                    "the data set ignores pixels of every image, the detector was learned without that: fit it again",
+                ));
+            }
+            None => good,
+        };
         let split = Split::new(good, &config.anomaly, config.seed, before.settings.images)?;
         let (total, mut done) = (good.len(), 0);
         let mut told = |count: usize| {
             done += count;
             progress(done, total)
         };
-        let (pool, images) =
+        let (pool, images, _) =
             pool(&self.session, &self.stages, good, &split.learned, &config.anomaly, config.seed, &mut told)?;
         let room = usize::try_from(before.settings.memory_max).unwrap_or(usize::MAX);
         let count = room.saturating_sub(known.size()[0] as usize);
@@ -117,7 +132,7 @@ impl AnomalyDetector {
         let new = pool.f_index_select(0, &Tensor::f_from_slice(&chosen)?)?;
         let known = Known::Patches(Tensor::f_cat(&[known, &new], 0)?);
         let settings = Settings { images: before.settings.images + images.len() as u64, ..before.settings.clone() };
-        let memory = Memory::new(known, settings, before.held_out.clone())?;
+        let memory = Memory::new(known, settings, before.held_out.clone(), before.ignored.clone())?;
         let memory = memory.judged(&self.session, &self.stages, good, &split, &mut told)?;
         if let Some(warning) = before.warning() {
             self.warnings().forget(&warning);
@@ -182,7 +197,7 @@ fn learn(
             (Known::Copy(Box::new(copy)), images, 0.0, None)
         }
         false => {
-            let (pool, images) = pool(&session, &stages, good, learned, settings, config.seed, &mut told)?;
+            let (pool, images, origin) = pool(&session, &stages, good, learned, settings, config.seed, &mut told)?;
             let share = (settings.memory_share * pool.size()[0] as f64).round().max(1.0) as usize;
             let [least, most] =
                 [settings.memory_min, settings.memory_max].map(|bound| usize::try_from(bound).unwrap_or(usize::MAX));
@@ -192,8 +207,7 @@ fn learn(
             let radius = nearest::nearest(&pool, &rows)?.0.f_max()?.f_double_value(&[])?;
             let fallback = match held.is_empty() {
                 true => {
-                    let of_image = pool.size()[0] as usize / images.len().max(1);
-                    let origin: Vec<usize> = chosen.iter().map(|&row| images[row as usize / of_image.max(1)]).collect();
+                    let origin: Vec<usize> = chosen.iter().map(|&row| origin[row as usize]).collect();
                     let (images, groups) = (images.as_slice(), split.of.as_slice());
                     let parts = left_out::Learned { session: &session, stages: &stages, good, images, groups };
                     let neighbours = i64::try_from(settings.neighbours).unwrap_or(i64::MAX);
@@ -218,7 +232,7 @@ fn learn(
         size: [input.width, input.height],
         resize: input.resize,
     };
-    let memory = Memory::new(known, settings, HeldOut::default())?;
+    let memory = Memory::new(known, settings, HeldOut::default(), good.ignored())?;
     let memory = memory.judged(&session, &stages, good, &split, &mut told)?;
     let memory = match &memory.known {
         // Here and not before, since only now there is something to score with.
@@ -227,11 +241,11 @@ fn learn(
             let parts = left_out::Learned { session: &session, stages: &stages, good, images, groups };
             let split = Split { learned: Vec::new(), held: parts.some(), of: split.of.clone(), groups: split.groups };
             let inside = HeldOut::default();
-            let scored = Memory::new(memory.known, memory.settings, inside)?;
+            let scored = Memory::new(memory.known, memory.settings, inside, memory.ignored)?;
             let scored = scored.judged(&session, &stages, good, &split, &mut |_| told(0))?;
             let highest = scored.held_out.scores().iter().copied().fold(0.0, f32::max);
             let settings = Settings { fallback: Some(left_out::MARGIN * highest), ..scored.settings };
-            Memory::new(scored.known, settings, HeldOut::default())?
+            Memory::new(scored.known, settings, HeldOut::default(), scored.ignored)?
         }
         _ => memory,
     };

@@ -22,7 +22,7 @@ pub(super) fn nothing_learned(dataset: &Dataset, images: &[usize]) -> Error {
 }
 
 /// The patches (N, D) of `images` that the memory is chosen from, an equal random part of each where all would be too many,
-/// and which images were sound: each has as many rows as the others, in this order.
+/// which images were sound, and the image that each row is of. What is ignored gives none.
 pub(super) fn pool(
     session: &Session,
     stages: &[Stage],
@@ -31,28 +31,37 @@ pub(super) fn pool(
     settings: &AnomalyConfig,
     seed: u64,
     told: &mut dyn FnMut(usize) -> bool,
-) -> Result<(Tensor, Vec<usize>)> {
+) -> Result<(Tensor, Vec<usize>, Vec<usize>)> {
     let most = usize::try_from(settings.pool_max).unwrap_or(usize::MAX);
     let of_image = (most / images.len().max(1)).max(1);
     let mut rows = Vec::new();
-    let (mut number, mut sound) = (0u64, Vec::new());
+    let (mut number, mut sound, mut origin) = (0u64, Vec::new(), Vec::new());
     each_chunk(session, dataset, images, told, |images, numbers| {
         sound.extend_from_slice(numbers);
         let names = |row: usize| dataset.title(numbers[row]);
         let patches = patches(&maps_of(session, stages, images, &names)?)?;
         let all = (patches.height * patches.width) as usize;
-        if all <= of_image {
-            rows.push(patches.rows.shallow_clone());
-            return Ok(());
-        }
-        let mut kept = room(of_image * patches.images as usize, "the places of patches")?;
+        let mut kept = room(of_image.min(all) * numbers.len(), "the places of patches")?;
         let mut places: Vec<i64> = room(all, "the places of patches")?;
-        for image in 0..patches.images {
+        for (image, &named) in numbers.iter().enumerate() {
             places.clear();
             places.extend(0..all as i64);
-            shuffle(&mut generator(seed, 1, number, Purpose::Split), &mut places);
-            kept.extend(places[..of_image].iter().map(|place| image * all as i64 + place));
-            number += 1;
+            if let Some(ignored) = dataset.ignored_of(named)? {
+                let counted = ignored.counted(session.input(), patches.height as usize, patches.width as usize);
+                let counted = counted.map_err(|error| error.context(dataset.title(named)))?;
+                places.retain(|&place| counted[place as usize]);
+            }
+            if all > of_image {
+                shuffle(&mut generator(seed, 1, number, Purpose::Split), &mut places);
+                places.truncate(of_image);
+                number += 1;
+            }
+            kept.extend(places.iter().map(|place| (image * all) as i64 + place));
+            origin.extend(std::iter::repeat_n(named, places.len()));
+        }
+        if kept.len() == all * numbers.len() {
+            rows.push(patches.rows.shallow_clone());
+            return Ok(());
         }
         rows.push(patches.rows.f_index_select(0, &Tensor::f_from_slice(&kept)?)?);
         Ok(())
@@ -60,5 +69,5 @@ pub(super) fn pool(
     if rows.is_empty() {
         return Err(nothing_learned(dataset, images));
     }
-    Ok((Tensor::f_cat(&rows, 0)?.f_to_kind(Kind::Float)?, sound))
+    Ok((Tensor::f_cat(&rows, 0)?.f_to_kind(Kind::Float)?, sound, origin))
 }

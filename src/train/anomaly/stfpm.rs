@@ -181,7 +181,7 @@ impl Feed<Chunk> for Chunks<'_> {
         let mut chunk = self.order.split_off(self.order.len().saturating_sub(self.size));
         chunk.reverse();
         let count = chunk.len();
-        Some(sound_images(self.session, self.good, &chunk).map(|found| match found {
+        Some(sound_images(self.session, self.good, &chunk, true).map(|found| match found {
             Some((images, numbers)) => Chunk { images: Some(images), count, sound: numbers.len() as u64 },
             None => Chunk { images: None, count, sound: 0 },
         }))

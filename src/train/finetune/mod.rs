@@ -121,11 +121,13 @@ pub fn finetune_with(
     mut observe: impl FnMut(&FinetuneProgress) -> Control,
 ) -> Result<(Classifier, Outcome)> {
     config.validate()?;
-    // The range of what is learned is the classifier's from now on.
+    // Range and region of what is learned are the classifier's from now on.
     let range = config.chosen_range()?.unwrap_or(start.input.range);
-    start.input = images.dataset.seen_by(&Input { range, ..start.input })?;
+    let roi = config.chosen_roi()?.unwrap_or(start.input.roi);
+    start.input = images.dataset.seen_by(&Input { range, roi, ..start.input })?;
     let mut own = config.clone();
     own.view.input.range = start.input.range;
+    own.view.input.roi = roi;
     let config = &own;
     if teachers.classifier.is_some() && config.finetune.mode != FinetuneMode::Full {
         return Err(Error::invalid(

@@ -224,7 +224,7 @@ impl Source<'_> {
         let input = self.session.input();
         let mut cells = Cells::default();
         for chunk in chosen.chunks(CHUNK) {
-            if let Some((images, numbers)) = sound_images(self.session, masked.dataset, chunk)? {
+            if let Some((images, numbers)) = sound_images(self.session, masked.dataset, chunk, false)? {
                 let names = |row: usize| masked.dataset.title(numbers[row]);
                 let found = patches(&maps_of(self.session, self.stages, &images, &names)?)?;
                 let rows = found.rows.f_to_device(Device::Cpu)?;
@@ -265,18 +265,22 @@ fn shares(
     (height, width): (usize, usize),
     classes: usize,
 ) -> Result<(Vec<f32>, Vec<f32>)> {
-    let placement = input.resize.placement((mask.width, mask.height), (input.width, input.height));
+    let placement = input.placement(mask.width, mask.height)?;
     let mut shares = filled(0f32, height * width * classes, "cells of masks")?;
     let mut pixels = filled(0f32, height * width, "cells of masks")?;
-    // The cell of a coordinate of the view; none outside of it.
-    let cell = |at: f64, side: u32, cells: usize| {
-        let seen = at >= 0.0 && at < f64::from(side);
+    // The cell of a coordinate of the view; none outside of what is seen there.
+    let [target_x, target_y] = [0, 1].map(|axis| (placement.target[axis], placement.target[axis + 2]));
+    let cell = |at: f64, (start, length): (u32, u32), side: u32, cells: usize| {
+        let seen = at >= f64::from(start) && at < f64::from(start + length);
         seen.then(|| ((at * cells as f64 / f64::from(side)) as usize).min(cells - 1))
     };
-    let columns: Vec<Option<usize>> =
-        (0..mask.width).map(|x| cell(placement.to_view([f64::from(x) + 0.5, 0.0])[0], input.width, width)).collect();
+    let columns: Vec<Option<usize>> = (0..mask.width)
+        .map(|x| cell(placement.to_view([f64::from(x) + 0.5, 0.0])[0], target_x, input.width, width))
+        .collect();
     for y in 0..mask.height {
-        let Some(down) = cell(placement.to_view([0.0, f64::from(y) + 0.5])[1], input.height, height) else { continue };
+        let Some(down) = cell(placement.to_view([0.0, f64::from(y) + 0.5])[1], target_y, input.height, height) else {
+            continue;
+        };
         for (&class, column) in row(mask, y).iter().zip(&columns) {
             let Some(across) = column else { continue };
             let place = down * width + across;

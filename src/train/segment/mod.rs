@@ -90,8 +90,9 @@ fn parts(
     let options = SessionOptions::of(config, crate::infer::Output::Features)?;
     // The range of what is learned is the segmenter's from now on.
     let input = header.input;
-    let input = dataset.seen_by(&Input { range: options.range.unwrap_or(input.range), ..input })?;
-    Ok((prepare(network, &input, SessionOptions { range: None, ..options })?, options.device))
+    let roi = options.roi.unwrap_or(input.roi);
+    let input = dataset.seen_by(&Input { range: options.range.unwrap_or(input.range), roi, ..input })?;
+    Ok((prepare(network, &input, SessionOptions { range: None, roi: None, ..options })?, options.device))
 }
 
 /// The maps that `config` names.
