@@ -2379,6 +2379,36 @@ SEED_MUST_USE seed_error *seed_dataset_set_reading(const seed_dataset *dataset,
                                      const seed_config *config);
 
 /*
+ Says which pixels of image `index`, or with SIZE_MAX of every image, count for nothing: those of `mask` that are not black. `mask` has the
+ image's size, in its own pixels, turned as the data set reads it; NULL takes back what was set. Several polygons make one mask by
+ seed_polygon_mask. A detector that learns from the data set (seed_anomaly_fit, seed_anomaly_add) sees the mean colour there: nothing that
+ lies there reaches its memory, its threshold, a score or a heat map, which is 0 there. What is ignored of every image it ignores in
+ the images that it judges, and its file keeps it; these must be of the mask's size then. Others take no notice of it.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT where there is no such image, the mask is black, or all of it is not; what was set is as it was
+ then. A mask of another size than its image is an error of who learns from it, naming the image.
+ */
+SEED_MUST_USE seed_error *seed_dataset_set_ignored(const seed_dataset *dataset,
+                                     size_t index,
+                                     const seed_image *mask);
+
+/*
+ Draws a polygon as a mask for seed_dataset_set_ignored: 255 for each pixel of a frame of `width` × `height` whose middle lies inside, 0 else,
+ width·height bytes into `buffer` by the rule of seed_neighbours. `corners` are 2·`count` numbers, x and y of each corner in pixels, counted
+ from the left upper corner of the first one; where the polygon crosses itself, inside is what an odd number of edges encloses.
+
+ Errors: SEED_ERROR_INVALID_ARGUMENT for fewer than 3 corners or more than 65,536, a number that is NaN or infinite, and where no pixel of
+ the frame lies inside, or every one.
+ */
+SEED_MUST_USE seed_error *seed_polygon_mask(const float *corners,
+                              size_t count,
+                              uint32_t width,
+                              uint32_t height,
+                              uint8_t *buffer,
+                              size_t capacity,
+                              size_t *length);
+
+/*
  The range that was set, as pairs that seed_config_parse takes, "range=fixed range.low=96 range.high=3871 range.gamma=1" say, by the rule of
  seed_config_get_string; empty where none was set.
  */
@@ -3517,7 +3547,7 @@ SEED_MUST_USE seed_error *seed_classifier_distil(const seed_config *config,
  "device" and "precision" of `config` (docs/anomaly.md): "anomaly.kind" is patchcore, a memory of patches, or stfpm, a second
  network that learns the feature maps of good parts. A part of the images, "anomaly.held_out", is not learned but sets
  the threshold for "anomaly.false_alarm_rate"; where several images show the same part, say so by "anomaly.group", or the
- threshold is too low for further parts. Broken images are left out. `callback`, `user_data` and `cancel` may be NULL.
+ threshold is too low for further parts. Pixels that seed_dataset_set_ignored names count for nothing. Broken images are left out. `callback`, `user_data` and `cancel` may be NULL.
  The callback counts images, for stfpm times the passes over them. With "anomaly.checkpoint_path" stfpm writes its state to that
  file after each pass, goes on from it when it is called again with the same settings, images and student, on the CPU bit for
  bit, and removes it when it is done. The caller frees the detector.
@@ -3571,7 +3601,7 @@ SEED_MUST_USE seed_error *seed_anomaly_save(const seed_anomaly *anomaly,
  what stood at `path` is as it was. docs/export.md lists inputs, outputs and metadata.
 
  Errors: SEED_ERROR_INVALID_ARGUMENT for options out of bounds; SEED_ERROR_MISMATCH for a network that gives NaN;
- SEED_ERROR_UNSUPPORTED for another format or other outputs, for an operation that cannot be written, naming it, and for 2 GB of
+ SEED_ERROR_UNSUPPORTED for a detector that ignores pixels, another format or other outputs, for an operation that cannot be written, naming it, and for 2 GB of
  weights and more; SEED_ERROR_IO.
  */
 SEED_MUST_USE seed_error *seed_anomaly_export(const seed_anomaly *anomaly,
@@ -3591,7 +3621,7 @@ SEED_MUST_USE seed_error *seed_anomaly_threshold(const seed_anomaly *anomaly,
 /*
  What is known about the detector as a JSON object, by the rule of seed_config_get_string: "settings", "patches" and
  "patch_dim" of the memory (0 for stfpm), "held_out" and "held_out_groups" (how many images and groups of images), "threshold",
- "rate" (null where none was held out) and "computes".
+ "rate" (null where none was held out), "ignored" (how many pixels of a frame count for nothing) and "computes".
  */
 SEED_MUST_USE seed_error *seed_anomaly_describe(const seed_anomaly *anomaly,
                                   char *buffer,

@@ -749,6 +749,16 @@ template <class Ask> Returned<Picture> picture(Ask &&ask) {
 } // namespace detail
 /// @endcond
 
+/// A polygon as a mask for Dataset::set_ignored: width·height bytes, 255 where a pixel's middle lies inside, else 0. `corners` are x and y
+/// of each corner, in pixels.
+inline Returned<std::vector<std::uint8_t>> polygon_mask(Span<const float> corners, std::uint32_t width, std::uint32_t height) {
+  std::vector<std::uint8_t> result;
+  seed_error *error = detail::fill(result, [&](std::uint8_t *buffer, std::size_t capacity, std::size_t *length) {
+    return seed_polygon_mask(corners.data(), corners.size() / 2, width, height, buffer, capacity, length);
+  });
+  return detail::settle(error, std::move(result));
+}
+
 /// Decodes a JPEG, PNG, BMP, TIFF, WebP or PNM in memory.
 inline Returned<Picture> decode(Span<const std::uint8_t> bytes) {
   return detail::picture([&](seed_image *image, std::uint8_t *buffer, std::size_t capacity, std::size_t *length) {
@@ -1079,6 +1089,24 @@ public:
   /// page 0 numbers them anew.
   Returned<void> set_reading(const Config &config) const {
     return detail::settle(seed_dataset_set_reading(get(), config.get()));
+  }
+
+  /// Says which pixels of every image count for nothing to detectors: those of `mask` that are not black.
+  Returned<void> set_ignored(const ImageView &mask) const {
+    return detail::settle(seed_dataset_set_ignored(get(), SIZE_MAX, &mask));
+  }
+
+  /// The same of image `index`.
+  Returned<void> set_ignored(std::size_t index, const ImageView &mask) const {
+    return detail::settle(seed_dataset_set_ignored(get(), index, &mask));
+  }
+
+  /// Takes back what is ignored of every image.
+  Returned<void> clear_ignored() const { return detail::settle(seed_dataset_set_ignored(get(), SIZE_MAX, nullptr)); }
+
+  /// Takes back what is ignored of image `index`.
+  Returned<void> clear_ignored(std::size_t index) const {
+    return detail::settle(seed_dataset_set_ignored(get(), index, nullptr));
   }
 
   /// Says which samples of the images become which of 256 levels, by "range" and its keys in `config`. "dataset" measures percentiles over

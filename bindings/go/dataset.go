@@ -5,6 +5,7 @@ import "C"
 
 import (
 	"image"
+	"math"
 	"unsafe"
 )
 
@@ -157,6 +158,51 @@ func (d *Dataset) SetReading(config *Config) error {
 	return with(config.inner(), func(settings *C.seed_config) *C.seed_error {
 		return C.seed_dataset_set_reading(object, settings)
 	})
+}
+
+// SetIgnored says which pixels of every image count for nothing to detectors that learn from the data set: those of mask that are not black.
+// A mask without pixels takes that back.
+func (d *Dataset) SetIgnored(mask Frame) error { return d.setIgnored(^C.size_t(0), mask) }
+
+// SetIgnoredOf is SetIgnored for one image.
+func (d *Dataset) SetIgnoredOf(index int, mask Frame) error {
+	if index < 0 {
+		return d.setIgnored(^C.size_t(0)-1, mask)
+	}
+	return d.setIgnored(C.size_t(index), mask)
+}
+
+func (d *Dataset) setIgnored(index C.size_t, mask Frame) error {
+	if len(mask.Pix) == 0 {
+		return with(d.inner(), func(object *C.seed_dataset) *C.seed_error {
+			return C.seed_dataset_set_ignored(object, index, nil)
+		})
+	}
+	array, unpin, err := views([]Frame{mask})
+	if err != nil {
+		return err
+	}
+	defer unpin()
+	return with(d.inner(), func(object *C.seed_dataset) *C.seed_error {
+		return C.seed_dataset_set_ignored(object, index, unsafe.SliceData(array))
+	})
+}
+
+// PolygonMask draws a polygon as a mask for [Dataset.SetIgnored]: white for each pixel of a frame of that size whose middle lies inside, black
+// else. corners are x and y of each corner, in pixels.
+func PolygonMask(corners []float32, width, height int) (Frame, error) {
+	if width < 0 || height < 0 || width > math.MaxInt32 || height > math.MaxInt32 {
+		width, height = 0, 0
+	}
+	drawn, err := fill(func(buffer *C.uint8_t, capacity C.size_t, length *C.size_t) *C.seed_error {
+		count := C.size_t(len(corners) / 2)
+		return C.seed_polygon_mask(floats(corners), count, C.uint32_t(width), C.uint32_t(height), buffer, capacity, length)
+	})
+	if err != nil {
+		return Frame{}, err
+	}
+	pixels := unsafe.Slice((*byte)(unsafe.SliceData(drawn)), len(drawn))
+	return Frame{Pix: pixels, Width: width, Height: height, Stride: width, Format: Mono8}, nil
 }
 
 // SetRange says which samples of the images become which of 256 levels, by "range" and its keys in config. "dataset" measures percentiles

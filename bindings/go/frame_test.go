@@ -163,6 +163,17 @@ func TestDeepFrames(t *testing.T) {
 	if found := must[seed.Frame](t)(images.Pixels(2)); string(found.Pix) != string(first.Pix) {
 		t.Error("floats of the same numbers have other levels")
 	}
+	mask := must[seed.Frame](t)(seed.PolygonMask([]float32{0, 0, 64, 0, 0, 64}, 64, 64))
+	if len(mask.Pix) != 64*64 || mask.Pix[0] != 255 || mask.Pix[4095] != 0 {
+		t.Errorf("a mask of %d pixels", len(mask.Pix))
+	}
+	ok(t, images.SetIgnored(mask))
+	ok(t, images.SetIgnoredOf(1, mask))
+	fails(t, seed.ErrInvalidArgument, images.SetIgnoredOf(-1, mask))
+	ok(t, images.SetIgnoredOf(1, seed.Frame{}))
+	ok(t, images.SetIgnored(seed.Frame{}))
+	_, err = seed.PolygonMask([]float32{0, 0, 1, 1}, 64, 64)
+	fails(t, seed.ErrInvalidArgument, err)
 	ok(t, config.Parse("range=full exif=ignore page=3"))
 	ok(t, images.SetReading(config))
 	if index := must[int](t)(images.PushEncoded([]byte("P5 2 1 4095\n\x0f\xff\x00\x20"), "deep")); index != 3 {

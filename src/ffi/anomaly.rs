@@ -33,7 +33,7 @@ handle!(seed_anomaly, AnomalyDetector, |anomaly| anomaly.warnings());
 /// "device" and "precision" of `config` (docs/anomaly.md): "anomaly.kind" is patchcore, a memory of patches, or stfpm, a second
 /// network that learns the feature maps of good parts. A part of the images, "anomaly.held_out", is not learned but sets
 /// the threshold for "anomaly.false_alarm_rate"; where several images show the same part, say so by "anomaly.group", or the
-/// threshold is too low for further parts. Broken images are left out. `callback`, `user_data` and `cancel` may be NULL.
+/// threshold is too low for further parts. Pixels that seed_dataset_set_ignored names count for nothing. Broken images are left out. `callback`, `user_data` and `cancel` may be NULL.
 /// The callback counts images, for stfpm times the passes over them. With "anomaly.checkpoint_path" stfpm writes its state to that
 /// file after each pass, goes on from it when it is called again with the same settings, images and student, on the CPU bit for
 /// bit, and removes it when it is done. The caller frees the detector.
@@ -128,7 +128,7 @@ pub unsafe extern "C" fn seed_anomaly_save(anomaly: *const seed_anomaly, path: *
 /// what stood at `path` is as it was. docs/export.md lists inputs, outputs and metadata.
 ///
 /// Errors: SEED_ERROR_INVALID_ARGUMENT for options out of bounds; SEED_ERROR_MISMATCH for a network that gives NaN;
-/// SEED_ERROR_UNSUPPORTED for another format or other outputs, for an operation that cannot be written, naming it, and for 2 GB of
+/// SEED_ERROR_UNSUPPORTED for a detector that ignores pixels, another format or other outputs, for an operation that cannot be written, naming it, and for 2 GB of
 /// weights and more; SEED_ERROR_IO.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_anomaly_export(
@@ -172,7 +172,7 @@ pub unsafe extern "C" fn seed_anomaly_threshold(
 
 /// What is known about the detector as a JSON object, by the rule of seed_config_get_string: "settings", "patches" and
 /// "patch_dim" of the memory (0 for stfpm), "held_out" and "held_out_groups" (how many images and groups of images), "threshold",
-/// "rate" (null where none was held out) and "computes".
+/// "rate" (null where none was held out), "ignored" (how many pixels of a frame count for nothing) and "computes".
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_anomaly_describe(
     anomaly: *const seed_anomaly,
@@ -192,6 +192,7 @@ pub unsafe extern "C" fn seed_anomaly_describe(
                 "held_out_groups": held_out.sizes().len(),
                 "threshold": threshold.score.is_finite().then_some(threshold.score),
                 "rate": (threshold.score.is_finite() && threshold.rate.is_finite()).then_some(threshold.rate),
+                "ignored": anomaly.ignored().map_or(0, |ignored| ignored.marks().iter().filter(|&&mark| mark == 1).count()),
                 "computes": anomaly.describe(),
             }))
         })?;

@@ -11,7 +11,8 @@ use super::handle::{Guarded, free, handle, warnings, with};
 use super::image::{fill_image, seed_image};
 use super::pointers::{array, check_optional, check_out, fill, fill_text, put, put_new, text};
 use crate::Error;
-use crate::data::Dataset;
+use crate::data::ignored::MAX_CORNERS;
+use crate::data::{Dataset, Ignored};
 
 /// Images without labels. Trainers and sessions hold what they use, so it may be freed in any order. All functions may be
 /// called from several threads at once, pushing while a trainer reads included.
@@ -175,6 +176,60 @@ pub unsafe extern "C" fn seed_dataset_set_reading(
     catch(|| {
         let files = with(config, |config| Ok(config.files))?;
         with(dataset, |dataset| dataset.set_reading(files))
+    })
+}
+
+/// Says which pixels of image `index`, or with SIZE_MAX of every image, count for nothing: those of `mask` that are not black. `mask` has the
+/// image's size, in its own pixels, turned as the data set reads it; NULL takes back what was set. Several polygons make one mask by
+/// seed_polygon_mask. A detector that learns from the data set (seed_anomaly_fit, seed_anomaly_add) sees the mean colour there: nothing that
+/// lies there reaches its memory, its threshold, a score or a heat map, which is 0 there. What is ignored of every image it ignores in
+/// the images that it judges, and its file keeps it; these must be of the mask's size then. Others take no notice of it.
+///
+/// Errors: SEED_ERROR_INVALID_ARGUMENT where there is no such image, the mask is black, or all of it is not; what was set is as it was
+/// then. A mask of another size than its image is an error of who learns from it, naming the image.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_dataset_set_ignored(
+    dataset: *const seed_dataset,
+    index: usize,
+    mask: *const seed_image,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        let mask = if mask.is_null() {
+            None
+        } else {
+            Some(Ignored::of_mask(&array("mask", mask, 1)?[0].view()?).map_err(|error| error.context("mask"))?)
+        };
+        let image = (index != usize::MAX).then_some(index);
+        with(dataset, |dataset| dataset.set_ignored(image, mask))
+    })
+}
+
+/// Draws a polygon as a mask for seed_dataset_set_ignored: 255 for each pixel of a frame of `width` × `height` whose middle lies inside, 0 else,
+/// width·height bytes into `buffer` by the rule of seed_neighbours. `corners` are 2·`count` numbers, x and y of each corner in pixels, counted
+/// from the left upper corner of the first one; where the polygon crosses itself, inside is what an odd number of edges encloses.
+///
+/// Errors: SEED_ERROR_INVALID_ARGUMENT for fewer than 3 corners or more than 65,536, a number that is NaN or infinite, and where no pixel of
+/// the frame lies inside, or every one.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn seed_polygon_mask(
+    corners: *const f32,
+    count: usize,
+    width: u32,
+    height: u32,
+    buffer: *mut u8,
+    capacity: usize,
+    length: *mut usize,
+) -> *mut seed_error {
+    catch(|| unsafe {
+        check_out("length", length)?;
+        if count > MAX_CORNERS {
+            return Err(Error::invalid(format!("a polygon has {count} corners, expected 3 to {MAX_CORNERS}")));
+        }
+        let corners = array("corners", corners, 2 * count)?;
+        let corners: Vec<[f64; 2]> = corners.as_chunks::<2>().0.iter().map(|at| at.map(f64::from)).collect();
+        let mut marks = Ignored::polygon(width, height, &corners)?.into_marks();
+        marks.iter_mut().for_each(|mark| *mark *= 255);
+        fill(&marks, buffer, capacity, length)
     })
 }
 

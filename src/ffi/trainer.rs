@@ -132,12 +132,15 @@ pub unsafe extern "C" fn seed_trainer_new(
     // SAFETY: passed on from the C caller, as in every function of this file.
     catch(|| unsafe {
         let mut config = with(config, |config| Ok(config.clone()))?;
-        let (network, provenance, range) = with(student, |student| {
-            Ok((Arc::clone(&student.network), Arc::clone(&student.provenance), student.input().range))
+        let (network, provenance, input) = with(student, |student| {
+            Ok((Arc::clone(&student.network), Arc::clone(&student.provenance), student.input()))
         })?;
         if config.view.input.range.kind != RangeKind::Dataset && config.chosen_range()?.is_none() {
             // A student that was taught to see frames by a range goes on seeing them by it, unless the data set has another.
-            config.view.input.range = range;
+            config.view.input.range = input.range;
+        }
+        if config.chosen_roi()?.is_none() {
+            config.view.input.roi = input.roi;
         }
         let teacher = if teacher.is_null() { None } else { Some(with(teacher, |teacher| Ok(teacher.clone()))?) };
         let queue = if queue.is_null() { None } else { Some(with(queue, |queue| Ok(Arc::clone(queue)))?) };

@@ -124,6 +124,41 @@ static void reading(void) {
   seed_config_free(config);
 }
 
+/* Polygons and masks of what a data set ignores. */
+static void ignoring(void) {
+  static const float triangle[6] = {0, 0, 4, 0, 0, 4}, far[6] = {9, 9, 12, 9, 9, 12}, bad[6] = {0, 0, (float)NAN, 0, 0, 4};
+  static const uint8_t expected[16] = {255, 255, 255, 0, 255, 255, 0, 0, 255, 0, 0, 0, 0, 0, 0, 0};
+  static const uint8_t white[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4, 5, 6, 7}, black[16] = {0};
+  uint8_t mask[16] = {7};
+  seed_dataset *dataset = NULL;
+  seed_image image;
+  size_t length = 0;
+  OK(seed_polygon_mask(triangle, 3, 4, 4, NULL, 0, &length));
+  CHECK(length == 16 && mask[0] == 7);
+  FAILS(SEED_ERROR_BUFFER_TOO_SMALL, seed_polygon_mask(triangle, 3, 4, 4, mask, 15, &length));
+  OK(seed_polygon_mask(triangle, 3, 4, 4, mask, sizeof mask, &length));
+  CHECK(memcmp(mask, expected, sizeof mask) == 0);
+  FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_polygon_mask(triangle, 2, 4, 4, mask, sizeof mask, &length));
+  FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_polygon_mask(bad, 3, 4, 4, mask, sizeof mask, &length));
+  FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_polygon_mask(far, 3, 4, 4, mask, sizeof mask, &length));
+  FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_polygon_mask(triangle, 3, 0, 4, mask, sizeof mask, &length));
+  FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_polygon_mask(triangle, (size_t)-1, 4, 4, mask, sizeof mask, &length));
+  OK(seed_dataset_new(&dataset));
+  image = frame_of(mask, 4, 4, 4, SEED_PIXEL_MONO8);
+  OK(seed_dataset_push(dataset, &image, NULL, NULL));
+  OK(seed_dataset_set_ignored(dataset, 0, &image));
+  OK(seed_dataset_set_ignored(dataset, (size_t)-1, &image));
+  FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_dataset_set_ignored(dataset, 1, &image));
+  FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_dataset_set_ignored(NULL, 0, &image));
+  image = frame_of(white, 4, 4, 4, SEED_PIXEL_MONO8);
+  FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_dataset_set_ignored(dataset, 0, &image));
+  image = frame_of(black, 4, 4, 4, SEED_PIXEL_MONO8);
+  FAILS(SEED_ERROR_INVALID_ARGUMENT, seed_dataset_set_ignored(dataset, 0, &image));
+  OK(seed_dataset_set_ignored(dataset, 0, NULL));
+  OK(seed_dataset_set_ignored(dataset, (size_t)-1, NULL));
+  seed_dataset_free(dataset);
+}
+
 static void text_of_range(const seed_dataset *dataset, const char *expected) {
   char text[128];
   size_t length = 0;
@@ -183,6 +218,7 @@ int main(int count, char **words) {
   OK(seed_init(SEED_ABI_VERSION));
   formats();
   reading();
+  ignoring();
   for (i = 0; i < PIXELS; ++i) ramp[i] = (uint16_t)i;
   kept(ramp, words[1]);
   deep = frame_of(ramp, SIDE, SIDE, 2 * SIDE, SEED_PIXEL_MONO16); /* 12 bits that lie low in 16 */

@@ -171,6 +171,15 @@ void ranges() {
   TAKE(config.set("range", "fixed"));
   FAILS(ErrorCode::Config, dataset.set_range(config));
   CHECK(levels() == 256);
+  const std::vector<float> corners{0, 0, 64, 0, 0, 64};
+  const auto mask = TAKE(seed::polygon_mask(corners, 64, 64));
+  CHECK(mask.size() == 64 * 64 && mask[0] == 255 && mask.back() == 0);
+  const seed::ImageView masked(mask.data(), 64, 64, seed::PixelFormat::Mono8);
+  TAKE(dataset.set_ignored(masked));
+  TAKE(dataset.set_ignored(0, masked));
+  FAILS(ErrorCode::InvalidArgument, dataset.set_ignored(1, masked));
+  TAKE(dataset.clear_ignored());
+  TAKE(dataset.clear_ignored(0));
   auto reading = TAKE(seed::Config::create());
   TAKE(reading.parse("exif=ignore page=0"));
   TAKE(dataset.set_reading(reading));

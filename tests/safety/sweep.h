@@ -108,6 +108,8 @@ static uint32_t o_u32, zeros[ROOM], sides[ROOM], b_u32[ROOM];
 static int32_t o_i32;
 static double o_double, b_double[ROOM];
 static float f32[ROOM], b_f32[ROOM];
+/* Half of 4 x 4 pixels. */
+static const float triangle[6] = {0, 0, 4, 0, 0, 4};
 static uint8_t b_u8[ROOM], flags[ROOM], bytes[54 + WIDTH * HEIGHT * 3];
 static char b_char[1 << 20]; /* more than "capacity" says: some cases claim that there is more, and provenance grows */
 static uint8_t mask_pixels[WIDTH * HEIGHT];

@@ -160,6 +160,48 @@ namespace LibSeed
             SeedError.Check(Native.seed_dataset_set_reading(Handle, Given.Object(config, nameof(config)).Handle));
 
         /// <summary>
+        /// Says which pixels of every image count for nothing to detectors that learn from the data set: those of the mask that are
+        /// not black. Null takes that back.
+        /// </summary>
+        public void SetIgnored(Image mask) => SetIgnored(new UIntPtr(ulong.MaxValue), mask);
+
+        /// <summary>As <see cref="SetIgnored(Image)"/>, of one image.</summary>
+        public void SetIgnored(int index, Image mask) => SetIgnored(Size.Of(index, nameof(index)), mask);
+
+        private unsafe void SetIgnored(UIntPtr index, Image mask)
+        {
+            if (mask == null)
+            {
+                SeedError.Check(Native.seed_dataset_set_ignored(Handle, index, null));
+                return;
+            }
+            using (var views = new ImageViews(mask))
+            {
+                fixed (ImageLayout* view = views.Views)
+                {
+                    SeedError.Check(Native.seed_dataset_set_ignored(Handle, index, view));
+                }
+            }
+        }
+
+        /// <summary>
+        /// Draws a polygon as a mask for <see cref="SetIgnored(Image)"/>: white for each pixel of a frame of that size whose middle
+        /// lies inside, black else. The corners are x and y of each corner, in pixels.
+        /// </summary>
+        public static unsafe Image PolygonMask(float[] corners, int width, int height)
+        {
+            if (corners == null) throw new ArgumentNullException(nameof(corners));
+            fixed (float* first = corners)
+            {
+                var start = (IntPtr)first;
+                var pixels = Filling.Array<byte>((IntPtr buffer, UIntPtr capacity, out UIntPtr length) =>
+                    Native.seed_polygon_mask((float*)start, (UIntPtr)(uint)(corners.Length / 2), (uint)Math.Max(width, 0),
+                        (uint)Math.Max(height, 0), buffer, capacity, out length));
+                return new Image(pixels, width, height, PixelFormat.Mono8);
+            }
+        }
+
+        /// <summary>
         /// Says which samples of the images become which of 256 levels, by "range" and its keys in the configuration. "dataset"
         /// measures percentiles over all images now. What learns from the data set sees frames by it from then on.
         /// </summary>

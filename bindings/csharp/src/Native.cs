@@ -115,6 +115,11 @@ namespace LibSeed
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_dataset_set_range(DatasetHandle dataset, ConfigHandle config);
         [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_dataset_set_ignored(DatasetHandle dataset, UIntPtr index, ImageLayout* mask);
+        [DllImport(Seed, CallingConvention = C)]
+        internal static extern IntPtr seed_polygon_mask(float* corners, UIntPtr count, uint width, uint height, IntPtr buffer,
+            UIntPtr capacity, out UIntPtr length);
+        [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_dataset_set_reading(DatasetHandle dataset, ConfigHandle config);
         [DllImport(Seed, CallingConvention = C)]
         internal static extern IntPtr seed_dataset_range(DatasetHandle dataset, IntPtr buffer, UIntPtr capacity,

@@ -86,6 +86,13 @@ namespace LibSeed.Tests
                 Expect.Equal("range=fixed range.low=0 range.high=4095 range.gamma=1", frames.Range);
                 Expect.Throws<ArgumentNullException>(() => frames.SetRange(null));
                 Expect.Throws<ArgumentNullException>(() => frames.SetReading(null));
+                var mask = Dataset.PolygonMask(new float[] { 0, 0, 64, 0, 0, 64 }, 64, 64);
+                frames.SetIgnored(mask);
+                frames.SetIgnored(1, mask);
+                Expect.Fails(ErrorCode.InvalidArgument, () => frames.SetIgnored(5, mask));
+                frames.SetIgnored(1, null);
+                frames.SetIgnored(null);
+                Expect.Fails(ErrorCode.InvalidArgument, () => Dataset.PolygonMask(new float[] { 0, 0, 1, 1 }, 64, 64));
                 using (var reading = new Config())
                 {
                     reading.Parse("exif=ignore page=0");
