@@ -16,6 +16,9 @@ use crate::runs::{losses, state};
 const DIM: i64 = 16;
 const IMAGES: usize = 24;
 
+/// What a run over a data set learns from.
+type Make<'a> = &'a dyn Fn(&Arc<Dataset>) -> Targets;
+
 fn frame(image: usize) -> Frame {
     let pixels = (0..32 * 32).map(|i| (i / (1 + image % 5) * (image + 3) % (40 + 7 * image)) as u8).collect();
     Frame::new(32, 32, 1, pixels).unwrap()
@@ -117,7 +120,7 @@ fn each_kind_of_teacher_is_standardised_and_a_run_goes_on_bit_for_bit() {
             let table = table(|i, c| (i as f32 * 0.7 + c as f32).sin() + 1.0);
             Targets::from(Arc::new(ImageTargets::new(table, dataset).unwrap()))
         };
-        let makers: [(&str, &Config, &dyn Fn(&Arc<Dataset>) -> Targets); 3] = [
+        let makers: [(&str, &Config, Make<'_>); 3] = [
             ("teacher", &config, &|_| Targets::from(teacher())),
             ("bank", &banked, &|_| Targets::from(Arc::new(Bank::open(&path).unwrap()))),
             ("embeddings", &config, &images),
