@@ -163,19 +163,19 @@ namespace LibSeed
         /// Says which pixels of every image count for nothing to detectors that learn from the data set: those of the mask that are
         /// not black. Null takes that back.
         /// </summary>
-        public void SetIgnored(Image mask) => SetIgnored(new UIntPtr(ulong.MaxValue), mask);
+        public void SetIgnored(Image? mask) => SetIgnored(new UIntPtr(ulong.MaxValue), mask);
 
-        /// <summary>As <see cref="SetIgnored(Image)"/>, of one image.</summary>
-        public void SetIgnored(int index, Image mask) => SetIgnored(Size.Of(index, nameof(index)), mask);
+        /// <summary>As <see cref="SetIgnored(Image?)"/>, of one image.</summary>
+        public void SetIgnored(int index, Image? mask) => SetIgnored(Size.Of(index, nameof(index)), mask);
 
-        private unsafe void SetIgnored(UIntPtr index, Image mask)
+        private unsafe void SetIgnored(UIntPtr index, Image? mask)
         {
             if (mask == null)
             {
                 SeedError.Check(Native.seed_dataset_set_ignored(Handle, index, null));
                 return;
             }
-            using (var views = new ImageViews(mask))
+            using (var views = new ImageViews(mask.Value))
             {
                 fixed (ImageLayout* view = views.Views)
                 {
@@ -185,7 +185,7 @@ namespace LibSeed
         }
 
         /// <summary>
-        /// Draws a polygon as a mask for <see cref="SetIgnored(Image)"/>: white for each pixel of a frame of that size whose middle
+        /// Draws a polygon as a mask for <see cref="SetIgnored(Image?)"/>: white for each pixel of a frame of that size whose middle
         /// lies inside, black else. The corners are x and y of each corner, in pixels.
         /// </summary>
         public static unsafe Image PolygonMask(float[] corners, int width, int height)
