@@ -338,15 +338,6 @@ impl Dataset {
             // Pages of their own stand in the names.
             hash.update(files.to_string());
         }
-        let ignored = lock(&self.ignored).clone();
-        let of_all = ignored.all.iter().map(|all| (u64::MAX, all));
-        for (image, ignored) in of_all.chain(ignored.one.iter().map(|(&image, one)| (image as u64, one))) {
-            hash.update("ignored");
-            word(&mut hash, image);
-            let (width, height) = ignored.sides();
-            [width, height].into_iter().for_each(|side| word(&mut hash, side.into()));
-            hash.update(ignored.marks());
-        }
         crate::sys::hash::text(hash)
     }
 

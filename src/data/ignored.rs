@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::sys::memory::{collected, copied, filled};
 
 /// The most corners of a polygon.
-pub const MAX_CORNERS: usize = 65_536;
+pub const MAX_CORNERS: usize = 4096;
 
 /// Which pixels of a frame are ignored. At least one is, and at least one is not.
 #[derive(Clone, PartialEq, Eq)]
@@ -55,8 +55,14 @@ impl Ignored {
     /// The pixels of `mask` that are not black.
     ///
     /// # Errors
-    /// Those of [`FrameView::to_frame`] and [`Ignored::new`].
+    /// Those of [`FrameView::to_frame`] and [`Ignored::new`]; `InvalidArgument` for samples of more than 8 bits.
     pub fn of_mask(mask: &FrameView<'_>) -> Result<Self> {
+        if mask.format.bits() > 8 {
+            return Err(Error::invalid(format!(
+                "a mask has samples of 8 bits, found {}: what is dark in more bits would become black",
+                mask.format.bits()
+            )));
+        }
         let frame = mask.to_frame()?;
         let channels = usize::from(frame.channels());
         let any = |pixel: &[u8]| u8::from(pixel.iter().any(|&level| level > 0));

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
 use super::dataset::Dataset;
 use super::ignored::Ignored;
 use super::lock;
@@ -50,14 +52,34 @@ impl Dataset {
     /// # Errors
     /// Those of [`Ignored::joined`], with the image's name.
     pub fn ignored_of(&self, image: usize) -> Result<Option<Arc<Ignored>>> {
-        let known = lock(&self.ignored);
-        match (&known.all, known.one.get(&image)) {
+        // Joining takes time, and a title other locks.
+        let (all, one) = {
+            let known = lock(&self.ignored);
+            (known.all.clone(), known.one.get(&image).cloned())
+        };
+        match (all, one) {
             (Some(all), Some(one)) => {
-                let joined = all.joined(one).map_err(|error| error.context(self.title(image)))?;
+                let joined = all.joined(&one).map_err(|error| error.context(self.title(image)))?;
                 Ok(Some(Arc::new(joined)))
             }
-            (all, one) => Ok(all.as_ref().or(one).cloned()),
+            (all, one) => Ok(all.or(one)),
         }
+    }
+
+    /// A hash of all that is ignored; empty where nothing is. Those who learn from what is left go by it beside [`Dataset::identity`].
+    pub(crate) fn ignored_identity(&self) -> String {
+        let known = lock(&self.ignored).clone();
+        if known.all.is_none() && known.one.is_empty() {
+            return String::new();
+        }
+        let mut hash = Sha256::new();
+        let of_all = known.all.iter().map(|all| (u64::MAX, all));
+        for (image, ignored) in of_all.chain(known.one.iter().map(|(&image, one)| (image as u64, one))) {
+            let (width, height) = ignored.sides();
+            [image, width.into(), height.into()].into_iter().for_each(|word| hash.update(word.to_le_bytes()));
+            hash.update(ignored.marks());
+        }
+        crate::sys::hash::text(hash)
     }
 
     /// The same images, with `more` ignored in every one.

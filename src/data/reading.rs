@@ -8,12 +8,13 @@ use std::sync::atomic::Ordering;
 
 use super::dataset::{Dataset, Image};
 use super::decode::{BEGINNING, decode_by, may_have_pages, pages};
+use super::decoded::MAX_BYTES;
 use super::files::{FileOptions, MAX_PAGES};
 use super::lock;
 use super::name::{NAMES, enough_for_names};
 use super::source::Source;
 use super::stored::Told;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::sys::memory::{push, room};
 
 /// Said once of a data set.
@@ -32,9 +33,15 @@ impl Dataset {
         if self.whole.is_some() {
             return Err(Error::invalid("how files are read is set at the whole data set, before parts of it are made"));
         }
-        let mut images = self.images.write().unwrap_or_else(PoisonError::into_inner);
-        let mut changed = room(images.len(), NAMES)?;
-        for image in images.iter().filter(|image| image.page <= 1) {
+        let known = {
+            let images = self.images.read().unwrap_or_else(PoisonError::into_inner);
+            let mut known = room(images.len(), NAMES)?;
+            known.extend(images.iter().map(|image| (image.page <= 1).then(|| image.as_page(0))));
+            known
+        };
+        // Reading files takes its time, in which others may use the data set.
+        let mut changed = room(known.len(), NAMES)?;
+        for image in known.iter().flatten() {
             let count = if options.page == 0 { image.source.pages(&image.name) } else { 1 };
             if count == 1 {
                 enough_for_names(changed.len())?;
@@ -45,6 +52,12 @@ impl Dataset {
                 enough_for_names(changed.len())?;
                 push(&mut changed, image.as_page(page), NAMES)?;
             }
+        }
+        let mut images = self.images.write().unwrap_or_else(PoisonError::into_inner);
+        if images.len() != known.len() {
+            return Err(Error::invalid(
+                "images were pushed while files were looked into for their pages: call it again",
+            ));
         }
         *images = changed;
         *lock(&self.files) = Some(options);
@@ -83,11 +96,12 @@ impl Dataset {
     /// the number of the first.
     ///
     /// # Errors
-    /// As [`decode_bytes`](super::decode::decode_bytes); then nothing was appended.
+    /// As [`decode_bytes`](super::decode::decode_bytes), and `Format` where all pages together are larger than one frame may be; then nothing
+    /// was appended. Where memory runs out while several pages are appended, those before stay.
     pub fn push_encoded(&self, name: &str, bytes: &[u8]) -> Result<usize> {
         let options = self.options_of(0);
         let count = if options.page == 0 { pages(bytes, MAX_PAGES) } else { 1 };
-        let mut frames = room(count as usize, "the pages of a file")?;
+        let (mut frames, mut total) = (room(count as usize, "the pages of a file")?, 0u64);
         for page in 1..=count {
             let own = if count == 1 { options } else { FileOptions { page, ..options } };
             let decoded = decode_by(name, bytes, &own).map_err(|error| match count {
@@ -95,6 +109,13 @@ impl Dataset {
                 _ => error.context(format!("page {page}")),
             })?;
             self.tell(name, Told::of(&decoded));
+            total += decoded.frame.bytes().len() as u64;
+            if total > MAX_BYTES {
+                let reason = format!(
+                    "page {page} brings the pages of the file above {MAX_BYTES} bytes decoded: push fewer at a time"
+                );
+                return Err(Error::new(ErrorKind::Format, reason).context(name));
+            }
             frames.push((page_name(name, page), decoded.frame));
         }
         let mut first = None;

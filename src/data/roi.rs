@@ -16,19 +16,6 @@ use serde::{Deserialize, Serialize};
 use super::frame::MAX_SIDE;
 use crate::error::{Error, ErrorKind, Result};
 
-/// A rectangle of whole pixels inside a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Crop {
-    /// First column.
-    pub left: u32,
-    /// First row.
-    pub top: u32,
-    /// Columns, at least 1.
-    pub width: u32,
-    /// Rows, at least 1.
-    pub height: u32,
-}
-
 /// A rectangle in the pixels of a frame; of no width and height: all of the frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,6 +27,19 @@ pub struct Roi {
     /// Its columns; 0: the whole frame.
     pub width: u32,
     /// Its rows; 0: the whole frame.
+    pub height: u32,
+}
+
+/// A rectangle of whole pixels inside a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crop {
+    /// First column.
+    pub left: u32,
+    /// First row.
+    pub top: u32,
+    /// Columns, at least 1.
+    pub width: u32,
+    /// Rows, at least 1.
     pub height: u32,
 }
 

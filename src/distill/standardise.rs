@@ -112,6 +112,11 @@ impl Standardisation {
         }
     }
 
+    /// μ, and W where there is one: handles.
+    pub fn tensors(&self) -> Vec<Tensor> {
+        std::iter::once(&self.mean).chain(&self.map).map(Tensor::shallow_clone).collect()
+    }
+
     /// What a checkpoint keeps.
     ///
     /// # Errors

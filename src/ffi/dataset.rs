@@ -208,7 +208,7 @@ pub unsafe extern "C" fn seed_dataset_set_ignored(
 /// width·height bytes into `buffer` by the rule of seed_neighbours. `corners` are 2·`count` numbers, x and y of each corner in pixels, counted
 /// from the left upper corner of the first one; where the polygon crosses itself, inside is what an odd number of edges encloses.
 ///
-/// Errors: SEED_ERROR_INVALID_ARGUMENT for fewer than 3 corners or more than 65,536, a number that is NaN or infinite, and where no pixel of
+/// Errors: SEED_ERROR_INVALID_ARGUMENT for fewer than 3 corners or more than 4096, a number that is NaN or infinite, and where no pixel of
 /// the frame lies inside, or every one.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_polygon_mask(

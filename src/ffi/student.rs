@@ -12,7 +12,7 @@ use super::error::seed_error;
 use super::handle::{Guarded, free, handle, warnings, with, with_mut};
 use super::pointers::{check_out, fill_text, put, put_new, text};
 use crate::config::Config;
-use crate::data::{Input, Range};
+use crate::data::{Input, Range, Roi};
 use crate::model::provenance::{Provenance, SharedProvenance};
 use crate::model::student_file::{StudentHeader, load_student, save_student};
 use crate::model::{Architecture, Head, Mode, Network, start_from};
@@ -24,8 +24,8 @@ use crate::{Error, Result, device};
 pub struct StudentInner {
     pub(super) network: SharedNetwork,
     header: StudentHeader,
-    /// Of the frames that the last run was made for; the header's own is that of the beginning only.
-    range: Mutex<Range>,
+    /// How frames are seen since the last run was made; the header's own are those of the beginning only.
+    seen: Mutex<(Range, Roi)>,
     /// Runs write to it, so the header's own is that of the beginning only.
     pub(super) provenance: SharedProvenance,
     /// What the last seed_student_load_weights did, as JSON; empty before.
@@ -36,15 +36,15 @@ pub struct StudentInner {
 impl StudentInner {
     fn new(network: Network, header: StudentHeader) -> Self {
         let provenance = Arc::new(Provenance::of_value(header.provenance.clone()));
-        let (network, range) = (Arc::new(Mutex::new(network)), Mutex::new(header.input.range));
-        Self { network, header, range, provenance, initial: String::new(), warnings: Warnings::default() }
+        let (network, seen) = (Arc::new(Mutex::new(network)), Mutex::new((header.input.range, header.input.roi)));
+        Self { network, header, seen, provenance, initial: String::new(), warnings: Warnings::default() }
     }
 
     /// A student that a run has made, whose images are made as `input` says.
     pub(super) fn shared(network: SharedNetwork, provenance: SharedProvenance, input: &Input) -> Result<Self> {
         let header = StudentHeader::new(&*lock(&network)?, input);
-        let range = Mutex::new(header.input.range);
-        Ok(Self { network, header, range, provenance, initial: String::new(), warnings: Warnings::default() })
+        let seen = Mutex::new((header.input.range, header.input.roi));
+        Ok(Self { network, header, seen, provenance, initial: String::new(), warnings: Warnings::default() })
     }
 
     /// The header as it is now; a run may have given `network` its head.
@@ -60,16 +60,13 @@ impl StudentInner {
 
     /// How images are made.
     pub(super) fn input(&self) -> Input {
-        Input { range: self.range(), ..self.header.input }
+        let (range, roi) = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        Input { range, roi, ..self.header.input }
     }
 
-    fn range(&self) -> Range {
-        *self.range.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// From now on the student is one for frames that are seen by this range.
-    pub(super) fn learns_by(&self, range: Range) {
-        *self.range.lock().unwrap_or_else(PoisonError::into_inner) = range;
+    /// From now on the student is one for frames that are seen by the range and in the region of `input`.
+    pub(super) fn learns_by(&self, input: &Input) {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = (input.range, input.roi);
     }
 }
 

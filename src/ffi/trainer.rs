@@ -152,7 +152,7 @@ pub unsafe extern "C" fn seed_trainer_new(
             };
             let run = Distillation::new(config, network, targets, queue, dataset)?.recorded_in(provenance);
             with(student, |student| {
-                student.learns_by(run.range());
+                student.learns_by(run.input());
                 Ok(run)
             })
         })
@@ -203,7 +203,7 @@ pub unsafe extern "C" fn seed_trainer_step(
         check_optional("loss", loss)?;
         let views = views(images, count)?;
         let value = with_mut(trainer, |trainer| {
-            let range = trainer.range();
+            let range = trainer.input().range;
             let frame = |view: &FrameView<'_>| view.to_frame_by(&range, Vec::new(), &mut Vec::new());
             let frames = views.iter().map(frame).collect::<crate::Result<Vec<_>>>()?;
             if views.iter().any(|view| view.is_clamped()) {

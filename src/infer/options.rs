@@ -87,10 +87,7 @@ impl SessionOptions {
     /// # Errors
     /// `InvalidArgument` or `Device` for a device that is not there, `Config` for a range or region that is not sound.
     pub fn of(config: &Config, output: Output) -> Result<Self> {
-        let device = match config.engine.name {
-            EngineName::OnnxRuntime => Device::Cpu,
-            _ => device::parse(&config.device)?,
-        };
+        let device = device::parse(&config.device)?;
         let precision = match config.precision {
             Precision::Auto => None,
             chosen => Some(device::precision(chosen, device)),

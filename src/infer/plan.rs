@@ -176,15 +176,23 @@ impl Plan {
                     found.ok_or_else(|| Error::new(ErrorKind::Internal, format!("there is no stage {}", stage.name)))
                 };
                 let numbers = stages.iter().map(number).collect::<Result<Vec<_>>>()?;
-                let mut sides = Vec::with_capacity(numbers.len());
-                let mut maps = Vec::with_capacity(numbers.len());
-                for &stage in &numbers {
+                // A graph names each of its outputs once.
+                let mut once = numbers.clone();
+                once.sort_unstable();
+                once.dedup();
+                let mut sides = Vec::with_capacity(once.len());
+                let mut maps = Vec::with_capacity(once.len());
+                for &stage in &once {
                     let [channels, height, width] = network.map_sides(stage)?;
                     sides.push([batch as i64, channels, height, width]);
                     maps.push(filled(0f32, batch * (channels * height * width) as usize, "feature maps")?);
                 }
-                network.maps(&views, &numbers, &mut maps)?;
-                maps.iter().zip(sides).map(|(map, sides)| Ok(Tensor::f_from_slice(map)?.f_view(sides)?)).collect()
+                network.maps(&views, &once, &mut maps)?;
+                let made = |&stage: &usize| {
+                    let place = once.iter().position(|&known| known == stage).unwrap_or(0);
+                    Ok(Tensor::f_from_slice(&maps[place])?.f_view(sides[place])?)
+                };
+                numbers.iter().map(made).collect()
             }
         }
     }
@@ -317,4 +325,24 @@ fn compare(
 fn cosine(a: &[f32], b: &[f32]) -> f64 {
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_other_engine_is_taken_where_it_agrees_and_is_the_faster_one() {
+        let takes = |cosine: f64, own: [u64; 2], other: [u64; 2]| {
+            let times = [own, other].map(|times| times.map(Duration::from_micros));
+            Figures { name: "other".to_owned(), cosine, times }.takes_other()
+        };
+        assert!(takes(1.0, [100, 50], [90, 50]) && takes(ALIKE, [100, 50], [40, 120]));
+        assert!(
+            !takes(1.0, [90, 50], [100, 50]) && !takes(1.0, [100, 50], [100, 50]) && !takes(1.0, [40, 50], [90, 50])
+        );
+        for cosine in [0.99989, 0.0, -1.0, f64::NAN] {
+            assert!(!takes(cosine, [100, 100], [1, 1]), "{cosine}");
+        }
+    }
 }

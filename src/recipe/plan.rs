@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use super::measure::{Cost, cost};
 use crate::config::{Config, Precision, Value};
-use crate::data::Dataset;
+use crate::data::{Dataset, Roi};
 use crate::distill::bank::format::predicted_bytes;
 use crate::model::{Architecture, Head, Network, Teacher};
-use crate::{Error, Result, device};
+use crate::{Error, ErrorKind, Result, device};
 
 /// What is wanted of a plan.
 #[derive(Debug, Clone, Copy)]
@@ -219,7 +219,7 @@ impl Draft<'_> {
             let config = self.config.clone();
             return self.measured(&config, measure);
         }
-        let typical = typical_side(dataset);
+        let typical = typical_side(dataset, &self.config.view.input.roi);
         let largest = (typical * ENLARGED).max(SIDES[SIDES.len() - 1]);
         let fits = |side: u32| {
             let side = i64::from(side);
@@ -278,6 +278,16 @@ impl Draft<'_> {
     ) -> Result<bool> {
         if self.given.chosen.contains("view_count") {
             let bank = self.given.view_count > 0;
+            if bank && self.config.mixup > 0.0 {
+                return Err(Error::new(
+                    ErrorKind::Unsupported,
+                    format!(
+                        "mixup is {} and view_count {}: images are mixed before the teacher in the loop, and a bank knows single ones only; set one of \
+                         the two to 0",
+                        self.config.mixup, self.given.view_count
+                    ),
+                ));
+            }
             self.config.put("view_count", &Value::Int(self.given.view_count as i64))?;
             return Ok(bank);
         }
@@ -330,11 +340,14 @@ impl Draft<'_> {
     }
 }
 
-/// The median of the shorter sides of some frames; the preset's where none can be read.
-fn typical_side(dataset: &Dataset) -> u32 {
+/// The median of the shorter sides of what is seen of some frames; the preset's where none can be read.
+fn typical_side(dataset: &Dataset, roi: &Roi) -> u32 {
     let count = dataset.len();
     let frames = (0..16.min(count)).filter_map(|i| dataset.load(i * count / 16.min(count)).ok());
-    let mut sides: Vec<u32> = frames.map(|frame| frame.width().min(frame.height())).collect();
+    let mut sides: Vec<u32> = frames
+        .filter_map(|frame| roi.within(frame.width(), frame.height()).ok())
+        .map(|part| part.width.min(part.height))
+        .collect();
     sides.sort_unstable();
     sides.get(sides.len() / 2).copied().unwrap_or(96)
 }

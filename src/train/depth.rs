@@ -3,12 +3,12 @@
 use super::Distillation;
 use crate::Result;
 use crate::config::Config;
-use crate::data::{Dataset, Range};
+use crate::data::{Dataset, Input};
 
 impl Distillation {
-    /// Which samples of frames become which levels: as the data set says, or where it says nothing as the configuration.
-    pub fn range(&self) -> Range {
-        self.config.view.input.range
+    /// How frames are seen: by the range that the data set has, or where it has none the configuration.
+    pub fn input(&self) -> &Input {
+        &self.config.view.input
     }
 }
 

@@ -315,7 +315,9 @@ impl Distillation {
         if observe(self.before()) == Control::Stop {
             return Ok(None);
         }
-        self.prepare_targets(&dataset, pace)?;
+        if !self.prepare_targets(&dataset, pace)? {
+            return Ok(None);
+        }
         self.fill_queue(&dataset, pace)?;
         self.prepare_strategy(&dataset, pace)?;
         self.look_at_start(&dataset)?;

@@ -222,7 +222,7 @@ impl Distillation {
         images.truncate(to_usize(self.config.queue_capacity)?.min(MOST_FILLED));
         let mut rows = Vec::new();
         let all = self.ask_about(dataset, &images, pace, &mut |_, found| {
-            rows.push(found);
+            rows.push(self.standardised(found)?);
             Ok(())
         })?;
         if all {
@@ -250,7 +250,7 @@ impl Distillation {
             if !sound.is_empty() {
                 let seen = for_teacher(&torch::copy_to(&frames, self.device)?, &self.config.view.input)?;
                 let rows = self.targets.of_frames(&seen, &sound, self.precision, &|row| dataset.title(sound[row]))?;
-                take(&sound, self.standardised(rows)?)?;
+                take(&sound, rows)?;
             }
             pace.rest(start)?;
         }

@@ -261,7 +261,10 @@ pub(crate) fn read(dataset: &Dataset, images: &[usize], input: &Input) -> Result
         .zip(images)
         .map_init(Scratch::new, |scratch, (out, &image)| {
             match dataset.load_scaled(image, &input.range, |width, height| Reading::of_frame(input, width, height)) {
-                Ok(frame) => render_frame_scaled(&frame, input, out, scratch).map(|()| true),
+                Ok(frame) => match render_frame_scaled(&frame, input, out, scratch) {
+                    Ok(()) => Ok(true),
+                    Err(error) => Err(error.context(dataset.title(image))),
+                },
                 Err(error) if error.kind() == ErrorKind::OutOfMemory => Err(error),
                 Err(_) => Ok(false),
             }

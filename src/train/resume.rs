@@ -142,7 +142,7 @@ impl Distillation {
         self.check_same_run(manifest).map_err(|error| error.context(path.display()))?;
         let part = |name: &str| contents.part(name).map_err(|error| error.context(path.display()));
         let standardisation =
-            self.standardisation_of(&contents.parts).map_err(|error| error.context(path.display()))?;
+            self.standardisation_of(&contents.parts, manifest.step).map_err(|error| error.context(path.display()))?;
         let average = self.average_of(&contents.parts, manifest.step).map_err(|error| error.context(path.display()))?;
         let (weights, velocities) = (part(STUDENT)?, part(OPTIMISER)?);
         let snapshot = QueueSnapshot::from_state(part(QUEUE)?)?;
@@ -183,9 +183,10 @@ impl Distillation {
         if self.writes() {
             self.looking.restore(path, &manifest.probe, best)?;
         }
-        self.fresh_queue = false;
-        self.warn_of_strategy();
+        // One that was written before the first step may have a queue that is noise still.
+        self.fresh_queue &= manifest.step == 0 && manifest.queue.1 == 0;
         self.step = manifest.step;
+        self.warn_of_strategy();
         self.losses.unread.clear();
         // Another start: the next report begins another file.
         self.board = Board::default();

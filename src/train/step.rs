@@ -35,6 +35,9 @@ impl Distillation {
         self.board.open(&self.config.tensorboard_folder, self.step + 1)?;
         let at = At::new(self.step, &self.schedule, self.config.seed);
         self.distill_once(&images, None, at, &|row| format!("image {row} of the step"))?;
+        if self.step == self.total_steps() {
+            self.take_average()?;
+        }
         let loss = self.read_loss()?;
         self.note(Some(loss))?;
         let learning_rate = self.schedule.learning_rate(self.step - 1);

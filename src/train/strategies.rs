@@ -248,7 +248,7 @@ impl Distillation {
         let mut known = Known { images: dataset.len(), numbers: Vec::new(), rows: Vec::new(), dim: 0 };
         let what = "the teacher's embeddings of the data set";
         let all = self.ask_about(dataset, &images, pace, &mut |sound, rows| {
-            let (rows, dim) = host_rows(&rows)?;
+            let (rows, dim) = host_rows(&self.standardised(rows)?)?;
             known.dim = dim;
             reserve(&mut known.numbers, sound.len(), what)?;
             reserve(&mut known.rows, rows.len(), what)?;

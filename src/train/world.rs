@@ -189,6 +189,11 @@ impl Distillation {
         if let Some(queue) = &mut self.small_queue {
             queue.restore(&spread(queue.snapshot()?)?)?;
         }
+        for tensor in self.standardising() {
+            let values = host_copy(&tensor)?;
+            world.spread(&values)?;
+            put_back(&tensor, &values)?;
+        }
         // Where rank 0 was cancelled before it had filled its queue, all have its noise.
         let fresh = Tensor::f_from_slice(&[i64::from(self.fresh_queue)])?;
         world.spread(&fresh)?;

@@ -330,6 +330,34 @@ int main(int count, char **words) {
       seed_model_free(model);
       seed_config_free(next);
     }
+    /* The region of a run is the student's from then on, as its range is: it sees a frame as another one sees what is cut out of it. */
+    {
+      static uint8_t of_region[32 * 32 * 3], of_cut[32 * 32 * 3];
+      seed_config *next = NULL;
+      seed_session *region = NULL;
+      seed_image cut = frame_of(levels + 8 * SIDE + 16, 40, 48, SIDE, SEED_PIXEL_MONO8);
+      seed_trainer_free(trainer);
+      trainer = NULL;
+      OK(seed_config_new(&next));
+      OK(seed_config_parse(next, "device=cpu precision=fp32 method=moco_v2 batch_size=2 steps=1 queue_capacity=4 range=full"));
+      OK(seed_config_parse(next, "image_width=32 image_height=32 roi.x=16 roi.y=8 roi.width=40 roi.height=48"));
+      OK(seed_trainer_new(next, student, NULL, NULL, silent, &trainer));
+      OK(seed_student_save(student, path));
+      seed_config_free(next);
+      next = NULL;
+      OK(seed_config_new(&next));
+      OK(seed_config_parse(next, "device=cpu precision=fp32"));
+      for (i = 0; i < 2; ++i) {
+        if (i == 0) OK(seed_session_from_student(student, next, &region));
+        if (i == 1) OK(seed_session_open(path, next, &region));
+        OK(seed_session_preprocess(region, &flat, 1, of_region, sizeof of_region, &length));
+        OK(seed_session_preprocess(plain, &cut, 1, of_cut, sizeof of_cut, &length));
+        CHECK(length == sizeof of_cut && memcmp(of_region, of_cut, sizeof of_cut) == 0);
+        seed_session_free(region);
+        region = NULL;
+      }
+      seed_config_free(next);
+    }
     seed_dataset_free(silent);
   }
 

@@ -94,11 +94,17 @@ fn onnx_runtime_gives_libtorchs_rows_and_maps() {
             if output == Output::Features && !own.stages().is_empty() {
                 let names: Vec<&str> = own.stages().iter().map(|stage| stage.name.as_str()).collect();
                 let maps = [&own, &other].map(|session| session.feature_maps(&frames, &names).unwrap());
+                let values = |map: &Tensor| Vec::<f32>::try_from(map.flatten(0, -1)).unwrap();
                 for ((stage, a), b) in names.iter().zip(&maps[1]).zip(&maps[0]) {
                     assert_eq!(a.size(), b.size());
-                    let values = |map: &Tensor| Vec::<f32>::try_from(map.flatten(0, -1)).unwrap();
                     let found = apart(&values(a), &values(b));
                     assert!(found < 1e-5, "{name} {stage}: {found}");
+                }
+                // In any order, and as often as is asked.
+                let asked = [names[1], names[0], names[1]];
+                let again = other.feature_maps(&frames, &asked).unwrap();
+                for (map, number) in again.iter().zip([1, 0, 1]) {
+                    assert!(apart(&values(map), &values(&maps[1][number])) < 1e-6, "{name} {asked:?}");
                 }
             }
         }

@@ -105,3 +105,19 @@ fn it_goes_on_bit_for_bit_and_with_its_own_share_only() {
     let error = run(0.9).resume(&path).unwrap_err();
     assert!(error.to_string().contains("average"), "{error}");
 }
+
+#[test]
+fn a_run_by_steps_of_the_application_ends_with_it_too() {
+    let (mut averaged, mut plain) = (run(0.5), run(0.0));
+    let frame = |image: usize| {
+        let pixels = (0..32 * 32).map(|i| (i / (1 + image % 5) * (image + 3) % (40 + 7 * image)) as u8).collect();
+        Frame::new(32, 32, 1, pixels).unwrap()
+    };
+    let images: Vec<Frame> = (0..8).map(frame).collect();
+    for step in 1..=STEPS {
+        averaged.step_on(&images).unwrap();
+        plain.step_on(&images).unwrap();
+        let same = weights(&averaged).iter().all(|(name, tensor)| *tensor == weights(&plain)[name]);
+        assert_eq!(same, step < STEPS, "step {step}");
+    }
+}

@@ -8,7 +8,7 @@ use seed::data::{Dataset, Frame};
 use seed::distill::{Bank, ImageEmbeddings, ImageTargets, Queue, Targets};
 use seed::model::weights;
 use seed::model::{Architecture, Head, Network, Teacher};
-use seed::train::{CancelToken, Control, Distillation, fill_bank};
+use seed::train::{CancelToken, Control, Distillation, Outcome, fill_bank};
 use tch::{Device, Kind, Tensor};
 
 use crate::runs::{losses, state};
@@ -180,4 +180,43 @@ fn what_a_run_lacks_is_told_before_it_begins() {
     let mut run = run_on(&centre, teacher(), None, Some(dataset(|_| frame(0)))).unwrap();
     let error = run.run(None, &CancelToken::new(), |_| Control::Continue).unwrap_err();
     assert!(error.kind() == ErrorKind::InvalidArgument && error.to_string().contains("same of all images"), "{error}");
+}
+
+#[test]
+fn a_run_that_was_cancelled_before_it_began_is_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config("centre");
+    config.checkpoint_path = folder.path().join("checkpoint").to_str().unwrap().to_owned();
+    let new = |config: &Config| run_on(config, teacher(), None, Some(dataset(frame))).unwrap();
+    let mut whole = new(&Config { checkpoint_path: String::new(), ..config.clone() });
+    losses(&mut whole, None);
+    // By the first report, and by a token while the teacher is asked.
+    for by_token in [false, true] {
+        let token = CancelToken::new();
+        let mut run = new(&config);
+        let outcome = run.run(None, &token, |_| match by_token {
+            false => Control::Stop,
+            true => {
+                token.trigger();
+                Control::Continue
+            }
+        });
+        assert_eq!((outcome.unwrap(), run.step()), (Outcome::Cancelled, 0));
+        let mut resumed = new(&config);
+        resumed.resume(folder.path().join("checkpoint").as_ref()).unwrap();
+        losses(&mut resumed, None);
+        let folder = tempfile::tempdir().unwrap();
+        assert!(state(&resumed, folder.path()) == state(&whole, folder.path()), "by token: {by_token}");
+    }
+}
+
+#[test]
+fn steps_on_images_of_ones_own_are_standardised_once_a_run_has_found_the_mean() {
+    let mut run = run_on(&config("centre"), teacher(), None, Some(dataset(frame))).unwrap();
+    let images: Vec<Frame> = (0..8).map(frame).collect();
+    let error = run.step_on(&images).unwrap_err();
+    assert!(error.kind() == ErrorKind::InvalidArgument && error.to_string().contains("call run first"), "{error}");
+    losses(&mut run, Some(1));
+    assert!(run.step_on(&images).unwrap().is_finite());
+    assert_eq!(run.step(), 2);
 }

@@ -14,7 +14,7 @@
 use tch::Tensor;
 
 use crate::data::Dataset;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::infer::Session;
 use crate::infer::anomaly::images::{each_chunk, maps_of};
 use crate::infer::anomaly::patches::{Patches, patches};
@@ -91,11 +91,20 @@ impl Learned<'_> {
 /// The highest score of a quarter of an image's patches (h·w, D) that count against the others.
 fn quarters(rows: &Tensor, of: &Patches, neighbours: i64, counted: &[bool]) -> Result<f32> {
     let (height, width) = (of.height, of.width);
-    let quarter = |place: i64| 2 * (place / width * 2 / height) + place % width * 2 / width;
+    let places = || (0..height * width).filter(|&place| counted[place as usize]);
+    // Quarters of what counts, which may be a small part of the frame.
+    let (top, bottom) = span(places().map(|place| place / width));
+    let (left, right) = span(places().map(|place| place % width));
+    if (top, left) == (bottom, right) {
+        return Err(Error::invalid(
+            "so little of the frame is not ignored that one good part does not tell how far such parts differ: give more good parts",
+        ));
+    }
+    let half = |at: i64, first: i64, last: i64| 2 * (at - first) / (last - first + 1);
+    let quarter = |place: i64| 2 * half(place / width, top, bottom) + half(place % width, left, right);
     let mut highest = 0f32;
     for chosen in 0..4 {
-        let (own, others): (Vec<i64>, Vec<i64>) =
-            (0..height * width).filter(|&place| counted[place as usize]).partition(|&place| quarter(place) == chosen);
+        let (own, others): (Vec<i64>, Vec<i64>) = places().partition(|&place| quarter(place) == chosen);
         if own.is_empty() || others.is_empty() {
             continue;
         }
@@ -103,4 +112,9 @@ fn quarters(rows: &Tensor, of: &Patches, neighbours: i64, counted: &[bool]) -> R
         highest = highest.max(score(&take(&own)?, (own.len() as i64, 1), &take(&others)?, neighbours)?.score);
     }
     Ok(highest)
+}
+
+/// The first and the last of some places in a row.
+fn span(places: impl Iterator<Item = i64>) -> (i64, i64) {
+    places.fold((i64::MAX, i64::MIN), |(first, last), place| (first.min(place), last.max(place)))
 }

@@ -107,6 +107,13 @@ impl AnomalyDetector {
         let masked;
         let good = match &before.ignored {
             Some(ignored) => {
+                if let Some(all) = good.ignored()
+                    && all.joined(ignored)? != **ignored
+                {
+                    return Err(Error::mismatch(
+                        "the data set ignores pixels of every image that the detector judges: fit it again, or take them out of the data set's mask",
+                    ));
+                }
                 masked = good.with_ignored(ignored)?;
                 &masked
             }

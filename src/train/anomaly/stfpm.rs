@@ -123,6 +123,10 @@ impl Learner<'_> {
         let mut identity = Identity::default();
         identity.part(settings.as_bytes());
         identity.part(good.identity().as_bytes());
+        let ignored = good.ignored_identity();
+        if !ignored.is_empty() {
+            identity.part(ignored.as_bytes());
+        }
         learned.iter().for_each(|&image| identity.part(&(image as u64).to_le_bytes()));
         for (name, tensor) in self.network.to_state()? {
             identity.part(name.as_bytes());
