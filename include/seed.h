@@ -2379,13 +2379,13 @@ SEED_MUST_USE seed_error *seed_dataset_set_reading(const seed_dataset *dataset,
                                      const seed_config *config);
 
 /*
- Says which pixels of image `index`, or with SIZE_MAX of every image, count for nothing: those of `mask` that are not black. `mask` has the
- image's size, in its own pixels, turned as the data set reads it; NULL takes back what was set. Several polygons make one mask by
+ Says which pixels of image `index`, or with SIZE_MAX of every image, count for nothing: those of `mask` that are not black. `mask` has 8 bits a
+ sample and the image's size, in its own pixels, turned as the data set reads it; NULL takes back what was set. Several polygons make one mask by
  seed_polygon_mask. A detector that learns from the data set (seed_anomaly_fit, seed_anomaly_add) sees the mean colour there: nothing that
  lies there reaches its memory, its threshold, a score or a heat map, which is 0 there. What is ignored of every image it ignores in
  the images that it judges, and its file keeps it; these must be of the mask's size then. Others take no notice of it.
 
- Errors: SEED_ERROR_INVALID_ARGUMENT where there is no such image, the mask is black, or all of it is not; what was set is as it was
+ Errors: SEED_ERROR_INVALID_ARGUMENT where there is no such image, the mask has deeper samples, is black, or all of it is not; what was set is as it was
  then. A mask of another size than its image is an error of who learns from it, naming the image.
  */
 SEED_MUST_USE seed_error *seed_dataset_set_ignored(const seed_dataset *dataset,
@@ -2397,7 +2397,7 @@ SEED_MUST_USE seed_error *seed_dataset_set_ignored(const seed_dataset *dataset,
  width·height bytes into `buffer` by the rule of seed_neighbours. `corners` are 2·`count` numbers, x and y of each corner in pixels, counted
  from the left upper corner of the first one; where the polygon crosses itself, inside is what an odd number of edges encloses.
 
- Errors: SEED_ERROR_INVALID_ARGUMENT for fewer than 3 corners or more than 65,536, a number that is NaN or infinite, and where no pixel of
+ Errors: SEED_ERROR_INVALID_ARGUMENT for fewer than 3 corners or more than 4096, a number that is NaN or infinite, and where no pixel of
  the frame lies inside, or every one.
  */
 SEED_MUST_USE seed_error *seed_polygon_mask(const float *corners,

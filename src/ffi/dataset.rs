@@ -179,13 +179,13 @@ pub unsafe extern "C" fn seed_dataset_set_reading(
     })
 }
 
-/// Says which pixels of image `index`, or with SIZE_MAX of every image, count for nothing: those of `mask` that are not black. `mask` has the
-/// image's size, in its own pixels, turned as the data set reads it; NULL takes back what was set. Several polygons make one mask by
+/// Says which pixels of image `index`, or with SIZE_MAX of every image, count for nothing: those of `mask` that are not black. `mask` has 8 bits a
+/// sample and the image's size, in its own pixels, turned as the data set reads it; NULL takes back what was set. Several polygons make one mask by
 /// seed_polygon_mask. A detector that learns from the data set (seed_anomaly_fit, seed_anomaly_add) sees the mean colour there: nothing that
 /// lies there reaches its memory, its threshold, a score or a heat map, which is 0 there. What is ignored of every image it ignores in
 /// the images that it judges, and its file keeps it; these must be of the mask's size then. Others take no notice of it.
 ///
-/// Errors: SEED_ERROR_INVALID_ARGUMENT where there is no such image, the mask is black, or all of it is not; what was set is as it was
+/// Errors: SEED_ERROR_INVALID_ARGUMENT where there is no such image, the mask has deeper samples, is black, or all of it is not; what was set is as it was
 /// then. A mask of another size than its image is an error of who learns from it, naming the image.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_dataset_set_ignored(
