@@ -10,6 +10,7 @@ use once_cell::sync::OnceCell;
 use tch::{Cuda, Device, Kind};
 
 use crate::config::Precision;
+use crate::sys::loaded::file_of;
 use crate::{Error, ErrorKind, Result, torch};
 
 /// The file name of libtorch's CUDA part.
@@ -154,18 +155,8 @@ fn misfit(cpu: &Path, cuda: &Path) -> Option<String> {
 
 /// The folder that the loaded libtorch_cpu.so lies in.
 fn libtorch_folder() -> Option<PathBuf> {
-    // SAFETY: dladdr only reads the loader's tables; the struct is plain data, and the name in it lives as long as the
-    // library is loaded.
-    unsafe {
-        let mut place: libc::Dl_info = std::mem::zeroed();
-        // A function of the libtorch that this library is linked with, which need not be among everybody's names.
-        let symbol = aoti_torch_abi_version as *const libc::c_void;
-        if libc::dladdr(symbol, &mut place) == 0 || place.dli_fname.is_null() {
-            return None;
-        }
-        let name = std::ffi::CStr::from_ptr(place.dli_fname).to_str().ok()?;
-        PathBuf::from(name).parent().map(PathBuf::from)
-    }
+    // A function of the libtorch that this library is linked with, which need not be among everybody's names.
+    file_of(aoti_torch_abi_version as *const libc::c_void)?.parent().map(PathBuf::from)
 }
 
 /// The device that `name` means: "cpu", "cuda", "cuda:N", or "auto" (the first CUDA device, else the CPU).

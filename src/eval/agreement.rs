@@ -57,7 +57,7 @@ pub fn mean_cosine(teacher: &Embeddings<'_>, student: &Embeddings<'_>) -> Result
     Ok(cosines / teacher.len() as f64)
 }
 
-pub(super) fn cosine(a: &[f32], b: &[f32]) -> f64 {
+pub(crate) fn cosine(a: &[f32], b: &[f32]) -> f64 {
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum::<f64>();
     dot(a, b) / (dot(a, a).sqrt() * dot(b, b).sqrt()).max(1e-24)
 }

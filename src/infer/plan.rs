@@ -16,6 +16,7 @@ use crate::config::EngineName;
 use crate::data::Input;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
+use crate::eval::agreement::cosine;
 use crate::finite::Names;
 use crate::model::{Embedder, Network, Stage, embed_with};
 use crate::sys::memory::filled;
@@ -320,11 +321,6 @@ fn compare(
         Ok(times)
     };
     Ok(Figures { name: other.describe(), cosine, times: [clock(programs)?, clock(other)?] })
-}
-
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use seed::model::{Architecture, Head, Network, Teacher};
 use seed::train::Distillation;
 use tch::{Device, Kind, Tensor};
 
-use crate::runs::{losses, state};
+use crate::runs::{frame, losses, state};
 
 const STEPS: u64 = 6;
 
@@ -31,8 +31,7 @@ fn run(share: f64) -> Distillation {
     };
     let dataset = Dataset::in_memory();
     for image in 0..24usize {
-        let pixels = (0..32 * 32).map(|i| (i / (1 + image % 5) * (image + 3) % (40 + 7 * image)) as u8).collect();
-        dataset.push_frame(&image.to_string(), Frame::new(32, 32, 1, pixels).unwrap()).unwrap();
+        dataset.push_frame(&image.to_string(), frame(image)).unwrap();
     }
     let student = Arc::new(Mutex::new(network(Architecture::ResNet10, 1)));
     let teacher = Arc::new(Teacher::new(network(Architecture::ResNet18, 2)).unwrap());
@@ -109,10 +108,6 @@ fn it_goes_on_bit_for_bit_and_with_its_own_share_only() {
 #[test]
 fn a_run_by_steps_of_the_application_ends_with_it_too() {
     let (mut averaged, mut plain) = (run(0.5), run(0.0));
-    let frame = |image: usize| {
-        let pixels = (0..32 * 32).map(|i| (i / (1 + image % 5) * (image + 3) % (40 + 7 * image)) as u8).collect();
-        Frame::new(32, 32, 1, pixels).unwrap()
-    };
     let images: Vec<Frame> = (0..8).map(frame).collect();
     for step in 1..=STEPS {
         averaged.step_on(&images).unwrap();

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use seed::ErrorKind;
 use seed::config::Config;
-use seed::data::{Dataset, Frame};
+use seed::data::Dataset;
 use seed::distill::{Bank, ImageEmbeddings, ImageTargets, Targets};
 use seed::model::provenance::Provenance;
 use seed::model::weights;
@@ -13,17 +13,12 @@ use seed::model::{Architecture, Head, Network, Teacher};
 use seed::train::{CancelToken, Control, Distillation, Outcome, fill_bank};
 use tch::{Device, Kind};
 
-use crate::runs::{losses, state};
+use crate::runs::{frame, losses, state};
 
 const DIM: i64 = 16;
 const IMAGES: usize = 24;
 /// The methods that have a teacher; those without are in `pretraining.rs`.
 const METHODS: [&str; 6] = ["seed", "l2", "k_means", "online_clustering", "binary_contrastive", "seed_moco"];
-
-fn frame(image: usize) -> Frame {
-    let pixels = (0..32 * 32).map(|i| (i / (1 + image % 5) * (image + 3) % (40 + 7 * image)) as u8).collect();
-    Frame::new(32, 32, 1, pixels).unwrap()
-}
 
 fn dataset() -> Arc<Dataset> {
     let dataset = Dataset::in_memory();

@@ -1,9 +1,16 @@
-//! What tests of runs share: the losses of a run, and the files of its checkpoint.
+//! What tests of runs share: frames, the losses of a run, and the files of its checkpoint.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use seed::data::Frame;
 use seed::train::{CancelToken, Control, Distillation};
+
+/// A grey frame of 32 × 32 pixels, another one for each number.
+pub fn frame(image: usize) -> Frame {
+    let pixels = (0..32 * 32).map(|i| (i / (1 + image % 5) * (image + 3) % (40 + 7 * image)) as u8).collect();
+    Frame::new(32, 32, 1, pixels).unwrap()
+}
 
 /// The losses that a run of so many more steps reports, but for the report before the first step.
 pub fn losses(run: &mut Distillation, steps: Option<u64>) -> Vec<f64> {

@@ -11,18 +11,13 @@ use seed::model::{Architecture, Head, Network, Teacher};
 use seed::train::{CancelToken, Control, Distillation, Outcome, fill_bank};
 use tch::{Device, Kind, Tensor};
 
-use crate::runs::{losses, state};
+use crate::runs::{frame, losses, state};
 
 const DIM: i64 = 16;
 const IMAGES: usize = 24;
 
 /// What a run over a data set learns from.
 type Make<'a> = &'a dyn Fn(&Arc<Dataset>) -> Targets;
-
-fn frame(image: usize) -> Frame {
-    let pixels = (0..32 * 32).map(|i| (i / (1 + image % 5) * (image + 3) % (40 + 7 * image)) as u8).collect();
-    Frame::new(32, 32, 1, pixels).unwrap()
-}
 
 fn dataset(frames: impl Fn(usize) -> Frame) -> Arc<Dataset> {
     let dataset = Dataset::in_memory();

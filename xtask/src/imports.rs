@@ -20,7 +20,7 @@ const ALLOWED: [(&str, &[&str]); 28] = [
     ("store", &["error", "shutdown", "sys", "data"]),
     ("config", &["error", "choice", "sys", "data"]),
     ("model", &["error", "finite", "warnings", "sys", "torch", "device", "data"]),
-    ("engine", &["error"]),
+    ("engine", &["error", "sys"]),
     ("onnx", &["error", "sys", "torch", "data", "model"]),
     ("optim", &["error", "sys", "torch"]),
     ("distill", &["error", "sys", "finite", "warnings", "torch", "data", "model", "optim"]),

@@ -4,13 +4,14 @@
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::ptr::{NonNull, null_mut};
 use std::sync::{Mutex, PoisonError};
 
 use super::api::{Api, Base, Logger, Opaque, VERSION, lossy};
 use super::places::{BY_LOADER, Place, find};
 use crate::error::{Error, ErrorKind, Result};
+use crate::sys::loaded::file_of;
 
 /// Severities (`OrtLoggingLevel`).
 const WARNING: c_int = 2;
@@ -101,7 +102,7 @@ fn opened(handle: NonNull<c_void>, place: &Place) -> Result<&'static Library> {
     if address.is_null() {
         return Err(refuse("is another library: it has no OrtGetApiBase"));
     }
-    let path = file_of(address).unwrap_or_else(|| place.file.clone());
+    let path = file_of(address).map_or_else(|| place.file.clone(), |path| path.canonicalize().unwrap_or(path));
     let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(known) = open.iter().find(|known| known.path == path) {
         return Ok(known);
@@ -139,19 +140,6 @@ fn opened(handle: NonNull<c_void>, place: &Place) -> Result<&'static Library> {
     let library = Box::leak(Box::new(Library { api, environment, memory, path, version, providers }));
     open.push(library);
     Ok(library)
-}
-
-/// The file that a function's code comes from.
-fn file_of(address: *mut c_void) -> Option<PathBuf> {
-    // SAFETY: dladdr only reads the loader's tables; the name in them lives as long as the library, which is kept.
-    unsafe {
-        let mut place: libc::Dl_info = std::mem::zeroed();
-        if libc::dladdr(address, &mut place) == 0 || place.dli_fname.is_null() {
-            return None;
-        }
-        let path = Path::new(std::ffi::OsStr::from_bytes(CStr::from_ptr(place.dli_fname).to_bytes())).to_owned();
-        Some(path.canonicalize().unwrap_or(path))
-    }
 }
 
 fn environment(api: &Api) -> Result<NonNull<Opaque>> {

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::sys::loaded::file_of;
 
 /// What files are called that hold the library; versions follow the name.
 const NAME: &str = "libonnxruntime.so";
@@ -91,16 +92,7 @@ fn in_folder(folder: &Path) -> Option<PathBuf> {
 
 /// The folder that this library lies in.
 fn own_folder() -> Option<PathBuf> {
-    // SAFETY: dladdr only reads the loader's tables; the struct is plain data, and the name in it lives as long as the library is
-    // loaded, which this function is part of.
-    unsafe {
-        let mut place: libc::Dl_info = std::mem::zeroed();
-        if libc::dladdr(own_folder as *const libc::c_void, &mut place) == 0 || place.dli_fname.is_null() {
-            return None;
-        }
-        let name = OsString::from_vec(CStr::from_ptr(place.dli_fname).to_bytes().to_vec());
-        PathBuf::from(name).canonicalize().ok()?.parent().map(PathBuf::from)
-    }
+    file_of(own_folder as *const libc::c_void)?.canonicalize().ok()?.parent().map(PathBuf::from)
 }
 
 #[cfg(test)]
