@@ -46,86 +46,88 @@ use key::{out_of_bounds, slot, wrong_kind};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Decides every random draw: order, views, noise, initial weights and queue.
+    /// Seeds every random draw: order, views, noise, initial weights and queue.
     pub seed: u64,
     /// "auto", "cpu" or "cuda:N".
     pub device: String,
-    /// Number format of both networks' forward passes; loss and weights are float32 always. "auto": bf16 where the device computes in it.
+    /// Number format of both networks' forward passes; loss and weights are always float32. "auto": bf16 if the device computes in it.
     pub precision: Precision,
-    /// What a session gives: "embedding" (unit rows, as distilled) or "features" (the backbone's, before the head).
+    /// What a session returns: "embedding" (unit rows, as distilled) or "features" (the backbone's, before the head).
     pub output: OutputName,
     /// Images a step, B.
     pub batch_size: u64,
-    /// Pieces that a step's batch goes through the networks in, to save memory; batch norm sees a piece at a time.
+    /// Number of pieces in which a step's batch goes through the networks, to save memory; batch norm sees one piece at a time.
     pub accumulation_steps: u64,
     /// Highest L2 norm of a step's gradient; 0: no limit.
     pub clip_norm: f64,
     /// Passes over the data set.
     pub epochs: u64,
-    /// Views that each image has in all, V: epoch e shows view e mod V. 0: a fresh view every epoch, as in the paper. A
-    /// teacher bank needs V ≥ 1.
+    /// Number of different views of each image, V: epoch e shows view e mod V. 0: a fresh view every epoch, as in the paper. A teacher bank
+    /// needs V ≥ 1.
     pub view_count: u64,
     /// Steps of the run; 0: as many as the epochs need.
     pub steps: u64,
-    /// Learning rate for 256 images a step; that of the run is learning_rate·B/256.
+    /// Learning rate for 256 images a step; the run uses learning_rate·B/256.
     pub learning_rate: f64,
     /// Momentum of SGD.
     pub momentum: f64,
     /// L2 penalty of SGD.
     pub weight_decay: f64,
-    /// "sgd", or "lars": SGD whose step of each tensor is as long as the tensor itself allows, for large batches.
+    /// "sgd", or "lars": SGD that scales the step of each tensor by the tensor's own size, for large batches.
     pub optimiser: Optimiser,
-    /// Steps of linear rise of the learning rate.
+    /// Steps in which the learning rate rises linearly.
     pub warmup_steps: u64,
     /// Rows of the queue, K.
     pub queue_capacity: u64,
-    /// What batch norm divides by while the student is distilled: the statistics of the step's "batch", or the "running" ones that it
-    /// has, which stay as they are: for a student that starts from weights of its own. Dropout and stochastic depth rest then, too.
+    /// Statistics that the student's batch norm uses during distillation: those of the step's "batch", or its own "running" ones, which
+    /// then do not change: for a student that starts from weights. With "running", dropout and stochastic depth are off too.
     pub batch_norm: BatchNorm,
-    /// What the student learns of the teacher's embeddings: SEED's similarities over the queue; "l2", each embedding as it is; "k_means"
-    /// and "online_clustering", its clusters; "binary_contrastive", contrastive representation distillation; "seed_moco", SEED's and
-    /// MoCo-v2's. Without a teacher: "moco_v2" and "simclr", which tell images apart by two views of each,
-    /// and "swav", which predicts the prototypes of one view from the others.
+    /// What the student learns from the teacher's embeddings: "seed", their similarities to the queue; "l2", each embedding itself;
+    /// "k_means" and "online_clustering", their clusters; "binary_contrastive", contrastive representation distillation; "seed_moco",
+    /// SEED's and MoCo-v2's losses together. Without a teacher: "moco_v2" and "simclr", which tell images apart by two views of each, and
+    /// "swav", which predicts the prototypes of one view from the others.
     pub method: MethodName,
-    /// What the queue's first rows are: the teacher's embeddings of the data set, where a run has one, or noise as in the paper.
+    /// The queue's first rows: the teacher's embeddings of the data set, if the run has one, or noise as in the paper.
     pub queue_fill: QueueFill,
-    /// What is done to the teacher's embeddings before they are learned: "none"; "centre", what all images of the data set have in common is
-    /// taken away; "whiten", all their directions get the same variance, too. A student's embeddings are not the teacher's then.
+    /// What is done to the teacher's embeddings before the student learns them. "none": nothing; "centre": the mean over the data set is
+    /// removed; "whiten": all directions also get the same variance. With the last two, a student's embeddings differ from the teacher's.
     pub standardise: Standardise,
-    /// Share of itself that a mean of the run's students keeps at each step; the run ends with that mean. 0: with the last step's student.
+    /// Share of itself that a moving average of the run's students keeps at each step; the run ends with that average. 0: the run ends with
+    /// the last step's student.
     pub student_average: f64,
-    /// Share of the steps whose images are mixed in pairs, λ·x + (1 − λ)·x' with λ at random from 0 to 1 (mixup); needs the teacher in the loop.
+    /// Share of the steps whose images are mixed in pairs, λ·x + (1 − λ)·x' with random λ from 0 to 1 (mixup); needs the teacher in the
+    /// loop.
     pub mixup: f64,
-    /// τ_S, which divides the student's similarities; τ of "binary_contrastive", "moco_v2", "simclr" and "swav".
+    /// τ_S, by which the student's similarities are divided; τ of "binary_contrastive", "moco_v2", "simclr" and "swav".
     pub temperature_student: f64,
-    /// τ_T, which divides the teacher's similarities: the smaller, the fewer neighbours count.
+    /// τ_T, by which the teacher's similarities are divided: the smaller it is, the fewer neighbours count.
     pub temperature_teacher: f64,
-    /// Dropout of the features before the projection of a student that is an EfficientNet or a MobileNetV3, as SEED's released code has it with
-    /// 0.2; other students have none.
+    /// Dropout of the features before the projection, for students that are an EfficientNet or a MobileNetV3; SEED's released code uses
+    /// 0.2. Other students have none.
     pub head_dropout: f64,
-    /// Width of the embedding, C. 0: the teacher's; the student then has no projection head until its run is made.
+    /// Width of the embedding, C. 0: the teacher's width; the student then has no projection head until its run is created.
     pub embedding_dim: u64,
     /// Hidden width of the student's projection head; 0: the width of its features.
     pub projection_hidden: u64,
-    /// Linear layers of the student's projection head. 2: SEED's, with a ReLU between them; more: with batch norm before each ReLU, a deep head
-    /// that is thrown away where the features are what is used ("output" "features").
+    /// Number of linear layers in the student's projection head. 2: SEED's head, with a ReLU between them. More: with batch norm before
+    /// each ReLU, a deep head that is discarded if you use the features ("output" "features").
     pub projection_layers: u64,
-    /// Threads that make views; 0: one a core.
+    /// Threads that make views; 0: one for each core.
     pub workers: u64,
     /// Decoded frames kept in memory, in MiB.
     pub cache_mib: u64,
-    /// Share of the time in which a run computes; after each step it rests, so that others get the device.
+    /// Share of the time in which a run computes; it rests after each step, so that other work gets the device.
     pub duty_cycle: f64,
-    /// Nice value of the threads of a run, as in setpriority(2): from 1 on the run has threads of its own, which the
-    /// scheduler serves after the application's.
+    /// Nice value of a run's threads, as in setpriority(2): from 1 on the run has threads of its own, which the scheduler serves after the
+    /// application's.
     pub nice: u64,
-    /// Steps between two checkpoints; 0: every twentieth of the run. There is one at the end and on cancel in any case.
+    /// Steps between two checkpoints; 0: every twentieth of the run. A checkpoint is always written at the end and on cancel.
     pub checkpoint_every: u64,
     /// Folder of the checkpoint; empty: none is written.
     pub checkpoint_path: String,
     /// Steps between two reports of progress.
     pub progress_every: u64,
-    /// Folder of the event files that TensorBoard reads, one record a report; full fine-tuning writes into its sub-folder
+    /// Folder of the event files that TensorBoard reads, one record for each report; full fine-tuning writes into its sub-folder
     /// "finetune". Empty: none is written.
     pub tensorboard_folder: String,
     /// The augmented views.

@@ -33,32 +33,31 @@ choice! {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AnomalyConfig {
-    /// "patchcore": a memory of good parts' patches. "stfpm": a second network learns the feature maps of good parts, and where it
+    /// "patchcore": a memory of the patches of good parts. "stfpm": a second network learns the feature maps of good parts, and where it
     /// fails is a defect (Wang et al., 2021).
     pub kind: DetectorKind,
-    /// Names of the feature maps that are compared, with commas between them; empty: those of strides 8 and 16, for stfpm also
-    /// those of stride 4.
+    /// Names of the feature maps that are compared, separated by commas; empty: those of strides 8 and 16, for stfpm also of stride 4.
     pub layers: String,
     /// Share of the good parts' patches that the memory keeps.
     pub memory_share: f64,
-    /// Patches that the memory keeps at least, where the good parts have as many: the share of few good parts would be a handful.
+    /// Fewest patches in the memory, if the good parts have as many: the share of few good parts would be only a handful.
     pub memory_min: u64,
     /// Most patches in the memory.
     pub memory_max: u64,
-    /// Most patches that the memory is chosen from; of more, a random part.
+    /// Most patches from which the memory is chosen; if there are more, a random part is used.
     pub pool_max: u64,
-    /// Neighbours in the memory that the image score is weighted by, b.
+    /// Number of neighbours in the memory that weight the image score, b.
     pub neighbours: u64,
     /// Share of the good parts that is held out to set the threshold.
     pub held_out: f64,
-    /// What is held out together, since its images resemble each other: "image", each by itself; "folder", the images whose names
-    /// are the same up to the last /; "block", `block_size` images that follow each other.
+    /// Which images are held out together because they resemble each other: "image", each on its own; "folder", images whose names are the
+    /// same up to the last /; "block", `block_size` consecutive images.
     pub group: Group,
     /// Images of a block.
     pub block_size: u64,
-    /// Share of good parts that may be called bad.
+    /// Share of good parts that may raise an alarm.
     pub false_alarm_rate: f64,
-    /// How sure that share is to be kept by this very detector; 0: it is kept on average over what might have been held out.
+    /// Confidence with which this very detector keeps that rate; 0: the rate holds on average over the choice of held-out parts.
     pub confidence: f64,
     /// σ of the heat map's blur, in pixels of the view (patchcore).
     pub blur_sigma: f64,
@@ -68,7 +67,7 @@ pub struct AnomalyConfig {
     pub batch_size: u64,
     /// Learning rate of SGD with momentum .9 and weight decay 1e-4 (stfpm).
     pub learning_rate: f64,
-    /// File of the state after a pass (stfpm); empty: none is written.
+    /// File for the state after each pass (stfpm); empty: none is written.
     pub checkpoint_path: String,
 }
 

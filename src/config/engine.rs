@@ -8,15 +8,15 @@ use super::{EngineName, Slot};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EngineConfig {
-    /// What runs a session's network: "libtorch"; "onnxruntime", an ONNX Runtime that is on this machine; or "auto", the faster of the two
-    /// by the clock, where ONNX Runtime is found and gives libtorch's float32 rows to a cosine of .9999. Not "auto" by default, so that
-    /// numbers do not depend on what a machine has.
+    /// What runs a session's network: "libtorch"; "onnxruntime", an ONNX Runtime installed on this machine; or "auto", the faster of the
+    /// two as measured, if ONNX Runtime is found and gives libtorch's float32 rows to a cosine of .9999. "auto" is not the default, so that
+    /// numbers do not depend on the machine.
     pub name: EngineName,
-    /// ONNX Runtime's libonnxruntime.so or the folder that it is in; empty: the one that the environment's SEED_ONNXRUNTIME names, else one
-    /// beside libseed, else the loader's.
+    /// ONNX Runtime's libonnxruntime.so, or the folder that contains it; empty: the one named by the environment variable SEED_ONNXRUNTIME,
+    /// else one beside libseed, else the loader's.
     pub library: String,
-    /// Execution providers that ONNX Runtime is to compute by, the most wanted first, with commas between them: "cpu", "cuda", "tensorrt",
-    /// "openvino", "directml"; empty: "cpu". The library must have been built with them.
+    /// Execution providers for ONNX Runtime, the most wanted first, separated by commas: "cpu", "cuda", "tensorrt", "openvino", "directml";
+    /// empty: "cpu". The library must have been built with them.
     pub providers: String,
 }
 

@@ -51,50 +51,49 @@ choice! {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FinetuneConfig {
-    /// "linear": the backbone stays as it is, a linear classifier is fitted to its features. "full": starts with that, then
-    /// all layers learn.
+    /// "linear": the backbone is frozen and a linear classifier is fitted to its features. "full": starts with that, then trains all
+    /// layers.
     pub mode: FinetuneMode,
-    /// Share of each class's labelled images that is held out: they decide when to stop, calibrate the probabilities and
-    /// set the threshold. 0: all labelled images are learned from for all passes, and nothing is calibrated.
+    /// Share of each class's labelled images that is held out to decide when to stop, to calibrate the probabilities and to set the
+    /// threshold. 0: all labelled images are trained on for all passes, and nothing is calibrated.
     pub held_out: f64,
-    /// Share of each class's other labelled images that is learned from, at least one: the few-label protocols.
+    /// Share of each class's other labelled images that is learned from, at least one image; for few-label protocols.
     pub label_fraction: f64,
-    /// At most so many images a class are learned from; 0: no limit.
+    /// Largest number of images of a class that are learned from; 0: no limit.
     pub labels_per_class: u64,
-    /// "balanced": a class's images weigh as much as any other class's together. "none": each image weighs 1.
+    /// "balanced": the images of each class together have the same weight. "none": each image weighs 1.
     pub class_weights: ClassWeights,
     /// Share of the target that is spread over all classes, for labels that are sometimes wrong (Szegedy et al., 2016).
     pub label_smoothing: f64,
-    /// λ of the linear fit's ½·λ·‖W‖², on features of deviation 1; 0: the best on the held-out images of 10⁻² to 10⁴.
+    /// λ of the linear fit's ½·λ·‖W‖², on features of deviation 1; 0: the value from 10⁻² to 10⁴ that is best on the held-out images.
     pub penalty: f64,
-    /// Most passes over the labelled images of the full mode.
+    /// Largest number of passes over the labelled images in the full mode.
     pub epochs: u64,
-    /// Images a step of the full mode.
+    /// Images a step in the full mode.
     pub batch_size: u64,
-    /// Highest learning rate of the backbone; it falls by a cosine.
+    /// Highest learning rate of the backbone; it falls as a cosine.
     pub learning_rate: f64,
     /// The classifier's learning rate is this many times the backbone's.
     pub head_rate_factor: f64,
-    /// L2 penalty of the full mode.
+    /// L2 penalty in the full mode.
     pub weight_decay: f64,
     /// Passes without a better held-out loss after which the full mode stops; 0: never.
     pub patience: u64,
     /// "mild": crops of at least 60 %, flips, little brightness and contrast. "views": those of distillation.
     pub augmentation: Augmentation,
-    /// λ of the distillation loss that is added to the labels' loss in the full mode, so that the student keeps what it
-    /// knows; 0: none.
+    /// λ of the distillation loss that is added to the labels' loss in the full mode, so that the student keeps its embedding; 0: none.
     pub anchor: f64,
-    /// Weight of the labels' loss in the full mode; with a teacher's classifier beside it, less than 1 trusts labels less.
+    /// Weight of the labels' loss in the full mode; below 1, labels count less than a teacher's classifier, if there is one.
     pub label_weight: f64,
-    /// Weight of the loss against the logits of a teacher's classifier, where one is given (Hinton et al., 2015).
+    /// Weight of the loss against the logits of a teacher's classifier, if there is one (Hinton et al., 2015).
     pub logit_weight: f64,
-    /// τ of that loss: above 1 the teacher's smaller probabilities count more.
+    /// τ of that loss: above 1, the teacher's smaller probabilities count more.
     pub logit_temperature: f64,
-    /// How the threshold of the answer "unsure" is chosen on the held-out images: "none", by "coverage" or by "risk".
+    /// How the threshold for the answer "unsure" is chosen on the held-out images: "none", by "coverage" or by "risk".
     pub reject: Reject,
     /// Share of images to be answered ("coverage"), or highest share of wrong answers ("risk").
     pub reject_level: f64,
-    /// File that the full mode keeps its state in after each pass, and goes on from; empty: none.
+    /// File to which the full mode writes its state after each pass, and from which it continues; empty: none.
     pub checkpoint_path: String,
 }
 

@@ -9,20 +9,21 @@ use super::Slot;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LinearConfig {
-    /// Passes over the images to learn from, each of N/B steps rounded up, so of full batches. The learning rate falls to a tenth after three fifths of them, and again after four fifths.
+    /// Passes over the training images, each of N/B steps rounded up, so of full batches. The learning rate drops to a tenth after three
+    /// fifths of them, and again after four fifths.
     pub epochs: u64,
     /// Images a step, B.
     pub batch_size: u64,
-    /// Learning rate for 256 images a step; that of the probe is linear.learning_rate·B/256.
+    /// Learning rate for 256 images a step; the probe uses linear.learning_rate·B/256.
     pub learning_rate: f64,
     /// Momentum of the probe's SGD.
     pub momentum: f64,
     /// L2 penalty of the probe's SGD.
     pub weight_decay: f64,
-    /// Smallest share of the frame's area that a view to learn from covers. A view has neither jitter nor blur; ratio and flips are those of
-    /// "view.".
+    /// Smallest share of the frame's area that a training view covers. Such a view has neither jitter nor blur; ratio and flips are those
+    /// of "view.".
     pub crop_scale_min: f64,
-    /// Largest share of the frame's area that a view to learn from covers.
+    /// Largest share of the frame's area that a training view covers.
     pub crop_scale_max: f64,
 }
 

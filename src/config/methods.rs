@@ -33,23 +33,24 @@ choice! {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MethodsConfig {
-    /// Clusters that "k_means" makes of the images that the run learns from. 0: one for each ten of them, at least 1 and at most 1000.
+    /// Number of clusters into which "k_means" divides the images that the run learns from. 0: one for every ten of them, at least 1 and at
+    /// most 1000.
     pub clusters: u64,
-    /// Prototypes of "online_clustering"; a step takes 4 bytes for each pair of a prototype and a row of batch or queue.
+    /// Prototypes of "online_clustering"; a step needs 4 bytes for each pair of a prototype and a row of the batch or queue.
     pub prototypes: u64,
     /// λ, the weight of MoCo's loss in "seed_moco". 0: the method is "seed", bit for bit.
     pub moco_weight: f64,
     /// Share of itself that the momentum encoder of "moco_v2" and "seed_moco" keeps at each step.
     pub momentum: f64,
-    /// Prototypes of "swav". 0: one for each ten images that the run learns from, at least 8 and at most the 3000 of the paper.
+    /// Prototypes of "swav". 0: one for every ten images that the run learns from, at least 8 and at most the 3000 of the paper.
     pub swav_prototypes: u64,
-    /// Rows of the queue that each of the two large views of "swav" has, so that a small batch is shared out among many prototypes. 0: no
+    /// Rows of the queue of each of the two large views of "swav", so that a small batch can be distributed among many prototypes. 0: no
     /// queue.
     pub swav_queue: u64,
-    /// The pass over the images, counted from 0, from which on "swav" uses its queues, once they are full. A run without a data set uses
-    /// them as soon as they are full.
+    /// The pass over the images, counted from 0, from which "swav" uses its queues, once they are full. A run without a data set uses them
+    /// as soon as they are full.
     pub swav_queue_epoch: u64,
-    /// Passes over the images in which the prototypes of "swav" stay as they are. None in a run without a data set.
+    /// Passes over the images in which the prototypes of "swav" stay fixed. A run without a data set has none.
     pub swav_frozen_epochs: u64,
 }
 

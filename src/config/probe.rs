@@ -8,12 +8,12 @@ use super::Slot;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProbeConfig {
-    /// Frames that the student is compared with its teacher on. 0: the run is not probed. From ten times as many images on, they
-    /// are held out of the training; below that they are learned from too, since no label is involved.
+    /// Frames on which the student is compared with its teacher. 0: no probe. A data set with at least ten times as many images holds them
+    /// out of training; a smaller one trains on them too, since no label is involved.
     pub images: u64,
-    /// Share of the run between two looks; there is one at the start and one at the end in any case.
+    /// Share of the run between two comparisons; there is always one at the start and one at the end.
     pub every: f64,
-    /// 1: at the end the student is the best one of all looks, by its agreement with the teacher. 0: the last one.
+    /// 1: the run ends with the student that agreed best with its teacher in any comparison. 0: it ends with the last one.
     pub keep_best: u64,
 }
 

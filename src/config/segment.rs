@@ -8,18 +8,18 @@ use super::{ClassWeights, Slot};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SegmentConfig {
-    /// Names of the feature maps that pixels are told apart by, with commas between them; empty: those of strides 4, 8 and 16. The largest
-    /// of them decides how fine the masks are.
+    /// Names of the feature maps that pixels are classified by, separated by commas; empty: those of strides 4, 8 and 16. The largest of
+    /// them determines how fine the masks are.
     pub layers: String,
-    /// λ of the linear fit's ½·λ·‖W‖², on features of deviation 1; 0: the best on a fifth of the masks of 1 to 10⁴, or 100 where there
-    /// are fewer than five.
+    /// λ of the linear fit's ½·λ·‖W‖², on features of deviation 1; 0: the value from 1 to 10⁴ that is best on a fifth of the masks, or 100
+    /// with fewer than five masks.
     pub penalty: f64,
-    /// "balanced": a class's pixels weigh as much as any other class's together, so that small defects are found, and more pixels besides.
+    /// "balanced": the pixels of each class together have the same weight, so that small defects are found, along with more false pixels.
     /// "none": each pixel weighs 1.
     pub class_weights: ClassWeights,
-    /// Most cells of the maps that are learned from; of more, a random part of each frame's.
+    /// Most cells of the maps that are learned from; if there are more, a random part of each frame's is used.
     pub cells_max: u64,
-    /// In seed_segmentation_evaluate: at most so many masks of a class are learned from; 0: all that are not for testing.
+    /// In seed_segmentation_evaluate: the most masks of a class that are learned from; 0: all that are not for testing.
     pub masks_per_class: u64,
 }
 

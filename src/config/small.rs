@@ -10,9 +10,9 @@ use crate::data::{Input, ViewConfig};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SmallConfig {
-    /// Small views of each image in a batch, beside its large ones. 0: none.
+    /// Small views of each image in a batch, in addition to its large ones. 0: none.
     pub count: u64,
-    /// Their shorter side in pixels; the other one is as much longer as that of the large views is.
+    /// Their shorter side in pixels; the sides have the ratio of those of the large views.
     pub size: u32,
     /// Smallest share of the frame's area that a small view covers.
     pub crop_scale_min: f64,

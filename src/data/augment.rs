@@ -45,11 +45,11 @@ pub struct ViewConfig {
     pub crop_scale_min: f64,
     /// Largest share of the frame's area that a crop covers.
     pub crop_scale_max: f64,
-    /// Smallest width / height of a crop; where `resize` is "whole" as many times the frame's own.
+    /// Smallest width / height of a crop; with `resize` "whole", relative to the frame's own.
     pub crop_ratio_min: f64,
-    /// Largest width / height of a crop; where `resize` is "whole" as many times the frame's own.
+    /// Largest width / height of a crop; with `resize` "whole", relative to the frame's own.
     pub crop_ratio_max: f64,
-    /// How often the colours are changed.
+    /// Probability that the colours are changed.
     pub jitter_probability: f64,
     /// Brightness is multiplied by a factor from `max(0, 1 − x)..1 + x`.
     pub brightness: f64,
@@ -59,21 +59,22 @@ pub struct ViewConfig {
     pub saturation: f64,
     /// Hue is turned by a share `−x..x` of the circle; at most 0.5.
     pub hue: f64,
-    /// How often the colours are removed.
+    /// Probability that the colours are removed.
     pub grey_probability: f64,
-    /// How often the view is blurred.
+    /// Probability that the view is blurred.
     pub blur_probability: f64,
     /// Smallest σ of the blur, in pixels of the view.
     pub blur_sigma_min: f64,
     /// Largest σ of the blur, in pixels of the view.
     pub blur_sigma_max: f64,
-    /// How far the blur reaches at most, as a share of the view's side: 0.05 is the usual kernel of torchvision (23 pixels at 224); with 1 it
-    /// reaches as far as σ asks for, as PIL's does, at small sides too.
+    /// Largest reach of the blur, as a share of the view's side: 0.05 is the usual kernel of torchvision (23 pixels at 224); with 1 it
+    /// reaches as far as σ requires, as in PIL, even for small views.
     #[serde(skip_serializing_if = "is_usual_reach")]
     pub blur_reach: f64,
-    /// How often left and right are swapped.
+    /// Probability that left and right are swapped.
     pub flip_probability: f64,
-    /// Where the views of a training step are made, by the loader's threads whole, or there only cropped and resized, and the rest in batch on the run's device.
+    /// Where the views of a training step are made: completely by the loader's threads, or there only cropped and resized, with the rest
+    /// done in batches on the run's device.
     pub device: ViewDevice,
 }
 

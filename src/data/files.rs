@@ -23,11 +23,11 @@ pub const MAX_PAGES: u64 = 65_535;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FileOptions {
-    /// Whether a frame is turned as the orientation in its file says, the EXIF of a JPEG, PNG or WebP and the tag of a TIFF: "apply", or
-    /// "ignore", which takes pixels as they are stored. Set by seed_dataset_set_reading; without that call frames are turned.
+    /// Whether a frame is turned according to the orientation in its file, which is the EXIF of a JPEG, PNG or WebP or the tag of a TIFF:
+    /// "apply", or "ignore", which takes pixels as they are stored. Set by seed_dataset_set_reading; without that call frames are turned.
     pub exif: Exif,
-    /// The page of a TIFF that is read, from 1 on; 0 makes each page a frame of its own, the second one called "NAME#2". Set by
-    /// seed_dataset_set_reading; without that call the first is read, with a warning that there are more.
+    /// The page of a TIFF that is read, counted from 1. 0 makes each page a separate frame, the second one called "NAME#2". Set by
+    /// seed_dataset_set_reading; without that call the first page is read, with a warning if there are more.
     pub page: u64,
 }
 

@@ -22,10 +22,10 @@ pub struct Input {
     pub width: u32,
     /// Rows of an image.
     pub height: u32,
-    /// Numbers of a pixel: 3, or 1 for the grey images of a network with one channel.
+    /// Channels of an image: 3, or 1 for a network that takes grey images.
     #[serde(skip_serializing_if = "is_three")]
     pub channels: u32,
-    /// How a whole frame becomes the network's input, and by that what the ratio of a crop is relative to.
+    /// How a whole frame becomes the network's input. It also determines what the ratio of a crop is relative to.
     #[serde(default = "Resize::unsaid", skip_serializing_if = "Resize::is_unsaid")]
     pub resize: Resize,
     /// Which samples of a frame become which levels, where the data set that it is from does not say it.
@@ -36,7 +36,7 @@ pub struct Input {
     pub roi: Roi,
     /// Subtracted from red, green and blue in [0, 1].
     pub mean: [f64; 3],
-    /// Divides red, green and blue afterwards.
+    /// Divides red, green and blue after that.
     pub std: [f64; 3],
 }
 

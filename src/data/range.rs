@@ -56,19 +56,19 @@ choice! {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(try_from = "Written", into = "Written")]
 pub struct Range {
-    /// Which samples become the lowest and the highest of 256 levels. "full": the first and the last that the format can hold; "fixed":
-    /// `range.low` and `range.high`; "frame": two percentiles of each frame by itself; "dataset": two percentiles of a data set, measured
-    /// by seed_dataset_set_range.
+    /// Which samples become the lowest and the highest of 256 levels. "full": the smallest and the largest value of the format; "fixed":
+    /// `range.low` and `range.high`; "frame": two percentiles of each frame; "dataset": two percentiles of a data set, measured by
+    /// seed_dataset_set_range.
     pub kind: RangeKind,
-    /// Of "fixed": the sample that becomes level 0, in the frame's own units (0 to 4095 of 12 bits).
+    /// For "fixed": the sample that becomes level 0, in the frame's own units (0 to 4095 for 12 bits).
     pub low: f64,
-    /// Of "fixed": the sample that becomes level 255.
+    /// For "fixed": the sample that becomes level 255.
     pub high: f64,
-    /// Of "frame" and "dataset": the percentile that becomes level 0.
+    /// For "frame" and "dataset": the percentile that becomes level 0.
     pub low_percentile: f64,
-    /// Of "frame" and "dataset": the percentile that becomes level 255.
+    /// For "frame" and "dataset": the percentile that becomes level 255.
     pub high_percentile: f64,
-    /// Exponent of t in level = 255·t^gamma, t from 0 to 1 between low and high: below 1 dark parts get more of the levels.
+    /// Exponent of t in level = 255·t^gamma, where t goes from 0 to 1 between low and high; below 1, dark parts get more of the levels.
     pub gamma: f64,
 }
 

@@ -24,9 +24,9 @@ pub struct Roi {
     pub x: u32,
     /// Its first row.
     pub y: u32,
-    /// Its columns; 0: the whole frame.
+    /// Its width in columns; 0: the whole frame.
     pub width: u32,
-    /// Its rows; 0: the whole frame.
+    /// Its height in rows; 0: the whole frame.
     pub height: u32,
 }
 

@@ -32,7 +32,7 @@ const PARTS: [Part; 14] = [
     },
     Part {
         title: "Images",
-        about: "[abi.md](abi.md#resize-what-the-network-sees-of-a-frame) says more of `resize`.",
+        about: "[abi.md](abi.md#resize-what-the-network-sees-of-a-frame) explains `resize`.",
         keys: "src/config/key.rs",
         fields: "src/data/input.rs",
         place: "c.view.input.",
@@ -40,7 +40,7 @@ const PARTS: [Part; 14] = [
     },
     Part {
         title: "Views",
-        about: "Those of a training step, drawn at random. The usual ones are MoCo-v2's.",
+        about: "The random views of a training step. The defaults are MoCo-v2's.",
         keys: "src/config/key.rs",
         fields: "src/data/augment.rs",
         place: "c.view.",
@@ -48,7 +48,7 @@ const PARTS: [Part; 14] = [
     },
     Part {
         title: "Depth",
-        about: "[abi.md](abi.md#cameras-with-more-than-8-bits) has the whole of it.",
+        about: "[abi.md](abi.md#cameras-with-more-than-8-bits) has the details.",
         keys: "src/config/range.rs",
         fields: "src/data/range.rs",
         place: "c.view.input.range.",
@@ -56,7 +56,7 @@ const PARTS: [Part; 14] = [
     },
     Part {
         title: "Image files",
-        about: "[abi.md](abi.md#image-files) has the whole of it.",
+        about: "[abi.md](abi.md#image-files) has the details.",
         keys: "src/config/key.rs",
         fields: "src/data/files.rs",
         place: "c.files.",
@@ -64,7 +64,7 @@ const PARTS: [Part; 14] = [
     },
     Part {
         title: "Region of interest",
-        about: "[abi.md](abi.md#region-of-interest) has the whole of it.",
+        about: "[abi.md](abi.md#region-of-interest) has the details.",
         keys: "src/config/key.rs",
         fields: "src/data/roi.rs",
         place: "c.view.input.roi.",
@@ -72,7 +72,7 @@ const PARTS: [Part; 14] = [
     },
     Part {
         title: "The probe",
-        about: "[distil.md](distil.md#the-probe-does-the-run-work) says what it finds.",
+        about: "[distil.md](distil.md#the-probe-does-the-run-work) explains it.",
         keys: "src/config/probe.rs",
         fields: "src/config/probe.rs",
         place: "c.probe.",
@@ -80,7 +80,7 @@ const PARTS: [Part; 14] = [
     },
     Part {
         title: "Engines",
-        about: "[engines.md](engines.md) has the whole of it.",
+        about: "[engines.md](engines.md) has the details.",
         keys: "src/config/engine.rs",
         fields: "src/config/engine.rs",
         place: "c.engine.",
@@ -88,7 +88,7 @@ const PARTS: [Part; 14] = [
     },
     Part {
         title: "Single methods",
-        about: "[distil.md](distil.md#methods) has all methods.",
+        about: "[distil.md](distil.md#methods) describes all methods.",
         keys: "src/config/methods.rs",
         fields: "src/config/methods.rs",
         place: "c.methods.",
@@ -96,7 +96,7 @@ const PARTS: [Part; 14] = [
     },
     Part {
         title: "Fine-tuning",
-        about: "[finetune.md](finetune.md) has the whole of it.",
+        about: "[finetune.md](finetune.md) has the details.",
         keys: "src/config/finetune.rs",
         fields: "src/config/finetune.rs",
         place: "c.finetune.",
@@ -104,7 +104,7 @@ const PARTS: [Part; 14] = [
     },
     Part {
         title: "Linear probe by SGD",
-        about: "[finetune.md](finetune.md#protocols) says how it is used.",
+        about: "[finetune.md](finetune.md#protocols) explains how to use it.",
         keys: "src/config/linear.rs",
         fields: "src/config/linear.rs",
         place: "c.linear.",
@@ -112,7 +112,7 @@ const PARTS: [Part; 14] = [
     },
     Part {
         title: "Anomaly detection",
-        about: "[anomaly.md](anomaly.md) has the whole of it.",
+        about: "[anomaly.md](anomaly.md) has the details.",
         keys: "src/config/anomaly.rs",
         fields: "src/config/anomaly.rs",
         place: "c.anomaly.",
@@ -120,7 +120,7 @@ const PARTS: [Part; 14] = [
     },
     Part {
         title: "Segmentation",
-        about: "[segment.md](segment.md) has the whole of it.",
+        about: "[segment.md](segment.md) has the details.",
         keys: "src/config/segment.rs",
         fields: "src/config/segment.rs",
         place: "c.segment.",
@@ -128,7 +128,7 @@ const PARTS: [Part; 14] = [
     },
     Part {
         title: "Small patches",
-        about: "[distil.md](distil.md#small-patches) says what they cost and who has none.",
+        about: "[distil.md](distil.md#small-patches) says what they cost and which methods do not support them.",
         keys: "src/config/small.rs",
         fields: "src/config/small.rs",
         place: "c.small.",
@@ -168,9 +168,9 @@ pub fn run(check: bool) -> Outcome {
 fn page(read: &dyn Fn(&str) -> Outcome<String>) -> Outcome<String> {
     let mut text = "# Settings\n\n\
          <!-- Made by `cargo xtask settings` from src/config; change it there. -->\n\n\
-         Keys of `seed_config_set_int`, `_float`, `_string` and `seed_config_parse`. Unknown keys and values out of bounds are refused with the\n\
-         nearest key or the bounds. Defaults are the paper's where the paper has them; [distil.md](distil.md) has presets for stations.\n\n\
-         A run that is resumed must have the same settings, but for those marked \"free\": they say where and how fast it works, not what it\n\
+         Set these keys with `seed_config_set_int`, `_float`, `_string` or `seed_config_parse`. Unknown keys are refused with the nearest known key,\n\
+         values out of bounds with the bounds. Defaults are the paper's if the paper gives them; [distil.md](distil.md) has presets for stations.\n\n\
+         A resumed run must have the same settings, except for those marked \"free\", which control where and how fast it works, but not what it\n\
          computes.\n"
         .to_owned();
     let mut constants = String::new();
