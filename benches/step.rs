@@ -42,7 +42,8 @@ fn main() -> seed::Result<()> {
             epoch: None,
         };
         let target = teacher.embed_fused(&images, precision)?;
-        let batch = StepBatch { views: &images, target: Some(&target), images: None, second: None, small: &[] };
+        let batch =
+            StepBatch { views: &images, target: Some(&target), images: None, second: None, small: &[], patches: None };
         let mut seed = Seed { temperatures: Temperatures::default() };
         let step = distill(&batch, None, &student, &mut queue, &mut optimiser, &mut seed, &settings, None)?;
         step.loss.f_double_value(&[])?; // waits for the device

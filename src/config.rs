@@ -12,6 +12,7 @@ mod key;
 mod linear;
 mod methods;
 mod pairs;
+mod patch;
 mod preset;
 mod probe;
 mod range;
@@ -19,6 +20,7 @@ mod rate;
 mod segment;
 mod small;
 mod validate;
+mod value;
 mod words;
 
 use serde::{Deserialize, Serialize};
@@ -31,11 +33,13 @@ pub use free::FREE_SETTINGS;
 pub use key::{Slot, keys, to_usize};
 pub use linear::LinearConfig;
 pub use methods::{MethodName, MethodsConfig};
+pub use patch::PatchConfig;
 pub use preset::PRESETS;
 pub use probe::ProbeConfig;
 pub use rate::Rate;
 pub use segment::SegmentConfig;
 pub use small::SmallConfig;
+pub use value::Value;
 pub use words::{BatchNorm, EngineName, Optimiser, OutputName, Precision, QueueFill, Standardise};
 
 use crate::data::{FileOptions, ViewConfig};
@@ -146,6 +150,8 @@ pub struct Config {
     pub methods: MethodsConfig,
     /// Small patches.
     pub small: SmallConfig,
+    /// Patch similarity.
+    pub patch: PatchConfig,
     /// The frames that tell whether the student learns.
     pub probe: ProbeConfig,
     /// Engines.
@@ -202,22 +208,12 @@ impl Default for Config {
             segment: SegmentConfig::default(),
             methods: MethodsConfig::default(),
             small: SmallConfig::default(),
+            patch: PatchConfig::default(),
             probe: ProbeConfig::default(),
             engine: EngineConfig::default(),
             chosen: Chosen::default(),
         }
     }
-}
-
-/// A setting's value.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Value {
-    /// Of a whole-number key.
-    Int(i64),
-    /// Of a number key.
-    Float(f64),
-    /// Of a text key.
-    Text(String),
 }
 
 impl Config {

@@ -1,6 +1,6 @@
 //! The table of keys: every setting by its name, with its place in a [`Config`] and its bounds.
 
-use super::{Config, anomaly, engine, finetune, linear, methods, probe, range, segment, small};
+use super::{Config, anomaly, engine, finetune, linear, methods, patch, probe, range, segment, small};
 use crate::choice::Choice;
 use crate::data::MAX_PAGES;
 use crate::data::frame::MAX_SIDE;
@@ -103,6 +103,7 @@ pub fn keys() -> impl Iterator<Item = &'static (&'static str, Slot)> {
         .chain(probe::KEYS)
         .chain(methods::KEYS)
         .chain(small::KEYS)
+        .chain(patch::KEYS)
         .chain(engine::KEYS)
 }
 

@@ -2,6 +2,7 @@
 
 use tch::{Kind, Tensor};
 
+use super::patches::PatchTerm;
 use crate::{Error, Result};
 
 /// The numbers that one step needs beside its networks.
@@ -37,6 +38,8 @@ pub struct StepBatch<'a> {
     pub second: Option<&'a Tensor>,
     /// Small views of each image, each (B,3,h,w), where the strategy [joins](super::Strategy::joins_views) all views.
     pub small: &'a [Tensor],
+    /// What the views learn of the teacher's feature map, where a run has that.
+    pub patches: Option<PatchTerm<'a>>,
 }
 
 impl StepBatch<'_> {

@@ -10,6 +10,7 @@ pub mod loss;
 pub mod mixup;
 pub mod momentum;
 mod npy;
+pub mod patches;
 pub mod queue;
 pub mod standardise;
 pub mod step;

@@ -16,6 +16,7 @@
 use tch::{Kind, Tensor};
 
 use super::batch::{StepBatch, StepSettings};
+use super::patches::PatchTerm;
 use super::queue::Queue;
 use super::strategy::{Piece, Strategy};
 use crate::model::{Mode, Network, unit_rows};
@@ -156,7 +157,8 @@ fn accumulate(
     let target = strategy.enqueued(batch, &goal);
     if strategy.joins_views() {
         let views = batch.by_size()?;
-        let (loss, embedding) = forward_backward(&views, &goal, student, queue, strategy, settings, weight)?;
+        let shown = Shown { views: &views, goal: &goal, patches: None };
+        let (loss, embedding) = forward_backward(&shown, student, queue, strategy, settings, weight)?;
         return Ok((Step { loss, embedding, target }, goal));
     }
     let views = batch.views;
@@ -164,8 +166,8 @@ fn accumulate(
     let pieces = settings.pieces.max(strategy.pieces(rows));
     let length = (rows as u64).div_ceil(pieces.max(1)).max(1) as i64;
     if length >= rows {
-        let views = std::slice::from_ref(views);
-        let (loss, embedding) = forward_backward(views, &goal, student, queue, strategy, settings, weight)?;
+        let shown = Shown { views: std::slice::from_ref(views), goal: &goal, patches: batch.patches };
+        let (loss, embedding) = forward_backward(&shown, student, queue, strategy, settings, weight)?;
         return Ok((Step { loss, embedding, target }, goal));
     }
     let (mut losses, mut embeddings) = (Vec::new(), Vec::new());
@@ -176,7 +178,10 @@ fn accumulate(
         let share = weight * views[0].size()[0] as f64 / rows as f64;
         let noise = settings.noise.wrapping_add((number as u64).wrapping_mul(0xd1b5_4a32_d192_ed03));
         let settings = StepSettings { noise, ..*settings };
-        let (loss, embedding) = forward_backward(&views, &of_goal, student, queue, strategy, &settings, share)?;
+        let of_map = batch.patches.map(|patches| of_piece(patches.teacher)).transpose()?;
+        let patches = batch.patches.zip(of_map.as_ref()).map(|(patches, teacher)| PatchTerm { teacher, ..patches });
+        let shown = Shown { views: &views, goal: &of_goal, patches };
+        let (loss, embedding) = forward_backward(&shown, student, queue, strategy, &settings, share)?;
         losses.push(loss);
         embeddings.push(embedding);
     }
@@ -184,11 +189,20 @@ fn accumulate(
     Ok((Step { loss, embedding, target }, goal))
 }
 
-/// One forward and backward pass of `views`, one tensor for each size; loss and gradient are multiplied by `share`. Gives the loss and s
-/// (b,C), without a gradient.
+/// What goes through the student at once, and what it is to learn.
+struct Shown<'a> {
+    /// One tensor for each size.
+    views: &'a [Tensor],
+    /// Their rows of [`Strategy::goal`].
+    goal: &'a [Tensor],
+    /// Of the teacher's map, where there is one size.
+    patches: Option<PatchTerm<'a>>,
+}
+
+/// One forward and backward pass of what is `shown`; loss and gradient are multiplied by `share`. Gives the loss and s (b,C), without a
+/// gradient.
 fn forward_backward(
-    views: &[Tensor],
-    goal: &[Tensor],
+    shown: &Shown<'_>,
     student: &Network,
     queue: &Queue,
     strategy: &dyn Strategy,
@@ -199,9 +213,17 @@ fn forward_backward(
         true => Mode::Eval,
         false => Mode::Train { noise: settings.noise.wrapping_add(number.wrapping_mul(0x9e6c_63d0_876a_3f35)) },
     };
+    let mut map = None;
     let (features, output) = {
         let _autocast = Autocast::enter(student.device(), settings.precision)?;
-        let of_sizes = views.iter().zip(0u64..).map(|(views, number)| student.features(views, mode(number)));
+        let of_sizes = shown.views.iter().zip(0u64..).map(|(views, number)| match shown.patches {
+            Some(patches) => {
+                let (features, found) = student.features_with_map(views, patches.map, mode(number))?;
+                map = Some(found);
+                Ok(features)
+            }
+            None => student.features(views, mode(number)),
+        });
         let mut of_sizes = of_sizes.collect::<Result<Vec<_>>>()?;
         let features = match of_sizes.len() {
             1 => of_sizes.remove(0),
@@ -211,10 +233,20 @@ fn forward_backward(
         (features, output)
     };
     let embedding = unit_rows(&output.f_to_kind(Kind::Float)?)?; // s, (b,C)
-    let piece = Piece { features: &features, embedding: &embedding, goal, queue: queue.rows(), epoch: settings.epoch };
+    let piece = Piece {
+        features: &features,
+        embedding: &embedding,
+        goal: shown.goal,
+        queue: queue.rows(),
+        epoch: settings.epoch,
+    };
     let mut learned = {
         let _exact = ExactFloat32::enter()?;
-        strategy.loss(&piece)?
+        let learned = strategy.loss(&piece)?;
+        match shown.patches.zip(map) {
+            Some((patches, map)) => learned.with_patches(patches, &map)?,
+            None => learned,
+        }
     };
     if share != 1.0 {
         learned = learned.times(share)?;
@@ -253,7 +285,8 @@ mod tests {
             epoch: None,
         };
         let target = Teacher::new(network(2)).unwrap().embed(&images).unwrap();
-        let batch = StepBatch { views: &images, target: Some(&target), images: None, second: None, small: &[] };
+        let batch =
+            StepBatch { views: &images, target: Some(&target), images: None, second: None, small: &[], patches: None };
         let mut seed = Seed { temperatures: Temperatures::default() };
         let step = distill(&batch, None, &student, &mut queue, &mut optimiser, &mut seed, &settings, None);
         let loss = step.unwrap().loss;

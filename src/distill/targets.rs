@@ -8,9 +8,9 @@ use super::bank::Bank;
 use super::image_targets::ImageTargets;
 use super::views::for_teacher;
 use crate::data::{Batch, Slot, ViewConfig};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::finite::Names;
-use crate::model::{Teacher, unit_rows};
+use crate::model::{PatchMap, Teacher, unit_rows};
 use crate::torch;
 
 /// The source of t (B, C), unit rows.
@@ -54,13 +54,14 @@ impl Targets {
         }
     }
 
-    /// t (B, C), unit rows in float32 on the views' device, of a step's `views`. A teacher sees them, in as many pieces as the student
+    /// What there is to learn of a step's `views`: t (B, C), unit rows in float32 on the views' device, and the teacher's feature map where
+    /// `asking` wants one. A teacher sees them, in as many pieces as the student
     /// does; nothing is locked meanwhile, so that nobody waits for it and an application's callback may use the library. What is stored
     /// is looked up by `batch`; a bank's rows are brought back to length 1, since float16 rounds each number by up to 2⁻¹¹ of itself.
     ///
     /// # Errors
     /// Those of the source, which call image i by the name that `asking` gives; `InvalidArgument` for views that no batch of the data
-    /// set is, where the source is no teacher.
+    /// set is, where the source is no teacher; `Unsupported` for a feature map of what has none.
     pub fn of_step(
         &self,
         views: &Tensor,
@@ -68,14 +69,15 @@ impl Targets {
         number: usize,
         view: &ViewConfig,
         asking: &Asking<'_>,
-    ) -> Result<Tensor> {
+    ) -> Result<Told> {
         let no_batch = || {
             Error::invalid(
                 "a run over stored embeddings has no targets for other images: call run, or make the run with the teacher",
             )
         };
         let stored = match self {
-            Targets::Teacher(teacher) => return asking.rows(teacher, &for_teacher(views, &view.input)?),
+            Targets::Teacher(teacher) => return asking.of(teacher, &for_teacher(views, &view.input)?),
+            _ if asking.map.is_some() => return Err(no_map(self)),
             Targets::Bank(bank) => {
                 let batch = batch.ok_or_else(no_batch)?;
                 bank.targets(&batch.slots, &batch.indices, number)?
@@ -83,7 +85,8 @@ impl Targets {
             Targets::Images(images) => images.targets(&batch.ok_or_else(no_batch)?.indices)?,
             Targets::Own { .. } => return Err(no_teacher()),
         };
-        unit_rows(&torch::copy_to(&stored, views.device())?.f_to_kind(Kind::Float)?)
+        let rows = unit_rows(&torch::copy_to(&stored, views.device())?.f_to_kind(Kind::Float)?)?;
+        Ok(Told { rows, map: None })
     }
 
     /// What the teacher says of whole frames, `images` (B,3,H,W), which are the images `numbers` of the data set: (B,C) unit rows. A
@@ -136,31 +139,62 @@ fn no_teacher() -> Error {
     Error::invalid("there is no teacher to ask: the student learns from its own views")
 }
 
+fn no_map(targets: &Targets) -> Error {
+    Error::new(ErrorKind::Unsupported, format!("the {} has embeddings and no feature maps", targets.who()))
+}
+
+/// What a teacher says of a step's views.
+pub struct Told {
+    /// t (B,C), unit rows in float32.
+    pub rows: Tensor,
+    /// The feature map (B,C',h,w), float32, where it was asked for.
+    pub map: Option<Tensor>,
+}
+
 /// How a step asks its teacher.
+#[derive(Clone, Copy)]
 pub struct Asking<'a> {
     /// Number format of the forward pass.
     pub precision: Kind,
     /// Pieces that the batch goes through in, one after another.
     pub pieces: u64,
+    /// The feature map that is asked for beside the embedding, if any.
+    pub map: Option<&'a PatchMap>,
     /// What errors call an image of the batch.
     pub names: Names<'a>,
 }
 
 impl Asking<'_> {
-    /// Rows (B,C) of `images` (B,3,H,W).
-    fn rows(&self, teacher: &Teacher, images: &Tensor) -> Result<Tensor> {
+    /// What `teacher` says of `images` (B,3,H,W).
+    fn of(&self, teacher: &Teacher, images: &Tensor) -> Result<Told> {
         let batch = images.size()[0];
         let length = (batch as u64).div_ceil(self.pieces.max(1)).max(1) as i64;
         if length >= batch {
-            return teacher.embed_named(images, Some(self.precision), self.names);
+            return self.of_piece(teacher, images, self.names);
         }
-        let mut rows = Vec::new();
+        let (mut rows, mut maps) = (Vec::new(), Vec::new());
         for start in (0..batch).step_by(length as usize) {
             let piece = images.f_narrow(0, start, length.min(batch - start))?;
             let names = |row: usize| (self.names)(start as usize + row);
-            rows.push(teacher.embed_named(&piece, Some(self.precision), &names)?);
+            let told = self.of_piece(teacher, &piece, &names)?;
+            rows.push(told.rows);
+            maps.extend(told.map);
         }
-        Ok(Tensor::f_cat(&rows, 0)?)
+        let map = match maps.is_empty() {
+            true => None,
+            false => Some(Tensor::f_cat(&maps, 0)?),
+        };
+        Ok(Told { rows: Tensor::f_cat(&rows, 0)?, map })
+    }
+
+    fn of_piece(&self, teacher: &Teacher, images: &Tensor, names: Names) -> Result<Told> {
+        match self.map {
+            Some(map) => {
+                let (rows, map) = teacher.embed_with_map(images, self.precision, map, names)?;
+                Ok(Told { rows, map: Some(map) })
+            }
+            None => Ok(Told { rows: teacher.embed_named(images, Some(self.precision), names)?, map: None }),
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::network::check_images;
-use super::{Architecture, Mode, Network};
+use super::{Architecture, Mode, Network, PatchMap};
 use crate::error::{Error, ErrorKind, Result};
 use crate::torch::fused::{Builder, Program, Stage, Value};
 
@@ -16,12 +16,17 @@ pub struct Fused {
     program: Program,
     features: Value,
     output: Value,
+    // Of a loss over patches, where there is one.
+    patches: Option<Value>,
     architecture: Architecture,
     stages: Vec<Stage>,
     device: Device,
     channels: i64,
     piece: i64,
 }
+
+/// The values of features, output and, where it is asked for, the map of patches.
+type Lowered = (Value, Value, Option<Value>);
 
 impl Fused {
     /// A copy of `network` as it is now, weights in `kind` (float32 or bfloat16), laid out for pieces of `piece` images of
@@ -30,15 +35,49 @@ impl Fused {
     /// # Errors
     /// `InvalidArgument` for another `kind` and for a size that the network does not take, `OutOfMemory` or `Torch` from libtorch.
     pub fn new(network: &Network, kind: Kind, piece: i64, height: i64, width: i64) -> Result<Fused> {
+        let lower = |builder: &mut Builder| {
+            let (features, output) = network.lower(builder)?;
+            Ok((features, output, None))
+        };
+        Fused::lowered(network, &lower, kind, piece, height, width)
+    }
+
+    /// As [`new`](Fused::new), for [`forward_with_map`](Fused::forward_with_map).
+    ///
+    /// # Errors
+    /// Those of `new`; `InvalidArgument` where the network has no such map.
+    pub fn with_map(
+        network: &Network,
+        map: &PatchMap,
+        kind: Kind,
+        piece: i64,
+        height: i64,
+        width: i64,
+    ) -> Result<Fused> {
+        let lower = |builder: &mut Builder| {
+            let (features, output, patches) = network.lower_with_map(builder, map)?;
+            Ok((features, output, Some(patches)))
+        };
+        Fused::lowered(network, &lower, kind, piece, height, width)
+    }
+
+    fn lowered(
+        network: &Network,
+        lower: &dyn Fn(&mut Builder) -> Result<Lowered>,
+        kind: Kind,
+        piece: i64,
+        height: i64,
+        width: i64,
+    ) -> Result<Fused> {
         let (architecture, device, piece) = (network.architecture(), network.device(), piece.max(1));
         let channels = network.channels();
         architecture.check_size(piece, height, width, Mode::Eval)?;
-        let lowered = || -> Result<(Builder, Value, Value)> {
+        let lowered = || -> Result<_> {
             let mut builder = Builder::new()?;
-            let (features, output) = network.lower(&mut builder)?;
-            Ok((builder, features, output))
+            let values = lower(&mut builder)?;
+            Ok((builder, values))
         };
-        let (builder, features, output) = lowered()?;
+        let (builder, (features, output, patches)) = lowered()?;
         let stages = builder.stages().to_vec();
         let program = match builder.prepare(kind, device == Device::Cpu, piece, height, width) {
             // A libtorch without oneDNN, or a CPU that it does not serve in this format. Too little memory is neither.
@@ -48,7 +87,7 @@ impl Fused {
             }
             prepared => prepared?,
         };
-        Ok(Fused { program, features, output, architecture, stages, device, channels, piece })
+        Ok(Fused { program, features, output, patches, architecture, stages, device, channels, piece })
     }
 
     /// Backbone features: (B, 3, H, W) floating point → (B, d) float32.
@@ -65,6 +104,21 @@ impl Fused {
     /// As [`Network::features`].
     pub fn forward(&self, images: &Tensor) -> Result<Tensor> {
         self.run(images, self.output)
+    }
+
+    /// The output with the map (B, C, h, w) that a loss over patches looks at, float32, of one pass.
+    ///
+    /// # Errors
+    /// As [`Network::features`]; `InvalidArgument` of a program that was made without `map`.
+    pub fn forward_with_map(&self, images: &Tensor, map: &PatchMap) -> Result<(Tensor, Tensor)> {
+        let patches =
+            self.patches.ok_or_else(|| Error::invalid("the fused program was made without a map of patches"))?;
+        let mut values = self.run_many(images, &[self.output, patches])?;
+        let (Some(patches), Some(output)) = (values.pop(), values.pop()) else {
+            return Err(Error::invalid("the fused program gave nothing"));
+        };
+        let (_, _, height, width) = images.size4()?;
+        Ok((output, map.of(&patches, height, width)?))
     }
 
     /// The feature maps inside that can be asked for, from the image on; none for some backbones.

@@ -37,6 +37,7 @@ mod network;
 mod networks;
 mod noise;
 mod params;
+mod patch_map;
 mod projection;
 pub mod provenance;
 mod published;
@@ -61,6 +62,7 @@ pub(crate) use layers::Activation;
 pub use load::{Load, LoadReport};
 pub use narrow::{Narrow, Width};
 pub use network::Network;
+pub use patch_map::PatchMap;
 pub use projection::unit_rows;
 pub use published::{Published, published, published_names};
 pub use student::Student;
@@ -92,4 +94,15 @@ pub(crate) trait Backbone: Send {
 
     /// Appends the eval mode of [`features`](Backbone::features) to a program of fused operations.
     fn lower(&self, builder: &mut Builder) -> Result<Value>;
+
+    /// What a loss over patches sees of a stage's output that `keep` was given.
+    fn patches_of(&self, kept: &Tensor) -> Result<Tensor> {
+        Ok(kept.shallow_clone())
+    }
+
+    /// As [`lower`](Backbone::lower), with the value of [`patches_of`](Backbone::patches_of) the stage `name`, where there is one.
+    fn lower_with_patches(&self, builder: &mut Builder, name: &str) -> Result<(Value, Option<Value>)> {
+        let features = self.lower(builder)?;
+        Ok((features, builder.stages().iter().find(|stage| stage.name == name).map(|stage| stage.value)))
+    }
 }

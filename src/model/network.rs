@@ -6,7 +6,7 @@ use super::head::{Head, HeadLayers};
 use super::load::{self, Load, LoadReport};
 use super::params::{Entry, Filling, Role, Store};
 use super::weights::{HostTensor, StateDict};
-use super::{Architecture, Backbone, Mode, Stage};
+use super::{Architecture, Backbone, Mode, PatchMap, Stage};
 use crate::error::{Error, Result};
 use crate::torch::fused::{Builder, Value};
 use crate::torch::graph::Graph;
@@ -115,9 +115,29 @@ impl Network {
                 found[place] = Some(map.shallow_clone());
             }
         })?;
-        let missing =
-            |stage: &str| Error::invalid(format!("{} has no feature map {stage:?}", self.architecture.name()));
-        found.into_iter().zip(stages).map(|(map, stage)| map.ok_or_else(|| missing(stage))).collect()
+        found.into_iter().zip(stages).map(|(map, stage)| map.ok_or_else(|| self.no_map(stage))).collect()
+    }
+
+    /// The features with the map (B, C, h, w) that a loss over patches looks at, of one pass, within autograd.
+    ///
+    /// # Errors
+    /// Those of [`features`](Network::features); `InvalidArgument` where the network has no such map.
+    pub fn features_with_map(&self, images: &Tensor, map: &PatchMap, mode: Mode) -> Result<(Tensor, Tensor)> {
+        check_images(images, self.device(), self.channels())?;
+        let (batch, _, height, width) = images.size4()?;
+        self.architecture.check_size(batch, height, width, mode)?;
+        let mut kept = None;
+        let features = self.backbone.features(images, mode, &mut |name, value| {
+            if name == map.stage {
+                kept = Some(value.shallow_clone());
+            }
+        })?;
+        let kept = kept.ok_or_else(|| self.no_map(&map.stage))?;
+        Ok((features, map.of(&self.backbone.patches_of(&kept)?, height, width)?))
+    }
+
+    fn no_map(&self, stage: &str) -> Error {
+        Error::invalid(format!("{} has no feature map {stage:?}", self.architecture.name()))
     }
 
     /// Head on top of the features: (B, 3, H, W) → (B, [`output_dim`](Network::output_dim)); not normalised.
@@ -146,6 +166,16 @@ impl Network {
         Ok((features, self.head_layers.lower(builder, features)?))
     }
 
+    /// As [`lower`](Network::lower): the values of the output and of the map that a loss over patches looks at.
+    ///
+    /// # Errors
+    /// `InvalidArgument` where the network has no such map.
+    pub(crate) fn lower_with_map(&self, builder: &mut Builder, map: &PatchMap) -> Result<(Value, Value, Value)> {
+        let (features, patches) = self.backbone.lower_with_patches(builder, &map.stage)?;
+        let patches = patches.ok_or_else(|| self.no_map(&map.stage))?;
+        Ok((features, self.head_layers.lower(builder, features)?, patches))
+    }
+
     /// The network in eval mode as a list of operations with batch norm folded into their weights, and the values of its
     /// features and of its output. Linear layers' weights are the network's own tensors: read them before it learns on.
     pub(crate) fn graph(&self) -> Result<(Graph, Value, Value)> {
@@ -170,7 +200,7 @@ impl Network {
         self.lower(&mut builder)?;
         let find = |name: &&str| {
             let found = builder.stages().iter().find(|stage| stage.name == *name).map(|stage| stage.value);
-            found.ok_or_else(|| Error::invalid(format!("{} has no feature map {name:?}", self.architecture.name())))
+            found.ok_or_else(|| self.no_map(name))
         };
         let values = stages.iter().map(find).collect::<Result<_>>()?;
         Ok((builder.into_graph(), values))

@@ -10,12 +10,14 @@ use crate::config::to_usize;
 use crate::config::{BatchNorm, Config};
 use crate::data::{Dataset, Loader};
 use crate::distill::Temperatures;
+use crate::distill::patches::PatchTerm;
 use crate::distill::queue::Queue;
 use crate::distill::step::distill;
 use crate::distill::strategy::Seed;
 use crate::distill::{StepBatch, StepSettings};
 use crate::model::{Network, Teacher, unit_rows};
 use crate::optim::Sgd;
+use crate::train::patches::PatchMaps;
 use crate::{Result, device, torch};
 
 /// Seconds an image takes.
@@ -86,6 +88,20 @@ pub(super) fn cost(
     let targets =
         unit_rows(&Tensor::f_randn([batch, width_of_rows], (Kind::Float, Device::Cpu))?)?.f_to_device(device)?;
     let views = images(i64::from(config.view.input.channels))?;
+    let maps = match config.patch.weight > 0.0 {
+        true => Some(PatchMaps::of_networks(config, teacher.architecture()?, student.architecture())?),
+        false => None,
+    };
+    let of_map = match &maps {
+        Some(maps) => Some(teacher.embed_with_map(&seen, precision, &maps.teacher, &|row| format!("image {row}"))?.1),
+        None => None,
+    };
+    let patches = maps.as_ref().zip(of_map.as_ref()).map(|(maps, teacher)| PatchTerm {
+        teacher,
+        map: &maps.student,
+        weight: config.patch.weight,
+        temperature: config.patch.temperature,
+    });
     let step = |number: usize| -> Result<()> {
         let settings = StepSettings {
             precision,
@@ -99,7 +115,8 @@ pub(super) fn cost(
         let mut seed = Seed {
             temperatures: Temperatures { student: config.temperature_student, teacher: config.temperature_teacher },
         };
-        let shown = StepBatch { views: &views, target: Some(&targets), images: None, second: None, small: &[] };
+        let shown =
+            StepBatch { views: &views, target: Some(&targets), images: None, second: None, small: &[], patches };
         let _step = distill(&shown, None, student, &mut queue, &mut optimiser, &mut seed, &settings, None)?;
         wait(device)
     };

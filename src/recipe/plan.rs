@@ -266,6 +266,17 @@ impl Draft<'_> {
         Ok(cost)
     }
 
+    /// The setting that a bank cannot serve, if there is one, and why.
+    fn wants_the_teacher(&self) -> Option<(String, &'static str)> {
+        if self.config.mixup > 0.0 {
+            let why = "images are mixed before the teacher sees them, and a bank knows single ones only";
+            return Some((format!("mixup is {}", self.config.mixup), why));
+        }
+        let weight = self.config.patch.weight;
+        let why = "the patches of its feature maps are compared, and a bank has embeddings only";
+        (weight > 0.0).then(|| (format!("patch.weight is {weight}"), why))
+    }
+
     /// Decides on a bank and how many views it has.
     fn views(
         &mut self,
@@ -278,23 +289,19 @@ impl Draft<'_> {
     ) -> Result<bool> {
         if self.given.chosen.contains("view_count") {
             let bank = self.given.view_count > 0;
-            if bank && self.config.mixup > 0.0 {
+            if let Some((setting, why)) = self.wants_the_teacher().filter(|_| bank) {
+                let views = self.given.view_count;
                 return Err(Error::new(
                     ErrorKind::Unsupported,
-                    format!(
-                        "mixup is {} and view_count {}: images are mixed before the teacher in the loop, and a bank knows single ones only; set one of \
-                         the two to 0",
-                        self.config.mixup, self.given.view_count
-                    ),
+                    format!("{setting} and view_count is {views}: {why}; set one of the two to 0"),
                 ));
             }
             self.config.put("view_count", &Value::Int(self.given.view_count as i64))?;
             return Ok(bank);
         }
-        if self.config.mixup > 0.0 {
+        if let Some((_, why)) = self.wants_the_teacher() {
             self.config.put("view_count", &Value::Int(0))?;
-            self.reasons
-                .push("the teacher is in the loop: images are mixed, and a bank knows single ones only".to_owned());
+            self.reasons.push(format!("the teacher is in the loop: {why}"));
             return Ok(false);
         }
         let over_a_bank = (seconds / (images as f64 * cost.of_image(false, device))).floor() as u64;

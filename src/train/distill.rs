@@ -14,6 +14,7 @@ use super::depth::seeing;
 use super::looking::Looking;
 use super::losses::Losses;
 use super::pace::{Pace, paced};
+use super::patches::PatchMaps;
 use super::probe::{Looks, ProbeImages};
 use super::progress::{Control, Progress};
 use super::record::Record;
@@ -42,6 +43,8 @@ pub struct Distillation {
     pub(super) targets: Targets,
     // What is done to them, where targets.standardise says so: known from the first call on.
     pub(super) standardisation: Option<Standardisation>,
+    // What is compared patch by patch, where the run has that.
+    pub(super) patch_maps: Option<PatchMaps>,
     pub(super) student: SharedNetwork,
     // The mean of its last steps, where the run is to end with that.
     pub(super) average: Option<Average>,
@@ -103,7 +106,7 @@ impl Distillation {
             (_, None) => 0,
         };
         let total = total_steps(&config, dataset.is_some().then_some(learned))?;
-        let (optimiser, strategy, average) = with_lock(&student, |student| {
+        let (optimiser, strategy, average, patch_maps) = with_lock(&student, |student| {
             let headless = config.embedding_dim == 0 && student.head() == Head::None;
             if let Targets::Own { dim } = &mut targets {
                 *dim = if headless { OWN_WIDTH } else { student.output_dim() };
@@ -118,6 +121,7 @@ impl Distillation {
                 student.replace_head(head, config.seed)?;
             }
             check_student(student, &targets, &config, device)?;
+            let patch_maps = PatchMaps::of_run(&config, &targets, student.architecture())?;
             student.to_channels_last()?;
             let ground =
                 Ground { config: &config, images: dataset.as_ref().map(|dataset| dataset.len()), learned, student };
@@ -127,7 +131,7 @@ impl Distillation {
                 Optimiser::Lars => Sgd::lars(parameters, config.momentum, config.weight_decay)?,
                 Optimiser::Sgd => Sgd::new(parameters, config.momentum, config.weight_decay)?,
             };
-            Ok((optimiser, strategy, Average::new(student, config.student_average)?))
+            Ok((optimiser, strategy, Average::new(student, config.student_average)?, patch_maps))
         })?;
         let width = targets.dim();
         let fresh_queue = queue.is_none();
@@ -168,6 +172,7 @@ impl Distillation {
             precision,
             targets,
             standardisation: None,
+            patch_maps,
             student,
             average,
             queue,

@@ -14,6 +14,7 @@ pub mod finetune;
 mod looking;
 mod losses;
 pub mod pace;
+pub mod patches;
 pub mod probe;
 pub mod progress;
 mod record;

@@ -14,7 +14,8 @@ use super::shared::{lock, with_lock};
 use super::strategies::needs;
 use crate::checkpoint::{self, Contents, Manifest, format};
 use crate::config::{
-    BatchNorm, FREE_SETTINGS, MethodName, MethodsConfig, Optimiser, ProbeConfig, QueueFill, SmallConfig, Standardise,
+    BatchNorm, FREE_SETTINGS, MethodName, MethodsConfig, Optimiser, PatchConfig, ProbeConfig, QueueFill, SmallConfig,
+    Standardise,
 };
 use crate::distill::queue::{Queue, QueueSnapshot};
 use crate::model::weights::{HostTensor, StateDict};
@@ -38,6 +39,7 @@ fn before_the_key(key: &str) -> Value {
         "optimiser" => json!(Optimiser::Sgd),
         "methods" => json!(MethodsConfig::default()),
         "small" => json!(SmallConfig::default()),
+        "patch" => json!(PatchConfig::default()),
         "queue_fill" => json!(QueueFill::Noise),
         "projection_layers" => json!(2),
         "mixup" | "student_average" => json!(0.0),

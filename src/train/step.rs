@@ -12,6 +12,7 @@ use super::world::{Exchange, world_boundary};
 use crate::config::{BatchNorm, to_usize};
 use crate::data::{Batch, Frame};
 use crate::distill::mixup::Mixup;
+use crate::distill::patches::PatchTerm;
 use crate::distill::step::{Small, Together, distill};
 use crate::distill::{Asking, StepBatch, StepSettings};
 use crate::finite::Names;
@@ -58,16 +59,19 @@ impl Distillation {
         let (large, small) = images.split_at(images.len().saturating_sub(to_usize(self.config.small.count)?));
         let views = large.first().ok_or_else(|| Error::invalid("a batch has no views"))?;
         let pieces = self.config.accumulation_steps;
-        let asking = Asking { precision: self.precision, pieces, names };
-        let of_teacher = |(number, views): (usize, &Tensor)| match self.targets.has_teacher() {
-            true => {
-                let rows = self.targets.of_step(views, batch, number, &self.config.view, &asking)?;
-                self.standardised(rows).map(Some)
+        let maps = self.patch_maps.as_ref();
+        let plain = Asking { precision: self.precision, pieces, map: None, names };
+        let asking = Asking { map: maps.map(|maps| &maps.teacher), ..plain };
+        let of_teacher = |views: &Tensor, number: usize, asking: &Asking<'_>| -> Result<_> {
+            if !self.targets.has_teacher() {
+                return Ok((None, None));
             }
-            false => Ok(None),
+            let told = self.targets.of_step(views, batch, number, &self.config.view, asking)?;
+            Ok((Some(self.standardised(told.rows)?), told.map))
         };
-        let target = of_teacher((0, views))?;
-        let of_small = (1..).zip(small).map(of_teacher).collect::<Result<Vec<_>>>()?;
+        let (target, of_map) = of_teacher(views, 0, &asking)?;
+        let of_small = (1..).zip(small).map(|(number, views)| Ok(of_teacher(views, number, &plain)?.0));
+        let of_small = of_small.collect::<Result<Vec<_>>>()?;
         let settings = StepSettings {
             precision: self.precision,
             learning_rate: at.learning_rate,
@@ -89,11 +93,23 @@ impl Distillation {
         let numbers = batch.map(|batch| batch.indices.as_slice());
         let strategy = &mut *self.strategy;
         let joined = if strategy.joins_views() { small } else { &[] };
-        let shown = StepBatch { views, target: target.as_ref(), images: numbers, second: large.get(1), small: joined };
+        let patches = maps.zip(of_map.as_ref()).map(|(maps, teacher)| PatchTerm {
+            teacher,
+            map: &maps.student,
+            weight: self.config.patch.weight,
+            temperature: self.config.patch.temperature,
+        });
+        let shown =
+            StepBatch { views, target: target.as_ref(), images: numbers, second: large.get(1), small: joined, patches };
         let beside = self.small_queue.as_mut().map(|queue| {
             let views = small.iter().zip(&of_small);
-            let views =
-                views.map(|(views, target)| StepBatch { views, target: target.as_ref(), second: None, ..shown });
+            let views = views.map(|(views, target)| StepBatch {
+                views,
+                target: target.as_ref(),
+                second: None,
+                patches: None,
+                ..shown
+            });
             Small { views: views.collect(), queue }
         });
         let step = distill(&shown, beside, &student, &mut queue, &mut self.optimiser, strategy, &settings, together)?;

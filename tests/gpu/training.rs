@@ -28,7 +28,7 @@ fn table() -> Arc<ImageTargets> {
 #[test]
 fn every_way_to_make_a_batch_gives_the_cpus_student() {
     let gpu = Gpu::take();
-    let ways: [(&str, Change); 12] = [
+    let ways: [(&str, Change); 13] = [
         ("plain", |_| ()),
         ("accumulation", |config| config.accumulation_steps = 3),
         ("clip", |config| config.clip_norm = 0.05),
@@ -39,6 +39,7 @@ fn every_way_to_make_a_batch_gives_the_cpus_student() {
         ("two workers", |config| config.workers = 2),
         ("the mean of its students", |config| config.student_average = 0.9),
         ("mixed images", |config| config.mixup = 1.0),
+        ("patch similarity", |config| (config.patch.weight, config.patch.stride) = (1.0, 8)),
         ("targets without their mean", |config| config.set_string("targets.standardise", "centre").unwrap()),
         ("targets of equal variance", |config| config.set_string("targets.standardise", "whiten").unwrap()),
     ];

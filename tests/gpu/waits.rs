@@ -48,13 +48,14 @@ fn no_student_waits() {
 #[test]
 fn no_way_to_make_a_batch_waits() {
     let gpu = Gpu::take();
-    let ways: [(&str, Change); 8] = [
+    let ways: [(&str, Change); 9] = [
         ("accumulation", |config| config.accumulation_steps = 3),
         ("clip", |config| config.clip_norm = 0.05),
         ("views on the device", |config| config.set_string("view.device", "device").unwrap()),
         ("small views", |config| (config.small.count, config.small.size) = (2, 16)),
         ("the mean of its students", |config| config.student_average = 0.9),
         ("mixed images", |config| config.mixup = 1.0),
+        ("patch similarity", |config| (config.patch.weight, config.patch.stride) = (1.0, 8)),
         ("standardised targets", |config| config.set_string("targets.standardise", "whiten").unwrap()),
         ("bfloat16", |config| config.set_string("precision", "bf16").unwrap()),
     ];

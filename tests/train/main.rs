@@ -25,6 +25,7 @@ mod linear_sgd;
 mod methods;
 mod not_finite;
 mod pacing;
+mod patches;
 mod pretraining;
 mod recipe;
 mod resume;

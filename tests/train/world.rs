@@ -227,9 +227,8 @@ fn so_they_are_with_the_other_methods_that_processes_share() {
 }
 
 #[test]
-fn so_they_are_with_standardised_targets_and_the_mean_of_the_students() {
-    let settings =
-        json!({ "batch_norm": "running", "targets.standardise": "centre", "student.average": 0.5, "steps": 3 });
+fn so_they_are_with_standardised_targets_patches_and_the_mean_of_the_students() {
+    let settings = json!({ "batch_norm": "running", "targets.standardise": "centre", "student.average": 0.5, "patch.weight": 1.0, "patch.stride": 8, "steps": 3 });
     same_as_one_process(&[2], &json!({ "student": "resnet10", "settings": settings }));
 }
 

@@ -21,7 +21,7 @@ struct Part {
     whole: &'static str,
 }
 
-const PARTS: [Part; 14] = [
+const PARTS: [Part; 15] = [
     Part {
         title: "Runs and sessions",
         about: "",
@@ -133,6 +133,14 @@ const PARTS: [Part; 14] = [
         fields: "src/config/small.rs",
         place: "c.small.",
         whole: "small",
+    },
+    Part {
+        title: "Patch similarity",
+        about: "[distil.md](distil.md#patch-similarity) says what it learns and what it costs.",
+        keys: "src/config/patch.rs",
+        fields: "src/config/patch.rs",
+        place: "c.patch.",
+        whole: "patch",
     },
 ];
 

@@ -278,7 +278,7 @@ mod tests {
         let target = random(images.map_or(1, <[usize]>::len) as i64, 1);
         let queue = Queue::new(3, 16, 3, Device::Cpu)?;
         strategy.goal(
-            &StepBatch { views: &target, target: Some(&target), images, second: None, small: &[] },
+            &StepBatch { views: &target, target: Some(&target), images, second: None, small: &[], patches: None },
             &queue,
             &SETTINGS,
         )

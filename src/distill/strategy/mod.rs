@@ -28,6 +28,7 @@ use tch::Tensor;
 
 use super::batch::{StepBatch, StepSettings};
 use super::loss::{Loss, Temperatures, seed_loss};
+use super::patches::{PatchTerm, patch_loss, unit_patches};
 use super::queue::Queue;
 use crate::model::Network;
 use crate::model::weights::{HostTensor, StateDict};
@@ -175,6 +176,20 @@ impl Learned {
     /// A loss that depends on the embedding alone.
     pub fn of(loss: Loss, embedding: &Tensor) -> Self {
         Self { value: loss.value, gradients: vec![(embedding.shallow_clone(), loss.gradient)] }
+    }
+
+    /// With the similarities of the patches of `map` (b,C,h,w), the student's, within autograd, beside this loss.
+    ///
+    /// # Errors
+    /// Those of [`patch_loss`].
+    pub fn with_patches(mut self, patches: PatchTerm<'_>, map: &Tensor) -> Result<Self> {
+        let (_, _, height, width) = patches.teacher.size4()?;
+        let grid = [height, width];
+        let own = unit_patches(map, grid)?;
+        let loss = patch_loss(&own, &unit_patches(patches.teacher, grid)?, patches.temperature)?;
+        self.value = self.value.f_add(&loss.value.f_mul_scalar(patches.weight)?)?;
+        self.gradients.push((own, loss.gradient.f_mul_scalar(patches.weight)?));
+        Ok(self)
     }
 
     /// Multiplies loss and gradients.

@@ -79,7 +79,8 @@ mod tests {
     fn the_queues_first_noise_takes_no_part() {
         let clusters = OnlineClustering::new(4, 16, 1, Device::Cpu).unwrap();
         let target = unit(6, 2).to_kind(Kind::Float);
-        let batch = StepBatch { views: &target, target: Some(&target), images: None, second: None, small: &[] };
+        let batch =
+            StepBatch { views: &target, target: Some(&target), images: None, second: None, small: &[], patches: None };
         let goal = |queue: &Queue| clusters.goal(&batch, queue, &SETTINGS).unwrap().remove(0);
         let (mut short, mut long) =
             (Queue::new(3, 16, 3, Device::Cpu).unwrap(), Queue::new(30, 16, 4, Device::Cpu).unwrap());

@@ -181,7 +181,8 @@ mod tests {
         let (views, target, queue) = (Tensor::ones([2, 3, 8, 8], (Kind::Float, Device::Cpu)), unit(2, 1), unit(3, 2));
         let mut of_teacher = Queue::new(3, 16, 3, Device::Cpu).unwrap();
         of_teacher.push(&queue).unwrap();
-        let batch = StepBatch { views: &views, target: Some(&target), images: None, second: None, small: &[] };
+        let batch =
+            StepBatch { views: &views, target: Some(&target), images: None, second: None, small: &[], patches: None };
         let error = own.goal(&batch, &of_teacher, &AT_REST).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
         let both = StepBatch { second: Some(&views), ..batch };

@@ -344,7 +344,8 @@ mod tests {
         let views = Tensor::ones([2, 3, 8, 8], (Kind::Float, Device::Cpu));
         let small = [views.shallow_clone(), views.shallow_clone()];
         let queue = Queue::new(3, 16, 3, Device::Cpu).unwrap();
-        let whole = StepBatch { views: &views, target: None, images: None, second: Some(&views), small: &small };
+        let whole =
+            StepBatch { views: &views, target: None, images: None, second: Some(&views), small: &small, patches: None };
         assert!(own.goal(&whole, &queue, &SETTINGS).unwrap().is_empty());
         let one = views.narrow(0, 0, 1);
         let cases = [

@@ -9,7 +9,7 @@ use tch::{Device, Kind, Tensor};
 use crate::error::{Error, Result};
 use crate::model::network::check_images;
 use crate::model::weights::HostTensor;
-use crate::model::{Fused, Head, LoadReport, Mode, Network, unit_rows};
+use crate::model::{Fused, Head, LoadReport, Mode, Network, PatchMap, unit_rows};
 
 /// A frozen network that may be shared between threads: nothing it offers writes to its tensors.
 pub(super) struct Frozen {
@@ -21,8 +21,8 @@ pub(super) struct Frozen {
     identity: OnceCell<String>,
 }
 
-/// Number format, height and width.
-type ProgramKey = (Kind, i64, i64);
+/// Number format, height and width, and the map that is asked for beside the embedding.
+type ProgramKey = (Kind, i64, i64, Option<PatchMap>);
 
 /// Programs that are kept: large and small views of a run, and what a session or a probe asks beside them.
 const PROGRAMS: usize = 3;
@@ -84,18 +84,33 @@ impl Frozen {
     pub fn embed_fused(&self, images: &Tensor, kind: Kind) -> Result<Tensor> {
         check_images(images, self.network.device(), self.network.channels())?;
         let (_, _, height, width) = images.size4()?;
-        let program = self.program(kind, height, width)?;
+        let program = self.program((kind, height, width, None))?;
         unit_rows(&program.forward(images)?)
     }
 
-    fn program(&self, kind: Kind, height: i64, width: i64) -> Result<Arc<Fused>> {
+    /// As [`embed_fused`](Frozen::embed_fused), with the feature map (B, C, h, w), float32, of the same pass.
+    ///
+    /// # Errors
+    /// Those of `embed_fused`; `InvalidArgument` where the network has no such map.
+    pub fn embed_fused_with_map(&self, images: &Tensor, kind: Kind, map: &PatchMap) -> Result<(Tensor, Tensor)> {
+        check_images(images, self.network.device(), self.network.channels())?;
+        let (_, _, height, width) = images.size4()?;
+        let program = self.program((kind, height, width, Some(map.clone())))?;
+        let (output, map) = program.forward_with_map(images, map)?;
+        Ok((unit_rows(&output)?, map))
+    }
+
+    fn program(&self, wanted: ProgramKey) -> Result<Arc<Fused>> {
         let mut kept = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
-        let wanted = (kind, height, width);
+        let (kind, height, width, ref map) = wanted;
         if let Some((_, program)) = kept.iter().find(|(key, _)| *key == wanted) {
             return Ok(Arc::clone(program));
         }
         let piece = (PIECE_PIXELS / height.saturating_mul(width).max(1)).clamp(1, 32);
-        let program = Arc::new(self.fused(kind, piece, height, width)?);
+        let program = Arc::new(match map {
+            Some(map) => Fused::with_map(&self.network, map, kind, piece, height, width)?,
+            None => self.fused(kind, piece, height, width)?,
+        });
         if kept.len() == PROGRAMS {
             kept.remove(0);
         }

@@ -45,7 +45,7 @@ use self::frozen::Frozen;
 use super::network::check_images;
 use super::published::{projection_of, published};
 use super::weights::{self, HostTensor, Side, StateDict};
-use super::{Architecture, Fused, Head, Load, LoadReport, Network, unit_rows};
+use super::{Architecture, Fused, Head, Load, LoadReport, Network, PatchMap, unit_rows};
 use crate::error::{Error, ErrorKind, Result};
 use crate::finite::Names;
 use crate::warnings::Warnings;
@@ -160,6 +160,22 @@ impl Teacher {
         };
         check_rows(&rows, &format!("teacher ({})", self.name()), names)?;
         mark_zeros(rows)
+    }
+
+    /// As [`embed_named`](Teacher::embed_named) by fused operations in `kind`, with the feature map (B, C, h, w), float32, of the same pass.
+    ///
+    /// # Errors
+    /// Those of `embed_named`; `Unsupported` for others than networks of ours, `InvalidArgument` where this one has no such map.
+    pub fn embed_with_map(
+        &self,
+        images: &Tensor,
+        kind: Kind,
+        map: &PatchMap,
+        names: Names,
+    ) -> Result<(Tensor, Tensor)> {
+        let (rows, map) = self.frozen()?.embed_fused_with_map(images, kind, map)?;
+        check_rows(&rows, &format!("teacher ({})", self.name()), names)?;
+        Ok((mark_zeros(rows)?, map))
     }
 
     /// Backbone features before the head, not normalised: (B, 3, H, W) → (B, feature_dim), outside autograd.

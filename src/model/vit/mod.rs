@@ -31,6 +31,7 @@ pub(crate) use positions::{resample, square_grid};
 pub use shape::{ViT, ViTKind, ViTSize};
 
 use super::params::{Initial, Path};
+use super::patch_map::TOKENS;
 use super::{Backbone, Mode};
 use crate::error::Result;
 use crate::torch::fused::{Builder, IMAGES, Value};
@@ -89,7 +90,7 @@ impl VisionTransformer {
 }
 
 impl Backbone for VisionTransformer {
-    fn features(&self, images: &Tensor, mode: Mode, _keep: &mut dyn FnMut(&str, &Tensor)) -> Result<Tensor> {
+    fn features(&self, images: &Tensor, mode: Mode, keep: &mut dyn FnMut(&str, &Tensor)) -> Result<Tensor> {
         let patch = self.shape.patch();
         let grid = images.f_conv2d(&self.patch_weight, Some(&self.patch_bias), [patch, patch], [0, 0], [1, 1], 1)?; // (B, D, H/p, W/p)
         let (batch, _, rows, columns) = grid.size4()?;
@@ -100,11 +101,34 @@ impl Backbone for VisionTransformer {
         for block in &self.blocks {
             tokens = block.forward(&tokens, mode)?;
         }
+        keep(TOKENS, &tokens);
         // The norm works on each token by itself, so that of the class token is enough.
         self.norm.forward(&tokens.f_select(1, 0)?) // (B, D)
     }
 
     fn lower(&self, builder: &mut Builder) -> Result<Value> {
+        let tokens = self.lower_tokens(builder)?;
+        let class = builder.token(tokens, 0)?;
+        self.norm.lower(builder, class)
+    }
+
+    fn patches_of(&self, kept: &Tensor) -> Result<Tensor> {
+        self.norm.forward(kept)
+    }
+
+    fn lower_with_patches(&self, builder: &mut Builder, name: &str) -> Result<(Value, Option<Value>)> {
+        if name != TOKENS {
+            return Ok((self.lower(builder)?, None));
+        }
+        let tokens = self.lower_tokens(builder)?;
+        let normed = self.norm.lower(builder, tokens)?;
+        Ok((builder.token(normed, 0)?, Some(normed)))
+    }
+}
+
+impl VisionTransformer {
+    /// Appends all tokens (B, T, D) behind the blocks, before the last norm.
+    fn lower_tokens(&self, builder: &mut Builder) -> Result<Value> {
         let _no_grad = tch::no_grad_guard();
         let (first, positions) = (self.first_tokens()?, self.patch_positions()?);
         let weights = [&self.patch_weight.f_detach()?, &self.patch_bias.f_detach()?, &first, &positions];
@@ -112,7 +136,6 @@ impl Backbone for VisionTransformer {
         for block in &self.blocks {
             tokens = block.lower(builder, tokens)?;
         }
-        let class = builder.token(tokens, 0)?;
-        self.norm.lower(builder, class)
+        Ok(tokens)
     }
 }
