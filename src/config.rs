@@ -19,6 +19,7 @@ mod range;
 mod rate;
 mod segment;
 mod small;
+mod tile;
 mod validate;
 mod value;
 mod words;
@@ -42,7 +43,7 @@ pub use small::SmallConfig;
 pub use value::Value;
 pub use words::{BatchNorm, EngineName, Optimiser, OutputName, Precision, QueueFill, Standardise};
 
-use crate::data::{FileOptions, ViewConfig};
+use crate::data::{FileOptions, Tile, ViewConfig};
 use crate::error::{Error, ErrorKind, Result};
 use key::{out_of_bounds, slot, wrong_kind};
 
@@ -146,6 +147,8 @@ pub struct Config {
     pub anomaly: AnomalyConfig,
     /// Segmentation.
     pub segment: SegmentConfig,
+    /// How frames larger than the network's input are cut.
+    pub tile: Tile,
     /// Single methods of distillation.
     pub methods: MethodsConfig,
     /// Small patches.
@@ -206,6 +209,7 @@ impl Default for Config {
             linear: LinearConfig::default(),
             anomaly: AnomalyConfig::default(),
             segment: SegmentConfig::default(),
+            tile: Tile::default(),
             methods: MethodsConfig::default(),
             small: SmallConfig::default(),
             patch: PatchConfig::default(),

@@ -1,7 +1,7 @@
 //! The settings that do not shape the numbers of a run.
 
 /// Where and how fast a run works may change between nights, not what it computes.
-pub const FREE_SETTINGS: [&str; 16] = [
+pub const FREE_SETTINGS: [&str; 17] = [
     "device",
     "engine",
     "workers",
@@ -18,6 +18,7 @@ pub const FREE_SETTINGS: [&str; 16] = [
     "linear",
     "anomaly",
     "segment",
+    "tile",
     // Student and teacher are compared by what they are.
     "embedding_dim",
 ];

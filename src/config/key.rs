@@ -1,6 +1,6 @@
 //! The table of keys: every setting by its name, with its place in a [`Config`] and its bounds.
 
-use super::{Config, anomaly, engine, finetune, linear, methods, patch, probe, range, segment, small};
+use super::{Config, anomaly, engine, finetune, linear, methods, patch, probe, range, segment, small, tile};
 use crate::choice::Choice;
 use crate::data::MAX_PAGES;
 use crate::data::frame::MAX_SIDE;
@@ -100,6 +100,7 @@ pub fn keys() -> impl Iterator<Item = &'static (&'static str, Slot)> {
         .chain(linear::KEYS)
         .chain(anomaly::KEYS)
         .chain(segment::KEYS)
+        .chain(tile::KEYS)
         .chain(probe::KEYS)
         .chain(methods::KEYS)
         .chain(small::KEYS)

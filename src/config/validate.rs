@@ -35,6 +35,7 @@ impl Config {
             return Err(Error::new(ErrorKind::Config, "image_channels is 2, expected 3 or 1"));
         }
         self.view.input.roi.check()?;
+        self.tile.check()?;
         self.view.input.range.check()
     }
 }

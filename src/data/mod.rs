@@ -59,6 +59,9 @@ pub mod scale;
 mod source;
 mod stored;
 mod tiff;
+pub mod tile_maps;
+pub mod tile_rows;
+pub mod tiles;
 mod webp;
 
 pub use augment::{ViewConfig, ViewDevice, ViewParams};
@@ -80,6 +83,7 @@ pub use roi::Roi;
 pub use scale::ScaledFrame;
 pub(crate) use source::absolute;
 pub use source::{EncodedImage, EncodedImages};
+pub use tiles::{Grid, Tile};
 
 /// Locks even after a panic elsewhere: what the locks of this module guard is whole after every single statement.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -71,6 +71,14 @@ const PARTS: [Part; 15] = [
         whole: "view",
     },
     Part {
+        title: "Tiles",
+        about: "[anomaly.md](anomaly.md#frames-larger-than-the-networks-input) says what they do.",
+        keys: "src/config/tile.rs",
+        fields: "src/data/tiles.rs",
+        place: "c.tile.",
+        whole: "tile",
+    },
+    Part {
         title: "The probe",
         about: "[distil.md](distil.md#the-probe-does-the-run-work) explains it.",
         keys: "src/config/probe.rs",
@@ -145,7 +153,7 @@ const PARTS: [Part; 15] = [
 ];
 
 /// Files of the constants and choices that the list uses.
-const CONSTANTS: [&str; 9] = [
+const CONSTANTS: [&str; 10] = [
     "src/config/words.rs",
     "src/config/methods.rs",
     "src/config/finetune.rs",
@@ -155,6 +163,7 @@ const CONSTANTS: [&str; 9] = [
     "src/data/frame.rs",
     "src/data/geometry.rs",
     "src/data/range.rs",
+    "src/data/tiles.rs",
 ];
 
 /// Writes the page, or compares it.
