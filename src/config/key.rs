@@ -68,6 +68,7 @@ const KEYS: &[(&str, Slot)] = &[
     ("roi.y", Slot::Side(|c| &mut c.view.input.roi.y, 0, MAX_SIDE)),
     ("roi.width", Slot::Side(|c| &mut c.view.input.roi.width, 0, MAX_SIDE)),
     ("roi.height", Slot::Side(|c| &mut c.view.input.roi.height, 0, MAX_SIDE)),
+    ("view.tile", Slot::Side(|c| &mut c.view.tile, 0, MAX_SIDE)),
     ("view.crop_scale_min", Slot::Float(|c| &mut c.view.crop_scale_min, 1e-4, 1.0)),
     ("view.crop_scale_max", Slot::Float(|c| &mut c.view.crop_scale_max, 1e-4, 1.0)),
     ("view.crop_ratio_min", Slot::Float(|c| &mut c.view.crop_ratio_min, 0.01, 100.0)),

@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use super::geometry::Resize;
 use super::input::{Input, within};
 use super::random::{below, between, shuffle, unit};
+use super::tiles::Tile;
 use crate::choice::choice;
 use crate::error::Result;
 
@@ -41,6 +42,11 @@ pub struct ViewConfig {
     /// What any image is made by, these views as well.
     #[serde(flatten)]
     pub input: Input,
+    /// Shorter side, in pixels of the frame, of the random tile that a crop is drawn in, as if it were the frame; the other side is as much
+    /// longer as that of the network's input is, and both end at the frame's. With `tile.size` of a detector, training sees what its tiles
+    /// show. 0: crops are drawn in the frame.
+    #[serde(skip_serializing_if = "is_none")]
+    pub tile: u32,
     /// Smallest share of the frame's area that a crop covers.
     pub crop_scale_min: f64,
     /// Largest share of the frame's area that a crop covers.
@@ -90,6 +96,10 @@ choice! {
 
 const USUAL_REACH: f64 = 0.05;
 
+fn is_none(tile: &u32) -> bool {
+    *tile == 0
+}
+
 fn is_usual_reach(reach: &f64) -> bool {
     *reach == USUAL_REACH
 }
@@ -98,6 +108,7 @@ impl Default for ViewConfig {
     fn default() -> Self {
         Self {
             input: Input::default(),
+            tile: 0,
             crop_scale_min: 0.2,
             crop_scale_max: 1.0,
             crop_ratio_min: 3.0 / 4.0,
@@ -242,13 +253,28 @@ fn ratios(config: &ViewConfig, frame_w: u32, frame_h: u32) -> (f64, f64) {
     (config.crop_ratio_min * own, config.crop_ratio_max * own)
 }
 
-/// A crop of the region of interest, in the frame's pixels.
+/// Width and height of what a crop is drawn in: the region of interest, or a tile of it.
+pub(super) fn drawn_in(config: &ViewConfig, frame_w: u32, frame_h: u32) -> (u32, u32) {
+    let part = config.input.roi.of(frame_w, frame_h);
+    let (width, height) = Tile { size: config.tile, ..Tile::default() }.sides(&config.input);
+    match config.tile {
+        0 => (part.width, part.height),
+        _ => (width.clamp(1, part.width.max(1)), height.clamp(1, part.height.max(1))),
+    }
+}
+
+/// A crop of the region of interest or of a random tile of it, in the frame's pixels.
 fn crop_in_region(config: &ViewConfig, frame_w: u32, frame_h: u32, rng: &mut impl RngCore) -> Crop {
     let part = config.input.roi.of(frame_w, frame_h);
-    let crop = sample_crop(config, part.width, part.height, rng);
+    let (width, height) = drawn_in(config, frame_w, frame_h);
+    let (mut left, mut top) = (part.left, part.top);
+    if config.tile > 0 {
+        left = left.saturating_add(below(rng, u64::from(part.width.saturating_sub(width)) + 1) as u32);
+        top = top.saturating_add(below(rng, u64::from(part.height.saturating_sub(height)) + 1) as u32);
+    }
+    let crop = sample_crop(config, width, height, rng);
     // Outside of a frame it is refused when it is drawn.
-    let (left, top) = (part.left.saturating_add(crop.left), part.top.saturating_add(crop.top));
-    Crop { left, top, ..crop }
+    Crop { left: left.saturating_add(crop.left), top: top.saturating_add(crop.top), ..crop }
 }
 
 /// torchvision's `RandomResizedCrop.get_params`: ten tries at an area and a ratio (uniform in its logarithm) that fit,
@@ -288,8 +314,8 @@ fn largest_centred(config: &ViewConfig, frame_w: u32, frame_h: u32) -> Crop {
 
 /// Width and height that no crop of a frame of these sides falls below.
 pub(super) fn smallest_crop(config: &ViewConfig, frame_w: u32, frame_h: u32) -> (u32, u32) {
-    let part = config.input.roi.of(frame_w, frame_h);
-    let (frame_w, frame_h) = (part.width.max(1), part.height.max(1));
+    let (width, height) = drawn_in(config, frame_w, frame_h);
+    let (frame_w, frame_h) = (width.max(1), height.max(1));
     let area = f64::from(frame_w) * f64::from(frame_h) * config.crop_scale_min;
     let centred = largest_centred(config, frame_w, frame_h);
     let (ratio_min, ratio_max) = ratios(config, frame_w, frame_h);

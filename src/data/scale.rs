@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use super::augment::{Crop, ViewConfig, smallest_crop};
+use super::augment::{Crop, ViewConfig, drawn_in, smallest_crop};
 use super::frame::Frame;
 use super::geometry::Placement;
 use super::input::Input;
@@ -64,9 +64,9 @@ impl Reading {
         }
         let scale = allowed([crop.width, crop.height].map(f64::from), view);
         let share = (config.crop_scale_min + config.crop_scale_max) / 2.0;
-        let part = config.input.roi.of(frame_w, frame_h);
-        let mean_side = (f64::from(part.width) * f64::from(part.height) * share).sqrt();
-        let usual = allowed([part.width, part.height].map(|side| mean_side.min(f64::from(side))), view);
+        let (width, height) = drawn_in(config, frame_w, frame_h);
+        let mean_side = (f64::from(width) * f64::from(height) * share).sqrt();
+        let usual = allowed([width, height].map(|side| mean_side.min(f64::from(side))), view);
         Self { scale, keep: scale >= usual }
     }
 

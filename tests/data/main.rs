@@ -16,5 +16,6 @@ mod formats;
 mod geometry;
 mod images;
 mod loader;
+mod native;
 mod scaled;
 mod views;

@@ -296,6 +296,8 @@ fn augmented(input: Input, config: &Config) -> ViewConfig {
         return own;
     }
     ViewConfig {
+        // A label is the frame's.
+        tile: 0,
         crop_scale_min: 0.6,
         crop_scale_max: 1.0,
         jitter_probability: 0.5,
