@@ -3332,9 +3332,12 @@ SEED_MUST_USE seed_error *seed_session_stage(const seed_session *session,
 /*
  The feature maps of `count` images at the stage `name`: count·channels·height·width floats, (image, channel, row, column),
  into `buffer`, by the rule of seed_session_embed. The images are resized as for seed_session_embed. What lies
- behind the stage is not computed.
+ behind the stage is not computed. Where the session was opened with "tile.size", the maps of an image's tiles are stitched to one: of an
+ image of H rows, with tiles of t rows whose maps have m, ⌈H·m/t⌉ rows, and columns alike. The images have one size then and are given when
+ the length is asked for, too.
 
- Errors: SEED_ERROR_INVALID_ARGUMENT for an unknown name, listing those that there are.
+ Errors: SEED_ERROR_INVALID_ARGUMENT for an unknown name, listing those that there are, and with tiles for images of several sizes or
+ smaller than a tile.
  */
 SEED_MUST_USE seed_error *seed_session_feature_map(const seed_session *session,
                                      const char *name,
@@ -3543,7 +3546,7 @@ SEED_MUST_USE seed_error *seed_classifier_distil(const seed_config *config,
                                    seed_classifier **out);
 
 /*
- Learns the images of `good`, all of good parts, by the features of `student` and the settings "anomaly.…", "seed",
+ Learns the images of `good`, all of good parts, by the features of `student` and the settings "anomaly.…", "tile.…", "seed",
  "device" and "precision" of `config` (docs/anomaly.md): "anomaly.kind" is patchcore, a memory of patches, or stfpm, a second
  network that learns the feature maps of good parts. A part of the images, "anomaly.held_out", is not learned but sets
  the threshold for "anomaly.false_alarm_rate"; where several images show the same part, say so by "anomaly.group", or the
@@ -3601,7 +3604,7 @@ SEED_MUST_USE seed_error *seed_anomaly_save(const seed_anomaly *anomaly,
  what stood at `path` is as it was. docs/export.md lists inputs, outputs and metadata.
 
  Errors: SEED_ERROR_INVALID_ARGUMENT for options out of bounds; SEED_ERROR_MISMATCH for a network that gives NaN;
- SEED_ERROR_UNSUPPORTED for a detector that ignores pixels, another format or other outputs, for an operation that cannot be written, naming it, and for 2 GB of
+ SEED_ERROR_UNSUPPORTED for a detector that ignores pixels or sees tiles, another format or other outputs, for an operation that cannot be written, naming it, and for 2 GB of
  weights and more; SEED_ERROR_IO.
  */
 SEED_MUST_USE seed_error *seed_anomaly_export(const seed_anomaly *anomaly,

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use super::frame::{Frame, FrameView, MAX_SIDE};
 use super::input::Input;
+use super::roi::Roi;
 use crate::error::{Error, Result};
 use crate::sys::memory::{collected, copied, filled};
 
@@ -145,6 +146,13 @@ impl Ignored {
         self.marks[y as usize * self.width as usize + x as usize] == 1
     }
 
+    /// Whether every pixel of a rectangle of the frame is ignored.
+    pub fn covers(&self, part: &Roi) -> bool {
+        let rows = self.marks.chunks_exact(self.width as usize).skip(part.y as usize).take(part.height as usize);
+        let (begin, end) = (part.x as usize, (part.x + part.width) as usize);
+        rows.map(|row| &row[begin.min(row.len())..end.min(row.len())]).all(|row| !row.contains(&0))
+    }
+
     /// # Errors
     /// `InvalidArgument` where a frame of these sides is of another size.
     pub fn check_size(&self, width: u32, height: u32) -> Result<()> {
@@ -163,16 +171,27 @@ impl Ignored {
     /// That of [`check_size`](Ignored::check_size); `OutOfMemory`.
     pub fn painted(&self, frame: &Frame, input: &Input) -> Result<Frame> {
         self.check_size(frame.width(), frame.height())?;
+        let pixels = copied(frame.pixels(), "a frame")?;
+        self.paint(Frame::new(frame.width(), frame.height(), frame.channels(), pixels)?, input)
+    }
+
+    /// As [`painted`](Ignored::painted), in the frame's own memory.
+    ///
+    /// # Errors
+    /// That of [`check_size`](Ignored::check_size).
+    pub fn paint(&self, frame: Frame, input: &Input) -> Result<Frame> {
+        self.check_size(frame.width(), frame.height())?;
         let level = |mean: f64| (mean * 255.0).round().clamp(0.0, 255.0) as u8;
-        let mut pixels = copied(frame.pixels(), "a frame")?;
-        let colour = match frame.channels() {
+        let (width, height, channels) = (frame.width(), frame.height(), frame.channels());
+        let mut pixels = frame.into_pixels();
+        let colour = match channels {
             1 => vec![level(input.grey_normal().0)],
             _ => input.mean.map(level).to_vec(),
         };
         for (pixel, _) in pixels.chunks_exact_mut(colour.len()).zip(&self.marks).filter(|(_, mark)| **mark == 1) {
             pixel.copy_from_slice(&colour);
         }
-        Frame::new(frame.width(), frame.height(), frame.channels(), pixels)
+        Frame::new(width, height, channels, pixels)
     }
 
     /// Which of the `height` × `width` equal cells of the network's image count, row after row: those that show a pixel which is not ignored, and

@@ -52,6 +52,8 @@ pub enum Purpose {
     Cells = 15,
     /// Which images of a step are mixed, and how much of each is seen (epoch = number of the step).
     Mixup = 16,
+    /// Which tile of an image a pass of STFPM shows (epoch = number of the pass, from 1; index = number of the image).
+    Tile = 17,
 }
 
 /// The stream of (seed, epoch, index, purpose): ChaCha8 whose 256-bit key is the four words, little endian.

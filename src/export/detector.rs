@@ -17,6 +17,7 @@ use crate::data::Resize;
 use crate::error::{Error, ErrorKind, Result};
 use crate::infer::anomaly::AnomalyDetector;
 use crate::infer::anomaly::memory::{Known, Memory};
+use crate::infer::anomaly::parts::Part;
 use crate::infer::anomaly::score::enlarging;
 use crate::infer::calibration_images;
 use crate::model::student_file::{DETECTOR, EXPORT_FORMAT, StudentHeader};
@@ -48,6 +49,12 @@ pub fn export_detector(path: &Path, detector: &AnomalyDetector, input: ExportInp
         return Err(Error::new(
             ErrorKind::Unsupported,
             "a detector that ignores pixels cannot be exported: the file takes resized images, what is ignored lies in frames",
+        ));
+    }
+    if !memory.settings.tile.is_none() {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "a detector of tiles cannot be exported: the file takes one resized image, its frames are judged by many",
         ));
     }
     let (network, header) = (detector.network()?, detector.header());
@@ -84,7 +91,8 @@ pub fn export_detector(path: &Path, detector: &AnomalyDetector, input: ExportInp
     let (height, width) = (i64::from(header.input.height), i64::from(header.input.width));
     let images = calibration_images(1, i64::from(header.input.channels), height, width)?;
     let names = |_: usize| "a made picture".to_owned();
-    memory.scores(&detector.session, &detector.stages, &images, Some((height, width)), &names, &|_| Ok(None))?;
+    let part = Part::whole(0, &header.input, None);
+    memory.scores(&detector.session, &detector.stages, &images, Some((height, width)), &names, &[part])?;
     onnx_file::write(path, graph(detector, &network, header, &memory, input)?, &texts)
 }
 

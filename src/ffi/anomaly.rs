@@ -29,7 +29,7 @@ const CHUNK: usize = 16;
 pub struct seed_anomaly(Guarded<AnomalyDetector>);
 handle!(seed_anomaly, AnomalyDetector, |anomaly| anomaly.warnings());
 
-/// Learns the images of `good`, all of good parts, by the features of `student` and the settings "anomaly.…", "seed",
+/// Learns the images of `good`, all of good parts, by the features of `student` and the settings "anomaly.…", "tile.…", "seed",
 /// "device" and "precision" of `config` (docs/anomaly.md): "anomaly.kind" is patchcore, a memory of patches, or stfpm, a second
 /// network that learns the feature maps of good parts. A part of the images, "anomaly.held_out", is not learned but sets
 /// the threshold for "anomaly.false_alarm_rate"; where several images show the same part, say so by "anomaly.group", or the
@@ -128,7 +128,7 @@ pub unsafe extern "C" fn seed_anomaly_save(anomaly: *const seed_anomaly, path: *
 /// what stood at `path` is as it was. docs/export.md lists inputs, outputs and metadata.
 ///
 /// Errors: SEED_ERROR_INVALID_ARGUMENT for options out of bounds; SEED_ERROR_MISMATCH for a network that gives NaN;
-/// SEED_ERROR_UNSUPPORTED for a detector that ignores pixels, another format or other outputs, for an operation that cannot be written, naming it, and for 2 GB of
+/// SEED_ERROR_UNSUPPORTED for a detector that ignores pixels or sees tiles, another format or other outputs, for an operation that cannot be written, naming it, and for 2 GB of
 /// weights and more; SEED_ERROR_IO.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_anomaly_export(

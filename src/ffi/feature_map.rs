@@ -58,9 +58,12 @@ pub unsafe extern "C" fn seed_session_stage(
 
 /// The feature maps of `count` images at the stage `name`: count·channels·height·width floats, (image, channel, row, column),
 /// into `buffer`, by the rule of seed_session_embed. The images are resized as for seed_session_embed. What lies
-/// behind the stage is not computed.
+/// behind the stage is not computed. Where the session was opened with "tile.size", the maps of an image's tiles are stitched to one: of an
+/// image of H rows, with tiles of t rows whose maps have m, ⌈H·m/t⌉ rows, and columns alike. The images have one size then and are given when
+/// the length is asked for, too.
 ///
-/// Errors: SEED_ERROR_INVALID_ARGUMENT for an unknown name, listing those that there are.
+/// Errors: SEED_ERROR_INVALID_ARGUMENT for an unknown name, listing those that there are, and with tiles for images of several sizes or
+/// smaller than a tile.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_session_feature_map(
     session: *const seed_session,
@@ -77,10 +80,18 @@ pub unsafe extern "C" fn seed_session_feature_map(
             let session = session.current();
             let stages = session.stages_named(&[name])?;
             let stage = stages.first().ok_or_else(|| Error::invalid("no feature map was named"))?;
-            // Both are positive.
-            let (channels, stride) = (stage.channels as usize, stage.stride as usize);
-            let side = |pixels: u32| (pixels as usize).div_ceil(stride);
-            let pixels = product("the map", side(session.input().height), side(session.input().width))?;
+            // Positive.
+            let channels = stage.channels as usize;
+            // Without tiles the images' sizes do not matter.
+            let (width, height) = match session.tile().is_none() || count == 0 {
+                true => (0, 0),
+                false => Images::new(images, count)?.view(0).map(|view| (view.width, view.height))?,
+            };
+            let (down, across) = match count {
+                0 => (0, 0),
+                _ => session.map_size(stage, width, height)?,
+            };
+            let pixels = product("the map", down, across)?;
             let of_image = product("the map", pixels, channels)?;
             let needed = product("the result", count, of_image)?;
             if !answer_size(needed, buffer, capacity, length)? || count == 0 {

@@ -51,13 +51,17 @@ impl Session {
     }
 
     /// The feature maps of `frames` at the stages of these names, each (B, C, h, w), float32, on the session's device, for the
-    /// same part of the frame that embeddings see.
+    /// same part of the frame that embeddings see. Where the options name a tile, they are those of all the frame's tiles, stitched, and as large
+    /// as [`map_size`](Session::map_size) says; the frames have one size then.
     ///
     /// # Errors
-    /// `InvalidArgument` for an unknown name, no frame, or a frame that is not sound (names its place); `OutOfMemory` or
+    /// `InvalidArgument` for an unknown name, no frame, frames of several sizes or smaller than a tile where there are tiles, or a frame that is not sound (names its place); `OutOfMemory` or
     /// `Torch` from libtorch.
     pub fn feature_maps(&self, frames: &[FrameView<'_>], names: &[&str]) -> Result<Vec<Tensor>> {
         let stages = self.stages_named(names)?;
+        if !self.tile.is_none() {
+            return self.stitched_maps(frames, &stages);
+        }
         let mut scratch = Scratch::new();
         let length = self.input.view_len();
         let mut views = vec![0f32; frames.len() * length];

@@ -13,6 +13,7 @@ mod programs;
 mod rows;
 pub mod segmenter;
 mod session;
+mod stitched;
 mod swap;
 mod tensor;
 

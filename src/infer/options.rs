@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use tch::{Device, Kind};
 
 use crate::config::{Config, EngineConfig, EngineName, OutputName, Precision, Rate};
-use crate::data::{Range, Roi};
+use crate::data::{Range, Roi, Tile};
 use crate::device;
 use crate::error::Result;
 
@@ -46,6 +46,8 @@ pub struct SessionOptions {
     pub range: Option<Range>,
     /// Which part of a frame is looked at; None: as the network's file says.
     pub roi: Option<Roi>,
+    /// How frames are cut for feature maps; detectors and segmenters have their own.
+    pub tile: Tile,
     /// What runs the network.
     pub engine: EngineChoice,
 }
@@ -87,6 +89,7 @@ impl SessionOptions {
     /// # Errors
     /// `InvalidArgument` or `Device` for a device that is not there, `Config` for a range or region that is not sound.
     pub fn of(config: &Config, output: Output) -> Result<Self> {
+        config.tile.check()?;
         let device = device::parse(&config.device)?;
         let precision = match config.precision {
             Precision::Auto => None,
@@ -99,6 +102,7 @@ impl SessionOptions {
             rate: config.into(),
             range: config.chosen_range()?,
             roi: config.chosen_roi()?,
+            tile: config.tile,
             engine: EngineChoice::of(&config.engine),
         })
     }
@@ -109,6 +113,15 @@ impl Default for SessionOptions {
     fn default() -> Self {
         let (precision, rate) = (Some(Kind::Float), Rate::default());
         let engine = EngineChoice::of(&EngineConfig::default());
-        Self { device: Device::Cpu, precision, output: Output::Embedding, rate, range: None, roi: None, engine }
+        Self {
+            device: Device::Cpu,
+            precision,
+            output: Output::Embedding,
+            rate,
+            range: None,
+            roi: None,
+            tile: Tile::default(),
+            engine,
+        }
     }
 }

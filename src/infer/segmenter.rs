@@ -16,19 +16,22 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tch::{Kind, Tensor};
 
-use super::anomaly::images::images_of_frames;
+use super::anomaly::images::{CHUNK, images_of_frames, images_of_parts};
+use super::anomaly::parts::{Part, Parts};
 use super::anomaly::patches::patches;
 use super::anomaly::score::{in_frame, resized};
 use super::anomaly::{prepare, stages};
 use super::options::SessionOptions;
 use super::session::Session;
-use crate::data::{Frame, FrameView, Input};
+use crate::data::tile_rows::{Band, TileRows};
+use crate::data::{Frame, FrameView, Input, Tile};
 use crate::error::{Error, ErrorKind, Result};
 use crate::eval::overlap::MOST_CLASSES;
 use crate::infer::classifier::check_names;
 use crate::model::student_file::{Holds, SEGMENTER as KEY, StudentHeader, load_with, save_with};
 use crate::model::weights::{HostTensor, StateDict};
 use crate::model::{Network, Stage};
+use crate::sys::memory::filled;
 use crate::torch::numbers;
 use crate::warnings::Warnings;
 
@@ -43,6 +46,9 @@ pub struct SegmenterHeader {
     pub names: Vec<String>,
     /// The feature maps, the largest first.
     pub layers: Vec<String>,
+    /// How frames are cut into tiles; absent: not at all, as earlier versions had it.
+    #[serde(default, skip_serializing_if = "Tile::is_none")]
+    pub tile: Tile,
     /// How it was made, for people.
     #[serde(default)]
     pub training: Value,
@@ -54,6 +60,7 @@ impl SegmenterHeader {
         if self.names.len() > MOST_CLASSES {
             return Err(Error::invalid(format!("{} classes, expected at most {MOST_CLASSES}", self.names.len())));
         }
+        self.tile.check()?;
         if self.layers.is_empty() || self.layers.len() > 64 {
             return Err(Error::invalid(format!("there are {} layers, expected 1 to 64", self.layers.len())));
         }
@@ -153,7 +160,8 @@ impl Segmenter {
             return Err(wrong(format!("the tensor {name} is unknown")));
         }
         let provenance = student.provenance.clone();
-        let parts = prepare(&network, &student.input, options).map_err(|error| error.context(path.display()))?;
+        let input = header.tile.seen(&student.input);
+        let parts = prepare(&network, &input, options).map_err(|error| error.context(path.display()))?;
         let found = Self::of(parts, header, (&weight, &bias)).map_err(|error| match error.kind() {
             ErrorKind::InvalidArgument | ErrorKind::Unsupported => Error::format(path, error),
             _ => error.context(path.display()),
@@ -193,6 +201,9 @@ impl Segmenter {
 
     /// As [`segment`](Segmenter::segment), of a frame whose samples are levels already.
     pub(crate) fn segment_frame(&self, own: &Frame) -> Result<Segmented> {
+        if !self.header.tile.is_none() {
+            return self.segment_tiles(own);
+        }
         let size = (i64::from(own.height()), i64::from(own.width()));
         let logits = self.logits(&images_of_frames(&self.session, &[own])?, &|_| "the frame".to_owned())?; // (1, K, h, w)
         let _no_grad = tch::no_grad_guard();
@@ -208,10 +219,49 @@ impl Segmenter {
             });
         }
         let leading = found.ok_or_else(|| Error::internal("a segmenter", "it has no class"))?;
-        Ok(Segmented {
-            classes: numbers(&leading.class, "the classes of pixels")?,
-            confidence: numbers(&leading.sum.f_reciprocal()?, "the probabilities of pixels")?,
-        })
+        leading.segmented()
+    }
+
+    /// As [`segment_frame`](Segmenter::segment_frame), by tiles: logits are blended, so that masks have no seam. Memory is that of the logits of
+    /// one row of tiles and of the result.
+    fn segment_tiles(&self, own: &Frame) -> Result<Segmented> {
+        let _no_grad = tch::no_grad_guard();
+        let classes = self.header.names.len();
+        let parts = Parts::new(0, own, self.session.input(), &self.header.tile, None)?;
+        let grid = parts.grid().ok_or_else(|| Error::internal("a segmenter", "its frame has no tiles"))?;
+        let mut rows = TileRows::new(grid, own.width(), classes)?;
+        let all = own.width() as usize * own.height() as usize;
+        // What is not seen has the class 0, with the probability 1/K.
+        let mut found = Segmented {
+            classes: filled(0u8, all, "the classes of pixels")?,
+            confidence: filled(1.0 / classes as f32, all, "the probabilities of pixels")?,
+        };
+        let view = (i64::from(self.student.input.height), i64::from(self.student.input.width));
+        let tile = (i64::from(grid.rows.tile), i64::from(grid.columns.tile));
+        let mut parts = parts.peekable();
+        let mut batch: Vec<Part> = Vec::with_capacity(CHUNK);
+        while let Some(part) = parts.next() {
+            batch.push(part);
+            if batch.len() < CHUNK && parts.peek().is_some() {
+                continue;
+            }
+            let rows_of: Vec<(&Frame, &Input)> = batch.iter().map(|part| (own, &part.input)).collect();
+            let logits =
+                self.logits(&images_of_parts(&self.session, &rows_of)?, &|_| "a tile of the frame".to_owned())?;
+            for (row, part) in batch.drain(..).enumerate() {
+                let place = part.number().0;
+                for class in 0..classes {
+                    let map = logits.f_select(0, row as i64)?.f_select(0, class as i64)?;
+                    let map: Vec<f32> = numbers(&resized(&resized(&map, view)?, tile)?, "the logits of a tile")?;
+                    rows.add(place, class, &map)?;
+                }
+                // After the last tile of a row, what the next row does not reach is whole.
+                if (place + 1).is_multiple_of(grid.columns.count()) {
+                    rows.finish(place, |band| write_band(band, &mut found))?;
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// Logits (B, K, h, w) of images (B, C, H, W), on the CPU; errors call image i by the name that `names` gives.
@@ -254,6 +304,26 @@ impl Segmenter {
     }
 }
 
+/// Puts the classes of rows of pixels, by their logits, into those of the frame.
+fn write_band(band: &Band<'_>, found: &mut Segmented) -> Result<()> {
+    let sides = [band.height as i64, band.width as i64];
+    let mut leading: Option<Leading> = None;
+    for (class, logits) in band.maps.iter().enumerate() {
+        let map = Tensor::f_from_slice(logits)?.f_view(sides)?;
+        leading = Some(match leading {
+            None => Leading::first(map)?,
+            Some(leading) => leading.joined(&map, class as i64)?,
+        });
+    }
+    let own = leading.ok_or_else(|| Error::internal("a segmenter", "it has no class"))?.segmented()?;
+    for y in 0..band.height {
+        let (to, from) = (band.place(y), y * band.width..(y + 1) * band.width);
+        found.classes[to.clone()].copy_from_slice(&own.classes[from.clone()]);
+        found.confidence[to].copy_from_slice(&own.confidence[from]);
+    }
+    Ok(())
+}
+
 /// Of each pixel, over the classes so far: the highest logit, whose it is, and Σ exp(z − highest).
 struct Leading {
     highest: Tensor,
@@ -274,6 +344,13 @@ impl Leading {
         let before = self.sum.f_mul(&self.highest.f_sub(&highest)?.f_exp()?)?;
         let sum = before.f_add(&map.f_sub(&highest)?.f_exp()?)?;
         Ok(Self { highest, class: self.class.f_masked_fill(&above, class)?, sum })
+    }
+
+    fn segmented(&self) -> Result<Segmented> {
+        Ok(Segmented {
+            classes: numbers(&self.class, "the classes of pixels")?,
+            confidence: numbers(&self.sum.f_reciprocal()?, "the probabilities of pixels")?,
+        })
     }
 }
 

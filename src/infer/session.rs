@@ -36,7 +36,7 @@ use super::options::{Output, SessionOptions};
 use super::plan::Plan;
 use crate::config::Rate;
 use crate::data::render::render_frame;
-use crate::data::{FrameView, Input, Scratch};
+use crate::data::{FrameView, Input, Scratch, Tile};
 use crate::error::{Error, ErrorKind, Result};
 use crate::finite::{self, Names};
 use crate::model::student_file::{Holds, load_student};
@@ -58,6 +58,8 @@ pub struct Session {
     pub(super) plan: Plan,
     gather: Gather,
     pub(super) input: Input,
+    /// How frames are cut for feature maps.
+    pub(super) tile: Tile,
     pub(super) output: Output,
     rate: Rate,
     pub(super) dim: usize,
@@ -160,12 +162,12 @@ impl Session {
         // Widths are positive and below 2^20.
         let dim = dim as usize;
         let gather = Gather::new(input.view_len(), dim);
-        let SessionOptions { output, rate, .. } = options;
+        let SessionOptions { output, rate, tile, .. } = options;
         let warnings = Warnings::default();
         if let Some(warning) = &plan.warning {
             warnings.add(warning.clone());
         }
-        Self { plan, gather, input: *input, output, rate, dim, description, warnings }
+        Self { plan, gather, input: *input, tile, output, rate, dim, description, warnings }
     }
 
     /// Numbers in a row: the width of the features or of the embedding.

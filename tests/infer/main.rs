@@ -25,3 +25,5 @@ mod not_finite;
 mod roi;
 mod segment;
 mod session;
+mod tile_maps;
+mod tiles;

@@ -61,10 +61,10 @@ fn the_fit_on_shares_is_numpys() {
     assert!((problem.loss_of(&layer).unwrap() - golden["loss"].as_f64().unwrap()).abs() < 1e-6);
 }
 
-const SIDES: (usize, usize) = (96, 64);
+pub const SIDES: (usize, usize) = (96, 64);
 
 /// A dark frame with a bright disc and a striped bar somewhere, and its mask: 1 the disc, 2 the bar.
-fn scene(number: usize) -> (Frame, Vec<u8>) {
+pub fn scene(number: usize) -> (Frame, Vec<u8>) {
     let (width, height) = SIDES;
     let centre = (18 + number * 13 % 60, 14 + number * 7 % 20);
     let bar = (8 + number * 17 % 60, 44 + number * 5 % 10);
@@ -110,11 +110,11 @@ impl Scenes {
     }
 }
 
-fn names() -> Vec<String> {
+pub fn names() -> Vec<String> {
     ["background", "disc", "bar"].map(str::to_owned).to_vec()
 }
 
-fn student(resize: Resize) -> (Network, StudentHeader) {
+pub fn student(resize: Resize) -> (Network, StudentHeader) {
     let network =
         Network::new(Architecture::ResNet10, Head::Projection { hidden: 16, dim: 8 }, 3, Device::Cpu).unwrap();
     let input = Input { width: 96, height: 64, resize, ..Input::default() };
@@ -122,7 +122,7 @@ fn student(resize: Resize) -> (Network, StudentHeader) {
     (network, header)
 }
 
-fn config() -> Config {
+pub fn config() -> Config {
     let mut config = Config { device: "cpu".into(), precision: Precision::Fp32, workers: 1, ..Config::default() };
     // Five fits, to choose one, would take most of a test's time.
     config.segment.penalty = 100.0;

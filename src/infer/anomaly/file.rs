@@ -17,7 +17,7 @@ use tch::{Kind, Tensor};
 
 use super::held_out::HeldOut;
 use crate::config::{DetectorKind, MAX_CONFIDENCE};
-use crate::data::{Ignored, Resize};
+use crate::data::{Ignored, Resize, Tile};
 use crate::error::{Error, Result};
 use crate::model::Network;
 use crate::model::student_file::{DETECTOR as KEY, Holds, StudentHeader, load_with, save_with};
@@ -65,6 +65,9 @@ pub struct Settings {
     /// How a frame becomes a view; absent: whole, as earlier versions made it, whatever the student's header says.
     #[serde(default = "whole", skip_serializing_if = "is_whole")]
     pub resize: Resize,
+    /// How frames are cut into tiles; absent: not at all, as earlier versions had it.
+    #[serde(default, skip_serializing_if = "Tile::is_none")]
+    pub tile: Tile,
 }
 
 fn whole() -> Resize {
@@ -155,6 +158,7 @@ pub(super) fn load(path: &Path) -> Result<Contents> {
     if settings.layers.is_empty() || settings.layers.len() > 64 {
         return Err(wrong(format!("there are {} layers, expected 1 to 64", settings.layers.len())));
     }
+    settings.tile.check().map_err(|error| Error::format(path, error))?;
     let mut take = |name: &str, dims: usize, wanted: Kind| -> Result<Option<Tensor>> {
         let Some(found) = extra.tensors.remove(&format!("{PREFIX}{name}")) else { return Ok(None) };
         let tensor = found.to_tensor().map_err(|error| Error::format(path, error))?;

@@ -104,18 +104,13 @@ impl Split {
         Ok(Split { learned, held, of, groups })
     }
 
-    /// Adds the scores of `images`, which are the next ones of `held`. `last` is the group before them.
-    pub fn add(
-        &self,
-        held_out: &mut HeldOut,
-        last: &mut Option<usize>,
-        images: &[usize],
-        scores: impl Iterator<Item = f32>,
-    ) -> Result<()> {
+    /// Adds the scores of `images`, which are those of `held` that are sound.
+    pub fn add(&self, held_out: &mut HeldOut, images: &[usize], scores: impl Iterator<Item = f32>) -> Result<()> {
+        let mut last = None;
         for (&image, score) in images.iter().zip(scores) {
             let group = Some(self.of[image]);
-            held_out.add(score, *last != group)?;
-            *last = group;
+            held_out.add(score, last != group)?;
+            last = group;
         }
         Ok(())
     }

@@ -6,12 +6,13 @@ use tch::Tensor;
 
 use super::file::Settings;
 use super::held_out::{HeldOut, Split};
-use super::images::{IgnoredAt, each_chunk, maps_of};
+use super::images::{each_chunk, maps_of};
+use super::parts::Part;
 use super::patches::{Patches, patches};
-use super::score;
+use super::score::{self, Best, Judged};
 use super::stfpm::Copyist;
 use super::threshold::{Promise, Threshold, threshold};
-use crate::data::{Dataset, Ignored, Input};
+use crate::data::{Dataset, Ignored};
 use crate::error::Result;
 use crate::finite::{self, Names};
 use crate::infer::session::Session;
@@ -59,14 +60,19 @@ impl Memory {
         split: &Split,
         told: &mut dyn FnMut(usize) -> bool,
     ) -> Result<Memory> {
-        let (mut held_out, mut last) = (self.held_out.clone(), None);
-        each_chunk(session, good, &split.held, told, |images, numbers| {
-            let names = |row: usize| good.title(numbers[row]);
-            let ignored = |row: usize| good.ignored_of(numbers[row]);
-            let scores =
-                self.scores(session, stages, images, None, &names, &ignored)?.into_iter().map(|(score, _)| score);
-            split.add(&mut held_out, &mut last, numbers, scores)
+        let mut held_out = self.held_out.clone();
+        // Of each sound image in turn; the tiles of one may come in several batches.
+        let mut found = Vec::new();
+        each_chunk(session, &self.settings.tile, good, &split.held, told, |images, parts| {
+            let names = |row: usize| good.title(parts[row].frame);
+            for (part, judged) in parts.iter().zip(self.scores(session, stages, images, None, &names, parts)?) {
+                Best::join(&mut found, part.frame, judged.best)?;
+            }
+            Ok(())
         })?;
+        let images: Vec<usize> = found.iter().map(|(image, _)| *image).collect();
+        let scores = found.iter().map(|(_, best)| best.map_or(0.0, |best| best.score));
+        split.add(&mut held_out, &images, scores)?;
         Memory::new(self.known, self.settings, held_out, self.ignored)
     }
 
@@ -100,7 +106,7 @@ impl Memory {
     }
 
     /// Score and, at the size asked for, heat map of each of `images` (B, C, H, W), whose backbone is that of `session`. Errors
-    /// call image i by the name that `names` gives; of image i the pixels `ignored` do not count, which the image shows painted.
+    /// call image i by the name that `names` gives; `parts` says what it shows: what is ignored there does not count, and is painted.
     pub fn scores(
         &self,
         session: &Session,
@@ -108,15 +114,15 @@ impl Memory {
         images: &Tensor,
         size: Option<(i64, i64)>,
         names: Names,
-        ignored: IgnoredAt<'_>,
-    ) -> Result<Vec<(f32, Option<Tensor>)>> {
+        parts: &[Part],
+    ) -> Result<Vec<Judged>> {
         let maps = maps_of(session, stages, images, names)?;
         let scores = match &self.known {
-            Known::Patches(rows) => self.distances(rows, &patches(&maps)?, size, &session.input, ignored),
-            Known::Copy(copy) => copy.scores(&maps, stages, images, size, names, ignored),
+            Known::Patches(rows) => self.distances(rows, &patches(&maps)?, size, parts),
+            Known::Copy(copy) => copy.scores(&maps, stages, images, size, names, parts),
         }?;
         // Maps of numbers may still overflow.
-        match scores.iter().position(|(score, _)| !score.is_finite()) {
+        match scores.iter().position(|judged| judged.best.is_some_and(|best| !best.score.is_finite())) {
             Some(row) => Err(finite::gave(&format!("detector ({})", self.settings.kind), finite::NONE, &names(row))),
             None => Ok(scores),
         }
@@ -127,25 +133,19 @@ impl Memory {
         memory: &Tensor,
         patches: &Patches,
         size: Option<(i64, i64)>,
-        input: &Input,
-        ignored: IgnoredAt<'_>,
-    ) -> Result<Vec<(f32, Option<Tensor>)>> {
+        parts: &[Part],
+    ) -> Result<Vec<Judged>> {
         let of_image = patches.height * patches.width;
-        let each = |image: i64| -> Result<(f32, Option<Tensor>)> {
-            let rows = patches.rows.f_narrow(0, image * of_image, of_image)?;
+        let sides @ (height, width) = (patches.height, patches.width);
+        let each = |(image, part): (usize, &Part)| -> Result<Judged> {
+            let rows = patches.rows.f_narrow(0, image as i64 * of_image, of_image)?;
             let neighbours = i64::from(self.settings.neighbours);
-            let sides = (patches.height, patches.width);
-            let scored = match ignored(image as usize)? {
-                None => score::score(&rows, sides, memory, neighbours)?,
-                Some(ignored) => {
-                    let counted = ignored.counted(input, sides.0 as usize, sides.1 as usize)?;
-                    score::score_counted(&rows, sides, memory, neighbours, &counted)?
-                }
-            };
+            let (counted, own) = (part.counted(height, width)?, part.own(height, width)?);
+            let scored = score::score_part(&rows, sides, memory, neighbours, counted.as_deref(), own.as_deref())?;
             let map =
                 size.map(|size| score::heat_map(&scored.distances, size, self.settings.blur_sigma)).transpose()?;
-            Ok((scored.score, map))
+            Ok(Judged { best: scored.best, map })
         };
-        (0..patches.images).map(each).collect()
+        parts.iter().enumerate().map(each).collect()
     }
 }

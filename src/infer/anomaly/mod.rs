@@ -10,7 +10,7 @@
 //! the crop is not judged, and its heat is 0. The heat map is in the frame's own pixels always. The threshold keeps a false-alarm
 //! rate on good parts that the memory has not seen. Pixels that the data set ignores show the mean colour, in learning and in judging, so
 //! that nothing of them reaches a patch; patches of nothing else are left out, and their heat is 0. Further good parts can be added at any time; the memory grows
-//! only by what it does not cover. All functions take `&self` and may be called from several threads at once.
+//! only by what it does not cover. A frame that is larger than the network's input may be seen in tiles ([`parts`]). All functions take `&self` and may be called from several threads at once.
 
 mod file;
 #[cfg(test)]
@@ -19,6 +19,7 @@ pub(crate) mod held_out;
 pub(crate) mod images;
 pub(crate) mod memory;
 pub(crate) mod nearest;
+pub(crate) mod parts;
 pub(crate) mod patches;
 pub(crate) mod score;
 pub mod stfpm;
@@ -28,15 +29,17 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use serde_json::Value;
-use tch::Device;
+use tch::{Device, Tensor};
 
 pub use file::Settings;
 pub use held_out::HeldOut;
 pub use threshold::{Promise, Threshold, threshold};
 
 use self::file::Learned;
-use self::images::{CHUNK, images_of_frames};
+use self::images::Batch;
 use self::memory::{Known, Memory};
+use self::parts::{Part, Parts};
+use self::score::Best;
 use self::stfpm::Copyist;
 use super::options::{Output, SessionOptions};
 use super::session::Session;
@@ -45,6 +48,7 @@ use crate::error::{Error, Result};
 use crate::model::student_file::StudentHeader;
 use crate::model::weights::HostTensor;
 use crate::model::{Head, Load, Network, Stage};
+use crate::sys::memory::{filled, room};
 use crate::torch::numbers;
 use crate::warnings::Warnings;
 
@@ -101,7 +105,7 @@ impl AnomalyDetector {
     /// Those of [`load_student`](crate::model::student_file::load_student); `Format` for a file without a sound memory.
     pub fn open(path: &Path, options: SessionOptions) -> Result<Self> {
         let file::Contents { network, student, settings, learned, held_out, ignored } = file::load(path)?;
-        let input = Input { resize: settings.resize, ..student.input };
+        let input = settings.tile.seen(&Input { resize: settings.resize, ..student.input });
         let provenance = student.provenance;
         let (session, network, student) =
             prepare(&network, &input, options).map_err(|error| error.context(path.display()))?;
@@ -144,34 +148,42 @@ impl AnomalyDetector {
     /// `InvalidArgument` for a frame that is not sound (names its place); `OutOfMemory` or `Torch` from libtorch.
     pub fn judge(&self, frames: &[FrameView<'_>], maps: bool) -> Result<Vec<Anomaly>> {
         let memory = self.current();
-        let mut judged = Vec::with_capacity(frames.len());
-        for (number, chunk) in frames.chunks(CHUNK).enumerate() {
-            let place = |i: usize| format!("frame {}", number * CHUNK + i);
-            chunk.iter().for_each(|frame| self.session.note_frame(frame));
-            let own: Vec<Frame> = chunk
-                .iter()
-                .enumerate()
-                .map(|(i, frame)| self.shown(frame, &memory).map_err(|error| error.context(place(i))))
-                .collect::<Result<_>>()?;
-            let own: Vec<&Frame> = own.iter().collect();
-            let sizes: Vec<(i64, i64)> = own.iter().map(|f| (i64::from(f.height()), i64::from(f.width()))).collect();
-            let images = images_of_frames(&self.session, &own)?;
+        let mut found: Vec<(Option<Best>, Vec<f32>)> = room(frames.len(), "the scores of frames")?;
+        let mut batch = Batch::new(&self.session);
+        let take = |images: &Tensor, parts: &[Part], found: &mut Vec<(Option<Best>, Vec<f32>)>| -> Result<()> {
+            let names = |row: usize| format!("frame {}", parts[row].frame);
             let size = maps.then_some(self.size());
-            let scores =
-                memory.scores(&self.session, &self.stages, &images, size, &place, &|_| Ok(memory.ignored.clone()))?;
-            for ((score, map), size) in scores.into_iter().zip(sizes) {
-                let mut map = match map {
-                    Some(map) => numbers(&score::in_frame(&map, size, &self.session.input)?, "scores")?,
-                    None => Vec::new(),
-                };
-                if let Some(ignored) = &memory.ignored {
-                    map.iter_mut()
-                        .zip(ignored.marks())
-                        .filter(|(_, mark)| **mark == 1)
-                        .for_each(|(heat, _)| *heat = 0.0);
+            let scores = memory.scores(&self.session, &self.stages, images, size, &names, parts)?;
+            for (part, judged) in parts.iter().zip(scores) {
+                let (best, map) = &mut found[part.frame];
+                *best = Best::of_both(*best, judged.best);
+                if let Some(heat) = judged.map {
+                    let frame = &frames[part.frame];
+                    put_in_frame(&heat, part, (frame.width, frame.height), map)?;
                 }
-                judged.push(Anomaly { score, alarm: score > memory.threshold.score, map });
             }
+            Ok(())
+        };
+        for (number, frame) in frames.iter().enumerate() {
+            self.session.note_frame(frame);
+            let own = self.shown(frame, &memory).and_then(|own| {
+                let parts =
+                    Parts::new(number, &own, &self.session.input, &memory.settings.tile, memory.ignored.clone())?;
+                Ok((Arc::new(own), parts))
+            });
+            let (own, parts) = own.map_err(|error| error.context(format!("frame {number}")))?;
+            found.push((None, Vec::new()));
+            batch.add(&own, parts, |images, parts| take(images, parts, &mut found))?;
+        }
+        batch.finish(|images, parts| take(images, parts, &mut found))?;
+        let mut judged = room(frames.len(), "the scores of frames")?;
+        for (best, mut map) in found {
+            if let Some(ignored) = &memory.ignored {
+                let marks = map.iter_mut().zip(ignored.marks());
+                marks.filter(|(_, mark)| **mark == 1).for_each(|(heat, _)| *heat = 0.0);
+            }
+            let score = best.ok_or_else(|| Error::internal("a detector", "no part of a frame was judged"))?.score;
+            judged.push(Anomaly { score, alarm: score > memory.threshold.score, map });
         }
         Ok(judged)
     }
@@ -180,7 +192,7 @@ impl AnomalyDetector {
     fn shown(&self, frame: &FrameView<'_>, memory: &Memory) -> Result<Frame> {
         let own = self.session.levels_of(frame)?;
         match &memory.ignored {
-            Some(ignored) => ignored.painted(&own, &self.session.input),
+            Some(ignored) => ignored.paint(own, &self.session.input),
             None => Ok(own),
         }
     }
@@ -250,6 +262,20 @@ impl AnomalyDetector {
     fn lock(&self) -> MutexGuard<'_, Network> {
         self.network.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Puts the heat map of a part, in the pixels of the view, into that of its frame, which is `width` × `height` pixels: empty before the first part.
+fn put_in_frame(heat: &Tensor, part: &Part, (width, height): (u32, u32), map: &mut Vec<f32>) -> Result<()> {
+    let Some((grid, number)) = &part.tile else {
+        *map = numbers(&score::in_frame(heat, (i64::from(height), i64::from(width)), &part.input)?, "scores")?;
+        return Ok(());
+    };
+    if map.is_empty() {
+        *map = filled(0.0, width as usize * height as usize, "a heat map")?;
+    }
+    let tile = (i64::from(grid.rows.tile), i64::from(grid.columns.tile));
+    let heat: Vec<f32> = numbers(&score::resized(heat, tile)?, "scores")?;
+    grid.blend(*number, &heat, map, width)
 }
 
 /// A session of the backbone, and the backbone itself with its header, on the CPU.

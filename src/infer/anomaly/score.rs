@@ -13,20 +13,65 @@ use tch::{Kind, Tensor};
 use super::nearest::nearest;
 use crate::data::{Input, Resize};
 use crate::error::{Error, Result};
-use crate::sys::memory::room;
+use crate::sys::memory::{push, room};
 
-/// What one image gives.
+/// What one image, or a part of it, gives.
 pub(crate) struct Scored {
-    /// s.
-    pub score: f32,
+    /// s* and s; none where no patch counts for the score.
+    pub best: Option<Best>,
     /// Distances of its patches, (h, w).
     pub distances: Tensor,
+}
+
+/// The score by the patch that is farthest from the memory.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Best {
+    /// s*: of several parts of a frame, the one with the highest has the frame's p*.
+    pub highest: f64,
+    /// s.
+    pub score: f32,
+}
+
+impl Best {
+    /// That of a frame: of two of its parts, whose p* is farther from the memory.
+    pub fn of_both(first: Option<Best>, second: Option<Best>) -> Option<Best> {
+        match (first, second) {
+            (Some(first), Some(second)) if second.highest > first.highest => Some(second),
+            (first, second) => first.or(second),
+        }
+    }
+
+    /// Adds the score of a part of `frame` to those of frames, whose parts come one after the other.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub fn join(found: &mut Vec<(usize, Option<Best>)>, frame: usize, part: Option<Best>) -> Result<()> {
+        match found.last_mut() {
+            Some((last, best)) if *last == frame => *best = Best::of_both(*best, part),
+            _ => push(found, (frame, part), "the scores of frames")?,
+        }
+        Ok(())
+    }
+}
+
+/// What a row of a batch gives.
+pub(crate) struct Judged {
+    /// The score; none where no patch of the row lies in its own part of the frame and counts.
+    pub best: Option<Best>,
+    /// The heat map, where it was asked for.
+    pub map: Option<Tensor>,
 }
 
 /// Scores one image's patches (h·w, D) against `memory` (M, D).
 pub(crate) fn score(rows: &Tensor, (height, width): (i64, i64), memory: &Tensor, neighbours: i64) -> Result<Scored> {
     let _no_grad = tch::no_grad_guard();
     let (distances, numbers) = nearest(rows, memory)?;
+    let best = best(rows, &distances, &numbers, memory, neighbours)?;
+    Ok(Scored { best: Some(best), distances: distances.f_view([height, width])? })
+}
+
+/// s* and s of patches (N, D), whose nearest rows of `memory` are `numbers` (N) at `distances` (N).
+fn best(rows: &Tensor, distances: &Tensor, numbers: &Tensor, memory: &Tensor, neighbours: i64) -> Result<Best> {
     let (highest, place) = distances.f_max_dim(0, false)?;
     let highest = highest.f_double_value(&[])?;
     let score = match neighbours.min(memory.size()[0]) {
@@ -41,24 +86,52 @@ pub(crate) fn score(rows: &Tensor, (height, width): (i64, i64), memory: &Tensor,
             weight * highest
         }
     };
-    Ok(Scored { score: score as f32, distances: distances.f_view([height, width])? })
+    Ok(Best { highest, score: score as f32 })
 }
 
-/// As [`score`], of the patches that `counted` lets through; the distances of the others are 0.
-pub(crate) fn score_counted(
+/// As [`score`], of a part of a frame: the distances of patches that `counted` does not let through are 0, and patches that are not its
+/// `own` have a distance but do not count for the score. None lets all through.
+pub(crate) fn score_part(
     rows: &Tensor,
     (height, width): (i64, i64),
     memory: &Tensor,
     neighbours: i64,
-    counted: &[bool],
+    counted: Option<&[bool]>,
+    own: Option<&[bool]>,
 ) -> Result<Scored> {
     let _no_grad = tch::no_grad_guard();
-    let places = places(counted)?;
-    let own = rows.f_index_select(0, &places)?;
-    let Scored { score, distances } = score(&own, (own.size()[0], 1), memory, neighbours)?;
-    let mut all = Tensor::f_zeros([height * width], (distances.f_kind()?, distances.device()))?;
-    let all = all.f_index_copy_(0, &places, &distances.f_view([-1])?)?.f_view([height, width])?;
-    Ok(Scored { score, distances: all })
+    let kept = counted.map(places).transpose()?;
+    let rows = match &kept {
+        Some(kept) => rows.f_index_select(0, kept)?,
+        None => rows.shallow_clone(),
+    };
+    let (distances, numbers) = nearest(&rows, memory)?;
+    let best = match own {
+        None => Some(best(&rows, &distances, &numbers, memory, neighbours)?),
+        Some(own) => {
+            // Of those that count, so in the order of `rows`.
+            let own: Vec<bool> = match counted {
+                Some(counted) => {
+                    own.iter().zip(counted).filter(|(_, counted)| **counted).map(|(own, _)| *own).collect()
+                }
+                None => own.to_vec(),
+            };
+            let judged = places(&own)?;
+            let pick = |of: &Tensor| of.f_index_select(0, &judged);
+            match judged.size()[0] {
+                0 => None,
+                _ => Some(best(&pick(&rows)?, &pick(&distances)?, &pick(&numbers)?, memory, neighbours)?),
+            }
+        }
+    };
+    let distances = match &kept {
+        Some(kept) => {
+            let mut all = Tensor::f_zeros([height * width], (distances.f_kind()?, distances.device()))?;
+            all.f_index_copy_(0, kept, &distances)?
+        }
+        None => distances,
+    };
+    Ok(Scored { best, distances: distances.f_view([height, width])? })
 }
 
 /// The numbers of those that count.

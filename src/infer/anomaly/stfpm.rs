@@ -13,7 +13,9 @@ use std::sync::{Mutex, PoisonError};
 use tch::Tensor;
 
 use super::file::STUDENT;
-use super::images::{IgnoredAt, maps_of};
+use super::images::maps_of;
+use super::parts::Part;
+use super::score::{Best, Judged};
 use crate::data::Input;
 use crate::error::{Error, Result};
 use crate::finite::Names;
@@ -119,23 +121,34 @@ impl Copyist {
         images: &Tensor,
         size: Option<(i64, i64)>,
         names: Names,
-        ignored: IgnoredAt<'_>,
-    ) -> Result<Vec<(f32, Option<Tensor>)>> {
+        parts: &[Part],
+    ) -> Result<Vec<Judged>> {
         let _no_grad = tch::no_grad_guard();
         let own: Vec<&str> = stages.iter().map(|stage| stage.name.as_str()).collect();
         let student = maps_of(&self.session, &self.session.stages_named(&own)?, images, names)?;
-        let (batch, _, height, width) = images.size4()?;
+        let (_, _, height, width) = images.size4()?;
         let maps = heat(teacher, &student, (height, width))?;
-        let each = |image: i64| -> Result<(f32, Option<Tensor>)> {
-            let mut map = maps.f_select(0, image)?;
-            if let Some(ignored) = ignored(image as usize)? {
-                let counted = ignored.counted(&self.session.input, height as usize, width as usize)?;
-                let counted = Tensor::f_from_slice(&counted)?.f_view([height, width])?.f_to_kind(map.f_kind()?)?;
-                map = map.f_mul(&torch::copy_to(&counted, map.device())?)?;
-            }
-            let score = map.f_max()?.f_double_value(&[])? as f32;
-            Ok((score, size.map(|size| super::score::resized(&map, size)).transpose()?))
+        let (kind, device) = (maps.f_kind()?, maps.device());
+        // 1 where a cell is marked, else 0.
+        let mask = |marks: &[bool]| -> Result<Tensor> {
+            let marks = Tensor::f_from_slice(marks)?.f_view([height, width])?.f_to_kind(kind)?;
+            torch::copy_to(&marks, device)
         };
-        (0..batch).map(each).collect()
+        let each = |(image, part): (usize, &Part)| -> Result<Judged> {
+            let mut map = maps.f_select(0, image as i64)?;
+            let (counted, own) = (part.counted(height, width)?, part.own(height, width)?);
+            if let Some(counted) = &counted {
+                map = map.f_mul(&mask(counted)?)?;
+            }
+            // Discrepancies are never below 0, so what is not judged is below what is.
+            let highest = match &own {
+                Some(own) => map.f_mul(&mask(own)?)?.f_max()?,
+                None => map.f_max()?,
+            };
+            let highest = highest.f_double_value(&[])?;
+            let best = Some(Best { highest, score: highest as f32 });
+            Ok(Judged { best, map: size.map(|size| super::score::resized(&map, size)).transpose()? })
+        };
+        parts.iter().enumerate().map(each).collect()
     }
 }

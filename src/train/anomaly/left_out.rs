@@ -13,12 +13,12 @@
 
 use tch::Tensor;
 
-use crate::data::Dataset;
+use crate::data::{Dataset, Tile};
 use crate::error::{Error, Result};
 use crate::infer::Session;
 use crate::infer::anomaly::images::{each_chunk, maps_of};
 use crate::infer::anomaly::patches::{Patches, patches};
-use crate::infer::anomaly::score::{score, score_counted};
+use crate::infer::anomaly::score::{Best, score, score_part};
 use crate::model::Stage;
 
 /// Images that are left out at most, spread evenly over all.
@@ -32,6 +32,7 @@ pub(super) const MARGIN: f32 = 2.0;
 pub(super) struct Learned<'a> {
     pub session: &'a Session,
     pub stages: &'a [Stage],
+    pub tile: &'a Tile,
     pub good: &'a Dataset,
     /// The images, by their numbers in `good`.
     pub images: &'a [usize],
@@ -58,58 +59,71 @@ impl Learned<'_> {
     ) -> Result<f32> {
         let one_group = self.images.iter().all(|&image| self.groups[image] == self.groups[self.images[0]]);
         let same = |a: usize, b: usize| if one_group { a == b } else { self.groups[a] == self.groups[b] };
-        let mut highest = 0f32;
-        each_chunk(self.session, self.good, &self.some(), told, |images, numbers| {
-            let names = |row: usize| self.good.title(numbers[row]);
+        let mut found = Vec::new();
+        each_chunk(self.session, self.tile, self.good, &self.some(), told, |images, parts| {
+            let names = |row: usize| self.good.title(parts[row].frame);
             let patches = patches(&maps_of(self.session, self.stages, images, &names)?)?;
-            let of_image = patches.height * patches.width;
-            for (place, &image) in numbers.iter().enumerate() {
-                let others = |&row: &i64| !same(origin[row as usize], image);
+            let (height, width) = (patches.height, patches.width);
+            let of_image = height * width;
+            for (place, part) in parts.iter().enumerate() {
+                let others = |&row: &i64| !same(origin[row as usize], part.frame);
                 let others: Vec<i64> = (0..origin.len() as i64).filter(others).collect();
                 let rows = patches.rows.f_narrow(0, place as i64 * of_image, of_image)?;
-                let counted = match self.good.ignored_of(image)? {
-                    Some(ignored) => {
-                        ignored.counted(self.session.input(), patches.height as usize, patches.width as usize)?
+                let counted = part.counted(height, width)?;
+                let best = match others.is_empty() {
+                    true => {
+                        let counted = counted.unwrap_or_else(|| vec![true; of_image as usize]);
+                        quarters(&rows, &patches, neighbours, &counted)?
                     }
-                    None => vec![true; of_image as usize],
-                };
-                let found = match others.is_empty() {
-                    true => quarters(&rows, &patches, neighbours, &counted)?,
                     false => {
                         let memory = memory.f_index_select(0, &Tensor::f_from_slice(&others)?)?;
-                        score_counted(&rows, (patches.height, patches.width), &memory, neighbours, &counted)?.score
+                        let own = part.own(height, width)?;
+                        score_part(&rows, (height, width), &memory, neighbours, counted.as_deref(), own.as_deref())?
+                            .best
                     }
                 };
-                highest = highest.max(found);
+                Best::join(&mut found, part.frame, best)?;
             }
             Ok(())
         })?;
+        let mut highest = 0f32;
+        for (_, best) in found {
+            let best = best.ok_or_else(|| {
+                Error::invalid(
+                    "so little of the frame is not ignored that one good part does not tell how far such parts differ: give more good \
+                     parts",
+                )
+            })?;
+            highest = highest.max(best.score);
+        }
         Ok(highest)
     }
 }
 
-/// The highest score of a quarter of an image's patches (h·w, D) that count against the others.
-fn quarters(rows: &Tensor, of: &Patches, neighbours: i64, counted: &[bool]) -> Result<f32> {
+/// The highest score of a quarter of an image's patches (h·w, D) that count against the others; none where one patch counts at most.
+fn quarters(rows: &Tensor, of: &Patches, neighbours: i64, counted: &[bool]) -> Result<Option<Best>> {
     let (height, width) = (of.height, of.width);
     let places = || (0..height * width).filter(|&place| counted[place as usize]);
     // Quarters of what counts, which may be a small part of the frame.
     let (top, bottom) = span(places().map(|place| place / width));
     let (left, right) = span(places().map(|place| place % width));
     if (top, left) == (bottom, right) {
-        return Err(Error::invalid(
-            "so little of the frame is not ignored that one good part does not tell how far such parts differ: give more good parts",
-        ));
+        return Ok(None);
     }
     let half = |at: i64, first: i64, last: i64| 2 * (at - first) / (last - first + 1);
     let quarter = |place: i64| 2 * half(place / width, top, bottom) + half(place % width, left, right);
-    let mut highest = 0f32;
+    let mut highest: Option<Best> = None;
     for chosen in 0..4 {
         let (own, others): (Vec<i64>, Vec<i64>) = places().partition(|&place| quarter(place) == chosen);
         if own.is_empty() || others.is_empty() {
             continue;
         }
         let take = |places: &[i64]| -> Result<Tensor> { Ok(rows.f_index_select(0, &Tensor::f_from_slice(places)?)?) };
-        highest = highest.max(score(&take(&own)?, (own.len() as i64, 1), &take(&others)?, neighbours)?.score);
+        let found = score(&take(&own)?, (own.len() as i64, 1), &take(&others)?, neighbours)?.best;
+        highest = match (highest, found) {
+            (Some(highest), Some(found)) if found.score > highest.score => Some(found),
+            (highest, found) => highest.or(found),
+        };
     }
     Ok(highest)
 }

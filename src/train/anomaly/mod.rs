@@ -17,7 +17,7 @@ use super::cancel::CancelToken;
 use super::pace::counted;
 use crate::checkpoint::pass;
 use crate::config::{Config, DetectorKind, Group};
-use crate::data::{Dataset, Input, Resize};
+use crate::data::{Dataset, Input, Resize, Tile};
 use crate::error::{Error, Result};
 use crate::infer::anomaly::held_out::Split;
 use crate::infer::anomaly::memory::{Known, Memory};
@@ -61,7 +61,8 @@ impl AnomalyDetector {
         config.validate()?;
         // Range and region of what is learned are the detector's from now on.
         let roi = options.roi.unwrap_or(input.roi);
-        let input = &good.seen_by(&Input { range: options.range.unwrap_or(input.range), roi, ..*input })?;
+        let input = good.seen_by(&Input { range: options.range.unwrap_or(input.range), roi, ..*input })?;
+        let input = &config.tile.seen(&input);
         let options = SessionOptions { range: None, roi: None, ..options };
         let prepared = prepare(network, input, options)?;
         let work = |progress: &mut dyn FnMut(usize, usize) -> bool| {
@@ -130,8 +131,9 @@ impl AnomalyDetector {
             done += count;
             progress(done, total)
         };
+        let tile = &before.settings.tile;
         let (pool, images, _) =
-            pool(&self.session, &self.stages, good, &split.learned, &config.anomaly, config.seed, &mut told)?;
+            pool((&self.session, &self.stages, tile), good, &split.learned, &config.anomaly, config.seed, &mut told)?;
         let room = usize::try_from(before.settings.memory_max).unwrap_or(usize::MAX);
         let count = room.saturating_sub(known.size()[0] as usize);
         let enough = Enough { count, radius: before.settings.radius };
@@ -162,7 +164,7 @@ fn learn(
     cancel: &CancelToken,
     progress: &mut dyn FnMut(usize, usize) -> bool,
 ) -> Result<AnomalyDetector> {
-    let settings = &config.anomaly;
+    let (settings, tile) = (&config.anomaly, &config.tile);
     let stfpm = settings.kind == DetectorKind::Stfpm;
     let names = match settings.layers.is_empty() {
         true => session
@@ -199,12 +201,14 @@ fn learn(
     };
     let (known, images, radius, fallback) = match stfpm {
         true => {
-            let learner = stfpm::Learner { session: &session, network: &network, input, stages: &stages, options };
+            let learner =
+                stfpm::Learner { session: &session, network: &network, input, stages: &stages, tile, options };
             let (copy, images) = learner.fit(config, good, learned, cancel, &mut told)?;
             (Known::Copy(Box::new(copy)), images, 0.0, None)
         }
         false => {
-            let (pool, images, origin) = pool(&session, &stages, good, learned, settings, config.seed, &mut told)?;
+            let (pool, images, origin) =
+                pool((&session, &stages, tile), good, learned, settings, config.seed, &mut told)?;
             let share = (settings.memory_share * pool.size()[0] as f64).round().max(1.0) as usize;
             let [least, most] =
                 [settings.memory_min, settings.memory_max].map(|bound| usize::try_from(bound).unwrap_or(usize::MAX));
@@ -216,7 +220,7 @@ fn learn(
                 true => {
                     let origin: Vec<usize> = chosen.iter().map(|&row| origin[row as usize]).collect();
                     let (images, groups) = (images.as_slice(), split.of.as_slice());
-                    let parts = left_out::Learned { session: &session, stages: &stages, good, images, groups };
+                    let parts = left_out::Learned { session: &session, stages: &stages, tile, good, images, groups };
                     let neighbours = i64::try_from(settings.neighbours).unwrap_or(i64::MAX);
                     Some(parts.highest(&rows, &origin, neighbours, &mut |_| told(0))?)
                 }
@@ -238,6 +242,7 @@ fn learn(
         fallback,
         size: [input.width, input.height],
         resize: input.resize,
+        tile: if tile.is_none() { Tile::default() } else { *tile },
     };
     let memory = Memory::new(known, settings, HeldOut::default(), good.ignored())?;
     let memory = memory.judged(&session, &stages, good, &split, &mut told)?;
@@ -245,7 +250,7 @@ fn learn(
         // Here and not before, since only now there is something to score with.
         Known::Copy(_) if memory.held_out.scores().is_empty() => {
             let (images, groups) = (learned.as_slice(), split.of.as_slice());
-            let parts = left_out::Learned { session: &session, stages: &stages, good, images, groups };
+            let parts = left_out::Learned { session: &session, stages: &stages, tile, good, images, groups };
             let split = Split { learned: Vec::new(), held: parts.some(), of: split.of.clone(), groups: split.groups };
             let inside = HeldOut::default();
             let scored = Memory::new(memory.known, memory.settings, inside, memory.ignored)?;

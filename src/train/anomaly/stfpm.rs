@@ -1,6 +1,7 @@
 //! STFPM's second network learns ([`crate::infer::anomaly::stfpm`] has the formulas): a method of the loop.
 //!
-//! It begins at random and sees good parts only, as whole frames without augmentation. Deviations from the paper: the learning rate
+//! It begins at random and sees good parts only, as whole frames without augmentation; where frames are cut into tiles, one tile of each in
+//! a pass, drawn anew. Deviations from the paper: the learning rate
 //! falls by a cosine.
 
 use std::path::Path;
@@ -11,10 +12,10 @@ use super::checkpoint::Position;
 use super::pool::nothing_learned;
 use crate::checkpoint::pass::{self, Identity};
 use crate::config::Config;
-use crate::data::random::{Purpose, generator, shuffle};
-use crate::data::{Dataset, Input};
+use crate::data::random::{Purpose, below, generator, shuffle};
+use crate::data::{Dataset, Input, Tile};
 use crate::error::{Error, ErrorKind, Result};
-use crate::infer::anomaly::images::{each_chunk, sound_images, stopped};
+use crate::infer::anomaly::images::{each_chunk, sound_images, sound_tiles, stopped};
 use crate::infer::anomaly::stfpm::{Copyist, loss};
 use crate::infer::{Session, SessionOptions};
 use crate::model::{Head, Mode, Network, Stage};
@@ -35,6 +36,7 @@ pub(super) struct Learner<'a> {
     pub network: &'a Network,
     pub input: &'a Input,
     pub stages: &'a [Stage],
+    pub tile: &'a Tile,
     pub options: SessionOptions,
 }
 
@@ -84,6 +86,7 @@ impl Learner<'_> {
         };
         let mut chunks = Chunks {
             session: self.session,
+            tile: self.tile,
             good,
             learned,
             size,
@@ -127,6 +130,9 @@ impl Learner<'_> {
         if !ignored.is_empty() {
             identity.part(ignored.as_bytes());
         }
+        if !self.tile.is_none() {
+            identity.part(self.tile.to_string().as_bytes());
+        }
         learned.iter().for_each(|&image| identity.part(&(image as u64).to_le_bytes()));
         for (name, tensor) in self.network.to_state()? {
             identity.part(name.as_bytes());
@@ -165,6 +171,7 @@ struct Chunk {
 /// Passes over the images, each in an order of its own.
 struct Chunks<'a> {
     session: &'a Session,
+    tile: &'a Tile,
     good: &'a Dataset,
     learned: &'a [usize],
     size: usize,
@@ -185,7 +192,17 @@ impl Feed<Chunk> for Chunks<'_> {
         let mut chunk = self.order.split_off(self.order.len().saturating_sub(self.size));
         chunk.reverse();
         let count = chunk.len();
-        Some(sound_images(self.session, self.good, &chunk, true).map(|found| match found {
+        let found = match self.tile.is_none() {
+            true => sound_images(self.session, self.good, &chunk, true),
+            false => {
+                let draw = |image: usize, count: usize| {
+                    let mut random = generator(self.seed, self.epoch, image as u64, Purpose::Tile);
+                    below(&mut random, count as u64) as usize
+                };
+                sound_tiles(self.session, self.tile, self.good, &chunk, draw)
+            }
+        };
+        Some(found.map(|found| match found {
             Some((images, numbers)) => Chunk { images: Some(images), count, sound: numbers.len() as u64 },
             None => Chunk { images: None, count, sound: 0 },
         }))
@@ -240,9 +257,9 @@ impl Method for Learning<'_> {
         // With the same settings it would come to the same; with others it is another run.
         pass::forget(self.path);
         // The backbone's NaN are not the learner's fault: they come again, and this names their image.
-        let Learner { session, stages, options, .. } = self.learner;
-        each_chunk(session, self.good, self.learned, &mut |_| true, |images, numbers| {
-            let names = |row: usize| self.good.title(numbers[row]);
+        let Learner { session, stages, options, tile, .. } = self.learner;
+        each_chunk(session, tile, self.good, self.learned, &mut |_| true, |images, parts| {
+            let names = |row: usize| self.good.title(parts[row].frame);
             session.sound_maps(&torch::copy_to(images, options.device)?, stages, &names).map(drop)
         })?;
         Err(Error::new(

@@ -6,24 +6,22 @@
 //! ```
 //!
 //! Pixels that the view does not show belong to no cell, and pixels of [`IGNORED`] count as unknown. A cell without a known pixel is not
-//! learned from.
+//! learned from. Where frames are cut into tiles, a cell is learned in the tile whose middle is nearest to it.
 
 use std::sync::Arc;
 
 use tch::{Device, Kind, Tensor};
 
 use crate::data::random::{Purpose, generator, shuffle};
-use crate::data::{Dataset, Frame, FrameView, Input, PixelFormat, Range};
+use crate::data::{Dataset, Frame, FrameView, Input, PixelFormat, Range, Tile};
 use crate::error::{Error, ErrorKind, Result};
 use crate::eval::overlap::IGNORED;
 use crate::infer::Session;
-use crate::infer::anomaly::images::{maps_of, sound_images};
+use crate::infer::anomaly::images::{each_part, maps_of};
+use crate::infer::anomaly::parts::Part;
 use crate::infer::anomaly::patches::patches;
 use crate::model::Stage;
 use crate::sys::memory::{filled, reserve};
-
-/// Frames that go through the backbone at once.
-const CHUNK: usize = 8;
 
 /// Some cells.
 #[derive(Default)]
@@ -200,6 +198,8 @@ pub struct Source<'a> {
     pub session: &'a Session,
     /// The maps.
     pub stages: &'a [Stage],
+    /// How frames are cut.
+    pub tile: &'a Tile,
     /// K.
     pub classes: usize,
     /// Cells of a frame at most.
@@ -221,40 +221,66 @@ impl Source<'_> {
         told: &mut dyn FnMut(usize) -> Result<()>,
     ) -> Result<Cells> {
         let _no_grad = tch::no_grad_guard();
-        let input = self.session.input();
         let mut cells = Cells::default();
-        for chunk in chosen.chunks(CHUNK) {
-            if let Some((images, numbers)) = sound_images(self.session, masked.dataset, chunk, false)? {
-                let names = |row: usize| masked.dataset.title(numbers[row]);
-                let found = patches(&maps_of(self.session, self.stages, &images, &names)?)?;
-                let rows = found.rows.f_to_device(Device::Cpu)?;
-                let (grid, dim) = ((found.height as usize, found.width as usize), rows.size()[1] as usize);
-                for (place, &number) in numbers.iter().enumerate() {
-                    let Some(mask) = &masked.masks[number] else { continue };
-                    let Some(frame) = masked.frame(number, &input.range)? else { continue };
-                    masked.check_size(number, &frame)?;
-                    let (shares, weights) = shares(mask, input, grid, self.classes)?;
-                    let own = rows.f_narrow(0, (place * grid.0 * grid.1) as i64, (grid.0 * grid.1) as i64)?;
-                    let own: Vec<f32> = crate::torch::numbers(&own, "cells of masks")?;
-                    let mut taken: Vec<usize> = (0..weights.len()).filter(|&cell| weights[cell] > 0.0).collect();
-                    if taken.len() > self.of_frame {
-                        let mut random = generator(self.seed, 0, number as u64, Purpose::Cells);
-                        shuffle(&mut random, &mut taken);
-                        taken.truncate(self.of_frame);
-                        taken.sort_unstable();
-                    }
-                    reserve(&mut cells.features, taken.len() * dim, "cells of masks")?;
-                    for cell in taken {
-                        cells.features.extend_from_slice(&own[cell * dim..][..dim]);
-                        cells.shares.extend_from_slice(&shares[cell * self.classes..][..self.classes]);
-                        cells.weights.push(weights[cell]);
-                    }
-                    cells.masks += 1;
+        // The frame whose mask was compared with it.
+        let mut checked = None;
+        let mut refused = Ok(());
+        let mut going_on = |count: usize| {
+            refused = told(count);
+            refused.is_ok()
+        };
+        let how = (self.session, self.tile, false);
+        let outcome = each_part(how, masked.dataset, chosen, &mut going_on, |images, parts| {
+            let names = |row: usize| masked.dataset.title(parts[row].frame);
+            let found = patches(&maps_of(self.session, self.stages, images, &names)?)?;
+            let rows = found.rows.f_to_device(Device::Cpu)?;
+            for (place, part) in parts.iter().enumerate() {
+                if checked != Some(part.frame) {
+                    let Some(frame) = masked.frame(part.frame, &part.input.range)? else { continue };
+                    masked.check_size(part.frame, &frame)?;
+                    checked = Some(part.frame);
+                    cells.masks += usize::from(masked.masks[part.frame].is_some());
                 }
+                let of_part = found.height * found.width;
+                let own = rows.f_narrow(0, place as i64 * of_part, of_part)?;
+                self.add(&mut cells, masked, part, &own, (found.height, found.width))?;
             }
-            told(chunk.len())?;
+            Ok(())
+        });
+        refused?;
+        outcome.map(|()| cells)
+    }
+
+    /// Adds the cells of a part of a frame, by its patches (h·w, D); those of a tile that lie in its own part of the frame.
+    fn add(
+        &self,
+        cells: &mut Cells,
+        masked: Masked<'_>,
+        part: &Part,
+        rows: &Tensor,
+        (height, width): (i64, i64),
+    ) -> Result<()> {
+        let Some(mask) = &masked.masks[part.frame] else { return Ok(()) };
+        let (shares, weights) = shares(mask, &part.input, (height as usize, width as usize), self.classes)?;
+        let dim = rows.size()[1] as usize;
+        let features: Vec<f32> = crate::torch::numbers(rows, "cells of masks")?;
+        let is_own = part.own(height, width)?;
+        let counts = |cell: &usize| weights[*cell] > 0.0 && is_own.as_ref().is_none_or(|own| own[*cell]);
+        let mut taken: Vec<usize> = (0..weights.len()).filter(counts).collect();
+        let most = part.share(self.of_frame);
+        if taken.len() > most {
+            let mut random = generator(self.seed, part.number().0 as u64, part.frame as u64, Purpose::Cells);
+            shuffle(&mut random, &mut taken);
+            taken.truncate(most);
+            taken.sort_unstable();
         }
-        Ok(cells)
+        reserve(&mut cells.features, taken.len() * dim, "cells of masks")?;
+        for cell in taken {
+            cells.features.extend_from_slice(&features[cell * dim..][..dim]);
+            cells.shares.extend_from_slice(&shares[cell * self.classes..][..self.classes]);
+            cells.weights.push(weights[cell]);
+        }
+        Ok(())
     }
 }
 
@@ -274,14 +300,18 @@ fn shares(
         let seen = at >= f64::from(start) && at < f64::from(start + length);
         seen.then(|| ((at * cells as f64 / f64::from(side)) as usize).min(cells - 1))
     };
-    let columns: Vec<Option<usize>> = (0..mask.width)
+    // A tile shows a part of the mask.
+    let part = input.roi.within(mask.width, mask.height)?;
+    let seen = part.left..part.left + part.width;
+    let columns: Vec<Option<usize>> = seen
+        .clone()
         .map(|x| cell(placement.to_view([f64::from(x) + 0.5, 0.0])[0], target_x, input.width, width))
         .collect();
-    for y in 0..mask.height {
+    for y in part.top..part.top + part.height {
         let Some(down) = cell(placement.to_view([0.0, f64::from(y) + 0.5])[1], target_y, input.height, height) else {
             continue;
         };
-        for (&class, column) in row(mask, y).iter().zip(&columns) {
+        for (&class, column) in row(mask, y)[seen.start as usize..].iter().zip(&columns) {
             let Some(across) = column else { continue };
             let place = down * width + across;
             pixels[place] += 1.0;

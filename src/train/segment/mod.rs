@@ -22,7 +22,7 @@ use super::finetune::linear::{Linear, Problem, Scale};
 use super::finetune::split::split;
 use super::pace::counted;
 use crate::config::{ClassWeights, Config, FinetuneConfig};
-use crate::data::{Dataset, FrameView, Input};
+use crate::data::{Dataset, FrameView, Input, Tile};
 use crate::error::{Error, ErrorKind, Result};
 use crate::eval::overlap::check_classes;
 use crate::infer::anomaly::{prepare, stages};
@@ -92,6 +92,7 @@ fn parts(
     let input = header.input;
     let roi = options.roi.unwrap_or(input.roi);
     let input = dataset.seen_by(&Input { range: options.range.unwrap_or(input.range), roi, ..input })?;
+    let input = config.tile.seen(&input);
     Ok((prepare(network, &input, SessionOptions { range: None, roi: None, ..options })?, options.device))
 }
 
@@ -119,7 +120,8 @@ fn learn(
     let stages = stages(&session, &layers)?;
     let most = usize::try_from(settings.cells_max).unwrap_or(usize::MAX);
     let of_frame = (most / chosen.len()).max(1);
-    let source = Source { session: &session, stages: &stages, classes, of_frame, seed: config.seed };
+    let tile = &config.tile;
+    let source = Source { session: &session, stages: &stages, tile, classes, of_frame, seed: config.seed };
     // A fifth of the masks chooses the penalty.
     let labels: Vec<i32> = (0..masked.masks.len()).map(|number| masked.main_class(number, classes)).collect();
     let held_out = if settings.penalty == 0.0 && chosen.len() >= FEWEST_TO_CHOOSE { 0.2 } else { 0.0 };
@@ -162,7 +164,8 @@ fn learn(
     });
     let layers = stages.iter().map(|stage| stage.name.clone()).collect();
     let bias = unlearned(&layer.bias, &sums)?;
-    let header = SegmenterHeader { names: names.to_vec(), layers, training };
+    let tile = if tile.is_none() { Tile::default() } else { *tile };
+    let header = SegmenterHeader { names: names.to_vec(), layers, tile, training };
     Segmenter::of((session, network, student), header, (&layer.weight, &bias))
 }
 
