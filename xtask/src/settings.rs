@@ -21,7 +21,7 @@ struct Part {
     whole: &'static str,
 }
 
-const PARTS: [Part; 15] = [
+const PARTS: [Part; 16] = [
     Part {
         title: "Runs and sessions",
         about: "",
