@@ -145,7 +145,7 @@ mod tests {
     fn parts_share_what_a_frame_may_give() {
         let input = Input { width: 32, height: 32, ..Input::default() };
         let frame = Frame::new(200, 170, 1, vec![0; 200 * 170]).unwrap();
-        for (size, count) in [(0, 1), (170, 2), (32, 48)] {
+        for (size, count) in [(0, 1), (170, 2), (32, 56)] {
             let parts = || Parts::new(3, &frame, &input, &Tile { size, overlap: 0.25 }, None).unwrap();
             assert_eq!((parts().total(), parts().filter(|part| part.frame == 3).count()), (count, count));
             for all in [0, 7, 1000, usize::MAX] {
