@@ -8,9 +8,9 @@ use super::{EngineName, Slot};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EngineConfig {
-    /// What runs a session's network: "libtorch"; "onnxruntime", an ONNX Runtime installed on this machine; or "auto", the faster of the
-    /// two as measured, if ONNX Runtime is found and gives libtorch's float32 rows to a cosine of .9999. "auto" is not the default, so that
-    /// numbers do not depend on the machine.
+    /// What runs a session's network: "libtorch"; "embedded", libseed's own engine; "onnxruntime", an ONNX Runtime installed on this machine; or
+    /// "auto", the fastest of these as measured, among those that are there and give libtorch's float32 rows to a cosine of .9999. "auto" is not
+    /// the default, so that numbers do not depend on the machine.
     pub name: EngineName,
     /// ONNX Runtime's libonnxruntime.so, or the folder that contains it; empty: the one named by the environment variable SEED_ONNXRUNTIME,
     /// else one beside libseed, else the loader's.

@@ -29,6 +29,8 @@ choice! {
     pub enum EngineName {
         /// libtorch's programs.
         Libtorch = "libtorch",
+        /// libseed's own, which needs nothing else.
+        Embedded = "embedded",
         /// ONNX Runtime.
         OnnxRuntime = "onnxruntime",
         /// The fastest that agrees with libtorch.

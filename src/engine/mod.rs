@@ -4,8 +4,9 @@
 //! views (B, H, W, C), normalised → engine → rows (B, d), or feature maps (B, C, h, w)
 //! ```
 //!
-//! libtorch's own programs are one engine (`infer/programs.rs`), [`onnxruntime`] is another. Nothing here names libtorch.
+//! libtorch's own programs are one engine (`infer/programs.rs`), [`embedded`] and [`onnxruntime`] are others. Nothing here names libtorch.
 
+pub mod embedded;
 pub mod onnxruntime;
 
 use crate::error::Result;

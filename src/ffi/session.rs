@@ -124,8 +124,8 @@ pub unsafe extern "C" fn seed_session_describe(
 }
 
 /// What runs the session's network, and why it was taken, for a person: "libtorch: the setting "engine" is "libtorch"", or
-/// "onnxruntime 1.32.0 (cpu): …" with the figures that "auto" went by. By the rule of seed_config_get_string. docs/engines.md says how an
-/// ONNX Runtime is found; where a named one could not be used and "engine" is "auto", seed_session_warnings says so too.
+/// "embedded (AVX2): …", "onnxruntime 1.32.0 (cpu): …" with the figures that "auto" went by. By the rule of seed_config_get_string.
+/// docs/engines.md says how an ONNX Runtime is found; where a named one could not be used and "engine" is "auto", seed_session_warnings says so too.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seed_session_engine(
     session: *const seed_session,

@@ -3,8 +3,11 @@
 pub mod anomaly;
 pub mod classifier;
 mod classifier_header;
+mod contest;
+mod embedded_engine;
 mod feature_maps;
 mod gather;
+mod host;
 mod input;
 mod onnx_engine;
 mod options;
@@ -19,8 +22,9 @@ mod tensor;
 
 pub use anomaly::AnomalyDetector;
 pub use classifier::{Classifier, ClassifierHeader, Verdicts};
+pub use contest::ALIKE;
+pub use embedded_engine::EmbeddedNetwork;
 pub use options::{EngineChoice, Output, SessionOptions};
-pub use plan::ALIKE;
 pub use programs::BEARABLE;
 pub(crate) use programs::calibration_images;
 pub use rows::{Chunk, DatasetRows};

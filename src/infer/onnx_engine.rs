@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Output;
+use super::host::HostNetwork;
 use super::options::EngineChoice;
 use crate::data::Input;
 use crate::engine::Engine;
@@ -26,7 +27,7 @@ use crate::{shutdown, torch};
 const ROWS: &str = "rows";
 
 /// Images that go through at once: memory is that of so many, however many a call has.
-pub(super) const PIECE: usize = 16;
+const PIECE: usize = 16;
 
 /// A feature map's name in the graph, and its sides behind the batch.
 struct Map {
@@ -86,16 +87,6 @@ impl OnnxNetwork {
         })
     }
 
-    /// The feature maps that can be asked for.
-    pub fn stages(&self) -> &[Stage] {
-        &self.stages
-    }
-
-    /// Numbers of an image's map at a stage, and its sides (C, h, w).
-    pub fn map_sides(&self, stage: usize) -> Result<[i64; 3]> {
-        Ok(self.map(stage)?.sides)
-    }
-
     fn map(&self, stage: usize) -> Result<&Map> {
         self.maps.get(stage).ok_or_else(|| Error::new(ErrorKind::Internal, format!("there is no stage {stage}")))
     }
@@ -123,6 +114,20 @@ impl OnnxNetwork {
         let made = Arc::new(Model::new(self.library, &bytes, self.providers, self.threads)?);
         known.insert(stages.to_vec(), Arc::clone(&made));
         Ok(made)
+    }
+}
+
+impl HostNetwork for OnnxNetwork {
+    fn stages(&self) -> &[Stage] {
+        &self.stages
+    }
+
+    fn map_sides(&self, stage: usize) -> Result<[i64; 3]> {
+        Ok(self.map(stage)?.sides)
+    }
+
+    fn piece(&self) -> usize {
+        PIECE
     }
 }
 

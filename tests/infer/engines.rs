@@ -1,4 +1,4 @@
-//! Engines: sessions by ONNX Runtime give what libtorch's give, and what is no ONNX Runtime is an error.
+//! Engines: sessions by ONNX Runtime and by the embedded engine give what libtorch's give, and what is no ONNX Runtime is an error.
 //!
 //! The library is the one inside of Python's package onnxruntime, which `.ci/run` installs; SEED_PYTHON may name another Python.
 
@@ -28,6 +28,12 @@ fn library() -> Option<PathBuf> {
         skip("no Python with onnxruntime; SEED_PYTHON may name one");
     }
     Some(PathBuf::from(String::from_utf8(output?.stdout).unwrap().trim()))
+}
+
+/// The engines beside libtorch that are here, with the library that each needs.
+fn others() -> Vec<(EngineName, PathBuf)> {
+    let embedded = (EngineName::Embedded, PathBuf::new());
+    std::iter::once(embedded).chain(library().map(|library| (EngineName::OnnxRuntime, library))).collect()
 }
 
 fn engine(name: EngineName, library: &Path, providers: &str) -> EngineChoice {
@@ -68,8 +74,12 @@ fn refusal(library: &Path) -> Error {
 }
 
 #[test]
-fn onnx_runtime_gives_libtorchs_rows_and_maps() {
-    let Some(library) = library() else { return };
+fn other_engines_give_libtorchs_rows_and_maps() {
+    others().iter().for_each(|(engine, library)| gives_libtorchs_rows_and_maps(*engine, library));
+}
+
+fn gives_libtorchs_rows_and_maps(engine: EngineName, library: &Path) {
+    let begin = if engine == EngineName::Embedded { "embedded (" } else { "onnxruntime 1." };
     // More than one piece.
     let pixels = pixels(18);
     let frames = frames(&pixels);
@@ -81,10 +91,10 @@ fn onnx_runtime_gives_libtorchs_rows_and_maps() {
         let input = input(architecture);
         for output in [Output::Embedding, Output::Features] {
             let own = Session::new(&network, &input, SessionOptions { output, ..Default::default() }).unwrap();
-            let other = Session::new(&network, &input, options(EngineName::OnnxRuntime, &library, output)).unwrap();
-            assert!(other.engine().starts_with("onnxruntime 1."), "{}", other.engine());
-            assert!(other.engine().ends_with("the setting \"engine\" is \"onnxruntime\""), "{}", other.engine());
-            assert!(other.describe().starts_with("onnxruntime 1.") && other.describe().contains("float32"));
+            let other = Session::new(&network, &input, options(engine, library, output)).unwrap();
+            let set = format!("the setting \"engine\" is \"{}\"", engine.word());
+            assert!(other.engine().starts_with(begin) && other.engine().ends_with(&set), "{}", other.engine());
+            assert!(other.describe().starts_with(begin) && other.describe().contains("float32"));
             assert!(own.engine().starts_with("libtorch: "), "{}", own.engine());
             assert_eq!((other.dim(), other.stages()), (own.dim(), own.stages()));
             let found = apart(&other.embed(&frames).unwrap(), &own.embed(&frames).unwrap());
@@ -112,12 +122,15 @@ fn onnx_runtime_gives_libtorchs_rows_and_maps() {
 }
 
 #[test]
-fn grey_students_tensors_data_sets_and_teachers_run_on_it() {
-    let Some(library) = library() else { return };
+fn grey_students_tensors_data_sets_and_teachers_run_on_them() {
+    others().iter().for_each(|(engine, library)| grey_students_tensors_data_sets_and_teachers(*engine, library));
+}
+
+fn grey_students_tensors_data_sets_and_teachers(engine: EngineName, library: &Path) {
     let grey = Network::with_channels(Architecture::MobileNetV3Small, HEAD, 1, 3, Device::Cpu).unwrap();
     let input = input(grey.architecture());
-    let by = |name| Session::new(&grey, &input, options(name, &library, Output::Embedding)).unwrap();
-    let (own, other) = (by(EngineName::Libtorch), by(EngineName::OnnxRuntime));
+    let by = |name| Session::new(&grey, &input, options(name, library, Output::Embedding)).unwrap();
+    let (own, other) = (by(EngineName::Libtorch), by(engine));
     let pixels = pixels(3);
     let frames = frames(&pixels);
     let rows = own.embed(&frames).unwrap();
@@ -137,14 +150,17 @@ fn grey_students_tensors_data_sets_and_teachers_run_on_it() {
     assert!(apart(&other.embed_dataset(&dataset, 2, 1, &mut |_, _| true).unwrap(), &rows) < 1e-5);
 
     let teacher = Teacher::new(Network::new(Architecture::MobileNetV3Small, HEAD, 4, Device::Cpu).unwrap()).unwrap();
-    let by = |name| Session::of_teacher(&teacher, &input, options(name, &library, Output::Embedding)).unwrap();
-    let [a, b] = [EngineName::Libtorch, EngineName::OnnxRuntime].map(|name| by(name).embed(&frames).unwrap());
+    let by = |name| Session::of_teacher(&teacher, &input, options(name, library, Output::Embedding)).unwrap();
+    let [a, b] = [EngineName::Libtorch, engine].map(|name| by(name).embed(&frames).unwrap());
     assert!(apart(&b, &a) < 1e-5);
 }
 
 #[test]
 fn classifiers_and_detectors_judge_alike() {
-    let Some(library) = library() else { return };
+    others().iter().for_each(|(engine, library)| judge_alike(*engine, library));
+}
+
+fn judge_alike(engine: EngineName, library: &Path) {
     let pixels = pixels(6);
     let frames = frames(&pixels);
     let architecture = Architecture::MobileNetV3Small;
@@ -152,10 +168,10 @@ fn classifiers_and_detectors_judge_alike() {
     let classify = |name| {
         let network = trained(architecture, Head::Classifier { classes: 3 });
         let header = ClassifierHeader::uncalibrated(["a", "b", "c"].map(String::from).to_vec());
-        let classifier = Classifier::new(network, &input, header, options(name, &library, Output::Logits)).unwrap();
+        let classifier = Classifier::new(network, &input, header, options(name, library, Output::Logits)).unwrap();
         classifier.classify(&frames).unwrap().probabilities().to_vec()
     };
-    let probabilities = [EngineName::Libtorch, EngineName::OnnxRuntime].map(classify);
+    let probabilities = [EngineName::Libtorch, engine].map(classify);
     assert!(apart(&probabilities[1], &probabilities[0]) < 1e-5);
 
     let folder = tempfile::tempdir().unwrap();
@@ -178,8 +194,8 @@ fn classifiers_and_detectors_judge_alike() {
     );
     let path = folder.path().join("detector.safetensors");
     detector.unwrap().save(&path).unwrap();
-    let judged = [EngineName::Libtorch, EngineName::OnnxRuntime].map(|name| {
-        let detector = AnomalyDetector::open(&path, options(name, &library, Output::Features)).unwrap();
+    let judged = [EngineName::Libtorch, engine].map(|name| {
+        let detector = AnomalyDetector::open(&path, options(name, library, Output::Features)).unwrap();
         let shifted: Vec<u8> = pixels.iter().map(|level| 255 - level).collect();
         detector.judge(&self::frames(&shifted), true).unwrap()
     });
@@ -199,12 +215,17 @@ fn auto_says_what_it_took_and_why() {
     let rows = Session::new(&network, &input, SessionOptions::default()).unwrap().embed(&frames).unwrap();
     let auto = Session::new(&network, &input, options(EngineName::Auto, &library, Output::Embedding)).unwrap();
     let said = auto.engine();
-    for words in
-        ["\"engine\" is \"auto\"", "libtorch takes ", "onnxruntime 1.", "in a batch", "cosine of their rows is 1.0000"]
-    {
+    for words in [
+        "\"engine\" is \"auto\"",
+        "libtorch takes ",
+        "onnxruntime 1.",
+        "embedded (",
+        "in a batch",
+        "cosine of their rows is 1.0000",
+    ] {
         assert!(said.contains(words), "{words}: {said}");
     }
-    assert!(said.starts_with("libtorch: ") || said.starts_with("onnxruntime 1."), "{said}");
+    assert!(["libtorch: ", "onnxruntime 1.", "embedded ("].iter().any(|name| said.starts_with(name)), "{said}");
     assert!(apart(&auto.embed(&frames).unwrap(), &rows) < 1e-5);
     assert_eq!(auto.warnings().text(), "");
 
@@ -218,7 +239,7 @@ fn auto_says_what_it_took_and_why() {
     // What was named and is not there is not passed over in silence.
     let nowhere = options(EngineName::Auto, Path::new("/nowhere"), Output::Embedding);
     let session = Session::new(&network, &input, nowhere).unwrap();
-    assert!(session.engine().contains("there is no other") && session.engine().contains("/nowhere"));
+    assert!(session.engine().contains("there is no onnxruntime") && session.engine().contains("/nowhere"));
     assert!(session.warnings().text().contains("/nowhere"), "{}", session.warnings().text());
 
     // A network that gives NaN agrees with nobody.

@@ -19,6 +19,7 @@ mod anomaly;
 mod anomaly_resume;
 mod anomaly_stfpm;
 mod depth;
+mod embedded;
 mod engines;
 mod ignored;
 mod not_finite;

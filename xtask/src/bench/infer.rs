@@ -9,14 +9,15 @@ use crate::Outcome;
 pub const OPTIONS: &[&str] = &["--network", "--size", "--batch", "--repeats", "--threads"];
 
 /// (engine, its name for the script or "" for libseed, precision). Others are compared with the first, which is what a user
-/// gets, and with libseed in their own precision. The last two are libseed with the setting "engine".
-const ENGINES: [(&str, &str, &str); 8] = [
+/// gets, and with libseed in their own precision. The last three are libseed with the setting "engine".
+const ENGINES: [(&str, &str, &str); 9] = [
     ("libseed auto", "", "auto"),
     ("libseed fp32", "", "fp32"),
     ("ONNX Runtime fp32", "onnxruntime", "fp32"),
     ("TorchScript fp32 NHWC", "torchscript", "fp32"),
     ("libseed bf16", "", "bf16"),
     ("TorchScript bf16 NHWC", "torchscript", "bf16"),
+    ("libseed embedded fp32", "", "fp32"),
     ("libseed onnxruntime fp32", "", "fp32"),
     ("libseed engine auto", "", "auto"),
 ];
@@ -57,6 +58,7 @@ pub fn run(options: &Options) -> Outcome<Table> {
             .map(|(name, engine, precision)| match *engine {
                 "" => {
                     let own = match *name {
+                        "libseed embedded fp32" => "embedded",
                         "libseed onnxruntime fp32" => "onnxruntime",
                         "libseed engine auto" => "auto",
                         _ => "libtorch",
