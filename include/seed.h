@@ -3208,8 +3208,8 @@ SEED_MUST_USE seed_error *seed_session_describe(const seed_session *session, cha
 
 /*
  What runs the session's network, and why it was taken, for a person: "libtorch: the setting "engine" is "libtorch"", or
- "onnxruntime 1.32.0 (cpu): …" with the figures that "auto" went by. By the rule of seed_config_get_string. docs/engines.md says how an
- ONNX Runtime is found; where a named one could not be used and "engine" is "auto", seed_session_warnings says so too.
+ "embedded (AVX2): …", "onnxruntime 1.32.0 (cpu): …" with the figures that "auto" went by. By the rule of seed_config_get_string.
+ docs/engines.md says how an ONNX Runtime is found; where a named one could not be used and "engine" is "auto", seed_session_warnings says so too.
  */
 SEED_MUST_USE seed_error *seed_session_engine(const seed_session *session,
                                 char *buffer,
