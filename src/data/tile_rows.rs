@@ -112,9 +112,9 @@ mod tests {
             let mut found = vec![vec![0f32; (width * height) as usize]; 2];
             let mut expected = found.clone();
             for i in 0..grid.count() {
-                for map in 0..2 {
+                for (map, expected) in expected.iter_mut().enumerate() {
                     rows.add(i, map, &numbers(i, map)).unwrap();
-                    grid.blend(i, &numbers(i, map), &mut expected[map], width).unwrap();
+                    grid.blend(i, &numbers(i, map), expected, width).unwrap();
                 }
                 if (i + 1) % grid.columns.count() == 0 {
                     rows.finish(i, |band| {

@@ -72,8 +72,8 @@ impl Tile {
         if size != 0 && !(MIN_SIDE..=MAX_SIDE).contains(&size) {
             return wrong(format!("tile.size is {size}, expected {MIN_SIDE} to {MAX_SIDE}, or 0 for whole frames"));
         }
-        // Written so that NaN fails.
-        if !(overlap >= 0.0 && overlap <= MAX_OVERLAP) {
+        // NaN is in no range.
+        if !(0.0..=MAX_OVERLAP).contains(&overlap) {
             return wrong(format!("tile.overlap is {overlap}, expected 0 to {MAX_OVERLAP}"));
         }
         Ok(())

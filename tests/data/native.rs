@@ -9,7 +9,7 @@ use seed::data::render::render;
 use seed::data::{Dataset, Encoding, Frame, Input, Loader, RawFrame, Roi, Scratch, ViewConfig, ViewParams};
 
 fn frame(width: u32, height: u32) -> Frame {
-    let pixels = (0..width * height).map(|at| ((at % width) * 7 ^ (at / width) * 13) as u8).collect();
+    let pixels = (0..width * height).map(|at| (((at % width) * 7) ^ ((at / width) * 13)) as u8).collect();
     Frame::new(width, height, 1, pixels).unwrap()
 }
 

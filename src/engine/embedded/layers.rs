@@ -142,7 +142,7 @@ pub enum Layer {
     /// Patches' product, the first tokens (F, pitch), the positions (patches, pitch), F.
     Patches(Product, Lines, Lines, usize),
     /// Weight, bias, eps.
-    LayerNorm(Lines, Lines, f32),
+    Normalise(Lines, Lines, f32),
     /// Heads.
     Attention(usize),
     /// One token.
@@ -312,7 +312,7 @@ impl Layers {
             Operation::LayerNorm { weight, bias, eps } => {
                 fits(weight.len() == shape.channels && bias.len() == shape.channels)?;
                 let row = |values: &[f32]| Lines::of(values, shape.pitch, WEIGHTS);
-                self.push(Layer::LayerNorm(row(&weight)?, row(&bias)?, eps), input, None, shape)
+                self.push(Layer::Normalise(row(&weight)?, row(&bias)?, eps), input, None, shape)
             }
             Operation::Attention { heads } => {
                 let width = shape.channels / 3;

@@ -51,7 +51,7 @@ impl Plan {
             let node = &layers.nodes[number];
             let output = number + 1;
             let length = layers.shapes[output].numbers()?;
-            let in_place = matches!(node.layer, Layer::Scale | Layer::Activate(_) | Layer::LayerNorm(..));
+            let in_place = matches!(node.layer, Layer::Scale | Layer::Activate(_) | Layer::Normalise(..));
             if in_place && node.input != 0 && last[node.input] == number {
                 places[output] = places[node.input];
                 kept.iter_mut().filter(|[.., value]| *value == node.input).for_each(|kept| kept[2] = output);

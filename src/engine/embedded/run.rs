@@ -148,7 +148,7 @@ impl Pass<'_> {
                         (kernels.product[panel.vectors - 1])(&call, panel, image, 0, grid[0] * grid[1]);
                     });
                 }
-                Layer::LayerNorm(weight, bias, eps) => rows(&|image, row| {
+                Layer::Normalise(weight, bias, eps) => rows(&|image, row| {
                     let place = image * pitches[1] + row * pitch;
                     let weights = [weight.numbers().as_ptr(), bias.numbers().as_ptr()];
                     (kernels.norm)(from.add(place), to.add(place), weights, *eps, [columns, shape.channels, pitch]);

@@ -18,6 +18,9 @@ use super::lanes::{Avx2, Avx512};
 use super::lanes::{Lanes, Portable};
 use super::program::Activation;
 
+/// Outputs `from` to `to` of an image, of a panel.
+pub type ProductKernel = unsafe fn(&ProductCall<'_>, Panel, usize, usize, usize);
+
 /// The kernels of one set of instructions.
 ///
 /// All of them may be called only on a CPU that has these. Their pointers are to what their documentation says, and what they write nobody
@@ -28,7 +31,7 @@ pub struct Kernels {
     /// Whether there are 32 registers.
     pub many: bool,
     /// Of panels of 1, 2, 3 and 4 vectors: [`product::rows`].
-    pub product: [unsafe fn(&ProductCall<'_>, Panel, usize, usize, usize); 4],
+    pub product: [ProductKernel; 4],
     /// [`depthwise::row`].
     pub depthwise: unsafe fn(&DepthwiseCall<'_>, usize, usize),
     /// [`activation::all`].
