@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::Config;
+use crate::data::tiles::MIN_SIDE;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::memory_file;
 
@@ -36,6 +37,13 @@ impl Config {
         }
         self.view.input.roi.check()?;
         self.tile.check()?;
+        let tile = self.view.tile;
+        if tile != 0 && tile < MIN_SIDE {
+            return Err(Error::new(
+                ErrorKind::Config,
+                format!("view.tile is {tile}, expected {MIN_SIDE} or more, or 0 for views of whole frames"),
+            ));
+        }
         self.view.input.range.check()
     }
 }

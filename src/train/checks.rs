@@ -107,6 +107,26 @@ pub(super) fn check_mixup(config: &Config, targets: &Targets) -> Result<()> {
     Err(Error::new(ErrorKind::Unsupported, format!("mixup is {}, but {why}: set it to 0", config.mixup)))
 }
 
+/// Whether views that are drawn in tiles of the frames fit what is learned of them.
+///
+/// # Errors
+/// `Unsupported` where they do not.
+pub(super) fn check_view_tile(config: &Config, targets: &Targets) -> Result<()> {
+    use MethodName::{KMeans, MocoV2, SeedMoco, SimClr, SwAv};
+    let tile = config.view.tile;
+    let method = config.method;
+    let why = match (targets, method) {
+        _ if tile == 0 => return Ok(()),
+        (Targets::Images(_), _) => "a table of embeddings knows whole frames only".to_owned(),
+        (_, KMeans) => "the clusters of method k_means are those of whole frames".to_owned(),
+        (_, SeedMoco | MocoV2 | SimClr | SwAv) => {
+            format!("method {method} learns that the views of an image are alike, and its tiles show different places")
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::new(ErrorKind::Unsupported, format!("view.tile is {tile}, but {why}: set it to 0")))
+}
+
 /// Whether the run has what it needs for `targets.standardise`.
 ///
 /// # Errors

@@ -9,7 +9,7 @@ use super::average::Average;
 use super::bank::check_bank;
 use super::board::Board;
 use super::cancel::CancelToken;
-use super::checks::{check_images, check_mixup, check_standardise, check_student, total_steps};
+use super::checks::{check_images, check_mixup, check_standardise, check_student, check_view_tile, total_steps};
 use super::depth::seeing;
 use super::looking::Looking;
 use super::losses::Losses;
@@ -88,6 +88,7 @@ impl Distillation {
         let config = seeing(config, dataset.as_deref())?;
         let needs = needs(&config, targets.has_teacher())?;
         check_mixup(&config, &targets)?;
+        check_view_tile(&config, &targets)?;
         check_standardise(&config, targets.has_teacher(), dataset.is_some(), queue.is_some())?;
         if let Targets::Images(images) = &targets {
             check_images(images, dataset.as_deref())?;

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::distill::Targets;
-use crate::model::{Architecture, PatchMap};
+use crate::model::{Architecture, PatchMap, Teacher};
 use crate::{Error, ErrorKind, Result};
 
 /// The maps of both networks.
@@ -20,35 +20,44 @@ impl PatchMaps {
     /// # Errors
     /// `InvalidArgument` where a network has no such map, or one of a single patch; `Unsupported` where `targets` have none.
     pub fn of_run(config: &Config, targets: &Targets, student: Architecture) -> Result<Option<PatchMaps>> {
-        let weight = config.patch.weight;
-        if weight <= 0.0 {
+        match targets {
+            _ if config.patch.weight <= 0.0 => Ok(None),
+            Targets::Teacher(teacher) => PatchMaps::of_teacher(config, teacher, student),
+            Targets::Own { .. } => Err(refused(
+                config,
+                format!("method {} learns without a teacher whose patches could be learned", config.method),
+            )),
+            Targets::Bank(_) | Targets::Images(_) => {
+                Err(refused(config, format!("the {} has embeddings of whole views and no feature maps", targets.who())))
+            }
+        }
+    }
+
+    /// Those of a run with this teacher in the loop; none where it has no patch loss.
+    ///
+    /// # Errors
+    /// Those of [`of_run`](PatchMaps::of_run).
+    pub fn of_teacher(config: &Config, teacher: &Teacher, student: Architecture) -> Result<Option<PatchMaps>> {
+        if config.patch.weight <= 0.0 {
             return Ok(None);
         }
-        let refused = |why: String| {
-            Err(Error::new(ErrorKind::Unsupported, format!("patch.weight is {weight}, but {why}: set it to 0")))
-        };
-        match targets {
-            Targets::Teacher(teacher) => match teacher.architecture() {
-                Ok(teacher) => PatchMaps::of_networks(config, teacher, student).map(Some),
-                Err(_) => refused(format!(
-                    "a teacher of kind {} gives embeddings and no feature maps; only one that libseed loads as a network does",
-                    teacher.name()
-                )),
-            },
-            Targets::Own { .. } => {
-                refused(format!("method {} learns without a teacher whose patches could be learned", config.method))
-            }
-            Targets::Bank(_) | Targets::Images(_) => {
-                refused(format!("the {} has embeddings of whole views and no feature maps", targets.who()))
-            }
-        }
+        let found = teacher.architecture().map_err(|_| {
+            let kind = teacher.name();
+            refused(
+                config,
+                format!(
+                    "a teacher of kind {kind} gives embeddings and no feature maps; only one that libseed loads as a network does"
+                ),
+            )
+        })?;
+        PatchMaps::of_networks(config, found, student).map(Some)
     }
 
     /// Those that `config` says of two networks.
     ///
     /// # Errors
     /// `InvalidArgument` where a network has no such map, or one of a single patch.
-    pub fn of_networks(config: &Config, teacher: Architecture, student: Architecture) -> Result<PatchMaps> {
+    fn of_networks(config: &Config, teacher: Architecture, student: Architecture) -> Result<PatchMaps> {
         let stride = i64::try_from(config.patch.stride).unwrap_or(i64::MAX);
         let map = |architecture| PatchMap::new(architecture, stride).map_err(|error| error.context("patch.stride"));
         let maps = PatchMaps { teacher: map(teacher)?, student: map(student)? };
@@ -64,4 +73,10 @@ impl PatchMaps {
         }
         Ok(maps)
     }
+}
+
+/// The refusal of a patch loss where there is nothing to learn it of.
+fn refused(config: &Config, why: String) -> Error {
+    let weight = config.patch.weight;
+    Error::new(ErrorKind::Unsupported, format!("patch.weight is {weight}, but {why}: set it to 0"))
 }

@@ -6,7 +6,7 @@ use seed::config::Config;
 use seed::data::augment::Crop;
 use seed::data::random::{Purpose, generator};
 use seed::data::render::render;
-use seed::data::{Dataset, Encoding, Frame, Input, Loader, RawFrame, Roi, Scratch, ViewConfig, ViewParams};
+use seed::data::{Dataset, Encoding, Frame, Input, Loader, RawFrame, Roi, Scratch, Tile, ViewConfig, ViewParams};
 
 fn frame(width: u32, height: u32) -> Frame {
     let pixels = (0..width * height).map(|at| (((at % width) * 7) ^ ((at / width) * 13)) as u8).collect();
@@ -102,4 +102,27 @@ fn the_setting_is_the_tiles() {
     assert_eq!(config.view.tile, 224);
     assert!(config.parse("view.tile=40000").is_err());
     assert_eq!(config.small.view(&config.view).tile, 224);
+}
+
+#[test]
+fn a_frame_of_too_many_tiles_is_refused_before_any_is_made() {
+    let input = Input { width: 8, height: 8, ..Input::default() };
+    let refused = Tile { size: 8, overlap: 0.5 }.grid(&input, 32_768, 32_768).unwrap_err();
+    assert!(
+        refused.to_string().contains("67092481 tiles") && refused.to_string().contains("at most 65536"),
+        "{refused}"
+    );
+    let line_scan = Input { width: 224, height: 224, ..Input::default() };
+    assert_eq!(Tile { size: 224, overlap: 0.5 }.grid(&line_scan, 16_384, 8_192).unwrap().count(), 146 * 73);
+}
+
+#[test]
+fn a_tile_as_large_as_the_frame_is_the_frame() {
+    let input = Input { width: 96, height: 64, ..Input::default() };
+    let grid = Tile { size: 128, overlap: 0.5 }.grid(&input, 192, 128).unwrap();
+    assert_eq!((grid.count(), grid.roi(0)), (1, Roi { x: 0, y: 0, width: 192, height: 128 }));
+    let numbers: Vec<f32> = (0..192 * 128).map(|i| (i as f32).sin()).collect();
+    let mut map = vec![0f32; 192 * 128];
+    grid.blend(0, &numbers, &mut map, 192).unwrap();
+    assert!(map == numbers && grid.own_cells(0, 8, 12).unwrap() == [true; 96]);
 }

@@ -424,3 +424,28 @@ fn what_knows_single_images_only_is_not_asked_about_mixtures() {
         assert!(error.kind() == ErrorKind::Unsupported && error.to_string().contains(word), "{error}");
     }
 }
+
+#[test]
+fn views_in_tiles_are_refused_where_what_is_learned_is_a_whole_frames() {
+    let in_tiles = |method| {
+        let mut config = config(method, 4);
+        config.view.tile = 16;
+        config
+    };
+    let numbers: Vec<f32> = (0..IMAGES * DIM as usize).map(|i| (i as f32 * 0.7).sin()).collect();
+    let table = Arc::new(ImageEmbeddings::new(&numbers, DIM as usize).unwrap());
+    let table = Arc::new(ImageTargets::new(table, &dataset()).unwrap());
+    let refused = [
+        (run_on(&in_tiles("seed"), table, Some(dataset())), "whole frames"),
+        (run_on(&in_tiles("k_means"), teacher(), Some(dataset())), "whole frames"),
+        (run_on(&in_tiles("seed_moco"), teacher(), Some(dataset())), "different places"),
+        (run_on(&in_tiles("simclr"), Targets::Own { dim: 0 }, Some(dataset())), "different places"),
+    ];
+    for (result, words) in refused {
+        let error = result.err().unwrap();
+        assert!(error.kind() == ErrorKind::Unsupported && error.to_string().contains(words), "{error}");
+        assert!(error.to_string().contains("view.tile is 16"), "{error}");
+    }
+    let losses = losses(&mut run_on(&in_tiles("seed"), teacher(), Some(dataset())).unwrap(), None);
+    assert!(losses.len() == 4 && losses.iter().all(|loss| loss.is_finite()), "{losses:?}");
+}

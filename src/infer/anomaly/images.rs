@@ -19,6 +19,9 @@ use crate::torch;
 /// Images that go through at once.
 pub(crate) const CHUNK: usize = 16;
 
+/// Frames that are read at once where they are seen in tiles, since they are large.
+const LARGE: usize = 2;
+
 /// Frames as images (B, C, H, W) of the session's view, on the CPU.
 pub(crate) fn images_of_frames(session: &Session, frames: &[&Frame]) -> Result<Tensor> {
     let rows: Vec<(&Frame, &Input)> = frames.iter().map(|frame| (*frame, &session.input)).collect();
@@ -60,9 +63,10 @@ fn sound_frame(session: &Session, dataset: &Dataset, number: usize, painted: boo
         Err(_) => return Ok(None),
     };
     session.input.roi.within(frame.width(), frame.height())?;
-    match dataset.ignored_of(number)? {
-        Some(ignored) if painted => Ok(Some(Arc::new(ignored.painted(&frame, &session.input)?))),
-        _ => Ok(Some(frame)),
+    let ignored = if painted { dataset.ignored_of(number)? } else { None };
+    match ignored {
+        Some(ignored) => Ok(Some(Arc::new(ignored.painted(&frame, &session.input)?))),
+        None => Ok(Some(frame)),
     }
 }
 
@@ -113,17 +117,12 @@ pub(crate) fn sound_tiles(
     let draw = |scratch: &mut Scratch, number: usize| -> Result<Option<Vec<f32>>> {
         let Some(frame) = sound_frame(session, dataset, number, true)? else { return Ok(None) };
         let parts = Parts::new(number, &frame, &session.input, tile, dataset.ignored_of(number)?)?;
-        let chosen = choose(number, parts.total());
-        // What is ignored throughout is left out: the next one takes its place, or the last that is there.
-        let mut found = None;
-        for part in parts {
-            let is_chosen = part.number().0 >= chosen;
-            found = Some(part);
-            if is_chosen {
-                break;
-            }
+        // What is ignored throughout is not among them.
+        let parts: Vec<Part> = parts.collect();
+        if parts.is_empty() {
+            return Ok(None);
         }
-        let Some(part) = found else { return Ok(None) };
+        let part = &parts[choose(number, parts.len()).min(parts.len() - 1)];
         let mut view = filled(0f32, length, "a view of a tile")?;
         render_frame(&frame, &part.input, &mut view, scratch)?;
         Ok(Some(view))
@@ -184,7 +183,7 @@ impl<'a> Batch<'a> {
 }
 
 /// Gives the sound ones of `images`, painted where they are ignored, to `take` as (B, C, H, W) with what they show, [`CHUNK`] at a time. Where
-/// there is a `tile`, batches go across frames, and no more frames are in memory than a batch needs.
+/// there is a `tile`, batches go across frames, and [`LARGE`] frames at most are read at once.
 pub(crate) fn each_chunk(
     session: &Session,
     tile: &Tile,
@@ -206,8 +205,7 @@ pub(crate) fn each_part(
 ) -> Result<()> {
     let mut batch = Batch::new(session);
     let mut rest = images;
-    // How many tiles a frame has is known when it was read.
-    let mut count = if tile.is_none() { CHUNK } else { 1 };
+    let count = if tile.is_none() { CHUNK } else { LARGE };
     while !rest.is_empty() {
         let (chunk, others) = rest.split_at(count.min(rest.len()));
         rest = others;
@@ -216,10 +214,11 @@ pub(crate) fn each_part(
             let parts = ignored
                 .and_then(|ignored| Parts::new(number, &frame, &session.input, tile, ignored))
                 .map_err(|error| error.context(dataset.title(number)))?;
-            if !tile.is_none() {
-                count = CHUNK.div_ceil(parts.total());
-            }
-            batch.add(&frame, parts, &mut take)?;
+            batch.add(&frame, parts, |images, parts| {
+                take(images, parts)?;
+                // A large frame may take minutes.
+                if tile.is_none() || told(0) { Ok(()) } else { Err(stopped()) }
+            })?;
         }
         if tile.is_none() {
             batch.finish(&mut take)?;

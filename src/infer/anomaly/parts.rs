@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use crate::data::random::{Purpose, below, generator};
 use crate::data::{Frame, Grid, Ignored, Input, Tile};
 use crate::error::Result;
 
@@ -35,11 +36,9 @@ impl Part {
         self.tile.as_ref().map_or((0, 1), |(grid, number)| (*number, grid.count()))
     }
 
-    /// How many of `all` patches of its frame this part may give: the parts' shares differ by one at most and sum to `all`.
-    pub fn share(&self, all: usize) -> usize {
-        let (number, count) = self.number();
-        let until = |number: usize| (number as u128 * all as u128 / count as u128) as usize;
-        until(number + 1) - until(number)
+    /// How many of `all` patches of its frame this part may give; see [`share_of`].
+    pub fn share(&self, all: usize, seed: u64) -> usize {
+        share_of(all, self.number(), seed, self.frame)
     }
 
     /// Which of `height` × `width` equal cells of the row show a pixel that is not ignored; none where nothing is.
@@ -62,6 +61,17 @@ impl Part {
             _ => Ok(None),
         }
     }
+}
+
+/// How many of `all` things of the frame number `frame` part `number` of `count` may give: shares differ by one at most and sum to `all`. Where
+/// there are fewer things than parts, `seed` and `frame` decide which parts give one, so that no place is left out in every frame.
+pub(crate) fn share_of(all: usize, (number, count): (usize, usize), seed: u64, frame: usize) -> usize {
+    if count <= 1 {
+        return all;
+    }
+    let first = below(&mut generator(seed, 2, frame as u64, Purpose::Split), count as u64);
+    let until = |number: usize| ((number as u128 * all as u128 + u128::from(first)) / count as u128) as usize;
+    until(number + 1) - until(number)
 }
 
 /// The parts of one frame, one after the other.
@@ -149,11 +159,25 @@ mod tests {
             let parts = || Parts::new(3, &frame, &input, &Tile { size, overlap: 0.25 }, None).unwrap();
             assert_eq!((parts().total(), parts().filter(|part| part.frame == 3).count()), (count, count));
             for all in [0, 7, 1000, usize::MAX] {
-                let shares: Vec<usize> = parts().map(|part| part.share(all)).collect();
+                let shares: Vec<usize> = parts().map(|part| part.share(all, 5)).collect();
                 assert_eq!(shares.iter().sum::<usize>(), all);
                 assert!(shares.iter().max().unwrap() - shares.iter().min().unwrap() <= 1, "{shares:?}");
             }
         }
+    }
+
+    #[test]
+    fn no_place_is_left_out_in_every_frame() {
+        // 98 × 49 tiles, of which each frame may take 49: once they were those of the last column.
+        let (count, all) = (98 * 49, 49);
+        let mut given = vec![0usize; count];
+        for frame in 0..2000 {
+            given.iter_mut().enumerate().for_each(|(number, given)| *given += share_of(all, (number, count), 5, frame));
+        }
+        assert_eq!(given.iter().sum::<usize>(), 2000 * all);
+        let (fewest, most) = (given.iter().min().unwrap(), given.iter().max().unwrap());
+        assert!(*fewest > 2 && *most < 60, "{fewest} to {most}");
+        assert_eq!(share_of(7, (0, 1), 5, 3), 7);
     }
 
     #[test]

@@ -60,26 +60,34 @@ impl Learned<'_> {
         let one_group = self.images.iter().all(|&image| self.groups[image] == self.groups[self.images[0]]);
         let same = |a: usize, b: usize| if one_group { a == b } else { self.groups[a] == self.groups[b] };
         let mut found = Vec::new();
+        // What a frame's parts are compared with: one selection a frame, not a tile.
+        let mut of_frame: Option<(usize, Option<Tensor>)> = None;
         each_chunk(self.session, self.tile, self.good, &self.some(), told, |images, parts| {
             let names = |row: usize| self.good.title(parts[row].frame);
             let patches = patches(&maps_of(self.session, self.stages, images, &names)?)?;
             let (height, width) = (patches.height, patches.width);
             let of_image = height * width;
             for (place, part) in parts.iter().enumerate() {
-                let others = |&row: &i64| !same(origin[row as usize], part.frame);
-                let others: Vec<i64> = (0..origin.len() as i64).filter(others).collect();
+                if of_frame.as_ref().is_none_or(|(frame, _)| *frame != part.frame) {
+                    let others = |&row: &i64| !same(origin[row as usize], part.frame);
+                    let others: Vec<i64> = (0..origin.len() as i64).filter(others).collect();
+                    let selected = match others.is_empty() {
+                        true => None,
+                        false => Some(memory.f_index_select(0, &Tensor::f_from_slice(&others)?)?),
+                    };
+                    of_frame = Some((part.frame, selected));
+                }
+                let others = of_frame.as_ref().and_then(|(_, selected)| selected.as_ref());
                 let rows = patches.rows.f_narrow(0, place as i64 * of_image, of_image)?;
                 let counted = part.counted(height, width)?;
-                let best = match others.is_empty() {
-                    true => {
+                let best = match others {
+                    None => {
                         let counted = counted.unwrap_or_else(|| vec![true; of_image as usize]);
                         quarters(&rows, &patches, neighbours, &counted)?
                     }
-                    false => {
-                        let memory = memory.f_index_select(0, &Tensor::f_from_slice(&others)?)?;
+                    Some(memory) => {
                         let own = part.own(height, width)?;
-                        score_part(&rows, (height, width), &memory, neighbours, counted.as_deref(), own.as_deref())?
-                            .best
+                        score_part(&rows, (height, width), memory, neighbours, counted.as_deref(), own.as_deref())?.best
                     }
                 };
                 Best::join(&mut found, part.frame, best)?;

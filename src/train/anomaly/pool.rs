@@ -51,7 +51,7 @@ pub(super) fn pool(
             if let Some(counted) = counted.map_err(|error| error.context(names(row)))? {
                 places.retain(|&place| counted[place as usize]);
             }
-            let most = part.share(of_image);
+            let most = part.share(of_image, seed);
             if all > most {
                 shuffle(&mut generator(seed, 1, number, Purpose::Split), &mut places);
                 places.truncate(most);

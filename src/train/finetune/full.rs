@@ -291,13 +291,12 @@ impl Full {
 /// The views that are learned from. Those of distillation hide too much of an image to judge it by: a scratch at the border
 /// is outside most crops.
 fn augmented(input: Input, config: &Config) -> ViewConfig {
-    let own = ViewConfig { input, ..config.view.clone() };
+    // A label is the frame's.
+    let own = ViewConfig { input, tile: 0, ..config.view.clone() };
     if config.finetune.augmentation == Augmentation::Views {
         return own;
     }
     ViewConfig {
-        // A label is the frame's.
-        tile: 0,
         crop_scale_min: 0.6,
         crop_scale_max: 1.0,
         jitter_probability: 0.5,

@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::eval::overlap::IGNORED;
 use crate::infer::Session;
 use crate::infer::anomaly::images::{each_part, maps_of};
-use crate::infer::anomaly::parts::Part;
+use crate::infer::anomaly::parts::{Part, share_of};
 use crate::infer::anomaly::patches::patches;
 use crate::model::Stage;
 use crate::sys::memory::{filled, reserve};
@@ -222,8 +222,8 @@ impl Source<'_> {
     ) -> Result<Cells> {
         let _no_grad = tch::no_grad_guard();
         let mut cells = Cells::default();
-        // The frame whose mask was compared with it.
-        let mut checked = None;
+        // The frame whose mask was compared with it, and its tiles that have labels.
+        let (mut checked, mut labelled) = (None, Vec::new());
         let mut refused = Ok(());
         let mut going_on = |count: usize| {
             refused = told(count);
@@ -240,10 +240,16 @@ impl Source<'_> {
                     masked.check_size(part.frame, &frame)?;
                     checked = Some(part.frame);
                     cells.masks += usize::from(masked.masks[part.frame].is_some());
+                    labelled = match &masked.masks[part.frame] {
+                        Some(mask) => labelled_tiles(mask, part),
+                        None => Vec::new(),
+                    };
                 }
+                let Ok(number) = labelled.binary_search(&part.number().0) else { continue };
+                let most = share_of(self.of_frame, (number, labelled.len()), self.seed, part.frame);
                 let of_part = found.height * found.width;
                 let own = rows.f_narrow(0, place as i64 * of_part, of_part)?;
-                self.add(&mut cells, masked, part, &own, (found.height, found.width))?;
+                self.add(&mut cells, masked, part, most, &own, (found.height, found.width))?;
             }
             Ok(())
         });
@@ -251,12 +257,13 @@ impl Source<'_> {
         outcome.map(|()| cells)
     }
 
-    /// Adds the cells of a part of a frame, by its patches (h·w, D); those of a tile that lie in its own part of the frame.
+    /// Adds at most `most` cells of a part of a frame, by its patches (h·w, D); those of a tile that lie in its own part of the frame.
     fn add(
         &self,
         cells: &mut Cells,
         masked: Masked<'_>,
         part: &Part,
+        most: usize,
         rows: &Tensor,
         (height, width): (i64, i64),
     ) -> Result<()> {
@@ -267,7 +274,6 @@ impl Source<'_> {
         let is_own = part.own(height, width)?;
         let counts = |cell: &usize| weights[*cell] > 0.0 && is_own.as_ref().is_none_or(|own| own[*cell]);
         let mut taken: Vec<usize> = (0..weights.len()).filter(counts).collect();
-        let most = part.share(self.of_frame);
         if taken.len() > most {
             let mut random = generator(self.seed, part.number().0 as u64, part.frame as u64, Purpose::Cells);
             shuffle(&mut random, &mut taken);
@@ -282,6 +288,19 @@ impl Source<'_> {
         }
         Ok(())
     }
+}
+
+/// The numbers, in their order, of those tiles of a frame whose own pixels have a label; 0 for a frame that is seen whole.
+fn labelled_tiles(mask: &FrameView<'_>, part: &Part) -> Vec<usize> {
+    let Some((grid, _)) = &part.tile else { return vec![0] };
+    let is_known = |number: &usize| {
+        let (column, row_of_tiles) = grid.place(*number);
+        let (across, down) = (grid.columns.own(column), grid.rows.own(row_of_tiles));
+        let (left, top) = (grid.columns.first, grid.rows.first);
+        let columns = (left + across.start) as usize..(left + across.end) as usize;
+        (top + down.start..top + down.end).any(|y| row(mask, y)[columns.clone()].iter().any(|&class| class != IGNORED))
+    };
+    (0..grid.count()).filter(is_known).collect()
 }
 
 /// q (h·w·K) and w (h·w) of a mask whose frame is seen as `input` says, on a grid of h × w cells.
