@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tch::{Kind, Tensor};
 
 use super::Session;
-use super::anomaly::images::Batch;
+use super::anomaly::images::{Batch, CHUNK};
 use super::anomaly::parts::{Part, Parts};
 use crate::data::tile_maps::Share;
 use crate::data::{FrameView, Tile};
@@ -82,7 +82,7 @@ impl Session {
             }
             Ok(())
         };
-        let mut batch = Batch::new(self);
+        let mut batch = Batch::new(self, CHUNK);
         for (number, frame) in frames.iter().enumerate() {
             self.note_frame(frame);
             let cut = self.levels_of(frame).and_then(|own| {

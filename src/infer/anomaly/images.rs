@@ -142,16 +142,18 @@ pub(crate) fn sound_tiles(
     Ok(Some((images_of(&views, &session.input)?, numbers)))
 }
 
-/// Rows that wait until there are [`CHUNK`] of them.
+/// Rows that wait until there are enough of them.
 pub(crate) struct Batch<'a> {
     session: &'a Session,
+    /// How many go through at once.
+    most: usize,
     rows: Vec<(Arc<Frame>, Part)>,
 }
 
 impl<'a> Batch<'a> {
-    /// None yet.
-    pub fn new(session: &'a Session) -> Batch<'a> {
-        Batch { session, rows: Vec::with_capacity(CHUNK) }
+    /// None yet; `most` go through at once.
+    pub fn new(session: &'a Session, most: usize) -> Batch<'a> {
+        Batch { session, most, rows: Vec::with_capacity(most) }
     }
 
     /// Adds the parts of a frame; gives each full batch to `take`, as images (B, C, H, W) and what they show.
@@ -163,7 +165,7 @@ impl<'a> Batch<'a> {
     ) -> Result<()> {
         for part in parts {
             self.rows.push((Arc::clone(frame), part));
-            if self.rows.len() == CHUNK {
+            if self.rows.len() == self.most {
                 self.finish(&mut take)?;
             }
         }
@@ -192,20 +194,20 @@ pub(crate) fn each_chunk(
     told: &mut dyn FnMut(usize) -> bool,
     take: impl FnMut(&Tensor, &[Part]) -> Result<()>,
 ) -> Result<()> {
-    each_part((session, tile, true), dataset, images, told, take)
+    each_part((session, tile, true, CHUNK), dataset, images, told, take)
 }
 
-/// As [`each_chunk`], with what the data set ignores left out where `painted` says so, else as if nothing were ignored.
+/// As [`each_chunk`], `most` at a time, with what the data set ignores left out where `painted` says so, else as if nothing were ignored.
 pub(crate) fn each_part(
-    (session, tile, painted): (&Session, &Tile, bool),
+    (session, tile, painted, most): (&Session, &Tile, bool, usize),
     dataset: &Dataset,
     images: &[usize],
     told: &mut dyn FnMut(usize) -> bool,
     mut take: impl FnMut(&Tensor, &[Part]) -> Result<()>,
 ) -> Result<()> {
-    let mut batch = Batch::new(session);
+    let mut batch = Batch::new(session, most);
     let mut rest = images;
-    let count = if tile.is_none() { CHUNK } else { LARGE };
+    let count = if tile.is_none() { most } else { LARGE };
     while !rest.is_empty() {
         let (chunk, others) = rest.split_at(count.min(rest.len()));
         rest = others;

@@ -36,7 +36,7 @@ pub use held_out::HeldOut;
 pub use threshold::{Promise, Threshold, threshold};
 
 use self::file::Learned;
-use self::images::Batch;
+use self::images::{Batch, CHUNK};
 use self::memory::{Known, Memory};
 use self::parts::{Part, Parts};
 use self::score::Best;
@@ -149,7 +149,7 @@ impl AnomalyDetector {
     pub fn judge(&self, frames: &[FrameView<'_>], maps: bool) -> Result<Vec<Anomaly>> {
         let memory = self.current();
         let mut found: Vec<(Option<Best>, Vec<f32>)> = room(frames.len(), "the scores of frames")?;
-        let mut batch = Batch::new(&self.session);
+        let mut batch = Batch::new(&self.session, CHUNK);
         let take = |images: &Tensor, parts: &[Part], found: &mut Vec<(Option<Best>, Vec<f32>)>| -> Result<()> {
             let names = |row: usize| format!("frame {}", parts[row].frame);
             let size = maps.then_some(self.size());

@@ -23,6 +23,9 @@ use crate::infer::anomaly::patches::patches;
 use crate::model::Stage;
 use crate::sys::memory::{filled, reserve};
 
+/// Frames, or tiles of them, that go through the backbone at once.
+const CHUNK: usize = 8;
+
 /// Some cells.
 #[derive(Default)]
 pub struct Cells {
@@ -229,7 +232,7 @@ impl Source<'_> {
             refused = told(count);
             refused.is_ok()
         };
-        let how = (self.session, self.tile, false);
+        let how = (self.session, self.tile, false, CHUNK);
         let outcome = each_part(how, masked.dataset, chosen, &mut going_on, |images, parts| {
             let names = |row: usize| masked.dataset.title(parts[row].frame);
             let found = patches(&maps_of(self.session, self.stages, images, &names)?)?;
